@@ -1,0 +1,211 @@
+"""The headers of PE images, in process memory or in a file on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dumpmap.memory import ExcerptMemory, Memory
+from dumpmap.structures.bounds import round_up
+from dumpmap.structures.layouts import pe as layouts
+from dumpmap.winnt import PAGE_SIZE
+
+MAX_SECTIONS = 1024
+"""Sections of one image that are read. Windows up to 7 loads at most 96, linkers stay far below that."""
+
+MAX_NAMES = 1 << 20
+"""Exported names of one image that are searched."""
+
+_DOS = layouts.IMAGE_DOS_HEADER[4].part("e_magic", "e_lfanew")
+_FILE = layouts.IMAGE_FILE_HEADER[4].part(
+    "Signature", "Machine", "NumberOfSections", "TimeDateStamp", "SizeOfOptionalHeader", "Characteristics"
+)
+_MAGIC = layouts.IMAGE_OPTIONAL_HEADER[4].part("Magic")
+_OPTIONAL = {
+    pointer_size: layout.part("SectionAlignment", "SizeOfImage", "SizeOfHeaders", "CheckSum", "Subsystem")
+    for pointer_size, layout in layouts.IMAGE_OPTIONAL_HEADER.items()
+}
+_EXPORTS = {
+    pointer_size: layout.part("NumberOfRvaAndSizes", "Export.VirtualAddress", "Export.Size")
+    for pointer_size, layout in layouts.IMAGE_OPTIONAL_HEADER.items()
+}
+_SECTION = layouts.IMAGE_SECTION_HEADER[4].part(
+    "Name", "VirtualSize", "VirtualAddress", "SizeOfRawData", "Characteristics"
+)
+_DIRECTORY = layouts.IMAGE_EXPORT_DIRECTORY[4].part(
+    "NumberOfFunctions", "NumberOfNames", "AddressOfFunctions", "AddressOfNames", "AddressOfNameOrdinals"
+)
+_FILE_SIZE = layouts.IMAGE_FILE_HEADER[4].size
+_SECTION_SIZE = layouts.IMAGE_SECTION_HEADER[4].size
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section of an image.
+
+    Attributes:
+        name: decoded with replacement, without the padding.
+        address: RVA of its first byte.
+        virtual_size: bytes the linker asked for.
+        size: bytes of address space it takes: `virtual_size` rounded up to the section alignment.
+        characteristics: IMAGE_SCN_* bits.
+    """
+
+    name: str
+    address: int
+    virtual_size: int
+    size: int
+    characteristics: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeImage:
+    """What the headers of an image say. Sizes are bytes, addresses RVAs.
+
+    Attributes:
+        machine: IMAGE_FILE_MACHINE_*.
+        timestamp: TimeDateStamp, seconds since 1970 or, in reproducible builds, a hash.
+        checksum: the optional header's CheckSum.
+        size_of_image: address space of the whole image.
+        size_of_headers: bytes of headers before the first section.
+        section_alignment: unit that sections start at.
+        is_dll: IMAGE_FILE_DLL.
+        large_address_aware: IMAGE_FILE_LARGE_ADDRESS_AWARE; decides what a 32-bit process can use.
+        subsystem: IMAGE_SUBSYSTEM_*.
+        pointer_size: 4 for PE32, 8 for PE32+.
+        sections: in the order of the section table; fewer than the header says where the table is cut off.
+        section_count: NumberOfSections.
+        exports: RVA and size of the export directory; (0, 0) where there is none.
+    """
+
+    machine: int
+    timestamp: int
+    checksum: int
+    size_of_image: int
+    size_of_headers: int
+    section_alignment: int
+    is_dll: bool
+    large_address_aware: bool
+    subsystem: int
+    pointer_size: int
+    sections: tuple[Section, ...]
+    section_count: int
+    exports: tuple[int, int]
+
+
+def read_image(memory: Memory, base: int) -> PeImage | None:
+    """Reads the headers of the image that is loaded at `base`.
+
+    Reads the DOS header, the NT headers up to the export directory entry, and the section table; nothing else.
+
+    Returns:
+        The headers, or None where they are not in the memory or not those of a PE image.
+    """
+    dos = _DOS.read(memory, base)
+    if dos is None or dos[0] != layouts.IMAGE_DOS_SIGNATURE:
+        return None
+    header = base + dos[1]
+    optional = header + _FILE_SIZE
+    file = _FILE.read(memory, header)
+    magic = _MAGIC.read(memory, optional)
+    if file is None or magic is None:
+        return None
+    signature, machine, section_count, timestamp, optional_size, characteristics = file
+    pointer_size = layouts.IMAGE_NT_OPTIONAL_MAGIC.get(magic[0])
+    if signature != layouts.IMAGE_NT_SIGNATURE or pointer_size is None:
+        return None
+    fields = _OPTIONAL[pointer_size].read(memory, optional)
+    if fields is None:
+        return None
+    alignment, size_of_image, size_of_headers, checksum, subsystem = fields
+    directory = _EXPORTS[pointer_size].read(memory, optional)
+    has_exports = directory is not None and directory[0] > 0
+    return PeImage(
+        machine=machine,
+        timestamp=timestamp,
+        checksum=checksum,
+        size_of_image=size_of_image,
+        size_of_headers=size_of_headers,
+        section_alignment=alignment,
+        is_dll=bool(characteristics & layouts.IMAGE_FILE_DLL),
+        large_address_aware=bool(characteristics & layouts.IMAGE_FILE_LARGE_ADDRESS_AWARE),
+        subsystem=subsystem,
+        pointer_size=pointer_size,
+        sections=_read_sections(memory, optional + optional_size, section_count, alignment),
+        section_count=section_count,
+        exports=(directory[1], directory[2]) if directory is not None and has_exports else (0, 0),
+    )
+
+
+def parse_image(data: bytes) -> PeImage | None:
+    """Reads the headers of an image out of (the start of) its file. See `read_image`."""
+    return read_image(ExcerptMemory([(0, data)]), 0)
+
+
+def _read_sections(memory: Memory, address: int, count: int, alignment: int) -> tuple[Section, ...]:
+    count = min(count, MAX_SECTIONS)
+    table = memory.read(address, count * _SECTION_SIZE) if count else None
+    if table is None:
+        # Cut off somewhere inside: what stands before the cut is still true.
+        rows = []
+        for index in range(count):
+            row = memory.read(address + index * _SECTION_SIZE, _SECTION_SIZE)
+            if row is None:
+                break
+            rows.append(row)
+        table = b"".join(rows)
+    # Below a page the loader maps the file as it is; the region that a section takes is whole pages all the same.
+    unit = max(alignment, PAGE_SIZE)
+    sections = []
+    for position in range(0, len(table), _SECTION_SIZE):
+        name, virtual_size, rva, raw_size, characteristics = _SECTION.unpack(table, position)
+        text = name.to_bytes(8, "little").rstrip(b"\0").decode("utf-8", "replace")
+        # Old linkers leave VirtualSize 0 and mean the raw size.
+        size = round_up(virtual_size or raw_size, unit)
+        sections.append(Section(text, rva, virtual_size, size, characteristics))
+    return tuple(sections)
+
+
+def find_export(memory: Memory, base: int, image: PeImage, name: str) -> int | None:
+    """Finds the address of an exported function or variable by a binary search of the name table.
+
+    Args:
+        memory: the process.
+        base: where the image is loaded.
+        image: its headers.
+        name: the exact name.
+
+    Returns:
+        The address, or None where it is not exported, forwarded to another module, or the tables are not all there.
+    """
+    rva, size = image.exports
+    directory = _DIRECTORY.read(memory, base + rva) if size else None
+    if directory is None:
+        return None
+    function_count, name_count, functions, names, ordinals = directory
+    wanted = name.encode()
+    low, high = 0, min(name_count, MAX_NAMES)
+    while low < high:
+        middle = (low + high) // 2
+        pointer = _read_integer(memory, base + names + middle * 4, 4)
+        text = None if pointer is None else memory.read(base + pointer, len(wanted) + 1)
+        if text is None:
+            return None
+        found = text.split(b"\0", 1)[0]
+        if found == wanted:
+            ordinal = _read_integer(memory, base + ordinals + middle * 2, 2)
+            if ordinal is None or ordinal >= function_count:
+                return None
+            target = _read_integer(memory, base + functions + ordinal * 4, 4)
+            if target is None or rva <= target < rva + size or not 0 < target < image.size_of_image:
+                return None
+            return base + target
+        if found < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return None
+
+
+def _read_integer(memory: Memory, address: int, size: int) -> int | None:
+    data = memory.read(address, size)
+    return None if data is None else int.from_bytes(data, "little")

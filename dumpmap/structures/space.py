@@ -1,0 +1,41 @@
+"""What the structure readers ask of an address-space map, without knowing where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Space(Protocol):
+    """The allocations of a process. A dump without a memory map answers empty, None and 0 to everything."""
+
+    def private_allocations(self) -> Sequence[int]:
+        """Returns the bases of the MEM_PRIVATE allocations whose first region is committed, ascending.
+
+        There may be a million: it is passed on to `Memory.find` as it is, so an array of 64-bit integers is fine.
+        """
+        ...
+
+    def allocation(self, address: int) -> tuple[int, int] | None:
+        """Returns base and size (bytes, reserved and committed) of the allocation that holds `address`."""
+        ...
+
+    def committed(self, base: int, size: int) -> int:
+        """Returns how many bytes in [base, base + size) are committed."""
+        ...
+
+
+class NoSpace:
+    """The space of a dump that has no memory map."""
+
+    def private_allocations(self) -> Sequence[int]:
+        """See `Space.private_allocations`."""
+        return ()
+
+    def allocation(self, address: int) -> tuple[int, int] | None:
+        """See `Space.allocation`."""
+        return None
+
+    def committed(self, base: int, size: int) -> int:
+        """See `Space.committed`."""
+        return 0

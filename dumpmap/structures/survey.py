@@ -1,0 +1,123 @@
+"""The one entry to this room: reads everything in process memory that a region map is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dumpmap.memory import Memory
+from dumpmap.structures.heaps import HeapInfo, find_heaps
+from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
+from dumpmap.structures.pe import PeImage, read_image
+from dumpmap.structures.peb import NamedRegion, Peb, find_cfg_bitmaps, find_pebs
+from dumpmap.structures.space import Space
+from dumpmap.structures.teb import Teb, read_tebs
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStructures:
+    """What was found in the memory of one process.
+
+    Attributes:
+        tebs: in the order of the thread list; two for a WoW64 thread, the listed one first.
+        pebs: at most one of each width, the 32-bit one first.
+        images: headers by module base, of the modules whose headers are in the memory.
+        heaps: every heap, with the ranges that belong to it.
+        heap_list_captured: whether the list of heaps was in the memory; None without a PEB.
+        named: regions that a pointer names, without repeats.
+        warnings: contradictions, one line each.
+    """
+
+    tebs: tuple[Teb, ...] = ()
+    pebs: tuple[Peb, ...] = ()
+    images: dict[int, PeImage] = field(default_factory=dict)
+    heaps: tuple[HeapInfo, ...] = ()
+    heap_list_captured: bool | None = None
+    named: tuple[NamedRegion, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def survey(
+    memory: Memory,
+    *,
+    pointer_size: int,
+    threads: Sequence[tuple[int, int]],
+    modules: Sequence[tuple[int, int, str]],
+    space: Space,
+    os_build: int | None,
+    family: str = "windows",
+    peb_addresses: Sequence[int] = (),
+    read_parameters: bool = False,
+) -> ProcessStructures:
+    """Reads TEBs, PEBs, image headers and heaps, in this order.
+
+    Args:
+        memory: the process. A `RecordingMemory` here keeps every byte that the map needs.
+        pointer_size: 4 or 8, of whoever listed the threads; a WoW64 process is read in both widths either way.
+        threads: (thread id, TEB address or 0) of every thread.
+        modules: (base, size, name or path) of every module.
+        space: the allocations.
+        os_build: build number of Windows, None if unknown.
+        family: the operating system; only "windows" has anything to read.
+        peb_addresses: PEBs that are known otherwise, for a process whose TEBs were not captured.
+        read_parameters: also read image path and command line out of the PEB; left out of recordings otherwise.
+    """
+    if family != "windows":
+        return ProcessStructures()
+    warnings: list[str] = []
+    tebs = _read_threads(memory, pointer_size, threads, warnings)
+    candidates = [(address, width) for address in peb_addresses for width in (pointer_size, 12 - pointer_size)]
+    pebs = find_pebs(memory, tebs, candidates, read_parameters=read_parameters)
+    for peb in pebs:
+        strays = [teb for teb in tebs if teb.pointer_size == peb.pointer_size and teb.peb != peb.address]
+        if strays:
+            warnings.append(
+                f"PEB {peb.address:#x}: {len(strays)} of {len(tebs)} TEBs name another (thread {strays[0].thread_id}: "
+                f"{strays[0].peb:#x})"
+            )
+    images: dict[int, PeImage] = {}
+    named: dict[int, NamedRegion] = {}
+    for base, _, name in modules:
+        image = None if base in images else read_image(memory, base)
+        if image is None:
+            continue
+        images[base] = image
+        if name.replace("\\", "/").rpartition("/")[2].lower() == "ntdll.dll":
+            for region in find_cfg_bitmaps(memory, base, image):
+                named.setdefault(region.address, region)
+    for peb in pebs:
+        for region in peb.named:
+            named.setdefault(region.address, region)
+    named.setdefault(KUSER_SHARED_DATA, NamedRegion(KUSER_SHARED_DATA, "User shared data", "KUSER_SHARED_DATA"))
+    found = find_heaps(memory, pebs, space, os_build)
+    return ProcessStructures(
+        tebs=tebs,
+        pebs=pebs,
+        images=images,
+        heaps=found.heaps,
+        heap_list_captured=found.list_captured,
+        named=tuple(named.values()),
+        warnings=(*warnings, *found.warnings),
+    )
+
+
+def _read_threads(
+    memory: Memory, pointer_size: int, threads: Sequence[tuple[int, int]], warnings: list[str]
+) -> tuple[Teb, ...]:
+    tebs: list[Teb] = []
+    refused = []
+    for thread_id, address in threads:
+        if not address:
+            continue
+        found = read_tebs(memory, address, thread_id, pointer_size)
+        tebs += found
+        # Bytes that are there and are no TEB are a contradiction; bytes that are not there are only missing.
+        if not found and memory.read(address, pointer_size) is not None:
+            refused.append((thread_id, address))
+    if refused:
+        thread_id, address = refused[0]
+        warnings.append(
+            f"{len(refused)} of {len(threads)} threads have other bytes where their TEB should be "
+            f"(first: thread {thread_id}, {address:#x})"
+        )
+    return tuple(tebs)

@@ -1,0 +1,172 @@
+"""Thread environment blocks: where each thread's stack is, and which PEB the process has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dumpmap.memory import Memory
+from dumpmap.structures.bounds import is_page, is_user_address
+from dumpmap.structures.layout import parts
+from dumpmap.structures.layouts import process as layouts
+
+_HEAD = parts(
+    layouts.TEB,
+    "NtTib.ExceptionList",
+    "NtTib.StackBase",
+    "NtTib.StackLimit",
+    "NtTib.Self",
+    "ClientId.UniqueProcess",
+    "ClientId.UniqueThread",
+    "ProcessEnvironmentBlock",
+    "LastErrorValue",
+)
+# Read one by one: a small dump may hold the first page of a TEB only, and between them lie the thread's own strings.
+_ALLOCATION = parts(layouts.TEB, "DeallocationStack")
+_GUI = parts(layouts.TEB, "Win32ThreadInfo")
+_DESKTOP = parts(layouts.TEB, "Win32ClientInfo.DesktopBase")
+_STATUS = parts(layouts.TEB, "LastStatusValue")
+_BATCH = parts(layouts.TEB, "GdiBatchCount", "GuaranteedStackBytes")
+_FLAGS = parts(layouts.TEB, "SameTebFlags")
+_WOW = parts(layouts.TEB, "WowTebOffset")
+
+
+@dataclass(frozen=True, slots=True)
+class Teb:
+    """One thread environment block whose self-pointer and thread id proved right.
+
+    Attributes:
+        address: where it is.
+        pointer_size: 4 for a TEB32, 8 for a TEB64; a WoW64 thread has both.
+        thread_id: ClientId.UniqueThread.
+        process_id: ClientId.UniqueProcess.
+        stack_base: high end (exclusive) of the stack; None where base and limit contradict each other. Not always the
+            end of a page: the 64-bit stack of a WoW64 thread keeps something above it.
+        stack_limit: lowest committed byte above the guard pages; None with `stack_base`.
+        allocation_base: DeallocationStack, the start of the stack's reservation; None if not captured or not below
+            the limit. On a fiber it and the two before describe the fiber's stack.
+        peb: address of the PEB of this width.
+        last_error: LastErrorValue (GetLastError).
+        last_status: LastStatusValue (the last NTSTATUS that became an error); None if not captured.
+        guaranteed_stack_bytes: SetThreadStackGuarantee; the guard area is larger by it. None if not captured.
+        is_fiber: the thread runs on a fiber; None if not captured.
+        desktop_heap: Win32ClientInfo.DesktopBase of a GUI thread, an address since Windows 10 1703; else None.
+        other_teb: the address that this TEB gives for its twin of the other width, not checked; None if none.
+    """
+
+    address: int
+    pointer_size: int
+    thread_id: int
+    process_id: int
+    stack_base: int | None
+    stack_limit: int | None
+    allocation_base: int | None
+    peb: int
+    last_error: int
+    last_status: int | None
+    guaranteed_stack_bytes: int | None
+    is_fiber: bool | None
+    desktop_heap: int | None
+    other_teb: int | None
+
+
+def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | None = None) -> Teb | None:
+    """Reads the TEB at `address`.
+
+    Args:
+        memory: the process.
+        address: where the TEB is.
+        pointer_size: 4 or 8.
+        thread_id: the thread it must belong to, if known.
+
+    Returns:
+        None where its first bytes are not in the memory, its self-pointer is not its address, or another thread has it.
+    """
+    if not is_user_address(address, pointer_size):
+        return None
+    head = _HEAD[pointer_size].read(memory, address)
+    if head is None:
+        return None
+    exceptions, stack_base, stack_limit, self_pointer, process_id, owner, peb, last_error = head
+    if self_pointer != address or (thread_id is not None and owner != thread_id):
+        return None
+    # The base need not be a page: the 64-bit stack of a WoW64 thread on Windows 7 starts 0x2e0 bytes below its end, where
+    # the emulated processor's state lies.
+    has_stack = (
+        is_page(stack_limit, pointer_size)
+        and stack_limit < stack_base
+        and is_user_address(stack_base - 1, pointer_size)
+    )
+    allocation = _one(_ALLOCATION[pointer_size].read(memory, address))
+    if allocation is not None and not (has_stack and is_page(allocation, pointer_size) and allocation <= stack_limit):
+        allocation = None
+    batch = _BATCH[pointer_size].read(memory, address)
+    flags = _one(_FLAGS[pointer_size].read(memory, address))
+    return Teb(
+        address=address,
+        pointer_size=pointer_size,
+        thread_id=owner,
+        process_id=process_id,
+        stack_base=stack_base if has_stack else None,
+        stack_limit=stack_limit if has_stack else None,
+        allocation_base=allocation,
+        peb=peb,
+        last_error=last_error,
+        last_status=_one(_STATUS[pointer_size].read(memory, address)),
+        guaranteed_stack_bytes=None if batch is None else batch[1],
+        is_fiber=None if flags is None else bool(flags & layouts.TEB_HAS_FIBER_DATA),
+        desktop_heap=_desktop_heap(memory, address, pointer_size),
+        other_teb=_other_teb(memory, address, pointer_size, exceptions, None if batch is None else batch[0]),
+    )
+
+
+def read_tebs(memory: Memory, address: int, thread_id: int | None, pointer_size: int) -> tuple[Teb, ...]:
+    """Reads the TEB of a thread and, in a WoW64 process, its twin of the other width.
+
+    Args:
+        memory: the process.
+        address: the TEB that the thread list gives: the TEB32 from a 32-bit dump writer, the TEB64 from a 64-bit one.
+        thread_id: the thread, or None if unknown.
+        pointer_size: the dump writer's; the other width is tried too.
+
+    Returns:
+        None, one or two TEBs, the listed one first.
+    """
+    teb = read_teb(memory, address, pointer_size, thread_id)
+    if teb is None:
+        pointer_size = 12 - pointer_size
+        teb = read_teb(memory, address, pointer_size, thread_id)
+        if teb is None:
+            return ()
+    distance = layouts.TEB_WOW64_DISTANCE if pointer_size == 8 else -layouts.TEB_WOW64_DISTANCE
+    for place in dict.fromkeys((teb.other_teb, address + distance)):
+        twin = None if place is None else read_teb(memory, place, 12 - pointer_size, teb.thread_id)
+        if twin is not None:
+            return teb, twin
+    return (teb,)
+
+
+def _other_teb(memory: Memory, address: int, pointer_size: int, exceptions: int, batch: int | None) -> int | None:
+    """Returns where a TEB says that its twin is.
+
+    A TEB64 keeps the TEB32 in its first word, a TEB32 the TEB64 in GdiBatchCount, on every release; Windows 10 and
+    later have a distance in WowTebOffset besides. In a process that is not WoW64 these hold other things: the
+    exception list, a small count, 0.
+    """
+    link = exceptions if pointer_size == 8 else batch
+    if link and is_user_address(link, 4) and link % 0x1000 == 0:
+        return link
+    offset = _one(_WOW[pointer_size].read(memory, address))
+    if offset and is_page(address + offset, 4):
+        return address + offset
+    return None
+
+
+def _desktop_heap(memory: Memory, address: int, pointer_size: int) -> int | None:
+    if not _one(_GUI[pointer_size].read(memory, address)):
+        return None
+    desktop = _one(_DESKTOP[pointer_size].read(memory, address))
+    return desktop if desktop and is_user_address(desktop, pointer_size) else None
+
+
+def _one(values: tuple[int, ...] | None) -> int | None:
+    return None if values is None else values[0]
