@@ -1,0 +1,59 @@
+"""The errors that a bad input can cause. Each carries what a one-line message needs.
+
+Only the standard library is used here: the live capture runs this module on a bare Python.
+"""
+
+from __future__ import annotations
+
+
+class DumpmapError(Exception):
+    """Something outside the program was not as it must be. Never a programming error.
+
+    Attributes:
+        source: the file or process that it is about, or None.
+        problem: what is wrong, in a few words.
+        place: where in the file or structure, or None.
+        exit_code: what the command line returns.
+    """
+
+    exit_code = 3
+
+    def __init__(self, problem: str, *, source: str | None = None, place: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.source = source
+        self.place = place
+
+    def __str__(self) -> str:
+        text = self.problem if self.place is None else f"{self.problem} ({self.place})"
+        return text if self.source is None else f"{self.source}: {text}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors travel between worker processes; keyword arguments do not survive the default pickling.
+        return _rebuild, (type(self), self.problem, self.source, self.place)
+
+
+def _rebuild(kind: type[DumpmapError], problem: str, source: str | None, place: str | None) -> DumpmapError:
+    return kind(problem, source=source, place=place)
+
+
+class InputError(DumpmapError):
+    """The input could not be read at all: missing, refused by the system, or cut off while reading."""
+
+
+class FormatError(InputError):
+    """The input is not a format that dumpmap reads, or is damaged beyond use."""
+
+
+class SnapshotError(FormatError):
+    """A JSON snapshot does not follow its schema; `place` is the path of the bad field."""
+
+
+class CaptureError(DumpmapError):
+    """A live process could not be captured."""
+
+
+class OutputError(DumpmapError):
+    """The result could not be written."""
+
+    exit_code = 4

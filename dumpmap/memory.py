@@ -1,0 +1,169 @@
+"""Reading a process's memory, whatever it comes from.
+
+A `Memory` answers one question: which bytes did the process have at this address? It returns exactly what was asked
+for or nothing; it never pads, guesses or shortens. Everything that interprets process memory goes through it, so
+`RecordingMemory` can tell afterwards which bytes a result was built from.
+
+Only the standard library is used here: the live capture runs this module on a bare Python.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Protocol
+
+Excerpt = tuple[int, bytes]
+"""An address and the bytes that the process had there."""
+
+
+class Memory(Protocol):
+    """Bytes of one process, by virtual address. Addresses are unsigned; sizes are bytes; ends are exclusive."""
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """Returns exactly `size` bytes at `address`, or None where any of them is missing."""
+        ...
+
+    def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
+        """Returns those of `addresses` that hold one of `patterns` at `offset`, with the pattern found.
+
+        All patterns have one length. This is how a whole address space is searched for signatures: a source can
+        answer it in bulk, and a recording keeps the hits only.
+        """
+        ...
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """Returns the (address, size) ranges that can be read, sorted, not overlapping, adjacent ones joined."""
+        ...
+
+
+def find_by_reading(memory: Memory, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
+    """Answers `Memory.find` one read at a time, for sources with no faster way."""
+    wanted = set(patterns)
+    if not wanted:
+        return {}
+    size = len(next(iter(wanted)))
+    found = {}
+    for address in addresses:
+        data = memory.read(address + offset, size)
+        if data in wanted:
+            found[address] = data
+    return found
+
+
+def join_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorts (address, size) ranges and joins those that touch or overlap."""
+    joined: list[tuple[int, int]] = []
+    for start, size in sorted(ranges):
+        if size <= 0:
+            continue
+        if joined and start <= joined[-1][0] + joined[-1][1]:
+            first, length = joined[-1]
+            joined[-1] = (first, max(length, start + size - first))
+        else:
+            joined.append((start, size))
+    return joined
+
+
+class ExcerptMemory:
+    """Memory held as a list of excerpts, as a JSON snapshot carries it.
+
+    Overlapping excerpts are allowed; the one that starts lower (then the longer one) wins where they disagree.
+    """
+
+    def __init__(self, excerpts: Iterable[Excerpt] = ()) -> None:
+        self._starts: list[int] = []
+        self._blocks: list[bytes] = []
+        pending: list[bytes] = []
+        start = end = 0
+        for address, data in sorted(excerpts, key=lambda excerpt: (excerpt[0], -len(excerpt[1]))):
+            if pending and address <= end:
+                fresh = data[end - address :]
+            else:
+                if pending:
+                    self._append(start, pending)
+                pending, start, end, fresh = [], address, address, data
+            pending.append(fresh)
+            end += len(fresh)
+        if pending:
+            self._append(start, pending)
+
+    def _append(self, start: int, parts: list[bytes]) -> None:
+        data = b"".join(parts)
+        if data:
+            self._starts.append(start)
+            self._blocks.append(data)
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """See `Memory.read`."""
+        index = bisect_right(self._starts, address) - 1
+        if index < 0 or size <= 0:
+            return None
+        offset = address - self._starts[index]
+        data = self._blocks[index][offset : offset + size]
+        return data if len(data) == size else None
+
+    def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
+        """See `Memory.find`."""
+        return find_by_reading(self, addresses, offset, patterns)
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """See `Memory.ranges`."""
+        return [(start, len(data)) for start, data in zip(self._starts, self._blocks, strict=True)]
+
+
+class LiveMemory:
+    """Memory of a running process, read through one function of the operating system.
+
+    Args:
+        read_memory: returns `size` bytes at an address, or None where they cannot all be read.
+    """
+
+    def __init__(self, read_memory: Callable[[int, int], bytes | None]) -> None:
+        self._read_memory = read_memory
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """See `Memory.read`."""
+        if size <= 0:
+            return None
+        data = self._read_memory(address, size)
+        return data if data is not None and len(data) == size else None
+
+    def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
+        """See `Memory.find`."""
+        return find_by_reading(self, addresses, offset, patterns)
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """A live process is not listed in advance."""
+        return []
+
+
+class RecordingMemory:
+    """Passes reads on to another memory and keeps every byte that was handed out."""
+
+    def __init__(self, inner: Memory) -> None:
+        self._inner = inner
+        self._seen: dict[tuple[int, int], bytes] = {}
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """See `Memory.read`."""
+        data = self._inner.read(address, size)
+        if data is not None:
+            self._seen[address, size] = data
+        return data
+
+    def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
+        """See `Memory.find`. Only the hits are kept: a miss in the recording is a miss again."""
+        found = self._inner.find(addresses, offset, patterns)
+        for address, data in found.items():
+            self._seen[address + offset, len(data)] = data
+        return found
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """See `Memory.ranges`."""
+        return self._inner.ranges()
+
+    def excerpts(self) -> list[Excerpt]:
+        """Returns what was read so far, sorted and joined."""
+        merged = ExcerptMemory((address, data) for (address, _), data in self._seen.items())
+        return list(zip(merged._starts, merged._blocks, strict=True))

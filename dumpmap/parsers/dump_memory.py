@@ -1,0 +1,94 @@
+"""Process memory as a minidump holds it: many ranges of one file, found by binary search."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from dumpmap.memory import join_ranges
+from dumpmap.parsers.source import ByteSource
+from dumpmap.snapshot import U64
+
+
+class DumpMemory:
+    """The `Memory` of a minidump.
+
+    Args:
+        source: the file.
+        starts: addresses of the ranges, in any order.
+        sizes: their sizes; all ranges lie inside the file.
+        offsets: where in the file each begins.
+
+    Where ranges overlap (a stack is often listed twice) the one that starts lower is read, as far as it goes.
+    """
+
+    def __init__(self, source: ByteSource, starts: U64, sizes: U64, offsets: U64) -> None:
+        self._source = source
+        keep = sizes > 0
+        starts, sizes, offsets = starts[keep], sizes[keep], offsets[keep]
+        # The longer one first where two begin at one address; an end beyond 64 bits is cut by the parser.
+        order = np.lexsort((np.iinfo(np.uint64).max - sizes, starts))
+        starts, sizes, offsets = starts[order], sizes[order], offsets[order]
+        ends = starts + sizes
+        if len(starts) > 1:
+            reach = np.maximum.accumulate(ends)
+            # Cut what an earlier range already holds, so that the ranges no longer overlap.
+            before = np.concatenate((starts[:1], reach[:-1]))
+            cut = np.where(before > starts, np.minimum(before, ends) - starts, np.uint64(0))
+            starts, sizes, offsets = starts + cut, sizes - cut, offsets + cut
+            left = sizes > 0
+            starts, sizes, offsets = starts[left], sizes[left], offsets[left]
+        self._starts, self._sizes, self._offsets = starts, sizes, offsets
+        self._ends = starts + sizes
+
+    def _range_of(self, address: int) -> int:
+        """Returns the index of the range that holds `address`, or -1."""
+        if not 0 <= address < 1 << 64:
+            return -1
+        index = int(np.searchsorted(self._starts, np.uint64(address), side="right")) - 1
+        return index if index >= 0 and address < int(self._ends[index]) else -1
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """See `Memory.read`. A read may run across ranges that touch."""
+        if size <= 0:
+            return None
+        parts = []
+        while size > 0:
+            index = self._range_of(address)
+            if index < 0:
+                return None
+            skip = address - int(self._starts[index])
+            take = min(size, int(self._sizes[index]) - skip)
+            parts.append(bytes(self._source.view(int(self._offsets[index]) + skip, take)))
+            address += take
+            size -= take
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
+        """See `Memory.find`: one search over all addresses, then one batch of reads for those that are there."""
+        wanted = set(patterns)
+        if not wanted or len(self._starts) == 0 or len(addresses) == 0:
+            return {}
+        size = len(next(iter(wanted)))
+        asked = np.asarray(addresses, np.uint64)
+        targets = asked + np.uint64(offset)
+        index = np.searchsorted(self._starts, targets, side="right").astype(np.int64) - 1
+        inside = index >= 0
+        # A pattern that spans two ranges is not looked for: signatures are aligned and ranges begin at pages.
+        inside[inside] = targets[inside] + np.uint64(size) <= self._ends[index[inside]]
+        hits = np.flatnonzero(inside)
+        if len(hits) == 0:
+            return {}
+        places = self._offsets[index[hits]] + (targets[hits] - self._starts[index[hits]])
+        found = {}
+        views = self._source.views([(place, size) for place in places.tolist()])
+        for address, data in zip(asked[hits].tolist(), views, strict=True):
+            pattern = bytes(data)
+            if pattern in wanted:
+                found[address] = pattern
+        return found
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """See `Memory.ranges`."""
+        return join_ranges(zip(self._starts.tolist(), self._sizes.tolist(), strict=True))

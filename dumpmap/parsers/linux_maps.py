@@ -1,0 +1,135 @@
+"""The text of Linux's /proc/PID/maps, as Breakpad dumps carry it, in Windows' terms.
+
+Mapping of terms: every mapping is committed, but one without any access (`---p`, no file) is address space held back
+for later, which Windows calls reserved. A private mapping of a file that is mapped executable somewhere is an image;
+other file mappings and all shared ones are mapped memory; the rest is private. One allocation is a run of mappings
+that touch and have the same file, or one anonymous mapping.
+
+Source: the Linux manual page proc_pid_maps(5). Only the standard library is used here: the live capture uses it too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dumpmap.winnt import MemState, MemType, PageProtect
+
+_LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([ps]) [0-9a-f]+ \S+ (\d+)\s*(.*)")
+
+_SHAREABLE_FILES = ("/dev/zero", "/memfd:", "/SYSV", "/dev/shm/", "/dev/ashmem")  # noqa: S108 - names, not files
+"""Names the kernel gives to shared memory that has no file of its own on a disk."""
+
+_DELETED = " (deleted)"
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A line of /proc/PID/maps."""
+
+    start: int
+    end: int
+    readable: bool
+    writable: bool
+    executable: bool
+    shared: bool
+    inode: int
+    path: str
+    """A file's path, a name in brackets such as `[heap]`, or empty."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a file of some file system is behind it."""
+        return self.path.startswith("/") and not self.path.startswith(_SHAREABLE_FILES)
+
+
+Row = tuple[int, int, int, int, int, int, int]
+"""base, allocation base, allocation protect, size, state, protect, type."""
+
+
+def parse_line(line: str) -> Mapping | None:
+    """Reads one line of a maps text; None where it is not one."""
+    match = _LINE.fullmatch(line.strip())
+    if match is None:
+        return None
+    start, end, read, write, execute, share, inode, path = match.groups()
+    first, last = int(start, 16), int(end, 16)
+    if not first < last <= 1 << 64:
+        return None
+    return Mapping(first, last, read == "r", write == "w", execute == "x", share == "s", int(inode), path)
+
+
+def parse_maps(text: str) -> tuple[list[Mapping], int]:
+    """Reads a whole maps text.
+
+    Returns:
+        the mappings and the number of lines that are not one (the last line of a cut-off text, say).
+    """
+    mappings, bad = [], 0
+    for line in text.splitlines():
+        if not line.strip("\0 \t"):
+            continue
+        mapping = parse_line(line)
+        if mapping is None:
+            bad += 1
+        else:
+            mappings.append(mapping)
+    return mappings, bad
+
+
+def protection(mapping: Mapping) -> PageProtect:
+    """The Windows protection that allows the same accesses."""
+    if not (mapping.readable or mapping.writable or mapping.executable):
+        return PageProtect.PAGE_NOACCESS
+    if mapping.executable:
+        if mapping.writable:
+            return PageProtect.PAGE_EXECUTE_READWRITE
+        return PageProtect.PAGE_EXECUTE_READ if mapping.readable else PageProtect.PAGE_EXECUTE
+    return PageProtect.PAGE_READWRITE if mapping.writable else PageProtect.PAGE_READONLY
+
+
+def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[list[Row], list[str | None]]:
+    """Returns region rows in Windows' terms, and beside each the file or bracketed name.
+
+    Args:
+        mappings: in order of address.
+        image_paths: files known to be modules, besides those that are mapped executable.
+    """
+    mappings = list(mappings)
+    images = {mapping.path for mapping in mappings if mapping.executable and mapping.is_file}
+    images.update(image_paths)
+    result: list[Row] = []
+    names: list[str | None] = []
+    allocation, allocation_protect = 0, PageProtect.PAGE_NOACCESS
+    previous: Mapping | None = None
+    for mapping in mappings:
+        protect = protection(mapping)
+        continues = (
+            previous is not None and mapping.path and mapping.path == previous.path and mapping.start == previous.end
+        )
+        if not continues:
+            allocation, allocation_protect = mapping.start, protect
+        state = MemState.MEM_COMMIT
+        if protect == PageProtect.PAGE_NOACCESS and not mapping.path:
+            state, protect = MemState.MEM_RESERVE, PageProtect(0)
+        if mapping.is_file and mapping.path in images and not mapping.shared:
+            kind = MemType.MEM_IMAGE
+        elif mapping.shared or mapping.is_file:
+            kind = MemType.MEM_MAPPED
+        else:
+            kind = MemType.MEM_PRIVATE
+        result.append(
+            (
+                mapping.start,
+                allocation,
+                int(allocation_protect),
+                mapping.end - mapping.start,
+                int(state),
+                int(protect),
+                int(kind),
+            )
+        )
+        names.append(mapping.path.removesuffix(_DELETED) or None)
+        previous = mapping
+    return result, names

@@ -1,0 +1,897 @@
+"""Reading a minidump: header, directory, and every stream by itself.
+
+A stream that cannot be read costs only that stream: it becomes a warning, its entry in `Source.streams` says what was
+wrong, and the rest goes on. Every count, size and RVA is checked against the file before it is used, and a list that
+claims more entries than fit gives those that fit. The layouts are in `dumpmap.parsers.layout`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import construct
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.errors import FormatError
+from dumpmap.memory import ExcerptMemory, Memory
+from dumpmap.parsers import layout, linux_maps, records
+from dumpmap.parsers.dump_memory import DumpMemory
+from dumpmap.parsers.layout import StreamType
+from dumpmap.parsers.regions import checked_regions
+from dumpmap.parsers.source import ByteSource, TruncatedError
+from dumpmap.snapshot import (
+    U64,
+    Counters,
+    ExceptionRecord,
+    Family,
+    Module,
+    OperatingSystem,
+    Process,
+    RecordedHeap,
+    RecordedRange,
+    Regions,
+    Snapshot,
+    Source,
+    Stream,
+    System,
+    Thread,
+    UnloadedModule,
+    make_regions,
+)
+
+MAX_STREAMS = 4096
+"""More directory entries than this are not looked at; real writers use a few dozen."""
+
+MAX_STRING = 0x10000
+"""Longest string that is read, in bytes: twice what a UNICODE_STRING can hold of a path."""
+
+MAX_HANDLES = 1_000_000
+
+_FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
+_UNKNOWN_SIZE = (1 << 64) - 1
+
+_HEAP_KINDS = {
+    0: "unknown",
+    1: "NT heap",
+    2: "Segment heap",
+    3: "Page heap",
+    4: "Wine heap",
+    16: "custom allocator",
+}
+_RANGE_KINDS = {0: "other", 1: "segment", 2: "large block", 3: "front end", 4: "arena"}
+
+
+class _StreamProblemError(Exception):
+    """A stream cannot be read; the text says why. Never leaves this module."""
+
+
+@dataclass
+class _Draft:
+    """What the streams have yielded so far. Later streams add to earlier ones: a name to a thread, say."""
+
+    architecture: str = "unknown"
+    pointer_size: int = 8
+    os: OperatingSystem = field(default_factory=lambda: OperatingSystem(family="other"))
+    wow64: bool | None = None
+    pid: int | None = None
+    created_at: dt.datetime | None = None
+    user_time: int | None = None
+    kernel_time: int | None = None
+    process_name: str | None = None
+    command_line: str | None = None
+    system: System = field(default_factory=System)
+    counters: Counters = field(default_factory=Counters)
+    regions: Regions | None = None
+    linux_maps: list[linux_maps.Mapping] | None = None
+    modules: list[Module] = field(default_factory=list)
+    unloaded: list[UnloadedModule] = field(default_factory=list)
+    threads: dict[int, Thread] = field(default_factory=dict)
+    thread_names: dict[int, str] = field(default_factory=dict)
+    thread_infos: dict[int, dict[str, Any]] = field(default_factory=dict)
+    memory: list[tuple[U64, U64, U64]] = field(default_factory=list)
+    """(addresses, sizes, file offsets) of each memory list."""
+    exception: ExceptionRecord | None = None
+    heaps: list[RecordedHeap] = field(default_factory=list)
+    handle_count: int | None = None
+    handle_types: dict[str, int] = field(default_factory=dict)
+    comments: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+class _File:
+    """Bounded access to the parts of the file."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self.size = source.size
+
+    def data(self, rva: int, size: int) -> memoryview:
+        try:
+            return self._source.view(rva, size)
+        except TruncatedError as error:
+            raise _StreamProblemError(error.problem) from None
+
+    def record(self, declaration: Any, rva: int) -> Any:
+        """Parses one construct declaration at `rva`."""
+        try:
+            return declaration.parse(bytes(self.data(rva, declaration.sizeof())))
+        except construct.ConstructError as error:
+            raise _StreamProblemError(f"not a valid record: {error}") from None
+
+    def array(
+        self, dtype: np.dtype[Any], rva: int, count: int, *, limit: int, stride: int | None = None
+    ) -> tuple[npt.NDArray[Any], str | None]:
+        """Reads `count` records at `rva`, none of them beyond `limit` or the end of the file.
+
+        Returns:
+            the records that fit, and what is to be said where not all of them do.
+        """
+        stride = stride or dtype.itemsize
+        if stride < dtype.itemsize:
+            raise _StreamProblemError(f"entries of {stride} bytes, at least {dtype.itemsize} are needed")
+        room = max(0, min(limit, self.size) - rva)
+        # The last entry may lack what a newer writer appended to the others.
+        fits = 0 if room < dtype.itemsize else (room - dtype.itemsize) // stride + 1
+        problem = None
+        if count > fits:
+            problem = f"claims {count} entries, {fits} fit"
+            count = fits
+        if count == 0:
+            return np.empty(0, dtype), problem
+        raw = np.frombuffer(self.data(rva, (count - 1) * stride + dtype.itemsize), np.uint8)
+        if stride == dtype.itemsize:
+            return raw.view(dtype), problem
+        rows = np.lib.stride_tricks.as_strided(raw, (count, dtype.itemsize), (stride, 1))
+        return np.ascontiguousarray(rows).view(dtype).reshape(count), problem
+
+    def counted(self, dtype: np.dtype[Any], stream: Stream) -> tuple[npt.NDArray[Any], str | None]:
+        """Reads a list that begins with a 32-bit count."""
+        count = int.from_bytes(self.data(stream.offset, 4), "little")
+        start = stream.offset + 4
+        # Breakpad aligns the entries of such a list to 8 bytes where the writer's compiler did.
+        if stream.size == 8 + count * dtype.itemsize:
+            start += 4
+        return self.array(dtype, start, count, limit=stream.offset + stream.size)
+
+    def text(self, rva: int) -> str | None:
+        """Reads a MINIDUMP_STRING: a byte count and UTF-16; None where there is none."""
+        if rva == 0:
+            return None
+        try:
+            length = int.from_bytes(self.data(rva, 4), "little")
+            length = min(length, MAX_STRING, self.size - rva - 4)
+            return bytes(self.data(rva + 4, length & ~1)).decode("utf-16-le", "replace").split("\0", 1)[0]
+        except _StreamProblemError:
+            return None
+
+    def utf8(self, rva: int) -> str | None:
+        """Reads a Crashpad MinidumpUTF8String: a byte count and UTF-8."""
+        try:
+            length = int.from_bytes(self.data(rva, 4), "little")
+            length = min(length, MAX_STRING, self.size - rva - 4)
+            return bytes(self.data(rva + 4, length)).decode("utf-8", "replace").split("\0", 1)[0]
+        except _StreamProblemError:
+            return None
+
+
+def read_minidump(source: ByteSource, *, path: str | None = None, container: str | None = None) -> Snapshot:
+    """Reads a minidump.
+
+    Args:
+        source: the file's bytes, decompressed.
+        path: where it lies, for the record.
+        container: how it was wrapped, for the record.
+
+    Raises:
+        FormatError: it is no minidump, or no directory of streams can be read from it.
+    """
+    file = _File(source)
+    try:
+        header = file.record(layout.HEADER, 0)
+    except _StreamProblemError:
+        raise FormatError("cut off inside the minidump header", source=source.name, place="offset 0x0") from None
+    if header.Signature != layout.MINIDUMP_SIGNATURE:
+        raise FormatError("not a minidump", source=source.name, place="offset 0x0")
+    draft = _Draft()
+    if header.Version & 0xFFFF != layout.MINIDUMP_VERSION:
+        draft.warnings.append(f"header: version 0x{header.Version & 0xFFFF:x} is not a minidump's 0xa793")
+    streams = _read_directory(file, source.name, header, draft)
+    streams = _read_streams(file, streams, draft)
+    _check_truncation(file, streams, draft)
+    return _finish(source, file, header, streams, draft, path=path, container=container)
+
+
+def _read_directory(file: _File, name: str, header: Any, draft: _Draft) -> list[Stream]:
+    count = header.NumberOfStreams
+    if count > MAX_STREAMS:
+        draft.warnings.append(f"directory: claims {count} streams; the first {MAX_STREAMS} are looked at")
+        count = MAX_STREAMS
+    entries, problem = file.array(layout.DIRECTORY, header.StreamDirectoryRva, count, limit=file.size)
+    place = f"directory at 0x{header.StreamDirectoryRva:x}"
+    if len(entries) == 0:
+        reason = "has no streams" if count == 0 else "cut off before the stream directory"
+        raise FormatError(f"minidump {reason}", source=name, place=place)
+    if problem:
+        draft.warnings.append(f"{place}: {problem}")
+    streams = []
+    for number, size, rva in entries.tolist():
+        if number == StreamType.UnusedStream:
+            continue
+        streams.append(Stream(type=number, name=stream_name(number), offset=rva, size=size))
+    return streams
+
+
+def stream_name(number: int) -> str:
+    """The stream's name: the SDK's without its `Stream` ending, or its number where nobody named it."""
+    try:
+        return StreamType(number).name.removesuffix("Stream")
+    except ValueError:
+        return f"0x{number:x}"
+
+
+def _read_streams(file: _File, streams: list[Stream], draft: _Draft) -> list[Stream]:
+    """Reads the streams in the order that they need each other; returns them with their statuses."""
+    done: dict[int, Stream] = {}
+    order = {number: rank for rank, number in enumerate(_READERS)}
+    pending = sorted(range(len(streams)), key=lambda index: order.get(streams[index].type, len(order)))
+    for index in pending:
+        stream = streams[index]
+        reader = _READERS.get(stream.type)
+        if reader is None:
+            done[index] = stream
+            continue
+        if stream.size == 0:
+            done[index] = replace(stream, status="empty")
+            continue
+        status = "read"
+        try:
+            problem = reader(file, stream, draft)
+            if problem:
+                status = problem
+        except _StreamProblemError as error:
+            status = str(error)
+        except (ValueError, OverflowError) as error:  # a field outside what its type can hold
+            status = f"not readable: {error}"
+        if status != "read":
+            draft.warnings.append(f"{stream.name}: {status} (stream at 0x{stream.offset:x})")
+        done[index] = replace(stream, status=status)
+    return [done[index] for index in range(len(streams))]
+
+
+def _check_truncation(file: _File, streams: list[Stream], draft: _Draft) -> None:
+    reach = max((stream.offset + stream.size for stream in streams), default=0)
+    unread = [stream.name for stream in streams if stream.status == "listed" and stream.offset + stream.size > file.size]
+    if reach > file.size and unread:
+        names = ", ".join(unread[:5]) + (", ..." if len(unread) > 5 else "")
+        draft.warnings.append(f"the file ends at 0x{file.size:x}, before the end of: {names}")
+
+
+# ---------------------------------------------------------------- one function per stream
+# Each fills in the draft and returns what is to be said where it could not read all; it raises where it read nothing.
+
+
+def _system_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    info = file.record(layout.SYSTEM_INFO, stream.offset)
+    architecture, pointer_size = layout.ARCHITECTURES.get(info.ProcessorArchitecture, ("unknown", 8))
+    draft.architecture, draft.pointer_size = architecture, pointer_size
+    if info.ProcessorArchitecture == layout.PROCESSOR_ARCHITECTURE_IA32_ON_WIN64:
+        draft.wow64 = True
+    family: Family = "other"
+    known = layout.PLATFORMS.get(info.PlatformId)
+    if known == "windows":
+        family = "windows"
+    elif known == "linux":
+        family = "linux"
+    elif known == "macos":
+        family = "macos"
+    draft.os = OperatingSystem(
+        family=family,
+        version=f"{info.MajorVersion}.{info.MinorVersion}.{info.BuildNumber}",
+        build=info.BuildNumber,
+        service_pack=(file.text(info.CSDVersionRva) or None),
+    )
+    draft.system = replace(draft.system, processors=info.NumberOfProcessors or None)
+    return None if architecture != "unknown" else f"unknown processor architecture {info.ProcessorArchitecture}"
+
+
+def _misc_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    if stream.size < records.MISC_INFO_SIZE:
+        raise _StreamProblemError(f"{stream.size} bytes, at least {records.MISC_INFO_SIZE} are needed")
+    info = records.misc_info(bytes(file.data(stream.offset, records.MISC_INFO_SIZE)))
+    draft.pid = info.process_id
+    draft.created_at = _from_unix(info.create_time)
+    draft.user_time, draft.kernel_time = info.user_time, info.kernel_time
+    return None
+
+
+def _from_unix(seconds: int | None) -> dt.datetime | None:
+    return None if not seconds else dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def _from_filetime(ticks: int) -> dt.datetime | None:
+    if ticks == 0:
+        return None
+    try:
+        return _FILETIME_EPOCH + dt.timedelta(microseconds=ticks // 10)
+    except OverflowError:
+        return None
+
+
+def _add_memory(draft: _Draft, starts: U64, sizes: U64, offsets: U64, file_size: int) -> str | None:
+    """Keeps the ranges whose bytes are in the file, cutting one that runs over its end."""
+    with np.errstate(over="ignore"):
+        ends = starts + sizes
+    wrong = (ends < starts) & (ends != 0)
+    # A range that ends exactly at 2**64 would have an end of 0; its last byte is given up.
+    sizes = np.where((ends == 0) & (sizes > 0), sizes - np.uint64(1), sizes)
+    left = np.where(offsets < np.uint64(file_size), np.uint64(file_size) - offsets, np.uint64(0))
+    kept = np.minimum(sizes, left)
+    kept[wrong] = 0
+    missing = int(((kept < sizes) & ~wrong).sum())
+    draft.memory.append((starts, kept, offsets))
+    problems = []
+    if missing:
+        lost = int((sizes - kept)[~wrong].sum(dtype=np.float64))
+        problems.append(f"{missing} of {len(starts)} memory ranges reach beyond the end of the file ({lost} bytes)")
+    if wrong.any():
+        problems.append(f"{int(wrong.sum())} memory ranges lie outside the address space")
+    return "; ".join(problems) or None
+
+
+def _joined(*problems: str | None) -> str | None:
+    return "; ".join(problem for problem in problems if problem) or None
+
+
+def _memory_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    entries, problem = file.counted(layout.MEMORY_DESCRIPTOR, stream)
+    lost = _add_memory(
+        draft,
+        entries["StartOfMemoryRange"].astype(np.uint64),
+        entries["DataSize"].astype(np.uint64),
+        entries["Rva"].astype(np.uint64),
+        file.size,
+    )
+    return _joined(problem, lost)
+
+
+def _memory64_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    header = file.record(layout.MEMORY64_LIST_HEADER, stream.offset)
+    start = stream.offset + layout.MEMORY64_LIST_HEADER.sizeof()
+    # DataSize is 32 bits and wraps for a very long list: only the file's end bounds this one.
+    entries, problem = file.array(layout.MEMORY_DESCRIPTOR64, start, header.NumberOfMemoryRanges, limit=file.size)
+    if header.BaseRva > file.size:
+        raise _StreamProblemError(f"memory begins at 0x{header.BaseRva:x}, the file ends at 0x{file.size:x}")
+    sizes = entries["DataSize"].astype(np.uint64)
+    # Sizes of a damaged list can add up beyond 64 bits: from the first that leaves the file, nothing more is in it.
+    beyond = np.cumsum(sizes.astype(np.float64)) + header.BaseRva > 2.0**63
+    first_beyond = int(beyond.argmax()) if beyond.any() else len(sizes)
+    offsets = np.full(len(sizes), file.size, np.uint64)
+    running = np.cumsum(sizes[:first_beyond]) + np.uint64(header.BaseRva)
+    offsets[:first_beyond] = running - sizes[:first_beyond]
+    lost = _add_memory(draft, entries["StartOfMemoryRange"].astype(np.uint64), sizes, offsets, file.size)
+    return _joined(problem, lost)
+
+
+def _memory_info_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    header = file.record(layout.MEMORY_INFO_LIST_HEADER, stream.offset)
+    if not layout.MEMORY_INFO_LIST_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
+        raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
+    start = stream.offset + header.SizeOfHeader
+    entries, problem = file.array(
+        layout.MEMORY_INFO, start, header.NumberOfEntries, limit=file.size, stride=header.SizeOfEntry
+    )
+    if len(entries) == 0:
+        raise _StreamProblemError(problem or "has no entries")
+    regions, faults = checked_regions(
+        Regions(
+            base=np.ascontiguousarray(entries["BaseAddress"]),
+            allocation_base=np.ascontiguousarray(entries["AllocationBase"]),
+            allocation_protect=np.ascontiguousarray(entries["AllocationProtect"]),
+            size=np.ascontiguousarray(entries["RegionSize"]),
+            state=np.ascontiguousarray(entries["State"]),
+            protect=np.ascontiguousarray(entries["Protect"]),
+            type=np.ascontiguousarray(entries["Type"]),
+        )
+    )
+    draft.regions = regions
+    return _joined(problem, *faults)
+
+
+def _thread_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    return _threads(file, stream, draft, layout.THREAD)
+
+
+def _thread_ex_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    return _threads(file, stream, draft, layout.THREAD_EX)
+
+
+def _threads(file: _File, stream: Stream, draft: _Draft, dtype: np.dtype[Any]) -> str | None:
+    entries, problem = file.counted(dtype, stream)
+    names = ("ThreadId", "SuspendCount", "Teb", "StackStart", "StackSize", "ContextSize", "ContextRva")
+    for values in zip(*(entries[name].tolist() for name in names), strict=True):
+        thread_id, suspended, teb, stack, stack_size, context_size, context_rva = values
+        stack_pointer, instruction_pointer = _context(file, draft.architecture, context_rva, context_size)
+        draft.threads[thread_id] = Thread(
+            id=thread_id,
+            teb=teb or None,
+            stack_base=stack if stack_size else None,
+            stack_size=stack_size or None,
+            stack_pointer=stack_pointer,
+            instruction_pointer=instruction_pointer,
+            suspend_count=suspended,
+        )
+    lost = _add_memory(
+        draft,
+        entries["StackStart"].astype(np.uint64),
+        entries["StackSize"].astype(np.uint64),
+        entries["StackRva"].astype(np.uint64),
+        file.size,
+    )
+    return _joined(problem, lost)
+
+
+def _context(file: _File, architecture: str, rva: int, size: int) -> tuple[int | None, int | None]:
+    """Reads the stack pointer and the instruction pointer out of a thread context."""
+    where = layout.CONTEXT_POINTERS.get(architecture)
+    if where is None or rva == 0:
+        return None, None
+    least, stack_at, instruction_at, width = where
+    if size < least:
+        return None, None
+    try:
+        data = file.data(rva, least)
+    except _StreamProblemError:
+        return None, None
+    stack = int.from_bytes(data[stack_at : stack_at + width], "little")
+    # The x64 and ARM64 instruction pointer lies just behind what `least` must cover.
+    try:
+        instruction = int.from_bytes(file.data(rva + instruction_at, width), "little")
+    except _StreamProblemError:
+        return stack or None, None
+    return stack or None, instruction or None
+
+
+def _thread_info_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    header = file.record(layout.EX_LIST_HEADER, stream.offset)
+    if not layout.EX_LIST_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
+        raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
+    entries, problem = file.array(
+        layout.THREAD_INFO,
+        stream.offset + header.SizeOfHeader,
+        header.NumberOfEntries,
+        limit=stream.offset + stream.size,
+        stride=header.SizeOfEntry,
+    )
+    for row in entries:
+        draft.thread_infos[int(row["ThreadId"])] = {
+            "created_at": _from_filetime(int(row["CreateTime"])),
+            "start_address": int(row["StartAddress"]) or None,
+            # MINIDUMP_THREAD_INFO_EXITED_THREAD
+            "exited": bool(int(row["DumpFlags"]) & 0x4),
+        }
+    return problem
+
+
+def _thread_names(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    entries, problem = file.counted(layout.THREAD_NAME, stream)
+    for thread_id, rva in zip(entries["ThreadId"].tolist(), entries["RvaOfThreadName"].tolist(), strict=True):
+        name = file.text(rva)
+        if name:
+            draft.thread_names[thread_id] = name
+    return problem
+
+
+def _module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    entries, problem = file.counted(layout.MODULE, stream)
+    impossible = 0
+    names = (
+        "BaseOfImage",
+        "SizeOfImage",
+        "CheckSum",
+        "TimeDateStamp",
+        "ModuleNameRva",
+        "VersionSignature",
+        "FileVersionMS",
+        "FileVersionLS",
+        "CvRecordSize",
+        "CvRecordRva",
+    )
+    for row in zip(*(entries[name].tolist() for name in names), strict=True):
+        base, size, checksum, timestamp, name_rva, signature, version_ms, version_ls, cv_size, cv_rva = row
+        if base + size > 1 << 64:
+            impossible += 1
+            continue
+        debug_id, debug_file = _codeview(file, cv_rva, cv_size)
+        version = None
+        if signature == 0xFEEF04BD:  # VS_FFI_SIGNATURE
+            version = f"{version_ms >> 16}.{version_ms & 0xFFFF}.{version_ls >> 16}.{version_ls & 0xFFFF}"
+        draft.modules.append(
+            Module(
+                base=base,
+                size=size,
+                path=file.text(name_rva) or "",
+                timestamp=timestamp,
+                checksum=checksum,
+                version=version,
+                debug_id=debug_id,
+                debug_file=debug_file,
+            )
+        )
+    wrong = f"{impossible} modules lie outside the address space" if impossible else None
+    return _joined(problem, wrong)
+
+
+def _codeview(file: _File, rva: int, size: int) -> tuple[str | None, str | None]:
+    """Reads a CV_INFO_PDB70 record: the identity of the debug file, as symbol servers write it, and its path."""
+    fixed = layout.CODEVIEW_RSDS.sizeof()
+    if size < fixed or rva == 0:
+        return None, None
+    try:
+        data = bytes(file.data(rva, min(size, fixed + 1024)))
+    except _StreamProblemError:
+        return None, None
+    if data[:4] != b"RSDS":
+        return None, None
+    guid = uuid.UUID(bytes_le=data[4:20]).hex.upper()
+    age = int.from_bytes(data[20:24], "little")
+    return f"{guid}{age:X}", data[fixed:].split(b"\0", 1)[0].decode("utf-8", "replace") or None
+
+
+def _unloaded_module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    header = file.record(layout.EX_LIST_HEADER, stream.offset)
+    if not layout.EX_LIST_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
+        raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
+    entries, problem = file.array(
+        layout.UNLOADED_MODULE,
+        stream.offset + header.SizeOfHeader,
+        header.NumberOfEntries,
+        limit=stream.offset + stream.size,
+        stride=header.SizeOfEntry,
+    )
+    for base, size, _, timestamp, name_rva in entries.tolist():
+        draft.unloaded.append(UnloadedModule(base, size, file.text(name_rva) or "", timestamp))
+    return problem
+
+
+def _exception(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    record = file.record(layout.EXCEPTION_STREAM, stream.offset)
+    count = record.NumberParameters
+    problem = None
+    if count > 15:
+        problem, count = f"claims {count} parameters, 15 fit", 15
+    stack, instruction = _context(file, draft.architecture, record.ThreadContext.Rva, record.ThreadContext.DataSize)
+    draft.exception = ExceptionRecord(
+        thread_id=record.ThreadId or None,
+        code=record.ExceptionCode,
+        flags=record.ExceptionFlags,
+        address=record.ExceptionAddress,
+        parameters=tuple(record.ExceptionInformation[:count]),
+        stack_pointer=stack,
+        instruction_pointer=instruction,
+    )
+    return problem
+
+
+def _handle_data(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    header = records.handle_data_header(bytes(file.data(stream.offset, records.HANDLE_DATA_HEADER_SIZE)))
+    stride, count, problem = header.size_of_descriptor, header.count, None
+    if not records.HANDLE_DATA_HEADER_SIZE <= header.size_of_header <= stream.size:
+        raise _StreamProblemError(f"SizeOfHeader is {header.size_of_header}")
+    if stride < records.HANDLE_DESCRIPTOR_SIZE:
+        raise _StreamProblemError(f"entries of {stride} bytes, at least {records.HANDLE_DESCRIPTOR_SIZE} are needed")
+    start = stream.offset + header.size_of_header
+    room = min(stream.offset + stream.size, file.size) - start
+    if count * stride > room:
+        problem = f"claims {count} entries, {max(0, room // stride)} fit"
+        count = max(0, room // stride)
+    draft.handle_count = count
+    # A writer stores each type name once, so a handful of names is read however many handles there are.
+    names: dict[int, str] = {}
+    for index in range(min(count, MAX_HANDLES)):
+        data = bytes(file.data(start + index * stride, records.HANDLE_DESCRIPTOR_SIZE))
+        rva = records.handle_descriptor(data).type_name_rva
+        if rva not in names:
+            names[rva] = file.text(rva) or "unknown"
+        draft.handle_types[names[rva]] = draft.handle_types.get(names[rva], 0) + 1
+    return problem
+
+
+def _system_memory_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    info = file.record(layout.SYSTEM_MEMORY_INFO_1, stream.offset)
+    basic, perf = info.BasicInfo, info.BasicPerfInfo
+    page = basic.PageSize
+    if page < 512 or page & (page - 1):
+        raise _StreamProblemError(f"page size is {page}")
+    has_perf = bool(info.Flags & layout.SYSTEM_MEMORY_INFO_HAS_BASIC_PERF)
+    draft.system = replace(
+        draft.system,
+        page_size=page,
+        allocation_granularity=basic.AllocationGranularity or draft.system.allocation_granularity,
+        min_address=basic.MinimumUserModeAddress,
+        max_address=basic.MaximumUserModeAddress,
+        processors=basic.NumberOfProcessors or draft.system.processors,
+        physical_total=basic.NumberOfPhysicalPages * page,
+        physical_available=perf.AvailablePages * page if has_perf else None,
+        commit_total=perf.CommittedPages * page if has_perf else None,
+        commit_limit=perf.CommitLimit * page if has_perf else None,
+        commit_peak=perf.PeakCommitment * page if has_perf else None,
+    )
+    return None
+
+
+def _process_vm_counters(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    revision = int.from_bytes(file.data(stream.offset, 2), "little")
+    if revision == 1:
+        record, flags = file.record(layout.PROCESS_VM_COUNTERS_1, stream.offset), layout.VmCounterFlags(0x5)
+    elif revision == 2:
+        record = file.record(layout.PROCESS_VM_COUNTERS_2, stream.offset)
+        flags = layout.VmCounterFlags(record.Flags)
+    else:
+        raise _StreamProblemError(f"revision {revision} is not known")
+    groups = layout.VmCounterFlags
+    has_ex = bool(flags & (groups.MINIDUMP_PROCESS_VM_COUNTERS_EX | groups.MINIDUMP_PROCESS_VM_COUNTERS_EX2))
+    has_size = bool(flags & groups.MINIDUMP_PROCESS_VM_COUNTERS_VIRTUALSIZE)
+    has_ex2 = bool(flags & groups.MINIDUMP_PROCESS_VM_COUNTERS_EX2)
+    in_job = bool(flags & groups.MINIDUMP_PROCESS_VM_COUNTERS_JOB)
+    draft.counters = Counters(
+        private_usage=record.PrivateUsage if has_ex else None,
+        working_set=record.WorkingSetSize,
+        peak_working_set=record.PeakWorkingSetSize,
+        private_working_set=record.PrivateWorkingSetSize if has_ex2 else None,
+        pagefile_usage=record.PagefileUsage,
+        peak_pagefile_usage=record.PeakPagefileUsage,
+        virtual_size=record.VirtualSize if has_size else None,
+        peak_virtual_size=record.PeakVirtualSize if has_size else None,
+        shared_commit_usage=record.SharedCommitUsage if has_ex2 else None,
+        job_private_commit_usage=record.JobPrivateCommitUsage if in_job else None,
+        job_peak_private_commit_usage=record.JobPeakPrivateCommitUsage if in_job else None,
+        # Windows writes all ones for "no limit".
+        job_private_commit_limit=_limit(record.JobPrivateCommitLimit) if in_job else None,
+        job_total_commit_limit=_limit(record.JobTotalCommitLimit) if in_job else None,
+    )
+    return None
+
+
+def _limit(value: int) -> int | None:
+    return None if value in (0, _UNKNOWN_SIZE) else value
+
+
+def _comment(encoding: str) -> Callable[[_File, Stream, _Draft], str | None]:
+    def read(file: _File, stream: Stream, draft: _Draft) -> str | None:
+        data = bytes(file.data(stream.offset, min(stream.size, MAX_STRING)))
+        text = data.decode(encoding, "replace").rstrip("\0").strip()
+        if text:
+            draft.comments.append(text)
+        return None
+
+    return read
+
+
+def _linux_text(file: _File, stream: Stream) -> str:
+    room = max(0, min(stream.size, file.size - stream.offset))
+    return bytes(file.data(stream.offset, room)).decode("utf-8", "replace")
+
+
+def _linux_maps(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    mappings, bad = linux_maps.parse_maps(_linux_text(file, stream))
+    if not mappings:
+        raise _StreamProblemError("holds no line of /proc/PID/maps")
+    draft.linux_maps = mappings
+    return f"{bad} lines are not of the form of /proc/PID/maps" if bad else None
+
+
+def _linux_status(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    kb = {}
+    for line in _linux_text(file, stream).splitlines():
+        key, _, value = line.partition(":")
+        value = value.strip()
+        if key == "Name":
+            draft.process_name = value
+        elif key == "Pid" and value.isdigit():
+            draft.pid = int(value)
+        elif value.endswith(" kB") and value[:-3].strip().isdigit():
+            kb[key] = int(value[:-3]) * 1024
+    draft.counters = replace(
+        draft.counters,
+        virtual_size=kb.get("VmSize"),
+        peak_virtual_size=kb.get("VmPeak"),
+        working_set=kb.get("VmRSS"),
+        peak_working_set=kb.get("VmHWM"),
+        page_table=kb.get("VmPTE"),
+    )
+    return None
+
+
+def _linux_command_line(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    draft.command_line = _linux_text(file, stream).rstrip("\0").replace("\0", " ") or None
+    return None
+
+
+def _breakpad_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    info = file.record(layout.BREAKPAD_INFO, stream.offset)
+    if info.Validity & 0x2:
+        draft.annotations["requesting_thread"] = str(info.RequestingThreadId)
+    return None
+
+
+def _crashpad_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    info = file.record(layout.CRASHPAD_INFO, stream.offset)
+    where = info.SimpleAnnotations
+    if where.DataSize < 4:
+        return None
+    count = int.from_bytes(file.data(where.Rva, 4), "little")
+    entries, problem = file.array(layout.CRASHPAD_ANNOTATION, where.Rva + 4, count, limit=where.Rva + where.DataSize)
+    for key_rva, value_rva in entries.tolist():
+        key = file.utf8(key_rva)
+        if key:
+            draft.annotations[key] = file.utf8(value_rva) or ""
+    return problem
+
+
+def _heap_stream(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    """Reads dumpmap's own heap stream; docs/heap-stream.md describes it."""
+    header = file.record(layout.HEAP_STREAM_HEADER, stream.offset)
+    if header.Signature != StreamType.DumpmapHeaps or header.Version < 1:
+        raise _StreamProblemError("does not begin with the signature and version of a heap stream")
+    end = stream.offset + stream.size
+    if not layout.HEAP_STREAM_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
+        raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
+    start = stream.offset + header.SizeOfHeader
+    heaps, problem = file.array(
+        layout.HEAP_STREAM_HEAP, start, header.NumberOfHeaps, limit=end, stride=header.SizeOfHeapEntry
+    )
+    start += header.NumberOfHeaps * header.SizeOfHeapEntry
+    ranges, lost = file.array(
+        layout.HEAP_STREAM_RANGE, start, header.NumberOfRanges, limit=end, stride=header.SizeOfRangeEntry
+    )
+    strings = b""
+    if header.StringsSize:
+        strings = bytes(file.data(stream.offset + header.StringsOffset, min(header.StringsSize, stream.size)))
+    by_heap: dict[int, list[RecordedRange]] = {}
+    impossible = 0
+    for base, size, committed, heap_id, kind, _, _ in ranges.tolist():
+        if size == 0 or base + size > 1 << 64:
+            impossible += 1
+            continue
+        by_heap.setdefault(heap_id, []).append(
+            RecordedRange(
+                base, size, None if committed == _UNKNOWN_SIZE else committed, _RANGE_KINDS.get(kind, f"kind {kind}")
+            )
+        )
+    for address, heap_id, kind, flags, name_offset, _ in heaps.tolist():
+        name = None
+        if name_offset < len(strings):
+            name = strings[name_offset:].split(b"\0", 1)[0].decode("utf-8", "replace") or None
+        draft.heaps.append(
+            RecordedHeap(
+                id=heap_id,
+                kind=_HEAP_KINDS.get(kind, f"kind {kind}"),
+                name=name,
+                address=address or None,
+                flags=flags,
+                ranges=tuple(by_heap.pop(heap_id, ())),
+            )
+        )
+    orphans = sum(map(len, by_heap.values()))
+    return _joined(
+        problem,
+        lost,
+        f"{impossible} ranges have no size or an impossible one" if impossible else None,
+        f"{orphans} ranges belong to no heap of the stream" if orphans else None,
+    )
+
+
+_READERS: dict[int, Callable[[_File, Stream, _Draft], str | None]] = {
+    # In this order: the architecture first, because thread contexts depend on it.
+    StreamType.SystemInfoStream: _system_info,
+    StreamType.MiscInfoStream: _misc_info,
+    StreamType.SystemMemoryInfoStream: _system_memory_info,
+    StreamType.ProcessVmCountersStream: _process_vm_counters,
+    StreamType.MemoryInfoListStream: _memory_info_list,
+    StreamType.Memory64ListStream: _memory64_list,
+    StreamType.MemoryListStream: _memory_list,
+    StreamType.ThreadListStream: _thread_list,
+    StreamType.ThreadExListStream: _thread_ex_list,
+    StreamType.ThreadInfoListStream: _thread_info_list,
+    StreamType.ThreadNamesStream: _thread_names,
+    StreamType.ModuleListStream: _module_list,
+    StreamType.UnloadedModuleListStream: _unloaded_module_list,
+    StreamType.ExceptionStream: _exception,
+    StreamType.HandleDataStream: _handle_data,
+    StreamType.CommentStreamA: _comment("utf-8"),
+    StreamType.CommentStreamW: _comment("utf-16-le"),
+    StreamType.LinuxMaps: _linux_maps,
+    StreamType.LinuxProcStatus: _linux_status,
+    StreamType.LinuxCmdLine: _linux_command_line,
+    StreamType.BreakpadInfo: _breakpad_info,
+    StreamType.CrashpadInfo: _crashpad_info,
+    StreamType.DumpmapHeaps: _heap_stream,
+}
+
+
+def _finish(
+    source: ByteSource,
+    file: _File,
+    header: Any,
+    streams: list[Stream],
+    draft: _Draft,
+    *,
+    path: str | None,
+    container: str | None,
+) -> Snapshot:
+    regions = draft.regions
+    if regions is None and draft.linux_maps:
+        image_paths = {module.path for module in draft.modules}
+        rows, names = linux_maps.rows(draft.linux_maps, image_paths)
+        regions, faults = checked_regions(make_regions(rows, texts={"file": names}))
+        draft.warnings.extend(f"LinuxMaps: {fault}" for fault in faults)
+    if not any(stream.type == StreamType.SystemInfoStream for stream in streams):
+        draft.warnings.append("no SystemInfo: the architecture and the system are not known")
+    threads = [
+        replace(thread, name=draft.thread_names.get(thread_id), **draft.thread_infos.get(thread_id, {}))
+        for thread_id, thread in draft.threads.items()
+    ]
+    main = _main_module(draft)
+    return Snapshot(
+        source=Source(
+            kind="minidump",
+            name=source.name.replace("\\", "/").rsplit("/", 1)[-1],
+            path=path,
+            size=file.size,
+            captured_at=_from_unix(header.TimeDateStamp),
+            flags=header.Flags,
+            streams=tuple(streams),
+            container=container,
+        ),
+        process=Process(
+            pid=draft.pid,
+            name=draft.process_name or (main.name if main else None),
+            path=main.path if main else None,
+            command_line=draft.command_line,
+            architecture=draft.architecture,
+            pointer_size=draft.pointer_size,
+            wow64=draft.wow64,
+            os=draft.os,
+            created_at=draft.created_at,
+            user_time=draft.user_time,
+            kernel_time=draft.kernel_time,
+        ),
+        system=draft.system,
+        counters=draft.counters,
+        regions=regions,
+        modules=tuple(draft.modules),
+        unloaded_modules=tuple(draft.unloaded),
+        threads=tuple(threads),
+        heaps=tuple(draft.heaps),
+        exception=draft.exception,
+        handle_count=draft.handle_count,
+        handle_types=draft.handle_types,
+        comments=tuple(draft.comments),
+        annotations=draft.annotations,
+        memory=_memory(source, draft),
+        warnings=tuple(draft.warnings),
+    )
+
+
+def _main_module(draft: _Draft) -> Module | None:
+    """The program: writers list it first, but for one seen in the wild that sorts by address."""
+    if not draft.modules:
+        return None
+    if draft.os.family == "windows":
+        programs = [module for module in draft.modules if module.name.lower().endswith(".exe")]
+        if programs:
+            return programs[0]
+    return draft.modules[0]
+
+
+def _memory(source: ByteSource, draft: _Draft) -> Memory:
+    if not draft.memory:
+        return ExcerptMemory()
+    starts, sizes, offsets = (np.concatenate(parts) for parts in zip(*draft.memory, strict=True))
+    return DumpMemory(source, starts, sizes, offsets)

@@ -1,0 +1,76 @@
+"""The one place where the `minidump` package's own record parsers are used.
+
+Only records that it reads faithfully are taken from it, each from a buffer that has been cut to the record's exact
+size beforehand: the package reads past an end as zeros, so it must never see one.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from minidump.streams.HandleDataStream import (
+    MINIDUMP_HANDLE_DATA_STREAM,
+    MINIDUMP_HANDLE_DESCRIPTOR,
+)
+from minidump.streams.MiscInfoStream import MINIDUMP_MISC_INFO
+
+MISC_INFO_SIZE = 24
+"""MINIDUMP_MISC_INFO; versions 2 to 5 begin with the same fields."""
+
+HANDLE_DATA_HEADER_SIZE = 16
+HANDLE_DESCRIPTOR_SIZE = 32
+"""MINIDUMP_HANDLE_DESCRIPTOR; version 2 (40 bytes) begins with the same fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class MiscInfo:
+    """MINIDUMP_MISC_INFO: times are seconds, None where the flag for a field is not set."""
+
+    size: int
+    process_id: int | None
+    create_time: int | None
+    user_time: int | None
+    kernel_time: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HandleDataHeader:
+    """MINIDUMP_HANDLE_DATA_STREAM."""
+
+    size_of_header: int
+    size_of_descriptor: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandleDescriptor:
+    """MINIDUMP_HANDLE_DESCRIPTOR: what the map can use."""
+
+    handle: int
+    type_name_rva: int
+    object_name_rva: int
+
+
+def misc_info(data: bytes) -> MiscInfo:
+    """Reads the part of MINIDUMP_MISC_INFO that all versions share; `data` has `MISC_INFO_SIZE` bytes."""
+    record = MINIDUMP_MISC_INFO.parse(io.BytesIO(data))
+    return MiscInfo(
+        size=record.SizeOfInfo,
+        process_id=record.ProcessId,
+        create_time=record.ProcessCreateTime,
+        user_time=record.ProcessUserTime,
+        kernel_time=record.ProcessKernelTime,
+    )
+
+
+def handle_data_header(data: bytes) -> HandleDataHeader:
+    """Reads MINIDUMP_HANDLE_DATA_STREAM; `data` has `HANDLE_DATA_HEADER_SIZE` bytes."""
+    record = MINIDUMP_HANDLE_DATA_STREAM.parse(io.BytesIO(data))
+    return HandleDataHeader(record.SizeOfHeader, record.SizeOfDescriptor, record.NumberOfDescriptors)
+
+
+def handle_descriptor(data: bytes) -> HandleDescriptor:
+    """Reads MINIDUMP_HANDLE_DESCRIPTOR; `data` has `HANDLE_DESCRIPTOR_SIZE` bytes."""
+    record = MINIDUMP_HANDLE_DESCRIPTOR.parse(io.BytesIO(data))
+    return HandleDescriptor(record.Handle, record.TypeNameRva, record.ObjectNameRva)

@@ -1,0 +1,76 @@
+"""Where the bytes of an input come from: a mapped file, a buffer, or something remote.
+
+Parsers see one thing, a `ByteSource`: a name, a size, and exact views of byte ranges. A view is never shorter than
+asked for; what lies beyond the end is an error, so no parser can mistake a cut-off file for zeros.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from dumpmap.errors import InputError
+
+
+class TruncatedError(InputError):
+    """A range reaches beyond the end of the input."""
+
+
+class ByteSource(Protocol):
+    """An input of known size with random access."""
+
+    name: str
+    size: int
+
+    def view(self, offset: int, size: int) -> memoryview:
+        """Returns exactly `size` bytes at `offset`.
+
+        Raises:
+            TruncatedError: the range is not wholly inside the input.
+        """
+        ...
+
+    def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+        """Returns the (offset, size) ranges, each as `view` does; a remote source fetches them together."""
+        ...
+
+
+class BufferSource:
+    """Bytes in memory, or a file mapped into it."""
+
+    def __init__(self, name: str, data: bytes | bytearray | memoryview | mmap.mmap) -> None:
+        self.name = name
+        self._data = memoryview(data).cast("B")
+        self.size = len(self._data)
+
+    def view(self, offset: int, size: int) -> memoryview:
+        """See `ByteSource.view`."""
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise TruncatedError(
+                f"needs bytes 0x{offset:x} to 0x{offset + size:x}, the file has 0x{self.size:x}", source=self.name
+            )
+        return self._data[offset : offset + size]
+
+    def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+        """See `ByteSource.views`."""
+        return [self.view(offset, size) for offset, size in ranges]
+
+
+def map_file(path: Path, name: str | None = None) -> BufferSource:
+    """Maps a local file; nothing is read before it is looked at.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    name = name or str(path)
+    try:
+        with path.open("rb") as file:
+            # An empty file cannot be mapped.
+            if path.stat().st_size == 0:
+                return BufferSource(name, b"")
+            return BufferSource(name, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(reason[:1].lower() + reason[1:], source=name) from error
