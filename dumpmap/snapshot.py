@@ -63,6 +63,8 @@ class Source:
     """How the file was wrapped: `gzip`, `zstd`, `zip`, or None."""
     reduced_from: str | None = None
     """For a JSON snapshot: the kind of source it was made from."""
+    original_name: str | None = None
+    """For a JSON snapshot: the name of the file or process it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +287,9 @@ class Snapshot:
     regions: Regions | None = None
     """None where the source has no memory map: the result can only be partial."""
     modules: tuple[Module, ...] = ()
+    captured: tuple[tuple[int, int], ...] = ()
+    """(address, size) of the bytes that the input held, kept only where it has no list of regions: there they are all
+    that is known of most of the memory. A reduced snapshot keeps this list without the bytes."""
     unloaded_modules: tuple[UnloadedModule, ...] = ()
     threads: tuple[Thread, ...] = ()
     peb: int | None = None

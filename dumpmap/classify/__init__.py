@@ -1,0 +1,515 @@
+"""Classification: a snapshot in, a region map out.
+
+`classify` runs the rules in a fixed order over the allocations; the first certain one wins, guesses come last and are
+marked as such. The rules, one module per family:
+
+1. regions into allocations and gaps (`space`), or what a partial input proves (`partial`);
+2. images and their sections (`images`);
+3. TEB and PEB pages (`named`);
+4. stacks (`stacks`);
+5. heaps (`heaps`);
+6. what the PEB points to (`named`);
+7. mapped memory: a file where it is known (here).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.classify.heaps import label_heaps
+from dumpmap.classify.images import label_images, label_mapped_copies
+from dumpmap.classify.labels import Label, Labels
+from dumpmap.classify.named import claim_marked, label_kernel_names, label_named, mark_environment_blocks
+from dumpmap.classify.partial import partial_regions
+from dumpmap.classify.space import LINUX_USER_SPACE_END, AllocationSpace, find_gaps, group_allocations, space_end
+from dumpmap.classify.stacks import label_stacks
+from dumpmap.memory import Memory
+from dumpmap.regionmap import AllocationColumns, BlockColumns, Completeness, RegionMap
+from dumpmap.snapshot import I64, WORKING_SET_COLUMNS, Process, Regions, Snapshot
+from dumpmap.structures.space import NoSpace
+from dumpmap.structures.survey import ProcessStructures, survey
+from dumpmap.types import BY_NAME, RegionType
+from dumpmap.winnt import PAGE_WRITABLE, MemState, MemType, PageProtect
+
+_CLR_MODULES = frozenset(
+    ("coreclr.dll", "clr.dll", "mscorwks.dll", "mscorsvr.dll", "clrgc.dll", "libcoreclr.so", "clrjit.dll")
+)
+"""Modules whose presence means that there is a managed heap, found or not."""
+
+_FULL_SHARE = 0.5
+"""From this share of the committed private bytes on an input counts as holding the process's memory."""
+
+
+def classify(
+    snapshot: Snapshot, *, image_path: Path | None = None, memory: Memory | None = None, read_parameters: bool = True
+) -> RegionMap:
+    """Classifies every region of a snapshot.
+
+    Args:
+        snapshot: the raw facts.
+        image_path: a folder with the program's own files, for sections whose headers the input does not hold.
+        memory: read through this instead of the snapshot's own memory; a `RecordingMemory` tells afterwards which
+            bytes the map was built from.
+        read_parameters: also read image path and command line out of the process parameters.
+    """
+    memory = snapshot.memory if memory is None else memory
+    partial = snapshot.regions is None
+    space = group_allocations(_user_space(snapshot)) if snapshot.regions is not None else None
+    structures = _survey(snapshot, memory, space, read_parameters=read_parameters)
+    if space is None:
+        space = group_allocations(partial_regions(snapshot, structures))
+    labels = _start(snapshot, space)
+    warnings = list(structures.warnings)
+    recorded = "recorded_type" in space.regions.texts
+    stacks, heaps, copies = [], [], []
+    if recorded:
+        _take_recorded(space, labels)
+    else:
+        warnings += label_images(snapshot, structures.images, space, labels, image_path=image_path)
+        mark_environment_blocks(snapshot, structures, labels)
+        label_linux_heap(space, labels)
+        stacks, stack_warnings = label_stacks(snapshot, structures, space, labels, partial=partial)
+        heaps, heap_warnings = label_heaps(snapshot, structures, space, labels)
+        label_managed_heaps(snapshot, labels)
+        label_named(structures, space, labels)
+        label_kernel_names(snapshot, space, labels)
+        claim_marked(labels, space)
+        label_files(space, labels)
+        copies = label_mapped_copies(memory, snapshot, structures.images, space, labels)
+        warnings += stack_warnings + heap_warnings
+    completeness = _completeness(snapshot, space)
+    blocks = _blocks(snapshot, space, labels, recorded=recorded)
+    gaps = end = None
+    if snapshot.regions is not None:
+        end = space_end(snapshot, _user_space(snapshot))
+        gaps = find_gaps(space.bases, space.ends, end, snapshot.system.allocation_granularity)
+    process = _process(snapshot, structures)
+    return RegionMap(
+        snapshot=snapshot,
+        process=process,
+        completeness=completeness,
+        end=end,
+        space=space,
+        gaps=gaps,
+        allocation_columns=_allocations(snapshot, space, labels, blocks),
+        block_columns=blocks,
+        texts=labels.texts.values,
+        stacks=tuple(stacks),
+        heaps=tuple(heaps),
+        heap_list_captured=structures.heap_list_captured,
+        structures=structures,
+        mapped_copies=tuple(copies),
+        notes=tuple(_notes(snapshot, structures, completeness, copies, bool(heaps))),
+        warnings=(*snapshot.warnings, *warnings),
+        unknown_types=_unknown_types(snapshot, structures, labels, partial=partial, recorded=recorded),
+    )
+
+
+def _user_space(snapshot: Snapshot) -> Regions:
+    """The regions of user space; Linux lists a page of the kernel's beside them."""
+    regions = snapshot.regions
+    if regions is None:
+        raise ValueError("a snapshot without regions has no user space to speak of")
+    if snapshot.process.os.family == "linux" and len(regions) and int(regions.base[-1]) >= LINUX_USER_SPACE_END:
+        return regions.take(regions.base < LINUX_USER_SPACE_END)
+    return regions
+
+
+def _survey(
+    snapshot: Snapshot, memory: Memory, space: AllocationSpace | None, *, read_parameters: bool
+) -> ProcessStructures:
+    return survey(
+        memory,
+        pointer_size=snapshot.process.pointer_size,
+        threads=[(thread.id, thread.teb or 0) for thread in snapshot.threads],
+        modules=[(module.base, module.size, module.path) for module in snapshot.modules],
+        space=NoSpace() if space is None else space,
+        os_build=snapshot.process.os.build,
+        family=snapshot.process.os.family,
+        peb_addresses=[address for address in (snapshot.peb, snapshot.wow64_peb) if address],
+        read_parameters=read_parameters,
+    )
+
+
+# ---------------------------------------------------------------- labels
+
+
+def _start(snapshot: Snapshot, space: AllocationSpace) -> Labels:
+    """The types that the memory map itself gives, before any rule."""
+    kinds = space.regions.type[space.first]
+    types = np.full(len(space), RegionType.PRIVATE_DATA, np.uint8)
+    types[kinds == MemType.MEM_IMAGE] = RegionType.IMAGE
+    types[kinds == MemType.MEM_MAPPED] = RegionType.SHAREABLE
+    types[kinds == 0] = RegionType.UNKNOWN if snapshot.regions is None else RegionType.PRIVATE_DATA
+    return Labels(
+        bases=space.bases,
+        ends=space.ends,
+        types=types,
+        claimed=np.zeros(len(space), np.bool_),
+        kinds=np.zeros(len(space), np.int32),
+        details=np.zeros(len(space), np.int32),
+        inferred=np.zeros(len(space), np.bool_),
+    )
+
+
+def _take_recorded(space: AllocationSpace, labels: Labels) -> None:
+    """Takes type, kind and details from a file of another tool, as they stand there."""
+    first = space.first
+    column = space.regions.texts["recorded_type"]
+    table = np.array(
+        [BY_NAME.get(text.lower(), RegionType.PRIVATE_DATA) for text in column.values] or [RegionType.PRIVATE_DATA],
+        np.uint8,
+    )
+    codes = column.codes[first]
+    labels.types[:] = np.where(codes >= 0, table[np.maximum(codes, 0)], labels.types)
+    for name, target in (("recorded_kind", labels.kinds), ("recorded_details", labels.details)):
+        texts = space.regions.texts.get(name)
+        if texts is not None and texts.values:
+            mapping = np.array([labels.texts.code(text) for text in texts.values], np.int32)
+            own = texts.codes[first]
+            target[:] = np.where(own >= 0, mapping[np.maximum(own, 0)], 0)
+
+
+def label_files(space: AllocationSpace, labels: Labels) -> None:
+    """Mapped memory whose file is known is a Mapped File."""
+    column = space.regions.texts.get("file")
+    if column is None or not column.values:
+        return
+    codes = column.codes[space.first]
+    mapped = (space.regions.type[space.first] == MemType.MEM_MAPPED) & (codes >= 0)
+    is_path = np.array([not text.startswith(("[", "/dev/", "/memfd:", "/SYSV")) for text in column.values], np.bool_)
+    wanted = mapped & is_path[np.maximum(codes, 0)]
+    files = np.array([labels.texts.code(text) for text in column.values], np.int32)
+    # In bulk: a process can map a hundred thousand views.
+    kind = labels.texts.code("Mapped file")
+    labels.types[wanted] = RegionType.MAPPED_FILE
+    unnamed = wanted & ~labels.claimed
+    labels.kinds[unnamed] = kind
+    labels.details[unnamed] = files[codes[unnamed]]
+    shared = mapped & ~wanted & ~labels.claimed
+    labels.details[shared] = files[codes[shared]]
+
+
+def label_linux_heap(space: AllocationSpace, labels: Labels) -> None:
+    """Linux names its program-break heap and its main stack itself."""
+    column = space.regions.texts.get("file")
+    if column is None:
+        return
+    for code, text in enumerate(column.values):
+        if text == "[heap]" or text.startswith("[heap"):
+            label = Label("Program break", "linux-maps", RegionType.HEAP, text)
+        elif text == "[stack]":
+            label = Label("Main stack", "linux-maps", RegionType.STACK, text)
+        else:
+            continue
+        for index in np.flatnonzero(column.codes[space.first] == code).tolist():
+            if text == "[stack]":
+                continue  # the thread's own rule names it with its id; below, where no thread does
+            labels.claim(index, label)
+
+
+def label_managed_heaps(snapshot: Snapshot, labels: Labels) -> None:
+    """Ranges of managed heaps, as the input lists them; an allocation wholly covered becomes one as a whole."""
+    for heap in snapshot.managed_heaps:
+        for part in heap.ranges:
+            index = labels.allocation(part.base)
+            if index < 0:
+                continue
+            end = min(part.base + part.size, int(labels.ends[index]))
+            label = Label(part.kind or heap.kind, "managed-heap", RegionType.MANAGED_HEAP, heap.name or "")
+            labels.mark(part.base, end, label)
+            labels.claim(index, replace(label, kind=heap.kind))
+
+
+# ---------------------------------------------------------------- columns
+
+
+def _committed(regions: Regions) -> I64:
+    sizes = np.where(regions.state == MemState.MEM_COMMIT, regions.size, np.uint64(0)).astype(np.int64)
+    return _override(sizes, regions, "committed")
+
+
+def _override(values: I64, regions: Regions, name: str) -> I64:
+    """Takes the figure that the source itself states, where it does."""
+    stated = regions.numbers.get(name)
+    return values if stated is None else np.where(stated >= 0, stated, values)
+
+
+def _private(regions: Regions, committed: I64) -> I64:
+    """VMMap's Private: all committed private memory, and the writable pages of images."""
+    writable = (regions.protect & np.uint32(int(PAGE_WRITABLE))) != 0
+    private = (regions.type == MemType.MEM_PRIVATE) | ((regions.type == MemType.MEM_IMAGE) & writable)
+    return _override(np.where(private, committed, 0), regions, "private")
+
+
+def _blocks(snapshot: Snapshot, space: AllocationSpace, labels: Labels, *, recorded: bool) -> BlockColumns:
+    regions = space.regions
+    region = np.arange(len(regions))
+    base = regions.base
+    if labels.marks:
+        edges = np.array([(mark.start, mark.end) for mark in labels.marks], np.uint64).ravel()
+        inside = np.searchsorted(base, edges, side="right").astype(np.int64) - 1
+        real = inside >= 0
+        real[real] = edges[real] < base[inside[real]] + regions.size[inside[real]]
+        base = np.union1d(base, edges[real])
+        region = np.searchsorted(regions.base, base, side="right") - 1
+    region_end = regions.base + regions.size
+    next_base = np.append(base[1:], np.uint64(0))
+    same_region = np.append(region[1:] == region[:-1], False)
+    size = (np.where(same_region, next_base, region_end[region]) - base).astype(np.int64)
+    first = np.ones(len(base), np.bool_)
+    first[1:] = region[1:] != region[:-1]
+    whole = size == regions.size[region].astype(np.int64)
+    state, protect = regions.state[region], regions.protect[region]
+    committed_region = _committed(regions)
+    private_region = _private(regions, committed_region)
+    # A piece of a split region has its own share; figures that the source states are for whole regions.
+    share = np.where(state == MemState.MEM_COMMIT, size, 0)
+    committed = np.where(whole, committed_region[region], share)
+    private = np.where(whole, private_region[region], np.where(private_region[region] > 0, share, 0))
+    allocation = space.allocation_of[region]
+    columns = {
+        "type": labels.types[allocation],
+        "kind": labels.kinds[allocation],
+        "details": labels.details[allocation],
+        "inferred": labels.inferred[allocation],
+    }
+    evidence = _evidence_codes(snapshot, labels, len(space), recorded=recorded)[allocation]
+    if recorded:
+        _take_recorded_rows(regions, region, labels, columns)
+    else:
+        guards = ((protect & PageProtect.PAGE_GUARD) != 0) & (columns["type"] == RegionType.STACK)
+        columns["kind"][guards] = labels.texts.code("Guard")
+    _apply_marks(base, size, labels, columns, evidence)
+    count = np.where(first, 1, 0).astype(np.int64)
+    stated = regions.numbers.get("blocks")
+    if stated is not None:
+        count = np.where(first, np.where(stated[region] >= 0, stated[region], 1), 0)
+    return BlockColumns(
+        base=base,
+        size=size,
+        committed=committed,
+        private=private,
+        state=state,
+        protect=protect,
+        allocation=allocation,
+        region=region,
+        first=first,
+        count=count,
+        type=columns["type"],
+        kind=columns["kind"],
+        details=columns["details"],
+        evidence=evidence,
+        inferred=columns["inferred"],
+    )
+
+
+def _take_recorded_rows(
+    regions: Regions, region: npt.NDArray[np.intp], labels: Labels, columns: dict[str, npt.NDArray[np.generic]]
+) -> None:
+    """Details of single rows out of a file of another tool."""
+    for name, column in (("recorded_kind", "kind"), ("recorded_details", "details")):
+        texts = regions.texts.get(name)
+        if texts is None or not texts.values:
+            continue
+        mapping = np.array([labels.texts.code(text) for text in texts.values], np.int32)
+        codes = texts.codes[region]
+        columns[column] = np.where(codes >= 0, mapping[np.maximum(codes, 0)], columns[column]).astype(np.int32)
+
+
+def _apply_marks(
+    base: npt.NDArray[np.uint64],
+    size: I64,
+    labels: Labels,
+    columns: dict[str, npt.NDArray[np.generic]],
+    evidence: npt.NDArray[np.int32],
+) -> None:
+    """Lays marks over the pieces; backwards, so that of two the first stays."""
+    del size
+    for mark in reversed(labels.marks):
+        low, high = np.searchsorted(base, np.array([mark.start, mark.end], np.uint64), side="left").tolist()
+        if low >= high:
+            continue
+        label = mark.label
+        columns["kind"][low:high] = labels.texts.code(label.kind)
+        columns["details"][low:high] = labels.texts.code(label.details)
+        columns["inferred"][low:high] = label.inferred
+        if label.type is not None:
+            columns["type"][low:high] = label.type
+        before = labels.texts.values[evidence[low]]
+        known = before.split("+")
+        evidence[low:high] = labels.texts.code(before if label.evidence in known else f"{before}+{label.evidence}")
+
+
+def _evidence_codes(
+    snapshot: Snapshot, labels: Labels, count: int, *, recorded: bool
+) -> npt.NDArray[np.int32]:
+    if recorded:
+        basis = "recorded"
+    elif snapshot.regions is None:
+        basis = "memory-list"
+    elif snapshot.process.os.family == "linux":
+        basis = "linux-maps"
+    else:
+        basis = "memory-info"
+    codes = np.full(count, labels.texts.code(basis), np.int32)
+    for index, found in labels.evidence.items():
+        extra = [text for text in found if text != basis]
+        # In a partial map an allocation exists only because of what proved it.
+        parts = extra if snapshot.regions is None and extra else [basis, *extra]
+        codes[index] = labels.texts.code("+".join(parts))
+    return codes
+
+
+def _allocations(
+    snapshot: Snapshot, space: AllocationSpace, labels: Labels, blocks: BlockColumns
+) -> AllocationColumns:
+    regions, first = space.regions, space.first
+    if len(space) == 0:
+        none, zero = np.empty(0, np.int64), np.empty(0, np.int32)
+        return AllocationColumns(
+            base=space.bases,
+            size=none,
+            committed=none,
+            private=none,
+            blocks=none,
+            protect=np.empty(0, np.uint32),
+            state=np.empty(0, np.uint32),
+            type=labels.types,
+            kind=zero,
+            details=zero,
+            evidence=zero,
+            inferred=labels.inferred,
+            working_set={},
+        )
+    starts = np.flatnonzero(np.concatenate(([True], blocks.allocation[1:] != blocks.allocation[:-1])))
+    committed_region = _committed(regions)
+    uniform = (np.minimum.reduceat(regions.protect, first) == np.maximum.reduceat(regions.protect, first)) & (
+        np.minimum.reduceat(regions.state, first) == np.maximum.reduceat(regions.state, first)
+    )
+    state = np.where(uniform, regions.state[first], np.uint32(int(MemState.MEM_COMMIT)))
+    protect = np.where(uniform, regions.protect[first], regions.allocation_protect[first])
+    working_set = {}
+    for name in WORKING_SET_COLUMNS:
+        values = regions.numbers.get(name)
+        if values is not None:
+            sums = np.add.reduceat(np.maximum(values, 0), first)
+            unknown = np.minimum.reduceat(values, first) < 0
+            working_set[name] = np.where(unknown & (sums == 0), -1, sums)
+    return AllocationColumns(
+        base=space.bases,
+        size=(space.ends - space.bases).astype(np.int64),
+        committed=np.add.reduceat(committed_region, first),
+        private=np.add.reduceat(_private(regions, committed_region), first),
+        blocks=np.add.reduceat(blocks.count, starts),
+        protect=protect,
+        state=state,
+        type=labels.types,
+        kind=labels.kinds,
+        details=labels.details,
+        evidence=_evidence_codes(
+            snapshot, labels, len(space), recorded="recorded_type" in regions.texts
+        ),
+        inferred=labels.inferred,
+        working_set=working_set,
+    )
+
+
+# ---------------------------------------------------------------- about the whole
+
+
+def _completeness(snapshot: Snapshot, space: AllocationSpace) -> Completeness:
+    if snapshot.regions is None:
+        return "partial"
+    regions = space.regions
+    private = (regions.type == MemType.MEM_PRIVATE) & (regions.state == MemState.MEM_COMMIT)
+    wanted = int(regions.size[private].sum())
+    held = sum(size for _, size in snapshot.memory.ranges())
+    return "full" if wanted and held >= wanted * _FULL_SHARE else "map"
+
+
+def _process(snapshot: Snapshot, structures: ProcessStructures) -> Process:
+    """The process with what the structures add: WoW64, its own width, path and command line."""
+    process = snapshot.process
+    widths = {peb.pointer_size for peb in structures.pebs} or {teb.pointer_size for teb in structures.tebs}
+    wow64 = process.wow64
+    if process.os.family == "windows" and wow64 is None:
+        names = {module.name.lower() for module in snapshot.modules}
+        if {teb.pointer_size for teb in structures.tebs} == {4, 8} or widths == {4, 8} or "wow64.dll" in names:
+            wow64 = True
+        elif process.architecture == "x64" and structures.tebs:
+            wow64 = False
+        elif process.architecture == "x86":
+            # A TEB32 names its 64-bit twin even where that was not captured.
+            twins = [teb.other_teb for teb in structures.tebs if teb.pointer_size == 4]
+            highest = snapshot.system.max_address
+            if any(twins) or (highest is not None and highest >= 0xC0000000):
+                wow64 = True
+    architecture, pointer_size = process.architecture, process.pointer_size
+    if wow64 and architecture == "x64":
+        architecture, pointer_size = "x86", 4
+    path, command_line = process.path, process.command_line
+    for peb in structures.pebs:
+        path = path or peb.image_path
+        command_line = command_line or peb.command_line
+    return replace(
+        process,
+        wow64=wow64,
+        architecture=architecture,
+        pointer_size=pointer_size,
+        path=path,
+        command_line=command_line,
+    )
+
+
+def _unknown_types(
+    snapshot: Snapshot, structures: ProcessStructures, labels: Labels, *, partial: bool, recorded: bool
+) -> frozenset[RegionType]:
+    unknown = set()
+    if partial:
+        unknown |= {RegionType.FREE, RegionType.UNUSABLE, RegionType.MAPPED_FILE, RegionType.SHAREABLE}
+        unknown |= {RegionType.PRIVATE_DATA} if not (labels.types == RegionType.PRIVATE_DATA).any() else set()
+    if recorded:
+        return frozenset(unknown)
+    windows = snapshot.process.os.family == "windows"
+    if not (labels.types == RegionType.HEAP).any() and not structures.heap_list_captured:
+        unknown.add(RegionType.HEAP)
+    has_runtime = any(module.name.lower() in _CLR_MODULES for module in snapshot.modules)
+    if has_runtime and not snapshot.managed_heaps:
+        unknown.add(RegionType.MANAGED_HEAP)
+    if windows and snapshot.regions is not None and "file" not in snapshot.regions.texts:
+        unknown.add(RegionType.MAPPED_FILE)
+    return frozenset(unknown)
+
+
+def _notes(
+    snapshot: Snapshot,
+    structures: ProcessStructures,
+    completeness: Completeness,
+    copies: list[object] | tuple[object, ...],
+    has_heaps: bool,
+) -> list[str]:
+    notes = []
+    windows = snapshot.process.os.family == "windows"
+    if completeness == "partial":
+        notes.append(
+            "the input has no list of memory regions: free space and the largest free block cannot be known, and what "
+            "is shown is only what modules, stacks, heaps and captured bytes prove"
+        )
+    elif windows and snapshot.regions is not None and "file" not in snapshot.regions.texts:
+        if "recorded_type" not in snapshot.regions.texts:
+            notes.append("a dump does not record the files behind mapped views: Shareable includes mapped files")
+    if windows and snapshot.source.kind != "vmmap" and not structures.heap_list_captured:
+        notes.append(
+            "the list of heaps is not in the input"
+            + (": only the heaps shown could be told" if has_heaps else ": heap memory counts as Private Data")
+        )
+    if any(module.name.lower() in _CLR_MODULES for module in snapshot.modules) and not snapshot.managed_heaps:
+        notes.append("a .NET runtime is loaded; its managed heap is not told apart and counts as Private Data")
+    if copies:
+        notes.append(f"{len(copies)} loaded images are also mapped as data; each counts in both places")
+    return notes

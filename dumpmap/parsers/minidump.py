@@ -838,6 +838,7 @@ def _finish(
         for thread_id, thread in draft.threads.items()
     ]
     main = _main_module(draft)
+    memory = _memory(source, draft)
     return Snapshot(
         source=Source(
             kind="minidump",
@@ -862,7 +863,7 @@ def _finish(
             user_time=draft.user_time,
             kernel_time=draft.kernel_time,
         ),
-        system=draft.system,
+        system=replace(draft.system, allocation_granularity=0x1000) if draft.os.family == "linux" else draft.system,
         counters=draft.counters,
         regions=regions,
         modules=tuple(draft.modules),
@@ -874,7 +875,8 @@ def _finish(
         handle_types=draft.handle_types,
         comments=tuple(draft.comments),
         annotations=draft.annotations,
-        memory=_memory(source, draft),
+        memory=memory,
+        captured=tuple(memory.ranges()) if regions is None else (),
         warnings=tuple(draft.warnings),
     )
 

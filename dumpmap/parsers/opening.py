@@ -111,7 +111,7 @@ def read_source(source: ByteSource, *, path: str | None = None, snapshot: int | 
     head = bytes(source.view(0, min(_HEAD, source.size)))
     if head.startswith(b"MDMP"):
         read = read_minidump(source, path=path, container=container)
-        if read.regions is None and not read.modules and not read.threads and not read.memory.ranges():
+        if read.regions is None and not (read.modules or read.threads or read.captured):
             raise FormatError(
                 "minidump without anything to make a map of: " + ("; ".join(read.warnings[:2]) or "no such stream"),
                 source=source.name,

@@ -1,0 +1,165 @@
+"""Heaps: what the structure readers found and what the process reported, as one list, and their allocations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dumpmap.classify.labels import Label, Labels
+from dumpmap.classify.space import AllocationSpace
+from dumpmap.snapshot import RecordedHeap, Snapshot
+from dumpmap.structures.heap_model import HeapInfo, HeapRange
+from dumpmap.structures.survey import ProcessStructures
+from dumpmap.types import RegionType
+from dumpmap.winnt import MemType
+
+
+@dataclass(frozen=True, slots=True)
+class Heap:
+    """A heap of the process. Sizes are bytes.
+
+    Attributes:
+        info: what was read of its structures, or what the heap stream says in the same form.
+        name: the name that the heap stream gives it.
+        ranges: every range that belongs to it and lies in an allocation of the map, by address.
+        allocations: (base, size) of the allocations labelled as this heap, by address.
+        evidence: what says that it is a heap: `heap-list`, `peb`, `heap-signature`, `heap-stream`.
+    """
+
+    info: HeapInfo
+    name: str | None
+    ranges: tuple[HeapRange, ...]
+    allocations: tuple[tuple[int, int], ...]
+    evidence: str
+
+    @property
+    def title(self) -> str:
+        """How the heap is called in details: VMMap's words, then the name."""
+        number = "?" if self.info.id is None else str(self.info.id)
+        text = f"Heap ID: {number}"
+        if self.info.lfh:
+            text += " [LOW FRAGMENTATION]"
+        return text if self.name is None else f"{text} ({self.name})"
+
+
+def label_heaps(
+    snapshot: Snapshot, structures: ProcessStructures, space: AllocationSpace, labels: Labels
+) -> tuple[list[Heap], list[str]]:
+    """Labels the allocations of every heap.
+
+    Returns:
+        the heaps and warnings.
+    """
+    heaps: list[Heap] = []
+    warnings: list[str] = []
+    recorded_left = list(snapshot.heaps)
+    merged: list[tuple[HeapInfo, RecordedHeap | None]] = []
+    for info in structures.heaps:
+        match = next((heap for heap in recorded_left if heap.address == info.address), None)
+        if match is not None:
+            recorded_left.remove(match)
+        merged.append((info, match))
+    merged.extend((_from_recorded(heap), heap) for heap in recorded_left)
+    for info, recorded in merged:
+        ranges = list(info.ranges)
+        if recorded is not None:
+            known = {part.base for part in ranges}
+            ranges.extend(part for part in _recorded_ranges(recorded) if part.base not in known)
+            if info.flags is None and recorded.flags:
+                info = replace(info, flags=recorded.flags)
+        heap = Heap(
+            info=info,
+            name=recorded.name if recorded else None,
+            ranges=tuple(sorted(ranges, key=lambda part: part.base)),
+            allocations=(),
+            evidence="heap-stream" if recorded is not None and not info.ranges else info.evidence,
+        )
+        owned = _claim(heap, space, labels, warnings)
+        heaps.append(replace(heap, allocations=tuple(sorted(owned))))
+    return heaps, warnings
+
+
+def _from_recorded(heap: RecordedHeap) -> HeapInfo:
+    return HeapInfo(
+        id=heap.id,
+        address=heap.address or (min((part.base for part in heap.ranges), default=0)),
+        pointer_size=0,
+        kind=heap.kind,
+        flags=heap.flags,
+        evidence="heap-stream",
+    )
+
+
+def _recorded_ranges(heap: RecordedHeap) -> list[HeapRange]:
+    return [
+        HeapRange(
+            base=part.base,
+            size=part.size,
+            role=part.kind,
+            evidence="heap-stream",
+            reserved=part.size,
+            committed=part.committed,
+        )
+        for part in heap.ranges
+    ]
+
+
+def _claim(heap: Heap, space: AllocationSpace, labels: Labels, warnings: list[str]) -> set[tuple[int, int]]:
+    """Labels the allocations of one heap; returns their (base, size)."""
+    owned: set[tuple[int, int]] = set()
+    strays = 0
+    ranges = heap.ranges
+    if not ranges and heap.info.address:
+        # The header is not in the input, but the list says that a heap begins here.
+        ranges = (HeapRange(heap.info.address, None, "header", heap.info.evidence),)
+    for part in ranges:
+        indexes = _allocations_of(part, space)
+        if not indexes:
+            strays += 1
+            continue
+        for index in indexes:
+            label = Label(
+                kind=_kind(heap, part),
+                evidence=part.evidence,
+                type=RegionType.HEAP,
+                details=heap.title,
+                inferred=part.inferred,
+            )
+            base, end = int(space.bases[index]), int(space.ends[index])
+            memory_type = int(space.regions.type[space.first[index]])
+            if memory_type not in (MemType.MEM_PRIVATE, 0):
+                # An arena in an image or a section: its place stays what it is and carries the heap's name.
+                stop = min(part.base + (part.size or end - part.base), end)
+                labels.mark(max(part.base, base), stop, replace(label, type=None))
+                continue
+            if labels.claim(index, label) or int(labels.types[index]) == RegionType.HEAP:
+                labels.add_evidence(index, part.evidence)
+                owned.add((base, end - base))
+    if strays and len(space):
+        warnings.append(
+            f"heap at 0x{heap.info.address:x}: {strays} of its {len(ranges)} ranges lie in no allocation of the map"
+        )
+    return owned
+
+
+def _allocations_of(part: HeapRange, space: AllocationSpace) -> list[int]:
+    """Every allocation that the range touches; more than one only for ranges that the process reported."""
+    first = space.index_of(part.base)
+    if first < 0:
+        return []
+    indexes = [first]
+    if part.evidence == "heap-stream" and part.size:
+        end = part.base + part.size
+        while indexes[-1] + 1 < len(space) and int(space.bases[indexes[-1] + 1]) < end:
+            indexes.append(indexes[-1] + 1)
+    return indexes
+
+
+def _kind(heap: Heap, part: HeapRange) -> str:
+    """`NT heap segment`, `Segment heap large block`, ...: the heap's kind and the range's role."""
+    kind = heap.info.kind
+    if kind.startswith("unknown"):
+        kind = "Heap"
+    kind = kind.removesuffix(" (old)")
+    if part.role in ("header", "page heap", "other") or part.role == "":
+        return kind
+    return f"{kind} {part.role}"

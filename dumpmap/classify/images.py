@@ -1,0 +1,158 @@
+"""Images: module names, sections out of PE headers, and files mapped once more as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dumpmap.classify.labels import Label, Labels
+from dumpmap.classify.space import AllocationSpace
+from dumpmap.memory import Memory
+from dumpmap.snapshot import Module, Snapshot
+from dumpmap.structures.pe import PeImage, parse_image, read_image
+from dumpmap.types import RegionType
+from dumpmap.winnt import PAGE_SIZE, MemType
+
+_HEADER_BYTES = 0x10000
+"""How much of a file on disk is read for its headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedCopy:
+    """A view of a section that begins with the PE header of a loaded module: its file, mapped as data."""
+
+    address: int
+    module: str
+
+
+class ImageFiles:
+    """Looks up image files in a folder: flat, or laid out as a symbol store (name/TIMESTAMPsize/name)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[str, list[Path]] = {}
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            self._names.setdefault(path.name.lower(), []).append(path)
+
+    def find(self, module: Module) -> PeImage | None:
+        """Returns the headers of the module's file: same name, TimeDateStamp and SizeOfImage, else None."""
+        for path in self._names.get(module.name.lower(), ()):
+            candidates = [path]
+            if path.is_dir():
+                candidates = sorted(path.glob(f"*/{path.name}"))
+            for candidate in candidates:
+                image = self._read(candidate)
+                if (
+                    image is not None
+                    and image.size_of_image == module.size
+                    and (module.timestamp is None or image.timestamp == module.timestamp)
+                ):
+                    return image
+        return None
+
+    @staticmethod
+    def _read(path: Path) -> PeImage | None:
+        try:
+            with path.open("rb") as file:
+                return parse_image(file.read(_HEADER_BYTES))
+        except OSError:
+            return None
+
+
+def label_images(
+    snapshot: Snapshot, images: dict[int, PeImage], space: AllocationSpace, labels: Labels, *, image_path: Path | None
+) -> list[str]:
+    """Names images after their modules and marks their sections.
+
+    Returns:
+        warnings.
+    """
+    warnings = []
+    files = ImageFiles(image_path) if image_path is not None else None
+    outside = 0
+    for module in snapshot.modules:
+        index = labels.allocation(module.base)
+        if index < 0:
+            outside += bool(module.size)
+            continue
+        memory_type = int(space.regions.type[space.first[index]])
+        image, evidence = images.get(module.base), "pe-header"
+        if image is None and files is not None:
+            image, evidence = files.find(module), "image-file"
+        kind = "Image" if image is None else ("DLL" if image.is_dll else "EXE")
+        if memory_type == MemType.MEM_IMAGE:
+            labels.claim(index, Label(kind, "module-list", RegionType.IMAGE, module.path))
+        else:
+            # Packers and some runtimes load a module into memory that is no image to Windows.
+            labels.claim(index, Label(f"{kind} in other memory", "module-list", None, module.path))
+        if image is not None:
+            labels.add_evidence(index, evidence)
+            mark_sections(module.base, int(space.ends[index]), image, evidence, labels)
+    if outside and snapshot.process.os.family == "windows":
+        warnings.append(f"{outside} of {len(snapshot.modules)} modules lie in no allocation of the map")
+    _label_unlisted(snapshot, space, labels)
+    return warnings
+
+
+def mark_sections(base: int, end: int, image: PeImage, evidence: str, labels: Labels) -> None:
+    """Marks the header and every section of an image; what lies beyond `end` is cut."""
+    header = base + -(-image.size_of_headers // PAGE_SIZE) * PAGE_SIZE
+    for section in image.sections:
+        start = base + section.address
+        if base < start < end:
+            labels.mark(start, min(start + section.size, end), Label(section.name or "(section)", evidence))
+    # Last: a header that claims to reach into the sections does not win over them.
+    labels.mark(base, min(header, end), Label("Header", evidence))
+
+
+def _label_unlisted(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> None:
+    """Names images that no module of the list explains: by the captured file name, or by the unloaded modules."""
+    unloaded = {module.base: module.path for module in snapshot.unloaded_modules}
+    file = snapshot.regions.texts.get("file") if snapshot.regions is not None else None
+    is_image = space.regions.type[space.first] == MemType.MEM_IMAGE
+    for index in np.flatnonzero(is_image & ~labels.claimed).tolist():
+        base = int(space.bases[index])
+        path = file and space.regions.texts["file"][int(space.first[index])]
+        if path:
+            labels.claim(index, Label("Image, not in the module list", "memory-info", RegionType.IMAGE, path))
+        elif base in unloaded:
+            labels.claim(
+                index, Label("Image, listed as unloaded", "module-list", RegionType.IMAGE, unloaded[base], inferred=True)
+            )
+        else:
+            labels.claim(index, Label("Image, not in the module list", "memory-info", RegionType.IMAGE))
+
+
+def label_mapped_copies(
+    memory: Memory, snapshot: Snapshot, images: dict[int, PeImage], space: AllocationSpace, labels: Labels
+) -> list[MappedCopy]:
+    """Finds views of sections that begin with the PE header of a loaded module.
+
+    The label is inferred and a name only: the header proves which file the bytes come from, not that the file itself
+    is mapped.
+    """
+    mapped = np.flatnonzero((space.regions.type[space.first] == MemType.MEM_MAPPED) & ~labels.claimed)
+    bases = space.bases[mapped]
+    hits = memory.find(bases, 0, [b"MZ"]) if len(bases) else {}  # type: ignore[arg-type]
+    if not hits:
+        return []
+    by_identity = {
+        (image.timestamp, image.size_of_image, image.checksum): module.name
+        for module in snapshot.modules
+        if (image := images.get(module.base)) is not None
+    }
+    copies = []
+    for base in sorted(hits):
+        image = read_image(memory, base)
+        if image is None:
+            continue
+        name = by_identity.get((image.timestamp, image.size_of_image, image.checksum))
+        if name is None:
+            continue
+        index = labels.allocation(base)
+        label = Label("PE file mapped as data", "pe-header", None, name, inferred=True)
+        if labels.claim(index, label):
+            copies.append(MappedCopy(base, name))
+    return copies

@@ -1,0 +1,117 @@
+"""Labels: what a rule says about an allocation or about a range of pages inside one.
+
+Rules run in a fixed order and the first certain one wins. A label never changes the raw facts; it adds a type, a
+kind, details, and the evidence for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.snapshot import I32, U64
+from dumpmap.types import RegionType
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a rule says. `type` None leaves the type as the memory map has it: the label is a name only."""
+
+    kind: str
+    evidence: str
+    type: RegionType | None = None
+    details: str = ""
+    inferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A label on [start, end), a part of an allocation."""
+
+    start: int
+    end: int
+    label: Label
+
+
+class Texts:
+    """A growing table of texts; code 0 is the empty text."""
+
+    def __init__(self) -> None:
+        self._codes = {"": 0}
+
+    def code(self, text: str) -> int:
+        """Returns the code of `text`, adding it if it is new."""
+        return self._codes.setdefault(text, len(self._codes))
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """All texts, by code."""
+        return tuple(self._codes)
+
+
+@dataclass
+class Labels:
+    """The labels of one map, while the rules run.
+
+    Attributes:
+        bases: of the allocations, sorted.
+        ends: of the allocations, exclusive.
+        types: `RegionType` of each allocation; rules change it.
+        claimed: allocations that a rule has named.
+        evidence: additional evidence beside the memory map's own, by allocation.
+    """
+
+    bases: U64
+    ends: U64
+    types: npt.NDArray[np.uint8]
+    claimed: npt.NDArray[np.bool_]
+    kinds: I32
+    details: I32
+    inferred: npt.NDArray[np.bool_]
+    texts: Texts = field(default_factory=Texts)
+    evidence: dict[int, list[str]] = field(default_factory=dict)
+    marks: list[Mark] = field(default_factory=list)
+
+    def allocation(self, address: int) -> int:
+        """Returns the index of the allocation that holds `address`, or -1."""
+        if not 0 <= address < 1 << 64:
+            return -1
+        index = int(np.searchsorted(self.bases, np.uint64(address), side="right")) - 1
+        return index if index >= 0 and address < int(self.ends[index]) else -1
+
+    def claim(self, index: int, label: Label) -> bool:
+        """Labels a whole allocation, unless an earlier rule has. A second label of one kind adds its evidence.
+
+        Returns:
+            whether the allocation carries this label's type and kind now.
+        """
+        if index < 0:
+            return False
+        if self.claimed[index]:
+            if self.kinds[index] == self.texts.code(label.kind) and self.details[index] == self.texts.code(
+                label.details
+            ):
+                self.add_evidence(index, label.evidence)
+                return True
+            return False
+        self.claimed[index] = True
+        if label.type is not None:
+            self.types[index] = label.type
+        self.kinds[index] = self.texts.code(label.kind)
+        self.details[index] = self.texts.code(label.details)
+        self.inferred[index] = label.inferred
+        self.add_evidence(index, label.evidence)
+        return True
+
+    def add_evidence(self, index: int, evidence: str) -> None:
+        """Adds evidence to an allocation, once."""
+        known = self.evidence.setdefault(index, [])
+        if evidence not in known:
+            known.append(evidence)
+
+    def mark(self, start: int, end: int, label: Label) -> None:
+        """Labels a range of an allocation. Where marks overlap the first one stays."""
+        if end > start:
+            self.marks.append(Mark(start, end, label))

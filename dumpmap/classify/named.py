@@ -1,0 +1,93 @@
+"""Regions with a name of their own: TEBs, PEBs, and what the PEB points to. Their type stays what it is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dumpmap.classify.labels import Label, Labels
+from dumpmap.classify.space import AllocationSpace
+from dumpmap.snapshot import Snapshot
+from dumpmap.structures.survey import ProcessStructures
+from dumpmap.winnt import PAGE_SIZE, MemType
+
+_KERNEL_NAMES = {"[vdso]": "vDSO", "[vvar]": "vDSO data", "[vsyscall]": "vsyscall page"}
+
+
+def mark_environment_blocks(snapshot: Snapshot, structures: ProcessStructures, labels: Labels) -> None:
+    """Marks the pages of every TEB and PEB.
+
+    Since Windows 10 1703 all of them lie in one shared reservation, so pages are named and not the allocation; where
+    the pages are the whole allocation it comes to the same.
+    """
+    known = set()
+    wow64 = {teb.pointer_size for teb in structures.tebs} == {4, 8}
+    for teb in structures.tebs:
+        known.add(teb.address)
+        pages = 2 if teb.pointer_size == 8 else 1
+        bits = f" ({teb.pointer_size * 8}-bit)" if wow64 else ""
+        _mark_pages(
+            labels,
+            teb.address,
+            pages,
+            Label("TEB", "teb", details=f"Thread Environment Block ID: {teb.thread_id}{bits}"),
+        )
+    for thread in snapshot.threads:
+        if thread.teb is not None and thread.teb not in known and snapshot.process.os.family == "windows":
+            pages = 2 if snapshot.process.pointer_size == 8 else 1
+            _mark_pages(
+                labels,
+                thread.teb,
+                pages,
+                Label("TEB", "thread-list", details=f"Thread Environment Block ID: {thread.id}"),
+            )
+    for peb in structures.pebs:
+        bits = f"{peb.pointer_size * 8}-bit" if len(structures.pebs) > 1 else ""
+        _mark_pages(labels, peb.address, 1, Label("PEB", "peb", details=bits))
+
+
+def _mark_pages(labels: Labels, address: int, pages: int, label: Label) -> None:
+    start = address & ~(PAGE_SIZE - 1)
+    index = labels.allocation(start)
+    if index >= 0:
+        labels.mark(start, min(start + pages * PAGE_SIZE, int(labels.ends[index])), label)
+
+
+def claim_marked(labels: Labels, space: AllocationSpace) -> None:
+    """Names allocations that are nothing else after the pages marked in them: `TEB`, or `PEB, TEB` where shared."""
+    kinds: dict[int, dict[str, list[str]]] = {}
+    details: dict[int, set[str]] = {}
+    for mark in labels.marks:
+        index = labels.allocation(mark.start)
+        if index >= 0 and not labels.claimed[index] and mark.label.kind in ("TEB", "PEB"):
+            kinds.setdefault(index, {}).setdefault(mark.label.kind, []).append(mark.label.evidence)
+            details.setdefault(index, set()).add(mark.label.details)
+    for index, found in kinds.items():
+        only = details[index].pop() if len(details[index]) == 1 else ""
+        labels.claim(index, Label(", ".join(sorted(found)), next(iter(found.values()))[0], details=only))
+        for evidence in found.values():
+            for one in evidence:
+                labels.add_evidence(index, one)
+
+
+def label_named(structures: ProcessStructures, space: AllocationSpace, labels: Labels) -> None:
+    """Names the allocations that a pointer in the PEB, or Windows itself, puts a name to."""
+    for region in structures.named:
+        index = labels.allocation(region.address)
+        if index < 0 or int(space.regions.type[space.first[index]]) == MemType.MEM_IMAGE:
+            continue
+        evidence = "system" if region.field == "KUSER_SHARED_DATA" else "peb"
+        if region.kind == "CFG bitmap":
+            evidence = "pe-header"
+        field = "" if evidence == "system" else region.field
+        labels.claim(index, Label(region.kind, evidence, details=field))
+
+
+def label_kernel_names(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> None:
+    """Names what Linux names in brackets, except heap and stacks."""
+    column = space.regions.texts.get("file")
+    if column is None or snapshot.process.os.family != "linux":
+        return
+    wanted = {code: _KERNEL_NAMES[text] for code, text in enumerate(column.values) if text in _KERNEL_NAMES}
+    codes = column.codes[space.first]
+    for index in np.flatnonzero(np.isin(codes, list(wanted))).tolist():
+        labels.claim(index, Label(wanted[int(codes[index])], "linux-maps"))

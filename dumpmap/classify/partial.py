@@ -1,0 +1,133 @@
+"""A map without a list of regions: what modules, stacks, heaps and captured bytes prove, and nothing else.
+
+Such a map has holes of unknown content, so it has no free space. The regions made here are facts put another way: an
+image is as large as the module list says, a stack is what its TEB says, captured bytes were committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dumpmap.memory import join_ranges
+from dumpmap.snapshot import Regions, Snapshot, make_regions
+from dumpmap.structures.survey import ProcessStructures
+from dumpmap.winnt import PAGE_SIZE, MemState, MemType
+
+_COMMIT, _RESERVE = int(MemState.MEM_COMMIT), int(MemState.MEM_RESERVE)
+_PRIVATE, _IMAGE, _UNKNOWN = int(MemType.MEM_PRIVATE), int(MemType.MEM_IMAGE), 0
+
+_Part = tuple[int, int, int, int, int]
+"""start, end, allocation base, state, type."""
+
+
+class _Cover:
+    """Non-overlapping parts; a part that comes later fills only what is left."""
+
+    def __init__(self) -> None:
+        self._parts: list[_Part] = []
+
+    def add(self, parts: Iterable[_Part]) -> None:
+        """Adds parts of one rank, cutting away what parts of earlier ranks hold."""
+        taken = join_ranges((part[0], part[1] - part[0]) for part in self._parts)
+        reach = 0
+        fresh: list[_Part] = []
+        position = 0
+        for part in sorted(parts):
+            start, end, allocation, state, kind = part
+            start = max(start, reach)
+            if start >= end:
+                continue
+            reach = end
+            while position < len(taken) and taken[position][0] + taken[position][1] <= start:
+                position += 1
+            scan = position
+            while start < end:
+                if scan >= len(taken) or taken[scan][0] >= end:
+                    fresh.append((start, end, allocation, state, kind))
+                    break
+                low, size = taken[scan]
+                if low > start:
+                    fresh.append((start, low, allocation, state, kind))
+                start = low + size
+                scan += 1
+        self._parts.extend(fresh)
+
+    def regions(self) -> Regions:
+        """All parts as regions."""
+        return make_regions(
+            [
+                (start, allocation, 0, end - start, state, 0, kind)
+                for start, end, allocation, state, kind in sorted(self._parts)
+            ]
+        )
+
+
+def _page_down(address: int) -> int:
+    return address & ~(PAGE_SIZE - 1)
+
+
+def _page_up(address: int) -> int:
+    return -(-address // PAGE_SIZE) * PAGE_SIZE
+
+
+def partial_regions(snapshot: Snapshot, structures: ProcessStructures) -> Regions:
+    """Builds regions from everything that proves memory. Unknown types are 0; protections are not known."""
+    cover = _Cover()
+    cover.add(
+        (module.base, module.base + module.size, module.base, _COMMIT, _IMAGE)
+        for module in snapshot.modules
+        if module.size
+    )
+    cover.add(_stacks(structures))
+    cover.add(_pages_of_blocks(structures))
+    cover.add(_heaps(snapshot, structures))
+    cover.add(
+        (thread.stack_base, thread.stack_base + thread.stack_size, thread.stack_base, _COMMIT, _PRIVATE)
+        for thread in snapshot.threads
+        if thread.stack_base is not None and thread.stack_size
+    )
+    cover.add((start, start + size, start, _COMMIT, _UNKNOWN) for start, size in snapshot.captured)
+    return cover.regions()
+
+
+def _stacks(structures: ProcessStructures) -> Iterable[_Part]:
+    for teb in structures.tebs:
+        if teb.stack_base is None or teb.stack_limit is None:
+            continue
+        limit, end = _page_down(teb.stack_limit), _page_up(teb.stack_base)
+        base = limit if teb.allocation_base is None else _page_down(teb.allocation_base)
+        if base < limit:
+            yield base, limit, base, _RESERVE, _PRIVATE
+        yield limit, end, base, _COMMIT, _PRIVATE
+
+
+def _pages_of_blocks(structures: ProcessStructures) -> Iterable[_Part]:
+    """TEBs and PEBs: whole pages, each an allocation of its own here, since what lies around them is not known."""
+    for teb in structures.tebs:
+        base = _page_down(teb.address)
+        yield base, base + PAGE_SIZE * (2 if teb.pointer_size == 8 else 1), base, _COMMIT, _PRIVATE
+    for peb in structures.pebs:
+        base = _page_down(peb.address)
+        yield base, base + PAGE_SIZE, base, _COMMIT, _PRIVATE
+
+
+def _heaps(snapshot: Snapshot, structures: ProcessStructures) -> Iterable[_Part]:
+    for heap in structures.heaps:
+        for part in heap.ranges:
+            size = part.size or part.reserved or part.committed
+            if not size:
+                continue
+            committed = size if part.committed is None else min(part.committed, size)
+            # Where in it the uncommitted holes lie is told only by the heap's own list; without it, at the end.
+            yield from _commit_then_reserve(part.base, size, committed)
+    for recorded in (*snapshot.heaps, *snapshot.managed_heaps):
+        for known in recorded.ranges:
+            committed = known.size if known.committed is None else min(known.committed, known.size)
+            yield from _commit_then_reserve(known.base, known.size, committed)
+
+
+def _commit_then_reserve(base: int, size: int, committed: int) -> Iterable[_Part]:
+    if committed:
+        yield base, base + committed, base, _COMMIT, _PRIVATE
+    if committed < size:
+        yield base + committed, base + size, base, _RESERVE, _PRIVATE

@@ -1,0 +1,146 @@
+"""Allocations and free gaps out of a list of regions: arithmetic only, no interpretation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.snapshot import U64, Regions, Snapshot
+from dumpmap.winnt import MemState, MemType
+
+Index = npt.NDArray[np.intp]
+
+LINUX_USER_SPACE_END = 1 << 47
+"""End of user space on Linux with four-level page tables; [vsyscall] and the like lie beyond."""
+
+
+@dataclass(frozen=True)
+class AllocationSpace:
+    """Regions in use, grouped into allocations.
+
+    Attributes:
+        regions: those that are not free, sorted.
+        allocation_of: for each region the index of its allocation.
+        first: for each allocation the index of its first region; the regions of an allocation are neighbours.
+        bases: first byte of each allocation.
+        ends: end (exclusive) of each allocation.
+    """
+
+    regions: Regions
+    allocation_of: Index
+    first: Index
+    bases: U64
+    ends: U64
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def index_of(self, address: int) -> int:
+        """Returns the index of the allocation that holds `address`, or -1."""
+        if not 0 <= address < 1 << 64:
+            return -1
+        index = int(np.searchsorted(self.bases, np.uint64(address), side="right")) - 1
+        return index if index >= 0 and address < int(self.ends[index]) else -1
+
+    def region_at(self, address: int) -> int:
+        """Returns the index of the region that holds `address`, or -1."""
+        if not 0 <= address < 1 << 64:
+            return -1
+        index = int(np.searchsorted(self.regions.base, np.uint64(address), side="right")) - 1
+        if index < 0 or address >= int(self.regions.base[index]) + int(self.regions.size[index]):
+            return -1
+        return index
+
+    # The three that `dumpmap.structures.space.Space` asks for.
+
+    def private_allocations(self) -> Sequence[int]:
+        """See `dumpmap.structures.space.Space`."""
+        first = self.first
+        wanted = (self.regions.type[first] == MemType.MEM_PRIVATE) & (self.regions.state[first] == MemState.MEM_COMMIT)
+        # An array is passed on as it is: it may have a million entries, and `Memory.find` wants an array.
+        return self.bases[wanted]  # type: ignore[return-value]
+
+    def allocation(self, address: int) -> tuple[int, int] | None:
+        """See `dumpmap.structures.space.Space`."""
+        index = self.index_of(address)
+        return None if index < 0 else (int(self.bases[index]), int(self.ends[index]) - int(self.bases[index]))
+
+    def committed(self, base: int, size: int) -> int:
+        """See `dumpmap.structures.space.Space`."""
+        low, high = np.uint64(base), np.uint64(min(base + size, (1 << 64) - 1))
+        start = max(0, int(np.searchsorted(self.regions.base, low, side="right")) - 1)
+        stop = int(np.searchsorted(self.regions.base, high, side="left"))
+        bases, sizes = self.regions.base[start:stop], self.regions.size[start:stop]
+        lows, highs = np.maximum(bases, low), np.minimum(bases + sizes, high)
+        held = (self.regions.state[start:stop] == MemState.MEM_COMMIT) & (highs > lows)
+        return int((highs[held] - lows[held]).sum())
+
+
+def group_allocations(regions: Regions) -> AllocationSpace:
+    """Groups regions into allocations: neighbours with one AllocationBase and no gap between them."""
+    used = regions.take(regions.state != MemState.MEM_FREE)
+    count = len(used)
+    if count == 0:
+        empty = np.empty(0, np.intp)
+        none = np.empty(0, np.uint64)
+        return AllocationSpace(used, empty, empty, none, none)
+    ends = used.base + used.size
+    starts = np.empty(count, np.bool_)
+    starts[0] = True
+    starts[1:] = (used.allocation_base[1:] != used.allocation_base[:-1]) | (used.base[1:] != ends[:-1])
+    first = np.flatnonzero(starts)
+    allocation_of = np.cumsum(starts) - 1
+    last = np.append(first[1:], count) - 1
+    return AllocationSpace(used, allocation_of, first, used.base[first], ends[last])
+
+
+def space_end(snapshot: Snapshot, regions: Regions) -> int:
+    """Where the address space ends (exclusive): at the end of the last region listed, free ones included.
+
+    A live capture may leave the free space at the end out; there the system's highest address counts too.
+    """
+    end = int(regions.base[-1]) + int(regions.size[-1]) if len(regions) else 0
+    highest = snapshot.system.max_address
+    if snapshot.source.kind == "live" and highest is not None:
+        return max(end, highest + 1)
+    return end
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Free space: each gap between allocations, its unusable start and the rest."""
+
+    unusable_base: U64
+    unusable_size: U64
+    free_base: U64
+    free_size: U64
+
+
+def find_gaps(bases: U64, ends: U64, space_end: int, granularity: int) -> Gaps:
+    """Splits everything in [0, space_end) that no allocation covers into unusable and free space.
+
+    Args:
+        bases: of the allocations, sorted.
+        ends: their ends.
+        space_end: end of the address space.
+        granularity: an allocation can begin only at multiples of it.
+    """
+    starts = np.concatenate((np.zeros(1, np.uint64), ends))
+    stops = np.concatenate((bases, np.array([max(space_end, int(ends[-1]) if len(ends) else 0)], np.uint64)))
+    real = stops > starts
+    starts, stops = starts[real], stops[real]
+    step = np.uint64(max(1, granularity))
+    over = starts % step
+    # Near the top of the address space rounding up could wrap; the gap's own end bounds it before that.
+    room = stops - starts
+    waste = np.where(over > 0, np.minimum(step - over, room), np.uint64(0))
+    wasted, rest = waste > 0, room > waste
+    return Gaps(
+        unusable_base=starts[wasted],
+        unusable_size=waste[wasted],
+        free_base=(starts + waste)[rest],
+        free_size=(room - waste)[rest],
+    )

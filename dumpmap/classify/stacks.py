@@ -1,0 +1,139 @@
+"""Stacks: which allocation is which thread's, and how much of it is used.
+
+The TEB says it best; then the stack range of the thread list; last the stack pointer of the saved context. On 64-bit
+Windows a 32-bit thread has two TEBs and two stacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dumpmap.classify.labels import Label, Labels
+from dumpmap.classify.space import AllocationSpace
+from dumpmap.snapshot import Snapshot, Thread
+from dumpmap.structures.survey import ProcessStructures
+from dumpmap.structures.teb import Teb
+from dumpmap.types import RegionType
+from dumpmap.winnt import MemState, MemType, PageProtect
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One stack of one thread. Sizes are bytes; None is unknown."""
+
+    thread_id: int
+    name: str | None
+    teb: int | None
+    bits: int | None
+    """64 or 32; a WoW64 thread has one of each. None where only a stack pointer is known."""
+    base: int
+    """Lowest address of the reservation."""
+    end: int
+    """High end (exclusive), where the stack begins to grow downwards from."""
+    reserve: int
+    committed: int
+    guard: int | None
+    """Bytes of guard pages; None in a map without protections."""
+    stack_pointer: int | None
+    headroom: int | None
+    """Bytes between the stack pointer and the lowest address: what is left to grow into, guard pages included."""
+    evidence: str
+    inferred: bool
+    exited: bool
+
+
+def label_stacks(
+    snapshot: Snapshot, structures: ProcessStructures, space: AllocationSpace, labels: Labels, *, partial: bool
+) -> tuple[list[Stack], list[str]]:
+    """Labels every stack that can be told.
+
+    Returns:
+        the stacks, in the order of the thread list, and warnings.
+    """
+    stacks: list[Stack] = []
+    warnings: list[str] = []
+    tebs: dict[int, list[Teb]] = {}
+    for teb in structures.tebs:
+        tebs.setdefault(teb.thread_id, []).append(teb)
+    seen: dict[int, int] = {}
+    wow64 = {teb.pointer_size for teb in structures.tebs} == {4, 8}
+    missing = []
+    for thread in snapshot.threads:
+        found = False
+        for address, bits, teb_address, evidence in _candidates(thread, tebs.get(thread.id, [])):
+            index = labels.allocation(address)
+            if index < 0 or not _is_private(space, index):
+                continue
+            if index in seen:
+                if seen[index] != thread.id:
+                    warnings.append(
+                        f"threads {seen[index]} and {thread.id} claim one stack at 0x{int(space.bases[index]):x}"
+                    )
+                continue
+            if found and evidence != "teb":
+                break  # the range or pointer of a thread whose TEBs were read tells nothing new
+            kind = "64-bit thread stack" if wow64 and bits == 64 else "Thread stack"
+            details = f"Thread ID: {thread.id}" + (f" ({thread.name})" if thread.name else "")
+            label = Label(kind, evidence, RegionType.STACK, details, inferred=evidence == "stack-pointer")
+            if labels.claim(index, label):
+                seen[index] = thread.id
+                found = True
+                stacks.append(_measure(thread, space, index, bits, teb_address, evidence, partial=partial))
+        if not found and not thread.exited:
+            missing.append(thread.id)
+    if missing and snapshot.process.os.family == "windows":
+        shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        warnings.append(f"{len(missing)} of {len(snapshot.threads)} threads have no stack that can be told: {shown}")
+    return stacks, warnings
+
+
+def _candidates(thread: Thread, tebs: list[Teb]) -> Iterator[tuple[int, int | None, int | None, str]]:
+    """Yields an address in each place that may be the thread's stack, surest first, with bits, TEB and evidence."""
+    for teb in tebs:
+        if teb.stack_base is not None:
+            yield teb.stack_base - 1, teb.pointer_size * 8, teb.address, "teb"
+    if thread.stack_base is not None and thread.stack_size:
+        yield thread.stack_base + thread.stack_size - 1, None, thread.teb, "thread-list"
+    if thread.stack_pointer is not None:
+        yield thread.stack_pointer, None, thread.teb, "stack-pointer"
+
+
+def _is_private(space: AllocationSpace, index: int) -> bool:
+    return int(space.regions.type[space.first[index]]) in (MemType.MEM_PRIVATE, 0)
+
+
+def _measure(
+    thread: Thread,
+    space: AllocationSpace,
+    index: int,
+    bits: int | None,
+    teb: int | None,
+    evidence: str,
+    *,
+    partial: bool,
+) -> Stack:
+    base, end = int(space.bases[index]), int(space.ends[index])
+    first = int(space.first[index])
+    last = int(space.first[index + 1]) if index + 1 < len(space) else len(space.regions)
+    sizes = space.regions.size[first:last]
+    committed = space.regions.state[first:last] == MemState.MEM_COMMIT
+    guarded = (space.regions.protect[first:last] & PageProtect.PAGE_GUARD) != 0
+    pointer = thread.stack_pointer
+    inside = pointer is not None and base <= pointer <= end
+    return Stack(
+        thread_id=thread.id,
+        name=thread.name,
+        teb=teb,
+        bits=bits,
+        base=base,
+        end=end,
+        reserve=end - base,
+        committed=int(sizes[committed].sum()),
+        guard=None if partial else int(sizes[guarded].sum()),
+        stack_pointer=pointer if inside else None,
+        headroom=pointer - base if inside and pointer is not None else None,
+        evidence=evidence,
+        inferred=evidence == "stack-pointer",
+        exited=thread.exited,
+    )

@@ -1,0 +1,623 @@
+"""The region map: the classified address space, as tables.
+
+Everything is kept in NumPy columns; data frames are made when they are asked for. Addresses are unsigned 64-bit,
+sizes are bytes, ends are exclusive, and a value that the input cannot know is missing (`<NA>`, None, null), never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.classify.heaps import Heap
+from dumpmap.classify.images import MappedCopy
+from dumpmap.classify.space import AllocationSpace, Gaps
+from dumpmap.classify.stacks import Stack
+from dumpmap.protection import protection_text, protection_texts
+from dumpmap.snapshot import I32, I64, U32, U64, WORKING_SET_COLUMNS, Counters, Process, Snapshot, System
+from dumpmap.structures.survey import ProcessStructures
+from dumpmap.types import TYPES, RegionType
+from dumpmap.winnt import MemState, MemType
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dumpmap.analysis.findings import Finding
+
+Completeness = Literal["full", "map", "partial"]
+
+COLUMNS = (
+    "address",
+    "type",
+    "size",
+    "committed",
+    "private",
+    *WORKING_SET_COLUMNS,
+    "blocks",
+    "protection",
+    "details",
+    "kind",
+    "evidence",
+    "inferred",
+)
+"""Columns of `RegionMap.allocations`, of its CSV and JSON; `RegionMap.regions` has `allocation` before them."""
+
+SUMMARY_COLUMNS = ("size", "committed", "private", *WORKING_SET_COLUMNS, "blocks", "largest")
+"""Columns of the summary, VMMap's."""
+
+
+@dataclass(frozen=True)
+class AllocationColumns:
+    """One row per allocation, sorted by address. `protect` is the allocation's common protection, else its first."""
+
+    base: U64
+    size: I64
+    committed: I64
+    private: I64
+    blocks: I64
+    protect: U32
+    state: U32
+    type: npt.NDArray[np.uint8]
+    kind: I32
+    details: I32
+    evidence: I32
+    inferred: npt.NDArray[np.bool_]
+    working_set: Mapping[str, I64]
+    """-1 is unknown."""
+
+
+@dataclass(frozen=True)
+class BlockColumns:
+    """One row per region, or per piece where a mark splits one; sorted by address."""
+
+    base: U64
+    size: I64
+    committed: I64
+    private: I64
+    state: U32
+    protect: U32
+    allocation: npt.NDArray[np.intp]
+    region: npt.NDArray[np.intp]
+    first: npt.NDArray[np.bool_]
+    """Whether the piece is the first of its region; these are what VMMap counts as blocks."""
+    count: I64
+    """How many of VMMap's blocks the piece stands for: 1 or 0, or what a VMMap file itself says."""
+    type: npt.NDArray[np.uint8]
+    kind: I32
+    details: I32
+    evidence: I32
+    inferred: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryLine:
+    """A row of the summary. None is unknown or has no meaning for the type."""
+
+    name: str
+    size: int | None = None
+    committed: int | None = None
+    private: int | None = None
+    total_ws: int | None = None
+    private_ws: int | None = None
+    shareable_ws: int | None = None
+    shared_ws: int | None = None
+    locked_ws: int | None = None
+    blocks: int | None = None
+    largest: int | None = None
+
+    def values(self) -> dict[str, int | None]:
+        """The figures by column."""
+        return {column: getattr(self, column) for column in SUMMARY_COLUMNS}
+
+
+@dataclass(frozen=True, slots=True)
+class FreeBlock:
+    """A run of free address space that allocations can use."""
+
+    address: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """What is at an address."""
+
+    address: int
+    type: RegionType
+    kind: str
+    details: str
+    evidence: str
+    inferred: bool
+    allocation: int
+    allocation_size: int
+    block: int
+    block_size: int
+    state: str
+    """`Committed`, `Reserved` or `Free`."""
+    protection: str
+    offset: int
+    """From the allocation's base."""
+    module: str | None
+    section: str | None
+    thread_id: int | None
+    heap: str | None
+    in_file: int
+    """How many bytes from this address on the input holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionMap:
+    """The classified address space of one process.
+
+    Made by `dumpmap.open` or `dumpmap.classify.classify`; nothing changes it afterwards.
+
+    Attributes:
+        snapshot: the raw facts.
+        process: the process, with what classification found out about it.
+        completeness: `full` (a list of regions, and the bytes of most committed private memory), `map` (a list of
+            regions, few bytes), `partial` (no list of regions).
+        end: end of the address space (exclusive); None for a partial map.
+        space: regions in use, by allocation.
+        gaps: free space; None for a partial map.
+        texts: the table that `kind`, `details` and `evidence` codes index.
+        stacks: every stack that can be told.
+        heaps: every heap that can be told.
+        heap_list_captured: whether the input holds the list of heaps; None where no PEB was found.
+        structures: what was read out of process memory.
+        notes: what a reader of the map has to know about the input's limits.
+        warnings: what is damaged or contradicts itself.
+    """
+
+    snapshot: Snapshot
+    process: Process
+    completeness: Completeness
+    end: int | None
+    space: AllocationSpace
+    gaps: Gaps | None
+    allocation_columns: AllocationColumns
+    block_columns: BlockColumns
+    texts: tuple[str, ...]
+    stacks: tuple[Stack, ...] = ()
+    heaps: tuple[Heap, ...] = ()
+    heap_list_captured: bool | None = None
+    structures: ProcessStructures = field(default_factory=ProcessStructures)
+    mapped_copies: tuple[MappedCopy, ...] = ()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unknown_types: frozenset[RegionType] = frozenset()
+    """Types whose figures the input cannot know: their rows are blank, not zero."""
+
+    # ------------------------------------------------------------ short cuts
+
+    @property
+    def counters(self) -> Counters:
+        """What the system counted for the process."""
+        return self.snapshot.counters
+
+    @property
+    def system(self) -> System:
+        """The machine."""
+        return self.snapshot.system
+
+    @property
+    def partial(self) -> bool:
+        """Whether the input has no list of regions."""
+        return self.completeness == "partial"
+
+    @property
+    def address_width(self) -> int:
+        """Hex digits of an address of this map."""
+        return 8 if self.process.pointer_size == 4 and (self.end or 0) <= 1 << 32 else 16
+
+    @cached_property
+    def free_blocks(self) -> tuple[FreeBlock, ...] | None:
+        """Free blocks by address; None for a partial map."""
+        if self.gaps is None:
+            return None
+        return tuple(
+            FreeBlock(address, size)
+            for address, size in zip(self.gaps.free_base.tolist(), self.gaps.free_size.tolist(), strict=True)
+        )
+
+    @property
+    def largest_free_block(self) -> FreeBlock | None:
+        """The largest free block; None for a partial map and for a space without any."""
+        if self.gaps is None or len(self.gaps.free_size) == 0:
+            return None
+        index = int(self.gaps.free_size.argmax())
+        return FreeBlock(int(self.gaps.free_base[index]), int(self.gaps.free_size[index]))
+
+    # ------------------------------------------------------------ summary
+
+    @cached_property
+    def summary_lines(self) -> tuple[SummaryLine, ...]:
+        """The summary: `Total`, then every type in VMMap's order; `Unknown` only for partial maps."""
+        lines = [self._type_line(info.type) for info in TYPES if info.type != RegionType.UNKNOWN or self.partial]
+        return (_total_line(lines), *lines)
+
+    def line(self, region_type: RegionType) -> SummaryLine:
+        """Returns one type's row of the summary."""
+        if region_type == RegionType.UNKNOWN and not self.partial:
+            return SummaryLine(region_type.label, 0, 0, 0, blocks=0)
+        return self.summary_lines[1 + region_type]
+
+    @property
+    def total(self) -> SummaryLine:
+        """The summary's first row: everything but Free."""
+        return self.summary_lines[0]
+
+    @cached_property
+    def _sums(self) -> dict[str, I64]:
+        """Sums over blocks, by type."""
+        blocks, count = self.block_columns, len(TYPES)
+
+        def by_type(values: I64) -> I64:
+            # Exact: every sum is an integer below 2**53.
+            return np.bincount(blocks.type, weights=values.astype(np.float64), minlength=count).astype(np.int64)
+
+        sums = {
+            "size": by_type(blocks.size),
+            "committed": by_type(blocks.committed),
+            "private": by_type(blocks.private),
+            "blocks": by_type(blocks.count),
+        }
+        allocations = self.allocation_columns
+        for name, values in allocations.working_set.items():
+            known = values >= 0
+            sums[name] = np.bincount(
+                allocations.type[known], weights=values[known].astype(np.float64), minlength=count
+            ).astype(np.int64)
+        largest = np.zeros(count, np.int64)
+        np.maximum.at(largest, allocations.type, allocations.size)
+        sums["largest"] = largest
+        return sums
+
+    def _type_line(self, region_type: RegionType) -> SummaryLine:
+        name = region_type.label
+        if region_type in self.unknown_types:
+            return SummaryLine(name)
+        if region_type == RegionType.FREE:
+            sizes = self.gaps.free_size if self.gaps is not None else np.empty(0, np.uint64)
+            return SummaryLine(
+                name, size=int(sizes.sum()), blocks=len(sizes), largest=int(sizes.max()) if len(sizes) else None
+            )
+        if region_type == RegionType.UNUSABLE:
+            sizes = self.gaps.unusable_size if self.gaps is not None else np.empty(0, np.uint64)
+            return SummaryLine(name, size=int(sizes.sum()), largest=int(sizes.max()) if len(sizes) else None)
+        if region_type == RegionType.PAGE_TABLE:
+            return self._page_table_line()
+        sums = self._sums
+        working_set = {
+            column: int(sums[column][region_type]) if column in sums else None for column in WORKING_SET_COLUMNS
+        }
+        private: int | None = int(sums["private"][region_type])
+        if self.partial and region_type in (RegionType.IMAGE, RegionType.UNKNOWN):
+            private = None  # it follows from page protections, which only a list of regions has
+        present = bool(sums["blocks"][region_type])
+        return SummaryLine(
+            name,
+            size=int(sums["size"][region_type]),
+            committed=int(sums["committed"][region_type]),
+            private=private,
+            **working_set,
+            blocks=None if self.partial else int(sums["blocks"][region_type]),
+            largest=int(sums["largest"][region_type]) if present else None,
+        )
+
+    def _page_table_line(self) -> SummaryLine:
+        name = RegionType.PAGE_TABLE.label
+        for row in self.snapshot.recorded_summary:
+            if row.type == name:
+                return SummaryLine(name, **{k: v for k, v in row.values.items() if k in SUMMARY_COLUMNS})
+        size = self.counters.page_table
+        if size is None:
+            return SummaryLine(name)
+        return SummaryLine(name, size=size, committed=size, private=size, total_ws=size, private_ws=size)
+
+    def summary(self) -> pd.DataFrame:
+        """The summary as VMMap shows it.
+
+        Returns:
+            a frame indexed by type (`Total` first), nullable integer columns `SUMMARY_COLUMNS`, bytes.
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            [line.values() for line in self.summary_lines],
+            index=pd.Index([line.name for line in self.summary_lines], name="type"),
+            columns=list(SUMMARY_COLUMNS),
+        )
+        return frame.astype("Int64")
+
+    # ------------------------------------------------------------ frames
+
+    @cached_property
+    def allocations(self) -> pd.DataFrame:
+        """One row per allocation, free and unusable space included, by address; columns `COLUMNS`."""
+        a = self.allocation_columns
+        return self._frame(
+            base=a.base,
+            size=a.size,
+            committed=a.committed,
+            private=a.private,
+            blocks=a.blocks,
+            protect=a.protect,
+            state=a.state,
+            types=a.type,
+            kind=a.kind,
+            details=a.details,
+            evidence=a.evidence,
+            inferred=a.inferred,
+            working_set=a.working_set,
+            owner=None,
+        )
+
+    @cached_property
+    def regions(self) -> pd.DataFrame:
+        """One row per region or section, free and unusable space included, by address.
+
+        Columns: `allocation` (base of the allocation the row belongs to), then `COLUMNS`.
+        """
+        b = self.block_columns
+        regions = self.space.regions
+        # A region that is split into pieces has no working set of its own for each of them.
+        split = np.bincount(b.region, minlength=len(regions)) > 1
+        working_set = {
+            name: np.where(split[b.region], -1, regions.numbers[name][b.region])
+            for name in WORKING_SET_COLUMNS
+            if name in regions.numbers
+        }
+        return self._frame(
+            base=b.base,
+            size=b.size,
+            committed=b.committed,
+            private=b.private,
+            blocks=b.count,
+            protect=b.protect,
+            state=b.state,
+            types=b.type,
+            kind=b.kind,
+            details=b.details,
+            evidence=b.evidence,
+            inferred=b.inferred,
+            working_set=working_set,
+            owner=self.allocation_columns.base[b.allocation],
+        )
+
+    def _frame(
+        self,
+        *,
+        base: U64,
+        size: I64,
+        committed: I64,
+        private: I64,
+        blocks: I64,
+        protect: U32,
+        state: U32,
+        types: npt.NDArray[np.uint8],
+        kind: I32,
+        details: I32,
+        evidence: I32,
+        inferred: npt.NDArray[np.bool_],
+        working_set: Mapping[str, I64],
+        owner: U64 | None,
+    ) -> pd.DataFrame:
+        import pandas as pd
+
+        used = len(base)
+        extra_base, extra_size, extra_type = self._free_rows()
+        extra = len(extra_base)
+        order = np.argsort(np.concatenate((base, extra_base)), kind="stable")
+
+        def integers(values: I64, missing: npt.NDArray[np.bool_] | None = None) -> pd.array:
+            data = np.concatenate((values, np.zeros(extra, np.int64)))[order]
+            mask = np.concatenate((np.zeros(used, np.bool_) if missing is None else missing, np.ones(extra, np.bool_)))
+            return pd.arrays.IntegerArray(data, mask[order])
+
+        table = np.array(self.texts, dtype=object)
+
+        def texts(codes: I32, of_extra: str = "") -> npt.NDArray[np.object_]:
+            return np.concatenate((table[codes], np.full(extra, of_extra, object)))[order]
+
+        names = [info.name for info in TYPES]
+        no_private = np.isin(types, (RegionType.IMAGE, RegionType.UNKNOWN)) if self.partial else None
+        columns: dict[str, Any] = {
+            "address": np.concatenate((base, extra_base))[order],
+            "type": pd.Categorical.from_codes(
+                np.concatenate((types, extra_type)).astype(np.int8)[order], categories=names
+            ),
+            "size": np.concatenate((size, extra_size))[order],
+            "committed": integers(committed),
+            "private": integers(private, no_private),
+        }
+        for name in WORKING_SET_COLUMNS:
+            values = working_set.get(name)
+            if values is None:
+                columns[name] = integers(np.zeros(used, np.int64), np.ones(used, np.bool_))
+            else:
+                columns[name] = integers(np.where(values < 0, 0, values), values < 0)
+        columns["blocks"] = integers(blocks, np.full(used, True) if self.partial else None)
+        protection = self._recorded_protection(protect, state, owner is None)
+        columns["protection"] = np.concatenate((protection, np.full(extra, "", object)))[order]
+        columns["details"] = texts(details)
+        columns["kind"] = texts(kind)
+        columns["evidence"] = texts(evidence, "gap")
+        columns["inferred"] = np.concatenate((inferred, np.zeros(extra, np.bool_)))[order]
+        frame = pd.DataFrame(columns, columns=list(COLUMNS))
+        if owner is not None:
+            frame.insert(0, "allocation", np.concatenate((owner, extra_base))[order])
+        return frame
+
+    def _recorded_protection(self, protect: U32, state: U32, whole: bool) -> npt.NDArray[np.object_]:
+        """Protections in words; a VMMap file's own words where it is the source."""
+        column = self.space.regions.texts.get("recorded_protection")
+        words = protection_texts(protect, state)
+        if column is None or len(column.values) == 0:
+            return words
+        index = self.space.first if whole else self.block_columns.region
+        codes = column.codes[index]
+        table = np.array(column.values, dtype=object)
+        return np.where(codes >= 0, table[np.maximum(codes, 0)], words)
+
+    def _free_rows(self) -> tuple[U64, I64, npt.NDArray[np.uint8]]:
+        gaps = self.gaps
+        if gaps is None:
+            return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.uint8)
+        types = np.concatenate(
+            (
+                np.full(len(gaps.unusable_base), RegionType.UNUSABLE, np.uint8),
+                np.full(len(gaps.free_base), RegionType.FREE, np.uint8),
+            )
+        )
+        base = np.concatenate((gaps.unusable_base, gaps.free_base))
+        size = np.concatenate((gaps.unusable_size, gaps.free_size)).astype(np.int64)
+        return base, size, types
+
+    # ------------------------------------------------------------ one address
+
+    def at(self, address: int) -> Location | None:
+        """Says what is at an address.
+
+        Returns:
+            None for an address outside the address space, or of which a partial map knows nothing.
+        """
+        if not isinstance(address, int):
+            raise TypeError(f"an address is an int, not {type(address).__name__}")
+        in_file = self._bytes_from(address)
+        b = self.block_columns
+        index = -1
+        if 0 <= address < 1 << 64:
+            index = int(np.searchsorted(b.base, np.uint64(address), side="right")) - 1
+        if index < 0 or address >= int(b.base[index]) + int(b.size[index]):
+            return self._free_at(address, in_file)
+        owner = int(b.allocation[index])
+        base, size = int(self.allocation_columns.base[owner]), int(self.allocation_columns.size[owner])
+        region_type = RegionType(int(b.type[index]))
+        kind, whole_kind = self.texts[b.kind[index]], self.texts[self.allocation_columns.kind[owner]]
+        details = self.texts[b.details[index]] or self.texts[self.allocation_columns.details[owner]]
+        module = self._module_at(address)
+        stack = next((stack for stack in self.stacks if stack.base <= address < stack.end), None)
+        heap = next((h for h in self.heaps if any(start <= address < start + n for start, n in h.allocations)), None)
+        state = int(b.state[index])
+        return Location(
+            address=address,
+            type=region_type,
+            kind=kind,
+            details=details,
+            evidence=self.texts[b.evidence[index]],
+            inferred=bool(b.inferred[index]),
+            allocation=base,
+            allocation_size=size,
+            block=int(b.base[index]),
+            block_size=int(b.size[index]),
+            state="Committed" if state == MemState.MEM_COMMIT else "Reserved",
+            protection=protection_text(int(b.protect[index]), state),
+            offset=address - base,
+            module=module,
+            section=kind if module is not None and kind != whole_kind else None,
+            thread_id=stack.thread_id if stack else None,
+            heap=heap.title if heap else None,
+            in_file=in_file,
+        )
+
+    def _bytes_from(self, address: int) -> int:
+        for start, size in self._file_ranges:
+            if start <= address < start + size:
+                return start + size - address
+        return 0
+
+    @cached_property
+    def _file_ranges(self) -> tuple[tuple[int, int], ...]:
+        return tuple(self.snapshot.captured) or tuple(self.snapshot.memory.ranges())
+
+    def _module_at(self, address: int) -> str | None:
+        for module in self.snapshot.modules:
+            if module.base <= address < module.base + module.size:
+                return module.path
+        return None
+
+    def _free_at(self, address: int, in_file: int) -> Location | None:
+        base, size, types = self._free_rows()
+        hit = np.flatnonzero((base <= address) & (address < base + size.astype(np.uint64))) if address >= 0 else []
+        if len(hit) == 0:
+            return None
+        start, length, free_type = int(base[hit[0]]), int(size[hit[0]]), RegionType(int(types[hit[0]]))
+        return Location(
+            address=address,
+            type=free_type,
+            kind="",
+            details="",
+            evidence="gap",
+            inferred=False,
+            allocation=start,
+            allocation_size=length,
+            block=start,
+            block_size=length,
+            state="Free",
+            protection="",
+            offset=address - start,
+            module=None,
+            section=None,
+            thread_id=None,
+            heap=None,
+            in_file=in_file,
+        )
+
+    # ------------------------------------------------------------ what is built on the map
+
+    def findings(self) -> list[Finding]:
+        """The diagnosis: what is wrong with this process's memory, most severe first."""
+        from dumpmap.analysis.findings import find
+
+        return find(self)
+
+    def to_html(self, path: str | PathLike[str], *, force: bool = False) -> None:
+        """Writes the report: one self-contained page.
+
+        Raises:
+            OutputError: the file exists and `force` is not given, or it cannot be written.
+        """
+        from dumpmap.render.html import write_report
+
+        write_report(self, path, force=force)
+
+    def __repr__(self) -> str:
+        total = self.total
+        free = self.largest_free_block
+        return (
+            f"<RegionMap {self.snapshot.source.name}: {self.process.name or 'unknown process'}, {self.completeness}, "
+            f"{len(self.allocation_columns.base)} allocations, {total.committed} bytes committed, "
+            f"largest free block {free.size if free else None}>"
+        )
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        from dumpmap.render.console import summary_view
+
+        yield from summary_view(self)
+
+    def _repr_html_(self) -> str:
+        from dumpmap.render.html import summary_fragment
+
+        return summary_fragment(self)
+
+
+def _total_line(lines: list[SummaryLine]) -> SummaryLine:
+    """Adds up all rows but Free."""
+    counted = [line for line in lines if line.name != RegionType.FREE.label]
+    sums: dict[str, int | None] = {}
+    for column in SUMMARY_COLUMNS:
+        values = [value for line in counted if (value := getattr(line, column)) is not None]
+        sums[column] = sum(values) if values else None
+    sums["largest"] = None
+    return SummaryLine("Total", **sums)
+
+
+def is_private(memory_type: int) -> bool:
+    """Whether a region is private memory to Windows."""
+    return memory_type == MemType.MEM_PRIVATE
