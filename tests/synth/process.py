@@ -141,7 +141,7 @@ class ProcessBuilder(AddressSpace):
         self.peb32: int | None = None
         self.peb64: int | None = None
         self.named: dict[str, int] = {}
-        self.heap_addresses: list[int] = []
+        self.heaps: dict[int, list[int]] = {32: [], 64: []}  # by pointer width, in PEB order
         self._shared_pages = 0
         self._next_shared = 0
         self._next_tid = 0x1F00
@@ -521,6 +521,7 @@ class ProcessBuilder(AddressSpace):
         command_line: str | None = None,
         environment: Mapping[str, str] | None = None,
         current_directory: str = "C:\\work\\",
+        bits: int | None = None,
     ) -> int:
         """Writes RTL_USER_PROCESS_PARAMETERS with its strings and links it to the PEB.
 
@@ -531,7 +532,9 @@ class ProcessBuilder(AddressSpace):
             command_line: CommandLine.
             environment: variables of the environment block.
             current_directory: CurrentDirectory.
+            bits: 32 or 64 picks the PEB of a WoW64 process.
         """
+        bits = self._bits(bits)
         if address is None:
             address = self.allocate(0x2000)
         path = image or f"C:\\app\\{self.name}"
@@ -541,11 +544,10 @@ class ProcessBuilder(AddressSpace):
             "CommandLine": command_line or f'"{path}" --serve',
             "WindowTitle": path,
         }
-        bits = 8 * self.pointer_size
         cursor = address + (0x440 if bits == 64 else 0x2C0)
         for name, text in texts.items():
             at = address + layouts.PROCESS_PARAMETERS[name][bits == 64]
-            cursor = self._unicode_string(at, text, cursor)
+            cursor = self._unicode_string(at, text, cursor, bits // 8)
         block = "".join(f"{key}={value}\0" for key, value in (environment or {}).items()) + "\0"
         encoded = block.encode("utf-16-le")
         self.write(cursor, encoded)
@@ -554,14 +556,17 @@ class ProcessBuilder(AddressSpace):
         self.set_field(table, address, "EnvironmentSize", len(encoded), bits)
         self.set_field(table, address, "MaximumLength", cursor - address, bits)
         self.set_field(table, address, "Length", cursor - address, bits)
-        return self._name("process parameters", address, "ProcessParameters")
+        self.set_peb("ProcessParameters", address, bits)
+        if bits == 8 * self.pointer_size:
+            self.named["process parameters"] = address
+        return address
 
-    def _unicode_string(self, at: int, text: str, cursor: int) -> int:
+    def _unicode_string(self, at: int, text: str, cursor: int, width: int) -> int:
         """Writes a UNICODE_STRING at `at` with its text at `cursor`; returns the next cursor."""
         encoded = text.encode("utf-16-le")
         self.number(at, len(encoded), 2)
         self.number(at + 2, len(encoded) + 2, 2)
-        self.pointer(at + self.pointer_size, cursor)
+        self.pointer(at + width, cursor, width)
         self.write(cursor, encoded + b"\0\0")
         return round_up(cursor + len(encoded) + 2, 8)
 
@@ -677,7 +682,18 @@ class ProcessBuilder(AddressSpace):
             self.add_shim_data()
         if self.build >= layouts.BUILD_1809:
             self.add_leap_second_data()
+        if self.wow64:
+            self._furnish_wide_peb()
         return self
+
+    def _furnish_wide_peb(self) -> None:
+        """Fills the 64-bit PEB of a WoW64 process: own parameters and API set, shared views."""
+        self.add_process_parameters(bits=64)
+        if self.build >= layouts.BUILD_7 - 1:
+            data = layouts.api_set_version(self.build).to_bytes(4, "little")
+            self.named["ApiSet map 64"] = self.map_view(0x1F000, data)
+            self.set_peb("ApiSetMap", self.named["ApiSet map 64"], 64)
+        self.set_peb("ReadOnlySharedMemoryBase", self.named["CSR shared memory"], 64)
 
     def _add_wide_modules(self) -> None:
         """Adds the 64-bit images of a WoW64 process, which only a 64-bit writer sees."""
