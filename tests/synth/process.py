@@ -19,6 +19,7 @@ from .minidump import (
     MEM_IMAGE,
     MEM_MAPPED,
     MEM_PRIVATE,
+    MEMORY_INFO_LIST,
     PAGE_EXECUTE_WRITECOPY,
     PAGE_GUARD,
     PAGE_NOACCESS,
@@ -807,7 +808,7 @@ class ProcessBuilder(AddressSpace):
         )
 
     def _dump_regions(self, dump: MinidumpBuilder) -> None:
-        dump.empty_list(16)
+        dump.empty_list(MEMORY_INFO_LIST)
         for region in self.regions(self.limit):
             dump.region(
                 region.base,
