@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dumpmap.memory import Memory
+from dumpmap.structures.bounds import is_page
+from dumpmap.structures.heap_context import HeapContext
 from dumpmap.structures.heap_model import (
     HEAP_EVIDENCE,
     HEAP_KINDS,
     HEAP_ROLES,
+    NT_HEAP,
+    OLD_NT_HEAP,
+    UNKNOWN_HEAP,
     HeapInfo,
     HeapRange,
     HeapSurvey,
 )
+from dumpmap.structures.layouts.nt_heap import HEAP_SEGMENT, HEAP_SIGNATURE, SEGMENT_SIGNATURE
+from dumpmap.structures.layouts.page_heap import DPH_HEAP_ROOT_SIGNATURE, FLG_HEAP_PAGE_ALLOCS
+from dumpmap.structures.layouts.segment_heap import SEGMENT_HEAP_SIGNATURE
+from dumpmap.structures.nt_heap import (
+    read_nt_heap,
+    read_old_nt_heap,
+    read_old_segment,
+    read_segment,
+    read_wine_heap,
+    segment_owner,
+    segment_range,
+)
+from dumpmap.structures.page_heap import read_page_heap
 from dumpmap.structures.peb import Peb
+from dumpmap.structures.segment_heap import read_segment_heap
 from dumpmap.structures.space import Space
+from dumpmap.winnt import PAGE_SIZE
 
 __all__ = ["HEAP_EVIDENCE", "HEAP_KINDS", "HEAP_ROLES", "HeapInfo", "HeapRange", "HeapSurvey", "find_heaps"]
 
+_SIGNATURE_OFFSET = {size: layout.offsets["SegmentSignature"] for size, layout in HEAP_SEGMENT.items()}
+_SIGNATURES = [value.to_bytes(4, "little") for value in (SEGMENT_SIGNATURE, HEAP_SIGNATURE, SEGMENT_HEAP_SIGNATURE)]
+
+# Whose claim stands where two heaps claim the same memory: what carries a signature of its own comes first.
+_CLAIM_ORDER = {"segment": 0, "header": 0, "page heap": 1, "front end": 2, "large block": 3}
+
 
 def find_heaps(memory: Memory, pebs: Sequence[Peb], space: Space, os_build: int | None) -> HeapSurvey:
-    """Finds the heaps of a process.
+    """Finds the heaps of a process: by the lists in its PEBs, then by signatures for what no list names.
 
     Args:
         memory: the process.
@@ -28,5 +56,210 @@ def find_heaps(memory: Memory, pebs: Sequence[Peb], space: Space, os_build: int 
         space: its allocations.
         os_build: build number of Windows, None if unknown.
     """
+    search = _Search(memory, space, os_build)
+    for peb in pebs:
+        search.read_list(peb)
+    search.scan(any(peb.nt_global_flag & FLG_HEAP_PAGE_ALLOCS for peb in pebs))
+    heaps, warnings = search.finish()
     captured = all(peb.heaps is not None for peb in pebs) if pebs else None
-    return HeapSurvey(list_captured=captured)
+    return HeapSurvey(heaps, warnings, captured)
+
+
+class _Search:
+    """The heaps found so far."""
+
+    def __init__(self, memory: Memory, space: Space, os_build: int | None) -> None:
+        self._memory = memory
+        self._allocations = space.private_allocations()
+        has_map = len(self._allocations) > 0
+        self._contexts = {size: HeapContext(memory, space, has_map, size, os_build) for size in (4, 8)}
+        self._heaps: dict[tuple[int, int], HeapInfo] = {}
+        self._warnings: list[str] = []
+
+    # --- by the PEB's list --------------------------------------------------------------------------------------------
+
+    def read_list(self, peb: Peb) -> None:
+        """Reads every heap that a PEB names."""
+        size = peb.pointer_size
+        missing = 0
+        if peb.heaps is None:
+            self._warnings.append(
+                f"PEB {peb.address:#x}: the list of its {peb.number_of_heaps} heaps is not in the dump"
+            )
+        for index, address in enumerate(peb.heaps or ()):
+            if not is_page(address, size):
+                self._warnings.append(
+                    f"PEB {peb.address:#x}: entry {index + 1} of its heap list is no heap: {address:#x}"
+                )
+            elif (size, address) in self._heaps:
+                self._warnings.append(f"PEB {peb.address:#x}: entry {index + 1} of its heap list repeats {address:#x}")
+            else:
+                missing += self._read_named(peb, address, index + 1, "heap-list")
+        # Where page heap is on, and under Wine, the default heap is not in the list.
+        if is_page(peb.process_heap, size) and (size, peb.process_heap) not in self._heaps:
+            missing += self._read_named(peb, peb.process_heap, None, "peb")
+        if missing:
+            self._warnings.append(f"PEB {peb.address:#x}: the headers of {missing} of its heaps are not in the dump")
+
+    def _read_named(self, peb: Peb, address: int, index: int | None, evidence: str) -> bool:
+        """Reads one heap that a PEB names; tells whether only its header is missing."""
+        size = peb.pointer_size
+        context = self._contexts[size]
+        label = f"heap {address:#x}" if index is None else f"heap {index} ({address:#x})"
+        heap = self._read(context, address, label, evidence)
+        is_missing = False
+        if heap is None:
+            header = self._memory.read(address + _SIGNATURE_OFFSET[size], 4)
+            if header is not None and not self._is_damaged_heap(context, address):
+                self._warnings.append(f"{label}: there is no heap, {header.hex()} stands where its signature should")
+                return False
+            own = context.place(HeapRange(address, None, "header", evidence), PAGE_SIZE)
+            if own is None:
+                self._warnings.append(f"{label}: no memory there")
+                return False
+            is_missing = header is None
+            kind = UNKNOWN_HEAP if is_missing else NT_HEAP
+            heap = HeapInfo(None, address, size, kind, ranges=(own,), evidence=evidence)
+            if not is_missing:
+                self._warnings.append(f"{label}: its header is damaged, only its own allocation is shown")
+        # A header carries its place in the list, for when the list itself was not captured.
+        known = index if peb.heaps is not None or heap.id is None or heap.id > peb.number_of_heaps else heap.id
+        self._add(replace(heap, id=known, is_default=address == peb.process_heap))
+        return is_missing
+
+    def _is_damaged_heap(self, context: HeapContext, address: int) -> bool:
+        """A header with a segment's signature that names itself is a heap's, whatever else is wrong with it."""
+        return segment_owner(context, address) == address
+
+    def _read(
+        self, context: HeapContext, address: int, label: str, evidence: str, *, is_scan: bool = False
+    ) -> HeapInfo | None:
+        """Reads a heap of any kind."""
+        heap = (
+            read_nt_heap(context, address, label, evidence)
+            or read_segment_heap(context, address, label, evidence, needs_contexts=is_scan)
+            or read_old_nt_heap(context, address, label, evidence)
+            or (None if is_scan else read_wine_heap(context, address, evidence))
+        )
+        if heap is not None:
+            return heap
+        page_heap = read_page_heap(context, address, label, evidence)
+        if page_heap is None:
+            return None
+        normal = page_heap.normal_heap
+        if normal is not None and (context.pointer_size, normal) not in self._heaps:
+            behind = read_nt_heap(context, normal, f"heap {normal:#x}", "heap-segment")
+            if behind is not None:
+                self._add(replace(behind, id=None))
+        return page_heap.heap
+
+    def _add(self, heap: HeapInfo) -> None:
+        key = heap.pointer_size, heap.address
+        known = self._heaps.get(key)
+        # The NT heap behind a page heap can come before the list entry that names it.
+        self._heaps[key] = heap if known is None or heap.id is not None else known
+
+    # --- by signatures ------------------------------------------------------------------------------------------------
+
+    def scan(self, has_page_heaps: bool) -> None:
+        """Looks at the start of every private allocation for heaps and segments that no list names."""
+        if not len(self._allocations):
+            return
+        for size, offset in _SIGNATURE_OFFSET.items():
+            hits = self._memory.find(self._allocations, offset, _SIGNATURES)
+            self._take_hits(self._contexts[size], hits)
+        if has_page_heaps:
+            pattern = DPH_HEAP_ROOT_SIGNATURE.to_bytes(4, "little")
+            for address in self._memory.find(self._allocations, PAGE_SIZE, [pattern]):
+                self._take_page_heap(address)
+
+    def _take_hits(self, context: HeapContext, hits: dict[int, bytes]) -> None:
+        size = context.pointer_size
+        covered = {range_.base for heap in self._heaps.values() for range_ in heap.ranges}
+        strays: dict[int, list[int]] = {}
+        for address in sorted(hits):
+            if address in covered or not is_page(address, size):
+                continue
+            owner = segment_owner(context, address)
+            if owner is not None and owner != address:
+                strays.setdefault(owner, []).append(address)
+                continue
+            heap = self._read(context, address, f"heap {address:#x}", "heap-signature", is_scan=True)
+            if heap is not None:
+                self._add(replace(heap, id=None))
+                covered.update(range_.base for range_ in heap.ranges)
+        for owner, addresses in strays.items():
+            self._take_strays(context, owner, [address for address in addresses if address not in covered])
+
+    def _take_strays(self, context: HeapContext, owner: int, addresses: list[int]) -> None:
+        """Adds segments that a list did not lead to, to the heap that they name."""
+        size = context.pointer_size
+        ranges = []
+        for address in addresses:
+            segment = read_segment(context, address, owner)
+            if isinstance(segment, str):
+                segment = read_old_segment(context, address, owner)
+            range_ = None if isinstance(segment, str) else segment_range(context, segment, "heap-signature")
+            if range_ is not None:
+                ranges.append(range_)
+        if not ranges:
+            return
+        heap = self._heaps.get((size, owner))
+        if heap is None:
+            header = self._memory.read(owner + _SIGNATURE_OFFSET[size], 4)
+            if header is not None:
+                self._warnings.append(
+                    f"heap {owner:#x}: {len(ranges)} segments (first: {ranges[0].base:#x}) name it, but it is none"
+                )
+                return
+            own = context.place(HeapRange(owner, None, "header", "heap-signature"), PAGE_SIZE)
+            heap = HeapInfo(
+                None, owner, size, UNKNOWN_HEAP, ranges=() if own is None else (own,), evidence="heap-signature"
+            )
+        elif heap.kind not in (NT_HEAP, OLD_NT_HEAP, UNKNOWN_HEAP):
+            return
+        merged = sorted((*heap.ranges, *ranges), key=lambda item: item.base)
+        self._heaps[size, owner] = replace(heap, ranges=tuple(merged))
+
+    def _take_page_heap(self, address: int) -> None:
+        for context in self._contexts.values():
+            if (context.pointer_size, address) in self._heaps:
+                return
+        for context in reversed(self._contexts.values()):
+            found = read_page_heap(context, address, f"heap {address:#x}", "heap-signature")
+            # Only the right width finds the ordinary heap behind it.
+            if found is not None and found.normal_heap is not None:
+                self._add(found.heap)
+                return
+
+    # --- the result ---------------------------------------------------------------------------------------------------
+
+    def finish(self) -> tuple[tuple[HeapInfo, ...], tuple[str, ...]]:
+        """Returns the heaps without doubly claimed memory, and every warning."""
+        heaps = list(self._heaps.values())
+        claims = sorted(
+            ((_CLAIM_ORDER[range_.role], place, range_) for place, heap in enumerate(heaps) for range_ in heap.ranges),
+            key=lambda claim: (claim[0], claim[1], claim[2].base),
+        )
+        taken: list[tuple[int, int]] = []
+        refused: dict[int, set[int]] = {}
+        for _, place, range_ in claims:
+            end = range_.base + (range_.size or range_.reserved or range_.committed or 1)
+            index = bisect_left(taken, (range_.base, 0))
+            before = taken[index - 1] if index else (0, 0)
+            after = taken[index] if index < len(taken) else (end, end)
+            if before[1] > range_.base or after[0] < end:
+                heap = heaps[place]
+                self._warnings.append(
+                    f"heap {heap.address:#x}: its {range_.role} {range_.base:#x} is left out (inside another range)"
+                )
+                refused.setdefault(place, set()).add(id(range_))
+            else:
+                insort(taken, (range_.base, end))
+        for place, ids in refused.items():
+            kept = tuple(range_ for range_ in heaps[place].ranges if id(range_) not in ids)
+            heaps[place] = replace(heaps[place], ranges=kept)
+        listed = [heap for heap in heaps if heap.evidence in ("heap-list", "peb")]
+        others = [heap for heap in heaps if heap.evidence not in ("heap-list", "peb")]
+        warnings = (*self._warnings, *(warning for heap in heaps for warning in heap.warnings))
+        return (*listed, *others), warnings

@@ -89,8 +89,8 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
     exceptions, stack_base, stack_limit, self_pointer, process_id, owner, peb, last_error = head
     if self_pointer != address or (thread_id is not None and owner != thread_id):
         return None
-    # The base need not be a page: the 64-bit stack of a WoW64 thread on Windows 7 starts 0x2e0 bytes below its end, where
-    # the emulated processor's state lies.
+    # The base need not be a page: the 64-bit stack of a WoW64 thread on Windows 7 starts 0x2e0 bytes below its end,
+    # where the emulated processor's state lies.
     has_stack = (
         is_page(stack_limit, pointer_size)
         and stack_limit < stack_base

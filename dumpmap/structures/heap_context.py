@@ -1,0 +1,60 @@
+"""What every heap reader needs at hand, and how a heap's claim on memory becomes a range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dumpmap.memory import Memory
+from dumpmap.structures.bounds import round_up
+from dumpmap.structures.heap_model import HeapRange
+from dumpmap.structures.space import Space
+from dumpmap.winnt import ALLOCATION_GRANULARITY
+
+NO_MEMORY = "no memory there"
+
+
+@dataclass(slots=True)
+class HeapContext:
+    """One process, seen at one pointer size.
+
+    Attributes:
+        memory: its bytes.
+        space: its allocations.
+        has_map: the allocations are known; without them an address that is in none proves nothing.
+        pointer_size: 4 or 8.
+        os_build: build number of Windows, None if unknown.
+        segment_heap_key: the key that page segments of segment heaps are signed with, once one was seen; the heaps of
+            one ntdll share it.
+    """
+
+    memory: Memory
+    space: Space
+    has_map: bool
+    pointer_size: int
+    os_build: int | None
+    segment_heap_key: int | None = None
+
+    def pointer(self, address: int) -> int | None:
+        """Reads one pointer."""
+        data = self.memory.read(address, self.pointer_size)
+        return None if data is None else int.from_bytes(data, "little")
+
+    def place(self, claim: HeapRange, size: int) -> HeapRange | None:
+        """Fits what a heap claims to the allocations.
+
+        Args:
+            claim: the range, with the base that the heap gives and no size.
+            size: bytes from the base on that the heap counts.
+
+        Returns:
+            The whole allocation (size None) where the claim starts one; the part of it where the claim starts inside;
+            the claim with the size that the system must have reserved where the allocations are not known; None where
+            they are known and there is none.
+        """
+        allocation = self.space.allocation(claim.base)
+        if allocation is None:
+            return None if self.has_map else replace(claim, size=round_up(size, ALLOCATION_GRANULARITY))
+        base, whole = allocation
+        if base == claim.base:
+            return claim
+        return replace(claim, size=min(size, base + whole - claim.base))

@@ -1,0 +1,120 @@
+"""Recognises full page heaps and walks the memory that they hand out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dumpmap.structures.bounds import MAX_SEGMENTS, USER_LIMIT, is_page, is_user_address
+from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
+from dumpmap.structures.heap_model import PAGE_HEAP, HeapInfo, HeapRange
+from dumpmap.structures.layout import parts
+from dumpmap.structures.layouts import page_heap as layouts
+from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
+from dumpmap.structures.walk import walk_list
+from dumpmap.winnt import PAGE_SIZE
+
+BUILD_VISTA = 6000
+
+_ROOT = parts(
+    layouts.DPH_HEAP_ROOT,
+    "Signature",
+    "HeapFlags",
+    "VirtualStorageList.Flink",
+    "VirtualStorageList.Blink",
+    "VirtualStorageCount",
+)
+_NORMAL = parts(layouts.DPH_HEAP_ROOT, "NormalHeap")
+_NORMAL_XP = parts(layouts.DPH_HEAP_ROOT_XP, "NormalHeap")
+_BLOCK = parts(
+    layouts.DPH_HEAP_BLOCK, "VirtualListEntry.Flink", "VirtualListEntry.Blink", "pVirtualBlock", "nVirtualBlockSize"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PageHeap:
+    """A page heap and the ordinary heap behind it.
+
+    Attributes:
+        heap: the page heap.
+        normal_heap: the NT heap that it keeps for what page heap does not serve; None if not known.
+    """
+
+    heap: HeapInfo
+    normal_heap: int | None
+
+
+def read_page_heap(context: HeapContext, address: int, label: str, evidence: str) -> PageHeap | None:
+    """Reads the page heap whose handle is `address`: a filled page with the heap's root in the page after it.
+
+    Args:
+        context: the process.
+        address: the handle.
+        label: names it in warnings.
+        evidence: what says that it is a heap.
+
+    Returns:
+        None where the next page does not start with the root's signature.
+    """
+    size = context.pointer_size
+    root = address + PAGE_SIZE
+    fields = _ROOT[size].read(context.memory, root)
+    if fields is None or fields[0] != layouts.DPH_HEAP_ROOT_SIGNATURE:
+        return None
+    filler = context.memory.read(address, 4)
+    if filler is not None and int.from_bytes(filler, "little") != layouts.DPH_HANDLE_FILL:
+        return None
+    _, flags, flink, blink, count = fields
+    is_xp = context.os_build is not None and context.os_build < BUILD_VISTA
+    normal = (_NORMAL_XP if is_xp else _NORMAL).get(size)
+    values = None if normal is None else normal.read(context.memory, root)
+    normal_heap = values[0] if values is not None and is_page(values[0], size) else None
+    warnings: list[str] = []
+    ranges = []
+    own = context.place(HeapRange(address, None, "header", evidence), 2 * PAGE_SIZE)
+    if own is not None:
+        ranges.append(own)
+    # Windows XP keeps them on another kind of list.
+    if not is_xp and flink:
+        ranges += _storage(context, root, flink, blink, count, label, warnings)
+    return PageHeap(
+        HeapInfo(
+            id=None,
+            address=address,
+            pointer_size=size,
+            kind=PAGE_HEAP,
+            flags=flags,
+            heap_class=HEAP_CLASSES.get(flags & HEAP_CLASS_MASK),
+            lfh=False,
+            ranges=tuple(sorted(ranges, key=lambda item: item.base)),
+            counters={"VirtualStorageCount": count},
+            evidence=evidence,
+            warnings=tuple(warnings),
+        ),
+        normal_heap,
+    )
+
+
+def _storage(
+    context: HeapContext, root: int, flink: int, blink: int, count: int, label: str, warnings: list[str]
+) -> list[HeapRange]:
+    """Walks the reservations that the heap cuts its allocations from."""
+    size = context.pointer_size
+
+    def visit(node: int) -> tuple[int, int, HeapRange] | str:
+        if node % size or not is_user_address(node, size):
+            return "not an address"
+        fields = _BLOCK[size].read(context.memory, node)
+        if fields is None:
+            return "not in the dump"
+        after, before, block, length = fields
+        if not is_page(block, size) or not 0 < length <= USER_LIMIT[size] - block or length % PAGE_SIZE:
+            return f"describes {length} bytes at {block:#x}"
+        range_ = context.place(HeapRange(block, None, "page heap", "heap-segment", reserved=length), length)
+        return NO_MEMORY if range_ is None else (after, before, range_)
+
+    head = root + layouts.DPH_HEAP_ROOT[size].offsets["VirtualStorageList.Flink"]
+    walk = walk_list(head, flink, blink, visit, MAX_SEGMENTS)
+    warnings.extend(f"{label}: its list of reservations {problem}" for problem in walk.problems)
+    if walk.closed and abs(len(walk.nodes) - count) > 1:
+        warnings.append(f"{label}: it counts {count} reservations, its list has {len(walk.nodes)}")
+    return [range_ for _, range_ in walk.nodes]

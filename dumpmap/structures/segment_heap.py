@@ -1,0 +1,367 @@
+"""Walks segment heaps (Windows 10 and later): their page segments and large allocations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from dumpmap.structures.bounds import MAX_SEGMENTS, MAX_TREE_NODES, USER_LIMIT, is_page, is_user_address
+from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
+from dumpmap.structures.heap_model import SEGMENT_HEAP, HeapInfo, HeapRange
+from dumpmap.structures.layout import Layout, parts
+from dumpmap.structures.layouts import segment_heap as layouts
+from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
+from dumpmap.structures.walk import walk_list
+from dumpmap.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
+
+BUILD_1709 = 16299
+
+_HEAD = parts(layouts.SEGMENT_HEAP, "Signature", "GlobalFlags")
+_SEGMENT = parts(layouts.HEAP_PAGE_SEGMENT, "ListEntry.Flink", "ListEntry.Blink", "Signature")
+_LARGE = parts(
+    layouts.HEAP_LARGE_ALLOC_DATA,
+    "TreeNode.Left",
+    "TreeNode.Right",
+    "TreeNode.ParentValue",
+    "VirtualAddress",
+    "AllocatedPages",
+)
+
+# Where a context can start, and the bytes of the heap that hold all that the search looks at.
+_FIRST_CONTEXT, _LAST_CONTEXT, _SEARCHED = 0x40, 0x200, 0x300
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """One segment context (of a heap of 1507 to 1703: the heap itself).
+
+    Attributes:
+        offset: from the heap, in bytes.
+        segment_size: bytes of each of its segments, which also start at multiples of it.
+        head: address of the segments' list head.
+        links: the head's Flink and Blink.
+        count: SegmentCount.
+        is_signed: its segments carry a signature.
+    """
+
+    offset: int
+    segment_size: int
+    head: int
+    links: tuple[int, int]
+    count: int
+    is_signed: bool
+
+
+def read_segment_heap(
+    context: HeapContext, address: int, label: str, evidence: str, *, needs_contexts: bool = False
+) -> HeapInfo | None:
+    """Reads a segment heap and everything that belongs to it.
+
+    Args:
+        context: the process.
+        address: the heap.
+        label: names it in warnings.
+        evidence: what says that it is a heap.
+        needs_contexts: believe the signature only together with segment contexts that point back at it.
+
+    Returns:
+        None where the header is not that of a segment heap.
+    """
+    head = _HEAD[context.pointer_size].read(context.memory, address)
+    if head is None or head[0] != layouts.SEGMENT_HEAP_SIGNATURE:
+        return None
+    warnings: list[str] = []
+    ranges = []
+    own = context.place(HeapRange(address, None, "header", evidence), PAGE_SIZE)
+    if own is not None:
+        ranges.append(own)
+    contexts, layout = _find_contexts(context, address)
+    if not contexts:
+        if needs_contexts:
+            return None
+        warnings.append(f"{label}: its segment contexts were not found, its segments are missing from the map")
+    ranges += _segments(context, address, contexts, label, warnings)
+    counters = None
+    if layout is not None:
+        blocks, counters = _large_allocations(context, address, layout, label, warnings)
+        ranges += blocks
+        counters["SegmentCount"] = sum(item.count for item in contexts)
+    return HeapInfo(
+        id=None,
+        address=address,
+        pointer_size=context.pointer_size,
+        kind=SEGMENT_HEAP,
+        flags=head[1],
+        heap_class=HEAP_CLASSES.get(head[1] & HEAP_CLASS_MASK),
+        ranges=tuple(sorted(ranges, key=lambda item: item.base)),
+        next_segment=contexts[0].segment_size if contexts else None,
+        counters=counters,
+        evidence=evidence,
+        warnings=tuple(warnings),
+    )
+
+
+# --- contexts ---------------------------------------------------------------------------------------------------------
+
+
+def _find_contexts(context: HeapContext, address: int) -> tuple[list[_Context], Layout | None]:
+    """Finds the contexts by what stands in them, and the layout of the release that has them there.
+
+    A context holds its geometry and points back at its heap; together that is no accident and needs no build number.
+    """
+    size = context.pointer_size
+    data = context.memory.read(address, _SEARCHED)
+    if data is not None:
+        found = _search(context, address, data, True) or _search(context, address, data, False)
+        if found:
+            fitting = [
+                row[size]
+                for row in layouts.SEGMENT_HEAPS
+                if size in row and row[size].offsets["SegContexts"] == found[0].offset
+            ]
+            return found, fitting[0] if fitting else layouts.SEGMENT_HEAPS[0][size]
+    oldest = layouts.SEGMENT_HEAP_1507.get(size)
+    if oldest is None or (context.os_build is not None and context.os_build >= BUILD_1709):
+        return [], None
+    fields = oldest.part("SegmentListHead.Flink", "SegmentListHead.Blink", "SegmentCount").read(context.memory, address)
+    if fields is None:
+        return [], None
+    flink, blink, count = fields
+    head = address + oldest.offsets["SegmentListHead.Flink"]
+    segment_size = layouts.SEG_CONTEXT_GEOMETRY[0][2]
+    is_empty = flink == blink == head and count == 0
+    if not is_empty and (flink % segment_size or blink % segment_size or not 0 < count <= MAX_SEGMENTS):
+        return [], None
+    return [_Context(0, segment_size, head, (flink, blink), count, False)], oldest
+
+
+def _search(context: HeapContext, address: int, data: bytes, with_geometry: bool) -> list[_Context]:
+    """Returns at most two contexts; without the geometry, anything with a mask that points back will do."""
+    size = context.pointer_size
+    found: list[_Context] = []
+    preferred = [row[size].offsets["SegContexts"] for row in layouts.SEGMENT_HEAPS if size in row]
+    for offset in dict.fromkeys((*preferred, *range(_FIRST_CONTEXT, _LAST_CONTEXT + 1, size))):
+        first = _context_at(context, address, data, offset, 0 if with_geometry else None)
+        if first is None:
+            continue
+        found.append(first)
+        for later in range(offset + size, min(offset + 0x100, _LAST_CONTEXT + 0x100), size):
+            second = _context_at(context, address, data, later, 1 if with_geometry else None)
+            if second is not None:
+                found.append(second)
+                break
+        break
+    return found
+
+
+def _context_at(context: HeapContext, address: int, data: bytes, offset: int, geometry: int | None) -> _Context | None:
+    size = context.pointer_size
+    full = (1 << 8 * size) - 1
+    for row in layouts.HEAP_SEG_CONTEXTS:
+        layout = row.get(size)
+        if layout is None or offset + layout.size > len(data):
+            continue
+        part = layout.part(
+            "SegmentMask",
+            "UnitShift",
+            "PagesPerUnitShift",
+            "Heap",
+            "SegmentListHead.Flink",
+            "SegmentListHead.Blink",
+            "SegmentCount",
+        )
+        mask, unit_shift, pages_shift, heap, flink, blink, count = part.unpack(data, offset + part.offset)
+        segment_size = (full ^ mask) + 1
+        if (
+            heap != address
+            or segment_size & (segment_size - 1)
+            or not ALLOCATION_GRANULARITY <= segment_size <= 1 << 32
+        ):
+            continue
+        if geometry is not None and (unit_shift, pages_shift, segment_size) != layouts.SEG_CONTEXT_GEOMETRY[geometry]:
+            continue
+        head = address + offset + layout.offsets["SegmentListHead.Flink"]
+        return _Context(offset, segment_size, head, (flink, blink), count, True)
+    return None
+
+
+# --- segments ---------------------------------------------------------------------------------------------------------
+
+
+def _segments(
+    context: HeapContext, address: int, contexts: list[_Context], label: str, warnings: list[str]
+) -> list[HeapRange]:
+    size = context.pointer_size
+    found: list[tuple[int, _Context, int]] = []
+    for item in contexts:
+
+        def visit(node: int, item: _Context = item) -> tuple[int, int, int] | str:
+            if node % item.segment_size or not is_page(node, size):
+                return "not a segment's address"
+            fields = _SEGMENT[size].read(context.memory, node)
+            if fields is None:
+                return "not in the dump"
+            if context.has_map and context.space.allocation(node) is None:
+                return NO_MEMORY
+            flink, blink, signature = fields
+            return flink, blink, signature
+
+        walk = walk_list(item.head, item.links[0], item.links[1], visit, MAX_SEGMENTS)
+        warnings.extend(f"{label}: its segment list {problem}" for problem in walk.problems)
+        # A dump of a running process can catch one segment between list and count.
+        if walk.closed and abs(len(walk.nodes) - item.count) > 1:
+            warnings.append(f"{label}: it counts {item.count} segments, its list has {len(walk.nodes)}")
+        found += [(node, item, signature) for node, signature in walk.nodes]
+    believed, is_inferred = _check_signatures(context, address, found, label, warnings)
+    ranges = []
+    for node, item in believed:
+        allocation = context.space.allocation(node)
+        length: int | None = item.segment_size
+        if allocation is not None:
+            rest = allocation[0] + allocation[1] - node
+            length = None if allocation[0] == node and rest <= item.segment_size else min(item.segment_size, rest)
+        ranges.append(
+            HeapRange(node, length, "segment", "heap-segment", is_inferred and item.is_signed, item.segment_size)
+        )
+    return ranges
+
+
+def _check_signatures(
+    context: HeapContext, address: int, found: list[tuple[int, _Context, int]], label: str, warnings: list[str]
+) -> tuple[list[tuple[int, _Context]], bool]:
+    """Drops segments whose signature gives another key than the rest.
+
+    Every segment is signed with its own address, its context's and a key of the process. The key is secret, but it must
+    come out the same everywhere.
+
+    Returns:
+        The believed segments, and whether nothing vouches for their signatures: where no two give one key, this release
+        signs differently.
+    """
+    constant = layouts.HEAP_PAGE_SEGMENT_KEY[context.pointer_size]
+    signed = [
+        (node, item, sign ^ node ^ (address + item.offset) ^ constant) for node, item, sign in found if item.is_signed
+    ]
+    unsigned = [(node, item) for node, item, _ in found if not item.is_signed]
+    keys = Counter(key for _, _, key in signed)
+    if not keys:
+        return unsigned, False
+    key, votes = keys.most_common(1)[0]
+    if context.segment_heap_key is not None and context.segment_heap_key in keys:
+        key = context.segment_heap_key
+    elif votes == 1 and (len(signed) > 1 or context.segment_heap_key is not None):
+        return unsigned + [(node, item) for node, item, _ in signed], True
+    if context.segment_heap_key is None:
+        context.segment_heap_key = key
+    for node, _, other in signed:
+        if other != key:
+            warnings.append(
+                f"{label}: its segment {node:#x} is left out (its signature is another process's or damaged)"
+            )
+    return unsigned + [(node, item) for node, item, other in signed if other == key], False
+
+
+# --- large allocations ------------------------------------------------------------------------------------------------
+
+
+def _large_allocations(
+    context: HeapContext, address: int, layout: Layout, label: str, warnings: list[str]
+) -> tuple[list[HeapRange], dict[str, int]]:
+    """Reads the red-black tree of large allocations.
+
+    Returns:
+        The ranges, and the heap's two totals, in pages.
+    """
+    part = layout.part("LargeAllocMetadata.Root", "LargeAllocMetadata.Min", "LargeReservedPages", "LargeCommittedPages")
+    fields = part.read(context.memory, address)
+    if fields is None:
+        return [], {}
+    root, smallest, reserved, committed = fields
+    counters = {"LargeReservedPages": reserved, "LargeCommittedPages": committed}
+    if not root or not reserved:
+        return [], counters
+    tree = address + layout.offsets["LargeAllocMetadata.Root"]
+    walk = _TreeWalk(context)
+    walk.follow(root)
+    if smallest & 1 and not walk.blocks:
+        # Bit 0 of Min says that links are stored XORed with the address of what holds them. Nobody was seen to do that
+        # here, so it is only tried where the plain reading leads nowhere.
+        walk = _TreeWalk(context, is_encoded=True)
+        walk.follow(root ^ tree)
+        smallest ^= tree
+    if walk.problems:
+        # A node that is missing hides what is below it; its left part can still be reached from the smallest node up.
+        walk.climb(smallest & ~3)
+        pages = sum(block.committed or 0 for block in walk.blocks.values()) >> 12
+        warnings.append(f"{label}: its tree of large blocks {walk.problems[0]}; {pages} of {reserved} pages were found")
+    return list(walk.blocks.values()), counters
+
+
+class _TreeWalk:
+    """A walk over one tree of large allocations, depth first with its own stack."""
+
+    def __init__(self, context: HeapContext, is_encoded: bool = False) -> None:
+        self.blocks: dict[int, HeapRange] = {}
+        self.problems: list[str] = []
+        self._context = context
+        self._is_encoded = is_encoded
+        self._seen: set[int] = set()
+
+    def follow(self, root: int) -> None:
+        """Visits everything below `root`."""
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if not node:
+                continue
+            if node in self._seen:
+                self.problems.append(f"reaches {node:#x} twice")
+                continue
+            if len(self._seen) >= MAX_TREE_NODES:
+                self.problems.append(f"has more than {MAX_TREE_NODES} nodes")
+                return
+            self._seen.add(node)
+            fields = self._read(node)
+            if isinstance(fields, str):
+                self.problems.append(f"is broken at {node:#x} ({fields})")
+                continue
+            left, right, _ = fields
+            stack += (right, left)
+
+    def climb(self, node: int) -> None:
+        """Goes up from `node` as far as there are parents that were not visited, and visits everything below."""
+        top = 0
+        climbed: set[int] = set()
+        while node and node not in self._seen and node not in climbed and len(climbed) < 128:
+            climbed.add(node)
+            fields = self._read(node)
+            if isinstance(fields, str):
+                break
+            top, node = node, fields[2]
+        if top:
+            self.follow(top)
+
+    def _read(self, node: int) -> tuple[int, int, int] | str:
+        context = self._context
+        size = context.pointer_size
+        if node % size or not is_user_address(node, size):
+            return "not an address"
+        fields = _LARGE[size].read(context.memory, node)
+        if fields is None:
+            return "not in the dump"
+        left, right, parent, word, pages = fields
+        block = word & -ALLOCATION_GRANULARITY
+        length = (pages >> 12) << 12
+        if not is_user_address(block, size) or not 0 < length <= USER_LIMIT[size] - block:
+            return f"describes {length} bytes at {block:#x}"
+        allocation = context.space.allocation(block)
+        if allocation is None and context.has_map:
+            return NO_MEMORY
+        if allocation is not None and block + length > allocation[0] + allocation[1]:
+            return f"describes {length} bytes at {block:#x}, more than its allocation"
+        whole = None if allocation is not None and allocation[0] == block else length
+        self.blocks[block] = HeapRange(block, whole, "large block", "heap-large-block", committed=length)
+        if self._is_encoded:
+            left, right = (child and child ^ node for child in (left, right))
+            parent = parent and parent ^ node
+        return left, right, parent & ~3

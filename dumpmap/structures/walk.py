@@ -1,0 +1,86 @@
+"""Bounded walks over linked lists in process memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+Visit = Callable[[int], "tuple[int, int, T] | str"]
+"""Reads a node: its Flink, its Blink and what is wanted of it, or in a few words why it cannot be one."""
+
+
+@dataclass(slots=True)
+class ListWalk(Generic[T]):
+    """What a walk over a doubly linked list found.
+
+    Attributes:
+        nodes: address and value of every node, in list order.
+        closed: the list led back to its head, so nothing is missing.
+        problems: what went wrong, a few words each.
+    """
+
+    nodes: list[tuple[int, T]] = field(default_factory=list)
+    closed: bool = False
+    problems: list[str] = field(default_factory=list)
+
+
+def walk_list(head: int, flink: int, blink: int, visit: Visit[T], limit: int) -> ListWalk[T]:
+    """Follows a LIST_ENTRY ring forward and, where that fails, backward from the head, and joins both halves.
+
+    One node that is missing or damaged then costs only itself.
+
+    Args:
+        head: address of the list head.
+        flink: the head's Flink.
+        blink: the head's Blink.
+        visit: reads and checks a node.
+        limit: most nodes to follow.
+    """
+    walk: ListWalk[T] = ListWalk()
+    seen: set[int] = set()
+    walk.closed = _follow(walk, walk.nodes, seen, head, flink, 0, visit, limit)
+    if not walk.closed:
+        tail: list[tuple[int, T]] = []
+        _follow(walk, tail, seen, head, blink, 1, visit, limit - len(seen))
+        walk.nodes.extend(reversed(tail))
+    return walk
+
+
+def _follow(
+    walk: ListWalk[T],
+    nodes: list[tuple[int, T]],
+    seen: set[int],
+    head: int,
+    node: int,
+    direction: int,
+    visit: Visit[T],
+    limit: int,
+) -> bool:
+    """Follows one direction (0: Flink, 1: Blink); tells whether it came back to the head."""
+    previous = head
+    broken_link = False
+    while node != head:
+        if node in seen:
+            # The backward walk ends so when it meets the forward one, which has said why it stopped.
+            if direction == 0:
+                walk.problems.append(f"runs in a circle at {node:#x}")
+            return False
+        if len(seen) >= limit:
+            walk.problems.append(f"does not end within {limit} entries")
+            return False
+        found = visit(node)
+        if isinstance(found, str):
+            problem = f"is broken at {node:#x} ({found})"
+            if problem not in walk.problems:
+                walk.problems.append(problem)
+            return False
+        seen.add(node)
+        if (found[0] if direction else found[1]) != previous and not broken_link:
+            broken_link = True
+            walk.problems.append(f"has an entry at {node:#x} that does not point back at {previous:#x}")
+        nodes.append((node, found[2]))
+        previous, node = node, found[1] if direction else found[0]
+    return True
