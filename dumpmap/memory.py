@@ -37,7 +37,9 @@ class Memory(Protocol):
         ...
 
 
-def find_by_reading(memory: Memory, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
+def find_by_reading(
+    memory: Memory, addresses: Sequence[int], offset: int, patterns: Collection[bytes]
+) -> dict[int, bytes]:
     """Answers `Memory.find` one read at a time, for sources with no faster way."""
     wanted = set(patterns)
     if not wanted:

@@ -415,7 +415,7 @@ class RegionMap:
         extra = len(extra_base)
         order = np.argsort(np.concatenate((base, extra_base)), kind="stable")
 
-        def integers(values: I64, missing: npt.NDArray[np.bool_] | None = None) -> pd.array:
+        def integers(values: I64, missing: npt.NDArray[np.bool_] | None = None) -> pd.arrays.IntegerArray:
             data = np.concatenate((values, np.zeros(extra, np.int64)))[order]
             mask = np.concatenate((np.zeros(used, np.bool_) if missing is None else missing, np.ones(extra, np.bool_)))
             return pd.arrays.IntegerArray(data, mask[order])
@@ -430,7 +430,7 @@ class RegionMap:
         columns: dict[str, Any] = {
             "address": np.concatenate((base, extra_base))[order],
             "type": pd.Categorical.from_codes(
-                np.concatenate((types, extra_type)).astype(np.int8)[order], categories=names
+                np.concatenate((types, extra_type)).astype(np.int8)[order], categories=pd.Index(names)
             ),
             "size": np.concatenate((size, extra_size))[order],
             "committed": integers(committed),
@@ -544,10 +544,13 @@ class RegionMap:
 
     def _free_at(self, address: int, in_file: int) -> Location | None:
         base, size, types = self._free_rows()
-        hit = np.flatnonzero((base <= address) & (address < base + size.astype(np.uint64))) if address >= 0 else []
-        if len(hit) == 0:
+        if not 0 <= address < 1 << 64:
             return None
-        start, length, free_type = int(base[hit[0]]), int(size[hit[0]]), RegionType(int(types[hit[0]]))
+        wanted = np.uint64(address)
+        hits = np.flatnonzero((base <= wanted) & (wanted - base < size.astype(np.uint64))).tolist()
+        if not hits:
+            return None
+        start, length, free_type = int(base[hits[0]]), int(size[hits[0]]), RegionType(int(types[hits[0]]))
         return Location(
             address=address,
             type=free_type,

@@ -146,7 +146,9 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo("heap-segment", "The heap's own list of segments, each segment's header checked."),
     EvidenceInfo("heap-large-block", "The heap's own list or tree of large blocks."),
     EvidenceInfo("heap-front-end", "The heap's pointer to its low-fragmentation front end."),
-    EvidenceInfo("heap-signature", "A heap's or segment's signature at the start of the allocation; no list led there."),
+    EvidenceInfo(
+        "heap-signature", "A heap's or segment's signature at the start of the allocation; no list led there."
+    ),
     EvidenceInfo("heap-stream", "The process itself said so, in a heap stream."),
     EvidenceInfo("managed-heap", "The input lists it as memory of a managed runtime."),
     EvidenceInfo("system", "Windows puts it at this address in every process."),

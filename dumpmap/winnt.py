@@ -6,7 +6,7 @@ and not a silent False.
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 
 PAGE_SIZE = 0x1000
 """Bytes in a page on every architecture that Windows minidumps come from."""

@@ -16,17 +16,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.classify.heaps import label_heaps
-from dumpmap.classify.images import label_images, label_mapped_copies
+from dumpmap.classify.heaps import Heap, label_heaps
+from dumpmap.classify.images import MappedCopy, label_images, label_mapped_copies
 from dumpmap.classify.labels import Label, Labels
-from dumpmap.classify.named import claim_marked, label_kernel_names, label_named, mark_environment_blocks
+from dumpmap.classify.named import claim_marked, label_linux_names, label_named, mark_environment_blocks
 from dumpmap.classify.partial import partial_regions
 from dumpmap.classify.space import LINUX_USER_SPACE_END, AllocationSpace, find_gaps, group_allocations, space_end
-from dumpmap.classify.stacks import label_stacks
+from dumpmap.classify.stacks import Stack, label_stacks
 from dumpmap.memory import Memory
 from dumpmap.regionmap import AllocationColumns, BlockColumns, Completeness, RegionMap
 from dumpmap.snapshot import I64, WORKING_SET_COLUMNS, Process, Regions, Snapshot
@@ -65,18 +66,19 @@ def classify(
     labels = _start(snapshot, space)
     warnings = list(structures.warnings)
     recorded = "recorded_type" in space.regions.texts
-    stacks, heaps, copies = [], [], []
+    stacks: list[Stack] = []
+    heaps: list[Heap] = []
+    copies: list[MappedCopy] = []
     if recorded:
         _take_recorded(space, labels)
     else:
         warnings += label_images(snapshot, structures.images, space, labels, image_path=image_path)
         mark_environment_blocks(snapshot, structures, labels)
-        label_linux_heap(space, labels)
         stacks, stack_warnings = label_stacks(snapshot, structures, space, labels, partial=partial)
         heaps, heap_warnings = label_heaps(snapshot, structures, space, labels)
         label_managed_heaps(snapshot, labels)
         label_named(structures, space, labels)
-        label_kernel_names(snapshot, space, labels)
+        label_linux_names(snapshot, space, labels)
         claim_marked(labels, space)
         label_files(space, labels)
         copies = label_mapped_copies(memory, snapshot, structures.images, space, labels)
@@ -194,24 +196,6 @@ def label_files(space: AllocationSpace, labels: Labels) -> None:
     labels.details[shared] = files[codes[shared]]
 
 
-def label_linux_heap(space: AllocationSpace, labels: Labels) -> None:
-    """Linux names its program-break heap and its main stack itself."""
-    column = space.regions.texts.get("file")
-    if column is None:
-        return
-    for code, text in enumerate(column.values):
-        if text == "[heap]" or text.startswith("[heap"):
-            label = Label("Program break", "linux-maps", RegionType.HEAP, text)
-        elif text == "[stack]":
-            label = Label("Main stack", "linux-maps", RegionType.STACK, text)
-        else:
-            continue
-        for index in np.flatnonzero(column.codes[space.first] == code).tolist():
-            if text == "[stack]":
-                continue  # the thread's own rule names it with its id; below, where no thread does
-            labels.claim(index, label)
-
-
 def label_managed_heaps(snapshot: Snapshot, labels: Labels) -> None:
     """Ranges of managed heaps, as the input lists them; an allocation wholly covered becomes one as a whole."""
     for heap in snapshot.managed_heaps:
@@ -272,7 +256,7 @@ def _blocks(snapshot: Snapshot, space: AllocationSpace, labels: Labels, *, recor
     committed = np.where(whole, committed_region[region], share)
     private = np.where(whole, private_region[region], np.where(private_region[region] > 0, share, 0))
     allocation = space.allocation_of[region]
-    columns = {
+    columns: dict[str, npt.NDArray[Any]] = {
         "type": labels.types[allocation],
         "kind": labels.kinds[allocation],
         "details": labels.details[allocation],
@@ -309,7 +293,7 @@ def _blocks(snapshot: Snapshot, space: AllocationSpace, labels: Labels, *, recor
 
 
 def _take_recorded_rows(
-    regions: Regions, region: npt.NDArray[np.intp], labels: Labels, columns: dict[str, npt.NDArray[np.generic]]
+    regions: Regions, region: npt.NDArray[np.intp], labels: Labels, columns: dict[str, npt.NDArray[Any]]
 ) -> None:
     """Details of single rows out of a file of another tool."""
     for name, column in (("recorded_kind", "kind"), ("recorded_details", "details")):
@@ -325,7 +309,7 @@ def _apply_marks(
     base: npt.NDArray[np.uint64],
     size: I64,
     labels: Labels,
-    columns: dict[str, npt.NDArray[np.generic]],
+    columns: dict[str, npt.NDArray[Any]],
     evidence: npt.NDArray[np.int32],
 ) -> None:
     """Lays marks over the pieces; backwards, so that of two the first stays."""
@@ -340,14 +324,12 @@ def _apply_marks(
         columns["inferred"][low:high] = label.inferred
         if label.type is not None:
             columns["type"][low:high] = label.type
-        before = labels.texts.values[evidence[low]]
+        before = labels.texts.text(int(evidence[low]))
         known = before.split("+")
         evidence[low:high] = labels.texts.code(before if label.evidence in known else f"{before}+{label.evidence}")
 
 
-def _evidence_codes(
-    snapshot: Snapshot, labels: Labels, count: int, *, recorded: bool
-) -> npt.NDArray[np.int32]:
+def _evidence_codes(snapshot: Snapshot, labels: Labels, count: int, *, recorded: bool) -> npt.NDArray[np.int32]:
     if recorded:
         basis = "recorded"
     elif snapshot.regions is None:
@@ -365,9 +347,7 @@ def _evidence_codes(
     return codes
 
 
-def _allocations(
-    snapshot: Snapshot, space: AllocationSpace, labels: Labels, blocks: BlockColumns
-) -> AllocationColumns:
+def _allocations(snapshot: Snapshot, space: AllocationSpace, labels: Labels, blocks: BlockColumns) -> AllocationColumns:
     regions, first = space.regions, space.first
     if len(space) == 0:
         none, zero = np.empty(0, np.int64), np.empty(0, np.int32)
@@ -411,9 +391,7 @@ def _allocations(
         type=labels.types,
         kind=labels.kinds,
         details=labels.details,
-        evidence=_evidence_codes(
-            snapshot, labels, len(space), recorded="recorded_type" in regions.texts
-        ),
+        evidence=_evidence_codes(snapshot, labels, len(space), recorded="recorded_type" in regions.texts),
         inferred=labels.inferred,
         working_set=working_set,
     )
@@ -490,7 +468,7 @@ def _notes(
     snapshot: Snapshot,
     structures: ProcessStructures,
     completeness: Completeness,
-    copies: list[object] | tuple[object, ...],
+    copies: list[MappedCopy],
     has_heaps: bool,
 ) -> list[str]:
     notes = []
@@ -500,9 +478,8 @@ def _notes(
             "the input has no list of memory regions: free space and the largest free block cannot be known, and what "
             "is shown is only what modules, stacks, heaps and captured bytes prove"
         )
-    elif windows and snapshot.regions is not None and "file" not in snapshot.regions.texts:
-        if "recorded_type" not in snapshot.regions.texts:
-            notes.append("a dump does not record the files behind mapped views: Shareable includes mapped files")
+    elif windows and snapshot.regions is not None and not {"file", "recorded_type"} & snapshot.regions.texts.keys():
+        notes.append("a dump does not record the files behind mapped views: Shareable includes mapped files")
     if windows and snapshot.source.kind != "vmmap" and not structures.heap_list_captured:
         notes.append(
             "the list of heaps is not in the input"

@@ -119,7 +119,8 @@ def _label_unlisted(snapshot: Snapshot, space: AllocationSpace, labels: Labels) 
             labels.claim(index, Label("Image, not in the module list", "memory-info", RegionType.IMAGE, path))
         elif base in unloaded:
             labels.claim(
-                index, Label("Image, listed as unloaded", "module-list", RegionType.IMAGE, unloaded[base], inferred=True)
+                index,
+                Label("Image, listed as unloaded", "module-list", RegionType.IMAGE, unloaded[base], inferred=True),
             )
         else:
             labels.claim(index, Label("Image, not in the module list", "memory-info", RegionType.IMAGE))

@@ -40,15 +40,23 @@ class Texts:
 
     def __init__(self) -> None:
         self._codes = {"": 0}
+        self._texts = [""]
 
     def code(self, text: str) -> int:
         """Returns the code of `text`, adding it if it is new."""
-        return self._codes.setdefault(text, len(self._codes))
+        code = self._codes.setdefault(text, len(self._codes))
+        if code == len(self._texts):
+            self._texts.append(text)
+        return code
+
+    def text(self, code: int) -> str:
+        """Returns the text of a code."""
+        return self._texts[code]
 
     @property
     def values(self) -> tuple[str, ...]:
         """All texts, by code."""
-        return tuple(self._codes)
+        return tuple(self._texts)
 
 
 @dataclass

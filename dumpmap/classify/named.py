@@ -8,9 +8,17 @@ from dumpmap.classify.labels import Label, Labels
 from dumpmap.classify.space import AllocationSpace
 from dumpmap.snapshot import Snapshot
 from dumpmap.structures.survey import ProcessStructures
+from dumpmap.types import RegionType
 from dumpmap.winnt import PAGE_SIZE, MemType
 
-_KERNEL_NAMES = {"[vdso]": "vDSO", "[vvar]": "vDSO data", "[vsyscall]": "vsyscall page"}
+_LINUX_NAMES = {
+    "[heap]": Label("Program break", "linux-maps", RegionType.HEAP, "[heap]"),
+    "[stack]": Label("Main stack", "linux-maps", RegionType.STACK, "[stack]"),
+    "[vdso]": Label("vDSO", "linux-maps"),
+    "[vvar]": Label("vDSO data", "linux-maps"),
+    "[vvar_vclock]": Label("vDSO data", "linux-maps"),
+    "[vsyscall]": Label("vsyscall page", "linux-maps"),
+}
 
 
 def mark_environment_blocks(snapshot: Snapshot, structures: ProcessStructures, labels: Labels) -> None:
@@ -82,12 +90,12 @@ def label_named(structures: ProcessStructures, space: AllocationSpace, labels: L
         labels.claim(index, Label(region.kind, evidence, details=field))
 
 
-def label_kernel_names(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> None:
-    """Names what Linux names in brackets, except heap and stacks."""
+def label_linux_names(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> None:
+    """Labels what Linux itself names in brackets: the program break, the main stack, the kernel's own pages."""
     column = space.regions.texts.get("file")
     if column is None or snapshot.process.os.family != "linux":
         return
-    wanted = {code: _KERNEL_NAMES[text] for code, text in enumerate(column.values) if text in _KERNEL_NAMES}
+    wanted = {code: _LINUX_NAMES[text] for code, text in enumerate(column.values) if text in _LINUX_NAMES}
     codes = column.codes[space.first]
     for index in np.flatnonzero(np.isin(codes, list(wanted))).tolist():
-        labels.claim(index, Label(wanted[int(codes[index])], "linux-maps"))
+        labels.claim(index, wanted[int(codes[index])])

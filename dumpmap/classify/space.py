@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,7 @@ class AllocationSpace:
         first = self.first
         wanted = (self.regions.type[first] == MemType.MEM_PRIVATE) & (self.regions.state[first] == MemState.MEM_COMMIT)
         # An array is passed on as it is: it may have a million entries, and `Memory.find` wants an array.
-        return self.bases[wanted]  # type: ignore[return-value]
+        return cast("Sequence[int]", self.bases[wanted])
 
     def allocation(self, address: int) -> tuple[int, int] | None:
         """See `dumpmap.structures.space.Space`."""

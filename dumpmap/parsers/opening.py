@@ -80,7 +80,7 @@ def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | Non
     if isinstance(source, (str, os.PathLike)):
         text = os.fspath(source)
         if text == "-":
-            return _from_file(cast(BinaryIO, sys.stdin.buffer), name or "<stdin>", snapshot)
+            return _from_file(cast("BinaryIO", sys.stdin.buffer), name or "<stdin>", snapshot)
         if "://" in text:
             from dumpmap.parsers.remote import remote_source
 
@@ -94,9 +94,7 @@ def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | Non
 def _from_file(file: BinaryIO, name: str, snapshot: int | None) -> Snapshot:
     def chunks() -> Iterator[bytes]:
         while chunk := file.read(_CHUNK):
-            if isinstance(chunk, str):
-                raise TypeError("expected a file opened in binary mode")
-            yield chunk
+            yield memoryview(chunk).tobytes()  # a text file's chunk is no buffer: TypeError
 
     return read_source(_collect(chunks(), str(name)), snapshot=snapshot)
 
@@ -215,7 +213,7 @@ def _input_chunks(source: ByteSource) -> Iterator[bytes]:
 def _collect(chunks: Iterator[bytes], name: str) -> BufferSource:
     """Gathers unpacked chunks in memory, or in a temporary file once they are many."""
     limit, total = _limit(), 0
-    spool = cast(IO[bytes], tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
+    spool = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115 - closed below
     try:
         for chunk in chunks:
             total += len(chunk)
@@ -270,7 +268,7 @@ def _unzstd(source: ByteSource) -> Iterator[bytes]:
     raw = _ChunkReader(_input_chunks(source))
     got_any = False
     try:
-        with decoder.stream_reader(raw, read_across_frames=True) as reader:
+        with decoder.stream_reader(cast("IO[bytes]", raw), read_across_frames=True) as reader:
             while out := reader.read(_CHUNK):
                 got_any = True
                 yield out
@@ -328,7 +326,7 @@ class _SeekableView(io.RawIOBase):
 
 def _unzip(source: ByteSource) -> Iterator[bytes]:
     try:
-        with zipfile.ZipFile(cast(IO[bytes], _SeekableView(source))) as archive:
+        with zipfile.ZipFile(cast("IO[bytes]", _SeekableView(source))) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             if len(members) != 1:
                 raise FormatError(
