@@ -20,7 +20,7 @@ HEAP_ROLES = ("header", "segment", "large block", "front end", "page heap")
 HEAP_EVIDENCE = ("heap-list", "heap-segment", "heap-large-block", "heap-front-end", "heap-signature", "peb")
 """Every evidence that a heap or a range can rest on.
 
-- `heap-list`: an entry of PEB.ProcessHeaps.
+- `heap-list`: an entry of PEB.ProcessHeaps; under Wine, of the ring that joins all heaps.
 - `heap-segment`: the heap's own list of segments, with the segment's header checked.
 - `heap-large-block`: the heap's own list or tree of large blocks.
 - `heap-front-end`: the heap's pointer to its low-fragmentation front end.

@@ -16,6 +16,7 @@ from dumpmap.structures.heap_model import (
     NT_HEAP,
     OLD_NT_HEAP,
     UNKNOWN_HEAP,
+    WINE_HEAP,
     HeapInfo,
     HeapRange,
     HeapSurvey,
@@ -28,7 +29,6 @@ from dumpmap.structures.nt_heap import (
     read_old_nt_heap,
     read_old_segment,
     read_segment,
-    read_wine_heap,
     segment_owner,
     segment_range,
 )
@@ -36,6 +36,7 @@ from dumpmap.structures.page_heap import read_page_heap
 from dumpmap.structures.peb import Peb
 from dumpmap.structures.segment_heap import read_segment_heap
 from dumpmap.structures.space import Space
+from dumpmap.structures.wine_heap import other_wine_heaps, read_wine_heap
 from dumpmap.winnt import PAGE_SIZE
 
 __all__ = ["HEAP_EVIDENCE", "HEAP_KINDS", "HEAP_ROLES", "HeapInfo", "HeapRange", "HeapSurvey", "find_heaps"]
@@ -98,6 +99,7 @@ class _Search:
         # Where page heap is on, and under Wine, the default heap is not in the list.
         if is_page(peb.process_heap, size) and (size, peb.process_heap) not in self._heaps:
             missing += self._read_named(peb, peb.process_heap, None, "peb")
+            self._read_wine_ring(peb)
         if missing:
             self._warnings.append(f"PEB {peb.address:#x}: the headers of {missing} of its heaps are not in the dump")
 
@@ -127,6 +129,18 @@ class _Search:
         self._add(replace(heap, id=known, is_default=address == peb.process_heap))
         return is_missing
 
+    def _read_wine_ring(self, peb: Peb) -> None:
+        """Wine's PEB lists no heap; its heaps are on a ring that the default heap is part of."""
+        size = peb.pointer_size
+        heap = self._heaps.get((size, peb.process_heap))
+        if heap is None or heap.kind != WINE_HEAP:
+            return
+        context = self._contexts[size]
+        for address in other_wine_heaps(context, heap.address):
+            other = read_wine_heap(context, address, f"heap {address:#x}", "heap-list")
+            if other is not None and (size, address) not in self._heaps:
+                self._add(other)
+
     def _is_damaged_heap(self, context: HeapContext, address: int) -> bool:
         """A header with a segment's signature that names itself is a heap's, whatever else is wrong with it."""
         return segment_owner(context, address) == address
@@ -139,7 +153,7 @@ class _Search:
             read_nt_heap(context, address, label, evidence)
             or read_segment_heap(context, address, label, evidence, needs_contexts=is_scan)
             or read_old_nt_heap(context, address, label, evidence)
-            or (None if is_scan else read_wine_heap(context, address, evidence))
+            or read_wine_heap(context, address, label, evidence)
         )
         if heap is not None:
             return heap

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dumpmap.structures.bounds import MAX_SEGMENTS, USER_LIMIT, is_page, is_user_address
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
-from dumpmap.structures.heap_model import NT_HEAP, OLD_NT_HEAP, WINE_HEAP, HeapInfo, HeapRange
+from dumpmap.structures.heap_model import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import nt_heap as layouts
 from dumpmap.structures.walk import walk_list
@@ -57,7 +57,6 @@ _HEAP_8 = parts(layouts.HEAP_8, *_HEAP_FIELDS, *_LIST_FIELDS)
 _HEAP_7 = parts(layouts.HEAP_7, *_HEAP_FIELDS, *_LIST_FIELDS)
 _HEAP_OLD = parts(layouts.HEAP_OLD, *_HEAP_FIELDS)
 _LARGE = parts(layouts.HEAP_VIRTUAL_ALLOC_ENTRY, "Entry.Flink", "Entry.Blink", "CommitSize", "ReserveSize")
-_WINE = parts(layouts.WINE_HEAP, "SegmentSignature", "Heap", "Flags", "magic")
 _ARRAY_OFFSET = {size: layout.offsets["Segments[0]"] for size, layout in layouts.HEAP_OLD.items()}
 
 
@@ -198,19 +197,6 @@ def read_old_nt_heap(context: HeapContext, address: int, label: str, evidence: s
     ranges = _place_segments(context, address, segments, label, evidence, warnings)
     layout = layouts.HEAP_OLD[context.pointer_size]
     return _finish(context, address, OLD_NT_HEAP, layout, fields, ranges, label, evidence, warnings)
-
-
-def read_wine_heap(context: HeapContext, address: int, evidence: str) -> HeapInfo | None:
-    """Recognises a heap of Wine's, which looks like a new NT heap without a back pointer. It is not walked."""
-    fields = _WINE[context.pointer_size].read(context.memory, address)
-    if fields is None:
-        return None
-    signature, owner, flags, magic = fields
-    if signature != layouts.SEGMENT_SIGNATURE or owner or magic not in layouts.WINE_MAGICS:
-        return None
-    own = context.place(HeapRange(address, None, "segment", evidence), PAGE_SIZE)
-    ranges = () if own is None else (own,)
-    return HeapInfo(None, address, context.pointer_size, WINE_HEAP, flags=flags, ranges=ranges, evidence=evidence)
 
 
 def segment_range(context: HeapContext, segment: HeapSegment, evidence: str) -> HeapRange | None:

@@ -256,10 +256,10 @@ def _is_believable(fields: dict[str, int], pointer_size: int) -> bool:
 def _read_heap_list(memory: Memory, fields: dict[str, int], pointer_size: int) -> tuple[int, ...] | None:
     count = fields["NumberOfHeaps"]
     array = fields["ProcessHeaps"]
+    if count == 0:
+        return ()  # Wine keeps no list
     if count > min(MAX_HEAPS, fields["MaximumNumberOfHeaps"]) or not is_user_address(array, pointer_size):
         return None
-    if count == 0:
-        return ()
     data = memory.read(array, count * pointer_size)
     if data is None:
         return None

@@ -217,15 +217,3 @@ LFH_HEAP_WORDS = 0x40
 
 LFH_HEAP_SIZE = 0x1B000
 """Size of the allocation of a low-fragmentation front end in a 32-bit process on Windows 10 (108 KB, observed)."""
-
-WINE_HEAP = declare(
-    # Wine's own `struct heap`; it shares Windows' segment signature and flags, and has no back pointer.
-    "heap (Wine)",
-    {4: 0x6C, 8: 0xBC},
-    ("SegmentSignature", U32, 0x08, 0x10),
-    ("Heap", POINTER, 0x18, 0x28),
-    ("Flags", U32, 0x40, 0x70),
-    ("magic", U32, 0x68, 0xB8),
-)
-WINE_MAGICS = frozenset({0x50414548, 0x48454150})
-"""The four letters of "HEAP", in either byte order."""

@@ -1,0 +1,52 @@
+"""Wine's heap, which borrows Windows' segment signature and flags and nothing else.
+
+Offsets read out of dumps of 32-bit and 64-bit processes under Wine (heaps of version 8 and later), where every magic
+number and back pointer was found in its place. Wine has no stable layout: whatever does not check is left alone.
+"""
+
+from __future__ import annotations
+
+from dumpmap.structures.layout import POINTER, U16, U32, declare
+
+HEAP_MAGICS = frozenset({0x50414548, 0x48454150})
+"""The four letters of "HEAP", in either byte order."""
+
+SUBHEAP_MAGIC = 0x5355
+LARGE_MAGIC = 0x614C
+
+HEAP = declare(
+    "heap (Wine)",
+    {4: 0x6C, 8: 0xBC},
+    ("SegmentSignature", U32, 0x08, 0x10),
+    ("Heap", POINTER, 0x18, 0x28),  # Windows' place of the back pointer; 0 here
+    ("Flags", U32, 0x40, 0x70),
+    ("entry.next", POINTER, 0x48, 0x78),  # all heaps of the process
+    ("entry.prev", POINTER, 0x4C, 0x80),
+    ("subheap_list.next", POINTER, 0x50, 0x88),
+    ("subheap_list.prev", POINTER, 0x54, 0x90),
+    ("large_list.next", POINTER, 0x58, 0x98),
+    ("large_list.prev", POINTER, 0x5C, 0xA0),
+    ("grow_size", POINTER, 0x60, 0xA8),
+    ("magic", U32, 0x68, 0xB8),
+)
+
+SUBHEAP = declare(
+    "SUBHEAP (Wine)",
+    {4: 0x20, 8: 0x40},
+    ("block_size", POINTER, 0x04, 0x10),  # reserved
+    ("data_size", POINTER, 0x08, 0x18),  # committed
+    ("entry.next", POINTER, 0x0C, 0x20),
+    ("entry.prev", POINTER, 0x10, 0x28),
+    ("heap", POINTER, 0x14, 0x30),
+    ("block.type", U16, 0x1E, 0x3E),
+)
+
+ARENA_LARGE = declare(
+    "ARENA_LARGE (Wine)",
+    {4: 0x20, 8: 0x40},
+    ("entry.next", POINTER, 0x04, 0x10),
+    ("entry.prev", POINTER, 0x08, 0x18),
+    ("data_size", POINTER, 0x0C, 0x20),
+    ("block_size", POINTER, 0x10, 0x28),
+    ("block.type", U16, 0x1E, 0x3E),
+)
