@@ -15,10 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.classify.heaps import Heap
-from dumpmap.classify.images import MappedCopy
-from dumpmap.classify.space import AllocationSpace, Gaps
-from dumpmap.classify.stacks import Stack
 from dumpmap.protection import protection_text, protection_texts
 from dumpmap.snapshot import I32, I64, U32, U64, WORKING_SET_COLUMNS, Counters, Process, Snapshot, System
 from dumpmap.structures.survey import ProcessStructures
@@ -29,6 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dumpmap.analysis.findings import Finding
+    from dumpmap.classify.heaps import Heap
+    from dumpmap.classify.images import MappedCopy
+    from dumpmap.classify.space import AllocationSpace, Gaps
+    from dumpmap.classify.stacks import Stack
 
 Completeness = Literal["full", "map", "partial"]
 

@@ -1,0 +1,54 @@
+# `make demo` and `make test` work on a fresh machine with Python 3.11 or later, make, and a way to PyPI.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test quick lint format docs bench wheel clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dumpmap needs Python 3.11 or later; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+setup: $(VENV)/.installed ## make the virtual environment with everything that development needs
+
+demo: setup ## the main job on a recorded dump: a 32-bit process that ran out of address space
+	$(BIN)/dumpmap summary tests/fixtures/fragment-x86.dmp.gz
+	@echo
+	$(BIN)/dumpmap diagnose tests/fixtures/fragment-x86.dmp.gz
+
+test: setup lint docs ## every check: ruff, mypy, all tests, documents in step
+	$(PYTEST) -n auto --dist loadscope
+
+quick: setup ## the checks that take less than a minute
+	$(BIN)/ruff check .
+	$(PYTEST) -n auto -q -m 'not slow and not wine and not chromium'
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: setup ## check that the generated documents are in step with the code
+	$(BIN)/python -m tests.docs_in_step
+
+bench: setup ## measure speed and memory beside the peers, in one run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m tests.benchmarks
+
+wheel: setup ## build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

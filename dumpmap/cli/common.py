@@ -1,0 +1,50 @@
+"""What every command does before and after its own work."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dumpmap.regionmap import RegionMap
+
+
+@dataclass
+class Verbosity:
+    """How much is said on standard error; -v and -q set it."""
+
+    level: int = 0
+
+
+VERBOSITY = Verbosity()
+
+
+def say(text: str) -> None:
+    """Writes a line to standard error."""
+    sys.stderr.write(f"dumpmap: {text}\n")
+
+
+def load(source: str, *, image_path: Path | None = None, snapshot: int | None = None) -> RegionMap:
+    """Opens an input and says its warnings on standard error, unless -q.
+
+    Raises:
+        DumpmapError: it cannot be read.
+    """
+    import dumpmap
+
+    region_map = dumpmap.open(source, image_path=image_path, snapshot=snapshot)
+    warn(region_map, source)
+    return region_map
+
+
+def warn(region_map: RegionMap, source: str) -> None:
+    """Says a map's warnings on standard error; with -v also its notes."""
+    if VERBOSITY.level < 0:
+        return
+    for warning in region_map.warnings:
+        say(f"{source}: warning: {warning}")
+    if VERBOSITY.level > 0:
+        for note in region_map.notes:
+            say(f"{source}: note: {note}")

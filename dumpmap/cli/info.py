@@ -1,0 +1,36 @@
+"""`dumpmap info`."""
+
+from __future__ import annotations
+
+from dumpmap.cli.common import load
+from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption
+from dumpmap.render.tables import Format
+
+
+def command(
+    file: InputFile,
+    format: FormatOption = Format.table,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    snapshot: SnapshotOption = None,
+) -> None:
+    """Show what the input holds: streams, flags, completeness, warnings, and what a better dump would add.
+
+    ```
+    dumpmap info crash.dmp
+    ```
+    """
+    from dumpmap.render.info import info_document, info_markdown, info_view
+    from dumpmap.render.output import emit
+    from dumpmap.render.views import stream_table
+
+    region_map = load(file, snapshot=snapshot)
+    emit(
+        format=format,
+        document=info_document(region_map),
+        table=stream_table(region_map),
+        view=info_view(region_map),
+        markdown=info_markdown(region_map),
+        output=output,
+        force=force,
+    )

@@ -1,0 +1,40 @@
+"""Options that several commands share, each said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dumpmap.render.tables import Format
+from dumpmap.render.text import Units
+
+InputFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="A minidump, a JSON snapshot or a VMMap file (.gz, .zst or .zip of it too); - reads standard input.",
+        show_default=False,
+    ),
+]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the result.")]
+OutputOption = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of standard output.", show_default=False),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the output file if it exists.")]
+UnitsOption = Annotated[Units, typer.Option("--units", help="Units of sizes in tables; JSON and CSV carry bytes.")]
+ImagePathOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--image-path",
+        metavar="DIR",
+        help="Folder with the program's EXE and DLL files; gives image sections where the dump lacks the headers.",
+        show_default=False,
+    ),
+]
+SnapshotOption = Annotated[
+    int | None,
+    typer.Option("--snapshot", metavar="N", help="Which snapshot of a VMMap file with several; the last by default."),
+]

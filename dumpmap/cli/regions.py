@@ -1,0 +1,97 @@
+"""`dumpmap regions`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dumpmap.cli.common import load
+from dumpmap.cli.options import (
+    ForceOption,
+    FormatOption,
+    ImagePathOption,
+    InputFile,
+    OutputOption,
+    SnapshotOption,
+    UnitsOption,
+)
+from dumpmap.render.tables import Format
+from dumpmap.render.text import Units
+
+
+def command(
+    file: InputFile,
+    blocks: Annotated[
+        bool, typer.Option("--blocks", "-b", help="One row per region or image section instead of per allocation.")
+    ] = False,
+    type: Annotated[list[str] | None, typer.Option("--type", "-t", help="Only this type; repeatable.")] = None,
+    kind: Annotated[list[str] | None, typer.Option("--kind", help="Only this kind, or a pattern of it.")] = None,
+    state: Annotated[list[str] | None, typer.Option("--state", help="committed, reserved or free.")] = None,
+    protect: Annotated[
+        list[str] | None, typer.Option("--protect", help="Only this protection: Read/Write, PAGE_READWRITE, rw, 0x4.")
+    ] = None,
+    module: Annotated[list[str] | None, typer.Option("--module", "-m", help="Only this file name, or a pattern.")] = None,
+    min_size: Annotated[str | None, typer.Option("--min-size", metavar="SIZE", help="At least this large: 64KB.")] = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="ADDR", help="Only what holds this address.")] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", "-s", metavar="COLUMN", help="Sort by a column: figures largest first.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="At most this many rows.")] = None,
+    evidence: Annotated[bool, typer.Option("--evidence", "-e", help="Show in the table what each label rests on.")] = False,
+    format: FormatOption = Format.table,
+    units: UnitsOption = Units.kb,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    image_path: ImagePathOption = None,
+    snapshot: SnapshotOption = None,
+) -> None:
+    """List the allocations, or with --blocks the regions and sections in them, free space included.
+
+    ```
+    dumpmap regions crash.dmp --type heap --sort size --limit 10
+    dumpmap regions crash.dmp --blocks --module ntdll.dll
+    dumpmap regions crash.dmp --protect rwx --type private-data
+    dumpmap regions crash.dmp --blocks --format csv -o regions.csv
+    ```
+    """
+    from dumpmap.render.documents import head
+    from dumpmap.render.filters import (
+        Filter,
+        parse_address,
+        parse_protections,
+        parse_size,
+        parse_states,
+        parse_types,
+        sort_rows,
+    )
+    from dumpmap.render.output import emit
+    from dumpmap.render.tables import to_records
+    from dumpmap.render.views import region_table
+
+    try:
+        types, states = parse_types(type or []), parse_states(state or [])
+        protections = parse_protections(protect or [])
+        smallest = parse_size(min_size) if min_size else 0
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    region_map = load(file, image_path=image_path, snapshot=snapshot)
+    try:
+        chosen = Filter(
+            types=types,
+            kinds=tuple(kind or ()),
+            states=states,
+            protections=protections,
+            modules=tuple(module or ()),
+            min_size=smallest,
+            at=parse_address(at, region_map) if at else None,
+        )
+        frame = chosen.apply(region_map, region_map.regions if blocks else region_map.allocations)
+        frame = sort_rows(frame, sort, limit)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    table = region_table(region_map, frame, evidence=evidence)
+    document = None
+    if format is Format.json:
+        document = {**head("dumpmap.regions/1", region_map), "blocks": blocks, "regions": to_records(table)}
+    emit(format=format, document=document, table=table, units=units, output=output, force=force)

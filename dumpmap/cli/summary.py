@@ -1,0 +1,57 @@
+"""`dumpmap summary`."""
+
+from __future__ import annotations
+
+from dumpmap.cli.common import load
+from dumpmap.cli.options import (
+    ForceOption,
+    FormatOption,
+    ImagePathOption,
+    InputFile,
+    OutputOption,
+    SnapshotOption,
+    UnitsOption,
+)
+from dumpmap.render.tables import Format
+from dumpmap.render.text import Units
+
+
+def command(
+    file: InputFile,
+    format: FormatOption = Format.table,
+    units: UnitsOption = Units.kb,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    image_path: ImagePathOption = None,
+    snapshot: SnapshotOption = None,
+) -> None:
+    """Show what took the address space, type by type, as VMMap does.
+
+    Bars for committed and private memory (and the working set, where the input knows it), the table of types, the
+    largest free block, and the findings in a line each.
+
+    ```
+    dumpmap summary crash.dmp
+    dumpmap summary crash.dmp.zst --format json | jq .largest_free_block.size
+    dumpmap summary capture.json --format markdown -o summary.md
+    ```
+    """
+    from dumpmap.render.console import summary_markdown, summary_view
+    from dumpmap.render.documents import summary_document
+    from dumpmap.render.output import emit, terminal
+    from dumpmap.render.views import summary_table
+
+    region_map = load(file, image_path=image_path, snapshot=snapshot)
+    findings = region_map.findings()
+    color, width = terminal() if output is None else (False, None)
+    bar_width = 50 if width is None else max(10, min(100, width - 26))
+    emit(
+        format=format,
+        document=summary_document(region_map, findings) if format is Format.json else None,
+        table=summary_table(region_map),
+        view=list(summary_view(region_map, findings, units=units, color=color, bar_width=bar_width)),
+        markdown=summary_markdown(region_map, findings, units),
+        units=units,
+        output=output,
+        force=force,
+    )

@@ -1,0 +1,185 @@
+"""Tables of any content in every format: rich text, CSV, JSON, Markdown.
+
+A table says once what its columns are; each format draws it its own way. In CSV and JSON sizes are bytes and addresses
+`0x` hex; only the text table and Markdown follow the units that were asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal
+
+from dumpmap.render.text import Units, address_text, hex_text, percent_text, size_text, unit_name
+
+Kind = Literal["text", "size", "address", "count", "hex", "percent", "flag"]
+
+
+class Format(str, Enum):
+    """Output formats of every command."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name in CSV and JSON, what it holds, and its heading where it is shown to a person."""
+
+    name: str
+    kind: Kind = "text"
+    heading: str | None = None
+    shown: bool = True
+    """Whether the text table and Markdown show it; CSV and JSON always do."""
+
+    @property
+    def title(self) -> str:
+        """The heading."""
+        return self.heading or self.name.replace("_", " ").capitalize()
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is set flush right."""
+        return self.kind in ("size", "count", "percent")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under columns. A None value is not known."""
+
+    columns: tuple[Column, ...]
+    rows: Sequence[Sequence[Any]]
+    address_width: int = 16
+    title: str | None = None
+
+
+def cell_text(value: Any, column: Column, units: Units, address_width: int) -> str:
+    """Writes a value for a person to read."""
+    if value is None:
+        return ""
+    if column.kind == "size":
+        return size_text(int(value), units)
+    if column.kind == "address":
+        return address_text(int(value), address_width)
+    if column.kind == "hex":
+        return hex_text(int(value))
+    if column.kind == "percent":
+        return percent_text(float(value))
+    if column.kind == "count":
+        return f"{int(value):,}"
+    if column.kind == "flag":
+        return "yes" if value else ""
+    return str(value)
+
+
+def plain_value(value: Any, column: Column) -> Any:
+    """A value for JSON: addresses as hex strings, everything else as it is."""
+    if value is None:
+        return None
+    if column.kind in ("address", "hex"):
+        return f"0x{int(value):x}"
+    if column.kind in ("size", "count"):
+        return int(value)
+    if column.kind == "percent":
+        return float(value)
+    if column.kind == "flag":
+        return bool(value)
+    return str(value)
+
+
+def to_records(table: Table) -> list[dict[str, Any]]:
+    """The rows as dictionaries for JSON."""
+    return [
+        {column.name: plain_value(value, column) for column, value in zip(table.columns, row, strict=True)}
+        for row in table.rows
+    ]
+
+
+def to_csv(table: Table) -> str:
+    """The table as CSV: a header line, addresses in hex, sizes in bytes, blank where not known."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.name for column in table.columns])
+    for row in table.rows:
+        writer.writerow([_csv_value(value, column) for column, value in zip(table.columns, row, strict=True)])
+    return text.getvalue()
+
+
+def _csv_value(value: Any, column: Column) -> Any:
+    plain = plain_value(value, column)
+    if plain is None:
+        return ""
+    if isinstance(plain, bool):
+        return "true" if plain else "false"
+    return plain
+
+
+def to_markdown(table: Table, units: Units) -> str:
+    """The table as GitHub-flavoured Markdown."""
+    shown = [index for index, column in enumerate(table.columns) if column.shown]
+    columns = [table.columns[index] for index in shown]
+    lines = [
+        _markdown_line(_heading(column, units) for column in columns),
+        _markdown_line("---:" if column.numeric else "---" for column in columns),
+    ]
+    for row in table.rows:
+        cells = (
+            cell_text(row[index], table.columns[index], units, table.address_width).replace("|", "\\|").replace("\n", " ")
+            for index in shown
+        )
+        lines.append(_markdown_line(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _heading(column: Column, units: Units) -> str:
+    unit = unit_name(units) if column.kind == "size" else ""
+    return f"{column.title} ({unit})" if unit else column.title
+
+
+def to_json(document: Any) -> str:
+    """A document as JSON text, one line break at its end."""
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def to_rich(table: Table, units: Units) -> Any:
+    """The table as a rich renderable."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    from dumpmap.types import BY_NAME, TYPES
+
+    rich = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left", pad_edge=False, show_edge=False)
+    shown = [index for index, column in enumerate(table.columns) if column.shown]
+    for index in shown:
+        column = table.columns[index]
+        # Paths may be cut in the middle of a terminal line, figures never.
+        wraps = column.kind == "text" and column.name in ("details", "path", "evidence", "meaning", "detail", "status")
+        rich.add_column(
+            _heading(column, units),
+            justify="right" if column.numeric else "left",
+            no_wrap=not wraps,
+            overflow="fold",
+        )
+    for row in table.rows:
+        cells: list[Any] = []
+        for index in shown:
+            column = table.columns[index]
+            text = cell_text(row[index], column, units, table.address_width)
+            style = ""
+            if column.name == "type" and text.lower() in BY_NAME:
+                style = TYPES[BY_NAME[text.lower()]].color
+            # Text, not markup: a module may be called `[red]`.
+            cells.append(Text(text, style=style))
+        rich.add_row(*cells)
+    return rich

@@ -1,0 +1,264 @@
+"""What each command shows, as tables: the columns of every view are said here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dumpmap.parsers.layout import MinidumpType
+from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS, Location, RegionMap
+from dumpmap.render.documents import time_text
+from dumpmap.render.tables import Column, Table, cell_text
+from dumpmap.render.text import Units, unit_name
+from dumpmap.snapshot import WORKING_SET_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WS_HEADINGS = {
+    "total_ws": "Total WS",
+    "private_ws": "Private WS",
+    "shareable_ws": "Shareable WS",
+    "shared_ws": "Shared WS",
+    "locked_ws": "Locked WS",
+}
+
+
+def _has_working_set(region_map: RegionMap) -> bool:
+    return any(name in region_map.space.regions.numbers for name in WORKING_SET_COLUMNS)
+
+
+def summary_table(region_map: RegionMap) -> Table:
+    """VMMap's type table."""
+    shown = _has_working_set(region_map) or bool(region_map.snapshot.recorded_summary)
+    columns = [Column("type")]
+    for name in SUMMARY_COLUMNS:
+        kind: Any = "count" if name == "blocks" else "size"
+        columns.append(Column(name, kind, _WS_HEADINGS.get(name), shown or name not in WORKING_SET_COLUMNS))
+    rows = [(line.name, *line.values().values()) for line in region_map.summary_lines]
+    return Table(tuple(columns), rows, region_map.address_width)
+
+
+def _region_column(name: str, *, working_set: bool) -> Column:
+    if name in ("address", "allocation"):
+        return Column(name, "address")
+    if name in WORKING_SET_COLUMNS:
+        return Column(name, "size", _WS_HEADINGS[name], working_set)
+    if name in ("size", "committed", "private"):
+        return Column(name, "size")
+    if name == "blocks":
+        return Column(name, "count")
+    if name == "inferred":
+        return Column(name, "flag")
+    return Column(name, shown=name != "evidence")
+
+
+def region_table(region_map: RegionMap, frame: pd.DataFrame, *, evidence: bool = False) -> Table:
+    """Rows of `RegionMap.allocations` or `.regions`."""
+    working_set = _has_working_set(region_map)
+    names = [name for name in ("allocation", *COLUMNS) if name in frame.columns]
+    columns = [_region_column(name, working_set=working_set) for name in names]
+    if evidence:
+        columns = [Column(column.name, column.kind, column.heading) if column.name == "evidence" else column for column in columns]
+    if "allocation" in names:  # a block's own row does not repeat how many blocks it is
+        columns = [Column("blocks", "count", None, False) if column.name == "blocks" else column for column in columns]
+        columns = [Column("allocation", "address", None, False) if c.name == "allocation" else c for c in columns]
+    series = []
+    for name in names:
+        values = frame[name]
+        if values.dtype.name == "Int64":
+            missing = values.isna().to_numpy()
+            data = values.to_numpy(dtype=np.int64, na_value=0).astype(object)
+            data[missing] = None
+            series.append(data.tolist())
+        else:
+            series.append(values.tolist())
+    return Table(tuple(columns), list(zip(*series, strict=True)), region_map.address_width)
+
+
+LOCATION_COLUMNS = (
+    Column("address", "address"),
+    Column("type"),
+    Column("kind"),
+    Column("details"),
+    Column("state"),
+    Column("protection"),
+    Column("allocation", "address"),
+    Column("allocation_size", "size", "Size"),
+    Column("offset", "hex"),
+    Column("block", "address"),
+    Column("block_size", "size"),
+    Column("module", shown=False),
+    Column("section"),
+    Column("thread_id", "text", "Thread"),
+    Column("heap", shown=False),
+    Column("in_file", "count", "Bytes in file"),
+    Column("evidence"),
+    Column("inferred", "flag"),
+)
+
+
+def location_table(region_map: RegionMap, locations: Iterable[tuple[int, Location | None]]) -> Table:
+    """Answers of `address`, a row each; an address nothing is known of has a row with nothing but itself."""
+    rows = []
+    for address, location in locations:
+        if location is None:
+            row = [address] + [None] * (len(LOCATION_COLUMNS) - 1)
+            row[1] = "outside the address space" if region_map.end is not None and address >= region_map.end else "not known"
+        else:
+            row = [
+                location.type.label if column.name == "type" else getattr(location, column.name)
+                for column in LOCATION_COLUMNS
+            ]
+        rows.append(row)
+    return Table(LOCATION_COLUMNS, rows, region_map.address_width)
+
+
+STACK_COLUMNS = (
+    Column("thread_id", "text", "Thread"),
+    Column("name"),
+    Column("bits", "text"),
+    Column("base", "address"),
+    Column("end", "address"),
+    Column("reserve", "size"),
+    Column("committed", "size"),
+    Column("guard", "size"),
+    Column("stack_pointer", "address"),
+    Column("headroom", "size"),
+    Column("teb", "address", "TEB"),
+    Column("evidence"),
+    Column("inferred", "flag"),
+    Column("exited", "flag", shown=False),
+)
+
+
+def stack_table(region_map: RegionMap) -> Table:
+    """One row per stack; a WoW64 thread has two."""
+    rows = [[getattr(stack, column.name) for column in STACK_COLUMNS] for stack in region_map.stacks]
+    return Table(STACK_COLUMNS, rows, region_map.address_width)
+
+
+MODULE_COLUMNS = (
+    Column("base", "address"),
+    Column("end", "address"),
+    Column("size", "size"),
+    Column("committed", "size"),
+    Column("private", "size"),
+    Column("name"),
+    Column("version"),
+    Column("timestamp", "hex"),
+    Column("sections", "count"),
+    Column("path", shown=False),
+    Column("checksum", "hex", shown=False),
+    Column("debug_id", shown=False),
+    Column("debug_file", shown=False),
+    Column("in_map", "flag", shown=False),
+)
+
+
+def module_table(region_map: RegionMap) -> Table:
+    """One row per module, by address."""
+    allocations = region_map.allocation_columns
+    rows = []
+    for module in sorted(region_map.snapshot.modules, key=lambda module: module.base):
+        index = region_map.space.index_of(module.base)
+        image = region_map.structures.images.get(module.base)
+        committed = int(allocations.committed[index]) if index >= 0 else None
+        private = int(allocations.private[index]) if index >= 0 and not region_map.partial else None
+        rows.append(
+            [
+                module.base,
+                module.base + module.size,
+                module.size,
+                committed,
+                private,
+                module.name,
+                module.version,
+                module.timestamp,
+                None if image is None else len(image.sections),
+                module.path,
+                module.checksum,
+                module.debug_id,
+                module.debug_file,
+                index >= 0,
+            ]
+        )
+    return Table(MODULE_COLUMNS, rows, region_map.address_width)
+
+
+STREAM_COLUMNS = (
+    Column("type", "hex"),
+    Column("name"),
+    Column("offset", "hex"),
+    Column("size", "count"),
+    Column("status"),
+)
+
+
+def stream_table(region_map: RegionMap) -> Table:
+    """The parts of the input file."""
+    rows = [[getattr(stream, column.name) for column in STREAM_COLUMNS] for stream in region_map.snapshot.source.streams]
+    return Table(STREAM_COLUMNS, rows)
+
+
+def flag_names(flags: int | None) -> list[str]:
+    """The names of MINIDUMP_TYPE bits, unknown ones as a number."""
+    if flags is None:
+        return []
+    names = [flag.name for flag in MinidumpType if flag.value and flags & flag.value and flag.name]
+    rest = flags & ~int(sum(flag.value for flag in MinidumpType))
+    if rest:
+        names.append(f"0x{rest:x}")
+    return names or ["MiniDumpNormal"]
+
+
+def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
+    """The process and the input in a few lines: label and text, leaving out what is not known."""
+    process, source, snapshot = region_map.process, region_map.snapshot.source, region_map.snapshot
+    width = f"{process.pointer_size * 8}-bit"
+    on = ", 32-bit process on 64-bit Windows (WoW64)" if process.wow64 else ""
+    facts: list[tuple[str, str | None]] = [
+        ("Process", process.name),
+        ("PID", None if process.pid is None else str(process.pid)),
+        ("Path", process.path),
+        ("Command line", process.command_line),
+        ("Architecture", f"{process.architecture} ({width}{on})"),
+        ("System", " ".join(part for part in (process.os.family, process.os.version, process.os.service_pack) if part)),
+        ("Started", time_text(process.created_at)),
+        ("File", source.path or source.name),
+        ("Kind", source.kind + (f", {source.container}" if source.container else "")),
+        ("Captured", time_text(source.captured_at)),
+        ("Flags", None if source.flags is None else f"0x{source.flags:x} {' | '.join(flag_names(source.flags))}"),
+        ("Completeness", region_map.completeness),
+        ("Threads", str(len(snapshot.threads))),
+        ("Modules", str(len(snapshot.modules))),
+        ("Handles", None if snapshot.handle_count is None else f"{snapshot.handle_count:,}"),
+        ("Comment", "; ".join(snapshot.comments) or None),
+    ]
+    return [(label, text) for label, text in facts if text]
+
+
+def location_view(
+    region_map: RegionMap, locations: Iterable[tuple[int, Location | None]], units: Units
+) -> list[Any]:
+    """Answers of `address` as blocks of label and text: a person asks for one or two."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    table = location_table(region_map, locations)
+    view: list[Any] = []
+    for row in table.rows:
+        block = RichTable.grid(padding=(0, 2))
+        block.add_column(no_wrap=True)
+        block.add_column(overflow="fold")
+        for column, value in zip(table.columns, row, strict=True):
+            text = cell_text(value, column, units, table.address_width)
+            if text:
+                unit = unit_name(units) if column.kind == "size" else ""
+                block.add_row(Text(column.title, style="bold"), Text(f"{text} {unit}".rstrip()))
+        if view:
+            view.append(Text(""))
+        view.append(block)
+    return view

@@ -1,0 +1,40 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def corpus_folder() -> Path | None:
+    """The folder of public dumps, if it is there."""
+    named = os.environ.get("DUMPMAP_CORPUS")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "corpus"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(autouse=True)
+def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output must not depend on who runs the tests."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("DUMPMAP_DEBUG", raising=False)
+
+
+@pytest.fixture
+def fixtures() -> Path:
+    """The folder of recorded fixtures."""
+    return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of public dumps; tests that ask for it are skipped where it is missing."""
+    folder = corpus_folder()
+    if folder is None:
+        pytest.skip("the public dump corpus is not here: set DUMPMAP_CORPUS to its folder")
+    return folder
