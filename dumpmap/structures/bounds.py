@@ -10,6 +10,9 @@ MAX_SEGMENTS = 100_000
 MAX_TREE_NODES = 1_000_000
 """Nodes of one tree of large allocations that are followed."""
 
+MAX_NODES = 2_000_000
+"""Nodes of all lists and trees of all heaps of a process that are followed."""
+
 MAX_HEAPS = 1000
 """Heaps of one PEB that are believed; Windows sets no limit, System Informer uses this one."""
 

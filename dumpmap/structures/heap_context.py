@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from dumpmap.memory import Memory
-from dumpmap.structures.bounds import round_up
+from dumpmap.structures.bounds import MAX_NODES, MAX_SEGMENTS, round_up
 from dumpmap.structures.heap_model import HeapRange
 from dumpmap.structures.space import Space
+from dumpmap.structures.walk import ListWalk, Visit, walk_list
 from dumpmap.winnt import ALLOCATION_GRANULARITY
 
 NO_MEMORY = "no memory there"
+
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many nodes of lists and trees the search for heaps may still look at, all heaps together.
+
+    Lists without back pointers could otherwise be shared by a thousand heaps of a hostile dump.
+    """
+
+    left: int = MAX_NODES
 
 
 @dataclass(slots=True)
@@ -25,6 +40,7 @@ class HeapContext:
         os_build: build number of Windows, None if unknown.
         segment_heap_key: the key that page segments of segment heaps are signed with, once one was seen; the heaps of
             one ntdll share it.
+        budget: shared by both pointer sizes.
     """
 
     memory: Memory
@@ -33,11 +49,18 @@ class HeapContext:
     pointer_size: int
     os_build: int | None
     segment_heap_key: int | None = None
+    budget: Budget = field(default_factory=Budget)
 
     def pointer(self, address: int) -> int | None:
         """Reads one pointer."""
         data = self.memory.read(address, self.pointer_size)
         return None if data is None else int.from_bytes(data, "little")
+
+    def walk(self, head: int, flink: int, blink: int, visit: Visit[T]) -> ListWalk[T]:
+        """Walks a list within the budget. See `walk_list`."""
+        walk = walk_list(head, flink, blink, visit, min(MAX_SEGMENTS, self.budget.left))
+        self.budget.left -= len(walk.nodes)
+        return walk
 
     def place(self, claim: HeapRange, size: int) -> HeapRange | None:
         """Fits what a heap claims to the allocations.

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from dumpmap.memory import Memory
 from dumpmap.structures.bounds import is_page
-from dumpmap.structures.heap_context import HeapContext
+from dumpmap.structures.heap_context import Budget, HeapContext
 from dumpmap.structures.heap_model import (
     HEAP_EVIDENCE,
     HEAP_KINDS,
@@ -73,7 +73,8 @@ class _Search:
         self._memory = memory
         self._allocations = space.private_allocations()
         has_map = len(self._allocations) > 0
-        self._contexts = {size: HeapContext(memory, space, has_map, size, os_build) for size in (4, 8)}
+        budget = Budget()
+        self._contexts = {size: HeapContext(memory, space, has_map, size, os_build, budget=budget) for size in (4, 8)}
         self._heaps: dict[tuple[int, int], HeapInfo] = {}
         self._warnings: list[str] = []
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dumpmap.structures.bounds import MAX_SEGMENTS, USER_LIMIT, is_page, is_user_address
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
 from dumpmap.structures.heap_model import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import nt_heap as layouts
-from dumpmap.structures.walk import walk_list
 from dumpmap.winnt import PAGE_SIZE
 
 BUILD_WINDOWS_8 = 9200
@@ -20,16 +19,16 @@ _SEGMENT = parts(
     "SegmentListEntry.Flink",
     "SegmentListEntry.Blink",
     "Heap",
-    "BaseAddress",
     "NumberOfPages",
     "FirstEntry",
     "LastValidEntry",
     "NumberOfUnCommittedPages",
     "NumberOfUnCommittedRanges",
+    "UCRSegmentList.Flink",
 )
 _SEGMENT_ENTRY = {size: layout.offsets["SegmentListEntry.Flink"] for size, layout in layouts.HEAP_SEGMENT.items()}
-_SEGMENT_UCR = parts(layouts.HEAP_SEGMENT, "UCRSegmentList.Flink", "UCRSegmentList.Blink")
-_UCR = parts(layouts.HEAP_UCR_SEGMENT_ENTRY, "SegmentEntry.Flink", "SegmentEntry.Blink", "Address", "Size")
+_SEGMENT_UCR = {size: layout.offsets["UCRSegmentList.Flink"] for size, layout in layouts.HEAP_SEGMENT.items()}
+_UCR = parts(layouts.HEAP_UCR_SEGMENT_ENTRY, "SegmentEntry.Flink", "Address", "Size")
 _UCR_OLD = parts(layouts.HEAP_UNCOMMITTED_RANGE, "Next", "Address", "Size")
 _SEGMENT_OLD = parts(
     layouts.HEAP_SEGMENT_OLD,
@@ -60,9 +59,10 @@ _LARGE = parts(layouts.HEAP_VIRTUAL_ALLOC_ENTRY, "Entry.Flink", "Entry.Blink", "
 _ARRAY_OFFSET = {size: layout.offsets["Segments[0]"] for size, layout in layouts.HEAP_OLD.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class HeapSegment:
+class HeapSegment(NamedTuple):
     """The header of one segment, checked.
+
+    A heap can have thousands of them, and a named tuple costs a fifth of a dataclass.
 
     Attributes:
         header: where the header is: the segment's base, but for the first segment of an old heap.
@@ -72,8 +72,10 @@ class HeapSegment:
         uncommitted_ranges: NumberOfUnCommittedRanges.
         first_entry: the first block.
         last_entry: LastValidEntry, the end of the blocks (exclusive).
-        links: SegmentListEntry (Flink, Blink); None in the old shape.
-        old_ranges: UnCommittedRanges, the first hole; None in the new shape.
+        flink: SegmentListEntry.Flink; 0 in the old shape.
+        blink: SegmentListEntry.Blink; 0 in the old shape.
+        first_hole: descriptor of the first uncommitted range.
+        is_old: the shape of Windows XP and Server 2003.
     """
 
     header: int
@@ -83,8 +85,10 @@ class HeapSegment:
     uncommitted_ranges: int
     first_entry: int
     last_entry: int
-    links: tuple[int, int] | None
-    old_ranges: int | None = None
+    flink: int
+    blink: int
+    first_hole: int
+    is_old: bool
 
 
 def read_segment(context: HeapContext, address: int, heap: int | None) -> HeapSegment | str:
@@ -103,7 +107,7 @@ def read_segment(context: HeapContext, address: int, heap: int | None) -> HeapSe
     fields = _SEGMENT[context.pointer_size].read(context.memory, address)
     if fields is None:
         return "not in the dump"
-    signature, flink, blink, owner, _, pages, first, last, uncommitted, ranges = fields
+    signature, flink, blink, owner, pages, first, last, uncommitted, ranges, hole = fields
     if signature != layouts.SEGMENT_SIGNATURE:
         return "no segment signature"
     if heap is not None and owner != heap:
@@ -112,7 +116,7 @@ def read_segment(context: HeapContext, address: int, heap: int | None) -> HeapSe
     problem = _check_extent(address, pages, uncommitted, first, last, context.pointer_size)
     if problem:
         return problem
-    return HeapSegment(address, address, pages << 12, uncommitted << 12, ranges, first, last, (flink, blink))
+    return HeapSegment(address, address, pages << 12, uncommitted << 12, ranges, first, last, flink, blink, hole, False)
 
 
 def segment_owner(context: HeapContext, address: int) -> int | None:
@@ -157,7 +161,9 @@ def read_old_segment(context: HeapContext, address: int, heap: int) -> HeapSegme
     if base != (heap if heap < address < heap + 2 * PAGE_SIZE else address) or not is_page(base, context.pointer_size):
         return f"gives its base as {base:#x}"
     problem = _check_extent(base, pages, uncommitted, first, last, context.pointer_size)
-    return problem or HeapSegment(address, base, pages << 12, uncommitted << 12, ranges, first, last, None, holes)
+    if problem:
+        return problem
+    return HeapSegment(address, base, pages << 12, uncommitted << 12, ranges, first, last, 0, 0, holes, True)
 
 
 def read_nt_heap(context: HeapContext, address: int, label: str, evidence: str) -> HeapInfo | None:
@@ -238,12 +244,10 @@ def _walk_segments(
 
     def visit(node: int) -> tuple[int, int, HeapSegment] | str:
         segment = read_segment(context, node - entry, address)
-        if isinstance(segment, str):
-            return segment
-        return (*(segment.links or (0, 0)), segment)
+        return segment if isinstance(segment, str) else (segment.flink, segment.blink, segment)
 
     head = address + layout.offsets["SegmentList.Flink"]
-    walk = walk_list(head, fields["SegmentList.Flink"], fields["SegmentList.Blink"], visit, MAX_SEGMENTS)
+    walk = context.walk(head, fields["SegmentList.Flink"], fields["SegmentList.Blink"], visit)
     warnings.extend(f"{label}: its segment list {problem}" for problem in walk.problems)
     segments = {segment.base: segment for _, segment in walk.nodes}
     segments.setdefault(own.base, own)
@@ -271,6 +275,14 @@ def _read_segment_array(context: HeapContext, address: int, label: str, warnings
     return list(segments.values())
 
 
+def find_old_segment(context: HeapContext, heap: int, base: int) -> HeapSegment | str:
+    """Reads the segment of an old heap that starts at `base`, by the heap's array."""
+    for segment in _read_segment_array(context, heap, "", []):
+        if segment.base == base:
+            return segment
+    return "not in the heap's array"
+
+
 def _place_segments(
     context: HeapContext,
     address: int,
@@ -296,48 +308,26 @@ def _place_segments(
 
 def _uncommitted(context: HeapContext, segment: HeapSegment) -> tuple[tuple[int, int], ...]:
     """Returns the holes of a segment: all of them, or none where they do not add up to what its header counts."""
-    if not segment.uncommitted_ranges or segment.uncommitted_ranges > segment.uncommitted >> 12:
+    count = segment.uncommitted_ranges
+    if not 0 < count <= segment.uncommitted >> 12:
         return ()
-    if segment.old_ranges is None:
-        holes = _walk_holes(context, segment)
-    else:
-        holes = _walk_old_holes(context, segment, segment.old_ranges)
-    return tuple(sorted(holes)) if sum(size for _, size in holes) == segment.uncommitted else ()
-
-
-def _walk_holes(context: HeapContext, segment: HeapSegment) -> list[tuple[int, int]]:
     size = context.pointer_size
-    links = _SEGMENT_UCR[size].read(context.memory, segment.header)
-    if links is None:
-        return []
-    part = _UCR[size]
-
-    def visit(node: int) -> tuple[int, int, tuple[int, int]] | str:
-        fields = part.read(context.memory, node) if is_user_address(node, size) else None
-        if fields is None or not _is_hole(fields[2], fields[3], segment):
-            return "no hole"
-        return fields[0], fields[1], (fields[2], fields[3])
-
-    head = segment.header + _SEGMENT_UCR[size].offset
-    walk = walk_list(head, links[0], links[1], visit, segment.uncommitted_ranges)
-    return [hole for _, hole in walk.nodes]
-
-
-def _walk_old_holes(context: HeapContext, segment: HeapSegment, node: int) -> list[tuple[int, int]]:
-    size = context.pointer_size
-    holes: list[tuple[int, int]] = []
-    while node and len(holes) < segment.uncommitted_ranges:
-        fields = _UCR_OLD[size].read(context.memory, node) if is_user_address(node, size) else None
-        if fields is None or not _is_hole(fields[1], fields[2], segment):
+    read, end = _UCR[size].read, segment.header + _SEGMENT_UCR[size]
+    if segment.is_old:
+        read, end = _UCR_OLD[size].read, 0
+    holes: dict[int, int] = {}
+    node = segment.first_hole
+    limit = segment.base + segment.reserved
+    while node != end and len(holes) < count and context.budget.left > 0 and is_user_address(node, size):
+        fields = read(context.memory, node)
+        if fields is None:
             break
-        holes.append((fields[1], fields[2]))
-        node = fields[0]
-    return holes
-
-
-def _is_hole(address: int, size: int, segment: HeapSegment) -> bool:
-    end = segment.base + segment.reserved
-    return address % PAGE_SIZE == 0 and size > 0 and segment.base < address and address + size <= end
+        context.budget.left -= 1
+        node, address, length = fields
+        if address in holes or address % PAGE_SIZE or not segment.base < address < address + length <= limit:
+            break
+        holes[address] = length
+    return tuple(sorted(holes.items())) if sum(holes.values()) == segment.uncommitted else ()
 
 
 def _finish(
@@ -414,7 +404,7 @@ def _large_blocks(
 
     head = address + layout.offsets["VirtualAllocdBlocks.Flink"]
     links = fields["VirtualAllocdBlocks.Flink"], fields["VirtualAllocdBlocks.Blink"]
-    walk = walk_list(head, *links, visit, MAX_SEGMENTS)
+    walk = context.walk(head, *links, visit)
     warnings.extend(f"{label}: its list of large blocks {problem}" for problem in walk.problems)
     return [block for _, block in walk.nodes]
 

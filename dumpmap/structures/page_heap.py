@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dumpmap.structures.bounds import MAX_SEGMENTS, USER_LIMIT, is_page, is_user_address
+from dumpmap.structures.bounds import USER_LIMIT, is_page, is_user_address
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
 from dumpmap.structures.heap_model import PAGE_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import page_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
-from dumpmap.structures.walk import walk_list
 from dumpmap.winnt import PAGE_SIZE
 
 BUILD_VISTA = 6000
@@ -113,7 +112,7 @@ def _storage(
         return NO_MEMORY if range_ is None else (after, before, range_)
 
     head = root + layouts.DPH_HEAP_ROOT[size].offsets["VirtualStorageList.Flink"]
-    walk = walk_list(head, flink, blink, visit, MAX_SEGMENTS)
+    walk = context.walk(head, flink, blink, visit)
     warnings.extend(f"{label}: its list of reservations {problem}" for problem in walk.problems)
     if walk.closed and abs(len(walk.nodes) - count) > 1:
         warnings.append(f"{label}: it counts {count} reservations, its list has {len(walk.nodes)}")

@@ -11,7 +11,6 @@ from dumpmap.structures.heap_model import SEGMENT_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import segment_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
-from dumpmap.structures.walk import walk_list
 from dumpmap.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 
 BUILD_1709 = 16299
@@ -206,7 +205,7 @@ def _segments(
             flink, blink, signature = fields
             return flink, blink, signature
 
-        walk = walk_list(item.head, item.links[0], item.links[1], visit, MAX_SEGMENTS)
+        walk = context.walk(item.head, item.links[0], item.links[1], visit)
         warnings.extend(f"{label}: its segment list {problem}" for problem in walk.problems)
         # A dump of a running process can catch one segment between list and count.
         if walk.closed and abs(len(walk.nodes) - item.count) > 1:
@@ -317,10 +316,11 @@ class _TreeWalk:
             if node in self._seen:
                 self.problems.append(f"reaches {node:#x} twice")
                 continue
-            if len(self._seen) >= MAX_TREE_NODES:
-                self.problems.append(f"has more than {MAX_TREE_NODES} nodes")
+            if len(self._seen) >= MAX_TREE_NODES or self._context.budget.left <= 0:
+                self.problems.append(f"does not end within {len(self._seen)} nodes")
                 return
             self._seen.add(node)
+            self._context.budget.left -= 1
             fields = self._read(node)
             if isinstance(fields, str):
                 self.problems.append(f"is broken at {node:#x} ({fields})")

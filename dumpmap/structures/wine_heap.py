@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dumpmap.structures.bounds import MAX_HEAPS, MAX_SEGMENTS, is_page, is_user_address, round_up
+from dumpmap.structures.bounds import is_page, is_user_address, round_up
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
 from dumpmap.structures.heap_model import WINE_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import wine_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES, HEAP_GROWABLE, SEGMENT_SIGNATURE
-from dumpmap.structures.walk import walk_list
 from dumpmap.winnt import PAGE_SIZE
 
 _HEAD = parts(layouts.HEAP, "SegmentSignature", "Heap", "Flags", "magic")
@@ -76,7 +75,7 @@ def other_wine_heaps(context: HeapContext, address: int) -> list[int]:
     links = _RING[size].read(context.memory, address)
     if links is None:
         return []
-    walk = walk_list(address + offset, links[0], links[1], visit, MAX_HEAPS)
+    walk = context.walk(address + offset, links[0], links[1], visit)
     return [node - offset for node, _ in walk.nodes]
 
 
@@ -115,7 +114,7 @@ def _subheaps(
         return NO_MEMORY if range_ is None else (after, previous, range_)
 
     head = heap + layouts.HEAP[size].offsets["subheap_list.next"]
-    walk = walk_list(head, following, before, visit, MAX_SEGMENTS)
+    walk = context.walk(head, following, before, visit)
     # Where not even the first one checks, this Wine has another layout.
     if walk.nodes:
         warnings.extend(f"{label}: its list of subheaps {problem}" for problem in walk.problems)
@@ -144,7 +143,7 @@ def _large_blocks(
         return NO_MEMORY if range_ is None else (after, previous, range_)
 
     head = heap + layouts.HEAP[size].offsets["large_list.next"]
-    walk = walk_list(head, following, before, visit, MAX_SEGMENTS)
+    walk = context.walk(head, following, before, visit)
     if walk.nodes:
         warnings.extend(f"{label}: its list of large blocks {problem}" for problem in walk.problems)
     return [range_ for _, range_ in walk.nodes]

@@ -48,6 +48,12 @@ MAXIMUM_SEGMENT_PAGES = 0xF00000
 ENCODE_HEADERS = 0x100000
 """EncodeFlagMask: block headers are XORed with Encoding."""
 
+HEAP_ENTRY_BUSY = 0x01
+HEAP_ENTRY_INTERNAL = 0x08
+"""_HEAP_ENTRY.Flags of a block in a segment: the front end cuts its own small blocks from it."""
+HEAP_ENTRY_LAST = 0x10
+"""_HEAP_ENTRY.Flags: the last block before an uncommitted range or the segment's end."""
+
 ENTRY_UNIT = {4: 8, 8: 16}
 """Bytes that _HEAP_ENTRY.Size, TotalFreeSize and VirtualMemoryThreshold count in."""
 
@@ -182,6 +188,27 @@ HEAP_FRONT_ENDS = tuple(
     )
 )
 """Where the front end and the counters of HEAP_8 stand, by the first build that has them there, newest first."""
+
+HEAP_ENTRY = declare(
+    "_HEAP_ENTRY",  # Vista to 11; the first half of a 64-bit one belongs to the block before
+    {4: 0x8, 8: 0x10},
+    ("Size", U16, 0x0, 0x8),
+    ("Flags", U8, 0x2, 0xA),
+    ("SmallTagIndex", U8, 0x3, 0xB),  # checksum: the three bytes before it, XORed
+    ("PreviousSize", U16, 0x4, 0xC),
+    ("UnusedBytes", U8, 0x7, 0xF),
+)
+
+HEAP_ENTRY_OLD = declare(
+    "_HEAP_ENTRY (XP, 2003)",
+    {4: 0x8, 8: 0x10},
+    ("Size", U16, 0x0, 0x8),
+    ("PreviousSize", U16, 0x2, 0xA),
+    ("SmallTagIndex", U8, 0x4, 0xC),
+    ("Flags", U8, 0x5, 0xD),
+    ("UnusedBytes", U8, 0x6, 0xE),
+    ("SegmentIndex", U8, 0x7, 0xF),
+)
 
 HEAP_VIRTUAL_ALLOC_ENTRY = declare(
     "_HEAP_VIRTUAL_ALLOC_ENTRY",
