@@ -287,6 +287,7 @@ class SnapshotDocument(Entry, kw_only=True, frozen=True):
     system: SystemEntry = SystemEntry()
     counters: CountersEntry = CountersEntry()
     regions: RegionsEntry | None = None
+    captured: list[tuple[Address, Count]] = []
     modules: list[ModuleEntry] = []
     unloaded_modules: list[UnloadedModuleEntry] = []
     threads: list[ThreadEntry] = []
@@ -389,6 +390,10 @@ def load_snapshot(data: Buffer, *, name: str, path: str | None = None, container
         system=reader.convert(document.system, "system"),
         counters=reader.convert(document.counters, "counters"),
         regions=None if document.regions is None else _read_regions(document.regions, process, text, name),
+        captured=tuple(
+            (int(address, 16), reader.convert(size, f"captured[{index}][1]"))
+            for index, (address, size) in enumerate(document.captured)
+        ),
         modules=reader.convert(document.modules, "modules"),
         unloaded_modules=reader.convert(document.unloaded_modules, "unloaded_modules"),
         threads=reader.convert(document.threads, "threads"),
@@ -574,20 +579,17 @@ def region_fault(regions: model.Regions, limit: int = _BITS_64) -> tuple[int, st
     """
     base, size = regions.base, regions.size
     ends = base + size
+    unsorted, overlapping = np.zeros(len(base), np.bool_), np.zeros(len(base), np.bool_)
+    unsorted[1:] = base[1:] < base[:-1]
+    overlapping[1:] = base[1:] < ends[:-1]
+    late = (regions.allocation_base > base) & (regions.state != MemState.MEM_FREE)
     faults = [
+        (unsorted, "base", "the regions are not in order of address"),
+        (overlapping, "base", "the region overlaps the one before it"),
         (size == 0, "size", "the region is empty"),
         ((ends < base) | (ends > np.uint64(limit)), "size", "the region ends beyond the address space"),
-        (
-            (regions.allocation_base > base) & (regions.state != MemState.MEM_FREE),
-            "allocation_base",
-            "the allocation starts after the region",
-        ),
+        (late, "allocation_base", "the allocation starts after the region"),
     ]
-    if len(base) > 1:
-        unsorted = np.concatenate([[False], base[1:] < base[:-1]])
-        faults.append((unsorted, "base", "the regions are not in order of address"))
-        overlapping = np.concatenate([[False], base[1:] < ends[:-1]])
-        faults.append((overlapping & ~unsorted, "base", "the region overlaps the one before it"))
     found = [(int(mask.argmax()), column, problem) for mask, column, problem in faults if mask.any()]
     return min(found, key=lambda fault: fault[0]) if found else None
 
