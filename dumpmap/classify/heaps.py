@@ -34,8 +34,8 @@ class Heap:
     @property
     def title(self) -> str:
         """How the heap is called in details: VMMap's words, then the name."""
-        number = "?" if self.info.id is None else str(self.info.id)
-        text = f"Heap ID: {number}"
+        # VMMap numbers heaps by the PEB's list; one that is not in it is called by its address.
+        text = f"Heap 0x{self.info.address:x}" if self.info.id is None else f"Heap ID: {self.info.id}"
         if self.info.lfh:
             text += " [LOW FRAGMENTATION]"
         return text if self.name is None else f"{text} ({self.name})"
@@ -59,7 +59,11 @@ def label_heaps(
             recorded_left.remove(match)
         merged.append((info, match))
     merged.extend((_from_recorded(heap), heap) for heap in recorded_left)
+    # The stream's own numbers are taken where there are no others: two numberings side by side would mislead.
+    numbered = any(info.id is not None for info in structures.heaps)
     for info, recorded in merged:
+        if info.id is None and recorded is not None and not numbered:
+            info = replace(info, id=recorded.id)
         ranges = list(info.ranges)
         if recorded is not None:
             known = {part.base for part in ranges}
@@ -74,13 +78,17 @@ def label_heaps(
             evidence="heap-stream" if recorded is not None and not info.ranges else info.evidence,
         )
         owned = _claim(heap, space, labels, warnings)
+        for part in recorded.ranges if recorded is not None else ():
+            index = labels.allocation(part.base)
+            if index >= 0 and int(labels.types[index]) == RegionType.HEAP:
+                labels.add_evidence(index, "heap-stream")
         heaps.append(replace(heap, allocations=tuple(sorted(owned))))
     return heaps, warnings
 
 
 def _from_recorded(heap: RecordedHeap) -> HeapInfo:
     return HeapInfo(
-        id=heap.id,
+        id=None,
         address=heap.address or (min((part.base for part in heap.ranges), default=0)),
         pointer_size=0,
         kind=heap.kind,

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from dumpmap.memory import join_ranges
 from dumpmap.snapshot import Regions, Snapshot, make_regions
+from dumpmap.structures.heap_model import UNKNOWN_HEAP
 from dumpmap.structures.survey import ProcessStructures
 from dumpmap.winnt import PAGE_SIZE, MemState, MemType
 
@@ -115,6 +116,9 @@ def _heaps(snapshot: Snapshot, structures: ProcessStructures) -> Iterable[_Part]
     for heap in structures.heaps:
         for part in heap.ranges:
             size = part.size or part.reserved or part.committed
+            if heap.kind == UNKNOWN_HEAP:
+                # Only its address is known. A heap begins with its header, so one page is certain.
+                size = PAGE_SIZE
             if not size:
                 continue
             committed = size if part.committed is None else min(part.committed, size)
