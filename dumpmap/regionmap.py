@@ -580,6 +580,16 @@ class RegionMap:
 
         return find(self)
 
+    def to_snapshot(self, path: str | PathLike[str], *, force: bool = False) -> None:
+        """Writes a JSON snapshot (`.json`, `.json.gz` or `.json.zst`) that classifies to this same map.
+
+        Raises:
+            OutputError: the file exists and `force` is not given, or it cannot be written.
+        """
+        from dumpmap.render.snapshot_file import save_snapshot
+
+        save_snapshot(self.snapshot, path, force=force)
+
     def to_html(self, path: str | PathLike[str], *, force: bool = False) -> None:
         """Writes the report: one self-contained page.
 

@@ -61,6 +61,8 @@ class Source:
     streams: tuple[Stream, ...] = ()
     container: str | None = None
     """How the file was wrapped: `gzip`, `zstd`, `zip`, or None."""
+    memory_size: int | None = None
+    """For a reduced snapshot: how many bytes of the process's memory the input held before."""
     reduced_from: str | None = None
     """For a JSON snapshot: the kind of source it was made from."""
     original_name: str | None = None

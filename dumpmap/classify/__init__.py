@@ -406,7 +406,9 @@ def _completeness(snapshot: Snapshot, space: AllocationSpace) -> Completeness:
     regions = space.regions
     private = (regions.type == MemType.MEM_PRIVATE) & (regions.state == MemState.MEM_COMMIT)
     wanted = int(regions.size[private].sum())
-    held = sum(size for _, size in snapshot.memory.ranges())
+    held = snapshot.source.memory_size
+    if held is None:
+        held = sum(size for _, size in snapshot.memory.ranges())
     return "full" if wanted and held >= wanted * _FULL_SHARE else "map"
 
 

@@ -31,13 +31,15 @@ class Stack:
     """Lowest address of the reservation."""
     end: int
     """High end (exclusive), where the stack begins to grow downwards from."""
-    reserve: int
+    reserve: int | None
+    """Bytes of the reservation; None where a map without a list of regions does not show its start."""
     committed: int
     guard: int | None
     """Bytes of guard pages; None in a map without protections."""
     stack_pointer: int | None
     headroom: int | None
-    """Bytes between the stack pointer and the lowest address: what is left to grow into, guard pages included."""
+    """Bytes between the stack pointer and the lowest address: what is left to grow into, guard pages included. None
+    with `reserve`."""
     evidence: str
     inferred: bool
     exited: bool
@@ -57,6 +59,7 @@ def label_stacks(
     for teb in structures.tebs:
         tebs.setdefault(teb.thread_id, []).append(teb)
     seen: dict[int, int] = {}
+    bottoms: dict[int | None, int | None] = {teb.address: teb.allocation_base for teb in structures.tebs}
     wow64 = {teb.pointer_size for teb in structures.tebs} == {4, 8}
     missing = []
     for thread in snapshot.threads:
@@ -79,7 +82,10 @@ def label_stacks(
             if labels.claim(index, label):
                 seen[index] = thread.id
                 found = True
-                stacks.append(_measure(thread, space, index, bits, teb_address, evidence, partial=partial))
+                bottom = bottoms.get(teb_address) if evidence == "teb" else None
+                stacks.append(
+                    _measure(thread, space, index, bits, teb_address, evidence, partial=partial, allocation_base=bottom)
+                )
         if not found and not thread.exited:
             missing.append(thread.id)
     if missing and snapshot.process.os.family == "windows":
@@ -112,6 +118,7 @@ def _measure(
     evidence: str,
     *,
     partial: bool,
+    allocation_base: int | None,
 ) -> Stack:
     base, end = int(space.bases[index]), int(space.ends[index])
     first = int(space.first[index])
@@ -121,6 +128,9 @@ def _measure(
     guarded = (space.regions.protect[first:last] & PageProtect.PAGE_GUARD) != 0
     pointer = thread.stack_pointer
     inside = pointer is not None and base <= pointer <= end
+    # Without a list of regions the lowest address known is where the captured bytes begin, a few bytes below the stack
+    # pointer; taken for the start of the reservation it would make every stack look used up.
+    whole = not partial or base == allocation_base
     return Stack(
         thread_id=thread.id,
         name=thread.name,
@@ -128,11 +138,11 @@ def _measure(
         bits=bits,
         base=base,
         end=end,
-        reserve=end - base,
+        reserve=end - base if whole else None,
         committed=int(sizes[committed].sum()),
         guard=None if partial else int(sizes[guarded].sum()),
         stack_pointer=pointer if inside else None,
-        headroom=pointer - base if inside and pointer is not None else None,
+        headroom=pointer - base if whole and inside and pointer is not None else None,
         evidence=evidence,
         inferred=evidence == "stack-pointer",
         exited=thread.exited,

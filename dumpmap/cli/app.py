@@ -41,6 +41,8 @@ COMMANDS = (
     "stacks",
     "modules",
     "info",
+    "snapshot",
+    "capture",
 )
 """Modules of `dumpmap.cli`, in the order that help lists them; each adds its command to the app."""
 

@@ -25,9 +25,12 @@ def command(
     image_path: ImagePathOption = None,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """List every thread's stack
+    """List every thread's stack: reserve, commit, guard pages, and what is left to grow into.
 
-         reserve, commit, guard pages and what is left to grow into.:dumpmap stacks crash.dmp
+    ```
+    dumpmap stacks crash.dmp
+    dumpmap stacks crash.dmp --format csv | sort -t, -k7 -n
+    ```
     """
     from dumpmap.render.documents import head
     from dumpmap.render.output import emit

@@ -109,6 +109,7 @@ class SourceEntry(Entry, kw_only=True, frozen=True):
     flags: Address | None = None
     streams: list[StreamEntry] = []
     container: str | None = None
+    memory_size: Count | None = None
 
 
 class OperatingSystemEntry(Entry, kw_only=True, frozen=True):

@@ -1,0 +1,72 @@
+"""`dumpmap capture`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from dumpmap.cli.common import VERBOSITY, say
+from dumpmap.cli.options import ForceOption
+
+
+def command(
+    process: Annotated[
+        str, typer.Argument(metavar="PID|NAME", help="The process: its id, or the name of its program.", show_default=False)
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The snapshot: .json, .json.gz or .json.zst.", show_default=False
+        ),
+    ],
+    interval: Annotated[
+        float | None, typer.Option("--interval", metavar="SECONDS", min=0.0, help="Capture again and again, this far apart.")
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="N", min=1, help="How often; until interrupted without it.")
+    ] = None,
+    freeze: Annotated[bool, typer.Option("--freeze", help="Stop the process while it is looked at.")] = False,
+    command_line: Annotated[
+        bool, typer.Option("--command-line", help="Keep the command line, which may hold secrets.")
+    ] = False,
+    force: ForceOption = False,
+) -> None:
+    """Capture a running process into a JSON snapshot, on Windows or Linux.
+
+    A series is written as FILE-0001.json, FILE-0002.json and so on; `timeline` reads it.
+
+    ```
+    dumpmap capture 4242 -o app.json
+    dumpmap capture app.exe -o app.json.gz --interval 10 --count 30
+    ```
+    """
+    from dumpmap.capture.facts import Options
+    from dumpmap.capture.session import capture_to_files
+
+    if interval is None and count is not None and count > 1:
+        raise typer.BadParameter("a series needs --interval as well as --count")
+    target: int | str = int(process) if process.isdigit() else process
+
+    def report(path: str, document: dict[str, Any]) -> None:
+        if VERBOSITY.level < 0:
+            return
+        say(f"{process}: {len(document['regions']['rows'])} regions written to {path}")
+        for warning in document.get("warnings") or ():
+            say(f"{process}: warning: {warning}")
+
+    try:
+        series = capture_to_files(
+            target,
+            output,
+            count=count or (1 if interval is None else sys.maxsize),
+            interval=interval or 1.0,
+            force=force,
+            options=Options(freeze=freeze, command_line=command_line),
+            report=report,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if series.ended and VERBOSITY.level >= 0:
+        say(f"{series.process}: {series.ended}")
