@@ -45,6 +45,7 @@ _PROCESS = parts(
 _SESSION = parts(layouts.PEB, "SessionId")
 _PARAMETERS = parts(
     layouts.RTL_USER_PROCESS_PARAMETERS,
+    "MaximumLength",
     "Flags",
     "ImagePathName.Length",
     "ImagePathName.Buffer",
@@ -72,7 +73,7 @@ _NAMED = (
 )
 _NAMED_LATER = {field: parts(layouts.PEB, field) for field, _, _ in _NAMED if field not in _PROCESS[8].names}
 
-NAMED_KINDS = (*dict.fromkeys(kind for _, kind, _ in _NAMED), "CFG bitmap", "User shared data")
+NAMED_KINDS = (*dict.fromkeys(kind for _, kind, _ in _NAMED), "CFG bitmap", "User shared data", "Desktop heap")
 """Every kind that a `NamedRegion` can have."""
 
 # ntdll's start-up block by its Size; the first row whose size it reaches. Windows 8 has it without CFG.
@@ -238,8 +239,8 @@ def find_cfg_bitmaps(memory: Memory, ntdll: int, image: PeImage) -> tuple[NamedR
     for field in ("CfgBitMap", "Wow64CfgBitMap"):
         if layout.offsets[f"{field}Size"] + 8 > size[0]:
             continue
-        values = layout.part(field, f"{field}Size").read(memory, block)
-        if values is not None and values[1] and is_page(values[0], 8):
+        values = layout.part(field).read(memory, block)
+        if values is not None and is_page(values[0], 8):
             regions.append(NamedRegion(values[0], "CFG bitmap", f"LdrSystemDllInitBlock.{field}"))
     return tuple(regions)
 
@@ -275,9 +276,12 @@ def _read_strings(memory: Memory, parameters: int, pointer_size: int) -> tuple[s
     values = _PARAMETERS[pointer_size].read(memory, parameters)
     if values is None:
         return None, None
-    flags, path_size, path, line_size, line = values
-    base = 0 if flags & layouts.RTL_USER_PROC_PARAMS_NORMALIZED else parameters
-    return _read_text(memory, base + path, path_size), _read_text(memory, base + line, line_size)
+    length, flags, path_size, path, line_size, line = values
+    # Before a process starts up, its strings are given as offsets into the parameters.
+    relative_below = 0 if flags & layouts.RTL_USER_PROC_PARAMS_NORMALIZED else length
+    path = parameters + path if path < relative_below else path
+    line = parameters + line if line < relative_below else line
+    return _read_text(memory, path, path_size), _read_text(memory, line, line_size)
 
 
 def _read_text(memory: Memory, address: int, size: int) -> str | None:

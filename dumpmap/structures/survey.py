@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dumpmap.memory import Memory
+from dumpmap.structures.bounds import is_page
 from dumpmap.structures.heaps import HeapInfo, find_heaps
 from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
 from dumpmap.structures.pe import PeImage, read_image
 from dumpmap.structures.peb import NamedRegion, Peb, find_cfg_bitmaps, find_pebs
 from dumpmap.structures.space import Space
 from dumpmap.structures.teb import Teb, read_tebs
+
+BUILD_1703 = 15063
+"""Since then the TEB holds the address of the desktop heap; before, a distance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,11 @@ def survey(
     for peb in pebs:
         for region in peb.named:
             named.setdefault(region.address, region)
+    if os_build is not None and os_build >= BUILD_1703:
+        for teb in tebs:
+            if teb.desktop_heap is not None and is_page(teb.desktop_heap, teb.pointer_size):
+                region = NamedRegion(teb.desktop_heap, "Desktop heap", "TEB.Win32ClientInfo.DesktopBase")
+                named.setdefault(region.address, region)
     named.setdefault(KUSER_SHARED_DATA, NamedRegion(KUSER_SHARED_DATA, "User shared data", "KUSER_SHARED_DATA"))
     found = find_heaps(memory, pebs, space, os_build)
     return ProcessStructures(

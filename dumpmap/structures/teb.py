@@ -14,6 +14,7 @@ _HEAD = parts(
     "NtTib.ExceptionList",
     "NtTib.StackBase",
     "NtTib.StackLimit",
+    "NtTib.FiberData",
     "NtTib.Self",
     "ClientId.UniqueProcess",
     "ClientId.UniqueThread",
@@ -86,7 +87,7 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
     head = _HEAD[pointer_size].read(memory, address)
     if head is None:
         return None
-    exceptions, stack_base, stack_limit, self_pointer, process_id, owner, peb, last_error = head
+    exceptions, stack_base, stack_limit, fiber, self_pointer, process_id, owner, peb, last_error = head
     if self_pointer != address or (thread_id is not None and owner != thread_id):
         return None
     # The base need not be a page: the 64-bit stack of a WoW64 thread on Windows 7 starts 0x2e0 bytes below its end,
@@ -113,7 +114,9 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
         last_error=last_error,
         last_status=_one(_STATUS[pointer_size].read(memory, address)),
         guaranteed_stack_bytes=None if batch is None else batch[1],
-        is_fiber=None if flags is None else bool(flags & layouts.TEB_HAS_FIBER_DATA),
+        # Windows XP has its flag elsewhere; but only a fiber's data is an address, it is a version number otherwise.
+        is_fiber=is_user_address(fiber, pointer_size)
+        or (None if flags is None else bool(flags & layouts.TEB_HAS_FIBER_DATA)),
         desktop_heap=_desktop_heap(memory, address, pointer_size),
         other_teb=_other_teb(memory, address, pointer_size, exceptions, None if batch is None else batch[0]),
     )
