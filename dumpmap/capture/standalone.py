@@ -1,0 +1,120 @@
+"""The command line of `dumpmap-capture.pyz`: `dumpmap capture` on a machine that has nothing but a Python."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from dumpmap._version import __version__
+from dumpmap.capture.facts import Options
+from dumpmap.capture.session import capture_to_files
+from dumpmap.errors import DumpmapError
+
+_USAGE_ERROR = 2
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Captures a process.
+
+    Args:
+        arguments: the command line, without the program's name.
+
+    Returns:
+        the exit code: 0 done, 2 wrong usage, 3 the process could not be captured, 4 a file could not be written.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.interval is not None and options.count is None:
+        parser.error("--interval needs --count")
+
+    def report(path: str, document: dict[str, Any]) -> None:
+        if not options.quiet:
+            for line in describe(path, document):
+                _say(line)
+
+    try:
+        series = capture_to_files(
+            options.process,
+            options.output,
+            count=options.count or 1,
+            interval=options.interval or 1.0,
+            force=options.force,
+            options=Options(
+                freeze=options.freeze,
+                memory=not options.no_memory,
+                working_set=not options.no_working_set,
+                command_line=options.command_line,
+            ),
+            report=report,
+        )
+    except DumpmapError as error:
+        if os.environ.get("DUMPMAP_DEBUG") == "1":
+            raise
+        _say(str(error))
+        return error.exit_code
+    except ValueError as error:
+        _say(str(error))
+        return _USAGE_ERROR
+    except KeyboardInterrupt:
+        _say(f"{options.process}: interrupted")
+        return _INTERRUPTED
+    if series.ended:
+        _say(f"{series.process}: {series.ended}")
+    return 0
+
+
+def describe(path: str, document: dict[str, Any]) -> list[str]:
+    """Returns what there is to say about a capture: a line of figures, and one for each warning."""
+    size = sum(len(entry["data"]) for entry in document["memory"]) * 3 // 4
+    lines = [
+        f"{path}: {document['source']['name']}, {len(document['regions']['rows'])} regions, "
+        f"{len(document['modules'])} modules, {len(document['threads'])} threads, {size} bytes of memory"
+    ]
+    lines += [f"{document['source']['name']}: warning: {warning}" for warning in document["warnings"]]
+    return lines
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"dumpmap: {line}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dumpmap-capture",
+        description="Writes the memory map of a running process into a small JSON file that dumpmap reads.",
+        epilog="Exit codes: 0 done, 2 wrong usage, 3 the process could not be captured, 4 a file could not be written.",
+    )
+    parser.add_argument("process", metavar="PID|NAME", help="the process: its id, or the name of its program")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="X.json, X.json.gz or - for the console")
+    parser.add_argument("--count", type=_positive_int, metavar="N", help="capture N times, into X-0001.json and so on")
+    parser.add_argument("--interval", type=_positive, metavar="S", help="seconds between captures (default: 1)")
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
+    parser.add_argument("--freeze", action="store_true", help="stop the process while it is captured")
+    parser.add_argument("--command-line", action="store_true", help="include the command line of the process")
+    parser.add_argument("--no-memory", action="store_true", help="take the map only, not a byte of what is in it")
+    parser.add_argument("--no-working-set", action="store_true", help="do not ask which pages are resident")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
+    parser.add_argument("--version", action="version", version=f"dumpmap {__version__}")
+    return parser
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
