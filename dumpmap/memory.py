@@ -9,7 +9,7 @@ Only the standard library is used here: the live capture runs this module on a b
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
@@ -27,7 +27,7 @@ class Memory(Protocol):
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
         """Returns those of `addresses` that hold one of `patterns` at `offset`, with the pattern found.
 
-        All patterns have one length. This is how a whole address space is searched for signatures: a source can
+        The addresses ascend; there may be a million. All patterns have one length. This is how a whole address space is searched for signatures: a source can
         answer it in bulk, and a recording keeps the hits only.
         """
         ...
@@ -106,8 +106,18 @@ class ExcerptMemory:
         return data if len(data) == size else None
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
-        """See `Memory.find`."""
-        return find_by_reading(self, addresses, offset, patterns)
+        """See `Memory.find`. Excerpts are few and short: they are searched, not the addresses gone through."""
+        hits = []
+        for pattern in set(patterns):
+            for start, data in zip(self._starts, self._blocks, strict=True):
+                at = data.find(pattern)
+                while at >= 0:
+                    address = start + at - offset
+                    index = bisect_left(addresses, address)
+                    if index < len(addresses) and addresses[index] == address:
+                        hits.append((address, pattern))
+                    at = data.find(pattern, at + 1)
+        return dict(sorted(hits))
 
     def ranges(self) -> list[tuple[int, int]]:
         """See `Memory.ranges`."""
