@@ -63,7 +63,7 @@ def advise(region_map: RegionMap) -> list[Advice]:
             Advice(
                 "thread names and start addresses",
                 "stacks with names",
-                "MiniDumpWithThreadInfo; names are written on Windows 10 and later where threads have them",
+                "MiniDumpWithThreadInfo; Windows 10 and later write the names of threads that have one",
             )
         )
     if snapshot.source.kind == "minidump" and snapshot.system.commit_limit is None:
@@ -71,7 +71,7 @@ def advise(region_map: RegionMap) -> list[Advice]:
             Advice(
                 "the system's memory counters (SystemMemoryInfo, ProcessVmCounters)",
                 "whether the commit limit was reached, which the map alone cannot tell",
-                "dbghelp.dll of Windows 10 and later writes them by itself, unless MiniDumpWithoutAuxiliaryState is set",
+                "dbghelp.dll of Windows 10 and later writes them unless MiniDumpWithoutAuxiliaryState is set",
             )
         )
     return advice

@@ -23,7 +23,8 @@ from dumpmap.render.text import Units
 def command(
     file: InputFile,
     addresses: Annotated[
-        list[str], typer.Argument(metavar="ADDR...", help="Hex, with or without 0x; or module+0x12.", show_default=False)
+        list[str],
+        typer.Argument(metavar="ADDR...", help="Hex, with or without 0x; or module+0x12.", show_default=False),
     ],
     format: FormatOption = Format.table,
     units: UnitsOption = Units.kb,

@@ -13,7 +13,8 @@ from dumpmap.cli.options import ForceOption
 
 def command(
     process: Annotated[
-        str, typer.Argument(metavar="PID|NAME", help="The process: its id, or the name of its program.", show_default=False)
+        str,
+        typer.Argument(metavar="PID|NAME", help="The process: its id, or the name of its program.", show_default=False),
     ],
     output: Annotated[
         str,
@@ -22,7 +23,8 @@ def command(
         ),
     ],
     interval: Annotated[
-        float | None, typer.Option("--interval", metavar="SECONDS", min=0.0, help="Capture again and again, this far apart.")
+        float | None,
+        typer.Option("--interval", metavar="SECONDS", min=0.0, help="Capture again and again, this far apart."),
     ] = None,
     count: Annotated[
         int | None, typer.Option("--count", metavar="N", min=1, help="How often; until interrupted without it.")

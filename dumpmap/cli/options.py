@@ -21,7 +21,9 @@ InputFile = Annotated[
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the result.")]
 OutputOption = Annotated[
     str | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of standard output.", show_default=False),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write to this file instead of standard output.", show_default=False
+    ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the output file if it exists.")]
 UnitsOption = Annotated[Units, typer.Option("--units", help="Units of sizes in tables; JSON and CSV carry bytes.")]

@@ -31,14 +31,20 @@ def command(
     protect: Annotated[
         list[str] | None, typer.Option("--protect", help="Only this protection: Read/Write, PAGE_READWRITE, rw, 0x4.")
     ] = None,
-    module: Annotated[list[str] | None, typer.Option("--module", "-m", help="Only this file name, or a pattern.")] = None,
-    min_size: Annotated[str | None, typer.Option("--min-size", metavar="SIZE", help="At least this large: 64KB.")] = None,
+    module: Annotated[
+        list[str] | None, typer.Option("--module", "-m", help="Only this file name, or a pattern.")
+    ] = None,
+    min_size: Annotated[
+        str | None, typer.Option("--min-size", metavar="SIZE", help="At least this large: 64KB.")
+    ] = None,
     at: Annotated[str | None, typer.Option("--at", metavar="ADDR", help="Only what holds this address.")] = None,
     sort: Annotated[
         str | None, typer.Option("--sort", "-s", metavar="COLUMN", help="Sort by a column: figures largest first.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="At most this many rows.")] = None,
-    evidence: Annotated[bool, typer.Option("--evidence", "-e", help="Show in the table what each label rests on.")] = False,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", "-e", help="Show in the table what each label rests on.")
+    ] = False,
     format: FormatOption = Format.table,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,

@@ -1,0 +1,1 @@
+"""Showing a result: tables, JSON, HTML, other tools' formats."""

@@ -33,7 +33,8 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(cleaned)
     if match is None:
         raise ValueError(f"{text!r} is not a size; write 65536, 64KB, 1.5GB or 0x10000")
-    return int(float(match[1]) * _FACTORS[match[2].lower()]) if "." in match[1] else int(match[1]) * _FACTORS[match[2].lower()]
+    factor = _FACTORS[match[2].lower()]
+    return int(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
 
 
 def parse_address(text: str, region_map: RegionMap | None = None) -> int:

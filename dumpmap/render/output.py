@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, BinaryIO
 
 from dumpmap.errors import OutputError
 from dumpmap.render.tables import Format, Table, to_csv, to_json, to_markdown, to_rich
@@ -18,8 +18,8 @@ from dumpmap.render.text import Units
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str], *, force: bool = False, text: bool = False) -> Iterator[IO[Any]]:
-    """Opens a file that appears only when it is complete.
+def replacing(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[BinaryIO]:
+    """Opens a binary file that appears only when it is complete.
 
     It is written under another name beside its place and moved there at the end, so a failure leaves what was there.
 
@@ -33,22 +33,22 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, text: bool =
         raise OutputError("already exists; --force overwrites it", source=str(path))
     try:
         if target.exists() and not target.is_file():  # /dev/stdout and its like cannot be replaced
-            with target.open("w" if text else "wb", **({"encoding": "utf-8"} if text else {})) as stream:
-                yield stream
+            with target.open("wb") as device:
+                yield device
             return
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        temporary = Path(name)
         try:
-            mode = {"encoding": "utf-8", "newline": ""} if text else {}
-            with os.fdopen(handle, "w" if text else "wb", **mode) as stream:  # type: ignore[call-overload]
-                yield cast("IO[Any]", stream)
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
             # mkstemp makes files private; a report is as readable as any other file.
             mask = os.umask(0)
             os.umask(mask)
-            os.chmod(name, 0o666 & ~mask)
-            os.replace(name, target)
+            temporary.chmod(0o666 & ~mask)
+            temporary.replace(target)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(name)
+                temporary.unlink()
             raise
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror or error}", source=str(path)) from error
@@ -71,8 +71,8 @@ def write_text(text: str, output: str | None, *, force: bool = False) -> None:
             sys.stdout.buffer.write(text.encode("utf-8", "replace"))
             sys.stdout.flush()
         return
-    with replacing(output, force=force, text=True) as stream:
-        stream.write(text)
+    with replacing(output, force=force) as stream:
+        stream.write(text.encode("utf-8", "replace"))
 
 
 def render_rich(renderables: Sequence[Any], *, color: bool, width: int | None) -> str:

@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Literal
 
 from dumpmap.render.text import Units, address_text, hex_text, percent_text, size_text, unit_name
@@ -19,13 +19,26 @@ from dumpmap.render.text import Units, address_text, hex_text, percent_text, siz
 Kind = Literal["text", "size", "address", "count", "hex", "percent", "flag"]
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """Output formats of every command."""
 
     table = "table"
     json = "json"
     csv = "csv"
     markdown = "markdown"
+
+
+class ExportFormat(StrEnum):
+    """What `export` writes."""
+
+    mmp = "mmp"
+    vmmap_csv = "vmmap-csv"
+    vmmap_txt = "vmmap-txt"
+    csv = "csv"
+    jsonl = "jsonl"
+    parquet = "parquet"
+    markdown = "markdown"
+    text = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +143,9 @@ def to_markdown(table: Table, units: Units) -> str:
     ]
     for row in table.rows:
         cells = (
-            cell_text(row[index], table.columns[index], units, table.address_width).replace("|", "\\|").replace("\n", " ")
+            cell_text(row[index], table.columns[index], units, table.address_width)
+            .replace("|", "\\|")
+            .replace("\n", " ")
             for index in shown
         )
         lines.append(_markdown_line(cells))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 MISSING = ""
 """How a value that is not known, or has no meaning here, is shown in a table."""
 
 
-class Units(str, Enum):
+class Units(StrEnum):
     """How sizes are written in tables; JSON and CSV always carry bytes."""
 
     bytes = "bytes"

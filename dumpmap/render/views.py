@@ -41,30 +41,25 @@ def summary_table(region_map: RegionMap) -> Table:
     return Table(tuple(columns), rows, region_map.address_width)
 
 
-def _region_column(name: str, *, working_set: bool) -> Column:
+def _region_column(name: str, shown: bool) -> Column:
     if name in ("address", "allocation"):
-        return Column(name, "address")
-    if name in WORKING_SET_COLUMNS:
-        return Column(name, "size", _WS_HEADINGS[name], working_set)
-    if name in ("size", "committed", "private"):
-        return Column(name, "size")
+        return Column(name, "address", None, shown)
+    if name in ("size", "committed", "private", *WORKING_SET_COLUMNS):
+        return Column(name, "size", _WS_HEADINGS.get(name), shown)
     if name == "blocks":
-        return Column(name, "count")
-    if name == "inferred":
-        return Column(name, "flag")
-    return Column(name, shown=name != "evidence")
+        return Column(name, "count", None, shown)
+    return Column(name, "flag" if name == "inferred" else "text", None, shown)
 
 
 def region_table(region_map: RegionMap, frame: pd.DataFrame, *, evidence: bool = False) -> Table:
     """Rows of `RegionMap.allocations` or `.regions`."""
-    working_set = _has_working_set(region_map)
     names = [name for name in ("allocation", *COLUMNS) if name in frame.columns]
-    columns = [_region_column(name, working_set=working_set) for name in names]
-    if evidence:
-        columns = [Column(column.name, column.kind, column.heading) if column.name == "evidence" else column for column in columns]
-    if "allocation" in names:  # a block's own row does not repeat how many blocks it is
-        columns = [Column("blocks", "count", None, False) if column.name == "blocks" else column for column in columns]
-        columns = [Column("allocation", "address", None, False) if c.name == "allocation" else c for c in columns]
+    hidden = set() if _has_working_set(region_map) else set(WORKING_SET_COLUMNS)
+    if not evidence:
+        hidden.add("evidence")
+    if "allocation" in names:  # a block's own row does not say whose it is, nor how many blocks it is
+        hidden |= {"allocation", "blocks"}
+    columns = [_region_column(name, name not in hidden) for name in names]
     series = []
     for name in names:
         values = frame[name]
@@ -105,8 +100,9 @@ def location_table(region_map: RegionMap, locations: Iterable[tuple[int, Locatio
     rows = []
     for address, location in locations:
         if location is None:
-            row = [address] + [None] * (len(LOCATION_COLUMNS) - 1)
-            row[1] = "outside the address space" if region_map.end is not None and address >= region_map.end else "not known"
+            beyond = region_map.end is not None and address >= region_map.end
+            rest = [None] * (len(LOCATION_COLUMNS) - 2)
+            row = [address, "outside the address space" if beyond else "not known", *rest]
         else:
             row = [
                 location.type.label if column.name == "type" else getattr(location, column.name)
@@ -199,7 +195,8 @@ STREAM_COLUMNS = (
 
 def stream_table(region_map: RegionMap) -> Table:
     """The parts of the input file."""
-    rows = [[getattr(stream, column.name) for column in STREAM_COLUMNS] for stream in region_map.snapshot.source.streams]
+    streams = region_map.snapshot.source.streams
+    rows = [[getattr(stream, column.name) for column in STREAM_COLUMNS] for stream in streams]
     return Table(STREAM_COLUMNS, rows)
 
 
@@ -240,9 +237,7 @@ def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
     return [(label, text) for label, text in facts if text]
 
 
-def location_view(
-    region_map: RegionMap, locations: Iterable[tuple[int, Location | None]], units: Units
-) -> list[Any]:
+def location_view(region_map: RegionMap, locations: Iterable[tuple[int, Location | None]], units: Units) -> list[Any]:
     """Answers of `address` as blocks of label and text: a person asks for one or two."""
     from rich.table import Table as RichTable
     from rich.text import Text

@@ -1,0 +1,46 @@
+"""`dumpmap export`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dumpmap.cli.common import load
+from dumpmap.cli.options import ForceOption, ImagePathOption, InputFile, SnapshotOption
+from dumpmap.render.tables import ExportFormat
+
+
+def command(
+    file: InputFile,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The file; its suffix tells the format.", show_default=False
+        ),
+    ],
+    to: Annotated[
+        ExportFormat | None,
+        typer.Option("--to", help="The format, where the suffix does not tell it.", show_default=False),
+    ] = None,
+    allocations: Annotated[
+        bool, typer.Option("--allocations", help="Flat tables: one row per allocation instead of per region.")
+    ] = False,
+    force: ForceOption = False,
+    image_path: ImagePathOption = None,
+    snapshot: SnapshotOption = None,
+) -> None:
+    """Write the map as a file for another tool: VMMap (.mmp, .csv, .txt), Parquet, JSON lines, Markdown, flat CSV.
+
+    A dump exported to .mmp can be opened in VMMap itself.
+
+    ```
+    dumpmap export crash.dmp -o crash.mmp
+    dumpmap export crash.dmp -o regions.parquet
+    dumpmap export crash.dmp -o regions.csv --to csv
+    ```
+    """
+    from dumpmap.render.export import export
+
+    region_map = load(file, image_path=image_path, snapshot=snapshot)
+    export(region_map, output, to=to, blocks=not allocations, force=force)
