@@ -56,6 +56,11 @@ class HeapContext:
         data = self.memory.read(address, self.pointer_size)
         return None if data is None else int.from_bytes(data, "little")
 
+    def starts_allocation(self, address: int) -> bool:
+        """Tells whether an allocation is known that starts at `address`."""
+        allocation = self.space.allocation(address)
+        return allocation is not None and allocation[0] == address
+
     def walk(self, head: int, flink: int, blink: int, visit: Visit[T]) -> ListWalk[T]:
         """Walks a list within the budget. See `walk_list`."""
         walk = walk_list(head, flink, blink, visit, min(MAX_SEGMENTS, self.budget.left))

@@ -29,7 +29,7 @@ from dumpmap.structures.nt_heap import (
     read_old_nt_heap,
     read_old_segment,
     read_segment,
-    segment_owner,
+    segment_owners,
     segment_range,
 )
 from dumpmap.structures.page_heap import read_page_heap
@@ -144,7 +144,7 @@ class _Search:
 
     def _is_damaged_heap(self, context: HeapContext, address: int) -> bool:
         """A header with a segment's signature that names itself is a heap's, whatever else is wrong with it."""
-        return segment_owner(context, address) == address
+        return address in segment_owners(context, address)[:1]
 
     def _read(
         self, context: HeapContext, address: int, label: str, evidence: str, *, is_scan: bool = False
@@ -195,14 +195,14 @@ class _Search:
         for address in sorted(hits):
             if address in covered or not is_page(address, size):
                 continue
-            owner = segment_owner(context, address)
-            if owner is not None and owner != address:
-                strays.setdefault(owner, []).append(address)
-                continue
             heap = self._read(context, address, f"heap {address:#x}", "heap-signature", is_scan=True)
             if heap is not None:
                 self._add(replace(heap, id=None))
                 covered.update(range_.base for range_ in heap.ranges)
+                continue
+            owner = next((owner for owner in segment_owners(context, address) if owner != address), None)
+            if owner is not None:
+                strays.setdefault(owner, []).append(address)
         for owner, addresses in strays.items():
             self._take_strays(context, owner, [address for address in addresses if address not in covered])
 

@@ -9,6 +9,7 @@ from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
 from dumpmap.structures.heap_model import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import nt_heap as layouts
+from dumpmap.structures.walk import NOT_CAPTURED
 from dumpmap.winnt import PAGE_SIZE
 
 BUILD_WINDOWS_8 = 9200
@@ -106,7 +107,7 @@ def read_segment(context: HeapContext, address: int, heap: int | None) -> HeapSe
         return "not the start of a page"
     fields = _SEGMENT[context.pointer_size].read(context.memory, address)
     if fields is None:
-        return "not in the dump"
+        return NOT_CAPTURED
     signature, flink, blink, owner, pages, first, last, uncommitted, ranges, hole = fields
     if signature != layouts.SEGMENT_SIGNATURE:
         return "no segment signature"
@@ -119,19 +120,21 @@ def read_segment(context: HeapContext, address: int, heap: int | None) -> HeapSe
     return HeapSegment(address, address, pages << 12, uncommitted << 12, ranges, first, last, flink, blink, hole, False)
 
 
-def segment_owner(context: HeapContext, address: int) -> int | None:
-    """Returns the heap that the segment header at `address` names, in either shape; None where there is none."""
-    for part, signature, owner in (
-        (_SEGMENT[context.pointer_size], 0, 3),
-        (_SEGMENT_OLD[context.pointer_size], 0, 1),
-    ):
+def segment_owners(context: HeapContext, address: int) -> list[int]:
+    """Returns the heaps that a segment header at `address` may name: by the new shape, then by the old one.
+
+    Where a segment of the new shape names its heap, one of the old shape has its own base.
+    """
+    owners = []
+    for part, owner in ((_SEGMENT[context.pointer_size], 3), (_SEGMENT_OLD[context.pointer_size], 1)):
         fields = part.read(context.memory, address)
-        if fields is None or fields[signature] != layouts.SEGMENT_SIGNATURE:
-            continue
-        heap = fields[owner]
-        if is_page(heap, context.pointer_size):
-            return heap
-    return None
+        if (
+            fields is not None
+            and fields[0] == layouts.SEGMENT_SIGNATURE
+            and is_page(fields[owner], context.pointer_size)
+        ):
+            owners.append(fields[owner])
+    return owners
 
 
 def _check_extent(base: int, pages: int, uncommitted: int, first: int, last: int, pointer_size: int) -> str | None:
@@ -151,7 +154,7 @@ def read_old_segment(context: HeapContext, address: int, heap: int) -> HeapSegme
         return "not an address"
     fields = _SEGMENT_OLD[context.pointer_size].read(context.memory, address)
     if fields is None:
-        return "not in the dump"
+        return NOT_CAPTURED
     signature, owner, base, pages, first, last, uncommitted, ranges, holes = fields
     if signature != layouts.SEGMENT_SIGNATURE:
         return "no segment signature"
@@ -186,10 +189,12 @@ def read_nt_heap(context: HeapContext, address: int, label: str, evidence: str) 
     if layout is None:
         # The segment header proves the heap; only its lists are out of reach.
         warnings.append(f"{label}: its header has no known layout, only its first segment is followed")
-        segments = [own]
+        segments, lost = [own], None
     else:
-        segments = _walk_segments(context, address, layout, fields, own, label, warnings)
+        segments, lost = _walk_segments(context, address, layout, fields, own, label, warnings)
     ranges = _place_segments(context, address, segments, label, evidence, warnings)
+    if lost is not None and context.starts_allocation(lost):
+        ranges.append(HeapRange(lost, None, "segment", "heap-segment", inferred=True))
     return _finish(context, address, NT_HEAP, layout, fields, ranges, label, evidence, warnings)
 
 
@@ -239,7 +244,8 @@ def _walk_segments(
     own: HeapSegment,
     label: str,
     warnings: list[str],
-) -> list[HeapSegment]:
+) -> tuple[list[HeapSegment], int | None]:
+    """Returns the segments, and the base of one whose header is missing but which its neighbours name."""
     entry = _SEGMENT_ENTRY[context.pointer_size]
 
     def visit(node: int) -> tuple[int, int, HeapSegment] | str:
@@ -251,7 +257,7 @@ def _walk_segments(
     warnings.extend(f"{label}: its segment list {problem}" for problem in walk.problems)
     segments = {segment.base: segment for _, segment in walk.nodes}
     segments.setdefault(own.base, own)
-    return list(segments.values())
+    return list(segments.values()), None if walk.lost is None else walk.lost - entry
 
 
 def _read_segment_array(context: HeapContext, address: int, label: str, warnings: list[str]) -> list[HeapSegment]:
@@ -389,7 +395,7 @@ def _large_blocks(
             return "not an address"
         values = part.read(context.memory, node)
         if values is None:
-            return "not in the dump"
+            return NOT_CAPTURED
         flink, blink, commit, reserve = values
         if not 0 < commit <= reserve or reserve % PAGE_SIZE or reserve > USER_LIMIT[size]:
             return f"commits {commit} of {reserve} bytes"
@@ -406,7 +412,11 @@ def _large_blocks(
     links = fields["VirtualAllocdBlocks.Flink"], fields["VirtualAllocdBlocks.Blink"]
     walk = context.walk(head, *links, visit)
     warnings.extend(f"{label}: its list of large blocks {problem}" for problem in walk.problems)
-    return [block for _, block in walk.nodes]
+    blocks = [block for _, block in walk.nodes]
+    lost = None if walk.lost is None else context.space.allocation(walk.lost)
+    if lost is not None:
+        blocks.append(HeapRange(lost[0], None, "large block", "heap-large-block", inferred=True))
+    return blocks
 
 
 def _front_end(

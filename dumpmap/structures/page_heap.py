@@ -10,6 +10,7 @@ from dumpmap.structures.heap_model import PAGE_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import page_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
+from dumpmap.structures.walk import NOT_CAPTURED
 from dumpmap.winnt import PAGE_SIZE
 
 BUILD_VISTA = 6000
@@ -104,7 +105,7 @@ def _storage(
             return "not an address"
         fields = _BLOCK[size].read(context.memory, node)
         if fields is None:
-            return "not in the dump"
+            return NOT_CAPTURED
         after, before, block, length = fields
         if not is_page(block, size) or not 0 < length <= USER_LIMIT[size] - block or length % PAGE_SIZE:
             return f"describes {length} bytes at {block:#x}"

@@ -11,6 +11,7 @@ from dumpmap.structures.heap_model import SEGMENT_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import segment_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
+from dumpmap.structures.walk import NOT_CAPTURED
 from dumpmap.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 
 BUILD_1709 = 16299
@@ -192,6 +193,7 @@ def _segments(
 ) -> list[HeapRange]:
     size = context.pointer_size
     found: list[tuple[int, _Context, int]] = []
+    lost: list[tuple[int, _Context]] = []
     for item in contexts:
 
         def visit(node: int, item: _Context = item) -> tuple[int, int, int] | str:
@@ -199,7 +201,7 @@ def _segments(
                 return "not a segment's address"
             fields = _SEGMENT[size].read(context.memory, node)
             if fields is None:
-                return "not in the dump"
+                return NOT_CAPTURED
             if context.has_map and context.space.allocation(node) is None:
                 return NO_MEMORY
             flink, blink, signature = fields
@@ -211,16 +213,25 @@ def _segments(
         if walk.closed and abs(len(walk.nodes) - item.count) > 1:
             warnings.append(f"{label}: it counts {item.count} segments, its list has {len(walk.nodes)}")
         found += [(node, item, signature) for node, signature in walk.nodes]
+        if walk.lost is not None and context.starts_allocation(walk.lost):
+            lost.append((walk.lost, item))
     believed, is_inferred = _check_signatures(context, address, found, label, warnings)
     ranges = []
-    for node, item in believed:
+    for node, item in (*believed, *lost):
         allocation = context.space.allocation(node)
         length: int | None = item.segment_size
         if allocation is not None:
             rest = allocation[0] + allocation[1] - node
             length = None if allocation[0] == node and rest <= item.segment_size else min(item.segment_size, rest)
         ranges.append(
-            HeapRange(node, length, "segment", "heap-segment", is_inferred and item.is_signed, item.segment_size)
+            HeapRange(
+                base=node,
+                size=length,
+                role="segment",
+                evidence="heap-segment",
+                inferred=(node, item) in lost or (is_inferred and item.is_signed),
+                reserved=item.segment_size,
+            )
         )
     return ranges
 
@@ -348,7 +359,7 @@ class _TreeWalk:
             return "not an address"
         fields = _LARGE[size].read(context.memory, node)
         if fields is None:
-            return "not in the dump"
+            return NOT_CAPTURED
         left, right, parent, word, pages = fields
         block = word & -ALLOCATION_GRANULARITY
         length = (pages >> 12) << 12

@@ -8,6 +8,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+NOT_CAPTURED = "not in the dump"
+"""What a `Visit` says of a node whose bytes are missing, as against one whose bytes are wrong."""
+
 Visit = Callable[[int], "tuple[int, int, T] | str"]
 """Reads a node: its Flink, its Blink and what is wanted of it, or in a few words why it cannot be one."""
 
@@ -20,11 +23,13 @@ class ListWalk(Generic[T]):
         nodes: address and value of every node, in list order.
         closed: the list led back to its head, so nothing is missing.
         problems: what went wrong, a few words each.
+        lost: the one node whose bytes are missing, where both its neighbours name it; nothing else is known of it.
     """
 
     nodes: list[tuple[int, T]] = field(default_factory=list)
     closed: bool = False
     problems: list[str] = field(default_factory=list)
+    lost: int | None = None
 
 
 def walk_list(head: int, flink: int, blink: int, visit: Visit[T], limit: int) -> ListWalk[T]:
@@ -41,11 +46,14 @@ def walk_list(head: int, flink: int, blink: int, visit: Visit[T], limit: int) ->
     """
     walk: ListWalk[T] = ListWalk()
     seen: set[int] = set()
-    walk.closed = _follow(walk, walk.nodes, seen, head, flink, 0, visit, limit)
+    end = _follow(walk, walk.nodes, seen, head, flink, 0, visit, limit)
+    walk.closed = end == head
     if not walk.closed:
         tail: list[tuple[int, T]] = []
-        _follow(walk, tail, seen, head, blink, 1, visit, limit - len(seen))
+        other_end = _follow(walk, tail, seen, head, blink, 1, visit, limit)
         walk.nodes.extend(reversed(tail))
+        if end == other_end and visit(end) == NOT_CAPTURED:
+            walk.lost = end
     return walk
 
 
@@ -58,8 +66,8 @@ def _follow(
     direction: int,
     visit: Visit[T],
     limit: int,
-) -> bool:
-    """Follows one direction (0: Flink, 1: Blink); tells whether it came back to the head."""
+) -> int:
+    """Follows one direction (0: Flink, 1: Blink) and returns the node where it ended: the head, if all went well."""
     previous = head
     broken_link = False
     while node != head:
@@ -67,20 +75,21 @@ def _follow(
             # The backward walk ends so when it meets the forward one, which has said why it stopped.
             if direction == 0:
                 walk.problems.append(f"runs in a circle at {node:#x}")
-            return False
+            return node
         if len(seen) >= limit:
-            walk.problems.append(f"does not end within {limit} entries")
-            return False
+            if direction == 0:
+                walk.problems.append(f"does not end within {limit} entries")
+            return node
         found = visit(node)
         if isinstance(found, str):
             problem = f"is broken at {node:#x} ({found})"
             if problem not in walk.problems:
                 walk.problems.append(problem)
-            return False
+            return node
         seen.add(node)
         if (found[0] if direction else found[1]) != previous and not broken_link:
             broken_link = True
             walk.problems.append(f"has an entry at {node:#x} that does not point back at {previous:#x}")
         nodes.append((node, found[2]))
         previous, node = node, found[1] if direction else found[0]
-    return True
+    return head

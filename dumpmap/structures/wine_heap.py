@@ -8,6 +8,7 @@ from dumpmap.structures.heap_model import WINE_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import wine_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES, HEAP_GROWABLE, SEGMENT_SIGNATURE
+from dumpmap.structures.walk import NOT_CAPTURED
 from dumpmap.winnt import PAGE_SIZE
 
 _HEAD = parts(layouts.HEAP, "SegmentSignature", "Heap", "Flags", "magic")
@@ -70,7 +71,7 @@ def other_wine_heaps(context: HeapContext, address: int) -> list[int]:
         if not is_page(heap, size) or _read_flags(context, heap) is None:
             return "no heap"
         links = _RING[size].read(context.memory, heap)
-        return "not in the dump" if links is None else (links[0], links[1], None)
+        return NOT_CAPTURED if links is None else (links[0], links[1], None)
 
     links = _RING[size].read(context.memory, address)
     if links is None:
@@ -99,7 +100,7 @@ def _subheaps(
             return "not an address"
         fields = _SUBHEAP[size].read(context.memory, subheap)
         if fields is None:
-            return "not in the dump"
+            return NOT_CAPTURED
         after, previous, block_size, data_size, owner, kind = fields
         # The first subheap follows the heap in the same allocation, the others start theirs.
         base = heap if heap < subheap < heap + PAGE_SIZE else subheap
@@ -133,7 +134,7 @@ def _large_blocks(
             return "not the start of a page"
         fields = _LARGE[size].read(context.memory, block)
         if fields is None:
-            return "not in the dump"
+            return NOT_CAPTURED
         after, previous, block_size, kind = fields
         if kind != layouts.LARGE_MAGIC:
             return "no large block"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpmap.structures.walk import ListWalk, walk_list
+from dumpmap.structures.walk import NOT_CAPTURED, ListWalk, walk_list
 
 HEAD = 0x100
 
@@ -19,7 +19,7 @@ def ring(count: int) -> dict[int, tuple[int, int]]:
 
 def walk(links: dict[int, tuple[int, int]], limit: int = 1000) -> ListWalk[int]:
     def visit(node: int) -> tuple[int, int, int] | str:
-        return (*links[node], node) if node in links else "missing"
+        return (*links[node], node) if node in links else NOT_CAPTURED
 
     return walk_list(HEAD, *links[HEAD], visit, limit)
 
@@ -45,7 +45,8 @@ def test_one_missing_node_costs_only_itself(count: int, data: st.DataObject) -> 
     found = walk(links)
     assert [node for node, _ in found.nodes] == [node for node in sorted(links) if node != HEAD]
     assert not found.closed
-    assert found.problems == [f"is broken at {lost:#x} (missing)"]
+    assert found.problems == [f"is broken at {lost:#x} (not in the dump)"]
+    assert found.lost == lost
 
 
 def test_two_missing_nodes_lose_what_is_between_them() -> None:
@@ -54,6 +55,7 @@ def test_two_missing_nodes_lose_what_is_between_them() -> None:
     found = walk(links)
     assert [node for node, _ in found.nodes] == [0x1000, 0x2000, 0x8000, 0x9000]
     assert len(found.problems) == 2
+    assert found.lost is None
 
 
 def test_a_circle_ends_and_the_rest_is_found_from_behind() -> None:
