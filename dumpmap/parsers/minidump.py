@@ -52,6 +52,7 @@ MAX_STRING = 0x10000
 
 MAX_HANDLES = 1_000_000
 
+_HEADER_SIZE = layout.HEADER.sizeof()
 _FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 _UNKNOWN_SIZE = (1 << 64) - 1
 
@@ -266,7 +267,9 @@ def _read_streams(file: _File, streams: list[Stream], draft: _Draft) -> list[Str
 
 def _check_truncation(file: _File, streams: list[Stream], draft: _Draft) -> None:
     reach = max((stream.offset + stream.size for stream in streams), default=0)
-    unread = [stream.name for stream in streams if stream.status == "listed" and stream.offset + stream.size > file.size]
+    unread = [
+        stream.name for stream in streams if stream.status == "listed" and stream.offset + stream.size > file.size
+    ]
     if reach > file.size and unread:
         names = ", ".join(unread[:5]) + (", ..." if len(unread) > 5 else "")
         draft.warnings.append(f"the file ends at 0x{file.size:x}, before the end of: {names}")
@@ -325,6 +328,10 @@ def _from_filetime(ticks: int) -> dt.datetime | None:
 
 def _add_memory(draft: _Draft, starts: U64, sizes: U64, offsets: U64, file_size: int) -> str | None:
     """Keeps the ranges whose bytes are in the file, cutting one that runs over its end."""
+    # Writers of full dumps give a thread's stack the RVA 0: its bytes are in Memory64List, not in the file's header.
+    placed = offsets >= np.uint64(_HEADER_SIZE)
+    if not placed.all():
+        starts, sizes, offsets = starts[placed], sizes[placed], offsets[placed]
     with np.errstate(over="ignore"):
         ends = starts + sizes
     wrong = (ends < starts) & (ends != 0)

@@ -43,8 +43,8 @@ def test_every_section_begins_and_ends_where_the_header_says(name: str) -> None:
                 assert location.section == section["name"], module["name"]
                 assert location.module is not None
                 assert location.module.lower() == module["path"].lower()
-            end = m.at(start + -(-size // PAGE) * PAGE)
-            assert end is None or end.section != section["name"] or end.module != location.module
+            after = m.at(start + -(-size // PAGE) * PAGE)
+            assert after is None or (after.section, after.module) != (section["name"], module["path"])
 
 
 @pytest.mark.parametrize("name", COMPLETE)

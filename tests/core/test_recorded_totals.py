@@ -7,6 +7,7 @@ import pytest
 import dumpmap
 from core.recorded import COMPLETE, DUMPS, PLAIN, number, region_map, truth
 from dumpmap.regionmap import FreeBlock
+from dumpmap.types import RegionType
 
 GRANULARITY = 0x10000
 SPACE_TYPES = ("Image", "Mapped File", "Shareable", "Heap", "Managed Heap", "Stack", "Private Data")
@@ -24,12 +25,11 @@ def test_regions_allocations_and_the_end_of_the_space(name: str) -> None:
 @pytest.mark.parametrize("name", COMPLETE)
 def test_committed_and_reserved_bytes(name: str) -> None:
     m, totals = region_map(name), truth(name)["totals"]
-    summary = m.summary()
-    used = int(summary.loc[list(SPACE_TYPES), "size"].sum())
+    used = sum(line.size or 0 for line in m.summary_lines if line.name in SPACE_TYPES)
     assert used == totals["committed"] + totals["reserved"]
     assert used == totals["private"] + totals["mapped"] + totals["image"]
-    assert summary.loc["Total", "committed"] == totals["committed"]
-    assert summary.loc["Total", "size"] == used + summary.loc["Unusable", "size"]
+    assert m.total.committed == totals["committed"]
+    assert m.total.size == used + (m.line(RegionType.UNUSABLE).size or 0)
 
 
 @pytest.mark.parametrize("name", COMPLETE)
@@ -49,11 +49,11 @@ def test_bytes_by_the_kind_of_memory(name: str) -> None:
 @pytest.mark.parametrize("name", COMPLETE)
 def test_free_space_and_its_unusable_part_add_up_to_what_virtual_query_calls_free(name: str) -> None:
     m, totals = region_map(name), truth(name)["totals"]
-    summary = m.summary()
-    assert summary.loc["Free", "size"] + summary.loc["Unusable", "size"] == totals["free"]
+    free, unusable = m.line(RegionType.FREE), m.line(RegionType.UNUSABLE)
+    assert (free.size or 0) + (unusable.size or 0) == totals["free"]
     assert m.free_blocks is not None
-    assert summary.loc["Free", "size"] == sum(block.size for block in m.free_blocks)
-    assert summary.loc["Free", "blocks"] == len(m.free_blocks)
+    assert free.size == sum(block.size for block in m.free_blocks)
+    assert free.blocks == len(m.free_blocks)
 
 
 @pytest.mark.parametrize("name", COMPLETE)
