@@ -31,8 +31,20 @@ WORKING_SET_COLUMNS = ("total_ws", "private_ws", "shareable_ws", "shared_ws", "l
 NUMBER_COLUMNS = (*WORKING_SET_COLUMNS, "committed", "private", "blocks")
 """Optional whole-number columns of `Regions`. The last three are there only where a source states them itself."""
 
-TEXT_COLUMNS = ("file", "recorded_type", "recorded_kind", "recorded_details", "recorded_protection")
-"""Optional text columns of `Regions`: the file behind a mapping, and what another tool's file says of the region."""
+TEXT_COLUMNS = (
+    "file",
+    "recorded_type",
+    "recorded_kind",
+    "recorded_details",
+    "recorded_protection",
+    "recorded_block_kind",
+    "recorded_block_details",
+)
+"""Optional text columns of `Regions`: the file behind a mapping, and what another tool's file says of the region.
+
+What a file says of an allocation stands at its first region; what it says of that first region alone, where that
+differs, is in the two `recorded_block_` columns.
+"""
 
 
 @dataclass(frozen=True, slots=True)

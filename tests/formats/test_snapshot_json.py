@@ -274,6 +274,7 @@ sources = st.builds(
     name=texts,
     path=maybe(texts),
     size=maybe(counts),
+    memory_size=maybe(counts),
     captured_at=maybe(times),
     flags=maybe(addresses),
     streams=few(streams),
