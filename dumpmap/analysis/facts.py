@@ -1,0 +1,228 @@
+"""What findings and the verdict are judged by, measured once per map.
+
+Two axes that are never mixed: the address space (is there room for another allocation?) and the commit (will the
+system back it with memory?). Each figure is None where the input cannot know it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+
+from dumpmap.analysis.failure import Failure, LastError, find_failure, last_errors
+from dumpmap.analysis.free import FreeSpace, free_space
+from dumpmap.analysis.heaps import HeapRow, heap_rows
+from dumpmap.analysis.limits import AddressLimit, address_limit
+from dumpmap.regionmap import RegionMap
+from dumpmap.types import TYPES, RegionType
+
+CLR_MODULES = frozenset(("coreclr.dll", "clr.dll", "mscorwks.dll", "mscorsvr.dll"))
+"""Modules whose presence means that a .NET garbage collector runs in the process."""
+
+SERVER_GC_THREAD = ".NET Server GC"
+"""Name that the runtime gives to its server collector's threads."""
+
+_MB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The commit axis. Bytes; None is unknown.
+
+    Attributes:
+        total: the system's commit charge.
+        limit: the system's commit limit at that time; a page file that Windows manages may still grow.
+        process: what the process commits privately.
+        job_usage: private commit of the process's job.
+        job_limit: the job's limit, which does not grow.
+        source: which counters these are.
+    """
+
+    total: int | None
+    limit: int | None
+    process: int | None
+    job_usage: int | None
+    job_limit: int | None
+    source: str | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Charge / limit."""
+        return self.total / self.limit if self.total is not None and self.limit else None
+
+    @property
+    def left(self) -> int | None:
+        """Bytes below the limit; negative where the charge is above it."""
+        return self.limit - self.total if self.total is not None and self.limit is not None else None
+
+    @property
+    def job_ratio(self) -> float | None:
+        """Job usage / job limit."""
+        return self.job_usage / self.job_limit if self.job_usage is not None and self.job_limit else None
+
+    @property
+    def job_left(self) -> int | None:
+        """Bytes below the job's limit."""
+        return self.job_limit - self.job_usage if self.job_usage is not None and self.job_limit is not None else None
+
+    @property
+    def process_share(self) -> float | None:
+        """The process's part of the system's charge."""
+        return self.process / self.total if self.process is not None and self.total else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "system_total": self.total,
+            "system_limit": self.limit,
+            "system_ratio": None if self.ratio is None else round(self.ratio, 4),
+            "process_private": self.process,
+            "process_share": None if self.process_share is None else round(self.process_share, 4),
+            "job_usage": self.job_usage,
+            "job_limit": self.job_limit,
+            "source": self.source,
+        }
+
+
+class Facts:
+    """The facts about one map. Each is worked out when it is first asked for, and kept as long as the map lives."""
+
+    def __init__(self, region_map: RegionMap) -> None:
+        # Not held: the facts are kept beside the map, and would keep it and its file open.
+        self._map = ref(region_map)
+
+    @property
+    def map(self) -> RegionMap:
+        """The map."""
+        region_map = self._map()
+        if region_map is None:
+            raise ReferenceError("the map of these facts is gone")
+        return region_map
+
+    @cached_property
+    def windows(self) -> bool:
+        """Whether the process ran on Windows."""
+        return self.map.process.os.family == "windows"
+
+    @cached_property
+    def limit(self) -> AddressLimit:
+        """How large the address space is."""
+        return self.free.limit if self.free is not None else address_limit(self.map)
+
+    @cached_property
+    def free(self) -> FreeSpace | None:
+        """The free space; None for a partial map."""
+        return free_space(self.map)
+
+    @cached_property
+    def measured(self) -> FreeSpace | None:
+        """The free space where the map knows all of it: only then is little free space a fact."""
+        return self.free if self.free is not None and self.free.complete else None
+
+    @property
+    def largest(self) -> int:
+        """Size of the largest free block, 0 where nothing is free. Only where `free` is not None."""
+        return self.free.largest.size if self.free is not None and self.free.largest is not None else 0
+
+    @cached_property
+    def failure(self) -> Failure | None:
+        """The exception, read for what it says about memory."""
+        return find_failure(self.map)
+
+    @cached_property
+    def last_errors(self) -> list[LastError]:
+        """Threads whose last error means that memory ran out."""
+        return last_errors(self.map)
+
+    @property
+    def crash_error(self) -> LastError | None:
+        """The last error of the thread that crashed, where it is about memory."""
+        return self.last_errors[0] if self.last_errors and self.last_errors[0].crashing else None
+
+    @cached_property
+    def commit(self) -> Commit:
+        """The commit axis. Linux reports a limit too, but does not enforce it unless told to."""
+        system, counters = self.map.system, self.map.counters
+        has_system = self.windows and system.commit_total is not None and system.commit_limit is not None
+        return Commit(
+            total=system.commit_total if has_system else None,
+            limit=system.commit_limit if has_system else None,
+            process=counters.private_usage if counters.private_usage is not None else counters.pagefile_usage,
+            job_usage=counters.job_private_commit_usage,
+            job_limit=counters.job_private_commit_limit,
+            source="system counters" if has_system else None,
+        )
+
+    @cached_property
+    def heaps(self) -> list[HeapRow]:
+        """A row per heap."""
+        return heap_rows(self.map)
+
+    @cached_property
+    def used(self) -> dict[RegionType, int]:
+        """Address space by type, within the limit; largest first, only types that are there."""
+        sizes = {info.type: self.map.line(info.type).size or 0 for info in TYPES if info.type != RegionType.FREE}
+        limit, end = self.limit.size, self.map.end
+        if limit is not None and end is not None and limit < end:
+            # A 32-bit process in a 64-bit program's dump: what lies above is not its own.
+            blocks = self.map.block_columns
+            inside = blocks.base < limit
+            sums = np.bincount(
+                blocks.type[inside], weights=blocks.size[inside].astype(np.float64), minlength=len(TYPES)
+            )
+            sizes = {info.type: int(sums[info.type]) for info in TYPES if info.type != RegionType.FREE}
+        sizes.pop(RegionType.PAGE_TABLE, None)  # not in the address space
+        return dict(sorted(((kind, size) for kind, size in sizes.items() if size), key=lambda item: -item[1]))
+
+    @cached_property
+    def used_total(self) -> int:
+        """Address space in use, unusable space included."""
+        return sum(self.used.values())
+
+    @property
+    def virtual_size(self) -> int | None:
+        """What the process's counters say is in use; None where that is more than its own code can reach.
+
+        A 32-bit process on 64-bit Windows has reservations above 4 GB, which the counter includes.
+        """
+        used = self.map.counters.virtual_size
+        return None if used is None or self.limit.size is None or used > self.limit.size else used
+
+    @cached_property
+    def thread_count(self) -> int:
+        """Threads in the input's list."""
+        return len(self.map.snapshot.threads)
+
+    @cached_property
+    def gc_segments(self) -> tuple[int, str] | None:
+        """What the garbage collector of a 32-bit .NET process reserves at a time, and which collector it is.
+
+        None without a .NET runtime, and in 64 bits, where address space is no matter.
+        """
+        if self.map.process.pointer_size != 4:
+            return None
+        names = {module.name.lower() for module in self.map.snapshot.modules}
+        if not names & CLR_MODULES:
+            return None
+        server = "mscorsvr.dll" in names or any(
+            (thread.name or "").startswith(SERVER_GC_THREAD) for thread in self.map.snapshot.threads
+        )
+        if not server:
+            return 16 * _MB, "workstation"
+        processors = self.map.system.processors or 0
+        return (16 if processors > 8 else 32 if processors > 4 else 64) * _MB, "server"
+
+
+_FACTS: WeakKeyDictionary[RegionMap, Facts] = WeakKeyDictionary()
+
+
+def facts_of(region_map: RegionMap) -> Facts:
+    """Returns the facts of a map; asked again, the same ones."""
+    facts = _FACTS.get(region_map)
+    if facts is None:
+        facts = _FACTS[region_map] = Facts(region_map)
+    return facts

@@ -1,0 +1,320 @@
+"""The recorded failure: what the input itself says went wrong, before anything is inferred from the map.
+
+An exception code, the size that an allocator asked for, the type of a thrown C++ object, the last error of a thread:
+these were recorded at the failure, while a map is only what was left when the dump was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dumpmap import ntstatus
+from dumpmap.classify.stacks import Stack
+from dumpmap.memory import Memory
+from dumpmap.ntstatus import MemoryLimit
+from dumpmap.regionmap import RegionMap
+from dumpmap.snapshot import ExceptionRecord, Snapshot
+from dumpmap.structures.teb import Teb
+
+How = Literal["exception", "annotation"]
+
+REQUEST_ANNOTATIONS = ("OOMAllocationSize", "process_allocation_attempt")
+"""Annotations that hold the size of a failed allocation, in decimal: Mozilla's, and Chromium's stability report."""
+
+_MAX_TYPES = 32
+_MAX_NAME = 256
+_DECORATED = re.compile(r"\.(?P<pointer>P[AE]*)?\??A[UV](?P<path>[\w@$]+)@@$")
+
+_SIZED = {ntstatus.STATUS_NO_MEMORY, ntstatus.CHROMIUM_OUT_OF_MEMORY}
+"""Exceptions whose parameter 0 is the number of bytes asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackFault:
+    """A stack overflow, measured.
+
+    Attributes:
+        stack: the stack that the fault lies in; None where it cannot be told.
+        address: where the stack was to be touched: parameter 1, else the stack pointer.
+        headroom: bytes from there down to the stack's lowest address, guard pages included; None where the map does not
+            hold the whole reservation.
+        guaranteed: bytes that SetThreadStackGuarantee keeps back at the end.
+    """
+
+    stack: Stack | None
+    address: int | None
+    headroom: int | None
+    guaranteed: int
+
+    @property
+    def reserve(self) -> int | None:
+        """The stack's reservation."""
+        return None if self.stack is None else self.stack.reserve
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The exception that the dump was written for, as far as memory goes.
+
+    Attributes:
+        code: the exception code, 32 bits.
+        name: its symbol, None where it has none.
+        thread_id: the thread that raised it.
+        limit: which limit it names; None where it says nothing about memory.
+        how: what says so: `exception`, or `annotation` of the crash reporter.
+        requested: bytes asked for, None where that is not recorded.
+        types: the C++ types of the thrown object, most derived first; empty where they are not in the input.
+        hresult: HRESULT of a .NET exception.
+        inner_status: the NTSTATUS inside an in-page error.
+        stack: of a stack overflow.
+    """
+
+    code: int
+    name: str | None
+    thread_id: int | None
+    limit: MemoryLimit | None = None
+    how: How = "exception"
+    requested: int | None = None
+    types: tuple[str, ...] = ()
+    hresult: int | None = None
+    inner_status: int | None = None
+    stack: StackFault | None = None
+
+    @property
+    def text(self) -> str:
+        """The exception in words: `exception 0xc0000017 STATUS_NO_MEMORY`."""
+        text = f"exception 0x{self.code:x}" + (f" {self.name}" if self.name else "")
+        if self.types:
+            text += f" ({self.types[0]})"
+        if self.hresult is not None:
+            known = ntstatus.hresult(self.hresult)
+            text += f" with HRESULT 0x{self.hresult:x}" + (f" ({known.meaning})" if known else "")
+        if self.inner_status is not None:
+            known = ntstatus.ntstatus(self.inner_status)
+            text += f" because of 0x{self.inner_status:x}" + (f" {known.name}" if known else "")
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "code": f"0x{self.code:x}",
+            "name": self.name,
+            "thread_id": self.thread_id,
+            "limit": self.limit,
+            "requested": self.requested,
+            "cpp_types": list(self.types),
+            "hresult": None if self.hresult is None else f"0x{self.hresult:x}",
+            "inner_status": None if self.inner_status is None else f"0x{self.inner_status:x}",
+        }
+
+
+def find_failure(region_map: RegionMap) -> Failure | None:
+    """Reads the exception; None where the input has none, or is of another system."""
+    snapshot = region_map.snapshot
+    exception = snapshot.exception
+    if exception is None or region_map.process.os.family != "windows":
+        return None
+    code = exception.code & 0xFFFFFFFF
+    known = ntstatus.exception_code(code)
+    name = known.name if known else None
+    limit = known.limit if known else None
+    parameters = exception.parameters
+    requested, how = None, "exception"
+    types: tuple[str, ...] = ()
+    number = inner = None
+    stack = None
+    if code in _SIZED and parameters:
+        requested = parameters[0]
+    elif code == ntstatus.MSVC_CPP_EXCEPTION:
+        types = thrown_types(snapshot.memory, exception)
+        if any(name in ntstatus.CPP_MEMORY_TYPES for name in types):
+            limit = "memory"
+    elif code == ntstatus.CLR_EXCEPTION and parameters:
+        number = parameters[0] & 0xFFFFFFFF
+        result = ntstatus.hresult(number)
+        limit = result.limit if result else None
+    elif code == ntstatus.STATUS_IN_PAGE_ERROR and len(parameters) > 2:
+        inner = parameters[2] & 0xFFFFFFFF
+        status = ntstatus.ntstatus(inner)
+        limit = status.limit if status else None
+    elif code == ntstatus.STATUS_STACK_OVERFLOW:
+        stack = _stack_fault(region_map, exception)
+    attempt = _annotated_request(snapshot)
+    if attempt is not None and requested is None and limit != "stack":
+        requested = attempt
+        if limit is None:
+            limit, how = "memory", "annotation"
+    return Failure(
+        code=code,
+        name=name,
+        thread_id=exception.thread_id,
+        limit=limit,
+        how="annotation" if how == "annotation" else "exception",
+        requested=requested,
+        types=types,
+        hresult=number,
+        inner_status=inner,
+        stack=stack,
+    )
+
+
+def _annotated_request(snapshot: Snapshot) -> int | None:
+    for key in REQUEST_ANNOTATIONS:
+        text = snapshot.annotations.get(key, "").strip()
+        if text.isascii() and text.isdigit() and int(text):
+            return int(text)
+    return None
+
+
+# ---------------------------------------------------------------- stacks
+
+
+def _stack_fault(region_map: RegionMap, exception: ExceptionRecord) -> StackFault:
+    # Parameter 0 is how the page was touched, parameter 1 where; the fault can lie below the stack pointer.
+    address = exception.parameters[1] if len(exception.parameters) > 1 else exception.stack_pointer
+    stack = None
+    for one in region_map.stacks:
+        if one.thread_id == exception.thread_id and address is not None and one.base <= address < one.end:
+            stack = one
+    tebs = [teb for teb in region_map.structures.tebs if teb.thread_id == exception.thread_id]
+    guaranteed = max((teb.guaranteed_stack_bytes or 0 for teb in tebs), default=0)
+    # Without a reserve the map holds only the part of the stack that was captured.
+    whole = stack is not None and stack.reserve is not None
+    headroom = address - stack.base if whole and stack is not None and address is not None else None
+    return StackFault(stack, address, headroom, guaranteed)
+
+
+# ---------------------------------------------------------------- C++ types
+
+
+def thrown_types(memory: Memory, exception: ExceptionRecord) -> tuple[str, ...]:
+    """Reads the types of the object that a C++ exception of Microsoft's compiler carries.
+
+    The exception's parameter 2 points to the ThrowInfo; on 64-bit systems parameter 3 is the image that its offsets
+    count from. ThrowInfo names an array of catchable types, each of them a type descriptor with its decorated name. All
+    of this lies in the image, so a dump without image data does not have it.
+
+    Args:
+        memory: the process.
+        exception: the exception record.
+
+    Returns:
+        undecorated names, the thrown type first, then its bases; empty where they cannot be read.
+    """
+    if exception.code & 0xFFFFFFFF != ntstatus.MSVC_CPP_EXCEPTION or len(exception.parameters) < 3:
+        return ()
+    throw_info = exception.parameters[2]
+    wide = len(exception.parameters) > 3
+    image = exception.parameters[3] if wide else 0
+
+    def offset(address: int | None) -> int | None:
+        data = None if address is None else memory.read(address, 4)
+        value = None if data is None else int.from_bytes(data, "little")
+        return None if not value else image + value
+
+    array = offset(throw_info + 12 if throw_info else None)
+    head = None if array is None else memory.read(array, 4)
+    if array is None or head is None:
+        return ()
+    count = min(int.from_bytes(head, "little"), _MAX_TYPES)
+    names = []
+    for index in range(count):
+        catchable = offset(array + 4 + 4 * index)
+        descriptor = offset(None if catchable is None else catchable + 4)
+        name = None if descriptor is None else _read_name(memory, descriptor + (16 if wide else 8))
+        if name is not None:
+            names.append(undecorate(name))
+    return tuple(names)
+
+
+def _read_name(memory: Memory, address: int) -> str | None:
+    """Reads a zero-terminated name, in small steps: it may end at the end of what is there."""
+    data = b""
+    while len(data) < _MAX_NAME:
+        part = memory.read(address + len(data), 16)
+        if part is None:
+            byte = memory.read(address + len(data), 1)
+            if byte is None:
+                return None
+            part = byte
+        data += part
+        if b"\0" in part:
+            return data.split(b"\0", 1)[0].decode("ascii", "replace")
+    return None
+
+
+def undecorate(name: str) -> str:
+    """Writes a type descriptor's name as C++ does: `.?AVbad_alloc@std@@` is `std::bad_alloc`; others stay."""
+    match = _DECORATED.match(name)
+    if match is None:
+        return name
+    # `.PAVCMemoryException@@` is a pointer to the class.
+    return "::".join(reversed(match["path"].split("@")))
+
+
+# ---------------------------------------------------------------- last errors
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """A thread whose last error or last status is about memory.
+
+    Attributes:
+        thread_id: the thread.
+        error: LastErrorValue.
+        status: LastStatusValue, None where it was not captured.
+        limit: which limit it names.
+        crashing: whether the thread raised the exception of the dump.
+    """
+
+    thread_id: int
+    error: int
+    status: int | None
+    limit: MemoryLimit
+    crashing: bool
+
+    @property
+    def text(self) -> str:
+        """The error in words: `1455 ERROR_COMMITMENT_LIMIT`."""
+        known = ntstatus.win32_error(self.error)
+        if known is not None and known.limit is not None:
+            return f"{self.error} {known.name}"
+        status = ntstatus.ntstatus(self.status or 0)
+        return f"{self.error} (status 0x{self.status or 0:x}{' ' + status.name if status else ''})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "thread_id": self.thread_id,
+            "last_error": self.error,
+            "last_status": None if self.status is None else f"0x{self.status:x}",
+            "limit": self.limit,
+            "crashing": self.crashing,
+        }
+
+
+def last_errors(region_map: RegionMap) -> list[LastError]:
+    """Lists the threads whose last error or status means that memory ran out, the crashing thread first."""
+    exception = region_map.snapshot.exception
+    crashing = exception.thread_id if exception is not None else None
+    found: dict[int, LastError] = {}
+    for teb, limit in _memory_errors(region_map.structures.tebs):
+        known = found.get(teb.thread_id)
+        if known is None or (known.limit == "memory" and limit == "commit"):
+            found[teb.thread_id] = LastError(
+                teb.thread_id, teb.last_error, teb.last_status, limit, teb.thread_id == crashing
+            )
+    return sorted(found.values(), key=lambda error: not error.crashing)
+
+
+def _memory_errors(tebs: tuple[Teb, ...]) -> Iterator[tuple[Teb, MemoryLimit]]:
+    for teb in tebs:
+        error = ntstatus.win32_error(teb.last_error)
+        if error is None or error.limit is None:
+            continue
+        # Allocators turn every failure into "not enough memory"; the status below it can say that it was the commit.
+        status = ntstatus.ntstatus(teb.last_status) if teb.last_status else None
+        yield teb, "commit" if status is not None and status.limit == "commit" else error.limit

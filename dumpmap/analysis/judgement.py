@@ -1,0 +1,157 @@
+"""Which limit a failed allocation ran into, as far as the evidence goes.
+
+Codes that name the limit decide. Others only say that memory failed; then the size asked for against the largest free
+block does, then the state of the commit, then how little address space is left. Where neither axis is short the answer
+is `neither`: heaps, garbage collectors, JavaScript engines and jobs have limits of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from dumpmap.analysis.facts import Facts
+from dumpmap.analysis.free import fits
+from dumpmap.analysis.words import percent_words, size_words
+from dumpmap.ntstatus import MemoryLimit
+
+Axis = Literal["address-space", "commit", "neither", "unknown"]
+Strength = Literal["recorded", "measured", "inferred"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The limit that a failed allocation ran into.
+
+    Attributes:
+        axis: which one.
+        strength: `recorded` (the input says so), `measured` (the size asked for against what is there) or `inferred`
+            (what is short in the map or the counters).
+        reason: why, as the rest of a sentence.
+    """
+
+    axis: Axis
+    strength: Strength
+    reason: str
+
+
+def stack_commit_failed(facts: Facts, thresholds: Mapping[str, float]) -> bool:
+    """Whether a stack overflow lies so far from the stack's end that its growth must have failed for want of commit."""
+    fault = facts.failure.stack if facts.failure is not None else None
+    if fault is None or fault.headroom is None:
+        return False
+    return fault.headroom - fault.guaranteed >= thresholds["stack_headroom"]
+
+
+def judge_failure(facts: Facts, thresholds: Mapping[str, float]) -> Judgement | None:
+    """Judges the recorded failure; None where the input records none that is about memory.
+
+    A last error counts only for the thread that crashed, and only where the exception itself does not speak of memory.
+    """
+    failure = facts.failure
+    if failure is not None and failure.limit == "stack":
+        if stack_commit_failed(facts, thresholds):
+            return Judgement("commit", "inferred", "a stack with room left could not be given another page")
+        return None
+    if failure is not None and failure.limit is not None:
+        return _judge(facts, thresholds, failure.limit, failure.requested)
+    error = facts.crash_error
+    return None if error is None else _judge(facts, thresholds, error.limit, None)
+
+
+def _judge(facts: Facts, thresholds: Mapping[str, float], limit: MemoryLimit, requested: int | None) -> Judgement:
+    if limit == "commit":
+        return Judgement("commit", "recorded", "the code names the commit limit")
+    asked = _judge_size(facts, requested) if requested else None
+    if asked is not None:
+        return asked
+    short = _short_commit(facts, thresholds, "commit_reached")
+    space = facts.measured
+    if space is not None and facts.largest < thresholds["largest_free_critical"] and not requested:
+        return Judgement(
+            "address-space",
+            "inferred",
+            f"the largest free block is {size_words(facts.largest)}; {_not_said(requested)}",
+        )
+    if short is not None:
+        return Judgement("commit", "inferred", short)
+    if space is not None and facts.largest < thresholds["largest_free_critical"]:
+        return Judgement(
+            "address-space",
+            "inferred",
+            f"the largest free block is {size_words(facts.largest)}, and allocators ask for more than their callers do",
+        )
+    near = _short_commit(facts, thresholds, "commit_warning")
+    if near is not None:
+        return Judgement("commit", "inferred", near)
+    if space is not None and space.limit.narrow and facts.largest < thresholds["largest_free_warning"]:
+        return Judgement(
+            "address-space",
+            "inferred",
+            f"the largest free block is {size_words(facts.largest)}; {_not_said(requested)}",
+        )
+    return _neither(facts, requested)
+
+
+def _not_said(requested: int | None) -> str:
+    return "how much was asked for is not recorded" if not requested else f"{size_words(requested)} was asked for"
+
+
+def _judge_size(facts: Facts, requested: int) -> Judgement | None:
+    limit = facts.limit.size
+    if limit is not None and requested >= limit:
+        return Judgement(
+            "address-space",
+            "measured",
+            f"{size_words(requested)} was asked for, more than the whole address space of {facts.limit.name}",
+        )
+    space = facts.measured
+    if space is None:
+        return None
+    fit = fits(space, requested)
+    if fit is None or fit.fits:
+        return None
+    had = (
+        f"the largest block that could be had is {size_words(fit.largest)}" if fit.largest else "no block could be had"
+    )
+    return Judgement("address-space", "measured", f"{size_words(requested)} was asked for, and {had}")
+
+
+def job_is_short(facts: Facts, thresholds: Mapping[str, float]) -> bool:
+    """Whether the job's limit counts as reached."""
+    left, ratio = facts.commit.job_left, facts.commit.job_ratio
+    if left is None or ratio is None:
+        return False
+    return left < thresholds["job_headroom_critical"] and ratio >= thresholds["job_warning"]
+
+
+def _short_commit(facts: Facts, thresholds: Mapping[str, float], level: str) -> str | None:
+    commit = facts.commit
+    if job_is_short(facts, thresholds) and commit.job_left is not None:
+        return f"the job's commit limit leaves {size_words(commit.job_left)}"
+    if commit.ratio is not None and commit.left is not None and commit.ratio >= thresholds[level]:
+        return f"the system's commit is at {percent_words(commit.ratio)} of its limit, {size_words(commit.left)} left"
+    return None
+
+
+def _neither(facts: Facts, requested: int | None) -> Judgement:
+    unknown = []
+    if facts.measured is None:
+        unknown.append("the free address space")
+    if facts.commit.ratio is None:
+        unknown.append("the system's commit")
+    if unknown:
+        return Judgement(
+            "unknown", "inferred", f"{' and '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} not known"
+        )
+    ratio = percent_words(facts.commit.ratio or 0)
+    room = (
+        f"{size_words(requested)} would fit" if requested else f"the largest free block is {size_words(facts.largest)}"
+    )
+    return Judgement(
+        "neither",
+        "measured",
+        f"{room} and the system's commit is at {ratio} of its limit: another limit failed (a heap's, a garbage "
+        "collector's, a job's), or the memory was free again when the dump was written",
+    )

@@ -1,0 +1,148 @@
+"""How large a process's address space can be, and what says so.
+
+A 32-bit process has 2 GB; 3 GB where it is large address aware and 32-bit Windows was started so; 4 GB where it is
+large address aware on 64-bit Windows. A 64-bit one has 8 TB up to Windows 8 and 128 TB from 8.1 on, or 2 GB if its
+program is not large address aware.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dumpmap.analysis.words import size_words
+from dumpmap.regionmap import RegionMap
+
+_GB, _TB = 1 << 30, 1 << 40
+_CLASSES = ((2 * _GB, "2 GB"), (3 * _GB, "3 GB"), (4 * _GB, "4 GB"), (8 * _TB, "8 TB"), (128 * _TB, "128 TB"))
+_SLACK = 4 << 20
+"""The highest 64 KB, or a few of them, belong to nobody: 0x7fff0000 is 2 GB all the same."""
+
+_END_SLACK = 1 << 20
+"""How far below the highest address a list of regions may end and still be taken for whole."""
+
+_BUILD_8_1 = 9600
+
+NARROW = 4 * _GB
+"""Address spaces up to here can be used up; above, they practically never are."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressLimit:
+    """The size of an address space.
+
+    Attributes:
+        size: its end (exclusive), None where nothing tells.
+        name: in round figures: `2 GB`.
+        source: what says so: `SystemMemoryInfo`, `recorded summary`, `memory list`, `large-address-aware flag`,
+            `Windows version`, `pointer size`.
+        exact: whether it is the end itself, or only as much as the process can have at most.
+        reached: whether the list of regions goes up to it.
+        large_address_aware: the flag in the program's header, None where the header is not in the input.
+        windows: whether the process ran on Windows.
+    """
+
+    size: int | None
+    name: str
+    source: str
+    exact: bool
+    reached: bool
+    large_address_aware: bool | None
+    windows: bool
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the space is 4 GB or less."""
+        return self.size is not None and self.size <= NARROW
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "size": self.size,
+            "name": self.name,
+            "source": self.source,
+            "exact": self.exact,
+            "large_address_aware": self.large_address_aware,
+        }
+
+
+def limit_name(size: int) -> str:
+    """Writes a limit in round figures: `2 GB`."""
+    return next((name for value, name in _CLASSES if abs(value - size) <= _SLACK), size_words(size))
+
+
+def address_limit(region_map: RegionMap) -> AddressLimit:
+    """Finds out how large the address space is; recorded facts before what follows from them."""
+    process, system, end = region_map.process, region_map.system, region_map.end
+    windows = process.os.family == "windows"
+    narrow = process.pointer_size == 4
+    aware = large_address_aware(region_map) if windows else None
+    highest = system.max_address if windows else None
+    size: int | None
+    if highest is not None and narrow and highest >= NARROW:
+        highest = None  # written by a 64-bit program: that is the system's highest address, not this process's
+    if not narrow and aware is False:
+        size, source, exact = 2 * _GB - 0x10000, "large-address-aware flag", True
+    elif highest is not None:
+        size, source, exact = highest + 1, "SystemMemoryInfo", True
+    elif (recorded := _recorded_size(region_map)) is not None:
+        size, source, exact = recorded, "recorded summary", True
+    elif end is not None and windows and (not narrow or end <= NARROW) and _plausible_end(end, narrow):
+        size, source, exact = end, "memory list", True
+    elif narrow and aware is not None:
+        size = 2 * _GB - 0x10000
+        if aware:
+            size = NARROW - 0x10000 if process.wow64 else 3 * _GB - 0x10000
+        # Whether 32-bit Windows was started with 3 GB is not recorded.
+        source, exact = "large-address-aware flag", not aware or bool(process.wow64)
+    elif narrow:
+        size, source, exact = NARROW, "pointer size", False
+    elif windows and process.os.build:
+        size = 128 * _TB - 0x10000 if process.os.build >= _BUILD_8_1 else 8 * _TB - 0x10000
+        source, exact = "Windows version", True
+    else:
+        size, source, exact = (
+            (1 << 47, "pointer size", False) if process.pointer_size == 8 else (None, "nothing", False)
+        )
+    if size is None:
+        return AddressLimit(None, "unknown", source, False, False, aware, windows)
+    reached = end is not None and (end + _END_SLACK >= size or not windows or source == "recorded summary")
+    reached = reached and not _list_is_cut(region_map)
+    return AddressLimit(size, limit_name(size), source, exact, reached, aware, windows)
+
+
+def _recorded_size(region_map: RegionMap) -> int | None:
+    """The space's size by the summary of a VMMap file, which lists no free space: what is in use and what is free."""
+    rows = {row.type: row.values.get("size") for row in region_map.snapshot.recorded_summary}
+    total, free, page_table = rows.get("Total"), rows.get("Free"), rows.get("Page Table")
+    return None if total is None or free is None else total - (page_table or 0) + free
+
+
+def _plausible_end(end: int, narrow: bool) -> bool:
+    """A list that was not cut off ends at one of the ends that user space has."""
+    return any(abs(value - end) <= _SLACK for value, _ in (_CLASSES[:3] if narrow else _CLASSES[3:]))
+
+
+def _list_is_cut(region_map: RegionMap) -> bool:
+    """Whether the list of regions was damaged."""
+    return any(
+        stream.name == "MemoryInfoList" and stream.status not in ("read", "listed")
+        for stream in region_map.snapshot.source.streams
+    )
+
+
+def large_address_aware(region_map: RegionMap) -> bool | None:
+    """Reads the large-address-aware flag of the process's own program; None where its header is not in the input."""
+    images = region_map.structures.images
+    if not images:
+        return None
+    width = region_map.process.pointer_size
+    for peb in region_map.structures.pebs:
+        if peb.pointer_size == width and peb.image_base in images:
+            return images[peb.image_base].large_address_aware
+    name = (region_map.process.name or "").lower()
+    for module in region_map.snapshot.modules:
+        image = images.get(module.base)
+        if image is not None and not image.is_dll and (not name or module.name.lower() == name):
+            return image.large_address_aware
+    return None

@@ -1,0 +1,381 @@
+"""The verdict: out of address space, out of commit, short of one of them, or neither.
+
+What was recorded at the failure decides; what the map and the counters show comes after it. The two axes are judged
+and stated apart. Every verdict lists the signals that led to it, so that the reasoning stays visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from dumpmap.analysis.facts import Facts, facts_of
+from dumpmap.analysis.findings import RULE, Finding, find
+from dumpmap.analysis.judgement import Judgement, Strength, job_is_short, judge_failure
+from dumpmap.analysis.rules import DEFAULT_RULES, RuleSet
+from dumpmap.analysis.words import count_words, list_words, percent_words, size_words
+from dumpmap.types import RegionType
+
+if TYPE_CHECKING:
+    from dumpmap.regionmap import RegionMap
+
+VerdictName = Literal[
+    "out-of-address-space",
+    "out-of-commit",
+    "address-space-low",
+    "commit-low",
+    "no-memory-problem-seen",
+    "cannot-tell",
+]
+
+VERDICTS: Mapping[VerdictName, str] = {
+    "out-of-address-space": "No free block was large enough, or hardly anything is free.",
+    "out-of-commit": "The system, or the process's job, would not promise more memory.",
+    "address-space-low": "Address space is short; nothing proves that it ran out.",
+    "commit-low": "Commit is short; nothing proves that it ran out.",
+    "no-memory-problem-seen": "Nothing that the input knows points to a shortage.",
+    "cannot-tell": "The input does not hold what it takes to tell, or a failure has another cause than these two.",
+}
+"""Every verdict and what it says."""
+
+_RECORDED = ("out-of-memory-exception", "stack-commit-failure", "last-error-out-of-memory")
+_SIGNALS = (
+    *_RECORDED,
+    "allocation-request-impossible",
+    "stack-overflow",
+    "address-space-exhausted",
+    "largest-free-block-small",
+    "address-space-fragmented",
+    "address-space-low",
+    "heap-segment-will-not-fit",
+    "gc-segment-will-not-fit",
+    "commit-limit-reached",
+    "commit-limit-near",
+    "job-commit-limit-near",
+    "cpp-exception-unreadable",
+)
+"""Findings that a verdict looks at."""
+
+State = Literal["out", "low", "ok", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that the verdict rests on.
+
+    Attributes:
+        id: the finding's id.
+        about: the axis or what else it is about.
+        strength: `recorded`, `measured` or `inferred`.
+        text: the finding's detail.
+        values: its numbers.
+    """
+
+    id: str
+    about: str
+    strength: Strength
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "id": self.id,
+            "about": self.about,
+            "strength": self.strength,
+            "text": self.text,
+            "values": self.values,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict on a map.
+
+    Attributes:
+        verdict: one of `VERDICTS`.
+        signals: what led to it.
+        sentence: the statement for the engineer.
+        address_space: the axis's state (`out`, `low`, `ok`, `unknown`) and figures.
+        commit: the same of the other axis.
+    """
+
+    verdict: VerdictName
+    signals: tuple[Signal, ...]
+    sentence: str
+    address_space: dict[str, Any]
+    commit: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, schema `dumpmap.verdict/1`."""
+        return {
+            "schema": "dumpmap.verdict/1",
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "signals": [signal.to_dict() for signal in self.signals],
+            "address_space": self.address_space,
+            "commit": self.commit,
+        }
+
+
+def verdict(region_map: RegionMap, rules: RuleSet | None = None, *, findings: list[Finding] | None = None) -> Verdict:
+    """Judges a map.
+
+    Args:
+        region_map: the map.
+        rules: thresholds; the defaults otherwise.
+        findings: what `find` returned for the same map and rules, if it was asked already.
+    """
+    rules = rules or DEFAULT_RULES
+    thresholds = rules.thresholds
+    facts = facts_of(region_map)
+    if rules.disabled or rules.severity or findings is None:
+        # What somebody does not want to read is evidence all the same.
+        findings = find(region_map, RuleSet(thresholds=thresholds))
+    found = {finding.id: finding for finding in findings}
+    judgement = judge_failure(facts, thresholds)
+    space, commit = _space_state(facts, found), _commit_state(facts, found, thresholds)
+    name = _decide(facts, judgement, space, commit)
+    if judgement is not None and judgement.axis == "address-space":
+        space = "out"
+    elif judgement is not None and judgement.axis == "commit":
+        commit = "out"
+    return Verdict(
+        verdict=name,
+        signals=tuple(_signal(found[key], judgement) for key in _SIGNALS if key in found),
+        sentence=_sentence(facts, name, judgement, found),
+        address_space=_space_values(facts, space),
+        commit={"state": commit, **facts.commit.to_dict()},
+    )
+
+
+def _space_state(facts: Facts, found: Mapping[str, Finding]) -> State:
+    if facts.free is None:
+        return "low" if "address-space-low" in found else "unknown"
+    if any(key in found and found[key].severity == "critical" for key in _CRITICAL_SPACE):
+        return "out"
+    if any(key in found for key in _LOW_SPACE):
+        return "low"
+    # A list of regions that was cut off can still show a block that is large enough.
+    return "ok" if facts.measured is not None or facts.largest >= _PLENTY else "unknown"
+
+
+_PLENTY = 256 << 20
+_CRITICAL_SPACE = ("address-space-exhausted", "largest-free-block-small")
+_LOW_SPACE = (*_CRITICAL_SPACE, "address-space-low", "gc-segment-will-not-fit")
+
+
+def _commit_state(facts: Facts, found: Mapping[str, Finding], thresholds: Mapping[str, float]) -> State:
+    if job_is_short(facts, thresholds):
+        return "out"
+    if any(key in found for key in ("commit-limit-reached", "commit-limit-near", "job-commit-limit-near")):
+        return "low"
+    return "unknown" if facts.commit.ratio is None else "ok"
+
+
+def _decide(facts: Facts, judgement: Judgement | None, space: State, commit: State) -> VerdictName:
+    if judgement is not None:
+        if judgement.axis == "address-space":
+            return "out-of-address-space"
+        if judgement.axis == "commit":
+            return "out-of-commit"
+        return "cannot-tell"
+    if space == "out":
+        return "out-of-address-space"
+    if commit == "out":
+        return "out-of-commit"
+    if space == "low":
+        return "address-space-low"
+    if commit == "low":
+        return "commit-low"
+    if space == "ok":
+        return "no-memory-problem-seen"
+    # No list of regions. In 64 bits the address space is practically never the matter, so the commit alone can tell.
+    wide = facts.map.process.pointer_size == 8 and not facts.limit.narrow
+    return "no-memory-problem-seen" if wide and commit == "ok" else "cannot-tell"
+
+
+def _signal(finding: Finding, judgement: Judgement | None) -> Signal:
+    strength: Strength = "measured"
+    if finding.id in _RECORDED:
+        strength = "recorded"
+        if finding.id == "stack-commit-failure" and judgement is not None:
+            strength = judgement.strength
+    return Signal(finding.id, RULE[finding.id].about, strength, finding.detail, finding.values)
+
+
+def _space_values(facts: Facts, state: State) -> dict[str, Any]:
+    space = facts.free
+    largest = space.largest if space is not None else None
+    failure = facts.failure
+    return {
+        "state": state,
+        "limit": facts.limit.size,
+        "limit_name": facts.limit.name,
+        "limit_source": facts.limit.source,
+        "large_address_aware": facts.limit.large_address_aware,
+        "complete": facts.measured is not None,
+        "used": facts.used_total if space is not None else None,
+        "free": space.total if space is not None else None,
+        "largest_free_block": None if largest is None else {"address": f"0x{largest.address:x}", "size": largest.size},
+        "fragmentation": None if space is None or space.fragmentation is None else round(space.fragmentation, 4),
+        "requested": failure.requested if failure is not None else None,
+    }
+
+
+# ---------------------------------------------------------------- the sentence
+
+
+def _sentence(facts: Facts, name: VerdictName, judgement: Judgement | None, found: Mapping[str, Finding]) -> str:
+    parts = [_opening(facts, name, judgement, found)]
+    if name in ("out-of-address-space", "address-space-low"):
+        parts += _needs(facts, found)
+        parts += _holders(facts)
+    parts += _other_axis(facts, name, judgement, found)
+    if "input-damaged" in found:
+        parts.append("Parts of the input could not be read.")
+    return " ".join(part for part in parts if part)
+
+
+def _opening(facts: Facts, name: VerdictName, judgement: Judgement | None, found: Mapping[str, Finding]) -> str:
+    space = facts.free
+    if name == "out-of-address-space":
+        if judgement is not None and "allocation-request-impossible" in found:
+            return f"The allocation could never have succeeded: {judgement.reason}."
+        text = _room(facts)
+        if judgement is not None and judgement.strength == "measured":
+            text = judgement.reason + (f"; {size_words(space.total)} are free in total" if space is not None else "")
+        return f"Out of address space, not of memory: {text}."
+    if name == "address-space-low":
+        return f"Address space is short, but nothing proves that it ran out: {_room(facts)}."
+    if name == "out-of-commit":
+        if "stack-commit-failure" in found:
+            return f"Out of commit: {_lower(found['stack-commit-failure'].detail)}"
+        if judgement is None:
+            return f"Out of commit: {_lower(found['job-commit-limit-near'].detail)}"
+        failure, error = facts.failure, facts.crash_error
+        if failure is not None and failure.limit is not None:
+            return f"Out of commit, not of address space: {failure.text}; {judgement.reason}."
+        text = error.text if error is not None else ""
+        return f"Out of commit, not of address space: the crashing thread's last error is {text}; {judgement.reason}."
+    if name == "commit-low":
+        key = next(k for k in ("job-commit-limit-near", "commit-limit-reached", "commit-limit-near") if k in found)
+        return f"Commit is short, but nothing proves that it ran out: {_lower(found[key].detail)}"
+    if name == "no-memory-problem-seen":
+        return f"No memory problem seen{_crash(facts)}: {_healthy(facts)}."
+    if judgement is not None:
+        failure, error = facts.failure, facts.crash_error
+        if failure is not None and failure.limit is not None:
+            what = failure.text + (f", {size_words(failure.requested)} asked for" if failure.requested else "")
+        else:
+            what = f"last error {error.text} of the crashing thread" if error is not None else ""
+        return f"An allocation failed ({what}), but which limit it met cannot be told: {judgement.reason}."
+    missing = "it has no list of memory regions" if space is None else "its list of memory regions is not complete"
+    return f"The input cannot tell{_crash(facts)}: {missing}."
+
+
+def _room(facts: Facts) -> str:
+    space = facts.free
+    if space is None:
+        used = facts.virtual_size
+        known = f"; by its counters {size_words(used)} of {facts.limit.name} are in use" if used is not None else ""
+        return f"the map does not show how much is free{known}"
+    if space.largest is None or space.total == 0:
+        return f"nothing of {facts.limit.name} is free"
+    if space.count == 1 or space.total == space.largest.size:
+        return f"{size_words(space.total)} of {facts.limit.name} are free, in one block"
+    return (
+        f"{size_words(space.total)} of {facts.limit.name} are free, but the largest block is "
+        f"{size_words(space.largest.size)}"
+    )
+
+
+def _needs(facts: Facts, found: Mapping[str, Finding]) -> list[str]:
+    """What will be asked for next: whoever needs most, and the garbage collector."""
+    needs = []
+    growing = [row for row in facts.map.heaps if row.info.next_segment]
+    if growing and facts.free is not None:
+        most = max(growing, key=lambda heap: heap.info.next_segment or 0)
+        row = next(row for row in facts.heaps if row.address == most.info.address)
+        needs.append(f"{row.title} will next ask for {size_words(most.info.next_segment or 0)}")
+    if facts.gc_segments is not None:
+        size, collector = facts.gc_segments
+        needs.append(f"the {collector} garbage collector for {size_words(size)}")
+    text = ", ".join(needs)
+    return [f"{text[:1].upper()}{text[1:]}."] if needs else []
+
+
+def _holders(facts: Facts) -> list[str]:
+    """Who holds the address space."""
+    total = facts.used_total
+    if not total:
+        return []
+    words = []
+    for kind, size in list(facts.used.items())[:3]:
+        share = size / total
+        if share < 0.05:
+            continue
+        name = kind.label
+        if kind == RegionType.STACK and facts.map.stacks:
+            name = count_words(len(facts.map.stacks), "thread stack")
+        words.append(f"{percent_words(share)} {name}")
+    extra = ""
+    line = facts.map.line(next(iter(facts.used)))
+    if line.size and line.committed is not None and line.committed < line.size / 2:
+        extra = f"; of {line.name} only {size_words(line.committed)} are committed"
+    return [f"In use: {list_words(words)}{extra}."] if words else []
+
+
+def _other_axis(
+    facts: Facts, name: VerdictName, judgement: Judgement | None, found: Mapping[str, Finding]
+) -> list[str]:
+    commit, space = facts.commit, facts.free
+    if name in ("out-of-address-space", "address-space-low"):
+        if commit.ratio is None:
+            return ["The system's commit is not recorded."]
+        return [f"The system's commit is at {percent_words(commit.ratio)} of its limit."]
+    if name in ("out-of-commit", "commit-low"):
+        text = []
+        if name == "out-of-commit" and commit.ratio is not None and "%" not in (judgement.reason if judgement else ""):
+            text.append(f"The system's commit is at {percent_words(commit.ratio)} of its limit.")
+        if space is not None and space.largest is not None:
+            text.append(f"Address space is not short: the largest free block is {size_words(space.largest.size)}.")
+        elif space is None and facts.map.process.pointer_size == 4:
+            text.append("How much address space is free is not recorded.")
+        return text
+    if name == "cannot-tell" and judgement is None:
+        text = []
+        if facts.virtual_size is not None and facts.limit.narrow:
+            text.append(f"By the process's counters {size_words(facts.virtual_size)} of {facts.limit.name} are in use.")
+        if commit.ratio is not None:
+            text.append(f"The system's commit is at {percent_words(commit.ratio)} of its limit, so not short.")
+        return text
+    return []
+
+
+def _crash(facts: Facts) -> str:
+    failure = facts.failure
+    if failure is None:
+        return ""
+    if "stack" in (failure.limit or ""):
+        return f" (thread {failure.thread_id} overflowed its stack)"
+    return f" behind {failure.text}"
+
+
+def _healthy(facts: Facts) -> str:
+    space, commit = facts.free, facts.commit
+    parts = []
+    if space is not None:
+        parts.append(f"the largest free block is {size_words(facts.largest)} of {facts.limit.name}")
+    else:
+        parts.append("the map has no free space to measure, but a 64-bit address space is hardly ever short")
+    if commit.ratio is not None:
+        parts.append(f"the system's commit is at {percent_words(commit.ratio)} of its limit")
+    elif facts.windows:
+        parts.append("the system's commit is not recorded")
+    return " and ".join(parts)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

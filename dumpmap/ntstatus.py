@@ -1,0 +1,183 @@
+"""NTSTATUS, Win32 error, HRESULT and exception codes that say something about memory, and the common crash codes.
+
+Each code is said once, with the name the SDK gives it (ntstatus.h, winerror.h) or its owner does, what it means, and
+which limit it names: `commit`, `address-space`, `stack`, or `memory` where memory failed and the code does not say
+which limit. Codes without a limit say nothing about memory.
+
+Sources: Microsoft's [MS-ERREF]; the out-of-memory codes as Breakpad, rust-minidump and Socorro read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+MemoryLimit = Literal["commit", "address-space", "stack", "memory"]
+"""Which limit a code names; `memory` where memory failed and the code does not say which limit."""
+
+STATUS_IN_PAGE_ERROR = 0xC0000006
+STATUS_NO_MEMORY = 0xC0000017
+STATUS_STACK_OVERFLOW = 0xC00000FD
+STATUS_COMMITMENT_LIMIT = 0xC000012D
+STATUS_FATAL_MEMORY_EXHAUSTION = 0xC00001AD
+CHROMIUM_OUT_OF_MEMORY = 0xE0000008
+MSVC_CPP_EXCEPTION = 0xE06D7363
+CLR_EXCEPTION = 0xE0434352
+CLR_EXCEPTION_V1 = 0xE0434F4D
+
+ERROR_NOT_ENOUGH_MEMORY = 8
+ERROR_OUTOFMEMORY = 14
+ERROR_COMMITMENT_LIMIT = 1455
+
+E_OUTOFMEMORY = 0x8007000E
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code and what it says.
+
+    Attributes:
+        value: the number, unsigned.
+        name: its symbol.
+        meaning: in a few words.
+        limit: which limit it names, None where it says nothing about memory.
+    """
+
+    value: int
+    name: str
+    meaning: str
+    limit: MemoryLimit | None = None
+
+
+NTSTATUS: tuple[Code, ...] = (
+    Code(0x80000001, "STATUS_GUARD_PAGE_VIOLATION", "a guard page was touched"),
+    Code(0x80000002, "STATUS_DATATYPE_MISALIGNMENT", "misaligned access"),
+    Code(0x80000003, "STATUS_BREAKPOINT", "breakpoint, or an assertion of the program"),
+    Code(0x80000004, "STATUS_SINGLE_STEP", "single step"),
+    Code(0xC0000005, "STATUS_ACCESS_VIOLATION", "access violation"),
+    Code(STATUS_IN_PAGE_ERROR, "STATUS_IN_PAGE_ERROR", "a page could not be read in; parameter 2 says why"),
+    Code(0xC0000008, "STATUS_INVALID_HANDLE", "invalid handle"),
+    Code(0xC000000D, "STATUS_INVALID_PARAMETER", "invalid parameter"),
+    Code(STATUS_NO_MEMORY, "STATUS_NO_MEMORY", "an allocation failed", "memory"),
+    Code(0xC0000018, "STATUS_CONFLICTING_ADDRESSES", "the address range asked for is not free"),
+    Code(0xC000001D, "STATUS_ILLEGAL_INSTRUCTION", "illegal instruction"),
+    Code(0xC0000025, "STATUS_NONCONTINUABLE_EXCEPTION", "continued after an exception that cannot be continued"),
+    Code(0xC0000044, "STATUS_QUOTA_EXCEEDED", "a quota of the process or its job was exceeded"),
+    Code(0xC000008C, "STATUS_ARRAY_BOUNDS_EXCEEDED", "array index out of bounds"),
+    Code(0xC000008E, "STATUS_FLOAT_DIVIDE_BY_ZERO", "floating-point division by zero"),
+    Code(0xC0000094, "STATUS_INTEGER_DIVIDE_BY_ZERO", "integer division by zero"),
+    Code(0xC0000095, "STATUS_INTEGER_OVERFLOW", "integer overflow"),
+    Code(0xC0000096, "STATUS_PRIVILEGED_INSTRUCTION", "privileged instruction"),
+    Code(0xC000009A, "STATUS_INSUFFICIENT_RESOURCES", "the kernel lacked a resource, such as pool memory"),
+    Code(0xC00000A0, "STATUS_MEMORY_NOT_ALLOCATED", "memory that is not allocated was to be freed"),
+    Code(0xC00000E9, "STATUS_UNEXPECTED_IO_ERROR", "unexpected input or output error"),
+    Code(STATUS_STACK_OVERFLOW, "STATUS_STACK_OVERFLOW", "a stack could not grow", "stack"),
+    Code(STATUS_COMMITMENT_LIMIT, "STATUS_COMMITMENT_LIMIT", "the commit limit was reached", "commit"),
+    Code(0xC0000135, "STATUS_DLL_NOT_FOUND", "a DLL was not found"),
+    Code(0xC0000142, "STATUS_DLL_INIT_FAILED", "a DLL failed to initialise"),
+    Code(
+        STATUS_FATAL_MEMORY_EXHAUSTION,
+        "STATUS_FATAL_MEMORY_EXHAUSTION",
+        "memory was exhausted and the process was ended",
+        "memory",
+    ),
+    Code(0xC0000194, "STATUS_POSSIBLE_DEADLOCK", "possible deadlock"),
+    Code(0xC00002C5, "STATUS_DATATYPE_MISALIGNMENT_ERROR", "misaligned access"),
+    Code(0xC0000374, "STATUS_HEAP_CORRUPTION", "heap corruption"),
+    Code(0xC0000409, "STATUS_STACK_BUFFER_OVERRUN", "fail fast; parameter 0 says why"),
+    Code(0xC0000417, "STATUS_INVALID_CRUNTIME_PARAMETER", "invalid parameter to the C run-time library"),
+    Code(0xC0000420, "STATUS_ASSERTION_FAILURE", "assertion failure"),
+    Code(0xC0000602, "STATUS_FAIL_FAST_EXCEPTION", "fail fast"),
+)
+"""NTSTATUS codes, also as exception codes."""
+
+SOFTWARE_EXCEPTIONS: tuple[Code, ...] = (
+    Code(0x40010005, "DBG_CONTROL_C", "Control-C"),
+    Code(0x406D1388, "MS_VC_EXCEPTION", "a thread's name for the debugger"),
+    Code(0xC06D007E, "VCPP_EXCEPTION_MODULE_NOT_FOUND", "a delay-loaded DLL was not found"),
+    Code(0xC06D007F, "VCPP_EXCEPTION_PROCEDURE_NOT_FOUND", "a function of a delay-loaded DLL was not found"),
+    Code(CHROMIUM_OUT_OF_MEMORY, "OOM_EXCEPTION_CODE", "Chromium's own: an allocation failed", "memory"),
+    Code(CLR_EXCEPTION, "EXCEPTION_COMPLUS", ".NET exception; parameter 0 is its HRESULT"),
+    Code(CLR_EXCEPTION_V1, "EXCEPTION_COMPLUS (1.x, 2.0)", ".NET exception of runtime 1.x or 2.0"),
+    Code(MSVC_CPP_EXCEPTION, "EXCEPTION_MSVC_CPP", "C++ exception of Microsoft's compiler"),
+    Code(0x0EEDFADE, "DELPHI_EXCEPTION", "Delphi exception"),
+)
+"""Exception codes that programs and run-time libraries raise themselves."""
+
+WIN32_ERRORS: tuple[Code, ...] = (
+    Code(ERROR_NOT_ENOUGH_MEMORY, "ERROR_NOT_ENOUGH_MEMORY", "an allocation failed", "memory"),
+    Code(ERROR_OUTOFMEMORY, "ERROR_OUTOFMEMORY", "an allocation failed", "memory"),
+    Code(487, "ERROR_INVALID_ADDRESS", "an address range could not be had; it does not say which limit failed"),
+    Code(1450, "ERROR_NO_SYSTEM_RESOURCES", "the kernel lacked a resource, such as pool memory"),
+    Code(1454, "ERROR_PAGEFILE_QUOTA", "the process's page file quota was exceeded", "commit"),
+    Code(ERROR_COMMITMENT_LIMIT, "ERROR_COMMITMENT_LIMIT", "the commit limit was reached", "commit"),
+    Code(1816, "ERROR_NOT_ENOUGH_QUOTA", "a quota was exceeded: of the process, its job, or a full message queue"),
+)
+"""Values of GetLastError that concern memory."""
+
+HRESULTS: tuple[Code, ...] = (
+    Code(E_OUTOFMEMORY, "E_OUTOFMEMORY", "OutOfMemoryException", "memory"),
+    Code(0x80070008, "HRESULT_FROM_WIN32(ERROR_NOT_ENOUGH_MEMORY)", "an allocation failed", "memory"),
+    Code(0x800705AF, "HRESULT_FROM_WIN32(ERROR_COMMITMENT_LIMIT)", "the commit limit was reached", "commit"),
+    Code(0x80131506, "COR_E_EXECUTIONENGINE", "internal error of the runtime"),
+    Code(0x8013153D, "COR_E_INSUFFICIENTMEMORY", "InsufficientMemoryException", "memory"),
+    Code(0x800703E9, "COR_E_STACKOVERFLOW", "StackOverflowException", "stack"),
+)
+"""HRESULTs of .NET exceptions that concern memory."""
+
+CPP_MEMORY_TYPES = ("std::bad_alloc", "std::bad_array_new_length", "CMemoryException")
+"""C++ exception classes that mean a failed allocation, as their undecorated names."""
+
+LINUX_SIGNALS: tuple[Code, ...] = (
+    Code(4, "SIGILL", "illegal instruction"),
+    Code(5, "SIGTRAP", "breakpoint"),
+    Code(6, "SIGABRT", "abort"),
+    Code(7, "SIGBUS", "bus error"),
+    Code(8, "SIGFPE", "arithmetic error"),
+    Code(9, "SIGKILL", "killed"),
+    Code(11, "SIGSEGV", "segmentation fault"),
+    Code(15, "SIGTERM", "terminated"),
+    Code(31, "SIGSYS", "bad system call"),
+    Code(0xFFFFFFFF, "DUMP_REQUESTED", "a dump that was asked for"),
+)
+"""Signals, which a dump of a Linux process records as its exception code."""
+
+_EXCEPTIONS = {code.value: code for code in (*SOFTWARE_EXCEPTIONS, *NTSTATUS)}
+_STATUS = {code.value: code for code in NTSTATUS}
+_ERRORS = {code.value: code for code in WIN32_ERRORS}
+_HRESULTS = {code.value: code for code in HRESULTS}
+_SIGNALS = {code.value: code for code in LINUX_SIGNALS}
+
+
+def exception_code(value: int, family: str = "windows") -> Code | None:
+    """Returns what is known of an exception code, None for an unknown one.
+
+    Args:
+        value: the code as recorded; bits above 32 are a sign extension and do not count.
+        family: the operating system; codes of a Linux dump are signals.
+    """
+    if family == "linux":
+        return _SIGNALS.get(value & 0xFFFFFFFF)
+    return _EXCEPTIONS.get(value & 0xFFFFFFFF) if family == "windows" else None
+
+
+def exception_text(value: int, family: str = "windows") -> str:
+    """Writes an exception code with its name where it has one: `0xc0000017 STATUS_NO_MEMORY`."""
+    code = exception_code(value, family)
+    number = f"0x{value & 0xFFFFFFFF:x}" if family == "windows" else str(value)
+    return number if code is None else f"{number} {code.name}"
+
+
+def ntstatus(value: int) -> Code | None:
+    """Returns what is known of an NTSTATUS."""
+    return _STATUS.get(value & 0xFFFFFFFF)
+
+
+def win32_error(value: int) -> Code | None:
+    """Returns what is known of a value of GetLastError."""
+    return _ERRORS.get(value & 0xFFFFFFFF)
+
+
+def hresult(value: int) -> Code | None:
+    """Returns what is known of an HRESULT. Recorded in 64 bits it may be sign-extended."""
+    return _HRESULTS.get(value & 0xFFFFFFFF)
