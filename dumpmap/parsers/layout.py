@@ -179,6 +179,18 @@ MEMORY_INFO = np.dtype(
         ("__alignment2", "<u4"),
     ]
 )
+HANDLE_DESCRIPTOR = np.dtype(
+    [
+        ("Handle", "<u8"),
+        ("TypeNameRva", "<u4"),
+        ("ObjectNameRva", "<u4"),
+        ("Attributes", "<u4"),
+        ("GrantedAccess", "<u4"),
+        ("HandleCount", "<u4"),
+        ("PointerCount", "<u4"),
+    ]
+)
+"""Version 2 (40 bytes) begins with the same fields."""
 CRASHPAD_ANNOTATION = np.dtype([("KeyRva", "<u4"), ("ValueRva", "<u4")])
 
 HEAP_STREAM_HEAP = np.dtype(
@@ -214,6 +226,7 @@ _SDK_SIZES = {
     "MEMORY_DESCRIPTOR": (MEMORY_DESCRIPTOR, 16),
     "MEMORY_DESCRIPTOR64": (MEMORY_DESCRIPTOR64, 16),
     "MEMORY_INFO": (MEMORY_INFO, 48),
+    "HANDLE_DESCRIPTOR": (HANDLE_DESCRIPTOR, 32),
     "HEAP_STREAM_HEAP": (HEAP_STREAM_HEAP, 32),
     "HEAP_STREAM_RANGE": (HEAP_STREAM_RANGE, 40),
 }

@@ -50,8 +50,6 @@ MAX_STREAMS = 4096
 MAX_STRING = 0x10000
 """Longest string that is read, in bytes: twice what a UNICODE_STRING can hold of a path."""
 
-MAX_HANDLES = 1_000_000
-
 _HEADER_SIZE = layout.HEADER.sizeof()
 _FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 _UNKNOWN_SIZE = (1 << 64) - 1
@@ -111,6 +109,9 @@ class _File:
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self.size = source.size
+        self._texts: dict[tuple[int, str], str | None] = {}
+        # Strings of a real file do not overlap. A hostile one can point a million records into one long string.
+        self._room_for_texts = source.size + MAX_STRING
 
     def data(self, rva: int, size: int) -> memoryview:
         try:
@@ -118,10 +119,13 @@ class _File:
         except TruncatedError as error:
             raise _StreamProblemError(error.problem) from None
 
-    def record(self, declaration: Any, rva: int) -> Any:
-        """Parses one construct declaration at `rva`."""
+    def record(self, declaration: Any, rva: int, *, limit: int) -> Any:
+        """Parses one construct declaration at `rva` in a part of the file of `limit` bytes."""
+        size = declaration.sizeof()
+        if limit < size:
+            raise _StreamProblemError(f"{limit} bytes, at least {size} are needed")
         try:
-            return declaration.parse(bytes(self.data(rva, declaration.sizeof())))
+            return declaration.parse(bytes(self.data(rva, size)))
         except construct.ConstructError as error:
             raise _StreamProblemError(f"not a valid record: {error}") from None
 
@@ -162,23 +166,27 @@ class _File:
 
     def text(self, rva: int) -> str | None:
         """Reads a MINIDUMP_STRING: a byte count and UTF-16; None where there is none."""
-        if rva == 0:
-            return None
-        try:
-            length = int.from_bytes(self.data(rva, 4), "little")
-            length = min(length, MAX_STRING, self.size - rva - 4)
-            return bytes(self.data(rva + 4, length & ~1)).decode("utf-16-le", "replace").split("\0", 1)[0]
-        except _StreamProblemError:
-            return None
+        return self._counted_text(rva, "utf-16-le") if rva else None
 
     def utf8(self, rva: int) -> str | None:
         """Reads a Crashpad MinidumpUTF8String: a byte count and UTF-8."""
+        return self._counted_text(rva, "utf-8")
+
+    def _counted_text(self, rva: int, encoding: str) -> str | None:
+        key = rva, encoding
+        if key not in self._texts:
+            self._texts[key] = self._decode(rva, encoding)
+        return self._texts[key]
+
+    def _decode(self, rva: int, encoding: str) -> str | None:
         try:
             length = int.from_bytes(self.data(rva, 4), "little")
-            length = min(length, MAX_STRING, self.size - rva - 4)
-            return bytes(self.data(rva + 4, length)).decode("utf-8", "replace").split("\0", 1)[0]
+            length = min(length, MAX_STRING, self.size - rva - 4, self._room_for_texts)
+            self._room_for_texts -= length
+            data = bytes(self.data(rva + 4, length & ~1 if encoding == "utf-16-le" else length))
         except _StreamProblemError:
             return None
+        return data.decode(encoding, "replace").split("\0", 1)[0]
 
 
 def read_minidump(source: ByteSource, *, path: str | None = None, container: str | None = None) -> Snapshot:
@@ -194,7 +202,7 @@ def read_minidump(source: ByteSource, *, path: str | None = None, container: str
     """
     file = _File(source)
     try:
-        header = file.record(layout.HEADER, 0)
+        header = file.record(layout.HEADER, 0, limit=file.size)
     except _StreamProblemError:
         raise FormatError("cut off inside the minidump header", source=source.name, place="offset 0x0") from None
     if header.Signature != layout.MINIDUMP_SIGNATURE:
@@ -239,6 +247,7 @@ def stream_name(number: int) -> str:
 def _read_streams(file: _File, streams: list[Stream], draft: _Draft) -> list[Stream]:
     """Reads the streams in the order that they need each other; returns them with their statuses."""
     done: dict[int, Stream] = {}
+    read: set[int] = set()
     order = {number: rank for rank, number in enumerate(_READERS)}
     pending = sorted(range(len(streams)), key=lambda index: order.get(streams[index].type, len(order)))
     for index in pending:
@@ -250,9 +259,16 @@ def _read_streams(file: _File, streams: list[Stream], draft: _Draft) -> list[Str
         if stream.size == 0:
             done[index] = replace(stream, status="empty")
             continue
+        if stream.type in read:
+            # As MiniDumpReadDumpStream does; besides, a directory can name one long list four thousand times.
+            status = "not read: a second stream of this type"
+            draft.warnings.append(f"{stream.name}: {status} (stream at 0x{stream.offset:x})")
+            done[index] = replace(stream, status=status)
+            continue
         status = "read"
         try:
             problem = reader(file, stream, draft)
+            read.add(stream.type)
             if problem:
                 status = problem
         except _StreamProblemError as error:
@@ -280,7 +296,7 @@ def _check_truncation(file: _File, streams: list[Stream], draft: _Draft) -> None
 
 
 def _system_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    info = file.record(layout.SYSTEM_INFO, stream.offset)
+    info = file.record(layout.SYSTEM_INFO, stream.offset, limit=stream.size)
     architecture, pointer_size = layout.ARCHITECTURES.get(info.ProcessorArchitecture, ("unknown", 8))
     draft.architecture, draft.pointer_size = architecture, pointer_size
     if info.ProcessorArchitecture == layout.PROCESSOR_ARCHITECTURE_IA32_ON_WIN64:
@@ -368,7 +384,7 @@ def _memory_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 
 def _memory64_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(layout.MEMORY64_LIST_HEADER, stream.offset)
+    header = file.record(layout.MEMORY64_LIST_HEADER, stream.offset, limit=stream.size)
     start = stream.offset + layout.MEMORY64_LIST_HEADER.sizeof()
     # DataSize is 32 bits and wraps for a very long list: only the file's end bounds this one.
     entries, problem = file.array(layout.MEMORY_DESCRIPTOR64, start, header.NumberOfMemoryRanges, limit=file.size)
@@ -386,7 +402,7 @@ def _memory64_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 
 def _memory_info_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(layout.MEMORY_INFO_LIST_HEADER, stream.offset)
+    header = file.record(layout.MEMORY_INFO_LIST_HEADER, stream.offset, limit=stream.size)
     if not layout.MEMORY_INFO_LIST_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
         raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
     start = stream.offset + header.SizeOfHeader
@@ -465,7 +481,7 @@ def _context(file: _File, architecture: str, rva: int, size: int) -> tuple[int |
 
 
 def _thread_info_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(layout.EX_LIST_HEADER, stream.offset)
+    header = file.record(layout.EX_LIST_HEADER, stream.offset, limit=stream.size)
     if not layout.EX_LIST_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
         raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
     entries, problem = file.array(
@@ -551,7 +567,7 @@ def _codeview(file: _File, rva: int, size: int) -> tuple[str | None, str | None]
 
 
 def _unloaded_module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(layout.EX_LIST_HEADER, stream.offset)
+    header = file.record(layout.EX_LIST_HEADER, stream.offset, limit=stream.size)
     if not layout.EX_LIST_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
         raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
     entries, problem = file.array(
@@ -567,7 +583,7 @@ def _unloaded_module_list(file: _File, stream: Stream, draft: _Draft) -> str | N
 
 
 def _exception(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    record = file.record(layout.EXCEPTION_STREAM, stream.offset)
+    record = file.record(layout.EXCEPTION_STREAM, stream.offset, limit=stream.size)
     count = record.NumberParameters
     problem = None
     if count > 15:
@@ -587,30 +603,26 @@ def _exception(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 def _handle_data(file: _File, stream: Stream, draft: _Draft) -> str | None:
     header = records.handle_data_header(bytes(file.data(stream.offset, records.HANDLE_DATA_HEADER_SIZE)))
-    stride, count, problem = header.size_of_descriptor, header.count, None
     if not records.HANDLE_DATA_HEADER_SIZE <= header.size_of_header <= stream.size:
         raise _StreamProblemError(f"SizeOfHeader is {header.size_of_header}")
-    if stride < records.HANDLE_DESCRIPTOR_SIZE:
-        raise _StreamProblemError(f"entries of {stride} bytes, at least {records.HANDLE_DESCRIPTOR_SIZE} are needed")
-    start = stream.offset + header.size_of_header
-    room = min(stream.offset + stream.size, file.size) - start
-    if count * stride > room:
-        problem = f"claims {count} entries, {max(0, room // stride)} fit"
-        count = max(0, room // stride)
-    draft.handle_count = count
+    entries, problem = file.array(
+        layout.HANDLE_DESCRIPTOR,
+        stream.offset + header.size_of_header,
+        header.count,
+        limit=stream.offset + stream.size,
+        stride=header.size_of_descriptor,
+    )
+    draft.handle_count = len(entries)
     # A writer stores each type name once, so a handful of names is read however many handles there are.
-    names: dict[int, str] = {}
-    for index in range(min(count, MAX_HANDLES)):
-        data = bytes(file.data(start + index * stride, records.HANDLE_DESCRIPTOR_SIZE))
-        rva = records.handle_descriptor(data).type_name_rva
-        if rva not in names:
-            names[rva] = file.text(rva) or "unknown"
-        draft.handle_types[names[rva]] = draft.handle_types.get(names[rva], 0) + 1
+    rvas, counts = np.unique(entries["TypeNameRva"], return_counts=True)
+    for rva, count in zip(rvas.tolist(), counts.tolist(), strict=True):
+        name = file.text(rva) or "unknown"
+        draft.handle_types[name] = draft.handle_types.get(name, 0) + count
     return problem
 
 
 def _system_memory_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    info = file.record(layout.SYSTEM_MEMORY_INFO_1, stream.offset)
+    info = file.record(layout.SYSTEM_MEMORY_INFO_1, stream.offset, limit=stream.size)
     basic, perf = info.BasicInfo, info.BasicPerfInfo
     page = basic.PageSize
     if page < 512 or page & (page - 1):
@@ -635,9 +647,12 @@ def _system_memory_info(file: _File, stream: Stream, draft: _Draft) -> str | Non
 def _process_vm_counters(file: _File, stream: Stream, draft: _Draft) -> str | None:
     revision = int.from_bytes(file.data(stream.offset, 2), "little")
     if revision == 1:
-        record, flags = file.record(layout.PROCESS_VM_COUNTERS_1, stream.offset), layout.VmCounterFlags(0x5)
+        record, flags = (
+            file.record(layout.PROCESS_VM_COUNTERS_1, stream.offset, limit=stream.size),
+            layout.VmCounterFlags(0x5),
+        )
     elif revision == 2:
-        record = file.record(layout.PROCESS_VM_COUNTERS_2, stream.offset)
+        record = file.record(layout.PROCESS_VM_COUNTERS_2, stream.offset, limit=stream.size)
         flags = layout.VmCounterFlags(record.Flags)
     else:
         raise _StreamProblemError(f"revision {revision} is not known")
@@ -686,11 +701,15 @@ def _linux_text(file: _File, stream: Stream) -> str:
 
 
 def _linux_maps(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    mappings, bad = linux_maps.parse_maps(_linux_text(file, stream))
+    text, cut = _linux_text(file, stream), None
+    if stream.offset + stream.size > file.size:
+        # The last line may look whole and name half a path.
+        text, cut = text.rpartition("\n")[0], f"cut off by the end of the file at 0x{file.size:x}"
+    mappings, bad = linux_maps.parse_maps(text)
     if not mappings:
         raise _StreamProblemError("holds no line of /proc/PID/maps")
     draft.linux_maps = mappings
-    return f"{bad} lines are not of the form of /proc/PID/maps" if bad else None
+    return _joined(cut, f"{bad} lines are not of the form of /proc/PID/maps" if bad else None)
 
 
 def _linux_status(file: _File, stream: Stream, draft: _Draft) -> str | None:
@@ -721,14 +740,14 @@ def _linux_command_line(file: _File, stream: Stream, draft: _Draft) -> str | Non
 
 
 def _breakpad_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    info = file.record(layout.BREAKPAD_INFO, stream.offset)
+    info = file.record(layout.BREAKPAD_INFO, stream.offset, limit=stream.size)
     if info.Validity & 0x2:
         draft.annotations["requesting_thread"] = str(info.RequestingThreadId)
     return None
 
 
 def _crashpad_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    info = file.record(layout.CRASHPAD_INFO, stream.offset)
+    info = file.record(layout.CRASHPAD_INFO, stream.offset, limit=stream.size)
     where = info.SimpleAnnotations
     if where.DataSize < 4:
         return None
@@ -743,7 +762,7 @@ def _crashpad_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 def _heap_stream(file: _File, stream: Stream, draft: _Draft) -> str | None:
     """Reads dumpmap's own heap stream; docs/heap-stream.md describes it."""
-    header = file.record(layout.HEAP_STREAM_HEADER, stream.offset)
+    header = file.record(layout.HEAP_STREAM_HEADER, stream.offset, limit=stream.size)
     if header.Signature != StreamType.DumpmapHeaps or header.Version < 1:
         raise _StreamProblemError("does not begin with the signature and version of a heap stream")
     end = stream.offset + stream.size
@@ -760,6 +779,8 @@ def _heap_stream(file: _File, stream: Stream, draft: _Draft) -> str | None:
     strings = b""
     if header.StringsSize:
         strings = bytes(file.data(stream.offset + header.StringsOffset, min(header.StringsSize, stream.size)))
+    names: dict[int, str | None] = {}
+    room = len(strings) + MAX_STRING  # for all names together: names of a real stream do not overlap
     by_heap: dict[int, list[RecordedRange]] = {}
     impossible = 0
     for base, size, committed, heap_id, kind, _, _ in ranges.tolist():
@@ -772,14 +793,15 @@ def _heap_stream(file: _File, stream: Stream, draft: _Draft) -> str | None:
             )
         )
     for address, heap_id, kind, flags, name_offset, _ in heaps.tolist():
-        name = None
-        if name_offset < len(strings):
-            name = strings[name_offset:].split(b"\0", 1)[0].decode("utf-8", "replace") or None
+        if name_offset < len(strings) and name_offset not in names:
+            text = strings[name_offset : name_offset + min(MAX_STRING, room)].split(b"\0", 1)[0]
+            room -= len(text)
+            names[name_offset] = text.decode("utf-8", "replace") or None
         draft.heaps.append(
             RecordedHeap(
                 id=heap_id,
                 kind=_HEAP_KINDS.get(kind, f"kind {kind}"),
-                name=name,
+                name=names.get(name_offset),
                 address=address or None,
                 flags=flags,
                 ranges=tuple(by_heap.pop(heap_id, ())),

@@ -9,18 +9,13 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from minidump.streams.HandleDataStream import (
-    MINIDUMP_HANDLE_DATA_STREAM,
-    MINIDUMP_HANDLE_DESCRIPTOR,
-)
+from minidump.streams.HandleDataStream import MINIDUMP_HANDLE_DATA_STREAM
 from minidump.streams.MiscInfoStream import MINIDUMP_MISC_INFO
 
 MISC_INFO_SIZE = 24
 """MINIDUMP_MISC_INFO; versions 2 to 5 begin with the same fields."""
 
 HANDLE_DATA_HEADER_SIZE = 16
-HANDLE_DESCRIPTOR_SIZE = 32
-"""MINIDUMP_HANDLE_DESCRIPTOR; version 2 (40 bytes) begins with the same fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +38,6 @@ class HandleDataHeader:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class HandleDescriptor:
-    """MINIDUMP_HANDLE_DESCRIPTOR: what the map can use."""
-
-    handle: int
-    type_name_rva: int
-    object_name_rva: int
-
-
 def misc_info(data: bytes) -> MiscInfo:
     """Reads the part of MINIDUMP_MISC_INFO that all versions share; `data` has `MISC_INFO_SIZE` bytes."""
     record = MINIDUMP_MISC_INFO.parse(io.BytesIO(data))
@@ -68,9 +54,3 @@ def handle_data_header(data: bytes) -> HandleDataHeader:
     """Reads MINIDUMP_HANDLE_DATA_STREAM; `data` has `HANDLE_DATA_HEADER_SIZE` bytes."""
     record = MINIDUMP_HANDLE_DATA_STREAM.parse(io.BytesIO(data))
     return HandleDataHeader(record.SizeOfHeader, record.SizeOfDescriptor, record.NumberOfDescriptors)
-
-
-def handle_descriptor(data: bytes) -> HandleDescriptor:
-    """Reads MINIDUMP_HANDLE_DESCRIPTOR; `data` has `HANDLE_DESCRIPTOR_SIZE` bytes."""
-    record = MINIDUMP_HANDLE_DESCRIPTOR.parse(io.BytesIO(data))
-    return HandleDescriptor(record.Handle, record.TypeNameRva, record.ObjectNameRva)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from synth.minidump import MinidumpBuilder
+
 import dumpmap
 from dumpmap.parsers.minidump import read_minidump
 from dumpmap.parsers.source import BufferSource
 from dumpmap.regionmap import RegionMap
 from dumpmap.snapshot import Snapshot, Stream
-from synth.minidump import MinidumpBuilder
 
 
 def read(dump: MinidumpBuilder | bytes) -> Snapshot:

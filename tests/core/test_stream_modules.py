@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 
 import pytest
+from synth.minidump import MODULE_LIST, UNLOADED_MODULE_LIST, nb10, rsds
 
 from core.dumps import map_of, read, stream, tiny
-from synth.minidump import MODULE_LIST, UNLOADED_MODULE_LIST, nb10, rsds
 
 
 def test_a_module_with_everything() -> None:

@@ -6,9 +6,9 @@ import datetime as dt
 import struct
 
 import pytest
+from synth.minidump import MISC_INFO, PROCESS_VM_COUNTERS, SYSTEM_INFO, SYSTEM_MEMORY_INFO, MinidumpBuilder
 
 from core.dumps import read, stream, tiny
-from synth.minidump import MISC_INFO, PROCESS_VM_COUNTERS, SYSTEM_INFO, SYSTEM_MEMORY_INFO, MinidumpBuilder
 
 
 @pytest.mark.parametrize(

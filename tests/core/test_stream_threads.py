@@ -6,10 +6,10 @@ import datetime as dt
 import struct
 
 import pytest
+from synth.minidump import THREAD_INFO_LIST, THREAD_LIST, THREAD_NAMES, MinidumpBuilder
 
 from core.dumps import read, stream, tiny
 from dumpmap.snapshot import Snapshot, Thread
-from synth.minidump import THREAD_INFO_LIST, THREAD_LIST, THREAD_NAMES, MinidumpBuilder
 
 ARCHITECTURES = ["x86", "x64", "arm", "arm64"]
 
