@@ -38,10 +38,15 @@ COMMANDS = (
     "summary",
     "regions",
     "address",
+    "heaps",
     "stacks",
     "modules",
+    "free",
     "info",
+    "diagnose",
     "snapshot",
+    "export",
+    "report",
     "capture",
 )
 """Modules of `dumpmap.cli`, in the order that help lists them; each adds its command to the app."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -39,4 +40,18 @@ ImagePathOption = Annotated[
 SnapshotOption = Annotated[
     int | None,
     typer.Option("--snapshot", metavar="N", help="Which snapshot of a VMMap file with several; the last by default."),
+]
+
+
+class FailOn(StrEnum):
+    """Severities that a gate can be set to."""
+
+    info = "info"
+    warning = "warning"
+    critical = "critical"
+
+
+FailOnOption = Annotated[
+    FailOn | None,
+    typer.Option("--fail-on", help="Exit with 1 if there is a finding of this severity or worse.", show_default=False),
 ]

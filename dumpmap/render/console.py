@@ -31,7 +31,7 @@ _LETTERS = {
 }
 """One letter per type, so that the bars can be read where there is no colour."""
 
-_SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def process_line(region_map: RegionMap) -> str:
@@ -110,8 +110,8 @@ def finding_lines(findings: list[Finding]) -> list[Text]:
     lines = []
     for finding in findings:
         line = Text()
-        line.append(f"{finding.severity:<8}", style=_SEVERITY_STYLE.get(finding.severity, ""))
-        line.append(f" {finding.title}")
+        line.append(f"{finding.severity:<8}", style=SEVERITY_STYLE.get(finding.severity, ""))
+        line.append(f" {finding.detail if finding.severity != 'info' else finding.title}")
         lines.append(line)
     return lines
 

@@ -1,0 +1,71 @@
+"""`dumpmap free`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dumpmap.cli.common import load
+from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
+from dumpmap.render.tables import Format
+from dumpmap.render.text import Units
+
+
+def command(
+    file: InputFile,
+    fit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fit", metavar="SIZE", help="Would an allocation of this size fit? Exit code 1 if not; repeatable."
+        ),
+    ] = None,
+    align: Annotated[
+        str, typer.Option("--align", metavar="SIZE", help="What such an allocation is aligned to.")
+    ] = "64KB",
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many of the largest blocks to show.")] = 10,
+    format: FormatOption = Format.table,
+    units: UnitsOption = Units.kb,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    snapshot: SnapshotOption = None,
+) -> None:
+    """Show the free address space: how much, in what pieces, between what, and what would still fit.
+
+    ```
+    dumpmap free crash.dmp
+    dumpmap free crash.dmp --fit 64MB
+    ```
+    """
+    from dumpmap.analysis.free import fits, free_report
+    from dumpmap.render.diagnosis import free_markdown, free_view, histogram_table
+    from dumpmap.render.documents import head
+    from dumpmap.render.filters import parse_size
+    from dumpmap.render.output import emit
+
+    try:
+        sizes, alignment = [parse_size(text) for text in fit or []], parse_size(align)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    region_map = load(file, snapshot=snapshot)
+    try:
+        answers = [answer for size in sizes if (answer := fits(region_map, size, alignment)) is not None]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    document = {
+        **head("dumpmap.free/1", region_map),
+        **(free_report(region_map, count) or {"free": None, "largest_free_block": None}),
+        "fits": [answer.to_dict() for answer in answers],
+    }
+    emit(
+        format=format,
+        document=document,
+        table=histogram_table(region_map),
+        view=free_view(region_map, answers, count, units),
+        markdown=free_markdown(region_map, answers, count, units),
+        units=units,
+        output=output,
+        force=force,
+    )
+    if sizes and (len(answers) < len(sizes) or not all(answer.fits for answer in answers)):
+        raise typer.Exit(1)

@@ -1,0 +1,57 @@
+"""`dumpmap heaps`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dumpmap.cli.common import load
+from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
+from dumpmap.render.tables import Format
+from dumpmap.render.text import Units
+
+
+def command(
+    file: InputFile,
+    segments: Annotated[
+        bool, typer.Option("--segments", "-s", help="Also list each heap's segments, large blocks and front end.")
+    ] = False,
+    blocks: Annotated[
+        bool, typer.Option("--blocks", "-b", help="Also count busy and free blocks by size; needs a full dump.")
+    ] = False,
+    format: FormatOption = Format.table,
+    units: UnitsOption = Units.kb,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    snapshot: SnapshotOption = None,
+) -> None:
+    """List the heaps: size, fragmentation, and the next segment each will ask for.
+
+    Fragmentation is DebugDiag's (1 - largest uncommitted range / all uncommitted bytes), VA fragmentation WinDbg's
+    `!heap -s` (1 - committed / virtual). With --format csv, --segments or --blocks choose which table is written.
+
+    ```
+    dumpmap heaps crash.dmp
+    dumpmap heaps crash.dmp --segments
+    dumpmap heaps full.dmp --blocks --format csv
+    ```
+    """
+    from dumpmap.render.heaps import block_table, heap_document, heap_table, heap_view, range_table
+    from dumpmap.render.output import emit
+    from dumpmap.render.tables import to_markdown
+
+    region_map = load(file, snapshot=snapshot)
+    statistics = block_table(region_map) if blocks else None
+    table = heap_table(region_map)
+    tables = [table, *([range_table(region_map)] if segments else []), *([statistics.table] if statistics else [])]
+    emit(
+        format=format,
+        document=heap_document(region_map, segments=segments, blocks=statistics) if format is Format.json else None,
+        table=tables[-1],
+        view=heap_view(region_map, segments=segments, blocks=statistics, units=units),
+        markdown="\n".join(to_markdown(one, units) for one in tables),
+        units=units,
+        output=output,
+        force=force,
+    )

@@ -1,0 +1,208 @@
+"""What `diagnose` and `free` show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dumpmap.analysis.findings import Finding
+from dumpmap.analysis.free import Fit, Neighbour, free_space, histogram, largest_blocks, unusable_causes
+from dumpmap.regionmap import RegionMap
+from dumpmap.render.console import SEVERITY_STYLE, process_line
+from dumpmap.render.documents import finding_document, head
+from dumpmap.render.tables import Column, Table, to_markdown, to_rich
+from dumpmap.render.text import Units, address_text, percent_text, short_size
+
+if TYPE_CHECKING:
+    from dumpmap.analysis.verdict import Verdict
+
+FINDING_COLUMNS = (
+    Column("severity"),
+    Column("id", "text", "Finding"),
+    Column("title", shown=False),
+    Column("detail"),
+)
+
+HISTOGRAM_COLUMNS = (
+    Column("min_bytes", "size", "From"),
+    Column("max_bytes", "size", "Below"),
+    Column("count", "count", "Blocks"),
+    Column("bytes", "size", "Free"),
+)
+
+FREE_BLOCK_COLUMNS = (
+    Column("address", "address"),
+    Column("size", "size"),
+    Column("before", "text", "Allocation before"),
+    Column("after", "text", "Allocation behind"),
+)
+
+UNUSABLE_COLUMNS = (
+    Column("type"),
+    Column("kind"),
+    Column("size", "size", "Allocation size"),
+    Column("count", "count", "Allocations"),
+    Column("unusable", "size", "Unusable behind"),
+)
+
+_VERDICT_STYLE = {"out": "bold red", "low": "yellow", "ok": "green", "unknown": "dim"}
+
+
+def finding_table(findings: Sequence[Finding]) -> Table:
+    """One row per finding."""
+    return Table(
+        FINDING_COLUMNS, [[getattr(finding, column.name) for column in FINDING_COLUMNS] for finding in findings]
+    )
+
+
+def diagnosis_document(region_map: RegionMap, verdict: Verdict, findings: Sequence[Finding]) -> dict[str, Any]:
+    """`dumpmap.diagnosis/1`."""
+    judged = verdict.to_dict()
+    del judged["schema"]
+    return {
+        **head("dumpmap.diagnosis/1", region_map),
+        **judged,
+        "findings": [finding_document(finding) for finding in findings],
+    }
+
+
+def diagnosis_view(region_map: RegionMap, verdict: Verdict, findings: Sequence[Finding]) -> list[Any]:
+    """The text that a terminal shows: the verdict first, then what it rests on."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    axes = RichTable.grid(padding=(0, 2))
+    axes.add_row(Text("Verdict", style="bold"), Text(verdict.verdict, style="bold"))
+    for label, axis in (("Address space", verdict.address_space), ("Commit", verdict.commit)):
+        state = str(axis["state"])
+        axes.add_row(Text(label, style="bold"), Text(_axis_text(label, axis), style=_VERDICT_STYLE.get(state, "")))
+    view: list[Any] = [Text(process_line(region_map), style="bold"), Text(""), axes, Text(""), Text(verdict.sentence)]
+    for finding in findings:
+        line = Text("\n")
+        line.append(finding.severity, style=SEVERITY_STYLE.get(finding.severity, ""))
+        line.append(f"  {finding.title}", style="bold")
+        line.append(f"  [{finding.id}]\n", style="dim")
+        line.append(f"  {finding.detail}")
+        view.append(line)
+    return view
+
+
+def _axis_text(label: str, axis: dict[str, Any]) -> str:
+    """One axis with its main figures."""
+    parts = [str(axis["state"])]
+    if label == "Address space":
+        if axis.get("free") is not None:
+            parts.append(f"{short_size(axis['free'])} free of {axis.get('limit_name') or 'its limit'}")
+        largest = axis.get("largest_free_block")
+        if largest:
+            parts.append(f"largest block {short_size(largest['size'])}")
+        if axis.get("fragmentation") is not None:
+            parts.append(f"{percent_text(axis['fragmentation'])} fragmented")
+    else:
+        if axis.get("system_ratio") is not None:
+            parts.append(
+                f"system {short_size(axis['system_total'])} of {short_size(axis['system_limit'])} "
+                f"({percent_text(axis['system_ratio'])})"
+            )
+        if axis.get("process_private") is not None:
+            parts.append(f"process {short_size(axis['process_private'])}")
+        if axis.get("job_limit") is not None:
+            parts.append(f"job {short_size(axis.get('job_usage') or 0)} of {short_size(axis['job_limit'])}")
+    return ", ".join(parts)
+
+
+def diagnosis_markdown(region_map: RegionMap, verdict: Verdict, findings: Sequence[Finding]) -> str:
+    """The same as Markdown, to paste into a ticket."""
+    lines = [
+        f"**{process_line(region_map)}**",
+        "",
+        f"**{verdict.verdict}**: {verdict.sentence}",
+        "",
+        f"- Address space: {_axis_text('Address space', verdict.address_space)}",
+        f"- Commit: {_axis_text('Commit', verdict.commit)}",
+        "",
+    ]
+    lines += [f"- **{finding.severity}** {finding.title} (`{finding.id}`): {finding.detail}" for finding in findings]
+    return "\n".join(lines) + "\n"
+
+
+# ---------------------------------------------------------------- free space
+
+
+def _neighbour_text(neighbour: Neighbour | None, width: int) -> str:
+    if neighbour is None:
+        return "(end of the address space)"
+    what = neighbour.details or neighbour.kind
+    return f"{address_text(neighbour.address, width)} {neighbour.type}" + (f", {what}" if what else "")
+
+
+def histogram_table(region_map: RegionMap) -> Table:
+    """Free blocks by powers of two."""
+    space = free_space(region_map)
+    rows = [] if space is None else histogram(space)
+    return Table(HISTOGRAM_COLUMNS, [[row[column.name] for column in HISTOGRAM_COLUMNS] for row in rows])
+
+
+def free_block_table(region_map: RegionMap, count: int) -> Table:
+    """The largest free blocks and what lies around them."""
+    width = region_map.address_width
+    rows = [
+        [block.address, block.size, _neighbour_text(block.before, width), _neighbour_text(block.after, width)]
+        for block in largest_blocks(region_map, count)
+    ]
+    return Table(FREE_BLOCK_COLUMNS, rows, width)
+
+
+def unusable_table(region_map: RegionMap, count: int) -> Table:
+    """Which allocations leave unusable space behind them."""
+    causes = unusable_causes(region_map, count)
+    return Table(UNUSABLE_COLUMNS, [[getattr(cause, column.name) for column in UNUSABLE_COLUMNS] for cause in causes])
+
+
+def fit_text(fit: Fit) -> str:
+    """Whether an allocation of a size fits."""
+    aligned = f" aligned to {short_size(fit.alignment)}"
+    if not fit.fits:
+        return f"{short_size(fit.size)}{aligned}: does not fit; the largest that does is {short_size(fit.largest)}"
+    where = "" if fit.address is None else f", first at 0x{fit.address:x}"
+    return f"{short_size(fit.size)}{aligned}: fits {fit.count:,} times{where}"
+
+
+def _free_lines(region_map: RegionMap, fits: Sequence[Fit]) -> list[str]:
+    space = free_space(region_map)
+    if space is None:
+        return ["The input has no list of memory regions: free space cannot be known."]
+    lines = [
+        f"Free: {short_size(space.total)} in {space.count:,} blocks, of a space of {space.limit.name}",
+        "Largest: " + ("none" if space.largest is None else short_size(space.largest.size)),
+        f"Fragmentation: {percent_text(space.fragmentation)} (1 - largest / free)",
+        f"In blocks under 1 MB: {short_size(space.tiny)} in {space.tiny_count:,} blocks",
+        f"Unusable: {short_size(space.unusable)}",
+    ]
+    return lines + [fit_text(fit) for fit in fits]
+
+
+def free_view(region_map: RegionMap, fits: Sequence[Fit], count: int, units: Units) -> list[Any]:
+    """The text that a terminal shows."""
+    from rich.text import Text
+
+    view: list[Any] = [Text(line) for line in _free_lines(region_map, fits)]
+    if region_map.free_blocks is None:
+        return view
+    for title, table in (
+        ("Free blocks by size", histogram_table(region_map)),
+        ("Largest free blocks", free_block_table(region_map, count)),
+        ("Unusable space, by what lies before it", unusable_table(region_map, count)),
+    ):
+        if table.rows:
+            view += [Text(""), Text(title, style="bold"), to_rich(table, units)]
+    return view
+
+
+def free_markdown(region_map: RegionMap, fits: Sequence[Fit], count: int, units: Units) -> str:
+    """The same as Markdown."""
+    lines = [f"- {line}" for line in _free_lines(region_map, fits)]
+    if region_map.free_blocks is not None:
+        for table in (histogram_table(region_map), free_block_table(region_map, count)):
+            lines += ["", to_markdown(table, units).rstrip("\n")]
+    return "\n".join(lines) + "\n"
