@@ -169,15 +169,15 @@ class _Counter:
                 return f"the block at {position:#x} does not fit"
             if previous >= 0 and entry >> previous_at & 0xFFFF != previous:
                 return f"the block at {position:#x} gives another size for the block before it"
+            if not self._left:
+                return f"more than {MAX_BLOCKS} blocks"
+            self._left -= 1
             if flags & layouts.HEAP_ENTRY_BUSY:
                 self._busy[size] = self._busy.get(size, 0) + 1
                 if flags & layouts.HEAP_ENTRY_INTERNAL:
                     self._front_end[size] = self._front_end.get(size, 0) + 1
             else:
                 self._free[size] = self._free.get(size, 0) + 1
-            self._left -= 1
-            if self._left <= 0:
-                return f"more than {MAX_BLOCKS} blocks"
             is_last = bool(flags & layouts.HEAP_ENTRY_LAST)
             previous = size
             position += size * unit

@@ -18,6 +18,13 @@ NO_MEMORY = "no memory there"
 T = TypeVar("T")
 
 
+def left_out(label: str, what: str, bases: list[int], reason: str) -> str:
+    """Words one warning for everything that was left out of a heap for one reason, however much it is."""
+    if len(bases) == 1:
+        return f"{label}: its {what} {bases[0]:#x} is left out ({reason})"
+    return f"{label}: {len(bases)} of its {what}s are left out ({reason}; first: {bases[0]:#x})"
+
+
 @dataclass(slots=True)
 class Budget:
     """How many nodes of lists and trees the search for heaps may still look at, all heaps together.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from operator import itemgetter
 
 from dumpmap.memory import Memory
 from dumpmap.structures.bounds import is_page
-from dumpmap.structures.heap_context import Budget, HeapContext
+from dumpmap.structures.heap_context import Budget, HeapContext, left_out
 from dumpmap.structures.heap_model import (
     HEAP_EVIDENCE,
     HEAP_KINDS,
@@ -252,29 +254,38 @@ class _Search:
     def finish(self) -> tuple[tuple[HeapInfo, ...], tuple[str, ...]]:
         """Returns the heaps without doubly claimed memory, and every warning."""
         heaps = list(self._heaps.values())
-        claims = sorted(
-            ((_CLAIM_ORDER[range_.role], place, range_) for place, heap in enumerate(heaps) for range_ in heap.ranges),
-            key=lambda claim: (claim[0], claim[1], claim[2].base),
-        )
-        taken: list[tuple[int, int]] = []
-        refused: dict[int, set[int]] = {}
-        for _, place, range_ in claims:
-            end = range_.base + (range_.size or range_.reserved or range_.committed or 1)
-            index = bisect_left(taken, (range_.base, 0))
-            before = taken[index - 1] if index else (0, 0)
-            after = taken[index] if index < len(taken) else (end, end)
-            if before[1] > range_.base or after[0] < end:
-                heap = heaps[place]
-                self._warnings.append(
-                    f"heap {heap.address:#x}: its {range_.role} {range_.base:#x} is left out (inside another range)"
-                )
-                refused.setdefault(place, set()).add(id(range_))
-            else:
-                insort(taken, (range_.base, end))
-        for place, ids in refused.items():
-            kept = tuple(range_ for range_ in heaps[place].ranges if id(range_) not in ids)
-            heaps[place] = replace(heaps[place], ranges=kept)
+        claims = [
+            (range_.base, range_.base + (range_.size or range_.reserved or range_.committed or 1), place, range_)
+            for place, heap in enumerate(heaps)
+            for range_ in heap.ranges
+        ]
+        claims.sort(key=itemgetter(0, 1))
+        if any(before[1] > after[0] for before, after in pairwise(claims)):
+            self._refuse_overlaps(heaps, claims)
         listed = [heap for heap in heaps if heap.evidence in ("heap-list", "peb")]
         others = [heap for heap in heaps if heap.evidence not in ("heap-list", "peb")]
         warnings = (*self._warnings, *(warning for heap in heaps for warning in heap.warnings))
         return (*listed, *others), warnings
+
+    def _refuse_overlaps(self, heaps: list[HeapInfo], claims: list[tuple[int, int, int, HeapRange]]) -> None:
+        """Takes ranges away from `heaps` (in place) until no two share memory.
+
+        Args:
+            heaps: every heap.
+            claims: start, end, place of the heap in `heaps`, and range.
+        """
+        claims.sort(key=lambda claim: (_CLAIM_ORDER[claim[3].role], claim[2], claim[0]))
+        taken: list[tuple[int, int]] = []
+        refused: dict[int, list[HeapRange]] = {}
+        for start, end, place, range_ in claims:
+            index = bisect_left(taken, (start, 0))
+            ends_before = index == 0 or taken[index - 1][1] <= start
+            if ends_before and (index == len(taken) or end <= taken[index][0]):
+                insort(taken, (start, end))
+            else:
+                refused.setdefault(place, []).append(range_)
+        for place, ranges in refused.items():
+            heap, gone = heaps[place], {id(range_) for range_ in ranges}
+            heaps[place] = replace(heap, ranges=tuple(kept for kept in heap.ranges if id(kept) not in gone))
+            bases = [range_.base for range_ in ranges]
+            self._warnings.append(left_out(f"heap {heap.address:#x}", ranges[0].role, bases, "inside another range"))

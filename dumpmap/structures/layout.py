@@ -68,7 +68,9 @@ class Part:
     def read(self, memory: Memory, address: int) -> tuple[int, ...] | None:
         """Returns the fields of the structure at `address`, or None where the run is not in the memory."""
         data = memory.read(address + self.offset, self.size)
-        return None if data is None else self.unpack(data)
+        if data is None:
+            return None
+        return self._unpack(data) if self._order is None else self.unpack(data)
 
     def values(self, memory: Memory, address: int) -> dict[str, int]:
         """Returns the fields by name; empty where the run is not in the memory."""

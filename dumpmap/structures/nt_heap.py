@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dumpmap.structures.bounds import MAX_SEGMENTS, USER_LIMIT, is_page, is_user_address
-from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
+from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, left_out
 from dumpmap.structures.heap_model import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import nt_heap as layouts
@@ -298,13 +298,15 @@ def _place_segments(
     warnings: list[str],
 ) -> list[HeapRange]:
     """Turns segments into ranges; the heap's own rests on what named the heap, the others on its list."""
-    ranges = []
+    ranges, homeless = [], []
     for segment in segments:
         range_ = segment_range(context, segment, evidence if segment.base == address else "heap-segment")
         if range_ is None:
-            warnings.append(f"{label}: its segment {segment.base:#x} is left out ({NO_MEMORY})")
+            homeless.append(segment.base)
         else:
             ranges.append(range_)
+    if homeless:
+        warnings.append(left_out(label, "segment", homeless, NO_MEMORY))
     if all(segment.base != address for segment in segments):
         own = context.place(HeapRange(address, None, "segment", evidence), PAGE_SIZE)
         if own is not None:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from dumpmap.structures.bounds import MAX_SEGMENTS, MAX_TREE_NODES, USER_LIMIT, is_page, is_user_address
-from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
+from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, left_out
 from dumpmap.structures.heap_model import SEGMENT_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import segment_heap as layouts
@@ -263,11 +263,9 @@ def _check_signatures(
         return unsigned + [(node, item) for node, item, _ in signed], True
     if context.segment_heap_key is None:
         context.segment_heap_key = key
-    for node, _, other in signed:
-        if other != key:
-            warnings.append(
-                f"{label}: its segment {node:#x} is left out (its signature is another process's or damaged)"
-            )
+    foreign = [node for node, _, other in signed if other != key]
+    if foreign:
+        warnings.append(left_out(label, "segment", foreign, "its signature does not fit the others"))
     return unsigned + [(node, item) for node, item, other in signed if other == key], False
 
 
@@ -299,11 +297,11 @@ def _large_allocations(
         walk = _TreeWalk(context, is_encoded=True)
         walk.follow(root ^ tree)
         smallest ^= tree
-    if walk.problems:
+    if walk.problem:
         # A node that is missing hides what is below it; its left part can still be reached from the smallest node up.
         walk.climb(smallest & ~3)
         pages = sum(block.committed or 0 for block in walk.blocks.values()) >> 12
-        warnings.append(f"{label}: its tree of large blocks {walk.problems[0]}; {pages} of {reserved} pages were found")
+        warnings.append(f"{label}: its tree of large blocks {walk.problem}; {pages} of {reserved} pages were found")
     return list(walk.blocks.values()), counters
 
 
@@ -312,7 +310,7 @@ class _TreeWalk:
 
     def __init__(self, context: HeapContext, is_encoded: bool = False) -> None:
         self.blocks: dict[int, HeapRange] = {}
-        self.problems: list[str] = []
+        self.problem: str | None = None
         self._context = context
         self._is_encoded = is_encoded
         self._seen: set[int] = set()
@@ -325,19 +323,23 @@ class _TreeWalk:
             if not node:
                 continue
             if node in self._seen:
-                self.problems.append(f"reaches {node:#x} twice")
+                self._note(f"reaches {node:#x} twice")
                 continue
             if len(self._seen) >= MAX_TREE_NODES or self._context.budget.left <= 0:
-                self.problems.append(f"does not end within {len(self._seen)} nodes")
+                self._note(f"does not end within {len(self._seen)} nodes")
                 return
             self._seen.add(node)
             self._context.budget.left -= 1
             fields = self._read(node)
             if isinstance(fields, str):
-                self.problems.append(f"is broken at {node:#x} ({fields})")
+                self._note(f"is broken at {node:#x} ({fields})")
                 continue
             left, right, _ = fields
             stack += (right, left)
+
+    def _note(self, problem: str) -> None:
+        """Keeps the first problem: a damaged tree can have a million."""
+        self.problem = self.problem or problem
 
     def climb(self, node: int) -> None:
         """Goes up from `node` as far as there are parents that were not visited, and visits everything below."""

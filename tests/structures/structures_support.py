@@ -121,6 +121,7 @@ class PlainDump:
     memory: ExcerptMemory
     pointer_size: int
     build: int
+    family: str
     threads: list[tuple[int, int]]
     modules: list[tuple[int, int, str]]
     space: MapSpace
@@ -134,6 +135,7 @@ class PlainDump:
             modules=self.modules,
             space=self.space,
             os_build=self.build,
+            family=self.family,
             read_parameters=read_parameters,
         )
 
@@ -148,7 +150,7 @@ def load(path: Path) -> PlainDump:
     threads: list[tuple[int, int]] = []
     modules: list[tuple[int, int, str]] = []
     regions: list[tuple[int, int, int, int, int]] = []
-    pointer_size, build = 8, 0
+    pointer_size, build, family = 8, 0, "unknown"
     for index in range(count):
         kind, _, at = struct.unpack_from("<3I", data, directory + 12 * index)
         if kind == 3:
@@ -167,7 +169,8 @@ def load(path: Path) -> PlainDump:
                 excerpts.append((address, data[place : place + length]))
         elif kind == 7:
             pointer_size = 4 if struct.unpack_from("<H", data, at)[0] == 0 else 8
-            build = struct.unpack_from("<I", data, at + 16)[0]
+            build, platform = struct.unpack_from("<2I", data, at + 16)
+            family = "windows" if platform == 2 else "other"
         elif kind == 9:
             number, place = struct.unpack_from("<2Q", data, at)
             for entry in range(number):
@@ -179,4 +182,4 @@ def load(path: Path) -> PlainDump:
             for entry in range(number):
                 fields = struct.unpack_from("<2Q2IQ4I", data, at + head + entry * entry_size)
                 regions.append((fields[0], fields[4], fields[1], fields[5], fields[7]))
-    return PlainDump(ExcerptMemory(excerpts), pointer_size, build, threads, modules, MapSpace(regions))
+    return PlainDump(ExcerptMemory(excerpts), pointer_size, build, family, threads, modules, MapSpace(regions))
