@@ -393,7 +393,7 @@ def parse_rules(text: str, *, name: str | None = None) -> RuleSet:
 
 def _rule_set(document: dict[str, Any], name: str | None) -> RuleSet:
     # Imported here: the tables that give the known names are made of what this module defines.
-    from dumpmap.analysis.figures import check_figure
+    from dumpmap.analysis.figures import check_figure, figure_unit
     from dumpmap.analysis.findings import RULE
     from dumpmap.analysis.verdict import VERDICTS
 
@@ -418,7 +418,7 @@ def _rule_set(document: dict[str, Any], name: str | None) -> RuleSet:
             place = f'{table}."{key}"' if "." in key else f"{table}.{key}"
             check_figure(key, place)
             limits[table][key] = parse_limit(value, place)
-            if table == "limits" and limits[table][key].percent and key != "fragmentation":
+            if table == "limits" and limits[table][key].percent and figure_unit(key) != "share":
                 raise RulesError("a limit in percent makes sense for a change only: put it into [deltas]", place=place)
     worst = findings.get("max_severity")
     return RuleSet(
