@@ -1,0 +1,459 @@
+"""A batch: from paths to rows, whatever runs the analysis."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+
+from dumpmap.errors import OutputError
+from dumpmap.triage.analyse import Outcome, analyse
+from dumpmap.triage.cache import Cache, default_path
+from dumpmap.triage.columns import COLUMNS, GROUPABLE, NAMES, Row
+from dumpmap.triage.discovery import Job, discover
+from dumpmap.triage.engines import Engine, EngineError, ProcessEngine, SerialEngine
+from dumpmap.triage.progress import Progress, State
+from dumpmap.triage.store import Store, finished_row
+from dumpmap.triage.worker import Setup
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+TIME_LIMIT = 60.0
+"""Seconds for one file, unless told otherwise."""
+
+MEMORY_LIMIT = 1 << 30
+"""Bytes for one file, unless told otherwise."""
+
+FailOn = Literal["warning", "critical"]
+
+_LIST_AT_ONCE = 64
+_FRAME_CHUNK = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a batch runs.
+
+    Attributes:
+        jobs: worker processes; by default as many as the process may use processors.
+        time_limit: seconds for one file, None for no limit; a worker that takes longer is killed.
+        memory_limit: bytes that a worker may take for one file, None for no limit.
+        cache: file that keeps results for the next run; True for the user's own, False for none.
+        engine: `processes`, `serial` (this process, no limits) or `dask`.
+        scheduler: for `dask`: address of the scheduler; None starts a cluster of `jobs` workers on this machine.
+        storage_options: for URLs: options of the fsspec file system.
+        recursive: look into folders below the named ones.
+        hook: `Setup.hook`, for tests.
+    """
+
+    jobs: int | None = None
+    time_limit: float | None = TIME_LIMIT
+    memory_limit: int | None = MEMORY_LIMIT
+    cache: bool | str | os.PathLike[str] = True
+    engine: Literal["processes", "serial", "dask"] = "processes"
+    scheduler: str | None = None
+    storage_options: Mapping[str, Any] | None = None
+    recursive: bool = True
+    hook: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 1:
+            raise ValueError("jobs must be at least 1")
+        if self.engine not in ("processes", "serial", "dask"):
+            raise ValueError(f"unknown engine {self.engine!r}")
+        for name in ("time_limit", "memory_limit"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be above 0")
+
+    @property
+    def workers(self) -> int:
+        """Worker processes to start."""
+        if self.jobs is not None:
+            return self.jobs
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0)) or 1
+        return os.cpu_count() or 1
+
+    @property
+    def setup(self) -> Setup:
+        """What the workers are told."""
+        return Setup(memory_limit=self.memory_limit, storage_options=self.storage_options, hook=self.hook)
+
+
+def open_engine(options: Options) -> Engine:
+    """Starts what the analysis runs in.
+
+    Raises:
+        EngineError: it cannot be started or reached.
+    """
+    if options.engine == "serial":
+        return SerialEngine(options.setup)
+    if options.engine == "dask":
+        try:
+            from dumpmap.triage.dask_engine import DaskEngine
+        except ImportError as error:
+            raise EngineError(f'the Dask engine needs another package: pip install "dumpmap[dask]" ({error})') from None
+
+        return DaskEngine(options.setup, options.workers, options.time_limit, options.scheduler)
+    return ProcessEngine(options.setup, options.workers, options.time_limit)
+
+
+def open_cache(options: Options, notes: list[str] | None = None) -> Cache | None:
+    """Opens the cache of results; where only the default one cannot be used, there is none, and a note says so.
+
+    Raises:
+        OutputError: the cache that was named cannot be used.
+    """
+    if options.cache is False:
+        return None
+    path = default_path() if options.cache is True else Path(options.cache)
+    try:
+        return Cache(path, time_limit=options.time_limit, memory_limit=options.memory_limit)
+    except OutputError as error:
+        if options.cache is not True:
+            raise
+        if notes is not None:
+            notes.append(f"results are not kept for the next run: {error}")
+        return None
+
+
+def path_list(paths: Paths) -> list[str | os.PathLike[str]]:
+    """The paths of a call: one or several."""
+    return [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+
+
+# ---------------------------------------------------------------- the loop
+
+
+@dataclass
+class Batch:
+    """A batch under way: its files, its cache, and what has become of them."""
+
+    store: Store
+    cache: Cache | None = None
+    state: State = field(default_factory=State)
+    progress: Progress | None = None
+
+    def take(self, job: Job) -> tuple[Outcome, bool] | None:
+        """Answers a job without an engine, where that is possible: from the cache, or because it has a problem."""
+        known = self.cache.get(job) if self.cache is not None else None
+        if known is not None:
+            return known, True
+        if job.problem is not None:
+            return analyse(job), False
+        return None
+
+    def finish(self, outcome: Outcome, *, cached: bool) -> Row:
+        """Stores an outcome and counts it."""
+        if not cached and self.cache is not None:
+            self.cache.put(outcome)
+        self.store.put(outcome, cached=cached)
+        row = finished_row(outcome.path, outcome.data, cached=cached)
+        state = self.state
+        state.done += 1
+        state.cached += cached
+        state.errors += row["status"] == "error"
+        state.critical += row["severity"] == "critical"
+        state.warning += row["severity"] == "warning"
+        self.tell()
+        return row
+
+    def tell(self) -> None:
+        """Tells the display."""
+        if self.progress is not None:
+            self.progress.update(self.state)
+
+    def run(self, jobs: Iterator[Job], engine: Engine) -> Iterator[Row]:
+        """Yields rows as files finish."""
+        listed = False
+        while True:
+            while engine.room > 0 and (job := self.store.next_job()) is not None:
+                answer = self.take(job)
+                if answer is None:
+                    engine.submit(job)
+                else:
+                    yield self.finish(answer[0], cached=answer[1])
+            # Files are listed while the workers are busy, so that their number is known soon.
+            if not listed:
+                listed = self._list(jobs)
+                ready = engine.wait(0.0)
+            elif engine.pending:
+                ready = engine.wait()
+            else:
+                return
+            for outcome in ready:
+                yield self.finish(outcome, cached=False)
+
+    def _list(self, jobs: Iterator[Job]) -> bool:
+        """Lists some more files; True when there are no more."""
+        count = 0
+        for job in islice(jobs, _LIST_AT_ONCE):
+            count += 1
+            self.state.found += self.store.add(job)
+        self.state.listed = count < _LIST_AT_ONCE
+        self.tell()
+        return self.state.listed
+
+
+def iterate(paths: Paths, options: Options | None = None, *, progress: Progress | None = None) -> Iterator[Row]:
+    """Triages files and yields their rows as they finish, in no particular order.
+
+    Closing the generator stops the workers.
+
+    Raises:
+        EngineError: the workers or the cluster cannot be started or reached.
+        OutputError: the cache that was named cannot be used.
+    """
+    store = Store()
+    try:
+        yield from _rows(Batch(store, progress=progress), path_list(paths), options or Options(), [])
+    finally:
+        store.close()
+
+
+def _rows(batch: Batch, paths: Sequence[str | os.PathLike[str]], options: Options, notes: list[str]) -> Iterator[Row]:
+    batch.cache = open_cache(options, notes)
+    try:
+        engine = open_engine(options)
+        try:
+            jobs = discover(paths, recursive=options.recursive, storage_options=options.storage_options)
+            yield from batch.run(jobs, engine)
+        finally:
+            engine.close()
+    finally:
+        if batch.cache is not None:
+            batch.cache.close()
+
+
+def run(
+    paths: Paths,
+    options: Options | None = None,
+    *,
+    progress: Progress | None = None,
+    on_row: Callable[[Row], None] | None = None,
+) -> Result:
+    """Triages files.
+
+    Args:
+        paths: files, folders, glob patterns and URLs.
+        options: how.
+        progress: is told how far the batch is.
+        on_row: is given each row as its file finishes.
+
+    Returns:
+        the result; close it, or use it as a context manager.
+
+    Raises:
+        EngineError: the workers or the cluster cannot be started or reached.
+        OutputError: the cache that was named cannot be used.
+    """
+    began = time.monotonic()
+    notes: list[str] = []
+    batch = Batch(Store(), progress=progress)
+    try:
+        for row in _rows(batch, path_list(paths), options or Options(), notes):
+            if on_row is not None:
+                on_row(row)
+    except BaseException:
+        batch.store.close()
+        raise
+    return Result(batch.store, batch.state, time.monotonic() - began, tuple(notes))
+
+
+def triage(
+    paths: Paths,
+    *,
+    jobs: int | None = None,
+    time_limit: float | None = TIME_LIMIT,
+    memory_limit: int | None = MEMORY_LIMIT,
+    cache: bool | str | os.PathLike[str] = True,
+    engine: Literal["processes", "serial", "dask"] = "processes",
+    scheduler: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    recursive: bool = True,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Reads what ran out in each of many dumps.
+
+    The worker processes import the calling script: it must call this under `if __name__ == "__main__":`.
+
+    Args:
+        paths: a file, a folder, a glob pattern or a URL of one of these, or several of them.
+        jobs: worker processes; by default as many as the process may use processors.
+        time_limit: seconds for one file, None for no limit; a worker that takes longer is killed.
+        memory_limit: bytes that a worker may take for one file, None for no limit.
+        cache: file that keeps results for the next run; True for the user's own, False for none.
+        engine: `processes`, `serial` (this process, no limits) or `dask`.
+        scheduler: for `dask`: address of the scheduler; None starts a cluster of `jobs` workers on this machine.
+        storage_options: for URLs: options of the fsspec file system.
+        recursive: look into folders below the named ones.
+        progress: is told how far it is; `RichProgress` draws a bar.
+
+    Returns:
+        a frame with one row per file, worst first, and the columns of `dumpmap.triage.COLUMNS`, bytes.
+
+    Raises:
+        EngineError: the workers or the cluster cannot be started or reached.
+        OutputError: the cache that was named cannot be used.
+    """
+    options = Options(
+        jobs=jobs,
+        time_limit=time_limit,
+        memory_limit=memory_limit,
+        cache=cache,
+        engine=engine,
+        scheduler=scheduler,
+        storage_options=storage_options,
+        recursive=recursive,
+    )
+    with run(paths, options, progress=progress) as result:
+        return result.frame()
+
+
+# ---------------------------------------------------------------- the result
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that have the same values in some columns."""
+
+    values: tuple[Any, ...]
+    count: int = 0
+    critical: int = 0
+    with_warnings: int = 0
+    unreadable: int = 0
+    most_committed: int | None = None
+    least_largest_free: int | None = None
+    """Of the largest free blocks of the group's processes, the smallest."""
+    example: str = ""
+    """The path of the worst row."""
+
+
+class Result:
+    """The rows of a finished batch, on disk until it is closed.
+
+    Attributes:
+        state: how many files there were, by what became of them.
+        seconds: how long the batch took.
+        notes: what a user has to know about the run itself.
+    """
+
+    def __init__(self, store: Store, state: State, seconds: float, notes: tuple[str, ...] = ()) -> None:
+        self._store = store
+        self.state = state
+        self.seconds = seconds
+        self.notes = notes
+
+    def __len__(self) -> int:
+        return self.state.done
+
+    def rows(self) -> Iterator[Row]:
+        """Yields the rows: by severity, the worst first, then by path."""
+        return self._store.rows()
+
+    def groups(self, columns: Sequence[str]) -> list[Group]:
+        """Counts the rows that have the same values in `columns`; the largest group first.
+
+        Raises:
+            ValueError: a column cannot be grouped by.
+        """
+        return group_rows(self.rows(), columns)
+
+    def frame(self) -> pd.DataFrame:
+        """The rows as a data frame."""
+        return make_frame(self.rows())
+
+    def exit_code(self, *, fail_on: FailOn | None = None, strict: bool = False) -> int:
+        """What the command line returns: see `exit_code`."""
+        return exit_code(self.state, fail_on=fail_on, strict=strict)
+
+    def close(self) -> None:
+        """Removes the rows."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def exit_code(state: State, *, fail_on: FailOn | None = None, strict: bool = False) -> int:
+    """What the command line returns.
+
+    Args:
+        state: of a finished batch.
+        fail_on: 1 when a finding is at least this severe.
+        strict: 3 when a file could not be read; that goes before `fail_on`, whose answer is then incomplete.
+    """
+    if fail_on not in (None, "warning", "critical"):
+        raise ValueError(f"unknown severity {fail_on!r}")
+    if strict and state.errors:
+        return 3
+    if fail_on is not None and (state.critical or (fail_on == "warning" and state.warning)):
+        return 1
+    return 0
+
+
+def group_rows(rows: Iterable[Row], columns: Sequence[str]) -> list[Group]:
+    """Counts rows that have the same values in `columns`; the largest group first.
+
+    The rows come worst first, so that a group's example is its worst.
+
+    Raises:
+        ValueError: a column cannot be grouped by.
+    """
+    for name in columns:
+        if name not in GROUPABLE:
+            raise ValueError(f"cannot group by {name!r}; these can be: {', '.join(GROUPABLE)}")
+    groups: dict[tuple[Any, ...], Group] = {}
+    for row in rows:
+        values = tuple(row[name] for name in columns)
+        group = groups.get(values) or Group(values, example=row["path"])
+        groups[values] = replace(
+            group,
+            count=group.count + 1,
+            critical=group.critical + (row["severity"] == "critical"),
+            with_warnings=group.with_warnings + (row["severity"] == "warning"),
+            unreadable=group.unreadable + (row["status"] == "error"),
+            most_committed=_of_known(max, group.most_committed, row["committed"]),
+            least_largest_free=_of_known(min, group.least_largest_free, row["largest_free"]),
+        )
+    return sorted(groups.values(), key=lambda group: (-group.count, [str(value or "") for value in group.values]))
+
+
+def _of_known(choose: Callable[[int, int], int], one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return choose(one, other)
+
+
+def make_frame(rows: Iterable[Row]) -> pd.DataFrame:
+    """Rows as a data frame with the columns' types."""
+    import pandas as pd
+
+    rows = iter(rows)
+    chunks: list[pd.DataFrame] = []
+    while (chunk := list(islice(rows, _FRAME_CHUNK))) or not chunks:
+        columns: dict[str, pd.Series[Any]] = {}
+        for column in COLUMNS:
+            values: list[Any] = [row[column.name] for row in chunk]
+            if column.kind == "texts":
+                values = [None if value is None else ", ".join(value) for value in values]
+            if column.kind == "time":
+                values = [value and dt.datetime.fromisoformat(value) for value in values]
+            columns[column.name] = pd.Series(values, dtype=cast("Any", column.dtype))
+        chunks.append(pd.DataFrame(columns, columns=list(NAMES)))
+    return pd.concat(chunks, ignore_index=True) if len(chunks) > 1 else chunks[0]

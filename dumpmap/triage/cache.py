@@ -1,0 +1,146 @@
+"""Results of earlier runs, kept in an SQLite file.
+
+A result is found again by path, size and time of the file and by the version of the tool. Every result is a
+transaction of its own in write-ahead mode: what is finished survives a kill, several runs may share a file, and
+nothing waits for a disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+from dumpmap._version import __version__
+from dumpmap.errors import OutputError
+from dumpmap.triage.analyse import Limit, Outcome
+from dumpmap.triage.columns import NAMES
+from dumpmap.triage.discovery import Job
+
+TOOL = f"{__version__}/{zlib.crc32(','.join(NAMES).encode()):08x}"
+"""What made a result: the version, and the columns it has."""
+
+KEEP_DAYS = 180
+"""Results older than this are forgotten."""
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS results (
+    key TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    stamp TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    rank INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    time_limit REAL,
+    memory_limit INTEGER,
+    saved_at REAL NOT NULL
+) WITHOUT ROWID
+"""
+
+
+def default_path() -> Path:
+    """Where results are kept when nobody says where: `$DUMPMAP_CACHE`, or the user's cache folder."""
+    given = os.environ.get("DUMPMAP_CACHE")
+    if given:
+        return Path(given)
+    home = Path.home()
+    if sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "dumpmap" / "Cache"
+    elif sys.platform == "darwin":
+        folder = home / "Library" / "Caches" / "dumpmap"
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "dumpmap"
+    return folder / "triage.sqlite"
+
+
+class Cache:
+    """Results of earlier runs.
+
+    Args:
+        path: the SQLite file; it is made where it is not there.
+        time_limit: of this run, seconds: a file that an earlier run gave up on is tried again under a wider limit.
+        memory_limit: of this run, bytes.
+
+    Raises:
+        OutputError: it cannot be used.
+    """
+
+    def __init__(self, path: Path, *, time_limit: float | None = None, memory_limit: int | None = None) -> None:
+        self.path = path
+        self._limits: dict[Limit, float | None] = {"time": time_limit, "memory": memory_limit}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise OutputError(f"cannot be used as a cache of results: {error}", source=str(path)) from error
+
+    def _prepare(self) -> None:
+        database = self._database
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version not in (0, _SCHEMA_VERSION):
+            raise sqlite3.DatabaseError(f"it has version {version} of the layout, this is {_SCHEMA_VERSION}")
+        if version == 0 and database.execute("SELECT 1 FROM sqlite_master WHERE name != 'results'").fetchone():
+            raise sqlite3.DatabaseError("it is another program's database")
+        # A network share may not do write-ahead; then the older journal serves, only slower.
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        if version == 0:
+            database.execute(_SCHEMA)
+            database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        database.execute("DELETE FROM results WHERE saved_at < ?", (time.time() - KEEP_DAYS * 86400,))
+
+    def get(self, job: Job) -> Outcome | None:
+        """Finds the result of a file that has not changed since."""
+        if job.problem is not None or job.size is None or job.stamp is None:
+            return None
+        found = self._database.execute(
+            "SELECT rank, data, time_limit, memory_limit FROM results "
+            "WHERE key = ? AND size = ? AND stamp = ? AND tool = ?",
+            (job.key, job.size, job.stamp, TOOL),
+        ).fetchone()
+        if found is None:
+            return None
+        rank, data, time_limit, memory_limit = found
+        earlier: tuple[tuple[Limit, float | None], ...] = (("time", time_limit), ("memory", memory_limit))
+        limit: Limit | None = None
+        for name, value in earlier:
+            if value is None:
+                continue
+            limit, now = name, self._limits[name]
+            if now is None or now > value:
+                return None
+        return Outcome(job.key, job.path, rank, data, job.size, job.stamp, lasting=True, limit=limit)
+
+    def put(self, outcome: Outcome) -> None:
+        """Keeps a result, if it would be the same next time."""
+        if not outcome.lasting or outcome.size is None or outcome.stamp is None:
+            return
+        self._database.execute(
+            "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                outcome.key,
+                outcome.size,
+                outcome.stamp,
+                TOOL,
+                outcome.rank,
+                outcome.data,
+                self._limits["time"] if outcome.limit == "time" else None,
+                self._limits["memory"] if outcome.limit == "memory" else None,
+                time.time(),
+            ),
+        )
+
+    def __len__(self) -> int:
+        (count,) = self._database.execute("SELECT count(*) FROM results").fetchone()
+        return int(count)
+
+    def close(self) -> None:
+        """Closes the file."""
+        with suppress(sqlite3.Error):
+            self._database.close()

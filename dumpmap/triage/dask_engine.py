@@ -1,0 +1,209 @@
+"""The analysis on a Dask cluster, through Dask's own client.
+
+A Dask task cannot be killed, so each thread of a Dask worker keeps a worker process of its own, the same as on one
+machine: the limits hold there too. Files travel in small bundles, because the scheduler's work per task is of the same
+size as the analysis of a small dump; a bundle whose worker is lost runs again elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import threading
+import time
+import uuid
+from typing import Any
+
+import distributed
+
+from dumpmap.triage.analyse import Outcome, failure
+from dumpmap.triage.discovery import Job
+from dumpmap.triage.engines import EngineError, ProcessEngine
+from dumpmap.triage.worker import Setup
+
+BUNDLE = 8
+"""Files per task."""
+
+RETRIES = 3
+"""How often Dask runs a task again that failed."""
+
+CONNECT_TIMEOUT = 20
+"""Seconds to reach a scheduler."""
+
+IDLE = 30
+"""Seconds after which a Dask worker ends the processes that it has no more files for."""
+
+_POLL = 0.02
+_DASK: Any = distributed  # it has no types
+_COUNT_EVERY = 5.0
+
+
+class DaskEngine:
+    """Runs jobs on a Dask cluster.
+
+    Args:
+        setup: what the workers are told.
+        jobs: workers of the cluster, where one is started here.
+        time_limit: seconds for one file; None for no limit.
+        scheduler: the address of a running cluster's scheduler; None starts a cluster on this machine.
+
+    Raises:
+        EngineError: there is no such cluster, or none can be started.
+    """
+
+    def __init__(self, setup: Setup, jobs: int, time_limit: float | None, scheduler: str | None) -> None:
+        self._setup, self._time_limit = setup, time_limit
+        self._cluster: Any = None
+        try:
+            if scheduler is None:
+                self._cluster = _DASK.LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+            self._client: Any = _DASK.Client(self._cluster or scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
+        except (OSError, ValueError, RuntimeError) as error:
+            if self._cluster is not None:
+                self._cluster.close()
+            raise EngineError(f"no Dask cluster: {' '.join(str(error).split())}", source=scheduler) from error
+        self._bundles: dict[Any, list[Job]] = {}
+        self._open: list[Job] = []
+        self._completed: Any = _DASK.as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
+        self._threads = jobs
+        self._counted = float("-inf")
+
+    @property
+    def pending(self) -> int:
+        """See `Engine.pending`."""
+        return len(self._open) + sum(map(len, self._bundles.values()))
+
+    @property
+    def room(self) -> int:
+        """See `Engine.room`."""
+        now = time.monotonic()
+        if now - self._counted > _COUNT_EVERY:  # workers come and go
+            self._counted = now
+            with contextlib.suppress(OSError, ValueError):
+                self._threads = max(1, sum(self._client.nthreads().values()))
+        # As many bundles again as run: no worker waits while a result travels.
+        return 2 * BUNDLE * self._threads - self.pending
+
+    def submit(self, job: Job) -> None:
+        """See `Engine.submit`."""
+        self._open.append(job)
+        if len(self._open) >= BUNDLE:
+            self._send()
+
+    def _send(self) -> None:
+        if self._open:
+            bundle, self._open = self._open, []
+            self._start(bundle)
+
+    def _start(self, bundle: list[Job]) -> None:
+        future = self._client.submit(
+            run_bundle,
+            bundle,
+            self._setup,
+            self._time_limit,
+            pure=False,
+            retries=RETRIES,
+            key=f"dumpmap-triage-{uuid.uuid4().hex}",
+        )
+        self._bundles[future] = bundle
+        self._completed.add(future)
+
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """See `Engine.wait`."""
+        self._send()
+        until = None if timeout is None else time.monotonic() + timeout
+        done: list[Outcome] = []
+        while not done and self._bundles:
+            while not self._completed.has_ready():
+                if self._client.status in ("closed", "closing"):
+                    raise EngineError("the Dask scheduler is gone; what is finished is kept for the next run")
+                if until is not None and time.monotonic() >= until:
+                    return done
+                time.sleep(_POLL)
+            for future, result in self._completed.next_batch(block=False):
+                done += self._outcomes(future, result)
+        return done
+
+    def _outcomes(self, future: Any, result: Any) -> list[Outcome]:
+        bundle = self._bundles.pop(future)
+        if future.status == "finished":
+            outcomes: list[Outcome] = result
+            return outcomes
+        if future.status in ("cancelled", "lost"):
+            raise EngineError("the Dask scheduler is gone; what is finished is kept for the next run")
+        if len(bundle) > 1:  # one of them is to blame, the others are not
+            for job in bundle:
+                self._start([job])
+            return []
+        error = result[1] if isinstance(result, tuple) else result
+        return [failure(bundle[0], f"failed on the cluster: {' '.join(f'{type(error).__name__}: {error}'.split())}")]
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        with contextlib.suppress(Exception):  # a cluster that is gone cannot cancel
+            self._client.cancel(list(self._bundles), force=True)
+        self._bundles.clear()
+        self._open.clear()
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+# ---------------------------------------------------------------- in the Dask worker
+
+
+class _Slot:
+    """The worker process of one thread of a Dask worker."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._engine: ProcessEngine | None = None
+        self._settings: tuple[Setup, float | None] | None = None
+        self._timer: threading.Timer | None = None
+
+    def run(self, jobs: list[Job], setup: Setup, time_limit: float | None) -> list[Outcome]:
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._engine is not None and self._settings != (setup, time_limit):
+                self._end()
+            if self._engine is None:
+                # A nanny starts its worker as a daemon, which must not have children. These end with it: they see that
+                # their parent is gone.
+                with contextlib.suppress(AssertionError):
+                    multiprocessing.current_process().daemon = False
+                self._engine, self._settings = ProcessEngine(setup, 1, time_limit), (setup, time_limit)
+            engine, outcomes = self._engine, []
+            try:
+                for job in jobs:
+                    engine.submit(job)
+                while engine.pending:
+                    outcomes += engine.wait()
+            except BaseException:
+                self._end()
+                raise
+            self._timer = threading.Timer(IDLE, self._idle)
+            self._timer.daemon = True
+            self._timer.start()
+            return outcomes
+
+    def _idle(self) -> None:
+        with self._lock:
+            if self._timer is threading.current_thread():
+                self._end()
+
+    def _end(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+
+_SLOTS = threading.local()
+
+
+def run_bundle(jobs: list[Job], setup: Setup, time_limit: float | None) -> list[Outcome]:
+    """Analyses some files, in the Dask worker."""
+    if not hasattr(_SLOTS, "slot"):
+        _SLOTS.slot = _Slot()
+    slot: _Slot = _SLOTS.slot
+    return slot.run(jobs, setup, time_limit)

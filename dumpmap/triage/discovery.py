@@ -1,0 +1,380 @@
+"""Which files to triage: named files, folders, globs and URLs, as a stream in a fixed order.
+
+A folder yields the files that are inputs by their suffix, broken or not, and any other file that begins like an input.
+What is named, or matched by a glob, is always taken. Folders are walked depth first, each in the order of its names; a
+folder is entered once, so links cannot lead in circles; a folder's names are sorted on disk where they are many.
+"""
+
+# Paths are strings here: a million of them are compared, joined and stored.
+# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH122, PTH123, PTH206
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import os
+import sqlite3
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+from dumpmap.errors import DumpmapError
+from dumpmap.parsers.remote import file_system, reason, shown_url
+from dumpmap.triage.columns import Status
+
+DUMP_SUFFIXES = frozenset((".dmp", ".mdmp", ".hdmp", ".mmp"))
+"""Minidumps and VMMap files. Text formats are told by how they begin: most .json and .csv files are something else."""
+
+COMPRESSED_SUFFIXES = frozenset((".gz", ".zst", ".zip"))
+
+NAMES_IN_MEMORY = 50_000
+"""A folder with more entries has its names sorted on disk."""
+
+_HEAD = 1024
+_GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file to triage, or a place where looking for files failed.
+
+    Attributes:
+        key: what tells it from every other file: its absolute path, or its URL without secrets.
+        path: how it is called in the results.
+        location: what to open: the path as the system gave it, or the URL with its secrets.
+        remote: whether that is a URL.
+        size: in bytes.
+        stamp: changes when the file does: mtime in ns; for a remote file its ETag or time. None is not known.
+        problem: why it is not to be opened: a status and a reason.
+    """
+
+    key: str
+    path: str
+    location: str
+    remote: bool = False
+    size: int | None = None
+    stamp: str | None = None
+    problem: tuple[Status, str] | None = None
+
+
+def _failed(location: str, text: str, *, status: Status = "error", remote: bool = False) -> Job:
+    shown = shown_url(location) if remote else safe_text(location)
+    key = shown if remote else safe_text(os.path.abspath(location))
+    return Job(key, shown, location, remote, problem=(status, text))
+
+
+def discover(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    recursive: bool = True,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Iterator[Job]:
+    """Finds the files, one by one.
+
+    Args:
+        paths: files, folders, glob patterns (`**` crosses folders), URLs of the same.
+        recursive: also look into folders below the named ones.
+        storage_options: for URLs: options of the fsspec file system.
+
+    Yields:
+        jobs; one with a `problem` for what is named but not there, and for a folder that cannot be read. The same
+        file may come twice where two paths lead to it.
+    """
+    visited: set[tuple[int, int]] = set()
+    for path in paths:
+        text = os.fspath(path)
+        if "://" in text:
+            yield from _discover_remote(text, recursive=recursive, storage_options=storage_options)
+        else:
+            yield from _discover_local(text, recursive=recursive, visited=visited)
+
+
+def safe_text(text: str) -> str:
+    r"""A path as text that can be stored: bytes that are no valid name become `\xNN`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def local_job(path: str) -> Job:
+    """The job of one local file, whatever it is."""
+    try:
+        info = os.stat(path)
+    except OSError as error:
+        return _failed(path, _os_reason(error))
+    if not stat.S_ISREG(info.st_mode):
+        return _failed(path, "not a regular file", status="skipped")
+    key = safe_text(os.path.abspath(path))
+    return Job(key, safe_text(path), path, size=info.st_size, stamp=str(info.st_mtime_ns))
+
+
+def _os_reason(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "a link that leads to itself"
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
+# ---------------------------------------------------------------- what a file is, by its name and its beginning
+
+
+def has_dump_suffix(name: str) -> bool:
+    """Whether a file is an input by its name: `.dmp`, `.DMP.gz`."""
+    base, suffix = os.path.splitext(name.lower())
+    if suffix in COMPRESSED_SUFFIXES:
+        suffix = os.path.splitext(base)[1]
+    return suffix in DUMP_SUFFIXES
+
+
+def begins_like_input(path: str) -> bool:
+    """Whether a file begins like a minidump, a JSON snapshot or a VMMap CSV, packed or not."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+        return _is_input_head(_unpacked(path, head))
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError):
+        return False
+
+
+def _is_input_head(head: bytes) -> bool:
+    if head.startswith(b"MDMP"):
+        return True
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"{"):
+        return b'"dumpmap-snapshot"' in text
+    return text.startswith((b'"Process:"', b"Process:"))
+
+
+def _unpacked(path: str, head: bytes) -> bytes:
+    """The first bytes of what a compressed file holds; other files as they are."""
+    if head.startswith(b"\x1f\x8b"):
+        return zlib.decompressobj(wbits=31).decompress(head, _HEAD)
+    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        import zstandard
+
+        try:
+            return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj().decompress(head)[:_HEAD]
+        except zstandard.ZstdError:
+            return b""
+    if head.startswith(b"PK\x03\x04"):
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) != 1:
+                return b""
+            with archive.open(members[0]) as member:
+                return member.read(_HEAD)
+    return head
+
+
+# ---------------------------------------------------------------- local
+
+
+def _discover_local(text: str, *, recursive: bool, visited: set[tuple[int, int]]) -> Iterator[Job]:
+    if os.path.isdir(text):
+        yield from _walk(text, recursive=recursive, visited=visited)
+    elif _GLOB.intersection(text) and not os.path.lexists(text):
+        found = False
+        for path in _expand(text):
+            found = True
+            if not os.path.isdir(path):
+                yield local_job(path)
+            elif "**" not in text:  # that reaches into folders itself
+                yield from _walk(path, recursive=recursive, visited=visited)
+        if not found:
+            yield _failed(text, "no file matches")
+    else:
+        yield local_job(text)
+
+
+def _walk(root: str, *, recursive: bool, visited: set[tuple[int, int]]) -> Iterator[Job]:
+    """Yields a folder's files and those below it."""
+    if not _enter(root, visited):
+        return
+    stack = [(root, sorted_names(root))]
+    while stack:
+        folder, names = stack[-1]
+        try:
+            name = next(names, None)
+        except OSError as error:
+            yield _failed(folder, _os_reason(error))
+            name = None
+        if name is None:
+            stack.pop()
+            continue
+        path = os.path.join(folder, name)
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            mode = 0
+        if stat.S_ISDIR(mode):
+            if recursive and _enter(path, visited):
+                stack.append((path, sorted_names(path)))
+        elif has_dump_suffix(name) or (stat.S_ISREG(mode) and begins_like_input(path)):
+            yield local_job(path)
+
+
+def _enter(folder: str, visited: set[tuple[int, int]]) -> bool:
+    """Notes that a folder is entered; False where it was before."""
+    try:
+        info = os.stat(folder)
+    except OSError:
+        return True  # listing it will say what is wrong
+    identity = (info.st_dev, info.st_ino)
+    if identity in visited:
+        return False
+    visited.add(identity)
+    return True
+
+
+def sorted_names(folder: str) -> Iterator[str]:
+    """Yields a folder's names in order, in bounded memory.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in islice(entries, NAMES_IN_MEMORY)]
+        rest = (os.fsencode(entry.name) for entry in entries)
+        first = next(rest, None)
+        # An unnamed database is a temporary file that SQLite removes, however the program ends.
+        database = None if first is None else sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        if database is not None:
+            database.execute("PRAGMA journal_mode = OFF")
+            database.execute("CREATE TABLE names (name BLOB PRIMARY KEY) WITHOUT ROWID")
+            database.execute("BEGIN")
+            insert = "INSERT OR IGNORE INTO names VALUES (?)"
+            database.executemany(insert, ((name,) for name in chain(map(os.fsencode, names), (first,), rest)))
+            database.execute("COMMIT")
+            names = []
+    if database is None:
+        yield from sorted(names, key=os.fsencode)
+        return
+    with closing(database):
+        for (name,) in database.execute("SELECT name FROM names ORDER BY name"):
+            yield os.fsdecode(name)
+
+
+def _expand(pattern: str) -> Iterator[str]:
+    """Yields what a glob pattern matches, in order; `**` stands for any number of folders."""
+    drive, rest = os.path.splitdrive(pattern)
+    if os.altsep:
+        rest = rest.replace(os.altsep, os.sep)
+    root = drive + os.sep if rest.startswith(os.sep) else drive
+    parts: list[str] = []
+    for part in rest.split(os.sep):
+        if part and not (part == "**" and parts[-1:] == ["**"]):
+            parts.append(part)
+    yield from _match(root, parts, set())
+
+
+def _match(folder: str, parts: list[str], above: set[tuple[int, int]]) -> Iterator[str]:
+    """Yields the paths below `folder` that match `parts`, one pattern per level."""
+    if not parts:
+        yield folder
+        return
+    part, rest = parts[0], parts[1:]
+    if part == "**":
+        yield from _match(folder, rest or ["*"], above)
+        here: set[tuple[int, int]] = set(above)
+        # A link back to a folder above would be followed for ever.
+        if not _enter(folder or os.curdir, here):
+            return
+        for name in _names(folder):
+            below = os.path.join(folder, name)
+            if not name.startswith(".") and os.path.isdir(below):
+                yield from _match(below, parts, here)
+    elif _GLOB.intersection(part):
+        for name in _names(folder):
+            hidden = name.startswith(".") and not part.startswith(".")
+            if not hidden and fnmatch.fnmatch(name, part):
+                path = os.path.join(folder, name)
+                if not rest or os.path.isdir(path):
+                    yield from _match(path, rest, above)
+    else:
+        path = os.path.join(folder, part)
+        if os.path.lexists(path):
+            yield from _match(path, rest, above)
+
+
+def _names(folder: str) -> Iterator[str]:
+    try:
+        yield from sorted_names(folder or os.curdir)
+    except OSError:
+        return
+
+
+# ---------------------------------------------------------------- remote
+
+
+def _discover_remote(url: str, *, recursive: bool, storage_options: Mapping[str, Any] | None) -> Iterator[Job]:
+    """Yields the files of a URL. A folder's listing is kept in memory, one at a time: fsspec has no other."""
+    try:
+        fs, path = file_system(url, storage_options)
+        fs.invalidate_cache()  # an earlier listing of this process may be out of date
+        yield from _remote_files(fs, path, url, recursive=recursive)
+    except DumpmapError as error:
+        yield _failed(url, error.problem, remote=True)
+    except Exception as error:  # every file system raises its own library's errors
+        yield _failed(url, reason(error), remote=True)
+
+
+def _remote_files(fs: Any, path: str, url: str, *, recursive: bool) -> Iterator[Job]:
+    web = "http" in fs.protocol
+    # In a web URL `?` begins the query, and only a folder's own URL ends in a slash: asking a web server for a listing
+    # of what is a file would download it.
+    if _GLOB.intersection(path) - (frozenset("?") if web else frozenset()):
+        found = fs.glob(path, detail=True)
+        for name in sorted(found):
+            if found[name]["type"] != "directory":
+                yield _remote_job(fs, name, found[name])
+        if not found:
+            yield _failed(url, "no file matches", remote=True)
+    elif web and not url.endswith("/"):
+        yield _remote_job(fs, path, fs.info(path))
+    else:
+        info = {"type": "directory"} if web else fs.info(path)
+        if info["type"] == "directory":
+            yield from _remote_walk(fs, path, recursive=recursive)
+        else:
+            yield _remote_job(fs, path, info)
+
+
+def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
+    pending = [path]
+    seen = {path.rstrip("/")}
+    while pending:
+        folder = pending.pop()
+        try:
+            entries = {entry["name"]: entry for entry in fs.ls(folder, detail=True)}
+        except Exception as error:  # every file system raises its own library's errors
+            yield _failed(fs.unstrip_protocol(folder), reason(error), remote=True)
+            continue
+        below = []
+        for name in sorted(entries):
+            entry = entries[name]
+            if entry["type"] == "directory":
+                if recursive and name.rstrip("/") not in seen:
+                    seen.add(name.rstrip("/"))
+                    below.append(name)
+            elif has_dump_suffix(name.partition("?")[0] if "http" in fs.protocol else name):
+                yield _remote_job(fs, name, entry)
+        pending += reversed(below)
+
+
+def _remote_job(fs: Any, path: str, info: Mapping[str, Any]) -> Job:
+    url = fs.unstrip_protocol(path)
+    shown = shown_url(url)
+    size = info.get("size")
+    return Job(shown, shown, url, remote=True, size=None if size is None else int(size), stamp=_stamp(info))
+
+
+def _stamp(info: Mapping[str, Any]) -> str | None:
+    """What changes when a remote file does, as far as its file system tells."""
+    for field in ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "Last-Modified", "mtime", "created"):
+        value = info.get(field)
+        if value:
+            return f"{field} {value}"
+    return None

@@ -1,0 +1,256 @@
+"""Where the analysis runs: in this process, or in worker processes of this machine (`dask_engine` has the cluster).
+
+An engine takes jobs as long as it has room and hands back outcomes as they come. It keeps no more jobs than it has
+room for, so a batch of any length needs the same memory.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import signal
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from typing import Any, Protocol
+
+from dumpmap.errors import DumpmapError
+from dumpmap.triage.analyse import Outcome, failure
+from dumpmap.triage.discovery import Job
+from dumpmap.triage.worker import EXIT_MEMORY, Setup, find_hook, perform, start, work
+
+AHEAD = 4
+"""Jobs per worker that are handed out in advance."""
+
+ATTEMPTS = 2
+"""How often a file is tried whose worker dies for no reason of ours."""
+
+
+class EngineError(DumpmapError):
+    """The engine cannot work at all: workers do not start, or the cluster is gone."""
+
+
+class Engine(Protocol):
+    """What runs jobs."""
+
+    @property
+    def pending(self) -> int:
+        """Jobs handed in whose outcomes were not handed out yet."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many more jobs it takes now."""
+        ...
+
+    def submit(self, job: Job) -> None:
+        """Hands in a job."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """Returns outcomes that are ready; waits for the first one, at most `timeout` seconds."""
+        ...
+
+    def close(self) -> None:
+        """Gives up what is pending and ends the workers."""
+        ...
+
+
+def limit_text(limit: float | None, memory: int | None = None) -> str:
+    """Says which limit ended a file."""
+    if memory is not None:
+        return f"stopped: needed more than {memory >> 20} MiB of memory (the memory limit)"
+    return f"stopped: took longer than {limit:g} s (the time limit)"
+
+
+class SerialEngine:
+    """Runs jobs in this process, one at a time, without limits. For debugging, and where no process can be started."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._hook = find_hook(setup.hook)
+        self._done: list[Outcome] = []
+
+    @property
+    def pending(self) -> int:
+        """See `Engine.pending`."""
+        return len(self._done)
+
+    @property
+    def room(self) -> int:
+        """See `Engine.room`."""
+        return 1 - len(self._done)
+
+    def submit(self, job: Job) -> None:
+        """See `Engine.submit`."""
+        try:
+            self._done.append(perform(job, self._setup, self._hook))
+        except MemoryError:
+            self._done.append(failure(job, "not enough memory for this file"))
+
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """See `Engine.wait`."""
+        del timeout
+        done, self._done = self._done, []
+        return done
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+
+
+@dataclass
+class _Task:
+    """A job under way."""
+
+    job: Job
+    attempt: int = 1
+
+
+class ProcessEngine:
+    """Runs jobs in worker processes; one that exceeds a limit is killed and replaced.
+
+    Args:
+        setup: what the workers are told.
+        jobs: how many workers.
+        time_limit: seconds for one file; None for no limit.
+    """
+
+    def __init__(self, setup: Setup, jobs: int, time_limit: float | None) -> None:
+        self._setup = setup
+        self._jobs = jobs
+        self._time_limit = time_limit
+        self._tasks: dict[Future[Outcome], _Task] = {}
+        self._ready: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+        self._done_since_start = 0
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> Any:
+        from pebble import ProcessPool
+
+        self._done_since_start = 0
+        return ProcessPool(
+            max_workers=self._jobs, initializer=start, initargs=(self._setup,), context=process_context()
+        )
+
+    @property
+    def pending(self) -> int:
+        """See `Engine.pending`."""
+        return len(self._tasks)
+
+    @property
+    def room(self) -> int:
+        """See `Engine.room`."""
+        return self._jobs * AHEAD - len(self._tasks)
+
+    def submit(self, job: Job) -> None:
+        """See `Engine.submit`."""
+        self._schedule(_Task(job))
+
+    def _schedule(self, task: _Task) -> None:
+        try:
+            future = self._pool.schedule(work, args=(task.job,), timeout=self._time_limit)
+        except (RuntimeError, OSError, EOFError) as error:  # the pool is broken; `wait` sees to that
+            future = Future()
+            future.set_exception(BrokenProcessPool(str(error)))
+        self._tasks[future] = task
+        future.add_done_callback(self._ready.put)
+
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """See `Engine.wait`."""
+        until = None if timeout is None else time.monotonic() + timeout
+        done: list[Outcome] = []
+        while not done and self._tasks:
+            try:
+                left = None if until is None else max(0.0, until - time.monotonic())
+                finished = [self._ready.get(timeout=left)]
+            except queue.Empty:
+                break
+            while not self._ready.empty():
+                finished.append(self._ready.get())
+            broken: list[_Task] = []
+            for future in finished:
+                task = self._tasks.pop(future, None)
+                if task is None:
+                    continue  # of a pool that was given up
+                outcome = self._outcome(future, task, broken)
+                if outcome is not None:
+                    self._done_since_start += 1
+                    done.append(outcome)
+            if broken:
+                self._restart(broken)
+        return done
+
+    def _outcome(self, future: Future[Outcome], task: _Task, broken: list[_Task]) -> Outcome | None:
+        """The outcome of a finished task; None where it is tried again."""
+        from pebble import ProcessExpired
+
+        error = future.exception()
+        if error is None:
+            return future.result()
+        if isinstance(error, TimeoutError):
+            limit = self._time_limit
+            return failure(task.job, limit_text(limit), limit="time", seconds=limit)
+        if isinstance(error, ProcessExpired):
+            if error.exitcode == EXIT_MEMORY:
+                return failure(task.job, limit_text(None, self._setup.memory_limit), limit="memory")
+            if task.attempt < ATTEMPTS:
+                self._schedule(_Task(task.job, task.attempt + 1))
+                return None
+            return failure(task.job, f"its worker process died ({_exit_text(error.exitcode)})")
+        if isinstance(error, BrokenProcessPool):
+            broken.append(task)
+            return None
+        return failure(task.job, f"internal error: {type(error).__name__}: {error}")
+
+    def _restart(self, broken: list[_Task]) -> None:
+        """Starts a new pool where the old one lost its workers between two files, and gives it what was pending."""
+        if not self._done_since_start:
+            self.close()
+            raise EngineError(
+                "worker processes do not start; they import the calling script, so it must be a file that calls "
+                'dumpmap.triage under `if __name__ == "__main__":` (engine="serial" needs neither)'
+            )
+        tasks = [*broken, *self._tasks.values()]
+        self._tasks.clear()
+        self._stop_pool()
+        self._pool = self._new_pool()
+        for task in tasks:
+            self._schedule(task)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._tasks.clear()
+        self._stop_pool()
+
+    def _stop_pool(self) -> None:
+        self._pool.stop()
+        self._pool.join()
+
+
+def process_context() -> BaseContext:
+    """How worker processes are started: safe beside threads, and warm where the system allows it."""
+    if not sys.platform.startswith("linux"):
+        return multiprocessing.get_context("spawn")
+    # A server that has made all imports forks the workers: a replacement for a killed one is there in milliseconds.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", "dumpmap.triage.preload"])
+    return context
+
+
+def _exit_text(code: int | None) -> str:
+    if code is None:
+        return "no exit code"
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return f"{name}; the system ends processes so when memory is short" if name == "SIGKILL" else name
+    return f"exit code {code}"
+
+
+EngineFactory = Callable[[], Engine]

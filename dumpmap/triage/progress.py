@@ -1,0 +1,87 @@
+"""How far a batch is: what a display is told, and the one that rich draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(slots=True)
+class State:
+    """How far a batch is. All are numbers of files."""
+
+    found: int = 0
+    """So far; the total once `listed`."""
+    listed: bool = False
+    """Whether all files were found."""
+    done: int = 0
+    cached: int = 0
+    """Of `done`: taken from an earlier run."""
+    errors: int = 0
+    critical: int = 0
+    warning: int = 0
+
+
+class Progress(Protocol):
+    """A display of progress."""
+
+    def update(self, state: State) -> None:
+        """Is told whenever the state changed; it must not keep the object."""
+        ...
+
+
+class RichProgress:
+    """A progress bar on standard error, as a context manager.
+
+    ```python
+    with RichProgress() as progress:
+        run(paths, progress=progress)
+    ```
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar: Any = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[details]}"),
+            console=console or Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("listing", total=None, details="")
+
+    def update(self, state: State) -> None:
+        """See `Progress.update`."""
+        parts = []
+        if state.critical:
+            parts.append(f"{state.critical} critical")
+        if state.errors:
+            parts.append(f"{state.errors} unreadable")
+        if state.cached:
+            parts.append(f"{state.cached} known")
+        self._bar.update(
+            self._task,
+            description="dumps" if state.listed else "dumps (still listing)",
+            total=state.found if state.listed else None,
+            completed=state.done,
+            details=", ".join(parts),
+        )
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()

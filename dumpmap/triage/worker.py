@@ -1,0 +1,163 @@
+"""The worker process: set up once, then file after file, under a limit of memory that ends it.
+
+Time is the pool's to limit: it ends a worker from outside. Memory is limited from inside, in two ways, because either
+alone has a gap. On Linux the kernel refuses the allocation that goes over the limit, at once; elsewhere, and for what
+that does not count, a thread looks at what the process holds. Both end the worker: after running out of memory its
+state is not worth keeping. The thread also ends a worker whose parent is gone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dumpmap.triage.analyse import Outcome, analyse
+from dumpmap.triage.discovery import Job
+
+EXIT_MEMORY = 86
+"""Exit code of a worker that reached its limit of memory."""
+
+EXIT_ORPHAN = 87
+"""Exit code of a worker whose parent is gone."""
+
+_LOOK_EVERY = 0.02
+_PARENT_EVERY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every worker is told once.
+
+    Attributes:
+        memory_limit: bytes that a worker may take for one file; None for no limit.
+        storage_options: for URLs: options of the fsspec file system.
+        hook: `module:function`, called with each job before it is analysed. For tests: it makes a file misbehave.
+    """
+
+    memory_limit: int | None = None
+    storage_options: Mapping[str, Any] | None = None
+    hook: str | None = None
+
+
+class _State:
+    """What a worker process knows."""
+
+    setup = Setup()
+    hook: Callable[[Job], None] | None = None
+    watchdog: Watchdog | None = None
+
+
+def start(setup: Setup) -> None:
+    """Prepares a worker process: its imports are made, its limits are set."""
+    from dumpmap.triage import preload  # noqa: F401
+
+    _State.setup = setup
+    _State.hook = find_hook(setup.hook)
+    _State.watchdog = Watchdog(setup.memory_limit)
+    _State.watchdog.start()
+
+
+def find_hook(hook: str | None) -> Callable[[Job], None] | None:
+    """Imports a `Setup.hook`."""
+    if hook is None:
+        return None
+    module, _, name = hook.partition(":")
+    found: Callable[[Job], None] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def work(job: Job) -> Outcome:
+    """Analyses one file in a worker process."""
+    watchdog = _State.watchdog
+    if watchdog is None:
+        return perform(job, _State.setup, _State.hook)
+    watchdog.begin()
+    try:
+        return perform(job, _State.setup, _State.hook)
+    except MemoryError:
+        os._exit(EXIT_MEMORY)
+    finally:
+        watchdog.end()
+
+
+def perform(job: Job, setup: Setup, hook: Callable[[Job], None] | None = None) -> Outcome:
+    """Analyses one file, after the hook if there is one."""
+    if hook is not None:
+        hook(job)
+    return analyse(job, storage_options=setup.storage_options)
+
+
+class Watchdog(threading.Thread):
+    """Ends its own process when that holds too much memory during a file, or when its parent is gone.
+
+    It never ends the process between files, where that could hold a lock of the pool.
+    """
+
+    def __init__(self, memory_limit: int | None) -> None:
+        super().__init__(name="dumpmap-watchdog", daemon=True)
+        self._limit = memory_limit
+        self._busy = False
+        self._lock = threading.Lock()
+        self._parent = multiprocessing.parent_process()
+        self._base = held_memory()
+        if memory_limit is not None:
+            _limit_data(memory_limit)
+
+    def begin(self) -> None:
+        """A file begins."""
+        with self._lock:
+            self._busy = True
+
+    def end(self) -> None:
+        """The file has ended."""
+        with self._lock:
+            self._busy = False
+
+    def run(self) -> None:
+        """Looks, again and again."""
+        look_at_parent = 0.0
+        while True:
+            time.sleep(_LOOK_EVERY)
+            with self._lock:
+                if not self._busy:
+                    continue
+                if self._limit is not None and held_memory() - self._base > self._limit:
+                    os._exit(EXIT_MEMORY)
+                now = time.monotonic()
+                if now >= look_at_parent:
+                    look_at_parent = now + _PARENT_EVERY
+                    if self._parent is not None and not self._parent.is_alive():
+                        os._exit(EXIT_ORPHAN)
+
+
+def held_memory() -> int:
+    """Bytes that only this process holds; mapped files, which the system can drop, are not among them."""
+    import psutil
+
+    info = psutil.Process().memory_info()
+    if sys.platform == "win32":
+        return int(info.private)
+    return int(info.rss - getattr(info, "shared", 0))
+
+
+def _limit_data(memory_limit: int) -> None:
+    """Has Linux refuse more private memory than the process holds now and the limit."""
+    if not sys.platform.startswith("linux"):
+        return
+    import resource
+
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123
+        held = next((int(line.split()[1]) << 10 for line in status if line.startswith("VmData:")), None)
+    if held is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = held + memory_limit
+    ceilings = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min([wanted, *ceilings]), hard))

@@ -1,0 +1,273 @@
+"""Inputs behind URLs: what is fetched, how often, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dumpmap
+from dumpmap.errors import InputError
+from dumpmap.parsers import remote
+from dumpmap.parsers.opening import read_source
+from dumpmap.parsers.remote import RemoteSource, join_near, remote_source, shown_url
+from dumpmap.parsers.source import TruncatedError
+from dumpmap.triage import Options, run
+from dumpmap.triage.discovery import discover
+
+from .support import MB, http_server, small_dump, write_big_dump
+
+fsspec = pytest.importorskip("fsspec")
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    """A folder of fsspec's memory file system."""
+    url = f"memory://{uuid.uuid4().hex}"
+    yield url
+    fs, path = fsspec.core.url_to_fs(url)
+    if fs.exists(path):
+        fs.rm(path, recursive=True)
+
+
+def put(url: str, data: bytes) -> str:
+    fs, path = fsspec.core.url_to_fs(url)
+    fs.pipe_file(path, data)
+    return url
+
+
+def pattern(size: int) -> bytes:
+    return bytes(itertools.islice(itertools.cycle(range(251)), size))
+
+
+def test_view_gives_exact_bytes(memory: str) -> None:
+    data = pattern(3 * MB + 17)
+    source = remote_source(put(f"{memory}/data", data))
+    for offset, size in [(0, 10), (5, 0), (100_000, 70_000), (MB - 3, 2 * MB), (len(data) - 5, 5), (0, len(data))]:
+        assert bytes(source.view(offset, size)) == data[offset : offset + size]
+
+
+def test_view_beyond_the_end_is_an_error(memory: str) -> None:
+    source = remote_source(put(f"{memory}/data", b"x" * 100))
+    for offset, size in [(0, 101), (100, 1), (-1, 2), (5, -1)]:
+        with pytest.raises(TruncatedError):
+            source.view(offset, size)
+
+
+def test_views_gives_exact_bytes(memory: str) -> None:
+    data = pattern(4 * MB)
+    source = remote_source(put(f"{memory}/data", data))
+    ranges = [
+        (offset * 40_009 % (4 * MB - 300), size) for offset, size in zip(range(300), itertools.cycle((16, 0, 300)))
+    ]
+    assert [bytes(part) for part in source.views(ranges)] == [data[start : start + size] for start, size in ranges]
+
+
+def test_small_reads_beside_each_other_are_one_request(memory: str) -> None:
+    source = remote_source(put(f"{memory}/data", pattern(4 * MB)))
+    before = source.requests
+    for offset in range(2 * MB, 2 * MB + remote.BLOCK, 64):
+        source.view(offset, 64)
+    assert source.requests == before + 1
+
+
+def test_a_sequential_reader_asks_for_more_and_more(memory: str) -> None:
+    source = remote_source(put(f"{memory}/data", pattern(8 * MB)))
+    for offset in range(0, 8 * MB, 4096):
+        source.view(offset, 4096)
+    assert source.requests < 40
+    assert source.bytes_read < 8 * MB + 2 * remote.HEAD
+
+
+def test_the_cache_is_bounded(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "CACHED_BLOCKS", 8)
+    source = remote_source(put(f"{memory}/data", pattern(4 * MB)))
+    for offset in range(0, 4 * MB, remote.BLOCK):
+        source.view(offset, 16)
+    assert len(source._blocks) <= 8 + remote.MAX_READ_AHEAD
+
+
+def test_near_ranges_are_joined_and_far_ones_are_not() -> None:
+    spans = join_near([(0, 16), (20_000, 16), (900_000_000, 16), (8, 100)], 1 << 30)
+    assert [(span.start, span.end) for span in spans] == [(0, 20_016), (900_000_000, 900_000_016)]
+    assert sorted(itertools.chain.from_iterable(span.members for span in spans)) == [0, 1, 2, 3]
+
+
+def test_joining_never_costs_more_than_its_share() -> None:
+    ranges = [(index * 60_000, 16) for index in range(2000)]
+    size = ranges[-1][0] + 16
+    spans = join_near(ranges, size)
+    fetched = sum(span.end - span.start for span in spans)
+    assert fetched - 2000 * 16 <= max(MB, size // remote.JOIN_SHARE)
+    assert sum(len(span.members) for span in spans) == 2000
+
+
+def test_a_nested_range_belongs_to_the_span_around_it() -> None:
+    (span,) = join_near([(0, 1000), (10, 5), (999, 1)], 1000)
+    assert (span.start, span.end, len(span.members)) == (0, 1000, 3)
+
+
+def test_same_map_as_from_the_file(memory: str, fixtures: Path, tmp_path: Path) -> None:
+    path = tmp_path / "layout.dmp"
+    path.write_bytes(gzip.decompress((fixtures / "layout-x64.dmp.gz").read_bytes()))
+    url = put(f"{memory}/layout.dmp", path.read_bytes())
+    ours, local = dumpmap.open(url), dumpmap.open(path)
+    assert ours.summary().equals(local.summary())
+    assert ours.regions.equals(local.regions)
+
+
+def test_a_compressed_file_is_fetched_whole(memory: str, fixtures: Path) -> None:
+    data = (fixtures / "layout-x64.dmp.gz").read_bytes()
+    source = remote_source(put(f"{memory}/layout.dmp.gz", data))
+    read_source(source)
+    assert source.bytes_read >= len(data)
+
+
+def test_a_compressed_file_beyond_the_limit_is_refused(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "MAX_WHOLE", 100)
+    with pytest.raises(InputError, match="would have to be fetched"):
+        remote_source(put(f"{memory}/x.dmp.gz", gzip.compress(pattern(10_000))))
+
+
+@pytest.mark.parametrize("url", ["memory://nothing/at-all.dmp", "file:///nothing/at-all.dmp"])
+def test_a_missing_file_is_our_own_error(url: str) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        dumpmap.open(url)
+
+
+def test_an_unknown_protocol_is_our_own_error() -> None:
+    with pytest.raises(InputError, match="gopher"):
+        dumpmap.open("gopher://example/x.dmp")
+
+
+def test_an_unreachable_server_is_our_own_error() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    with pytest.raises(InputError) as caught:
+        dumpmap.open(f"http://127.0.0.1:{port}/x.dmp")
+    assert "\n" not in str(caught.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    url = "https://me:pw@host/a@b.dmp?sv=1&sig=abc%3D&X-Amz-Signature=123&part=2"
+    assert shown_url(url) == "https://host/a@b.dmp?sv=1&sig=...&X-Amz-Signature=...&part=2"
+
+
+def test_a_web_server_with_ranges(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    write_big_dump(tmp_path / "big.dmp", 64 * MB)
+    with http_server(tmp_path) as served:
+        source = remote_source(f"{served.url}/big.dmp")
+        read_source(source)
+        assert served.bytes_sent == source.bytes_read < MB
+        assert not [request for request in served.requests if request == "GET all"]
+
+
+def test_a_web_server_without_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    data = pattern(300_000)
+    (tmp_path / "data.dmp").write_bytes(data)
+    with http_server(tmp_path, ranges=False) as served:
+        source = remote_source(f"{served.url}/data.dmp")
+        assert bytes(source.view(200_000, 50)) == data[200_000:200_050]
+        assert [bytes(part) for part in source.views([(5, 5), (299_000, 1000)])] == [data[5:10], data[299_000:]]
+        monkeypatch.setattr(remote, "MAX_WITHOUT_RANGES", 1000)
+        with pytest.raises(InputError, match="no parts of files"):
+            remote_source(f"{served.url}/data.dmp")
+
+
+def test_a_web_servers_file_is_not_asked_for_a_listing(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "a.dmp").write_bytes(small_dump())
+    with http_server(tmp_path) as served:
+        (job,) = discover([f"{served.url}/a.dmp"])
+        assert job.problem is None
+        assert served.requests == []
+
+
+def test_folders_and_globs_of_a_remote(memory: str) -> None:
+    for name in ("b.dmp", "a.dmp.gz", "sub/c.mdmp", "notes.txt", "sub/deep/d.dmp"):
+        put(f"{memory}/{name}", small_dump())
+    base = f"memory:///{memory.removeprefix('memory://')}"
+    found = [job.path.removeprefix(base) for job in discover([memory])]
+    assert found == ["/a.dmp.gz", "/b.dmp", "/sub/c.mdmp", "/sub/deep/d.dmp"]
+    assert len(list(discover([memory], recursive=False))) == 2
+    assert [job.path.removeprefix(base) for job in discover([f"{memory}/*.txt"])] == ["/notes.txt"]
+    (missing,) = discover([f"{memory}/*.nix"])
+    assert missing.problem == ("error", "no file matches")
+
+
+def test_triage_of_a_remote_folder(memory: str, tmp_path: Path) -> None:
+    for index in range(3):
+        put(f"{memory}/{index}.dmp", small_dump(pid=index + 1))
+    with run(memory, Options(engine="serial", cache=tmp_path / "cache")) as result:
+        rows = list(result.rows())
+    assert [row["pid"] for row in rows] == [1, 2, 3]
+    assert all(row["status"] == "ok" and row["bytes_read"] for row in rows)
+    # fsspec's memory files have no ETag but a time: the second run knows them.
+    with run(memory, Options(engine="serial", cache=tmp_path / "cache")) as result:
+        assert result.state.cached == 3
+
+
+# ---------------------------------------------------------------- S3
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, Any]]:
+    """An S3 server on the loopback interface, as storage options."""
+    server_module = pytest.importorskip("moto.server", reason="needs moto[server]")
+    pytest.importorskip("s3fs")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield {"key": "test", "secret": "test", "endpoint_url": f"http://127.0.0.1:{port}"}
+    server.stop()
+
+
+def test_triage_of_a_bucket(s3: dict[str, Any], tmp_path: Path) -> None:
+    fs = fsspec.filesystem("s3", **s3)
+    bucket = f"dumps-{uuid.uuid4().hex}"
+    fs.mkdir(bucket)
+    big = write_big_dump(tmp_path / "big.dmp", 32 * MB)
+    fs.put_file(str(big), f"{bucket}/2026/big.dmp")
+    fs.pipe_file(f"{bucket}/small.dmp", small_dump(pid=9))
+    fs.pipe_file(f"{bucket}/cut.dmp", small_dump()[:40])
+    options = Options(jobs=2, cache=tmp_path / "cache", storage_options=s3)
+    with run(f"s3://{bucket}", options) as result:
+        rows = {row["path"].removeprefix(f"s3://{bucket}/"): row for row in result.rows()}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "2026/big.dmp": "ok",
+        "small.dmp": "ok",
+        "cut.dmp": "error",
+    }
+    assert rows["2026/big.dmp"]["bytes_read"] < big.stat().st_size // 50
+    local = dumpmap.open(big)
+    assert rows["2026/big.dmp"]["committed"] == local.total.committed
+    assert rows["2026/big.dmp"]["heaps"] == len(local.heaps)
+    with run(f"s3://{bucket}/*.dmp", options) as result:
+        assert (result.state.done, result.state.cached) == (2, 2)
+
+
+@pytest.mark.slow
+def test_two_gigabytes_cost_less_than_one_percent(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    big = write_big_dump(tmp_path / "big.dmp", 2 << 30)
+    with http_server(tmp_path) as served:
+        with run(f"{served.url}/big.dmp", Options(jobs=1, cache=False)) as result:
+            (row,) = result.rows()
+        assert row["status"] == "ok"
+        assert row["committed"] == dumpmap.open(big).total.committed
+        assert served.bytes_sent < big.stat().st_size // 100
+
+
+def test_a_source_is_a_byte_source(memory: str) -> None:
+    source = remote_source(put(f"{memory}/x", b"abc"))
+    assert isinstance(source, RemoteSource)
+    assert (source.size, bytes(source.view(0, 3))) == (3, b"abc")
