@@ -155,7 +155,7 @@ class _Search:
         heap = (
             read_nt_heap(context, address, label, evidence)
             or read_segment_heap(context, address, label, evidence, needs_contexts=is_scan)
-            or read_old_nt_heap(context, address, label, evidence)
+            or read_old_nt_heap(context, address, label, evidence, needs_segment=is_scan)
             or read_wine_heap(context, address, label, evidence)
         )
         if heap is not None:

@@ -198,13 +198,25 @@ def read_nt_heap(context: HeapContext, address: int, label: str, evidence: str) 
     return _finish(context, address, NT_HEAP, layout, fields, ranges, label, evidence, warnings)
 
 
-def read_old_nt_heap(context: HeapContext, address: int, label: str, evidence: str) -> HeapInfo | None:
-    """Reads a heap of the old shape (Windows XP, Server 2003). See `read_nt_heap`."""
+def read_old_nt_heap(
+    context: HeapContext, address: int, label: str, evidence: str, *, needs_segment: bool = False
+) -> HeapInfo | None:
+    """Reads a heap of the old shape (Windows XP, Server 2003). See `read_nt_heap`.
+
+    Args:
+        context: the process.
+        address: the heap.
+        label: names it in warnings.
+        evidence: what says that it is a heap.
+        needs_segment: believe the signature only together with the heap's first segment.
+    """
     fields = _HEAP_OLD[context.pointer_size].values(context.memory, address)
     if fields.get("Signature") != layouts.HEAP_SIGNATURE:
         return None
     warnings: list[str] = []
     segments = _read_segment_array(context, address, label, warnings)
+    if needs_segment and all(segment.base != address for segment in segments):
+        return None
     ranges = _place_segments(context, address, segments, label, evidence, warnings)
     layout = layouts.HEAP_OLD[context.pointer_size]
     return _finish(context, address, OLD_NT_HEAP, layout, fields, ranges, label, evidence, warnings)
@@ -477,7 +489,9 @@ def _front_end_range(context: HeapContext, heap: int, front_end: int, points_bac
         return None
     allocation = context.space.allocation(front_end)
     if allocation is not None:
-        return HeapRange(front_end, None, "front end", "heap-front-end") if allocation[0] == front_end else None
+        if allocation[0] != front_end:
+            return None
+        return HeapRange(front_end, None, "front end", "heap-front-end", inferred=not points_back)
     if context.has_map or not points_back:
         return None
     return HeapRange(front_end, layouts.LFH_HEAP_SIZE, "front end", "heap-front-end", inferred=True)

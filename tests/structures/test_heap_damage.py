@@ -24,12 +24,17 @@ SEGMENTS = tuple(SegmentSpec(0x100000, 0x4000) for _ in range(5))
 LARGE = (LargeSpec(0x90000), LargeSpec(0xA0000), LargeSpec(0xB0000))
 
 
-def build(arch: str = "x64", number: int = 19045) -> tuple[ProcessBuilder, HeapTruth]:
+def build_two(arch: str = "x64", number: int = 19045) -> tuple[ProcessBuilder, HeapTruth, HeapTruth]:
     process = ProcessBuilder(arch, number).furnish()
     truth = hp.nt_heap(process, segments=SEGMENTS, large=LARGE, front_end=hp.FRONT_END_LOW_FRAGMENTATION)
-    hp.nt_heap(process, segments=SEGMENTS[:2], large=LARGE[:1], flags=hp.HEAP_CLASS_PRIVATE | hp.HEAP_GROWABLE)
+    flags = hp.HEAP_CLASS_PRIVATE | hp.HEAP_GROWABLE
+    second = hp.nt_heap(process, segments=SEGMENTS[:2], large=LARGE[:1], flags=flags)
     hp.write_heap_array(process)
-    return process, truth
+    return process, truth, second
+
+
+def build(arch: str = "x64", number: int = 19045) -> tuple[ProcessBuilder, HeapTruth]:
+    return build_two(arch, number)[:2]
 
 
 def assert_nothing_false(found: ProcessStructures, process: ProcessBuilder, truths: list[HeapTruth]) -> None:
@@ -67,9 +72,8 @@ def test_a_self_pointing_list_entry() -> None:
 @pytest.mark.parametrize("target", ["image", "stack", "peb", "kernel", "nowhere", "data", "odd", "other heap"])
 @pytest.mark.parametrize("name", ["SegmentList", "VirtualAllocdBlocks"])
 def test_a_list_entry_that_points_elsewhere_names_nothing_false(name: str, target: str) -> None:
-    process, truth = build()
+    process, truth, second = build_two()
     data = process.allocate(0x100000)
-    other = process.heaps[64][1]
     process.number(data, 0x41414141, 4)
     address = {
         "image": process.modules[0].base,
@@ -79,14 +83,11 @@ def test_a_list_entry_that_points_elsewhere_names_nothing_false(name: str, targe
         "nowhere": 0x1234_0000_0000,
         "data": data,
         "odd": truth.address + 0x1000 + 3,
-        "other heap": other,
+        "other heap": second.address,
     }[target]
     hp.lie_pointer(process, truth.lists[name][1], address + 0x18)
     found = survey_process(process)
-    truths = [truth, HeapTruth(2, other, "nt", 64)]
-    for base in sorted(space_of(process).sizes):
-        if base >= other and base not in {item.base for item in truth.allocations}:
-            truths[1].add(process, base, "any")
+    assert_nothing_false(found, process, [truth, second])
     heap = heap_at(found, truth)
     bases = {range_.base for range_ in heap.ranges}
     assert bases == {item.base for item in truth.allocations}
@@ -206,6 +207,17 @@ def test_a_header_of_an_unknown_layout_keeps_its_first_segment() -> None:
     assert any("no known layout" in warning for warning in found.warnings)
 
 
+def test_a_signature_alone_in_memory_is_no_heap() -> None:
+    process, truth, second = build_two("x86", 2600)
+    for value in (0xEEFFEEFF, 0xFFEEFFEE, 0xDDEEDDEE, 0xFFEEDDCC):
+        stray = process.allocate(0x10000)
+        for at in (0x0, 0x8, 0x10, 0x1000):
+            process.number(stray + at, value, 4)
+    found = survey_process(process)
+    assert len(found.heaps) == 2
+    assert_nothing_false(found, process, [truth, second])
+
+
 def test_copies_of_segments_elsewhere_in_memory_are_no_segments() -> None:
     process, truth = build()
     copy = process.allocate(0x100000)
@@ -311,20 +323,13 @@ def test_all_heaps_share_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_spoiled_bytes_never_raise_and_never_name_what_is_no_heap(data: st.DataObject, arch: str, number: int) -> None:
-    process, truth = build(arch, number)
-    second = process.heaps[8 * process.pointer_size][1]
-    pages = [item.base for item in truth.allocations] + [second, process.peb]
+    process, truth, second = build_two(arch, number)
+    pages = [item.base for item in truth.allocations] + [second.address, process.peb]
     for _ in range(data.draw(st.integers(1, 12))):
         page = data.draw(st.sampled_from(pages))
         offset = data.draw(st.integers(0, 0x2C0))
         process.number(page + offset, data.draw(st.integers(0, 255)), 1)
-    found = survey_process(process)
-    space = space_of(process)
-    for heap in found.heaps:
-        for base, size, _ in allocations(heap, space):
-            allocation = space.allocation(base)
-            assert allocation is not None
-            assert base + size <= sum(allocation)
+    assert_nothing_false(survey_process(process), process, [truth, second])
 
 
 @settings(max_examples=60, deadline=None)

@@ -102,7 +102,7 @@ def test_every_prefix_gives_an_image_or_nothing(size: int) -> None:
     assert (image is None) == (size < 0x80 + 24 + 0x46)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(header()) - 1), st.integers(0, 255)), max_size=8))
 def test_spoiled_bytes_never_raise(changes: list[tuple[int, int]]) -> None:
     data = bytearray(header())

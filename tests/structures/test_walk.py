@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumpmap.structures.walk import NOT_CAPTURED, ListWalk, walk_list
@@ -37,6 +37,7 @@ def test_an_empty_ring() -> None:
     assert not found.nodes
 
 
+@settings(deadline=None)
 @given(st.integers(2, 30), st.data())
 def test_one_missing_node_costs_only_itself(count: int, data: st.DataObject) -> None:
     links = ring(count)
@@ -88,6 +89,7 @@ def test_an_endless_list_stops_at_the_limit() -> None:
     assert any("does not end" in problem for problem in found.problems)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.integers(1, 8), st.tuples(st.integers(1, 10), st.integers(1, 10)), max_size=8),
     st.integers(1, 10),

@@ -238,9 +238,9 @@ HEAP_UNCOMMITTED_RANGE = declare(
     ("Size", POINTER, 0x8, 0x10),
 )
 
-LFH_HEAP_WORDS = 0x40
-"""Bytes at the start of a low-fragmentation front end that hold its pointer back to the heap: at 0x24 in Windows 7's
-32-bit `_LFH_HEAP`, at 0x18 in the 64-bit one of 10 1809; other releases were not read."""
+LFH_HEAP_WORDS = 0x60
+"""Bytes at the start of a low-fragmentation front end that hold its pointer back to the heap: behind a lock and a list
+head, at 0x24 in Windows 7's 32-bit `_LFH_HEAP` and at 0x18 in the 64-bit one of 10 1809."""
 
 LFH_HEAP_SIZE = 0x1B000
 """Size of the allocation of a low-fragmentation front end in a 32-bit process on Windows 10 (108 KB, observed)."""
