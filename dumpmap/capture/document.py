@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dumpmap._version import __version__
@@ -20,6 +20,72 @@ COLUMNS = ("base", "allocation_base", "allocation_protect", "size", "state", "pr
 _STATES = {int(MemState.MEM_COMMIT): "commit", int(MemState.MEM_RESERVE): "reserve", int(MemState.MEM_FREE): "free"}
 _TYPES = {int(MemType.MEM_PRIVATE): "private", int(MemType.MEM_MAPPED): "mapped", int(MemType.MEM_IMAGE): "image"}
 
+_OS = ("family", "version", "build", "service_pack")
+_PROCESS = (
+    "pid",
+    "name",
+    "path",
+    "command_line",
+    "architecture",
+    "pointer_size",
+    "wow64",
+    "os",
+    "created_at",
+    "user_time",
+    "kernel_time",
+)
+_SYSTEM = (
+    "page_size",
+    "allocation_granularity",
+    "min_address",
+    "max_address",
+    "processors",
+    "commit_limit",
+    "commit_total",
+    "commit_peak",
+    "physical_total",
+    "physical_available",
+)
+_COUNTERS = (
+    "private_usage",
+    "working_set",
+    "peak_working_set",
+    "private_working_set",
+    "pagefile_usage",
+    "peak_pagefile_usage",
+    "virtual_size",
+    "peak_virtual_size",
+    "shared_commit_usage",
+    "page_table",
+    "job_private_commit_usage",
+    "job_peak_private_commit_usage",
+    "job_private_commit_limit",
+    "job_total_commit_limit",
+)
+_MODULE = ("base", "size", "path", "timestamp", "checksum", "version", "debug_id", "debug_file")
+_THREAD = (
+    "id",
+    "name",
+    "teb",
+    "stack_base",
+    "stack_size",
+    "stack_pointer",
+    "instruction_pointer",
+    "start_address",
+    "created_at",
+    "exited",
+    "suspend_count",
+)
+FIELDS = {
+    "os": _OS,
+    "process": _PROCESS,
+    "system": _SYSTEM,
+    "counters": _COUNTERS,
+    "module": _MODULE,
+    "thread": _THREAD,
+}
+"""Every key of the format's objects, in order. The declaration of the format is not at hand on a bare Python."""
+
 _ADDRESSES = frozenset(
     {
         "base",
@@ -34,29 +100,40 @@ _ADDRESSES = frozenset(
 )
 """Keys whose numbers are addresses, which the format writes in hexadecimal."""
 
+# Where a key may not be null, what stands for a fact that was not learned.
+_DEFAULTS: dict[str, Any] = {"exited": False, "page_size": 0x1000, "allocation_granularity": 0x10000}
+_PROCESS_DEFAULTS: dict[str, Any] = {"architecture": "unknown", "pointer_size": 8, "os": {"family": "other"}}
+
 
 def make_document(facts: Facts) -> dict[str, Any]:
     """Returns the snapshot document: only what `json.dumps` can write."""
     name = facts.process.get("name")
     pid = facts.process.get("pid")
+    process = _object("process", {**_PROCESS_DEFAULTS, **facts.process})
+    process["os"] = _object("os", process["os"])
     return {
         "format": FORMAT,
         "version": VERSION,
         "captured_at": _time(facts.captured_at),
         "tool": f"dumpmap {__version__}",
         "source": {"kind": "live", "name": f"{name} ({pid})" if name else str(pid)},
-        "process": _plain(facts.process),
-        "system": _plain(facts.system),
-        "counters": _plain(facts.counters),
+        "process": process,
+        "system": _object("system", facts.system),
+        "counters": _object("counters", facts.counters),
         "regions": _regions(facts.regions),
-        "modules": [_plain(module) for module in facts.modules],
-        "threads": [_plain(thread) for thread in facts.threads],
+        "modules": [_object("module", module) for module in facts.modules],
+        "unloaded_modules": [],
+        "threads": [_object("thread", thread) for thread in facts.threads],
         "peb": _address(facts.peb),
         "wow64_peb": _address(facts.wow64_peb),
-        "handle_count": facts.handle_count,
         "heaps": [],
         "managed_heaps": [],
         "exception": None,
+        "handle_count": facts.handle_count,
+        "handle_types": {},
+        "comments": [],
+        "annotations": {},
+        "recorded_summary": [],
         "warnings": facts.warnings,
         "memory": [
             {"address": _address(address), "data": base64.b64encode(data).decode("ascii")}
@@ -65,17 +142,16 @@ def make_document(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def _object(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns every key of the object, null where nothing is known."""
     plain: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            plain[key] = _plain(value)
-        elif isinstance(value, dt.datetime):
-            plain[key] = _time(value)
+    for key in FIELDS[kind]:
+        value = values.get(key, _DEFAULTS.get(key))
+        if isinstance(value, dt.datetime):
+            value = _time(value)
         elif key in _ADDRESSES:
-            plain[key] = _address(value)
-        else:
-            plain[key] = value
+            value = _address(value)
+        plain[key] = value
     return plain
 
 

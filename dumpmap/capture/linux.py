@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import re
 import signal
 import sys
 import time
@@ -56,7 +57,11 @@ _ARCHITECTURES: dict[tuple[int, int], tuple[str, int | None]] = {
 _KERNEL_HALF = {8: 1 << 63, 4: 1 << 32}
 """No user mapping ends beyond this, by pointer size, on any architecture."""
 
-_FLAGS_LINE = "VmFlags:"
+# A detail begins with a capital letter, a mapping with an address. Details that nothing is made of do not match.
+_SMAPS_LINE = re.compile(
+    r"^(?:(Rss|Shared_Clean|Shared_Dirty|Private_Clean|Private_Dirty|Locked|VmFlags):(.*)|([^A-Z\n].*))$", re.MULTILINE
+)
+
 _COUNTERS = {
     "working_set": "VmRSS",
     "peak_working_set": "VmHWM",
@@ -345,29 +350,26 @@ def parse_smaps(text: str) -> tuple[list[linux_maps.Mapping], list[dict[str, Any
     """Reads a whole smaps text.
 
     Returns:
-        the mappings; beside each its sizes in bytes by name, and its VmFlags as a list; and the number of lines that
-        are neither.
+        the mappings; beside each its sizes in bytes by name, and its VmFlags as a list, of those that a capture uses;
+        and the number of lines that are neither a mapping nor a detail of one.
     """
     mappings: list[linux_maps.Mapping] = []
     details: list[dict[str, Any]] = []
     bad = 0
-    for line in text.splitlines():
-        key, separator, value = line.partition(": ")
-        if separator and key.replace("_", "").isalnum() and details:
+    for key, value, line in _SMAPS_LINE.findall(text):
+        if line:
+            mapping = linux_maps.parse_line(line)
+            if mapping is None:
+                bad += 1
+            else:
+                mappings.append(mapping)
+                details.append({})
+        elif details:
             words = value.split()
             if key == "VmFlags":
                 details[-1][key] = words
             elif len(words) == 2 and words[1] == "kB":
                 details[-1][key] = int(words[0]) * 1024
-            continue
-        if line.startswith(_FLAGS_LINE):  # a mapping without any flag
-            continue
-        mapping = linux_maps.parse_line(line)
-        if mapping is None:
-            bad += 1
-        else:
-            mappings.append(mapping)
-            details.append({})
     return mappings, details, bad
 
 
@@ -385,7 +387,7 @@ def _in_order(
             continue
         moved += mapping.start < reach
         if mapping.end > reach:
-            result.append((index, replace(mapping, start=max(mapping.start, reach))))
+            result.append((index, mapping if mapping.start >= reach else replace(mapping, start=reach)))
             reach = mapping.end
     if moved:
         warnings.append(f"the process changed {moved} mappings while they were listed; stop it for the capture")

@@ -83,8 +83,7 @@ class WindowsProcess:
         self._handle, self._shortage, self._can_read = self._open()
         try:
             self.path = self._ask(self._api.image_path)
-            if self.path:
-                self._name = self.path.rpartition("\\")[2]
+            self._name = self.path.rpartition("\\")[2] if self.path else self._listed_name()
             self._machine = self._identify()
         except BaseException:
             self.close()
@@ -130,7 +129,14 @@ class WindowsProcess:
                 if attempt == 0 and self._api.enable_debug_privilege():
                     continue
                 break
+        self._name = self._listed_name()
         raise CaptureError("access denied; try again as an administrator", source=self.label)
+
+    def _listed_name(self) -> str | None:
+        try:
+            return self._name or dict(self._api.processes()).get(self.pid)
+        except ApiError:
+            return None
 
     def _identify(self) -> Machine:
         """Finds out what the process runs as, and refuses what this Python cannot look at."""
@@ -163,8 +169,12 @@ class WindowsProcess:
         """See `LiveProcess.capture`."""
         if not self.is_running():
             raise ProcessExitedError("has exited", source=self.label)
-        with self._frozen() if options.freeze else contextlib.nullcontext():
-            return self._capture(options)
+        try:
+            with self._frozen() if options.freeze else contextlib.nullcontext():
+                return self._capture(options)
+        except ApiError as error:
+            # What a capture cannot do without did not answer, the list of threads for one.
+            raise CaptureError(f"cannot be captured: {error}", source=self.label) from None
 
     @contextlib.contextmanager
     def _frozen(self) -> Iterator[None]:
@@ -474,15 +484,22 @@ _COUNTERS = {
 
 
 def find_processes(name: str, api: WindowsApi | None = None) -> list[tuple[int, str]]:
-    """Returns id and program of every other process with this name; case and `.exe` do not matter."""
+    """Returns id and program of every other process with this name; case and `.exe` do not matter.
+
+    Raises:
+        CaptureError: Windows does not list its processes.
+    """
     api = api or WindowsApi()
     wanted = name.lower().replace("/", "\\").rpartition("\\")[2]
     own = api.own_pid()
-    return [
-        (pid, program)
-        for pid, program in api.processes()
-        if program.lower() in (wanted, f"{wanted}.exe") and pid != own
-    ]
+    try:
+        return [
+            (pid, program)
+            for pid, program in api.processes()
+            if program.lower() in (wanted, f"{wanted}.exe") and pid != own
+        ]
+    except ApiError as error:
+        raise CaptureError(f"the processes cannot be listed: {error}", source=name) from None
 
 
 def drive_path(device_path: str, drives: dict[str, str]) -> str:

@@ -1,0 +1,380 @@
+"""Live capture on Windows, for real: Windows programs under Wine, captured by the one-file capture.
+
+The main question: a process that is captured live and dumped at the same moment has the same map both times.
+
+`tests/fixtures/record/wine.sh setup` and `build` prepare this; `setup32` as well for 32-bit processes. A 32-bit Windows
+Python in the folder $DUMPMAP_WINPY32 is tried too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from capture_support import loaded
+
+import dumpmap
+from dumpmap.capture import build
+from dumpmap.classify import classify
+from dumpmap.memory import RecordingMemory
+from dumpmap.parsers.opening import open_snapshot
+from dumpmap.regionmap import RegionMap
+
+pytestmark = [pytest.mark.wine, pytest.mark.slow]
+
+RECORD = Path(__file__).parents[1] / "fixtures" / "record"
+WINE_HOME = Path(os.environ.get("DUMPMAP_WINE_HOME", Path.home() / ".cache" / "dumpmap-wine"))
+WINE_ROOT = Path(os.environ.get("DUMPMAP_WINE32", Path.home() / ".cache" / "dumpmap-wine32"))
+DRIVER = Path(__file__).with_name("wine_driver.py")
+
+# What Wine 8 does not do for another process than the caller's own.
+NO_WORKING_SET = "warning: the working set cannot be read: Invalid parameter (error 87)"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a run of the driver left behind."""
+
+    result: Mapping[str, Any]
+    output: Path
+
+    def truth(self, scene: str) -> Any:
+        text = (self.output / f"{scene}.truth.json").read_text(encoding="utf-8")
+        return json.JSONDecoder().raw_decode(text)[0]
+
+
+def wine(command: str, *arguments: str, home: Path = WINE_HOME) -> None:
+    subprocess.run(
+        ["bash", str(RECORD / "wine.sh"), command, *arguments],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "DUMPMAP_WINE_HOME": str(home)},
+        check=True,
+        timeout=600,
+    )
+
+
+def windows_path(path: Path) -> str:
+    return "Z:" + str(path).replace("/", "\\")
+
+
+def require_wine(*programs: str) -> None:
+    if not (WINE_HOME / "python" / ".complete").exists():
+        pytest.skip("Wine is not set up: tests/fixtures/record/wine.sh setup")
+    for program in programs:
+        if not (WINE_HOME / "build" / program).exists():
+            pytest.skip("the Windows programs are not built: tests/fixtures/record/wine.sh build")
+
+
+@pytest.fixture(scope="module")
+def x64(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """A 64-bit process on 64-bit Windows."""
+    require_wine("layout64.exe", "dumper64.exe", "layoutdll64.dll")
+    folder = tmp_path_factory.mktemp("wine")
+    build.write(folder / "dumpmap-capture.pyz")
+    plan = {
+        "pyz": windows_path(folder / "dumpmap-capture.pyz"),
+        "programs": windows_path(WINE_HOME / "build"),
+        "output": windows_path(folder),
+        "pythons": {"x64": windows_path(WINE_HOME / "python" / "python.exe")},
+        "scenes": ["layout64"],
+        "more": True,
+    }
+    (folder / "plan.json").write_text(json.dumps(plan))
+    wine("run", windows_path(DRIVER), windows_path(folder / "plan.json"), windows_path(folder / "result.json"))
+    return Session(json.loads((folder / "result.json").read_text()), folder)
+
+
+@pytest.fixture(scope="module")
+def wow64(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """32-bit and 64-bit processes on 64-bit Windows, captured by Pythons of both widths."""
+    require_wine("layout32.exe", "dumper32.exe", "layoutdll32.dll", "layout64.exe", "dumper64.exe", "layoutdll64.dll")
+    if not (WINE_ROOT / ".complete").exists():
+        pytest.skip("Wine for 32-bit programs is not set up: tests/fixtures/record/wine.sh setup32")
+    if os.getuid() != 0:
+        pytest.skip("32-bit programs run in a Debian root of their own, which needs root")
+    home = tmp_path_factory.mktemp("wine32")
+    folder = home / "build"
+    shutil.copytree(WINE_HOME / "build", folder, ignore=shutil.ignore_patterns("*.dmp", "*.json"))
+    shutil.copytree(WINE_HOME / "python", folder / "py64")
+    pythons = {"x64": "C:\\dumpmap\\py64\\python.exe"}
+    if "DUMPMAP_WINPY32" in os.environ:
+        shutil.copytree(os.environ["DUMPMAP_WINPY32"], folder / "py32")
+        pythons["x86"] = "C:\\dumpmap\\py32\\python.exe"
+    shutil.copy(DRIVER, folder)
+    build.write(folder / "dumpmap-capture.pyz")
+    plan = {
+        "pyz": "C:\\dumpmap\\dumpmap-capture.pyz",
+        "programs": "C:\\dumpmap",
+        "output": "C:\\dumpmap",
+        "pythons": pythons,
+        "scenes": ["layout32", "layout64"],
+        "more": False,
+    }
+    (folder / "plan.json").write_text(json.dumps(plan))
+    subprocess.run(["chmod", "-R", "a+rwX", str(folder)], check=True)
+    wine("execwow", "py64\\python.exe", "wine_driver.py", "plan.json", "result.json", home=home)
+    yield Session(json.loads((folder / "result.json").read_text()), folder)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def says(outcome: Mapping[str, Any]) -> list[str]:
+    """The lines of an outcome, without what is always said under Wine."""
+    return [line for line in outcome["err"].splitlines() if not line.endswith(NO_WORKING_SET)]
+
+
+# --- the same map, live and dumped ------------------------------------------------------------------------------------
+
+
+def rows(region_map: RegionMap, *, files: bool) -> list[tuple[int, str, int, int]]:
+    """Allocations as address, type, size and committed bytes; without the knowledge of files if so asked."""
+    return [
+        (
+            int(row["address"]),
+            "Shareable" if row["type"] == "Mapped File" and not files else str(row["type"]),
+            int(row["size"]),
+            -1 if row["committed"] is None else int(row["committed"]),
+        )
+        for row in region_map.allocations.to_dict("records")
+    ]
+
+
+def compare(session: Session, scene: str, label: str) -> None:
+    live = dumpmap.open(session.output / f"{scene}.{label}.json")
+    dumped = dumpmap.open(session.output / f"{scene}.dmp")
+    truth = session.truth(scene)
+    # The dump has a heap stream besides, in which the program names the arenas of an allocator of its own.
+    arenas = {int(part["base"], 16) for heap in truth["heaps"] if heap["kind"] == "custom" for part in heap["ranges"]}
+    assert arenas
+    expected = [
+        (address, "Private Data" if address in arenas else kind, size, committed)
+        for address, kind, size, committed in rows(dumped, files=False)
+    ]
+    assert rows(live, files=False) == expected
+    assert live.end == dumped.end
+    assert live.largest_free_block == dumped.largest_free_block
+
+    blocks = ["allocation", "address", "size", "committed", "private", "protection"]
+    assert live.regions[blocks].equals(dumped.regions[blocks])
+    assert [(m.base, m.size, m.timestamp, m.checksum, m.name.lower()) for m in live.snapshot.modules] == [
+        (m.base, m.size, m.timestamp, m.checksum, m.name.lower()) for m in dumped.snapshot.modules
+    ]
+    # Of a WoW64 thread's two stacks that of the listed TEB comes first, and the two list different ones.
+    stacks, expected_stacks = (
+        sorted((s.base, s.end, s.thread_id, s.name or "", s.committed or 0, s.guard or 0) for s in one.stacks)
+        for one in (live, dumped)
+    )
+    assert stacks == expected_stacks
+    heaps = {heap.info.address: heap.info.kind for heap in live.heaps}
+    assert heaps == {heap.info.address: heap.info.kind for heap in dumped.heaps if heap.info.address not in arenas}
+
+
+def test_a_process_captured_and_dumped_at_the_same_moment(x64: Session) -> None:
+    compare(x64, "layout64", "x64")
+
+
+def test_a_wow64_process_captured_and_dumped_at_the_same_moment(wow64: Session) -> None:
+    compare(wow64, "layout32", "x64")
+
+
+def test_files_make_mapped_files(x64: Session) -> None:
+    check_purposes(x64, "layout64", "x64")
+
+
+def test_files_make_mapped_files_wow64(wow64: Session) -> None:
+    check_purposes(wow64, "layout32", "x64")
+
+
+def check_purposes(session: Session, scene: str, label: str) -> None:
+    """Every allocation that the program made on purpose has the type that it must have in a live capture."""
+    live = dumpmap.open(session.output / f"{scene}.{label}.json")
+    table = {int(row["address"]): row for row in live.allocations.to_dict("records")}
+    truth = session.truth(scene)
+    arenas = {part["base"] for heap in truth["heaps"] if heap["kind"] == "custom" for part in heap["ranges"]}
+    checked = set()
+    for made in truth["allocations"]:
+        if made["address"] in arenas:
+            continue
+        row = table[int(made["address"], 16)]
+        found = (row["type"], row["size"], row["committed"])
+        assert found == (made["expected_live"], made["size"], made["committed"]), made
+        if made["file"] and made["expected_live"] == "Mapped File":
+            assert made["file"] in row["details"]
+        checked.add(row["type"])
+    assert checked >= {"Private Data", "Shareable", "Mapped File", "Image"}
+
+
+@pytest.mark.parametrize("scene", ["layout32", "layout64"])
+def test_pythons_of_both_widths_agree(wow64: Session, scene: str) -> None:
+    outcome = wow64.result["captures"].get(f"{scene} x86")
+    if outcome is None:
+        pytest.skip("no 32-bit Windows Python: set DUMPMAP_WINPY32 to its folder")
+    if scene == "layout64":
+        assert outcome["code"] == 3
+        assert says(outcome)[0].endswith(
+            ": a 64-bit process; this Python is a 32-bit program and cannot look at it, use a 64-bit Python"
+        )
+        assert not (wow64.output / "layout64.x86.json").exists()
+        return
+    assert outcome["code"] == 0
+    compare(wow64, scene, "x86")
+    narrow, wide = (dumpmap.open(wow64.output / f"{scene}.{label}.json") for label in ("x86", "x64"))
+    assert narrow.allocations.equals(wide.allocations)
+    assert narrow.regions.equals(wide.regions)
+    assert narrow.snapshot.memory.ranges() == wide.snapshot.memory.ranges()
+
+
+def test_the_bytes_are_those_that_the_map_needs(x64: Session) -> None:
+    path = x64.output / "layout64.x64.json"
+    snapshot = open_snapshot(path)
+    recording = RecordingMemory(snapshot.memory)
+    classify(snapshot, memory=recording, read_parameters=False)
+    used = {address for start, data in recording.excerpts() for address in range(start, start + len(data))}
+    held = {address for start, size in snapshot.memory.ranges() for address in range(start, start + size)}
+    # A capture reads what any classification could ask for; next to nothing of it goes unused.
+    assert used <= held
+    assert len(held - used) < len(held) / 10
+    assert path.stat().st_size < 200_000
+
+
+def test_the_facts(x64: Session) -> None:
+    snapshot = open_snapshot(x64.output / "layout64.x64.json")
+    truth = x64.truth("layout64")
+    process, told = snapshot.process, truth["process"]
+    assert (process.name, process.architecture, process.pointer_size, process.wow64) == (
+        "layout64.exe",
+        "x64",
+        8,
+        False,
+    )
+    assert process.pid == told["pid"] == x64.result["pid"]
+    assert process.os.version == told["windows"]
+    assert process.command_line is None
+    assert snapshot.peb == int(told["peb"], 16)
+    system = snapshot.system
+    assert (system.min_address, system.max_address) == (int(told["min_address"], 16), int(told["max_address"], 16))
+    assert (system.page_size, system.allocation_granularity) == (told["page_size"], told["allocation_granularity"])
+    assert system.physical_total
+    assert snapshot.counters.working_set
+    assert snapshot.counters.virtual_size
+    assert snapshot.counters.private_usage
+    assert snapshot.regions is not None
+    totals = truth["totals"]
+    assert len(snapshot.regions) == totals["regions"]
+    assert int(snapshot.regions.base[-1] + snapshot.regions.size[-1]) == int(totals["end"], 16)
+    threads = {thread.id: thread for thread in snapshot.threads}
+    assert threads.keys() == {thread["tid"] for thread in truth["threads"]}
+    for expected in truth["threads"]:
+        thread = threads[expected["tid"]]
+        assert thread.name == expected["name"]
+        assert thread.teb == int(expected["teb"], 16)
+        assert thread.stack_pointer is not None  # the process was frozen
+        low, high = int(expected["deallocation_stack"], 16), int(expected["stack_base"], 16)
+        assert low < thread.stack_pointer < high
+    modules = {module.base: module for module in snapshot.modules}
+    for expected in truth["modules"]:
+        module = modules[int(expected["base"], 16)]
+        assert (module.size, module.timestamp) == (expected["size"], expected["timestamp"])
+        assert module.path.lower() == expected["path"].lower()
+
+
+def test_stack_pointers_of_32_bit_threads(wow64: Session) -> None:
+    snapshot = open_snapshot(wow64.output / "layout32.x64.json")
+    assert (snapshot.process.architecture, snapshot.process.wow64) == ("x86", True)
+    threads = {thread.id: thread for thread in snapshot.threads}
+    for expected in wow64.truth("layout32")["threads"]:
+        pointer = threads[expected["tid"]].stack_pointer
+        assert pointer is not None
+        assert int(expected["deallocation_stack"], 16) < pointer < int(expected["stack_base"], 16)
+
+
+# --- the command line on Windows --------------------------------------------------------------------------------------
+
+
+def test_a_good_capture_says_one_line(x64: Session) -> None:
+    outcome = x64.result["captures"]["layout64 x64"]
+    assert outcome["code"] == 0
+    assert outcome["out"] == ""
+    (line,) = says(outcome)
+    assert f"layout64.exe ({x64.result['pid']}), " in line
+
+
+def test_by_name(x64: Session) -> None:
+    assert x64.result["by name"]["code"] == 0
+    assert open_snapshot(x64.output / "named.json").process.pid == x64.result["pid"]
+
+
+def test_a_file_that_is_there(x64: Session) -> None:
+    assert x64.result["exists"]["code"] == 4
+    (line,) = says(x64.result["exists"])
+    assert line.endswith("named.json: exists already; --force overwrites it")
+
+
+def test_two_of_a_name(x64: Session) -> None:
+    assert x64.result["two of a name"]["code"] == 3
+    (line,) = says(x64.result["two of a name"])
+    assert line.startswith("dumpmap: layout64: 2 processes have this name; give one of their ids: ")
+    assert str(x64.result["pid"]) in line
+
+
+def test_a_series_ends_with_the_process(x64: Session) -> None:
+    series = x64.result["series"]
+    assert series["code"] == 0
+    last = says(series)[-1]
+    assert last.startswith(f"dumpmap: layout64.exe ({x64.result['pid']}): the process exited after ")
+    count = int(last.split("after ")[1].split()[0])
+    files = sorted(x64.output.glob("series-*.json.gz"))
+    assert [file.name for file in files] == [f"series-{number:04d}.json.gz" for number in range(1, count + 1)]
+    assert 2 <= count < 50
+    assert len({len(dumpmap.open(file).allocations) for file in files}) == 1
+
+
+def test_no_such_process(x64: Session) -> None:
+    assert x64.result["no such process"]["code"] == 3
+    assert says(x64.result["no such process"]) == ["dumpmap: 999996: no such process"]
+
+
+def test_a_process_that_has_ended(x64: Session) -> None:
+    assert x64.result["ended"]["code"] == 3
+    assert says(x64.result["ended"]) == [f"dumpmap: layout64.exe ({x64.result['pid']}): has exited"]
+
+
+@pytest.mark.parametrize("label", ["limited", "denied"])
+def test_access_denied(x64: Session, label: str) -> None:
+    outcome = x64.result[label]
+    assert outcome["code"] == 3
+    assert says(outcome) == [f"dumpmap: python.exe ({outcome['pid']}): access denied; try again as an administrator"]
+    assert not (x64.output / f"{label}.json").exists()
+
+
+def test_without_the_right_to_read_memory(x64: Session) -> None:
+    outcome = x64.result["map only"]
+    assert outcome["code"] == 0
+    assert any("the capture has the map without any bytes" in line for line in says(outcome))
+    live = dumpmap.open(x64.output / "map only.json")
+    assert live.snapshot.memory.ranges() == []
+    assert {"python.exe", "ntdll.dll"} <= {module.name.lower() for module in live.snapshot.modules}
+    assert live.largest_free_block is not None
+
+
+def test_working_set_of_its_own_process(x64: Session) -> None:
+    """Wine answers QueryWorkingSetEx for the caller itself."""
+    itself = x64.result["itself"]
+    snapshot = loaded(itself["document"])
+    assert snapshot.warnings == ()
+    regions = snapshot.regions
+    assert regions is not None
+    numbers = regions.numbers
+    (row,) = (regions.base == itself["touched"]).nonzero()[0]
+    assert int(regions.size[row]) == 1 << 20
+    assert int(numbers["total_ws"][row]) == int(numbers["private_ws"][row]) == 300 * 1024
+    assert (numbers["total_ws"] == numbers["private_ws"] + numbers["shareable_ws"]).all()
+    assert (numbers["total_ws"] <= regions.size.astype("int64")).all()
+    image = regions.type == 0x1000000
+    assert int(numbers["total_ws"][image].sum()) > 0
