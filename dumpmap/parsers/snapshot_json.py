@@ -46,7 +46,9 @@ Count = Annotated[int, Meta(ge=0, description="A whole number, not negative, of 
 Time = Annotated[dt.datetime, Meta(tz=True, description="Date and time with a time zone, RFC 3339.")]
 Protect = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF, description="PAGE_* bits.")]
 Size = Annotated[int, Meta(ge=1, description="Bytes, at least 1.")]
-Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+_LARGEST = 1 << 57
+Number = Annotated[int, Meta(ge=0, le=_LARGEST)]
+"""Bytes, or a count, of something in the address space: none is larger."""
 
 STATE_WORDS = {"commit": MemState.MEM_COMMIT, "reserve": MemState.MEM_RESERVE, "free": MemState.MEM_FREE}
 TYPE_WORDS = {"private": MemType.MEM_PRIVATE, "mapped": MemType.MEM_MAPPED, "image": MemType.MEM_IMAGE}
@@ -73,6 +75,7 @@ REQUIRED_COLUMNS = tuple(_REQUIRED_COLUMNS)
 """Columns that every snapshot with regions has, in the order in which the writer writes them."""
 
 _MAX_COLUMNS = 64
+_LARGEST_SUM = 1 << 62
 _BITS_64 = (1 << 64) - 1
 
 # Rows are decoded about a megabyte at a time: a million rows as Python objects would take ten times the file's size.
@@ -164,7 +167,7 @@ class CountersEntry(Entry, kw_only=True, frozen=True):
     virtual_size: Count | None = None
     peak_virtual_size: Count | None = None
     shared_commit_usage: Count | None = None
-    page_table: Count | None = None
+    page_table: Number | None = None
     job_private_commit_usage: Count | None = None
     job_peak_private_commit_usage: Count | None = None
     job_private_commit_limit: Count | None = None
@@ -266,7 +269,7 @@ class SummaryRowEntry(Entry, kw_only=True, frozen=True):
     """A line of the summary that another tool printed."""
 
     type: str
-    values: dict[str, Count | None]
+    values: dict[str, Number | None]
 
 
 class ExcerptEntry(Entry, kw_only=True, frozen=True):
@@ -501,6 +504,9 @@ def _read_regions(entry: RegionsEntry, process: model.Process, text: memoryview,
         except _DECODING_ERRORS as error:
             raise _explain(error, text, name, columns) from None
     _check_regions(regions, process, name)
+    for column, values in regions.numbers.items():
+        if float(np.maximum(values, 0).sum(dtype=np.float64)) > _LARGEST_SUM:
+            raise SnapshotError(f"the sum of {column} is impossible", source=name, place="regions.rows")
     return regions
 
 
@@ -690,7 +696,8 @@ def _named_key(place: str, text: memoryview) -> str:
             good = isinstance(item, str)
         else:
             blank = item is None and top == "recorded_summary"
-            good = blank or (isinstance(item, int) and not isinstance(item, bool) and item >= 0)
+            top_value = _LARGEST if top == "recorded_summary" else _BITS_64
+            good = blank or (isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= top_value)
         if not good:
             return f"{before}[{key!r}]"
     return place

@@ -9,16 +9,19 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from dumpmap.errors import FormatError
 from dumpmap.parsers.vmmap_rows import (
     ADDRESS_SPACE,
-    LARGEST,
     Allocation,
     Known,
     Remarks,
     Row,
+    bound_figures,
     build,
     memory_type_of,
     protection_of_words,
@@ -55,13 +58,13 @@ _HEADING = re.compile(
     r"|Protection|Details",
     re.IGNORECASE,
 )
-_CELL = re.compile(r"\S+(?: \S+)*")
+_CELL = re.compile(r"[^ \t]+(?: [^ \t]+)*")  # no other blank: a thousands separator may be one
 _LINE_END = re.compile(r"\r*\n|\r")
 _ADDRESS = re.compile(r"(?:0x)?([0-9A-Fa-f]{1,16})")
 
 # Thousands separators of any locale: comma, point, apostrophes, and the blanks that Unicode has for it.
 _SEPARATORS = str.maketrans("", "", ",.'\u2019 \t\u00a0\u2007\u2009\u202f")
-_UNITS = re.compile(r"(\d+)(?:kb?)?", re.IGNORECASE | re.ASCII)
+_UNITS = re.compile(r"([0-9]{1,18})(?:kb?)?", re.IGNORECASE)
 
 _DELIMITERS = (",", ";", "\t")
 
@@ -130,14 +133,14 @@ def parse_count(text: str) -> int | None:
     if not cleaned:
         return 0
     match = _UNITS.fullmatch(cleaned)
-    # The length is bounded before the conversion, which takes quadratic time.
-    return int(match[1]) if match and len(match[1]) <= 20 else None
+    return int(match[1]) if match else None
 
 
+@lru_cache(1 << 12)
 def parse_size(text: str) -> int | None:
     """Reads a size in KB and returns it in bytes; None where it is none."""
     count = parse_count(text)
-    return None if count is None or count > LARGEST >> 10 else count << 10
+    return None if count is None or count > ADDRESS_SPACE >> 10 else count << 10
 
 
 class _Layout:
@@ -147,6 +150,7 @@ class _Layout:
         self.columns = columns
         self._delimiter = delimiter
         self._spans = spans
+        self._starts = [*(low for low, _ in spans), sys.maxsize]
 
     def cells(self, line: str) -> dict[str, str] | None:
         """Returns the row's cells by column, blanks at their ends included; None where the line is broken."""
@@ -175,6 +179,9 @@ class _Layout:
 
     def _column_at(self, start: int, end: int) -> int:
         """Returns the column of a value: the one whose heading it is under, else the last that begins before it."""
+        likely = bisect_right(self._starts, start) - 1
+        if likely >= 0 and start < self._spans[likely][1] and end <= self._starts[likely + 1]:
+            return likely
         best, most = 0, 0
         for index, (low, high) in enumerate(self._spans):
             overlap = min(end, high) - max(start, low)
@@ -242,19 +249,28 @@ class _Reader:
             return
         cells = self._layout.cells(line)
         if cells is None:
-            self._remarks.row("cannot be split into cells and is left out", number, line)
+            self._remarks.row("cannot be split into cells, left out", number, line)
         elif "address" in self._layout.columns:
             self._take_row(number, cells)
         else:
             self._take_summary(number, cells)
 
     def _take_title(self, line: str) -> None:
-        title, _, value = line.replace('"', "").partition(":")
-        value = value.strip().strip(",;\t ").strip()
-        if title.strip().lower() == "process" and value:
-            self.process_name = value
-        elif title.strip().lower() == "pid" and (pid := parse_count(value)):
-            self.pid = pid
+        """Takes a line above the tables: `"Process:","app.exe"`, or `Process: app.exe` in a text."""
+        title, value = "", ""
+        for delimiter in _DELIMITERS:
+            cells = split_line(line, delimiter) or [""]
+            if cells[0].rstrip().endswith(":"):
+                title, value = cells[0], "".join(cells[1:2])
+                break
+        else:
+            title, _, value = line.partition(":")
+        title = title.strip().rstrip(":").lower()
+        if title == "process" and value.strip():
+            self.process_name = value.strip()
+        elif title == "pid":
+            pid = parse_count(value)
+            self.pid = pid if pid and pid < 1 << 32 else None
 
     def _take_summary(self, number: int, cells: dict[str, str]) -> None:
         label = cells.pop("type", "").strip()
@@ -265,7 +281,7 @@ class _Reader:
             blank = not text.strip()
             value = parse_count(text) if column == "blocks" else parse_size(text)
             if value is None:
-                self._remarks.row("of the summary has a figure that is not a number", number, text)
+                self._remarks.row("figure of the summary that is not a number", number, text)
             values[column] = None if blank else value
         if label:
             self.summary.append(SummaryRow(label, values))
@@ -275,7 +291,7 @@ class _Reader:
         match = _ADDRESS.fullmatch(address.strip())
         size = parse_size(cells.get("size", ""))
         if match is None or not size:
-            self._remarks.row("has no address or no size and is left out", number, f"{address} {cells.get('size', '')}")
+            self._remarks.row("no address or no size, left out", number, f"{address} {cells.get('size', '')}")
             return
         words = cells.get("type", "").strip()
         row = Row(
@@ -286,11 +302,11 @@ class _Reader:
             type=type_of_words(words),
             details=cells.get("details", "").strip(),
         )
-        if row.end > ADDRESS_SPACE - 1:
-            self._remarks.row("ends beyond the address space and is left out", number, address)
+        if row.end > ADDRESS_SPACE:
+            self._remarks.row("end beyond the address space, left out", number, address)
             return
         if row.type is None:
-            self._remarks.row("has a type that is not VMMap's", number, words)
+            self._remarks.row("type that is not VMMap's", number, words)
         self._take_figures(row, cells)
         if row.type == RegionType.PAGE_TABLE:
             self._page_table_rows += row.size
@@ -304,14 +320,15 @@ class _Reader:
         for column in _SIZES:
             value = parse_size(cells.get(column, ""))
             if value is None:
-                self._remarks.row("has a figure that is not a number", row.line, cells[column])
+                self._remarks.row("figure that is not a number, taken as 0", row.line, cells[column])
             setattr(row, column, value or 0)
         row.blocks = parse_count(cells.get("blocks", "")) or 0
+        bound_figures(row, self._remarks)
         row.memory_type = int(memory_type_of(row.type, row.words))
         words = cells.get("protection", "").strip()
         meaning = protection_of_words(words)
         if meaning is None:
-            self._remarks.row("has a protection that is not VMMap's", row.line, words)
+            self._remarks.row("protection that is not VMMap's", row.line, words)
             row.protection = words
         else:
             row.protect, row.state = int(meaning[0]), int(meaning[1])
@@ -324,7 +341,7 @@ class _Reader:
             last.blocks.append(row)
             return
         if is_block:
-            self._remarks.row("is a block outside of the allocation above it", row.line)
+            self._remarks.row("block outside of the allocation above it", row.line)
         self.allocations.append(Allocation(row))
 
     def _sizes(self) -> Iterator[tuple[RegionType | None, int]]:
@@ -335,12 +352,12 @@ class _Reader:
     def page_table(self) -> int | None:
         """Returns the size of the page tables, if the file states it."""
         stated = sum(size for region_type, size in self._sizes() if region_type == RegionType.PAGE_TABLE)
-        return stated or self._page_table_rows or None
+        return min(stated or self._page_table_rows, ADDRESS_SPACE) or None
 
     def end_of_space(self) -> int | None:
         """Returns where the address space ends: everything in it is in the summary, free space too."""
         sizes = dict(self._sizes())
         if RegionType.FREE in sizes:
             end = sum(size for region_type, size in sizes.items() if region_type != RegionType.PAGE_TABLE)
-            return min(end, ADDRESS_SPACE - 1)
+            return min(end, ADDRESS_SPACE)
         return self._free_end or None

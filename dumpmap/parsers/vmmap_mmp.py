@@ -18,10 +18,10 @@ from defusedxml.expatreader import DefusedExpatParser
 from dumpmap.errors import FormatError
 from dumpmap.parsers.vmmap_rows import (
     ADDRESS_SPACE,
-    LARGEST,
     Known,
     Remarks,
     Row,
+    bound_figures,
     build,
     memory_type_of,
     nest,
@@ -102,7 +102,7 @@ def load_mmp(data: Buffer, *, name: str, path: str | None = None, snapshot_index
         size=len(data),
         pid=handler.pid,
         process_name=handler.process_name,
-        page_table=handler.page_table or sum(row.size for row in tables) or None,
+        page_table=handler.page_table or min(sum(row.size for row in tables), ADDRESS_SPACE) or None,
         end=max(row.end for row in (*free, *used)) if free else None,
         has_locked=handler.has_locked,
         comments=(f"snapshot {number} of {count}",) if count > 1 else (),
@@ -198,7 +198,8 @@ class _Handler(ContentHandler):
             elif key in ("process", "processname", "imagename") and text.strip():
                 self.process_name = text.strip()
             elif key == "pagetablesize":
-                self.page_table = _number(text) or None
+                size = _number(text) or 0
+                self.page_table = size if 0 < size <= ADDRESS_SPACE else None
             elif key in ("timestamp", "time") and (ticks := _number(text)) in _PLAUSIBLE_FILETIMES:
                 self.captured_at = _FILETIME_EPOCH + dt.timedelta(microseconds=(ticks or 0) // 10)
 
@@ -209,14 +210,11 @@ class _Handler(ContentHandler):
             text = attrs.get(attribute)
             value = 0 if text is None else _number(text)
             if value is None:
-                self._remarks.row(f"has no whole number in {attribute} and is left out", line, text)
+                self._remarks.row(f"no whole number in {attribute}, left out", line, text)
                 return
             numbers[attribute] = value
-        if not numbers["Size"] or numbers["Address"] + numbers["Size"] > ADDRESS_SPACE - 1:
-            self._remarks.row("has no size or an impossible one and is left out", line)
-            return
-        if any(numbers[attribute] > LARGEST for attribute in _FIGURES):
-            self._remarks.row("has an impossible figure and is left out", line)
+        if not numbers["Size"] or numbers["Address"] + numbers["Size"] > ADDRESS_SPACE:
+            self._remarks.row("no size or an impossible one, left out", line)
             return
         self.has_locked |= "LockedWS" in attrs
         words = attrs.get("Type", "").strip()
@@ -225,8 +223,20 @@ class _Handler(ContentHandler):
         )
 
 
-_FIGURES = ("Size", "Commit", "PrivateBytes", "PrivateWS", "ShareableWS", "SharedWS", "LockedWS", "Blocks")
-_NUMBERS = ("Address", *_FIGURES, "Protection", "Storage", "UseType")
+_NUMBERS = (
+    "Address",
+    "Size",
+    "Commit",
+    "PrivateBytes",
+    "PrivateWS",
+    "ShareableWS",
+    "SharedWS",
+    "LockedWS",
+    "Blocks",
+    "Protection",
+    "Storage",
+    "UseType",
+)
 
 
 def _number(text: str) -> int | None:
@@ -238,7 +248,7 @@ def _number(text: str) -> int | None:
         value = int(cleaned, 16 if cleaned[:2] in ("0x", "0X") else 10) if "_" not in cleaned else -1
     except ValueError:
         return None
-    return value if 0 <= value < ADDRESS_SPACE else None
+    return value if 0 <= value < 1 << 64 else None
 
 
 def _row(line: int, numbers: Mapping[str, int], words: str, details: str, has_use_type: bool, remarks: Remarks) -> Row:
@@ -246,13 +256,13 @@ def _row(line: int, numbers: Mapping[str, int], words: str, details: str, has_us
     if region_type is None:
         region_type = type_of_words(words)
         if region_type is None:
-            remarks.row("has a type that is not VMMap's", line, words or str(numbers["UseType"]))
+            remarks.row("type that is not VMMap's", line, words or str(numbers["UseType"]))
     if not words and region_type is not None:
         words = region_type.label
     commit, storage = numbers["Commit"], numbers["Storage"]
     state = MemState.MEM_COMMIT if commit else MemState.MEM_RESERVE
     memory_type = storage if storage in _MEMORY_TYPES else int(memory_type_of(region_type, words))
-    return Row(
+    row = Row(
         line=line,
         address=numbers["Address"],
         size=numbers["Size"],
@@ -271,3 +281,5 @@ def _row(line: int, numbers: Mapping[str, int], words: str, details: str, has_us
         shared_ws=numbers["SharedWS"],
         locked_ws=numbers["LockedWS"],
     )
+    bound_figures(row, remarks)
+    return row

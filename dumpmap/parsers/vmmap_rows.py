@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from dumpmap import snapshot as model
 from dumpmap.protection import RESERVED, parse_protection
@@ -17,15 +18,15 @@ from dumpmap.snapshot import WORKING_SET_COLUMNS
 from dumpmap.types import RegionType, parse_type
 from dumpmap.winnt import MemState, MemType, PageProtect
 
-ADDRESS_SPACE = 1 << 64
-LARGEST = (1 << 63) - 1
+ADDRESS_SPACE = 1 << 57
+"""No user address space of any processor that Windows runs on is larger."""
 
 FIGURES = ("committed", "private", *WORKING_SET_COLUMNS)
 """What an allocation's blocks add up to."""
 
-_THREAD = re.compile(r"\s*Thread ID:\s*(\d+)")
-_TEB = re.compile(r"\s*Thread Environment Block ID:\s*(\d+)")
-_HEAP = re.compile(r"\s*Heap ID:\s*(\d+)")
+_THREAD = re.compile(r"Thread ID: *([0-9]{1,10})\b")
+_TEB = re.compile(r"Thread Environment Block ID: *([0-9]{1,10})\b")
+_HEAP = re.compile(r"Heap ID: *([0-9]{1,10})\b")
 _STACK_OF_WOW64 = "64-bit thread stack"
 
 
@@ -89,14 +90,27 @@ class Remarks:
         """Returns the warnings."""
         yield from self._plain
         for fault, (count, place) in self._faults.items():
-            rows = "a row" if count == 1 else f"{count} rows"
-            yield f"{rows} {fault} ({place})" if count == 1 else f"{rows} {fault} (the first: {place})"
+            yield f"1 row: {fault} ({place})" if count == 1 else f"{count} rows: {fault} (the first: {place})"
 
 
+# A file has a handful of different words in thousands of rows; a damaged one may have many, so the caches are small.
+
+
+@lru_cache(256)
 def type_of_words(words: str) -> RegionType | None:
     """Returns the type that VMMap's words mean: `Heap (Private Data)` is a Heap, `Thread Stack` a Stack."""
     name = words.partition("(")[0].strip()
     return RegionType.STACK if name.lower() == "thread stack" else parse_type(name)
+
+
+def bound_figures(row: Row, remarks: Remarks) -> None:
+    """Brings figures that exceed the row's own size, which none can, down to it: sums stay within the address space."""
+    for figure in FIGURES:
+        if getattr(row, figure) > row.size:
+            remarks.row("figure larger than the row itself, taken as its size", row.line)
+            setattr(row, figure, row.size)
+    # A block is at least a byte; VMMap counts 0 where it has nothing to count.
+    row.blocks = min(row.blocks, row.size)
 
 
 def memory_type_of(region_type: RegionType | None, words: str) -> int:
@@ -108,6 +122,7 @@ def memory_type_of(region_type: RegionType | None, words: str) -> int:
     return MemType.MEM_PRIVATE
 
 
+@lru_cache(256)
 def protection_of_words(words: str) -> tuple[int, int] | None:
     """Returns PAGE_* bits and MEM_* state that VMMap's protection words mean; None for words it does not know."""
     text = words.strip()
@@ -131,7 +146,7 @@ def nest(rows: Iterable[Row], remarks: Remarks) -> list[Allocation]:
         if last is None or row.address >= last.head.end:
             allocations.append(Allocation(row))
         elif row.end > last.head.end:
-            remarks.row("overlaps another and is left out", row.line)
+            remarks.row("overlapping another, left out", row.line)
         elif not last.blocks or row.address >= last.blocks[-1].end:
             last.blocks.append(row)
         # Anything else is inside a block, which has its figures already.
@@ -144,13 +159,13 @@ def tidy(allocations: Iterable[Allocation], remarks: Remarks) -> list[Allocation
     for allocation in sorted(allocations, key=lambda allocation: allocation.head.address):
         head = allocation.head
         if kept and head.address < kept[-1].head.end:
-            remarks.row("overlaps another and is left out", head.line)
+            remarks.row("overlapping another, left out", head.line)
             continue
         blocks: list[Row] = []
         for block in sorted(allocation.blocks, key=lambda block: block.address):
             start = blocks[-1].end if blocks else head.address
             if block.address < start or block.end > head.end:
-                remarks.row("is a block that does not fit into its allocation and is left out", block.line)
+                remarks.row("block that does not fit into its allocation, left out", block.line)
             else:
                 blocks.append(block)
         kept.append(Allocation(head, blocks))
@@ -167,12 +182,12 @@ def _covering(allocation: Allocation, remarks: Remarks) -> list[Row]:
     for block in allocation.blocks:
         if block.address > reach:
             rows.append(_filler(head, reach, block.address))
-        rows.append(replace(block))
+        rows.append(block)
         reach = block.end
     if reach < head.end:
         rows.append(_filler(head, reach, head.end))
     if len(rows) > len(allocation.blocks):
-        remarks.row("has blocks that do not cover it", head.line)
+        remarks.row("blocks that do not cover their allocation", head.line)
     return rows
 
 
@@ -194,7 +209,7 @@ def _balance(head: Row, rows: list[Row], remarks: Remarks) -> None:
         missing = getattr(head, figure) - sum(getattr(row, figure) for row in rows)
         if not missing:
             continue
-        remarks.row(f"has blocks that do not add up to it in {figure}", head.line)
+        remarks.row(f"blocks that do not add up to their allocation in {figure}", head.line)
         for row in rows:
             value = getattr(row, figure)
             change = max(missing, -value) if missing < 0 else missing
@@ -240,10 +255,11 @@ def build(known: Known, allocations: Sequence[Allocation], remarks: Remarks) -> 
         table.add(allocation.head, rows)
         facts.add(allocation.head, rows)
     reach = allocations[-1].head.end if allocations else 0
-    if known.end is not None and known.end > reach:
-        table.add_free(reach, known.end)
-    elif known.end is not None and known.end < reach:
-        remarks.add(f"the sizes add up to an address space that ends at 0x{known.end:x}, before the last row does")
+    end = None if known.end is None else min(known.end, ADDRESS_SPACE)
+    if end is not None and end > reach:
+        table.add_free(reach, end)
+    elif end is not None and end < reach:
+        remarks.add(f"the sizes add up to an address space that ends at 0x{end:x}, before the last row does")
     wide = reach > 1 << 32 if known.address_digits is None else known.address_digits > 8
     return model.Snapshot(
         source=model.Source("vmmap", known.name, path=known.path, size=known.size, captured_at=known.captured_at),
@@ -253,7 +269,7 @@ def build(known: Known, allocations: Sequence[Allocation], remarks: Remarks) -> 
             pointer_size=8 if wide else 4,
             wow64=True if facts.wow64 else None,
         ),
-        system=model.System(max_address=max(reach, known.end) - 1 if known.end else None),
+        system=model.System(max_address=max(reach, end) - 1 if end else None),
         counters=model.Counters(page_table=known.page_table),
         regions=table.regions(has_locked=known.has_locked),
         modules=tuple(facts.modules),

@@ -10,6 +10,8 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
 from typing import BinaryIO
 from xml.sax.saxutils import quoteattr
 
@@ -57,7 +59,7 @@ USE_TYPES: Mapping[RegionType, int] = {
 }
 """The numbers of `UseType`."""
 
-_HEAP_ID = re.compile(r"Heap ID: (\d+)")
+_HEAP_ID = re.compile(r"Heap ID: ([0-9]{1,10})\b")
 _FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -84,7 +86,12 @@ class Row:
     @property
     def protection_words(self) -> str:
         """The protection as VMMap writes it."""
-        return self.protection or protection_text(self.protect, self.state)
+        return self.protection or _protection_text(self.protect, self.state)
+
+
+@lru_cache(256)
+def _protection_text(protect: int, state: int) -> str:
+    return protection_text(protect, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,7 @@ def _used_items(regions: RegionMap) -> Iterator[Item]:
     starts = [i for i in range(len(types)) if i == 0 or owners[i] != owners[i - 1] or types[i] != types[i - 1]]
     counts = blocks.count.tolist()
     rows = _Rows(regions)
-    for start, stop in zip(starts, [*starts[1:], len(types)], strict=True):
+    for start, stop in pairwise([*starts, len(types)]):
         owner = owners[start]
         parts = [rows.block(index) for index in range(start, stop)]
         alone = (start == 0 or owners[start - 1] != owner) and (stop == len(types) or owners[stop] != owner)
@@ -173,12 +180,15 @@ class _Rows:
 
     def allocation(self, owner: int) -> Row:
         """Returns the row of an allocation."""
-        return self._row(self._allocations, owner, owner, self._first[owner], self._count[owner])
+        table = self._allocations
+        details = self._texts[table.details[owner]]
+        return self._row(table, owner, owner, self._first[owner], details, max(1, self._count[owner]))
 
     def block(self, index: int) -> Row:
         """Returns the row of a block."""
-        row = self._row(self._blocks, index, self._owner[index], self._region[index], 0)
-        return replace(row, details=self._block_details(index, row.type))
+        return self._row(
+            self._blocks, index, self._owner[index], self._region[index], self._block_details(index), blocks=0
+        )
 
     def part(self, rows: Sequence[Row], owner: int, count: int) -> Row:
         """Returns a row for a part of an allocation: what these blocks of it add up to."""
@@ -198,7 +208,7 @@ class _Rows:
             protection="",
         )
 
-    def _row(self, table: _Table, index: int, owner: int, region: int, blocks: int) -> Row:
+    def _row(self, table: _Table, index: int, owner: int, region: int, details: str, blocks: int) -> Row:
         region_type = RegionType(table.type[index])
         return Row(
             address=table.base[index],
@@ -208,7 +218,7 @@ class _Rows:
             protect=table.protect[index],
             state=table.state[index],
             memory_type=self._memory_type[owner],
-            details=self._texts[table.details[index]],
+            details=details,
             blocks=blocks,
             protection=self._record("recorded_protection", region) or "",
         )
@@ -223,13 +233,13 @@ class _Rows:
             return "Heap (Shareable)" if self._memory_type[owner] == MemType.MEM_MAPPED else "Heap (Private Data)"
         return region_type.label
 
-    def _block_details(self, index: int, region_type: RegionType) -> str:
+    def _block_details(self, index: int) -> str:
         """Returns the text for a block: for a section its name, as VMMap has it."""
         region = self._region[index]
         own = self._record("recorded_block_details", region)
         details = self._texts[self._blocks.details[index]] if own is None else own
         kind = self._record("recorded_block_kind", region) or self._texts[self._blocks.kind[index]]
-        if details or region_type != RegionType.IMAGE:
+        if details or self._blocks.type[index] != RegionType.IMAGE:
             return details
         return kind if kind != self._texts[self._allocations.kind[self._owner[index]]] else ""
 
@@ -359,9 +369,12 @@ def write_mmp(regions: RegionMap, file: BinaryIO) -> None:
         OutputError: the map is partial.
     """
     items = map_items(regions)
-    process = {"ProcessName": regions.process.name or "", "ProcessId": regions.process.pid or 0}
+    process: dict[str, str | int] = {"ProcessName": regions.process.name or "", "ProcessId": regions.process.pid or 0}
     page_table = regions.line(RegionType.PAGE_TABLE).size or 0
-    moment = {"Timestamp": _filetime(regions.snapshot.source.captured_at), "PageTableSize": page_table}
+    moment: dict[str, str | int] = {
+        "Timestamp": _filetime(regions.snapshot.source.captured_at),
+        "PageTableSize": page_table,
+    }
     has_locked = "locked_ws" in regions.allocation_columns.working_set
     parts = ['<?xml version="1.0" encoding="UTF-8"?>', _tag("root", process), _tag("Snapshot", moment)]
     for item in items:
@@ -376,15 +389,15 @@ def write_mmp(regions: RegionMap, file: BinaryIO) -> None:
     file.write(("\r\n".join(parts) + "\r\n").encode())
 
 
-def _attributes(row: Row, has_locked: bool) -> dict[str, object]:
+def _attributes(row: Row, has_locked: bool) -> dict[str, str | int]:
     """Returns a row's attributes, in the order in which VMMap writes them."""
     heap = _HEAP_ID.match(row.details) if row.type == RegionType.HEAP else None
-    attributes: dict[str, object] = {
+    attributes: dict[str, str | int] = {
         "Address": row.address,
         "Blocks": row.blocks,
         "ShareableWS": row.sizes.get("shareable_ws") or 0,
         "SharedWS": row.sizes.get("shared_ws") or 0,
-        "Size": row.sizes["size"],
+        "Size": row.sizes["size"] or 0,
         "Commit": row.sizes.get("committed") or 0,
         "PrivateBytes": row.sizes.get("private") or 0,
         "PrivateWS": row.sizes.get("private_ws") or 0,
@@ -400,8 +413,11 @@ def _attributes(row: Row, has_locked: bool) -> dict[str, object]:
     return attributes
 
 
-def _tag(name: str, attributes: Mapping[str, object], *, empty: bool = False) -> str:
-    text = "".join(f" {key}={quoteattr(_plain(str(value)))}" for key, value in attributes.items())
+def _tag(name: str, attributes: Mapping[str, str | int], *, empty: bool = False) -> str:
+    text = "".join(
+        f" {key}={quoteattr(_plain(value))}" if isinstance(value, str) else f' {key}="{value}"'
+        for key, value in attributes.items()
+    )
     return f"<{name}{text}{'/' if empty else ''}>"
 
 

@@ -307,7 +307,11 @@ systems = st.builds(
     allocation_granularity=st.integers(1, TOP),
     **{field.name: maybe(counts) for field in fields(model.System)[2:]},
 )
-counters = st.builds(model.Counters, **{field.name: maybe(counts) for field in fields(model.Counters)})
+sums = st.integers(0, 1 << 57)
+counters = st.builds(
+    model.Counters,
+    **{field.name: maybe(sums if field.name == "page_table" else counts) for field in fields(model.Counters)},
+)
 modules = st.builds(
     model.Module,
     base=addresses,
@@ -353,7 +357,7 @@ heaps = st.builds(
     flags=maybe(addresses),
     ranges=few(st.builds(model.RecordedRange, addresses, counts, maybe(counts), texts)),
 )
-summary_rows = st.builds(model.SummaryRow, texts, st.dictionaries(texts, maybe(counts), max_size=3))
+summary_rows = st.builds(model.SummaryRow, texts, st.dictionaries(texts, maybe(sums), max_size=3))
 
 
 @st.composite
@@ -366,7 +370,7 @@ def region_sets(draw: st.DrawFn) -> model.Regions:
         allocation = draw(addresses if state == 0x10000 else st.integers(0, start))
         kind = draw(st.sampled_from([0, 0x20000, 0x40000, 0x1000000, 7]))
         rows.append((start, allocation, draw(protects), end - start, state, draw(protects), kind))
-    numbers = st.lists(st.integers(-1, (1 << 63) - 1), min_size=count, max_size=count)
+    numbers = st.lists(st.integers(-1, 1 << 57), min_size=count, max_size=count)
     words = st.lists(maybe(texts), min_size=count, max_size=count)
     return model.make_regions(
         rows,
@@ -606,6 +610,8 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("captured", [["0x1000", 4096], ["0x2000"]], "captured[1]", "length 2"),
     ("captured", [["1000", 4096]], "captured[0][0]", "hexadecimal"),
     ("captured", [["0x1000", TOP + 1]], "captured[0][1]", "64 bits"),
+    ("regions.columns.7", "private_ws", "regions.rows[3].private_ws", "expected int"),
+    (f"{ROW}.3", [*EXAMPLE["regions"]["rows"][3][:7], 1 << 58], "regions.rows[3].file", "expected str"),
     ("modules", {}, "modules", "expected array"),
     ("modules.0.base", ..., "modules[0].base", "missing"),
     ("modules.0.base", "7ff6", "modules[0].base", "hexadecimal"),
@@ -623,6 +629,8 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("handle_types.Section", "7", "handle_types['Section']", "expected int"),
     ("handle_types.Section", TOP + 1, "handle_types['Section']", "64 bits"),
     ("annotations.BreakpadReserveAddress", 5, "annotations['BreakpadReserveAddress']", "expected str"),
+    ("recorded_summary.0.values.private", 1 << 58, "recorded_summary[0].values['private']", "<="),
+    ("counters.page_table", 1 << 58, "counters.page_table", "<="),
     ("recorded_summary.0.values.size", -5, "recorded_summary[0].values['size']", ">= 0"),
     ("warnings", ["fine", 5], "warnings[1]", "expected str"),
     ("memory.0.data", "AAA", "memory[0].data", "base64"),
@@ -660,6 +668,20 @@ def test_numbers_of_any_length_are_refused(digits: int) -> None:
         with pytest.raises(SnapshotError) as caught:
             load_snapshot(text, name="x")
         assert caught.value.place == place
+
+
+def test_sums_of_a_column_stay_within_64_bits() -> None:
+    rows = [[hex(0x10000 * i), "0x0", 4, 4096, "commit", 4, "private", 1 << 57] for i in range(64)]
+    document = copy.deepcopy(EXAMPLE)
+    document["regions"] = {"columns": [*snapshot_json.REQUIRED_COLUMNS, "total_ws"], "rows": rows[:32]}
+    load_snapshot(encoded(document), name="x")
+    document["regions"]["rows"] = rows
+    with pytest.raises(SnapshotError, match="sum of total_ws is impossible"):
+        load_snapshot(encoded(document), name="x")
+    rows[5][7] = (1 << 57) + 1
+    with pytest.raises(SnapshotError) as caught:
+        load_snapshot(encoded(document), name="x")
+    assert caught.value.place == "regions.rows[5].total_ws"
 
 
 def test_a_narrow_process_ends_at_4_gb() -> None:
