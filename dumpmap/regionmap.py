@@ -257,9 +257,10 @@ class RegionMap:
         """Sums over blocks, by type."""
         blocks, count = self.block_columns, len(TYPES)
 
-        def by_type(values: I64) -> I64:
-            # Exact: every sum is an integer below 2**53.
-            return np.bincount(blocks.type, weights=values.astype(np.float64), minlength=count).astype(np.int64)
+        def by_type(values: I64, types: npt.NDArray[np.uint8] = blocks.type) -> I64:
+            if int(values.sum()) < 1 << 53:  # every sum is exact in a float, and this is the fast way
+                return np.bincount(types, weights=values.astype(np.float64), minlength=count).astype(np.int64)
+            return np.array([values[types == number].sum() for number in range(count)], np.int64)
 
         sums = {
             "size": by_type(blocks.size),
@@ -270,9 +271,7 @@ class RegionMap:
         allocations = self.allocation_columns
         for name, values in allocations.working_set.items():
             known = values >= 0
-            sums[name] = np.bincount(
-                allocations.type[known], weights=values[known].astype(np.float64), minlength=count
-            ).astype(np.int64)
+            sums[name] = by_type(values[known], allocations.type[known])
         largest = np.zeros(count, np.int64)
         np.maximum.at(largest, allocations.type, allocations.size)
         sums["largest"] = largest

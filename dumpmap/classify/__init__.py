@@ -26,7 +26,14 @@ from dumpmap.classify.images import MappedCopy, label_images, label_mapped_copie
 from dumpmap.classify.labels import Label, Labels
 from dumpmap.classify.named import claim_marked, label_linux_names, label_named, mark_environment_blocks
 from dumpmap.classify.partial import partial_regions
-from dumpmap.classify.space import LINUX_USER_SPACE_END, AllocationSpace, find_gaps, group_allocations, space_end
+from dumpmap.classify.space import (
+    LINUX_USER_SPACE_END,
+    USER_SPACE_LIMIT,
+    AllocationSpace,
+    find_gaps,
+    group_allocations,
+    space_end,
+)
 from dumpmap.classify.stacks import Stack, label_stacks
 from dumpmap.memory import Memory
 from dumpmap.regionmap import AllocationColumns, BlockColumns, Completeness, RegionMap
@@ -59,12 +66,17 @@ def classify(
     """
     memory = snapshot.memory if memory is None else memory
     partial = snapshot.regions is None
-    space = group_allocations(_user_space(snapshot)) if snapshot.regions is not None else None
+    user_space = _user_space(snapshot) if snapshot.regions is not None else None
+    space = group_allocations(user_space) if user_space is not None else None
     structures = _survey(snapshot, memory, space, read_parameters=read_parameters)
     if space is None:
         space = group_allocations(partial_regions(snapshot, structures))
     labels = _start(snapshot, space)
     warnings = list(structures.warnings)
+    if user_space is not None and snapshot.process.os.family != "linux":
+        outside = len(snapshot.regions or ()) - len(user_space)
+        if outside:
+            warnings.append(f"{outside} regions lie beyond the user part of any address space; left out")
     recorded = "recorded_type" in space.regions.texts
     stacks: list[Stack] = []
     heaps: list[Heap] = []
@@ -86,8 +98,8 @@ def classify(
     completeness = _completeness(snapshot, space)
     blocks = _blocks(snapshot, space, labels, recorded=recorded)
     gaps = end = None
-    if snapshot.regions is not None:
-        end = space_end(snapshot, _user_space(snapshot))
+    if user_space is not None:
+        end = space_end(snapshot, user_space)
         gaps = find_gaps(space.bases, space.ends, end, snapshot.system.allocation_granularity)
     process = _process(snapshot, structures)
     return RegionMap(
@@ -112,12 +124,13 @@ def classify(
 
 
 def _user_space(snapshot: Snapshot) -> Regions:
-    """The regions of user space; Linux lists a page of the kernel's beside them."""
+    """The regions of user space; Linux lists a page of the kernel's beside them, and a damaged list anything."""
     regions = snapshot.regions
     if regions is None:
         raise ValueError("a snapshot without regions has no user space to speak of")
-    if snapshot.process.os.family == "linux" and len(regions) and int(regions.base[-1]) >= LINUX_USER_SPACE_END:
-        return regions.take(regions.base < LINUX_USER_SPACE_END)
+    limit = LINUX_USER_SPACE_END if snapshot.process.os.family == "linux" else USER_SPACE_LIMIT
+    if len(regions) and int(regions.base[-1]) + int(regions.size[-1]) > limit:
+        return regions.take(regions.base + regions.size <= np.uint64(limit))
     return regions
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dumpmap.classify.space import USER_SPACE_LIMIT
 from dumpmap.memory import join_ranges
 from dumpmap.snapshot import Regions, Snapshot, make_regions
 from dumpmap.structures.heap_model import UNKNOWN_HEAP
@@ -36,7 +37,7 @@ class _Cover:
         for part in sorted(parts):
             start, end, allocation, state, kind = part
             start = max(start, reach)
-            if start >= end:
+            if start >= end or end > USER_SPACE_LIMIT:
                 continue
             reach = end
             while position < len(taken) and taken[position][0] + taken[position][1] <= start:

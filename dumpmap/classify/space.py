@@ -17,6 +17,9 @@ Index = npt.NDArray[np.intp]
 LINUX_USER_SPACE_END = 1 << 47
 """End of user space on Linux with four-level page tables; [vsyscall] and the like lie beyond."""
 
+USER_SPACE_LIMIT = 1 << 63
+"""No processor has user addresses from here on; below it every size and sum fits a signed 64-bit number."""
+
 
 @dataclass(frozen=True)
 class AllocationSpace:
@@ -106,7 +109,7 @@ def space_end(snapshot: Snapshot, regions: Regions) -> int:
     end = int(regions.base[-1]) + int(regions.size[-1]) if len(regions) else 0
     highest = snapshot.system.max_address
     if snapshot.source.kind == "live" and highest is not None:
-        return max(end, highest + 1)
+        return max(end, min(highest + 1, USER_SPACE_LIMIT))
     return end
 
 

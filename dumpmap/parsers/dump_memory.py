@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from dumpmap.memory import join_ranges
+from dumpmap.memory import find_by_reading, join_ranges
 from dumpmap.parsers.source import ByteSource
 from dumpmap.snapshot import U64
 
@@ -72,21 +72,22 @@ class DumpMemory:
             return {}
         size = len(next(iter(wanted)))
         asked = np.asarray(addresses, np.uint64)
+        asked = asked[asked <= np.uint64(max(0, (1 << 64) - 1 - offset))]
         targets = asked + np.uint64(offset)
         index = np.searchsorted(self._starts, targets, side="right").astype(np.int64) - 1
-        inside = index >= 0
-        # A pattern that spans two ranges is not looked for: signatures are aligned and ranges begin at pages.
-        inside[inside] = targets[inside] + np.uint64(size) <= self._ends[index[inside]]
-        hits = np.flatnonzero(inside)
-        if len(hits) == 0:
-            return {}
-        places = self._offsets[index[hits]] + (targets[hits] - self._starts[index[hits]])
+        begins = np.flatnonzero((index >= 0) & (targets < self._ends[index]))
+        index, targets, asked = index[begins], targets[begins], asked[begins]
+        inside = self._ends[index] - targets >= np.uint64(size)
+        places = self._offsets[index[inside]] + (targets[inside] - self._starts[index[inside]])
         found = {}
         views = self._source.views([(place, size) for place in places.tolist()])
-        for address, data in zip(asked[hits].tolist(), views, strict=True):
+        for address, data in zip(asked[inside].tolist(), views, strict=True):
             pattern = bytes(data)
             if pattern in wanted:
                 found[address] = pattern
+        if not inside.all():  # it runs across ranges that touch
+            across = find_by_reading(self, asked[~inside].tolist(), offset, wanted)
+            found = dict(sorted({**found, **across}.items()))
         return found
 
     def ranges(self) -> list[tuple[int, int]]:

@@ -289,13 +289,24 @@ def test_regions_that_cannot_be_are_dropped(base: int, size: int) -> None:
     assert any("no size or an impossible one" in warning for warning in snapshot.warnings)
 
 
-def test_a_region_that_ends_at_the_top_of_the_address_space() -> None:
-    builder = committed(tiny(), (0x1_0000, 0x1000), (TOP - 0x1_0000, 0xF000))
-    m = map_of(builder)
-    assert m.end == TOP - 0x1000
+@pytest.mark.parametrize("base", [TOP - 0x1_0000, (1 << 63) - 0x1000, 1 << 63])
+def test_a_region_where_no_user_memory_can_be_is_left_out_of_the_map(base: int) -> None:
+    m = map_of(committed(tiny(), (0x1_0000, 0x1000), (base, 0xF000)))
+    assert m.end == 0x1_1000
+    assert any("1 regions lie beyond the user part" in warning for warning in m.warnings)
+    assert m.snapshot.regions is not None
+    assert len(m.snapshot.regions) == 2, "the raw facts stay as they are"
+
+
+def test_the_last_region_that_can_be_is_kept_and_counted_exactly() -> None:
+    m = map_of(committed(tiny(), (0x1_0000, 0x1000), ((1 << 63) - 0x3000, 0x3000)))
+    assert m.end == 1 << 63
+    assert m.total.committed == 0x4000
     assert m.largest_free_block is not None
     assert m.largest_free_block.address == 0x2_0000
-    assert m.largest_free_block.size == TOP - 0x1_0000 - 0x2_0000
+    assert m.largest_free_block.size == (1 << 63) - 0x3000 - 0x2_0000
+    assert sum(line.size or 0 for line in m.summary_lines[1:]) == 1 << 63
+    assert m.warnings == ()
 
 
 @pytest.mark.parametrize("state", [MEM_COMMIT, MEM_RESERVE, MEM_FREE])
