@@ -1,0 +1,64 @@
+/* Numbers as text, by the rules of dumpmap/render/text.py. Addresses are BigInt or hex strings, never Number. */
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const thousands = new Intl.NumberFormat("en-US");
+
+/** A size in KB; a part of a KB counts as one. Null, and NaN in number columns, is not known. */
+function sizeText(value) {
+  if (value === null || Number.isNaN(value)) return "";
+  return thousands.format(Math.ceil(value / 1024));
+}
+
+function countText(value) {
+  return value === null || Number.isNaN(value) ? "" : thousands.format(value);
+}
+
+/** A size with the unit that suits it: 18.3 MB. */
+function shortSize(value) {
+  for (const [step, name] of [[2 ** 40, "TB"], [2 ** 30, "GB"], [2 ** 20, "MB"], [2 ** 10, "KB"]]) {
+    if (value >= step) {
+      const scaled = value / step;
+      return `${scaled >= 100 || value % step === 0 ? scaled.toFixed(0) : scaled.toFixed(1)} ${name}`;
+    }
+  }
+  return `${value} bytes`;
+}
+
+/** An address out of a BigInt or a hex string, padded to the width of this process. */
+function addressText(value) {
+  if (value === null) return "";
+  return `0x${BigInt(value).toString(16).padStart(data.width, "0")}`;
+}
+
+/** Reads an address as people write it: 0x7ff6'12340000, 7ff6`12340000, 0X7FF612340000. Null where it is none. */
+function parseAddress(text) {
+  const digits = text.trim().replace(/[`'_\s]/g, "").replace(/^0x/i, "");
+  if (!/^[0-9a-f]{1,16}$/i.test(digits)) return null;
+  return BigInt(`0x${digits}`);
+}
+
+/** Reads a size: 64, 64 KB, 1.5M, 2 GB. A bare number is KB. Null where it is none, 0 for nothing. */
+function parseSize(text) {
+  const cleaned = text.trim().replace(/,/g, "");
+  if (cleaned === "") return 0;
+  const match = /^(\d+(?:\.\d+)?|\.\d+)\s*(b|bytes|k|kb|kib|m|mb|mib|g|gb|gib|t|tb|tib)?$/i.exec(cleaned);
+  if (match === null) return null;
+  const unit = (match[2] || "k")[0].toLowerCase();
+  return Number(match[1]) * { b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 }[unit];
+}
+
+/** Makes an element. Texts become text nodes: a name out of a dump is never markup. */
+function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "class") made.className = value;
+    else made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+const byId = (id) => document.getElementById(id);
+const FREE = data.types.indexOf("Free");
+const UNUSABLE = data.types.indexOf("Unusable");

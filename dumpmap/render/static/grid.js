@@ -1,0 +1,397 @@
+/* A table that holds only the rows in sight. One row is one line of fixed height, so any number of them scrolls. */
+
+const ROW_HEIGHT = 26;
+/* Browsers stop at some ten million pixels; beyond, the scroll bar stands for more than it measures. */
+const MOST_PIXELS = 8000000;
+const PRINTED_ROWS = 200;
+
+class Grid {
+  /**
+   * @param host where it goes
+   * @param rows MemoryRows or TableRows
+   * @param options label, onSelect(row, child), onOpen(row, child)
+   */
+  constructor(host, rows, options) {
+    this.rows = rows;
+    this.options = options;
+    this.order = Uint32Array.from({ length: rows.count }, (_, index) => index);
+    this.expanded = new Set();
+    this.twists = rows.children !== null;
+    this.selected = null;
+    this.sort = { name: null, direction: 1 };
+    this.printing = false;
+    this.build(host);
+    this.layout();
+    this.render();
+  }
+
+  build(host) {
+    this.head = element("div", { class: "grid-head", role: "row", "aria-rowindex": 1 });
+    this.heads = this.rows.columns.map((column, index) => {
+      const button = element("button", { type: "button", tabindex: -1, title: column.help }, element("span", {}, column.title));
+      button.addEventListener("click", () => this.sortBy(column.name));
+      const cell = element("div", {
+        role: "columnheader",
+        "aria-sort": "none",
+        "aria-colindex": index + 1,
+        class: `${index === 0 ? "first " : ""}${isNumeric(column) ? "num" : ""}`,
+      }, button);
+      this.head.append(cell);
+      return cell;
+    });
+    this.heads.forEach((cell) => { cell.firstChild.tabIndex = 0; });
+    this.window = element("div", { class: "grid-window", role: "rowgroup" });
+    this.space = element("div", { class: "grid-space", role: "presentation" }, this.window);
+    this.box = element("div", {
+      class: this.twists ? "grid" : "grid flat",
+      role: "treegrid",
+      tabindex: 0,
+      "aria-label": this.options.label,
+      "aria-colcount": this.rows.columns.length,
+    }, element("div", { class: "grid-top", role: "rowgroup" }, this.head), this.space);
+    this.id = host.id;
+    host.append(this.box);
+    this.widths = this.rows.columns.map((column, index) => this.width(column, index));
+    this.setWidths(false);
+    this.box.addEventListener("scroll", () => this.requestRender(), { passive: true });
+    this.box.addEventListener("keydown", (event) => this.onKey(event));
+    this.window.addEventListener("click", (event) => this.onClick(event));
+    this.window.addEventListener("dblclick", (event) => this.onDoubleClick(event));
+    new ResizeObserver(() => this.requestRender()).observe(this.box);
+  }
+
+  /** Columns as wide as they need to be and scrolled sideways; on paper shares of the width there is. */
+  setWidths(shared) {
+    const css = this.widths.map((width) => (shared ? `minmax(0, ${width.least}fr)` : width.css));
+    this.box.style.setProperty("--columns", css.join(" "));
+    this.box.style.setProperty("--least", shared ? "0" : `${this.widths.reduce((sum, width) => sum + width.least, 0)}px`);
+  }
+
+  /** Width of a column: numbers as wide as their longest, texts by what they are. */
+  width(column, index) {
+    const twist = index === 0 && this.twists ? 20 : 0;
+    // Headings break between words.
+    const heading = Math.max(...column.title.split(" ").map((word) => word.length)) * 8.1 + 22;
+    if (column.kind === "address") return fixed(Math.max(heading, data.width * 7.55 + 33) + twist);
+    if (column.kind === "type") return fixed(114);
+    if (column.kind === "size" || column.kind === "count") {
+      return fixed(Math.max(heading, this.longest(column) * 7.1 + 18));
+    }
+    if (column.kind === "hex") return fixed(Math.max(heading, 96));
+    if (column.kind === "flag") return fixed(heading);
+    const named = { details: [180, 1.8], path: [180, 2], name: [120, 1], evidence: [140, 1.4], kind: [110, 1],
+      protection: [118, 0.6], debug_id: [120, 1] }[column.name];
+    const [least, share] = named || [Math.max(heading, Math.min(this.longest(column) * 7 + 20, 190)) + twist, 0.3];
+    return { css: `minmax(${least}px, ${share}fr)`, least };
+  }
+
+  /** Letters of a column's longest text; of a very long table a sample. */
+  longest(column) {
+    let longest = 0;
+    for (let row = 0; row < this.rows.count; row += Math.ceil(this.rows.count / 20000)) {
+      longest = Math.max(longest, cellText(column, this.rows.value(row, -1, column.name)).length);
+    }
+    return longest;
+  }
+
+  /** Says which rows to show, in which order; the chosen sorting is applied to them. */
+  setRows(found) {
+    this.found = found;
+    this.applySort();
+    this.layout();
+    this.render();
+  }
+
+  sortBy(name) {
+    // Names go up first, numbers down: the largest is what one looks for.
+    const column = this.rows.columns.find((candidate) => candidate.name === name);
+    const first = column.kind === "size" || column.kind === "count" ? -1 : 1;
+    if (this.sort.name !== name) this.sort = { name, direction: first };
+    else this.sort = { name, direction: -this.sort.direction };
+    this.applySort();
+    this.layout();
+    this.box.scrollTop = 0;
+    this.render();
+  }
+
+  applySort() {
+    const order = Uint32Array.from(this.found || this.order);
+    const { name, direction } = this.sort;
+    this.heads.forEach((cell, index) => {
+      const own = this.rows.columns[index].name === name;
+      cell.setAttribute("aria-sort", own ? (direction > 0 ? "ascending" : "descending") : "none");
+    });
+    if (name !== null) {
+      const keys = this.rows.sortKeys(name);
+      if (keys === null) {
+        order.sort();
+        if (direction < 0) order.reverse();
+      } else {
+        // What is not known comes last in both directions; equals stay in their own order.
+        order.sort((a, b) => {
+          const [x, y] = [keys[a], keys[b]];
+          if (x === y) return a - b;
+          if (Number.isNaN(x)) return Number.isNaN(y) ? a - b : 1;
+          if (Number.isNaN(y)) return -1;
+          return direction * (x - y);
+        });
+      }
+    }
+    this.order = order;
+  }
+
+  /** Counts lines: `starts[i]` is the line of the i-th row. */
+  layout() {
+    const { order, rows, expanded } = this;
+    this.starts = new Float64Array(order.length + 1);
+    for (let i = 0; i < order.length; i += 1) {
+      this.starts[i + 1] = this.starts[i] + 1 + (expanded.has(order[i]) ? rows.childCount(order[i]) : 0);
+    }
+    this.lines = this.starts[order.length];
+    this.height = Math.min(this.lines * ROW_HEIGHT, MOST_PIXELS);
+    this.space.style.height = `${this.height}px`;
+    this.box.setAttribute("aria-rowcount", this.lines + 1);
+    this.places = null;
+  }
+
+  /** The row and block on a line. */
+  at(line) {
+    let low = 0;
+    let high = this.order.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.starts[middle] <= line) low = middle;
+      else high = middle - 1;
+    }
+    return { place: low, row: this.order[low], child: line - this.starts[low] - 1 };
+  }
+
+  /** The line of a row or block, -1 where it is not shown. */
+  lineOf(row, child) {
+    if (this.places === null) {
+      this.places = new Int32Array(this.rows.count).fill(-1);
+      for (let i = 0; i < this.order.length; i += 1) this.places[this.order[i]] = i;
+    }
+    const place = this.places[row];
+    if (place < 0 || (child >= 0 && !this.expanded.has(row))) return -1;
+    return this.starts[place] + 1 + child;
+  }
+
+  requestRender() {
+    if (this.pending) return;
+    this.pending = true;
+    requestAnimationFrame(() => {
+      this.pending = false;
+      this.render();
+    });
+  }
+
+  /** The scroll position in true pixels, which a very long table has more of than the browser lets it. */
+  position() {
+    const view = this.box.clientHeight - this.head.offsetHeight;
+    const room = this.height - view;
+    const trueRoom = this.lines * ROW_HEIGHT - view;
+    return { view, ratio: room > 0 && trueRoom > room ? trueRoom / room : 1 };
+  }
+
+  render() {
+    if (this.box.offsetParent === null && !this.printing) return;
+    const { view, ratio } = this.position();
+    const top = this.box.scrollTop * ratio;
+    const first = this.printing ? 0 : Math.max(0, Math.floor(top / ROW_HEIGHT) - 8);
+    const last = this.printing
+      ? Math.min(this.lines, PRINTED_ROWS)
+      : Math.min(this.lines, Math.ceil((top + view) / ROW_HEIGHT) + 8);
+    const fragment = document.createDocumentFragment();
+    for (let line = first; line < last; line += 1) fragment.append(this.rowElement(line));
+    if (this.lines === 0) fragment.append(element("div", { class: "grid-empty" }, "No row matches."));
+    if (this.printing && last < this.lines) {
+      fragment.append(element("div", { class: "grid-empty" },
+        `The first ${countText(last)} of ${countText(this.lines)} rows, as filtered and sorted on screen.`));
+    }
+    this.window.replaceChildren(fragment);
+    this.window.style.top = this.printing ? "0" : `${this.box.scrollTop + first * ROW_HEIGHT - top}px`;
+    this.space.style.height = this.printing ? "auto" : this.lines === 0 ? "60px" : `${this.height}px`;
+    const line = this.selected === null ? -1 : this.lineOf(this.selected.row, this.selected.child);
+    if (line >= first && line < last) this.box.setAttribute("aria-activedescendant", `${this.id}-${line}`);
+    else this.box.removeAttribute("aria-activedescendant");
+  }
+
+  rowElement(line) {
+    const { row, child } = this.at(line);
+    const children = child < 0 ? this.rows.childCount(row) : 0;
+    const open = children > 0 && this.expanded.has(row);
+    const selected = this.selected !== null && this.selected.row === row && this.selected.child === child;
+    const made = element("div", {
+      class: child < 0 ? "grid-row" : "grid-row child",
+      role: "row",
+      id: `${this.id}-${line}`,
+      "aria-rowindex": line + 2,
+      "aria-level": child < 0 ? 1 : 2,
+      "aria-expanded": children > 0 ? String(open) : null,
+      "aria-selected": String(selected),
+    });
+    made.dataset.line = line;
+    this.rows.columns.forEach((column, index) => {
+      let value = this.rows.value(row, child, column.name);
+      // A block of a file or heap says again which: once is enough.
+      if (column.name === "details" && child >= 0 && value === this.rows.value(row, -1, "details")) value = "";
+      const cell = element("div", { role: "gridcell", "aria-colindex": index + 1 });
+      if (isNumeric(column)) cell.className = "num";
+      if (index === 0) {
+        cell.className = "first";
+        if (this.twists) cell.append(children > 0
+          ? element("button", { type: "button", class: "twist", tabindex: -1, "aria-label": open ? "Close" : "Open" }, open ? "▼" : "▶")
+          : element("span", { class: "twist" }));
+      }
+      this.fill(cell, column, value, row, child);
+      made.append(cell);
+    });
+    return made;
+  }
+
+  fill(cell, column, value, row, child) {
+    const text = cellText(column, value);
+    if (column.kind === "address" || column.kind === "hex") {
+      const linked = column.kind === "address" && column.name !== "end" && this.options.onAddress !== undefined && text !== "";
+      cell.append(linked
+        ? element("button", { type: "button", class: "link mono", tabindex: -1, "data-address": text, title: "Show in the allocations" }, text)
+        : element("span", { class: "mono" }, text));
+      return;
+    }
+    if (column.kind === "type") {
+      cell.append(element("i", { class: `swatch t${value}` }), text);
+      return;
+    }
+    if (column.kind === "evidence" && this.rows.value(row, child, "inferred")) {
+      cell.append(element("span", { class: "inferred", title: "Concluded, not recorded" }, "inferred"));
+    }
+    const cut = Math.max(text.lastIndexOf("\\"), text.lastIndexOf("/"));
+    if ((column.name === "details" || column.name === "path") && cut > 0 && cut < text.length - 1 && text.length > 20) {
+      // Of a long path the name at its end is what one reads.
+      cell.classList.add("path");
+      cell.append(element("span", {}, text.slice(0, cut + 1)), element("span", {}, text.slice(cut + 1)));
+    } else {
+      cell.append(text);
+    }
+    if (column.kind === "size" && text !== "") cell.title = `${shortSize(Number(value))}, ${countText(Number(value))} bytes`;
+    else if (column.kind === "evidence") cell.title = evidenceLines(text).join("\n");
+    else if (text.length > 14) cell.title = text;
+  }
+
+  toggle(row, open = !this.expanded.has(row)) {
+    if (this.rows.childCount(row) === 0) return;
+    if (open) this.expanded.add(row);
+    else this.expanded.delete(row);
+    if (!open && this.selected !== null && this.selected.row === row) this.selected.child = -1;
+    this.layout();
+    this.render();
+  }
+
+  /** Opens or closes all rows shown. */
+  toggleAll(open) {
+    this.expanded.clear();
+    if (open) for (const row of this.order) if (this.rows.childCount(row) > 0) this.expanded.add(row);
+    if (!open && this.selected !== null) this.selected.child = -1;
+    this.layout();
+    this.render();
+  }
+
+  select(row, child, { reveal = true } = {}) {
+    this.selected = { row, child };
+    if (child >= 0 && !this.expanded.has(row)) {
+      this.expanded.add(row);
+      this.layout();
+    }
+    if (reveal) this.reveal();
+    this.render();
+    if (this.options.onSelect) this.options.onSelect(row, child);
+  }
+
+  /** Scrolls the selected line into sight. */
+  reveal() {
+    const line = this.lineOf(this.selected.row, this.selected.child);
+    if (line < 0) return;
+    const { view, ratio } = this.position();
+    const top = this.box.scrollTop * ratio;
+    if (line * ROW_HEIGHT < top) this.box.scrollTop = (line * ROW_HEIGHT) / ratio;
+    else if ((line + 1) * ROW_HEIGHT > top + view) this.box.scrollTop = ((line + 1) * ROW_HEIGHT - view) / ratio;
+  }
+
+  /** Puts the selected line into the middle. */
+  center() {
+    const line = this.lineOf(this.selected.row, this.selected.child);
+    const { view, ratio } = this.position();
+    if (line >= 0) this.box.scrollTop = (line * ROW_HEIGHT - view / 2) / ratio;
+  }
+
+  onClick(event) {
+    const target = event.target.closest(".grid-row");
+    if (target === null) return;
+    const { row, child } = this.at(Number(target.dataset.line));
+    if (event.target.closest("button.twist") !== null) {
+      this.toggle(row);
+      return;
+    }
+    const link = event.target.closest("[data-address]");
+    if (link !== null) {
+      this.options.onAddress(link.dataset.address);
+      return;
+    }
+    // Rows are made anew when the selection moves: a text that is being marked to copy must stay.
+    if (String(getSelection()) === "") this.select(row, child, { reveal: false });
+  }
+
+  onDoubleClick(event) {
+    const target = event.target.closest(".grid-row");
+    if (target !== null && event.target.closest("button") === null) this.toggle(this.at(Number(target.dataset.line)).row);
+  }
+
+  onKey(event) {
+    if (event.target !== this.box || event.ctrlKey || event.metaKey || event.altKey || this.lines === 0) return;
+    const line = this.selected === null ? -1 : this.lineOf(this.selected.row, this.selected.child);
+    const page = Math.max(1, Math.floor(this.position().view / ROW_HEIGHT) - 1);
+    const steps = { ArrowDown: line + 1, ArrowUp: line - 1, PageDown: line + page, PageUp: line - page, Home: 0, End: this.lines - 1 };
+    if (event.key in steps) {
+      const { row, child } = this.at(Math.min(this.lines - 1, Math.max(0, steps[event.key])));
+      this.select(row, child);
+    } else if (line >= 0) {
+      const { row, child } = this.at(line);
+      const open = this.expanded.has(row);
+      if (event.key === "ArrowRight" && child < 0) {
+        if (!open) this.toggle(row, true);
+        else if (this.rows.childCount(row) > 0) this.select(row, 0);
+      } else if (event.key === "ArrowLeft") {
+        if (child >= 0) this.select(row, -1);
+        else if (open) this.toggle(row, false);
+      } else if (event.key === "Enter" && this.options.onAddress !== undefined) {
+        const column = this.rows.columns.find((candidate) => candidate.kind === "address");
+        const value = column === undefined ? null : this.rows.value(row, child, column.name);
+        if (value !== null) this.options.onAddress(addressText(value));
+      } else if (event.key === "Enter" || event.key === " ") {
+        if (child < 0) this.toggle(row);
+      } else {
+        return;
+      }
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+
+  /** On paper a table is its first rows, all in sight. */
+  print(on) {
+    this.printing = on;
+    this.box.classList.toggle("print", on);
+    this.setWidths(on);
+    this.render();
+  }
+}
+
+const isNumeric = (column) => column.kind === "size" || column.kind === "count" || column.kind === "percent";
+const fixed = (width) => ({ css: `${Math.round(width)}px`, least: Math.round(width) });
+
+/** What each part of an evidence text means. */
+function evidenceLines(text) {
+  return text === "" ? [] : text.split("+").map((name) => (data.evidence[name] ? `${name}: ${data.evidence[name]}` : name));
+}

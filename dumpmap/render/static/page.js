@@ -1,0 +1,345 @@
+/* The page: what the parts do with each other. */
+
+const memory = new MemoryRows();
+const tabs = [...document.querySelectorAll('[role="tab"]')];
+const chosen = new Set();
+const grids = {};
+
+// ---------------------------------------------------------------- tabs
+
+function openTab(id, { focus = false } = {}) {
+  for (const tab of tabs) {
+    const open = tab.id === id;
+    tab.setAttribute("aria-selected", String(open));
+    tab.tabIndex = open ? 0 : -1;
+    byId(tab.getAttribute("aria-controls")).hidden = !open;
+    if (open && focus) tab.focus();
+  }
+  const name = id.replace("tab-", "");
+  if (name !== "allocations" && name !== "input" && !(name in grids)) makeTable(name);
+  if (name in grids) grids[name].render();
+}
+
+for (const tab of tabs) {
+  tab.addEventListener("click", () => openTab(tab.id));
+  tab.addEventListener("keydown", (event) => {
+    const place = tabs.indexOf(tab);
+    const steps = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: tabs.length - 1 };
+    if (!(event.key in steps)) return;
+    event.preventDefault();
+    openTab(tabs[(steps[event.key] + tabs.length) % tabs.length].id, { focus: true });
+  });
+  byId(tab.getAttribute("aria-controls")).dataset.title = tab.firstChild.textContent.trim();
+}
+
+// ---------------------------------------------------------------- stacks, heaps, modules
+
+function makeTable(name) {
+  const rows = new TableRows(data.tables[name]);
+  const host = byId(`grid-${name}`);
+  if (rows.count === 0) {
+    host.hidden = true;
+    grids[name] = { render() {}, print() {} };
+    return;
+  }
+  const grid = new Grid(host, rows, { label: name, onAddress: lookUp });
+  grids[name] = grid;
+  const count = byId(`count-${name}`);
+  const tell = (shown) => {
+    count.textContent = shown === rows.count ? `${countText(rows.count)} rows. Sizes in KB.`
+      : `${countText(shown)} of ${countText(rows.count)} rows. Sizes in KB.`;
+  };
+  tell(rows.count);
+  document.querySelector(`.table-filter[data-table="${name}"]`).addEventListener("input", (event) => {
+    const found = rows.filter(event.target.value);
+    grid.setRows(found);
+    tell(found.length);
+  });
+}
+
+// ---------------------------------------------------------------- allocations
+
+grids.allocations = new Grid(byId("grid-allocations"), memory, { label: "Allocations", onSelect: inspect });
+
+const space = new SpacePicture(memory, {
+  onShow(row, child) {
+    goTo(row, child);
+  },
+});
+
+const chips = new Map();
+{
+  const counts = new Float64Array(data.types.length);
+  for (let i = 0; i < memory.count; i += 1) counts[memory.type[i]] += 1;
+  data.types.forEach((name, type) => {
+    const parts = memory.blocks.type.includes(type);
+    if (counts[type] === 0 && !parts) return;
+    const chip = element("button", { type: "button", "aria-pressed": "false", "data-type": type },
+      element("i", { class: `swatch t${type}` }), name, element("span", { class: "number" }, countText(counts[type])));
+    chip.addEventListener("click", () => {
+      if (chosen.has(type)) chosen.delete(type);
+      else chosen.add(type);
+      applyTypes();
+    });
+    chips.set(type, chip);
+    byId("type-chips").append(chip);
+  });
+}
+
+/** Shows one type alone, or all again when it is alone already. */
+function chooseType(type) {
+  const alone = chosen.size === 1 && chosen.has(type);
+  chosen.clear();
+  if (type >= 0 && !alone) chosen.add(type);
+  openTab("tab-allocations");
+  applyTypes();
+}
+
+function applyTypes() {
+  for (const [type, chip] of chips) chip.setAttribute("aria-pressed", String(chosen.has(type)));
+  for (const line of document.querySelectorAll("#summary tbody tr")) {
+    const on = chosen.has(Number(line.dataset.type));
+    line.classList.toggle("chosen", on);
+    line.querySelector("button").setAttribute("aria-pressed", String(on));
+  }
+  space.setTypes(new Set(chosen));
+  applyFilters();
+}
+
+for (const line of document.querySelectorAll("#summary tbody tr")) {
+  line.addEventListener("click", () => chooseType(Number(line.dataset.type)));
+}
+
+let openedByText = [];
+
+function applyFilters() {
+  const input = byId("filter-size");
+  const size = parseSize(input.value);
+  input.setAttribute("aria-invalid", String(size === null));
+  const text = byId("filter-text").value;
+  const { rows, byBlock } = memory.filter({ types: chosen, text, size: size ?? 0 });
+  const grid = grids.allocations;
+  // Rows that match only by what is inside them open, so that one sees why they are there.
+  for (const row of openedByText) grid.expanded.delete(row);
+  openedByText = byBlock.length <= 200 ? byBlock.filter((row) => !grid.expanded.has(row)) : [];
+  for (const row of openedByText) grid.expanded.add(row);
+  grid.setRows(rows);
+  grid.box.scrollTop = 0;
+  grid.render();
+  tellCount(rows);
+}
+
+function tellCount(rows) {
+  const sums = ["size", "committed", "private"].map((name) => {
+    const values = memory.numbers[name];
+    let sum = 0;
+    let known = false;
+    for (const row of rows) {
+      const value = values === null ? NaN : values[row];
+      if (!Number.isNaN(value)) {
+        sum += value;
+        known = true;
+      }
+    }
+    return known ? `${name} ${sizeText(sum)}` : null;
+  }).filter((part) => part !== null);
+  const shown = rows.length === memory.count ? `${countText(memory.count)} rows` : `${countText(rows.length)} of ${countText(memory.count)} rows`;
+  byId("count-allocations").textContent = `${shown}${sums.length > 0 ? `: ${sums.join(", ")} KB` : ""}`;
+}
+
+let waiting = 0;
+for (const id of ["filter-text", "filter-size"]) {
+  byId(id).addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(applyFilters, memory.count > 20000 ? 180 : 0);
+  });
+}
+byId("filters").addEventListener("submit", (event) => {
+  event.preventDefault();
+  applyFilters();
+});
+byId("filter-clear").addEventListener("click", clearFilters);
+byId("expand-all").addEventListener("click", () => grids.allocations.toggleAll(true));
+byId("collapse-all").addEventListener("click", () => grids.allocations.toggleAll(false));
+
+function clearFilters() {
+  byId("filter-text").value = "";
+  byId("filter-size").value = "";
+  chosen.clear();
+  applyTypes();
+}
+
+// ---------------------------------------------------------------- one row, one address
+
+/** Says everything about a row: what the columns have no room for, and what its evidence means. */
+function inspect(row, child, address = null) {
+  const panel = byId("inspector");
+  const value = (name) => memory.value(row, child, name);
+  const start = value("address");
+  const end = child < 0 ? memory.end(row) : memory.blockEnd(memory.firstPart[row] + child);
+  const type = value("type");
+  const title = address === null ? data.types[type] : `${addressText(address)} is in ${data.types[type]}`;
+  const list = element("dl");
+  const say = (label, text, wide = false) => {
+    if (text === "" || text === null) return;
+    list.append(element("div", wide ? { class: "wide" } : {}, element("dt", {}, label),
+      ...[].concat(text).map((line) => element("dd", {}, line))));
+  };
+  const sized = (bytes) => (bytes === null ? null : `${sizeText(bytes)} KB (${shortSize(bytes)})`);
+  say(child < 0 ? "Addresses, end exclusive" : "Block, end exclusive", `${addressText(start)} – ${addressText(end)}`);
+  if (child >= 0) say("Allocation", `${addressText(memory.base[row])} – ${addressText(memory.end(row))}`);
+  if (address !== null) {
+    const into = address - memory.base[row];
+    say("Offset", `0x${into.toString(16)} in the ${type === FREE || type === UNUSABLE ? "gap" : "allocation"}${child >= 0 ? `, 0x${(address - start).toString(16)} in the block` : ""}`);
+  }
+  for (const column of memory.columns) {
+    if (column.kind === "size") say(column.title, sized(value(column.name)));
+  }
+  if (child < 0) say("Blocks", countText(value("blocks")));
+  say("Protection", value("protection"));
+  say("Kind", value("kind"));
+  const details = value("details") || (child >= 0 ? memory.value(row, -1, "details") : "");
+  say("Details", details, details.length > 60);
+  say(value("inferred") ? "Evidence (inferred: likely, not proven)" : "Evidence", evidenceLines(value("evidence")), true);
+  const show = element("button", { type: "button" }, "Show in the address space");
+  show.addEventListener("click", () => {
+    space.showRow(row, child);
+    byId("space").scrollIntoView({ block: "start" });
+  });
+  const close = element("button", { type: "button", "aria-label": "Close the details" }, "Close");
+  close.addEventListener("click", () => { panel.hidden = true; });
+  panel.replaceChildren(
+    element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${type}` }), title), show, close),
+    list,
+  );
+  panel.hidden = false;
+}
+
+/** Shows a row in the table, whatever the filters hide. */
+function goTo(row, child, address = null) {
+  openTab("tab-allocations");
+  const grid = grids.allocations;
+  if (grid.lineOf(row, -1) < 0) clearFilters();
+  grid.select(row, child, { reveal: false });
+  grid.center();
+  grid.render();
+  inspect(row, child, address);
+  byId("memory").scrollIntoView({ block: "start" });
+}
+
+/** Answers "what is at this address?". */
+function lookUp(text) {
+  const answer = byId("lookup-answer");
+  const say = (message, bad) => {
+    answer.textContent = message;
+    answer.className = `lookup-answer${bad ? " bad" : ""}`;
+    answer.hidden = false;
+  };
+  byId("lookup").value = text.trim();
+  const address = readPlace(text);
+  byId("lookup").setAttribute("aria-invalid", String(address === null));
+  if (address === null) {
+    say("Not an address. Write 0x7ff612340000, or a module of the list and an offset: kernel32.dll+0x1234.", true);
+    return;
+  }
+  const row = memory.rowAt(address);
+  if (row < 0) {
+    const outside = data.end !== null && address >= BigInt(data.end);
+    say(`${addressText(address)} is ${outside ? "outside the address space" : "not known: the input says nothing of it"}.`, true);
+    return;
+  }
+  const child = memory.blockAt(row, address);
+  const what = new Set([data.types[memory.value(row, child, "type")], memory.value(row, child, "kind"),
+    memory.value(row, child, "details") || memory.value(row, -1, "details"), memory.value(row, child, "protection")]);
+  what.delete("");
+  say(`${addressText(address)}: ${[...what].join(", ")}`, false);
+  goTo(row, child, address);
+  space.pin(space.runAtAddress(address));
+}
+
+/** An address out of digits or `module+offset`. */
+function readPlace(text) {
+  const plain = parseAddress(text);
+  if (plain !== null) return plain;
+  const cut = text.lastIndexOf("+");
+  const name = (cut < 0 ? text : text.slice(0, cut)).trim().toLowerCase();
+  const offset = cut < 0 ? 0n : parseAddress(text.slice(cut + 1));
+  if (offset === null || name === "") return null;
+  const modules = new TableRows(data.tables.modules);
+  for (let i = 0; i < modules.count; i += 1) {
+    const known = (modules.value(i, -1, "name") || "").toLowerCase();
+    if ((known === name || known.replace(/\.[^.]*$/, "") === name) && modules.value(i, -1, "state") !== "unloaded") {
+      return BigInt(modules.value(i, -1, "base")) + offset;
+    }
+  }
+  return null;
+}
+
+byId("lookup-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  lookUp(byId("lookup").value);
+});
+
+// ---------------------------------------------------------------- the whole page
+
+const help = byId("help");
+byId("help-open").addEventListener("click", () => help.showModal());
+help.addEventListener("click", (event) => { if (event.target === help) help.close(); });
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || help.open) return;
+  if (event.target instanceof HTMLInputElement) return;
+  if (event.key === "/") {
+    event.preventDefault();
+    byId("lookup").select();
+    byId("lookup").focus();
+  } else if (event.key === "?") {
+    help.showModal();
+  }
+});
+
+const themes = ["auto", "light", "dark"];
+let theme = "auto";
+
+function setTheme(name) {
+  if (name === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = name;
+  space.draw();
+}
+
+byId("theme").addEventListener("click", () => {
+  theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+  byId("theme").textContent = `Theme: ${theme}`;
+  setTheme(theme);
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => space.draw());
+
+// Paper is light, and shows the beginning of every table.
+addEventListener("beforeprint", () => {
+  setTheme("light");
+  for (const name of ["stacks", "heaps", "modules"]) if (!(name in grids)) makeTable(name);
+  for (const grid of Object.values(grids)) grid.print(true);
+});
+addEventListener("afterprint", () => {
+  for (const grid of Object.values(grids)) grid.print(false);
+  setTheme(theme);
+});
+
+tellCount(grids.allocations.order);
+
+/** A page can be opened at an address: report.html#at=0x7ff612340000 */
+function followHash() {
+  const match = /^#at=(.+)$/.exec(location.hash);
+  if (match === null) return;
+  let text = match[1];
+  try {
+    text = decodeURIComponent(text);
+  } catch {
+    // A stray percent sign: taken as it is.
+  }
+  lookUp(text);
+}
+addEventListener("hashchange", followHash);
+followHash();
+
+document.documentElement.dataset.ready = String(Math.round(performance.now()));

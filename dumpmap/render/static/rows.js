@@ -1,0 +1,257 @@
+/* The map's rows, decoded. Columns stay typed arrays: a map can have a million rows. */
+
+const NUMBERS = ["size", "committed", "private", "total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws"];
+const TEXTS = ["protection", "details", "kind", "evidence"];
+
+/** Columns of allocations or of blocks. Numbers are bytes, NaN is not known; a column nobody knows is null. */
+class Columns {
+  constructor(wire) {
+    this.count = wire.type.length;
+    this.type = Uint8Array.from(wire.type);
+    this.numbers = {};
+    for (const name of [...NUMBERS, "blocks"]) {
+      const values = wire[name];
+      if (values === undefined || values === null) {
+        this.numbers[name] = null;
+        continue;
+      }
+      const unit = name === "blocks" ? 1 : data.unit;
+      const numbers = new Float64Array(values.length);
+      for (let i = 0; i < values.length; i += 1) numbers[i] = values[i] === null ? NaN : Number(values[i]) * unit;
+      this.numbers[name] = numbers;
+    }
+    this.texts = {};
+    for (const name of TEXTS) {
+      this.texts[name] = { codes: Int32Array.from(wire[name].codes), values: wire[name].values };
+    }
+    this.inferred = new Uint8Array(this.count);
+    for (const index of wire.inferred) this.inferred[index] = 1;
+  }
+
+  text(name, index) {
+    const column = this.texts[name];
+    return column.values[column.codes[index]];
+  }
+
+  number(name, index) {
+    const column = this.numbers[name];
+    return column === null || column === undefined ? NaN : column[index];
+  }
+}
+
+/** The allocations with free space, by address, and the blocks of those that have more than one. */
+class MemoryRows extends Columns {
+  constructor() {
+    super(data.rows);
+    this.columns = data.columns.filter((column) => column.kind !== "size" || this.numbers[column.name] !== null);
+    this.blocks = new Columns(data.parts);
+    this.firstPart = new Uint32Array(this.count + 1);
+    for (let i = 0; i < this.count; i += 1) this.firstPart[i + 1] = this.firstPart[i] + data.rows.parts[i];
+    this.base = new BigUint64Array(this.count);
+    this.blockBase = new BigUint64Array(this.blocks.count);
+    this.gaps = new Map(data.rows.gaps);
+    const unit = BigInt(data.unit);
+    const sizes = data.rows.size;
+    const blockSizes = data.parts.size;
+    let next = 0n;
+    for (let i = 0; i < this.count; i += 1) {
+      const gap = this.gaps.get(i);
+      if (gap !== undefined) next += BigInt(gap);
+      this.base[i] = next;
+      let start = next;
+      for (let k = this.firstPart[i]; k < this.firstPart[i + 1]; k += 1) {
+        this.blockBase[k] = start;
+        start += BigInt(blockSizes[k]) * unit;
+      }
+      next += BigInt(sizes[i]) * unit;
+    }
+    this.wireSizes = sizes;
+    this.unit = unit;
+  }
+
+  /** First address behind a row. */
+  end(row) {
+    return this.base[row] + BigInt(this.wireSizes[row]) * this.unit;
+  }
+
+  blockEnd(block) {
+    return this.blockBase[block] + BigInt(data.parts.size[block]) * this.unit;
+  }
+
+  childCount(row) {
+    return this.firstPart[row + 1] - this.firstPart[row];
+  }
+
+  /** A cell; `child` is a block of the row, or -1 for the row itself. Null is not known. */
+  value(row, child, name) {
+    const columns = child < 0 ? this : this.blocks;
+    const index = child < 0 ? row : this.firstPart[row] + child;
+    if (name === "address") return child < 0 ? this.base[row] : this.blockBase[index];
+    if (name === "type") return columns.type[index];
+    if (name === "inferred") return columns.inferred[index] === 1;
+    if (name in columns.texts) return columns.text(name, index);
+    const number = columns.number(name, index);
+    return Number.isNaN(number) ? null : number;
+  }
+
+  /** Keys to sort rows by, NaN for what is not known or blank. Rows are by address already. */
+  sortKeys(name) {
+    if (name === "address") return null;
+    if (name === "type") return Float64Array.from(this.type);
+    if (name in this.texts) {
+      const { codes, values } = this.texts[name];
+      const rank = rankTexts(values);
+      return Float64Array.from(codes, (code) => rank[code]);
+    }
+    return this.numbers[name];
+  }
+
+  /** The row that holds an address, or -1. */
+  rowAt(address) {
+    let low = 0;
+    let high = this.count - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      if (this.base[middle] > address) high = middle - 1;
+      else if (this.end(middle) <= address) low = middle + 1;
+      else return middle;
+    }
+    return -1;
+  }
+
+  /** The block of a row that holds an address, or -1. */
+  blockAt(row, address) {
+    for (let k = this.firstPart[row]; k < this.firstPart[row + 1]; k += 1) {
+      if (this.blockBase[k] <= address && address < this.blockEnd(k)) return k - this.firstPart[row];
+    }
+    return -1;
+  }
+
+  /** Which rows satisfy the filters, by address. */
+  filter({ types, text, size }) {
+    const words = text.trim().toLowerCase();
+    const own = words === "" ? null : this.matches(this, this.base, words);
+    const inBlocks = words === "" ? null : this.matches(this.blocks, this.blockBase, words);
+    const sizes = this.numbers.size;
+    const found = new Uint32Array(this.count);
+    const byBlock = [];
+    let count = 0;
+    for (let i = 0; i < this.count; i += 1) {
+      if (types.size > 0 && !this.hasType(i, types)) continue;
+      if (sizes[i] < size) continue;
+      if (own !== null && own[i] === 0) {
+        let hit = false;
+        for (let k = this.firstPart[i]; k < this.firstPart[i + 1] && !hit; k += 1) hit = inBlocks[k] === 1;
+        if (!hit) continue;
+        byBlock.push(i);
+      }
+      found[count] = i;
+      count += 1;
+    }
+    return { rows: found.subarray(0, count), byBlock };
+  }
+
+  /** An allocation counts as what its blocks are, too: TEBs and stacks can share one with private data. */
+  hasType(row, types) {
+    if (types.has(this.type[row])) return true;
+    for (let k = this.firstPart[row]; k < this.firstPart[row + 1]; k += 1) {
+      if (types.has(this.blocks.type[k])) return true;
+    }
+    return false;
+  }
+
+  matches(columns, bases, words) {
+    const hits = new Uint8Array(columns.count);
+    for (const name of TEXTS) {
+      const { codes, values } = columns.texts[name];
+      const match = values.map((value) => value.toLowerCase().includes(words));
+      if (match.includes(true)) for (let i = 0; i < hits.length; i += 1) if (match[codes[i]]) hits[i] = 1;
+    }
+    const types = data.types.map((name) => name.toLowerCase().includes(words));
+    for (let i = 0; i < hits.length; i += 1) if (types[columns.type[i]]) hits[i] = 1;
+    const digits = words.replace(/[`'_]/g, "");
+    if (/^(0x)?[0-9a-f]{3,16}$/.test(digits)) {
+      const wanted = digits.startsWith("0x") ? digits : digits;
+      for (let i = 0; i < hits.length; i += 1) if (addressText(bases[i]).includes(wanted)) hits[i] = 1;
+    }
+    return hits;
+  }
+}
+
+/** Ranks texts for sorting: case does not matter, blank is NaN. */
+function rankTexts(values, compare = new Intl.Collator("en", { sensitivity: "base", numeric: true }).compare) {
+  const order = values.map((_, index) => index).sort((a, b) => compare(values[a], values[b]));
+  const rank = new Float64Array(values.length);
+  order.forEach((index, place) => { rank[index] = values[index] === "" ? NaN : place; });
+  return rank;
+}
+
+/** A table of the stacks, heaps or modules, in the same terms as `MemoryRows`. */
+class TableRows {
+  constructor(table) {
+    this.columns = table.columns.filter((column, index) =>
+      table.rows.some((row) => row[index] !== null && row[index] !== false && row[index] !== "")
+      || (table.children || []).some((rows) => rows.some((row) => row[index] !== null && row[index] !== false)));
+    this.place = new Map(table.columns.map((column, index) => [column.name, index]));
+    this.rows = table.rows;
+    this.children = table.children;
+    this.count = table.rows.length;
+  }
+
+  childCount(row) {
+    return this.children === null ? 0 : this.children[row].length;
+  }
+
+  value(row, child, name) {
+    if (!this.place.has(name)) return null;
+    return (child < 0 ? this.rows[row] : this.children[row][child])[this.place.get(name)];
+  }
+
+  sortKeys(name) {
+    const kind = this.columns.find((column) => column.name === name).kind;
+    const values = this.rows.map((_, row) => this.value(row, -1, name));
+    if (kind === "address" || kind === "hex") {
+      const distinct = [...new Set(values)];
+      const rank = rankTexts(distinct.map((value) => value ?? ""), (a, b) => {
+        const [x, y] = [BigInt(a || 0), BigInt(b || 0)];
+        return x < y ? -1 : Number(x > y);
+      });
+      const places = new Map(distinct.map((value, index) => [value, rank[index]]));
+      return Float64Array.from(values, (value) => places.get(value));
+    }
+    if (kind === "text") {
+      const distinct = [...new Set(values)];
+      const rank = rankTexts(distinct.map((value) => value ?? ""));
+      const places = new Map(distinct.map((value, index) => [value, rank[index]]));
+      return Float64Array.from(values, (value) => places.get(value));
+    }
+    return Float64Array.from(values, (value) => (value === null ? NaN : Number(value)));
+  }
+
+  filter(text) {
+    const words = text.trim().toLowerCase();
+    const shown = (row, child) => this.columns.some((column) =>
+      cellText(column, this.value(row, child, column.name)).toLowerCase().includes(words));
+    const found = [];
+    for (let i = 0; i < this.count; i += 1) {
+      let hit = words === "" || shown(i, -1);
+      for (let k = 0; k < this.childCount(i) && !hit; k += 1) hit = shown(i, k);
+      if (hit) found.push(i);
+    }
+    return Uint32Array.from(found);
+  }
+}
+
+/** A cell as text, by the kind of its column. */
+function cellText(column, value) {
+  if (value === null || value === undefined) return "";
+  switch (column.kind) {
+    case "address": return addressText(value);
+    case "size": return sizeText(Number(value));
+    case "count": return countText(Number(value));
+    case "percent": return `${(100 * value).toFixed(1)} %`;
+    case "flag": return value ? "yes" : "";
+    case "type": return data.types[value];
+    default: return String(value);
+  }
+}
