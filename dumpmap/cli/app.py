@@ -46,6 +46,10 @@ COMMANDS = (
     "diagnose",
     "snapshot",
     "export",
+    "diff",
+    "timeline",
+    "triage",
+    "check",
     "report",
     "capture",
 )

@@ -45,7 +45,7 @@ def command(
     ```
     """
     from dumpmap.capture.facts import Options
-    from dumpmap.capture.session import capture_to_files
+    from dumpmap.capture.series import capture_to_files
 
     if interval is None and count is not None and count > 1:
         raise typer.BadParameter("a series needs --interval as well as --count")

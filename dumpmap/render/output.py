@@ -17,6 +17,19 @@ from dumpmap.render.tables import Format, Table, to_csv, to_json, to_markdown, t
 from dumpmap.render.text import Units
 
 
+def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Tells early, before the work is done, that a file will not be written.
+
+    Raises:
+        OutputError: it exists and `force` is not given, or it is a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise OutputError("is a folder", source=str(path))
+    if target.exists() and not force:
+        raise OutputError("already exists; --force overwrites it", source=str(path))
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[BinaryIO]:
     """Opens a binary file that appears only when it is complete.
@@ -27,10 +40,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[
         OutputError: it exists and `force` is not given, or it cannot be written.
     """
     target = Path(path)
-    if target.is_dir():
-        raise OutputError("is a folder", source=str(path))
-    if target.exists() and not force:
-        raise OutputError("already exists; --force overwrites it", source=str(path))
+    check_target(target, force=force)
     try:
         if target.exists() and not target.is_file():  # /dev/stdout and its like cannot be replaced
             with target.open("wb") as device:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -85,3 +87,33 @@ class RichProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+
+class LineProgress:
+    """A line of progress now and then, for logs.
+
+    Args:
+        say: writes a line.
+        interval: seconds between two lines; a batch that is done sooner says nothing.
+    """
+
+    def __init__(self, say: Callable[[str], None], interval: float = 10.0) -> None:
+        self._say = say
+        self._interval = interval
+        self._began = self._last = time.monotonic()
+
+    def update(self, state: State) -> None:
+        """See `Progress.update`."""
+        now = time.monotonic()
+        if now - self._last < self._interval:
+            return
+        self._last = now
+        rate = state.done / (now - self._began)
+        text = f"{state.done:,} of {state.found:,}{'' if state.listed else ' or more'} files, {rate:,.0f} a second"
+        if state.listed and rate:
+            text += f", {(state.found - state.done) / rate:,.0f} s left"
+        if state.critical:
+            text += f", {state.critical:,} critical"
+        if state.errors:
+            text += f", {state.errors:,} unreadable"
+        self._say(text)

@@ -1,0 +1,50 @@
+"""`dumpmap diff`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dumpmap.cli.common import load
+from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
+from dumpmap.render.tables import Format
+from dumpmap.render.text import Units
+
+
+def command(
+    before: Annotated[str, typer.Argument(metavar="A", help="The earlier input.", show_default=False)],
+    after: Annotated[str, typer.Argument(metavar="B", help="The later input.", show_default=False)],
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, help="At most this many allocations in the table.")
+    ] = 40,
+    format: FormatOption = Format.table,
+    units: UnitsOption = Units.kb,
+    output: OutputOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Compare two inputs: what each type gained, which allocations came, went, grew or shrank, which findings are new.
+
+    Allocations are matched by address and by what they are (module, thread, heap, mapped file), so one that only
+    moved is not counted as gone. JSON and CSV list all of them.
+
+    ```
+    dumpmap diff before.dmp after.dmp
+    dumpmap diff monday.json.zst friday.json.zst --format json
+    ```
+    """
+    from dumpmap.analysis.diff import diff
+    from dumpmap.render.compare import change_table, diff_markdown, diff_view
+    from dumpmap.render.output import emit
+
+    difference = diff(load(before), load(after))
+    emit(
+        format=format,
+        document=difference.to_dict() if format is Format.json else None,
+        table=change_table(difference, None if format is Format.csv else limit),
+        view=diff_view(difference, limit, units) if format is Format.table else None,
+        markdown=diff_markdown(difference, limit, units) if format is Format.markdown else None,
+        units=units,
+        output=output,
+        force=force,
+    )

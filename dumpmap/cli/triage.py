@@ -1,0 +1,238 @@
+"""`dumpmap triage`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dumpmap.cli.common import VERBOSITY, say
+from dumpmap.cli.options import ForceOption, OutputOption, UnitsOption
+from dumpmap.render.text import Units
+
+if TYPE_CHECKING:
+    from dumpmap.triage import Options, Progress
+
+
+class TriageFormatName(StrEnum):
+    """Output formats of triage."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+    markdown = "markdown"
+    parquet = "parquet"
+
+
+class EngineName(StrEnum):
+    """What runs a batch."""
+
+    processes = "processes"
+    serial = "serial"
+    dask = "dask"
+
+
+class GateName(StrEnum):
+    """Severities that a batch can fail on."""
+
+    warning = "warning"
+    critical = "critical"
+
+
+def command(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Files, folders, globs or URLs (s3://...).", show_default=False),
+    ],
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            "--group-by", "-g", metavar="COLUMNS", help="Count by process, verdict, exception, ...; a comma between."
+        ),
+    ] = None,
+    format: Annotated[
+        TriageFormatName, typer.Option("--format", "-f", help="How to write the result.")
+    ] = TriageFormatName.table,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, help="At most this many rows in the table.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes; one per processor by default.")
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", metavar="SECONDS", help="For one file; 0 for none.")
+    ] = 60.0,
+    memory_limit: Annotated[
+        str, typer.Option("--memory-limit", metavar="SIZE", help="Of a worker, for one file; 0 for none.")
+    ] = "1GB",
+    cache: Annotated[
+        Path | None, typer.Option("--cache", metavar="FILE", help="Keep results here instead of in the user's cache.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Analyse every file, and keep nothing.")] = False,
+    engine: Annotated[EngineName, typer.Option("--engine", help="What runs the batch.")] = EngineName.processes,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="Dask's scheduler; a local cluster without it."),
+    ] = None,
+    storage_option: Annotated[
+        list[str] | None, typer.Option("--storage-option", metavar="KEY=VALUE", help="For URLs: fsspec's options.")
+    ] = None,
+    flat: Annotated[bool, typer.Option("--flat", help="Do not look into folders below the named ones.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with dumps as they arrive, one JSON line each.")
+    ] = False,
+    fail_on: Annotated[
+        GateName | None,
+        typer.Option("--fail-on", help="Exit with 1 if a file has a finding of this severity or worse."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if a file could not be read.")] = False,
+    units: UnitsOption = Units.kb,
+    output: OutputOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Read what ran out in each of many dumps: one table, the worst first.
+
+    Files are read by worker processes with a time and a memory limit each; a broken one costs its own row. Results are
+    kept, so that the next run reads only what is new; a run that was killed loses nothing that was finished.
+
+    ```
+    dumpmap triage dumps/ --group-by process,verdict
+    dumpmap triage 'crashes/**/*.dmp.zst' --format csv -o triage.csv
+    dumpmap triage s3://bucket/dumps --engine dask --scheduler tcp://head:8786
+    dumpmap triage incoming/ --watch
+    ```
+    """
+    from dumpmap.render.filters import parse_size
+    from dumpmap.triage import Options
+
+    try:
+        memory = parse_size(memory_limit)
+        options = Options(
+            jobs=jobs,
+            time_limit=time_limit or None,
+            memory_limit=memory or None,
+            cache=False if no_cache else (cache or True),
+            engine=engine.value,
+            scheduler=scheduler,
+            storage_options=_pairs(storage_option or []) or None,
+            recursive=not flat,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    columns = [name.strip() for name in group_by.split(",") if name.strip()] if group_by else []
+    if watch:
+        _watch(paths, options)
+        return
+    raise typer.Exit(
+        _batch(
+            paths,
+            options,
+            columns,
+            format,
+            limit=limit,
+            units=units,
+            output=output,
+            force=force,
+            gate=fail_on,
+            strict=strict,
+        )
+    )
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ValueError(f"{text!r} is not KEY=VALUE")
+        pairs[key] = value
+    return pairs
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A bar on a terminal, a line now and then elsewhere, nothing with -q."""
+    from dumpmap.triage.progress import LineProgress, RichProgress
+
+    if VERBOSITY.level < 0:
+        yield None
+    elif sys.stderr.isatty():
+        with RichProgress() as bar:
+            yield bar
+    else:
+        yield LineProgress(say)
+
+
+def _batch(
+    paths: list[str],
+    options: Options,
+    columns: list[str],
+    format: TriageFormatName,
+    *,
+    limit: int | None,
+    units: Units,
+    output: str | None,
+    force: bool,
+    gate: GateName | None,
+    strict: bool,
+) -> int:
+    from dumpmap.render.output import check_target, terminal
+    from dumpmap.triage import GROUPABLE, run
+    from dumpmap.triage.output import summary_line, write_json_line, write_result
+
+    for name in columns:
+        if name not in GROUPABLE:
+            raise typer.BadParameter(f"cannot group by {name!r}; these can be: {', '.join(GROUPABLE)}")
+    to_screen = output in (None, "-")
+    if format is TriageFormatName.parquet and to_screen:
+        raise typer.BadParameter("Parquet needs --output")
+    if not to_screen and output is not None:
+        check_target(output, force=force)  # before the hours that a large batch takes
+    live = format is TriageFormatName.jsonl and to_screen and not columns
+    with _progress() as progress:
+        result = run(
+            paths,
+            options,
+            progress=progress,
+            on_row=(lambda row: write_json_line(row, sys.stdout)) if live else None,
+        )
+    with result:
+        color, width = terminal() if to_screen else (False, None)
+        if not live:
+            write_result(
+                result,
+                format.value,
+                sys.stdout if output is None or output == "-" else output,
+                group_by=columns,
+                force=force,
+                limit=limit,
+                units=units,
+                color=color,
+                width=width,
+            )
+        if VERBOSITY.level >= 0:
+            for note in result.notes:
+                say(note)
+            rate = result.state.done / result.seconds if result.seconds else 0.0
+            say(f"{summary_line(result.state)}; {result.seconds:.1f} s, {rate:,.0f} files a second")
+        return result.exit_code(fail_on=gate.value if gate else None, strict=strict)
+
+
+def _watch(paths: list[str], options: Options) -> None:
+    from dumpmap.triage import watch
+    from dumpmap.triage.output import write_json_line
+
+    stop = threading.Event()
+    try:
+        for row in watch(paths, options, stop=stop):
+            write_json_line(row, sys.stdout)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        stop.set()
