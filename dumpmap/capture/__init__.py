@@ -7,7 +7,7 @@ nothing but a Python: see `dumpmap.capture.build`.
 
 from dumpmap.capture.facts import Options, ProcessExitedError
 from dumpmap.capture.output import check_output, write_document
-from dumpmap.capture.session import Series, capture_process, capture_to_files
+from dumpmap.capture.series import Series, capture_process, capture_to_files
 
 __all__ = [
     "Options",

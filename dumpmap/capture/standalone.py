@@ -10,7 +10,7 @@ from typing import Any
 
 from dumpmap._version import __version__
 from dumpmap.capture.facts import Options
-from dumpmap.capture.session import capture_to_files
+from dumpmap.capture.series import capture_to_files
 from dumpmap.errors import DumpmapError
 
 _USAGE_ERROR = 2

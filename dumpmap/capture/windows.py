@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -216,22 +217,32 @@ class WindowsProcess:
         read = options.memory and self._can_read
         facts.modules = self._modules(facts.regions, recording if read else None, max_address, warnings)
         if read:
-            survey(
-                recording,
-                pointer_size=self._process_width,
-                threads=[(thread["id"], thread.get("teb") or 0) for thread in facts.threads],
-                modules=[(module["base"], module["size"], module["path"]) for module in facts.modules],
-                space=space,
-                os_build=facts.process["os"]["build"],
-                peb_addresses=[address for address in (facts.peb, facts.wow64_peb) if address is not None],
-            )
-            # A view that begins like a loaded module is told to be a second copy of its file.
-            for base in recording.find(space.mapped_allocations(), 0, [b"MZ"]):
-                read_image(recording, base)
+            try:
+                self._survey(facts, recording, space)
+            except Exception as error:
+                # Whatever lies in a process's memory, its map is worth more than nothing.
+                if os.environ.get("DUMPMAP_DEBUG") == "1":
+                    raise
+                warnings.append(f"the structures in memory could not all be read: {type(error).__name__}: {error}")
             facts.memory = recording.excerpts()
         if not self.is_running():
             warnings.append("the process exited while it was captured: bytes or modules may be missing")
         return facts
+
+    def _survey(self, facts: Facts, memory: RecordingMemory, space: RegionSpace) -> None:
+        """Has everything read that the classifier will want to read: the same readers ask for the same bytes."""
+        survey(
+            memory,
+            pointer_size=self._process_width,
+            threads=[(thread["id"], thread.get("teb") or 0) for thread in facts.threads],
+            modules=[(module["base"], module["size"], module["path"]) for module in facts.modules],
+            space=space,
+            os_build=facts.process["os"]["build"],
+            peb_addresses=[address for address in (facts.peb, facts.wow64_peb) if address is not None],
+        )
+        # A view that begins like a loaded module is told to be a second copy of its file.
+        for base in memory.find(space.mapped_allocations(), 0, [b"MZ"]):
+            read_image(memory, base)
 
     def _pebs(self) -> tuple[int | None, int | None]:
         """Returns the PEB of the system's width and, for a WoW64 process, the 32-bit one."""

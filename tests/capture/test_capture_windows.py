@@ -524,3 +524,13 @@ def test_windows_that_does_not_answer() -> None:
     assert api.calls == ["suspend", "resume"]
     with pytest.raises(CaptureError, match=r"^app: the processes cannot be listed: error 8$"):
         find_processes("app", api)
+
+
+def test_a_reader_that_fails_costs_the_bytes_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise IndexError("beyond")
+
+    monkeypatch.setattr(windows, "survey", fail)
+    facts = capture(MadeUpWindows())
+    assert len(facts.regions.rows) == 7
+    assert facts.warnings == ["the structures in memory could not all be read: IndexError: beyond"]

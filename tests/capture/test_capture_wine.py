@@ -39,7 +39,7 @@ NO_WORKING_SET = "warning: the working set cannot be read: Invalid parameter (er
 
 
 @dataclass(frozen=True)
-class Session:
+class Recorded:
     """What a run of the driver left behind."""
 
     result: Mapping[str, Any]
@@ -73,7 +73,7 @@ def require_wine(*programs: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def x64(tmp_path_factory: pytest.TempPathFactory) -> Session:
+def x64(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """A 64-bit process on 64-bit Windows."""
     require_wine("layout64.exe", "dumper64.exe", "layoutdll64.dll")
     folder = tmp_path_factory.mktemp("wine")
@@ -88,11 +88,11 @@ def x64(tmp_path_factory: pytest.TempPathFactory) -> Session:
     }
     (folder / "plan.json").write_text(json.dumps(plan))
     wine("run", windows_path(DRIVER), windows_path(folder / "plan.json"), windows_path(folder / "result.json"))
-    return Session(json.loads((folder / "result.json").read_text()), folder)
+    return Recorded(json.loads((folder / "result.json").read_text()), folder)
 
 
 @pytest.fixture(scope="module")
-def wow64(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+def wow64(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """32-bit and 64-bit processes on 64-bit Windows, captured by Pythons of both widths."""
     require_wine("layout32.exe", "dumper32.exe", "layoutdll32.dll", "layout64.exe", "dumper64.exe", "layoutdll64.dll")
     if not (WINE_ROOT / ".complete").exists():
@@ -120,7 +120,7 @@ def wow64(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     (folder / "plan.json").write_text(json.dumps(plan))
     subprocess.run(["chmod", "-R", "a+rwX", str(folder)], check=True)
     wine("execwow", "py64\\python.exe", "wine_driver.py", "plan.json", "result.json", home=home)
-    yield Session(json.loads((folder / "result.json").read_text()), folder)
+    yield Recorded(json.loads((folder / "result.json").read_text()), folder)
     shutil.rmtree(home, ignore_errors=True)
 
 
@@ -145,10 +145,10 @@ def rows(region_map: RegionMap, *, files: bool) -> list[tuple[int, str, int, int
     ]
 
 
-def compare(session: Session, scene: str, label: str) -> None:
-    live = dumpmap.open(session.output / f"{scene}.{label}.json")
-    dumped = dumpmap.open(session.output / f"{scene}.dmp")
-    truth = session.truth(scene)
+def compare(recorded: Recorded, scene: str, label: str) -> None:
+    live = dumpmap.open(recorded.output / f"{scene}.{label}.json")
+    dumped = dumpmap.open(recorded.output / f"{scene}.dmp")
+    truth = recorded.truth(scene)
     # The dump has a heap stream besides, in which the program names the arenas of an allocator of its own.
     arenas = {int(part["base"], 16) for heap in truth["heaps"] if heap["kind"] == "custom" for part in heap["ranges"]}
     assert arenas
@@ -175,27 +175,27 @@ def compare(session: Session, scene: str, label: str) -> None:
     assert heaps == {heap.info.address: heap.info.kind for heap in dumped.heaps if heap.info.address not in arenas}
 
 
-def test_a_process_captured_and_dumped_at_the_same_moment(x64: Session) -> None:
+def test_a_process_captured_and_dumped_at_the_same_moment(x64: Recorded) -> None:
     compare(x64, "layout64", "x64")
 
 
-def test_a_wow64_process_captured_and_dumped_at_the_same_moment(wow64: Session) -> None:
+def test_a_wow64_process_captured_and_dumped_at_the_same_moment(wow64: Recorded) -> None:
     compare(wow64, "layout32", "x64")
 
 
-def test_files_make_mapped_files(x64: Session) -> None:
+def test_files_make_mapped_files(x64: Recorded) -> None:
     check_purposes(x64, "layout64", "x64")
 
 
-def test_files_make_mapped_files_wow64(wow64: Session) -> None:
+def test_files_make_mapped_files_wow64(wow64: Recorded) -> None:
     check_purposes(wow64, "layout32", "x64")
 
 
-def check_purposes(session: Session, scene: str, label: str) -> None:
+def check_purposes(recorded: Recorded, scene: str, label: str) -> None:
     """Every allocation that the program made on purpose has the type that it must have in a live capture."""
-    live = dumpmap.open(session.output / f"{scene}.{label}.json")
+    live = dumpmap.open(recorded.output / f"{scene}.{label}.json")
     table = {int(row["address"]): row for row in live.allocations.to_dict("records")}
-    truth = session.truth(scene)
+    truth = recorded.truth(scene)
     arenas = {part["base"] for heap in truth["heaps"] if heap["kind"] == "custom" for part in heap["ranges"]}
     checked = set()
     for made in truth["allocations"]:
@@ -211,7 +211,7 @@ def check_purposes(session: Session, scene: str, label: str) -> None:
 
 
 @pytest.mark.parametrize("scene", ["layout32", "layout64"])
-def test_pythons_of_both_widths_agree(wow64: Session, scene: str) -> None:
+def test_pythons_of_both_widths_agree(wow64: Recorded, scene: str) -> None:
     outcome = wow64.result["captures"].get(f"{scene} x86")
     if outcome is None:
         pytest.skip("no 32-bit Windows Python: set DUMPMAP_WINPY32 to its folder")
@@ -230,7 +230,7 @@ def test_pythons_of_both_widths_agree(wow64: Session, scene: str) -> None:
     assert narrow.snapshot.memory.ranges() == wide.snapshot.memory.ranges()
 
 
-def test_the_bytes_are_those_that_the_map_needs(x64: Session) -> None:
+def test_the_bytes_are_those_that_the_map_needs(x64: Recorded) -> None:
     path = x64.output / "layout64.x64.json"
     snapshot = open_snapshot(path)
     recording = RecordingMemory(snapshot.memory)
@@ -243,7 +243,7 @@ def test_the_bytes_are_those_that_the_map_needs(x64: Session) -> None:
     assert path.stat().st_size < 200_000
 
 
-def test_the_facts(x64: Session) -> None:
+def test_the_facts(x64: Recorded) -> None:
     snapshot = open_snapshot(x64.output / "layout64.x64.json")
     truth = x64.truth("layout64")
     process, told = snapshot.process, truth["process"]
@@ -284,7 +284,7 @@ def test_the_facts(x64: Session) -> None:
         assert module.path.lower() == expected["path"].lower()
 
 
-def test_stack_pointers_of_32_bit_threads(wow64: Session) -> None:
+def test_stack_pointers_of_32_bit_threads(wow64: Recorded) -> None:
     snapshot = open_snapshot(wow64.output / "layout32.x64.json")
     assert (snapshot.process.architecture, snapshot.process.wow64) == ("x86", True)
     threads = {thread.id: thread for thread in snapshot.threads}
@@ -297,7 +297,7 @@ def test_stack_pointers_of_32_bit_threads(wow64: Session) -> None:
 # --- the command line on Windows --------------------------------------------------------------------------------------
 
 
-def test_a_good_capture_says_one_line(x64: Session) -> None:
+def test_a_good_capture_says_one_line(x64: Recorded) -> None:
     outcome = x64.result["captures"]["layout64 x64"]
     assert outcome["code"] == 0
     assert outcome["out"] == ""
@@ -305,25 +305,25 @@ def test_a_good_capture_says_one_line(x64: Session) -> None:
     assert f"layout64.exe ({x64.result['pid']}), " in line
 
 
-def test_by_name(x64: Session) -> None:
+def test_by_name(x64: Recorded) -> None:
     assert x64.result["by name"]["code"] == 0
     assert open_snapshot(x64.output / "named.json").process.pid == x64.result["pid"]
 
 
-def test_a_file_that_is_there(x64: Session) -> None:
+def test_a_file_that_is_there(x64: Recorded) -> None:
     assert x64.result["exists"]["code"] == 4
     (line,) = says(x64.result["exists"])
     assert line.endswith("named.json: exists already; --force overwrites it")
 
 
-def test_two_of_a_name(x64: Session) -> None:
+def test_two_of_a_name(x64: Recorded) -> None:
     assert x64.result["two of a name"]["code"] == 3
     (line,) = says(x64.result["two of a name"])
     assert line.startswith("dumpmap: layout64: 2 processes have this name; give one of their ids: ")
     assert str(x64.result["pid"]) in line
 
 
-def test_a_series_ends_with_the_process(x64: Session) -> None:
+def test_a_series_ends_with_the_process(x64: Recorded) -> None:
     series = x64.result["series"]
     assert series["code"] == 0
     last = says(series)[-1]
@@ -335,25 +335,25 @@ def test_a_series_ends_with_the_process(x64: Session) -> None:
     assert len({len(dumpmap.open(file).allocations) for file in files}) == 1
 
 
-def test_no_such_process(x64: Session) -> None:
+def test_no_such_process(x64: Recorded) -> None:
     assert x64.result["no such process"]["code"] == 3
     assert says(x64.result["no such process"]) == ["dumpmap: 999996: no such process"]
 
 
-def test_a_process_that_has_ended(x64: Session) -> None:
+def test_a_process_that_has_ended(x64: Recorded) -> None:
     assert x64.result["ended"]["code"] == 3
     assert says(x64.result["ended"]) == [f"dumpmap: layout64.exe ({x64.result['pid']}): has exited"]
 
 
 @pytest.mark.parametrize("label", ["limited", "denied"])
-def test_access_denied(x64: Session, label: str) -> None:
+def test_access_denied(x64: Recorded, label: str) -> None:
     outcome = x64.result[label]
     assert outcome["code"] == 3
     assert says(outcome) == [f"dumpmap: python.exe ({outcome['pid']}): access denied; try again as an administrator"]
     assert not (x64.output / f"{label}.json").exists()
 
 
-def test_without_the_right_to_read_memory(x64: Session) -> None:
+def test_without_the_right_to_read_memory(x64: Recorded) -> None:
     outcome = x64.result["map only"]
     assert outcome["code"] == 0
     assert any("the capture has the map without any bytes" in line for line in says(outcome))
@@ -363,7 +363,7 @@ def test_without_the_right_to_read_memory(x64: Session) -> None:
     assert live.largest_free_block is not None
 
 
-def test_working_set_of_its_own_process(x64: Session) -> None:
+def test_working_set_of_its_own_process(x64: Recorded) -> None:
     """Wine answers QueryWorkingSetEx for the caller itself."""
     itself = x64.result["itself"]
     snapshot = loaded(itself["document"])
