@@ -327,12 +327,10 @@ class RegionMap:
         """
         import pandas as pd
 
-        frame = pd.DataFrame(
-            [line.values() for line in self.summary_lines],
-            index=pd.Index([line.name for line in self.summary_lines], name="type"),
-            columns=list(SUMMARY_COLUMNS),
-        )
-        return frame.astype("Int64")
+        lines = self.summary_lines
+        # Column by column: a frame of rows with None in them would go through float64 and lose low bits.
+        columns = {name: pd.array([getattr(line, name) for line in lines], dtype="Int64") for name in SUMMARY_COLUMNS}
+        return pd.DataFrame(columns, index=pd.Index([line.name for line in lines], name="type"))
 
     # ------------------------------------------------------------ frames
 

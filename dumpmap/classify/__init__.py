@@ -26,6 +26,7 @@ from dumpmap.classify.images import MappedCopy, label_images, label_mapped_copie
 from dumpmap.classify.labels import Label, Labels
 from dumpmap.classify.named import claim_marked, label_linux_names, label_named, mark_environment_blocks
 from dumpmap.classify.partial import partial_regions
+from dumpmap.classify.recorded import is_recorded, take_allocations, take_parts, take_rows
 from dumpmap.classify.space import (
     LINUX_USER_SPACE_END,
     USER_SPACE_LIMIT,
@@ -40,7 +41,7 @@ from dumpmap.regionmap import AllocationColumns, BlockColumns, Completeness, Reg
 from dumpmap.snapshot import I64, WORKING_SET_COLUMNS, Process, Regions, Snapshot
 from dumpmap.structures.space import NoSpace
 from dumpmap.structures.survey import ProcessStructures, survey
-from dumpmap.types import BY_NAME, RegionType
+from dumpmap.types import RegionType
 from dumpmap.winnt import PAGE_WRITABLE, MemState, MemType, PageProtect
 
 _CLR_MODULES = frozenset(
@@ -77,12 +78,13 @@ def classify(
         outside = len(snapshot.regions or ()) - len(user_space)
         if outside:
             warnings.append(f"{outside} regions lie beyond the user part of any address space; left out")
-    recorded = "recorded_type" in space.regions.texts
+    recorded = is_recorded(space.regions)
     stacks: list[Stack] = []
     heaps: list[Heap] = []
     copies: list[MappedCopy] = []
     if recorded:
-        _take_recorded(space, labels)
+        take_allocations(space, labels)
+        stacks, heaps = take_parts(snapshot, space, labels)
     else:
         warnings += label_images(snapshot, structures.images, space, labels, image_path=image_path)
         mark_environment_blocks(snapshot, structures, labels)
@@ -169,24 +171,6 @@ def _start(snapshot: Snapshot, space: AllocationSpace) -> Labels:
         details=np.zeros(len(space), np.int32),
         inferred=np.zeros(len(space), np.bool_),
     )
-
-
-def _take_recorded(space: AllocationSpace, labels: Labels) -> None:
-    """Takes type, kind and details from a file of another tool, as they stand there."""
-    first = space.first
-    column = space.regions.texts["recorded_type"]
-    table = np.array(
-        [BY_NAME.get(text.lower(), RegionType.PRIVATE_DATA) for text in column.values] or [RegionType.PRIVATE_DATA],
-        np.uint8,
-    )
-    codes = column.codes[first]
-    labels.types[:] = np.where(codes >= 0, table[np.maximum(codes, 0)], labels.types)
-    for name, target in (("recorded_kind", labels.kinds), ("recorded_details", labels.details)):
-        texts = space.regions.texts.get(name)
-        if texts is not None and texts.values:
-            mapping = np.array([labels.texts.code(text) for text in texts.values], np.int32)
-            own = texts.codes[first]
-            target[:] = np.where(own >= 0, mapping[np.maximum(own, 0)], 0)
 
 
 def label_files(space: AllocationSpace, labels: Labels) -> None:
@@ -277,7 +261,7 @@ def _blocks(snapshot: Snapshot, space: AllocationSpace, labels: Labels, *, recor
     }
     evidence = _evidence_codes(snapshot, labels, len(space), recorded=recorded)[allocation]
     if recorded:
-        _take_recorded_rows(regions, region, labels, columns)
+        take_rows(regions, region, labels, columns)
     else:
         guards = ((protect & PageProtect.PAGE_GUARD) != 0) & (columns["type"] == RegionType.STACK)
         columns["kind"][guards] = labels.texts.code("Guard")
@@ -303,19 +287,6 @@ def _blocks(snapshot: Snapshot, space: AllocationSpace, labels: Labels, *, recor
         evidence=evidence,
         inferred=columns["inferred"],
     )
-
-
-def _take_recorded_rows(
-    regions: Regions, region: npt.NDArray[np.intp], labels: Labels, columns: dict[str, npt.NDArray[Any]]
-) -> None:
-    """Details of single rows out of a file of another tool."""
-    for name, column in (("recorded_kind", "kind"), ("recorded_details", "details")):
-        texts = regions.texts.get(name)
-        if texts is None or not texts.values:
-            continue
-        mapping = np.array([labels.texts.code(text) for text in texts.values], np.int32)
-        codes = texts.codes[region]
-        columns[column] = np.where(codes >= 0, mapping[np.maximum(codes, 0)], columns[column]).astype(np.int32)
 
 
 def _apply_marks(
@@ -404,7 +375,7 @@ def _allocations(snapshot: Snapshot, space: AllocationSpace, labels: Labels, blo
         type=labels.types,
         kind=labels.kinds,
         details=labels.details,
-        evidence=_evidence_codes(snapshot, labels, len(space), recorded="recorded_type" in regions.texts),
+        evidence=_evidence_codes(snapshot, labels, len(space), recorded=is_recorded(regions)),
         inferred=labels.inferred,
         working_set=working_set,
     )

@@ -84,7 +84,9 @@ def label_stacks(
                 found = True
                 bottom = bottoms.get(teb_address) if evidence == "teb" else None
                 stacks.append(
-                    _measure(thread, space, index, bits, teb_address, evidence, partial=partial, allocation_base=bottom)
+                    measure_stack(
+                        thread, space, index, bits, teb_address, evidence, partial=partial, allocation_base=bottom
+                    )
                 )
         if not found and not thread.exited:
             missing.append(thread.id)
@@ -109,7 +111,7 @@ def _is_private(space: AllocationSpace, index: int) -> bool:
     return int(space.regions.type[space.first[index]]) in (MemType.MEM_PRIVATE, 0)
 
 
-def _measure(
+def measure_stack(
     thread: Thread,
     space: AllocationSpace,
     index: int,
@@ -118,8 +120,9 @@ def _measure(
     evidence: str,
     *,
     partial: bool,
-    allocation_base: int | None,
+    allocation_base: int | None = None,
 ) -> Stack:
+    """Measures the stack that an allocation is; `allocation_base` is where its TEB says that it begins."""
     base, end = int(space.bases[index]), int(space.ends[index])
     first = int(space.first[index])
     last = int(space.first[index + 1]) if index + 1 < len(space) else len(space.regions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -26,10 +25,14 @@ def command(
         float | None,
         typer.Option("--interval", metavar="SECONDS", min=0.0, help="Capture again and again, this far apart."),
     ] = None,
-    count: Annotated[
-        int | None, typer.Option("--count", metavar="N", min=1, help="How often; until interrupted without it.")
-    ] = None,
+    count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="How often to capture.")] = None,
     freeze: Annotated[bool, typer.Option("--freeze", help="Stop the process while it is looked at.")] = False,
+    no_memory: Annotated[
+        bool, typer.Option("--no-memory", help="Take the map alone, no bytes of the process.")
+    ] = False,
+    no_working_set: Annotated[
+        bool, typer.Option("--no-working-set", help="Do not ask which pages are resident; faster for huge processes.")
+    ] = False,
     command_line: Annotated[
         bool, typer.Option("--command-line", help="Keep the command line, which may hold secrets.")
     ] = False,
@@ -46,26 +49,26 @@ def command(
     """
     from dumpmap.capture.facts import Options
     from dumpmap.capture.series import capture_to_files
+    from dumpmap.capture.standalone import describe
 
     if interval is None and count is not None and count > 1:
         raise typer.BadParameter("a series needs --interval as well as --count")
+    if interval is not None and count is None:
+        raise typer.BadParameter("a series needs --count as well as --interval")
     target: int | str = int(process) if process.isdigit() else process
 
     def report(path: str, document: dict[str, Any]) -> None:
-        if VERBOSITY.level < 0:
-            return
-        say(f"{process}: {len(document['regions']['rows'])} regions written to {path}")
-        for warning in document.get("warnings") or ():
-            say(f"{process}: warning: {warning}")
+        for line in describe(path, document) if VERBOSITY.level >= 0 else ():
+            say(line)
 
     try:
         series = capture_to_files(
             target,
             output,
-            count=count or (1 if interval is None else sys.maxsize),
+            count=count or 1,
             interval=interval or 1.0,
             force=force,
-            options=Options(freeze=freeze, command_line=command_line),
+            options=Options(freeze, not no_memory, not no_working_set, command_line),
             report=report,
         )
     except ValueError as error:

@@ -32,7 +32,7 @@ def command(
 ) -> None:
     """Write the map as a file for another tool: VMMap (.mmp, .csv, .txt), Parquet, JSON lines, Markdown, flat CSV.
 
-    A dump exported to .mmp can be opened in VMMap itself.
+    The .mmp and .csv follow VMMap's own files as far as they are known; docs/vmmap.md says how far that is.
 
     ```
     dumpmap export crash.dmp -o crash.mmp

@@ -139,7 +139,8 @@ def _read_text(
     start = text.lstrip()
     is_json = start.startswith("{")
     is_xml = start.startswith("<")
-    is_csv = re.match(r'"?Process:', start) is not None
+    # VMMap's CSV and TXT begin with the process; without that line, with the heading of one of its tables.
+    is_csv = re.match(r'"?(Process:|(Type|Address)"?\s*[,;\t ]\s*"?(Size|Type))', start) is not None
     if not (is_json or is_xml or is_csv):
         return None
     if source.size > MAX_TEXT:
