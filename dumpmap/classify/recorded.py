@@ -17,7 +17,7 @@ from dumpmap.snapshot import I32, Regions, Snapshot, TextColumn, Thread
 from dumpmap.structures.survey import ProcessStructures
 from dumpmap.types import BY_NAME, RegionType
 
-_THREAD = re.compile(r"Thread ID: (\d+)")
+_THREAD = re.compile(r"Thread ID: (\d{1,10})\b")
 
 
 def is_recorded(regions: Regions) -> bool:
