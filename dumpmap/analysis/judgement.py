@@ -152,6 +152,6 @@ def _neither(facts: Facts, requested: int | None) -> Judgement:
     return Judgement(
         "neither",
         "measured",
-        f"{room} and the system's commit is at {ratio} of its limit: another limit failed (a heap's, a garbage "
+        f"{room} and the system's commit is at {ratio} of its limit; another limit failed (a heap's, a garbage "
         "collector's, a job's), or the memory was free again when the dump was written",
     )

@@ -124,13 +124,6 @@ THRESHOLDS: tuple[Threshold, ...] = (
         "definition: DebugDiag and WinDbg's `!heap -s`; the number is an own choice, DebugDiag's is not published",
     ),
     Threshold(
-        "tiny_block",
-        _MB,
-        "bytes",
-        "free blocks smaller than this are of no use to most allocators",
-        "Mozilla's stackwalker sums them as `tiny_block_size`",
-    ),
-    Threshold(
         "unusable_share",
         0.03,
         "share",

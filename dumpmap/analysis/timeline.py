@@ -348,16 +348,17 @@ def _groups(region_map: RegionMap, metrics: Sequence[Metric]) -> dict[_GroupKey,
     by_size = region_map.process.os.family == "windows"
     anonymous = np.array([name is None for name in names], np.bool_)[inverse]
     sizes = np.where(anonymous & by_size, columns.size, 0)
-    pairs, position = np.unique(np.stack((inverse, sizes)), axis=1, return_inverse=True)
-    position = position.reshape(-1)
-    count = pairs.shape[1]
+    distinct, size_code = np.unique(sizes, return_inverse=True)
+    pairs, position = np.unique(inverse * len(distinct) + size_code, return_inverse=True)
+    count = len(pairs)
     sums = {
         metric: np.bincount(position, weights=getattr(columns, metric).astype(np.float64), minlength=count)
         for metric in metrics
     }
     counts = np.bincount(position, minlength=count)
     groups: dict[_GroupKey, dict[str, int]] = {}
-    for index, (code, size) in enumerate(pairs.T.tolist()):
+    for index, pair in enumerate(pairs.tolist()):
+        code, size = pair // len(distinct), int(distinct[pair % len(distinct)])
         known = names[code]
         if known is None:
             number = int(values[code]) // (width * width)

@@ -137,6 +137,7 @@ def verdict(region_map: RegionMap, rules: RuleSet | None = None, *, findings: li
     judgement = judge_failure(facts, thresholds)
     space, commit = _space_state(facts, found), _commit_state(facts, found, thresholds)
     name = _decide(facts, judgement, space, commit)
+    sentence = _sentence(_Story(facts, name, judgement, found, space, commit))
     if judgement is not None and judgement.axis == "address-space":
         space = "out"
     elif judgement is not None and judgement.axis == "commit":
@@ -144,7 +145,7 @@ def verdict(region_map: RegionMap, rules: RuleSet | None = None, *, findings: li
     return Verdict(
         verdict=name,
         signals=tuple(_signal(found[key], judgement) for key in _SIGNALS if key in found),
-        sentence=_sentence(facts, name, judgement, found),
+        sentence=sentence,
         address_space=_space_values(facts, space),
         commit={"state": commit, **facts.commit.to_dict()},
     )
@@ -227,52 +228,74 @@ def _space_values(facts: Facts, state: State) -> dict[str, Any]:
 # ---------------------------------------------------------------- the sentence
 
 
-def _sentence(facts: Facts, name: VerdictName, judgement: Judgement | None, found: Mapping[str, Finding]) -> str:
-    parts = [_opening(facts, name, judgement, found)]
-    if name in ("out-of-address-space", "address-space-low"):
-        parts += _needs(facts, found)
+@dataclass(frozen=True, slots=True)
+class _Story:
+    """What the sentence is made of."""
+
+    facts: Facts
+    name: VerdictName
+    judgement: Judgement | None
+    found: Mapping[str, Finding]
+    space: State
+    commit: State
+
+
+def _sentence(story: _Story) -> str:
+    facts = story.facts
+    parts = [_opening(story)]
+    if story.judgement is None and story.name in ("out-of-address-space", "out-of-commit"):
+        parts.append("No failed allocation is recorded.")
+    if story.name in ("out-of-address-space", "address-space-low"):
+        parts += _needs(facts)
         parts += _holders(facts)
-    parts += _other_axis(facts, name, judgement, found)
-    if "input-damaged" in found:
+    parts += _other_axis(story)
+    if "input-damaged" in story.found:
         parts.append("Parts of the input could not be read.")
     return " ".join(part for part in parts if part)
 
 
-def _opening(facts: Facts, name: VerdictName, judgement: Judgement | None, found: Mapping[str, Finding]) -> str:
-    space = facts.free
-    if name == "out-of-address-space":
+def _opening(story: _Story) -> str:
+    facts, found, judgement = story.facts, story.found, story.judgement
+    if story.name == "out-of-address-space":
         if judgement is not None and "allocation-request-impossible" in found:
             return f"The allocation could never have succeeded: {judgement.reason}."
         text = _room(facts)
         if judgement is not None and judgement.strength == "measured":
-            text = judgement.reason + (f"; {size_words(space.total)} are free in total" if space is not None else "")
-        return f"Out of address space, not of memory: {text}."
-    if name == "address-space-low":
+            total = f"; {size_words(facts.free.total)} are free in total" if facts.free is not None else ""
+            text = judgement.reason + total
+        return f"Out of address space{', not of memory' if story.commit == 'ok' else ''}: {text}."
+    if story.name == "address-space-low":
         return f"Address space is short, but nothing proves that it ran out: {_room(facts)}."
-    if name == "out-of-commit":
-        if "stack-commit-failure" in found:
-            return f"Out of commit: {_lower(found['stack-commit-failure'].detail)}"
-        if judgement is None:
-            return f"Out of commit: {_lower(found['job-commit-limit-near'].detail)}"
-        failure, error = facts.failure, facts.crash_error
-        if failure is not None and failure.limit is not None:
-            return f"Out of commit, not of address space: {failure.text}; {judgement.reason}."
-        text = error.text if error is not None else ""
-        return f"Out of commit, not of address space: the crashing thread's last error is {text}; {judgement.reason}."
-    if name == "commit-low":
+    if story.name == "out-of-commit":
+        return _out_of_commit(story)
+    if story.name == "commit-low":
         key = next(k for k in ("job-commit-limit-near", "commit-limit-reached", "commit-limit-near") if k in found)
         return f"Commit is short, but nothing proves that it ran out: {_lower(found[key].detail)}"
-    if name == "no-memory-problem-seen":
+    if story.name == "no-memory-problem-seen":
         return f"No memory problem seen{_crash(facts)}: {_healthy(facts)}."
     if judgement is not None:
-        failure, error = facts.failure, facts.crash_error
-        if failure is not None and failure.limit is not None:
-            what = failure.text + (f", {size_words(failure.requested)} asked for" if failure.requested else "")
-        else:
-            what = f"last error {error.text} of the crashing thread" if error is not None else ""
-        return f"An allocation failed ({what}), but which limit it met cannot be told: {judgement.reason}."
-    missing = "it has no list of memory regions" if space is None else "its list of memory regions is not complete"
+        which = "neither axis is short" if judgement.axis == "neither" else "which limit it met cannot be told"
+        return f"An allocation failed ({_failed(facts)}), and {which}: {judgement.reason}."
+    missing = "it has no list of memory regions" if facts.free is None else "its list of memory regions is not complete"
     return f"The input cannot tell{_crash(facts)}: {missing}."
+
+
+def _out_of_commit(story: _Story) -> str:
+    found, judgement = story.found, story.judgement
+    if "stack-commit-failure" in found:
+        return f"Out of commit: {_lower(found['stack-commit-failure'].detail)}"
+    if judgement is None:
+        return f"Out of commit: {_lower(found['job-commit-limit-near'].detail)}"
+    apart = ", not of address space" if story.space == "ok" else ""
+    return f"Out of commit{apart}: {_failed(story.facts)}; {judgement.reason}."
+
+
+def _failed(facts: Facts) -> str:
+    """The recorded failure in words."""
+    failure, error = facts.failure, facts.crash_error
+    if failure is not None and failure.limit is not None:
+        return failure.text + (f", {size_words(failure.requested)} asked for" if failure.requested else "")
+    return f"the crashing thread's last error is {error.text}" if error is not None else ""
 
 
 def _room(facts: Facts) -> str:
@@ -285,25 +308,31 @@ def _room(facts: Facts) -> str:
         return f"nothing of {facts.limit.name} is free"
     if space.count == 1 or space.total == space.largest.size:
         return f"{size_words(space.total)} of {facts.limit.name} are free, in one block"
+    link = "but" if (space.fragmentation or 0) >= 0.5 else "and"
     return (
-        f"{size_words(space.total)} of {facts.limit.name} are free, but the largest block is "
+        f"{size_words(space.total)} of {facts.limit.name} are free, {link} the largest block is "
         f"{size_words(space.largest.size)}"
     )
 
 
-def _needs(facts: Facts, found: Mapping[str, Finding]) -> list[str]:
+def _needs(facts: Facts) -> list[str]:
     """What will be asked for next: whoever needs most, and the garbage collector."""
-    needs = []
+    needs: list[tuple[str, int]] = []
     growing = [row for row in facts.map.heaps if row.info.next_segment]
     if growing and facts.free is not None:
         most = max(growing, key=lambda heap: heap.info.next_segment or 0)
         row = next(row for row in facts.heaps if row.address == most.info.address)
-        needs.append(f"{row.title} will next ask for {size_words(most.info.next_segment or 0)}")
+        needs.append((row.title, most.info.next_segment or 0))
     if facts.gc_segments is not None:
         size, collector = facts.gc_segments
-        needs.append(f"the {collector} garbage collector for {size_words(size)}")
-    text = ", ".join(needs)
-    return [f"{text[:1].upper()}{text[1:]}."] if needs else []
+        needs.append((f"the {collector} garbage collector", size))
+    if not needs:
+        return []
+    words = [
+        f"{who} {'for' if index else 'will next ask for'} {size_words(size)}" for index, (who, size) in enumerate(needs)
+    ]
+    text = ", ".join(words)
+    return [f"{text[:1].upper()}{text[1:]}."]
 
 
 def _holders(facts: Facts) -> list[str]:
@@ -327,29 +356,32 @@ def _holders(facts: Facts) -> list[str]:
     return [f"In use: {list_words(words)}{extra}."] if words else []
 
 
-def _other_axis(
-    facts: Facts, name: VerdictName, judgement: Judgement | None, found: Mapping[str, Finding]
-) -> list[str]:
-    commit, space = facts.commit, facts.free
-    if name in ("out-of-address-space", "address-space-low"):
-        if commit.ratio is None:
+def _other_axis(story: _Story) -> list[str]:
+    facts, judgement = story.facts, story.judgement
+    commit = facts.commit
+    ratio = None if commit.ratio is None else f"The system's commit is at {percent_words(commit.ratio)} of its limit"
+    if story.name in ("out-of-address-space", "address-space-low"):
+        if ratio is None:
             return ["The system's commit is not recorded."]
-        return [f"The system's commit is at {percent_words(commit.ratio)} of its limit."]
-    if name in ("out-of-commit", "commit-low"):
+        return [f"{ratio}, so short as well." if story.commit in ("low", "out") else f"{ratio}."]
+    if story.name in ("out-of-commit", "commit-low"):
         text = []
-        if name == "out-of-commit" and commit.ratio is not None and "%" not in (judgement.reason if judgement else ""):
-            text.append(f"The system's commit is at {percent_words(commit.ratio)} of its limit.")
-        if space is not None and space.largest is not None:
-            text.append(f"Address space is not short: the largest free block is {size_words(space.largest.size)}.")
-        elif space is None and facts.map.process.pointer_size == 4:
-            text.append("How much address space is free is not recorded.")
+        if story.name == "out-of-commit" and ratio is not None and "%" not in (judgement.reason if judgement else ""):
+            text.append(f"{ratio}.")
+        if facts.free is None:
+            if facts.map.process.pointer_size == 4:
+                text.append("How much address space is free is not recorded.")
+        elif story.space == "ok":
+            text.append(f"Address space is not short: the largest free block is {size_words(facts.largest)}.")
+        elif story.space in ("low", "out"):
+            text.append(f"Address space is short as well: {_room(facts)}.")
         return text
-    if name == "cannot-tell" and judgement is None:
+    if story.name == "cannot-tell" and judgement is None:
         text = []
         if facts.virtual_size is not None and facts.limit.narrow:
             text.append(f"By the process's counters {size_words(facts.virtual_size)} of {facts.limit.name} are in use.")
-        if commit.ratio is not None:
-            text.append(f"The system's commit is at {percent_words(commit.ratio)} of its limit, so not short.")
+        if ratio is not None:
+            text.append(f"{ratio}, so not short.")
         return text
     return []
 

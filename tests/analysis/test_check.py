@@ -1,0 +1,198 @@
+"""The gate: every kind of rule kept and not kept, and the two formats for other tools."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from analysis.scenes import MB, Scene, recorded
+from dumpmap.analysis.check import (
+    RESULT_COLUMNS,
+    RuleResult,
+    check,
+    check_document,
+    github_annotations,
+    junit_xml,
+    passed,
+)
+from dumpmap.analysis.rules import parse_rules
+from dumpmap.regionmap import RegionMap
+from dumpmap.snapshot import Counters
+
+
+def process(private: int = 100 * MB, **facts: object) -> RegionMap:
+    """A process with this much private memory, and a lot of room."""
+    scene = Scene()
+    scene.allocate(private, base=0x10000)
+    return scene.map(**facts)
+
+
+def results(text: str, region_map: RegionMap | None = None, baseline: RegionMap | None = None) -> list[RuleResult]:
+    """The results of a rules file."""
+    return check(region_map or process(), parse_rules(text), baseline)
+
+
+@pytest.mark.parametrize(
+    ("rule", "ok"),
+    [
+        ('"Private Data.committed" = "<= 100MB"', True),
+        ('"Private Data.committed" = "< 100MB"', False),
+        ('"Total.blocks" = "== 1"', True),
+        ('largest_free_block = ">= 64MB"', True),
+        ('largest_free_block = ">= 4GB"', False),
+        ('fragmentation = "< 1%"', True),
+        ('fragmentation = "<= 0.01"', True),
+        ('threads = "<= 0"', True),
+        ('"counters.private_usage" = "<= 1MB"', False),  # not known: a gate that could not look must not pass
+    ],
+)
+def test_limits(rule: str, ok: bool) -> None:
+    (result,) = results(f"[limits]\n{rule}")
+    assert result.ok == ok
+    assert result.rule.startswith("limits.")
+    assert passed([result]) == ok
+
+
+def test_a_value_that_is_not_known_can_be_let_pass() -> None:
+    (result,) = results('unknown = "skip"\n[limits]\n"counters.private_usage" = "<= 1MB"')
+    assert result.ok
+    assert result.skipped
+    assert result.actual is None
+    assert "not known in this input" in result.message
+
+
+def test_messages_say_what_is_and_what_must_be() -> None:
+    (result,) = results('[limits]\n"Private Data.committed" = "<= 90MB"')
+    assert result.message == "Private Data.committed is 100 MB (104,857,600 bytes), but must be <= 90MB"
+    assert result.actual == 100 * MB
+    assert result.limit == "<= 90MB"
+
+
+def test_forbidden_findings() -> None:
+    text = '[findings]\nforbid = ["largest-free-block-small", "page-heap-on"]'
+    fragmented = Scene().leave(*[18 * MB] * 20).map()
+    small, page_heap = results(text, fragmented)
+    assert (small.ok, small.actual, small.limit) == (False, "critical", "absent")
+    assert "18 MB" in small.message
+    assert (page_heap.ok, page_heap.actual) == (True, "absent")
+    assert passed(results(text))
+
+
+@pytest.mark.parametrize(("level", "ok"), [("critical", True), ("warning", False), ("info", False)])
+def test_the_worst_severity(level: str, ok: bool) -> None:
+    fragmented = Scene().leave(*[18 * MB] * 20).map()
+    (result,) = results(f'[findings]\nmax_severity = "{level}"', fragmented)
+    assert result.ok == ok
+    assert result.actual == "critical"
+    (result,) = results(f'[findings]\nmax_severity = "{level}"')
+    assert result.ok
+
+
+def test_the_verdict() -> None:
+    text = '[verdict]\nforbid = ["out-of-address-space", "cannot-tell"]'
+    (result,) = results(text, Scene().leave(MB).map())
+    assert (result.ok, result.actual) == (False, "out-of-address-space")
+    (result,) = results(text)
+    assert (result.ok, result.actual) == (True, "no-memory-problem-seen")
+
+
+@pytest.mark.parametrize(
+    ("limit", "now", "ok"),
+    [
+        ("<= +10%", 110 * MB, True),
+        ("<= +10%", 111 * MB, False),
+        ("<= +10%", 50 * MB, True),
+        ("<= 0", 100 * MB, True),
+        ("<= 0", 101 * MB, False),
+        ("<= +5MB", 105 * MB, True),
+        ("<= +5MB", 106 * MB, False),
+        (">= -10%", 90 * MB, True),
+        (">= -10%", 89 * MB, False),
+        ("== 0%", 100 * MB, True),
+    ],
+)
+def test_deltas(limit: str, now: int, ok: bool) -> None:
+    (result,) = results(f'[deltas]\n"Private Data.committed" = "{limit}"', process(now), process())
+    assert result.ok == ok
+    assert result.actual == now - 100 * MB
+
+
+def test_growth_from_nothing_is_more_than_any_percentage() -> None:
+    text = '[deltas]\n"counters.private_usage" = "<= +1000%"'
+    nothing = process(counters=Counters(private_usage=0))
+    (result,) = results(text, process(counters=Counters(private_usage=1)), nothing)
+    assert not result.ok
+    (result,) = results(text, nothing, nothing)
+    assert result.ok
+
+
+def test_deltas_without_a_baseline_fail() -> None:
+    (result,) = results('[deltas]\n"Private Data.committed" = "<= +10%"')
+    assert not result.ok
+    assert "no baseline" in result.message
+    (result,) = results('[deltas]\n"counters.private_usage" = "<= +10%"', process(), process())
+    assert not result.ok
+    assert "not known in the baseline" in result.message
+
+
+def test_recorded_leak_against_its_baseline() -> None:
+    before, after = recorded("leak-x64-before"), recorded("leak-x64-after")
+    text = '[deltas]\n"Private Data.committed" = "<= +10%"\n"Image.size" = "<= 0"'
+    private, image = check(after, parse_rules(text), before)
+    assert (private.ok, image.ok) == (False, True)
+    assert "went from" in private.message
+
+
+def test_document_and_columns() -> None:
+    rows = results('[limits]\nthreads = "<= 0"\nmodules = ">= 1"')
+    document = check_document("a.dmp", rows)
+    assert (document["schema"], document["ok"], document["failed"]) == ("dumpmap.check/1", False, 1)
+    assert json.loads(json.dumps(document)) == document
+    assert all(hasattr(rows[0], column) for column in RESULT_COLUMNS)
+
+
+# ---------------------------------------------------------------- formats
+
+NASTY = 'a"<&>\x00\x1b\ud800 :: 100%,\r\nsecond'
+
+
+def outcome(name: str = "dump.dmp") -> dict[str, list[RuleResult]]:
+    """Results of each kind, with a message full of what needs care."""
+    return {
+        name: [
+            RuleResult("limits.threads", True, 1, "<= 5", "fine"),
+            RuleResult("limits.modules", False, 9, "<= 5", NASTY),
+            RuleResult("limits.handles", True, None, "<= 5", "not known", skipped=True),
+        ]
+    }
+
+
+def test_junit_is_well_formed_xml() -> None:
+    text = junit_xml(outcome('C:\\a<b>"&.dmp'), suite='my "suite" \x01')
+    root = ElementTree.fromstring(text)
+    assert (root.tag, root.get("tests"), root.get("failures")) == ("testsuites", "3", "1")
+    (suite,) = root
+    assert suite.get("name") == 'C:\\a<b>"&.dmp'
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
+    good, bad, skipped = suite
+    assert list(good) == []
+    failure = bad.find("failure")
+    assert failure is not None
+    assert "100%" in (failure.get("message") or "")
+    assert failure.text == "actual: 9, limit: <= 5"
+    assert skipped.find("skipped") is not None
+
+
+def test_junit_of_nothing() -> None:
+    assert ElementTree.fromstring(junit_xml({})).get("tests") == "0"
+
+
+def test_github_annotations_stay_on_their_line() -> None:
+    lines = github_annotations(outcome("a,b:c.dmp")).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("::error file=a%2Cb%3Ac.dmp,title=dumpmap%3A limits.modules::")
+    assert lines[0].endswith("100%25,%0D%0Asecond")
+    assert lines[1].startswith("::notice ")
+    assert github_annotations({"a": [RuleResult("r", True, 1, "l", "m")]}) == ""

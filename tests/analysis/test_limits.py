@@ -1,0 +1,134 @@
+"""How large the address space is, and by what evidence."""
+
+from __future__ import annotations
+
+import pytest
+from synth.images import DEFAULT_SECTIONS, pe_header, place_sections
+from synth.minidump import MEM_IMAGE, PAGE_READONLY
+from synth.process import TOP_8TB, ProcessBuilder
+
+import dumpmap
+from analysis.scenes import GB, MB, TB, TOP_2GB, TOP_4GB, Scene
+from dumpmap.analysis.limits import AddressLimit, address_limit
+from dumpmap.snapshot import Module, System
+
+CHARACTERISTICS = 0x80 + 4 + 18
+"""Offset of the file header's Characteristics in the headers that `pe_header` makes."""
+
+LARGE_ADDRESS_AWARE = 0x20
+
+
+def program(bits: int, *, aware: bool) -> tuple[Module, bytes]:
+    """An EXE at 0x400000 and its headers."""
+    header = bytearray(
+        pe_header("x86" if bits == 32 else "x64", 0x400000, place_sections(DEFAULT_SECTIONS), is_dll=False)
+    )
+    flags = int.from_bytes(header[CHARACTERISTICS : CHARACTERISTICS + 2], "little") & ~LARGE_ADDRESS_AWARE
+    header[CHARACTERISTICS : CHARACTERISTICS + 2] = (flags | (LARGE_ADDRESS_AWARE if aware else 0)).to_bytes(
+        2, "little"
+    )
+    return Module(0x400000, 0x10000, "C:\\app\\app.exe"), bytes(header)
+
+
+def limit_of(
+    bits: int, *, aware: bool | None = None, top: int | None = None, partial: bool = False, **facts: object
+) -> AddressLimit:
+    """The limit of a small process."""
+    scene = Scene(bits, top)
+    scene.allocate(0x10000, base=0x400000, protect=PAGE_READONLY, type=MEM_IMAGE)
+    if aware is not None:
+        module, header = program(bits, aware=aware)
+        facts |= {"modules": [module], "memory": [(0x400000, header)]}
+    return address_limit(scene.map(partial=partial, **facts))
+
+
+@pytest.mark.parametrize(
+    ("highest", "bits", "name"),
+    [
+        (0x7FFEFFFF, 32, "2 GB"),
+        (0xBFFEFFFF, 32, "3 GB"),
+        (0xFFFEFFFF, 32, "4 GB"),
+        (0x7FFFFFEFFFF, 64, "8 TB"),
+        (0x7FFFFFFEFFFF, 64, "128 TB"),
+    ],
+)
+def test_the_system_says_it_exactly(highest: int, bits: int, name: str) -> None:
+    limit = limit_of(bits, system=System(max_address=highest), partial=True)
+    assert (limit.size, limit.name, limit.source, limit.exact) == (highest + 1, name, "SystemMemoryInfo", True)
+    assert limit.narrow == (bits == 32)
+
+
+@pytest.mark.parametrize(("top", "bits", "name"), [(TOP_2GB, 32, "2 GB"), (TOP_4GB, 32, "4 GB"), (TOP_8TB, 64, "8 TB")])
+def test_the_list_of_regions_ends_there(top: int, bits: int, name: str) -> None:
+    limit = limit_of(bits, top=top)
+    assert (limit.size, limit.name, limit.source, limit.reached) == (top, name, "memory list", True)
+
+
+def test_the_highest_address_of_a_64_bit_system_is_not_a_32_bit_processs() -> None:
+    limit = limit_of(32, system=System(max_address=0x7FFFFFFEFFFF))
+    assert (limit.name, limit.source) == ("2 GB", "memory list")
+
+
+@pytest.mark.parametrize(
+    ("aware", "wow64", "name", "exact"),
+    [
+        (False, True, "2 GB", True),
+        (False, False, "2 GB", True),
+        (True, True, "4 GB", True),
+        # Whether 32-bit Windows was started with 3 GB is not recorded.
+        (True, False, "3 GB", False),
+    ],
+)
+def test_without_a_list_the_programs_flag_says_it(aware: bool, wow64: bool, name: str, exact: bool) -> None:
+    limit = limit_of(32, aware=aware, partial=True, wow64=wow64)
+    assert (limit.name, limit.source, limit.exact) == (name, "large-address-aware flag", exact)
+    assert limit.large_address_aware is aware
+    assert not limit.reached
+
+
+def test_a_64_bit_program_that_is_not_large_address_aware_has_2_gb() -> None:
+    limit = limit_of(64, aware=False, system=System(max_address=0x7FFFFFFEFFFF))
+    assert (limit.name, limit.source, limit.narrow) == ("2 GB", "large-address-aware flag", True)
+
+
+@pytest.mark.parametrize(("build", "name"), [(7601, "8 TB"), (9200, "8 TB"), (9600, "128 TB"), (22631, "128 TB")])
+def test_the_version_of_windows_says_it(build: int, name: str) -> None:
+    limit = limit_of(64, partial=True, build=build)
+    assert (limit.name, limit.source) == (name, "Windows version")
+
+
+def test_without_any_evidence_it_is_at_most_what_a_pointer_reaches() -> None:
+    narrow, wide = limit_of(32, partial=True), limit_of(64, partial=True, build=None)
+    assert (narrow.size, narrow.exact, narrow.source) == (4 * GB, False, "pointer size")
+    assert (wide.size, wide.exact, wide.source) == (128 * TB, False, "pointer size")
+
+
+def test_a_list_that_ends_in_the_middle_is_no_evidence() -> None:
+    limit = limit_of(32, end=0x500000)
+    assert (limit.size, limit.source, limit.exact, limit.reached) == (4 * GB, "pointer size", False, False)
+
+
+def test_linux_has_no_flag_and_no_commit_of_this_kind() -> None:
+    limit = limit_of(64, family="linux")
+    assert not limit.windows
+    assert limit.large_address_aware is None
+    assert limit.reached
+
+
+def test_the_program_is_the_one_that_the_peb_names() -> None:
+    process = ProcessBuilder("x86").furnish()
+    region_map = dumpmap.open(process.to_minidump().build())
+    assert address_limit(region_map).large_address_aware is True
+    flags = process.read_number(0x400000 + CHARACTERISTICS, 2)
+    process.number(0x400000 + CHARACTERISTICS, flags & ~LARGE_ADDRESS_AWARE, 2)
+    region_map = dumpmap.open(process.to_minidump().build())
+    limit = address_limit(region_map)
+    assert limit.large_address_aware is False
+    assert limit.to_dict() == {
+        "size": TOP_2GB,
+        "name": "2 GB",
+        "source": "SystemMemoryInfo",
+        "exact": True,
+        "large_address_aware": False,
+    }
+    assert TOP_2GB > 2 * GB - MB

@@ -1,0 +1,203 @@
+"""Rules files: what they may hold, and errors that name the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dumpmap.analysis.figures import FIGURES, check_figure, figure, figure_unit
+from dumpmap.analysis.rules import (
+    DEFAULT_RULES,
+    THRESHOLDS,
+    RulesError,
+    RuleSet,
+    load_rules,
+    parse_amount,
+    parse_limit,
+    parse_rules,
+)
+from dumpmap.errors import DumpmapError
+
+WHOLE = """
+disable = ["many-heaps"]
+unknown = "skip"
+
+[thresholds]
+largest_free_critical = "16MB"
+commit_warning = "80%"
+commit_reached = 0.9
+many_threads = 500
+
+[severity]
+executable-writable-memory = "warning"
+
+[limits]
+"Heap.committed" = "<= 200MB"
+largest_free_block = ">= 64 MB"
+fragmentation = "< 80%"
+threads = "<= 100"
+
+[findings]
+forbid = ["largest-free-block-small"]
+max_severity = "warning"
+
+[verdict]
+forbid = ["out-of-address-space", "out-of-commit"]
+
+[deltas]
+"Heap.committed" = "<= +10%"
+"Private Data.size" = "<= +1.5MB"
+"""
+
+
+def test_a_whole_file() -> None:
+    rules = parse_rules(WHOLE, name="rules.toml")
+    assert rules.disabled == {"many-heaps"}
+    assert rules.unknown == "skip"
+    assert rules.thresholds["largest_free_critical"] == 16 << 20
+    assert rules.thresholds["commit_warning"] == pytest.approx(0.8)
+    assert rules.thresholds["commit_reached"] == pytest.approx(0.9)
+    assert rules.thresholds["many_threads"] == 500
+    assert rules.thresholds["largest_free_warning"] == 64 << 20
+    assert rules.severity == {"executable-writable-memory": "warning"}
+    assert rules.limits["Heap.committed"].value == 200 << 20
+    assert rules.limits["fragmentation"].percent
+    assert rules.forbidden_findings == ("largest-free-block-small",)
+    assert rules.max_severity == "warning"
+    assert rules.forbidden_verdicts == ("out-of-address-space", "out-of-commit")
+    assert (rules.deltas["Heap.committed"].value, rules.deltas["Heap.committed"].percent) == (10, True)
+    assert rules.deltas["Private Data.size"].value == 3 << 19
+    assert rules.name == "rules.toml"
+    assert rules.has_gates
+
+
+def test_an_empty_file_is_the_defaults() -> None:
+    rules = parse_rules("")
+    assert rules == RuleSet()
+    assert rules == DEFAULT_RULES
+    assert not rules.has_gates
+    assert set(rules.thresholds) == {threshold.name for threshold in THRESHOLDS}
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("tresholds = {}", "tresholds"),
+        ("[thresholds]\nlargest_free = 1", "thresholds.largest_free"),
+        ('[thresholds]\nlargest_free_critical = "many"', "thresholds.largest_free_critical"),
+        ('[thresholds]\nlargest_free_critical = "10%"', "thresholds.largest_free_critical"),
+        ("[thresholds]\nlargest_free_critical = -1", "thresholds.largest_free_critical"),
+        ("[thresholds]\ncommit_warning = 90", "thresholds.commit_warning"),
+        ('[thresholds]\ncommit_warning = "150%"', "thresholds.commit_warning"),
+        ("[thresholds]\ncommit_warning = true", "thresholds.commit_warning"),
+        ("thresholds = 5", "thresholds"),
+        ('[severity]\nno-such-finding = "info"', "severity.no-such-finding"),
+        ('[severity]\npage-heap-on = "fatal"', "severity.page-heap-on"),
+        ('disable = ["no-such-finding"]', "disable"),
+        ('disable = "page-heap-on"', "disable"),
+        ("disable = [1]", "disable"),
+        ('unknown = "ignore"', "unknown"),
+        ('[limits]\n"Heap.commited" = "<= 1"', 'limits."Heap.commited"'),
+        ('[limits]\n"Heep.committed" = "<= 1"', 'limits."Heep.committed"'),
+        ('[limits]\nlargest = "<= 1"', "limits.largest"),
+        ('[limits]\n"counters.memory" = "<= 1"', 'limits."counters.memory"'),
+        ('[limits]\n"system.memory" = "<= 1"', 'limits."system.memory"'),
+        ('[limits]\nthreads = "100"', "limits.threads"),
+        ("[limits]\nthreads = 100", "limits.threads"),
+        ('[limits]\nthreads = "<= lots"', "limits.threads"),
+        ('[limits]\nthreads = "<= 10%"', "limits.threads"),
+        ('[findings]\nforbidden = ["page-heap-on"]', "findings.forbidden"),
+        ('[findings]\nforbid = ["page-heap"]', "findings.forbid"),
+        ('[findings]\nmax_severity = "bad"', "findings.max_severity"),
+        ('[verdict]\nforbid = ["out-of-memory"]', "verdict.forbid"),
+        ('[verdict]\nonly = ["cannot-tell"]', "verdict.only"),
+        ('[deltas]\n"Heap.size" = "10%"', 'deltas."Heap.size"'),
+    ],
+)
+def test_errors_name_the_key(text: str, place: str) -> None:
+    with pytest.raises(RulesError) as raised:
+        parse_rules(text, name="rules.toml")
+    assert raised.value.place == place
+    assert raised.value.source == "rules.toml"
+    assert str(raised.value).startswith("rules.toml: ")
+    assert place in str(raised.value)
+    assert raised.value.exit_code == 2
+    assert isinstance(raised.value, DumpmapError)
+    assert isinstance(raised.value, ValueError)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(RulesError, match=r"missing\.toml"):
+        load_rules(tmp_path / "missing.toml")
+    bad = tmp_path / "bad.toml"
+    bad.write_bytes(b"\xff\xfe")
+    with pytest.raises(RulesError, match="not UTF-8"):
+        load_rules(bad)
+    bad.write_text("a = [", "utf-8")
+    with pytest.raises(RulesError, match="not valid TOML"):
+        load_rules(bad)
+    good = tmp_path / "good.toml"
+    good.write_text(WHOLE, "utf-8")
+    assert load_rules(good).limits["threads"].value == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("65536", (65536, False)),
+        ("64KB", (65536, False)),
+        ("64 kib", (65536, False)),
+        ("1.5 GB", (3 << 29, False)),
+        ("+10%", (10, True)),
+        ("-5%", (-5, True)),
+        ("-1MB", (-(1 << 20), False)),
+        ("1,024", (1024, False)),
+        ("10_000", (10000, False)),
+        ("0.5", (0.5, False)),
+        ("2 TB", (2 << 40, False)),
+        ("12 bytes", (12, False)),
+        (7, (7, False)),
+    ],
+)
+def test_amounts(text: object, amount: tuple[float, bool]) -> None:
+    assert parse_amount(text, "key") == amount
+
+
+@pytest.mark.parametrize("text", ["", "MB", "1 XB", "1 2", "--1", "0x10", "1e5", None, [1]])
+def test_what_is_no_amount(text: object) -> None:
+    with pytest.raises(RulesError):
+        parse_amount(text, "key")
+
+
+@pytest.mark.parametrize(
+    ("text", "below", "at", "above"),
+    [
+        ("<= 5", True, True, False),
+        ("< 5", True, False, False),
+        (">= 5", False, True, True),
+        (">5", False, False, True),
+        ("== 5", False, True, False),
+        ("!= 5", True, False, True),
+    ],
+)
+def test_limits(text: str, below: bool, at: bool, above: bool) -> None:
+    limit = parse_limit(text, "key")
+    assert (limit.holds(4), limit.holds(5), limit.holds(6)) == (below, at, above)
+
+
+def test_every_figure_can_be_asked_for() -> None:
+    from analysis.scenes import recorded
+
+    region_map = recorded("layout-x86")
+    names = [item.name for item in FIGURES]
+    names += ["Total.size", "Free.largest", "private data.committed", "counters.private_usage", "system.commit_limit"]
+    for name in names:
+        check_figure(name)
+        value = figure(region_map, name)
+        assert value is not None or name in ("handles",), name
+        assert figure_unit(name) in ("bytes", "count", "share")
+    assert figure(region_map, "Mapped File.size") is None
+    assert figure(region_map, "Unknown.size") == 0
+    assert figure(region_map, "Total.size") == region_map.total.size
+    assert figure_unit("Heap.blocks") == "count"

@@ -1,0 +1,269 @@
+"""Timelines: slopes and their intervals against known series, and growth told from noise."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synth.minidump import MEM_IMAGE, PAGE_EXECUTE_READ
+
+from analysis.scenes import FIXTURES, GRANULE, KB, MB, Scene, commit_at
+from dumpmap.analysis.timeline import SERIES_COLUMNS, Timeline, _Fit, group_name, student_t, timeline
+from dumpmap.classify import classify
+from dumpmap.regionmap import RegionMap
+from dumpmap.snapshot import Counters, Module, System
+from dumpmap.types import RegionType
+
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def at(seconds: float) -> dt.datetime:
+    """A time."""
+    return START + dt.timedelta(seconds=seconds)
+
+
+def process(seconds: float | None, blocks: int, *, other: int = 4, **facts: object) -> RegionMap:
+    """A process with blocks of 1 MB, and `other` MB in one block of changing size."""
+    scene = Scene(64)
+    scene.allocate(MB, base=0x7FF600000000, type=MEM_IMAGE, protect=PAGE_EXECUTE_READ)
+    scene.allocate(64 * MB, base=0x10000000, commit=other * MB)
+    for index in range(blocks):
+        scene.allocate(MB, base=0x40000000 + index * 2 * MB)
+    modules = [Module(0x7FF600000000, MB, "C:\\app\\app.exe")]
+    return scene.map(captured_at=None if seconds is None else at(seconds), modules=modules, **facts)
+
+
+def test_a_leak_of_one_block_a_minute() -> None:
+    result = timeline(process(60 * index, 3 + index) for index in range(6))
+    assert result.unit == "seconds"
+    assert [point.at for point in result.points] == [0, 60, 120, 180, 240, 300]
+    fastest = result.growing[0]
+    assert fastest.type == "Private Data"
+    assert fastest.name.startswith("allocations of 1 MB")
+    assert fastest.slope == pytest.approx(MB / 60)
+    # On a line there is no doubt.
+    assert fastest.low == pytest.approx(MB / 60)
+    assert fastest.high == pytest.approx(MB / 60)
+    assert (fastest.first, fastest.last, fastest.delta, fastest.count) == (3 * MB, 8 * MB, 5 * MB, 8)
+    total = next(series for series in result.types if series.type == "Total" and series.metric == "committed")
+    assert total.slope == pytest.approx(MB / 60)
+    assert all("app.exe" not in series.name for series in result.groups)
+
+
+def test_noise_does_not_grow() -> None:
+    levels = [5, 9, 4, 8, 6, 9, 5, 7]
+    result = timeline(process(60 * index, 3, other=level) for index, level in enumerate(levels))
+    assert result.growing == ()
+    moving = [series for series in result.groups if series.metric == "committed"]
+    assert len(moving) == 1
+    assert not moving[0].grows
+    assert not moving[0].shrinks
+
+
+def test_two_points_never_tell() -> None:
+    result = timeline([process(0, 1), process(60, 100)])
+    assert result.growing == ()
+    assert all(series.low is None for series in result.groups)
+    assert result.groups[0].slope == pytest.approx(99 * MB / 60)
+
+
+def test_a_trend_through_noise_grows() -> None:
+    noise = [0, 2, -1, 1, 3, -2, 0, 1, 2, -1]
+    result = timeline(process(60 * index, 0, other=10 + 2 * index + noise[index]) for index in range(10))
+    (series,) = [one for one in result.growing if one.metric == "committed"]
+    assert series.low is not None
+    assert series.high is not None
+    assert series.low < 2 * MB / 60 < series.high
+
+
+def test_without_times_slopes_are_per_sample() -> None:
+    result = timeline([process(None, 1), process(60, 2), process(120, 3)])
+    assert result.unit == "samples"
+    assert any("per sample" in note for note in result.notes)
+    assert result.growing[0].slope == pytest.approx(MB)
+    row = result.growing[0].to_dict(result.unit)
+    assert row["slope_per_sample"] == MB
+    assert "slope_per_hour" not in row
+    same = timeline([process(5, 1), process(5, 2), process(5, 3)])
+    assert same.unit == "samples"
+
+
+def test_inputs_are_put_in_order() -> None:
+    result = timeline([process(120, 3), process(0, 1), process(60, 2)])
+    assert [point.at for point in result.points] == [0, 60, 120]
+    assert any("order" in note for note in result.notes)
+    assert result.growing[0].grows
+
+
+def test_a_module_that_comes_later_starts_at_nothing() -> None:
+    def with_module(seconds: float, present: bool) -> RegionMap:
+        scene = Scene(64)
+        base = 0x7FF600000000
+        if present:
+            scene.allocate(MB, base=base, type=MEM_IMAGE, protect=PAGE_EXECUTE_READ)
+        modules = [Module(base, MB, "C:\\app\\late.dll")] if present else []
+        return scene.map(captured_at=at(seconds), modules=modules)
+
+    result = timeline([with_module(0, False), with_module(60, False), with_module(120, True)])
+    series = next(one for one in result.groups if one.name == "late.dll" and one.metric == "size")
+    assert series.values == (0, 0, MB)
+    assert not series.grows
+
+
+def test_a_partial_map_leaves_a_hole() -> None:
+    result = timeline([process(0, 1), process(60, 2), process(120, 50, partial=True), process(180, 4), process(240, 5)])
+    assert any("no list of memory regions" in note for note in result.notes)
+    series = result.growing[0]
+    assert series.values == (MB, 2 * MB, None, 4 * MB, 5 * MB)
+    assert series.slope == pytest.approx(MB / 60)
+    assert series.sparkline() == [0.0, 0.25, None, 0.75, 1.0]
+
+
+def test_figures_and_forecasts() -> None:
+    def short(index: int) -> RegionMap:
+        return (
+            Scene()
+            .leave(*[40 * MB] * (20 - 2 * index))
+            .map(
+                captured_at=at(3600 * index),
+                counters=Counters(private_usage=index * MB),
+                system=commit_at(0.5 + index / 10),
+            )
+        )
+
+    result = timeline(short(index) for index in range(4))
+    forecasts = {forecast.figure: forecast for forecast in result.forecasts}
+    assert forecasts["free"].left == 14 * 40 * MB + GRANULE
+    # Two blocks an hour, fourteen are left.
+    assert forecasts["free"].expected == pytest.approx(7 * 3600, rel=0.01)
+    assert forecasts["free"].earliest <= forecasts["free"].expected <= forecasts["free"].latest
+    assert forecasts["commit_left"].expected == pytest.approx(2 * 3600, rel=0.01)
+    assert "largest_free_block" not in forecasts
+    usage = next(series for series in result.figures if series.metric == "counters.private_usage")
+    assert usage.slope == pytest.approx(MB / 3600)
+    wide = timeline(process(60 * index, 3 + index) for index in range(4))
+    assert wide.forecasts == ()
+
+
+def test_several_processes_are_pointed_out() -> None:
+    result = timeline([process(0, 1, pid=1), process(60, 2, pid=2)])
+    assert any("more than one process" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_maps(count: int) -> None:
+    with pytest.raises(ValueError, match="two maps"):
+        timeline([process(0, 1)] * count)
+
+
+@pytest.mark.parametrize("confidence", [0, 1, -1, 2])
+def test_confidence_is_a_share(confidence: float) -> None:
+    with pytest.raises(ValueError, match="confidence"):
+        timeline([process(0, 1), process(1, 2)], confidence=confidence)
+
+
+def test_plain_data() -> None:
+    result: Timeline = timeline(process(60 * index, 3 + index) for index in range(4))
+    document = result.to_dict()
+    assert document["schema"] == "dumpmap.timeline/1"
+    assert json.loads(json.dumps(document)) == document
+    assert document["points"][1]["captured_at"] == "2026-01-01T00:01:00Z"
+    assert document["growing"][0]["slope_per_hour"] == pytest.approx(60 * MB)
+    assert len(result.to_dict(limit=1)["groups"]) == 1
+    assert SERIES_COLUMNS[0] == "name"
+
+
+def test_recorded_dumps_by_path() -> None:
+    result = timeline([FIXTURES / "leak-x64-before.dmp.gz", FIXTURES / "leak-x64-after.dmp.gz"])
+    leaked = next(series for series in result.groups if "1.1 MB" in series.name)
+    assert (leaked.first, leaked.last, leaked.count) == (0, 12 * (MB + 64 * KB), 12)
+
+
+def test_each_map_is_let_go_before_the_next_is_read() -> None:
+    import gc
+    import weakref
+
+    alive: list[weakref.ref[RegionMap]] = []
+
+    def maps() -> object:
+        for index in range(4):
+            gc.collect()
+            assert sum(reference() is not None for reference in alive) <= 1
+            region_map = process(60 * index, index)
+            alive.append(weakref.ref(region_map))
+            yield region_map
+            del region_map
+
+    timeline(maps())  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- statistics
+
+
+@pytest.mark.parametrize(
+    ("freedom", "confidence", "wanted"),
+    [
+        # Two-sided points of Student's t, as printed in statistical tables.
+        (1, 0.95, 12.706),
+        (2, 0.95, 4.303),
+        (3, 0.95, 3.182),
+        (4, 0.95, 2.776),
+        (5, 0.99, 4.032),
+        (10, 0.90, 1.812),
+        (30, 0.95, 2.042),
+        (120, 0.95, 1.980),
+    ],
+)
+def test_students_t(freedom: int, confidence: float, wanted: float) -> None:
+    assert student_t(freedom, confidence) == pytest.approx(wanted, abs=6e-4)
+
+
+@given(
+    times=st.lists(st.floats(0, 1e6), min_size=3, max_size=12, unique_by=lambda x: round(x)),
+    data=st.data(),
+)
+def test_lines_agree_with_the_textbook(times: list[float], data: st.DataObject) -> None:
+    times = sorted(times)
+    values = data.draw(st.lists(st.floats(0, 1e9), min_size=len(times), max_size=len(times)))
+    slope, low, high = _Fit(np.array(times), 0.95).lines(np.array([values]))
+    wanted, offset = np.polyfit(times, values, 1)
+    scale = max(map(abs, values)) / (times[-1] - times[0])
+    assert slope[0] == pytest.approx(wanted, abs=1e-6 * scale + 1e-12)
+    residuals = [value - wanted * time - offset for time, value in zip(times, values, strict=True)]
+    mean = sum(times) / len(times)
+    spread = sum((time - mean) ** 2 for time in times)
+    error = math.sqrt(sum(r * r for r in residuals) / (len(times) - 2) / spread)
+    margin = student_t(len(times) - 2, 0.95) * error
+    assert high[0] - slope[0] == pytest.approx(margin, rel=1e-3, abs=1e-5 * scale * student_t(1, 0.95) + 1e-12)
+    assert low[0] <= slope[0] <= high[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "details", "group"),
+    [
+        (RegionType.IMAGE, "DLL", "C:\\a\\b.dll", "b.dll"),
+        (RegionType.HEAP, "NT heap segment", "Heap ID: 1 [LOW FRAGMENTATION]", "Heap ID: 1"),
+        (RegionType.STACK, "Thread stack", "Thread ID: 5", "Thread stacks"),
+        (RegionType.MAPPED_FILE, "Mapped file", "C:\\x.bin", "C:\\x.bin"),
+        (RegionType.PRIVATE_DATA, "TEB", "Thread Environment Block ID: 5", "TEB"),
+        (RegionType.PRIVATE_DATA, "", "", None),
+    ],
+)
+def test_groups(kind: RegionType, name: str, details: str, group: str | None) -> None:
+    assert group_name(kind, name, details) == group
+
+
+def test_linux_memory_without_a_name_is_one_group(tmp_path: Path) -> None:
+    def linux(seconds: float, size: int) -> RegionMap:
+        scene = Scene(64)
+        scene.allocate(size, base=0x10000000)
+        return classify(scene.snapshot(family="linux", captured_at=at(seconds), system=System(page_size=4096)))
+
+    result = timeline(linux(60 * index, (index + 1) * MB) for index in range(4))
+    assert [series.name for series in result.growing if series.metric == "committed"] == ["without a name"]

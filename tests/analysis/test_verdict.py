@@ -1,0 +1,196 @@
+"""The verdict: recorded failures before inferences, two axes apart, and no alarm for a healthy process."""
+
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+import pytest
+from synth.process import ProcessBuilder
+
+from analysis.cases import dotnet, heap_and_room, job, roomy, stack_fault
+from analysis.scenes import GB, MB, TB, TOP_2GB, Scene, commit_at, crash, map_of, recorded
+from analysis.test_failure import with_errors
+from dumpmap.analysis.findings import find
+from dumpmap.analysis.rules import RuleSet
+from dumpmap.analysis.verdict import VERDICTS, VerdictName, verdict
+from dumpmap.regionmap import RegionMap
+from dumpmap.snapshot import Counters, System
+
+
+def fragmented(**facts: object) -> RegionMap:
+    """20 blocks of 18 MB."""
+    return Scene().leave(*[18 * MB] * 20).map(**facts)
+
+
+def wide(**facts: object) -> RegionMap:
+    """A 64-bit process."""
+    return Scene(64).leave(100 * TB).map(**facts)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        # recorded failures
+        (lambda: fragmented(exception=crash(0xC0000017, 64 * MB)), "out-of-address-space"),
+        (lambda: roomy(exception=crash(0xC000012D)), "out-of-commit"),
+        (lambda: fragmented(exception=crash(0xC000012D)), "out-of-commit"),
+        # the request fits, the commit is at its limit
+        (lambda: fragmented(exception=crash(0xE0000008, MB), system=commit_at(0.97)), "out-of-commit"),
+        # the request does not fit, and the commit is at its limit too: what was measured decides
+        (lambda: fragmented(exception=crash(0xE0000008, 64 * MB), system=commit_at(0.97)), "out-of-address-space"),
+        # a small request that fits somewhere, in a space that is nearly gone
+        (lambda: fragmented(exception=crash(0xC0000017, 100), system=commit_at(0.3)), "out-of-address-space"),
+        (lambda: fragmented(exception=crash(0xC0000017)), "out-of-address-space"),
+        # neither axis is short
+        (lambda: roomy(exception=crash(0xC0000017, MB), system=commit_at(0.3)), "cannot-tell"),
+        (lambda: wide(exception=crash(0xE0000008, 12 * MB), system=commit_at(0.3)), "cannot-tell"),
+        (lambda: wide(exception=crash(0xE0000008, 12 * MB)), "cannot-tell"),
+        (lambda: wide(exception=crash(0xE0000008, 12 * MB), system=commit_at(0.92)), "out-of-commit"),
+        (lambda: wide(exception=crash(0xC0000017, 1 << 60)), "out-of-address-space"),
+        (lambda: roomy(exception=crash(0xC0000017), partial=True), "cannot-tell"),
+        (lambda: roomy(exception=crash(0xC0000017), partial=True, system=commit_at(0.99)), "out-of-commit"),
+        (lambda: stack_fault(900 * 1024), "out-of-commit"),
+        (lambda: stack_fault(8 * 1024), "no-memory-problem-seen"),
+        # the last error of the crashing thread
+        (lambda: map_of(with_errors((1455, 0))), "out-of-commit"),
+        (lambda: map_of(with_errors((8, 0))), "cannot-tell"),
+        (lambda: map_of(with_errors((0, 0), (1455, 0))), "no-memory-problem-seen"),
+        # no failure recorded
+        (fragmented, "out-of-address-space"),
+        (lambda: Scene().leave(40 * MB).map(), "out-of-address-space"),
+        (lambda: Scene().leave(*[40 * MB] * 10).map(), "address-space-low"),
+        (lambda: Scene().leave(150 * MB).map(), "address-space-low"),
+        (lambda: dotnet(40 * MB, ".NET Server GC"), "address-space-low"),
+        (lambda: roomy(system=commit_at(0.96)), "commit-low"),
+        (lambda: roomy(system=commit_at(0.91)), "commit-low"),
+        (lambda: job(10 * MB), "out-of-commit"),
+        (lambda: job(90 * MB), "commit-low"),
+        (lambda: roomy(system=commit_at(0.5)), "no-memory-problem-seen"),
+        (roomy, "no-memory-problem-seen"),
+        (wide, "no-memory-problem-seen"),
+        (lambda: wide(family="linux", system=commit_at(1.4)), "no-memory-problem-seen"),
+        # little to go by
+        (lambda: roomy(partial=True), "cannot-tell"),
+        (lambda: roomy(partial=True, system=commit_at(0.5)), "cannot-tell"),
+        (lambda: roomy(partial=True, system=commit_at(0.96)), "commit-low"),
+        (lambda: wide(partial=True), "cannot-tell"),
+        (lambda: wide(partial=True, system=commit_at(0.5)), "no-memory-problem-seen"),
+        (
+            lambda: roomy(
+                partial=True, counters=Counters(virtual_size=1950 * MB), system=System(max_address=TOP_2GB - 1)
+            ),
+            "address-space-low",
+        ),
+    ],
+)
+def test_verdicts(make: object, name: VerdictName) -> None:
+    judged = verdict(make())  # type: ignore[operator]
+    assert judged.verdict == name, judged.sentence
+
+
+def test_the_table_of_verdicts_is_complete() -> None:
+    assert set(VERDICTS) == set(get_args(VerdictName))
+
+
+def test_the_fragmented_program_says_its_own_largest_block() -> None:
+    judged = verdict(recorded("fragment-x86"))
+    assert judged.verdict == "out-of-address-space"
+    assert judged.address_space["largest_free_block"]["size"] == 18 * MB
+    assert "the largest block is 18 MB" in judged.sentence
+    assert judged.sentence.startswith("Out of address space, not of memory")
+    assert "No failed allocation is recorded." in judged.sentence
+    assert "address-space-fragmented" in [signal.id for signal in judged.signals]
+    assert "address-space-exhausted" not in [signal.id for signal in judged.signals]
+    assert judged.commit["state"] == "ok"
+
+
+def test_the_exhausted_program_gives_the_same_for_the_other_reason() -> None:
+    judged = verdict(recorded("exhaust-x86"))
+    assert judged.verdict == "out-of-address-space"
+    signals = {signal.id: signal for signal in judged.signals}
+    assert signals["out-of-memory-exception"].strength == "recorded"
+    assert "address-space-exhausted" in signals
+    assert "address-space-fragmented" not in signals
+    assert "1 MB was asked for" in judged.sentence
+    assert judged.address_space["requested"] == MB
+
+
+@pytest.mark.parametrize(
+    "name", ["layout-x86", "layout-x64", "layout-wow64", "layout-x64-private", "leak-x64-before", "leak-x64-after"]
+)
+def test_healthy_programs_are_healthy(name: str) -> None:
+    region_map = recorded(name)
+    assert verdict(region_map).verdict == "no-memory-problem-seen"
+    assert [finding.id for finding in find(region_map) if finding.severity != "info"] == []
+
+
+def test_the_sentence_names_the_needs_and_the_holders() -> None:
+    judged = verdict(heap_and_room(16 * MB - 0x50000))
+    assert judged.verdict == "out-of-address-space"
+    assert "will next ask for 15.8 MB" in judged.sentence
+    assert "In use:" in judged.sentence
+    assert "workstation garbage collector will next ask for 16 MB" in verdict(dotnet(8 * MB)).sentence
+
+
+def test_axes_are_stated_apart() -> None:
+    judged = verdict(fragmented(system=commit_at(0.97)))
+    assert (judged.verdict, judged.address_space["state"], judged.commit["state"]) == (
+        "out-of-address-space",
+        "out",
+        "low",
+    )
+    judged = verdict(roomy(exception=crash(0xC000012D), system=commit_at(0.5)))
+    assert (judged.verdict, judged.address_space["state"], judged.commit["state"]) == ("out-of-commit", "ok", "out")
+    judged = verdict(roomy(partial=True))
+    assert (judged.address_space["state"], judged.commit["state"]) == ("unknown", "unknown")
+    assert judged.address_space["free"] is None
+
+
+def test_a_finding_that_is_not_wanted_is_evidence_all_the_same() -> None:
+    rules = RuleSet(disabled=frozenset({"largest-free-block-small"}), severity={"largest-free-block-small": "info"})
+    assert verdict(fragmented(), rules).verdict == "out-of-address-space"
+
+
+def test_findings_that_are_there_already_are_used() -> None:
+    region_map = fragmented()
+    assert verdict(region_map, findings=find(region_map)) == verdict(region_map)
+
+
+def test_a_32_bit_process_in_a_64_bit_dump() -> None:
+    process = ProcessBuilder("x64", wow64=True).furnish()
+    for region in list(process.regions(TOP_2GB)):
+        start = -(-region.base // 0x10000) * 0x10000
+        end = min(region.end, TOP_2GB) // 0x10000 * 0x10000
+        if region.state == 0x10000 and end - start > 18 * MB:
+            process.allocate(end - start - 18 * MB, base=start + 18 * MB, commit=0)
+    # The program is large address aware by its header, so it has 4 GB on 64-bit Windows: fill those, too.
+    for region in list(process.regions(4 * GB)):
+        start, end = max(-(-region.base // 0x10000) * 0x10000, TOP_2GB), min(region.end, 4 * GB - 0x10000)
+        if region.state == 0x10000 and end - start > 18 * MB:
+            process.allocate(end - start - 18 * MB, base=start + 18 * MB, commit=0)
+    region_map = map_of(process)
+    assert region_map.largest_free_block is not None
+    assert region_map.largest_free_block.size > TB
+    judged = verdict(region_map)
+    assert judged.verdict == "out-of-address-space"
+    assert judged.address_space["limit_name"] == "4 GB"
+
+
+def test_plain_data() -> None:
+    for region_map in (recorded("exhaust-x86"), roomy(partial=True), wide(exception=crash(0xE0000008, 5))):
+        document = verdict(region_map).to_dict()
+        assert document["schema"] == "dumpmap.verdict/1"
+        assert json.loads(json.dumps(document)) == document
+
+
+def test_every_sentence_is_one() -> None:
+    from analysis.cases import CASES
+
+    for case in CASES:
+        sentence = verdict(case.make()).sentence
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert ".." not in sentence
+        assert "None" not in sentence
+        assert "  " not in sentence
