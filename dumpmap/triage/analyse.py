@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import time
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from dumpmap.regionmap import RegionMap
 from dumpmap.snapshot import Module
 from dumpmap.triage.columns import FIGURES, NAMES, Row, empty_row, severity_rank, type_column
 from dumpmap.triage.diagnosis import diagnose, exception_name
-from dumpmap.triage.discovery import Job
+from dumpmap.triage.discovery import Job, os_reason
 from dumpmap.types import TYPES
 
 Limit = Literal["time", "memory"]
@@ -123,7 +124,9 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
         # What is wrong with the content stays wrong; a file that could not be reached may be there next time.
         lasting = isinstance(error, FormatError)
     except OSError as error:
-        row = empty_row(job.path, "error", size=size, error=_one_line(error.strerror or str(error)))
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
+        row = empty_row(job.path, "error", size=size, error=_one_line(os_reason(error)))
         lasting = False
     except MemoryError:
         raise

@@ -104,14 +104,15 @@ def local_job(path: str) -> Job:
     try:
         info = os.stat(path)
     except OSError as error:
-        return _failed(path, _os_reason(error))
+        return _failed(path, os_reason(error))
     if not stat.S_ISREG(info.st_mode):
         return _failed(path, "not a regular file", status="skipped")
     key = safe_text(os.path.abspath(path))
     return Job(key, safe_text(path), path, size=info.st_size, stamp=str(info.st_mtime_ns))
 
 
-def _os_reason(error: OSError) -> str:
+def os_reason(error: OSError) -> str:
+    """Says in a few words why a file could not be read."""
     if error.errno == errno.ELOOP:
         return "a link that leads to itself"
     text = error.strerror or str(error)
@@ -199,7 +200,7 @@ def _walk(root: str, *, recursive: bool, visited: set[tuple[int, int]]) -> Itera
         try:
             name = next(names, None)
         except OSError as error:
-            yield _failed(folder, _os_reason(error))
+            yield _failed(folder, os_reason(error))
             name = None
         if name is None:
             stack.pop()

@@ -8,6 +8,7 @@ state is not worth keeping. The thread also ends a worker whose parent is gone.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import multiprocessing
 import os
@@ -83,6 +84,10 @@ def work(job: Job) -> Outcome:
         return perform(job, _State.setup, _State.hook)
     except MemoryError:
         os._exit(EXIT_MEMORY)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            os._exit(EXIT_MEMORY)
+        raise
     finally:
         watchdog.end()
 
@@ -139,12 +144,21 @@ class Watchdog(threading.Thread):
 
 def held_memory() -> int:
     """Bytes that only this process holds; mapped files, which the system can drop, are not among them."""
+    if sys.platform.startswith("linux"):
+        fields = _status_fields("RssAnon", "RssShmem")
+        if fields:
+            return sum(fields)
     import psutil
 
     info = psutil.Process().memory_info()
-    if sys.platform == "win32":
-        return int(info.private)
-    return int(info.rss - getattr(info, "shared", 0))
+    return int(getattr(info, "private", info.rss))  # only Windows tells the private bytes
+
+
+def _status_fields(*names: str) -> list[int]:
+    """Figures of Linux about this process, in bytes."""
+    wanted = tuple(f"{name}:" for name in names)
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123
+        return [int(line.split()[1]) << 10 for line in status if line.startswith(wanted)]
 
 
 def _limit_data(memory_limit: int) -> None:
@@ -153,11 +167,10 @@ def _limit_data(memory_limit: int) -> None:
         return
     import resource
 
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123
-        held = next((int(line.split()[1]) << 10 for line in status if line.startswith("VmData:")), None)
-    if held is None:
+    held = _status_fields("VmData")
+    if not held:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = held + memory_limit
+    wanted = held[0] + memory_limit
     ceilings = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_DATA, (min([wanted, *ceilings]), hard))

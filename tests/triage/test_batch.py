@@ -1,0 +1,439 @@
+"""Batches: engines, limits, the cache, and what is left when a run is killed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dumpmap
+from dumpmap.errors import DumpmapError, OutputError
+from dumpmap.triage import EngineError, Options, State, exit_code, iterate, run, triage
+from dumpmap.triage.cache import Cache, default_path
+from dumpmap.triage.columns import COLUMNS, Row
+from dumpmap.triage.discovery import local_job
+from dumpmap.triage.engines import ProcessEngine
+from dumpmap.triage.worker import Setup
+
+from .support import MB, partial_dump, small_dump, starved_dump
+
+MISBEHAVE = "triage.hooks:misbehave"
+SERIAL = Options(engine="serial", cache=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of dumps of every kind."""
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    for index in range(20):
+        (dumps / f"good-{index:02}.dmp").write_bytes(small_dump(pid=index + 1))
+    (dumps / "starved.dmp").write_bytes(starved_dump())
+    (dumps / "part.dmp").write_bytes(partial_dump())
+    (dumps / "empty.dmp").write_bytes(b"")
+    (dumps / "foreign.dmp").write_bytes(b"\x7fELF" + bytes(100))
+    return dumps
+
+
+def result_rows(paths: Any, options: Options) -> list[Row]:
+    with run(paths, options) as result:
+        return list(result.rows())
+
+
+def comparable(rows: list[Row]) -> list[Row]:
+    """Rows without what differs from run to run."""
+    return [{**row, "seconds": None, "cached": None} for row in rows]
+
+
+# ---------------------------------------------------------------- results
+
+
+def test_worst_first_then_by_path(folder: Path) -> None:
+    rows = result_rows(folder, SERIAL)
+    assert len(rows) == 24
+    assert Path(rows[0]["path"]).name == "starved.dmp"
+    assert [Path(row["path"]).name for row in rows[-2:]] == ["empty.dmp", "foreign.dmp"]
+    good = [row["path"] for row in rows if "good" in row["path"]]
+    assert good == sorted(good)
+
+
+def test_every_engine_gives_the_same_rows(folder: Path) -> None:
+    rows = result_rows(folder, SERIAL)
+    assert comparable(result_rows(folder, Options(jobs=2, cache=False))) == comparable(rows)
+
+
+def test_a_path_counts_once(folder: Path) -> None:
+    with run([folder, folder / "good-00.dmp", str(folder / "*.dmp")], SERIAL) as result:
+        assert len(result) == 24
+        assert result.state.found == 24
+
+
+def test_state_counts_what_happened(folder: Path) -> None:
+    with run([folder, folder / "nothing.dmp"], SERIAL) as result:
+        state = result.state
+    assert (state.found, state.done, state.errors, state.cached, state.listed) == (25, 25, 3, 0, True)
+    assert state.critical == 1
+
+
+def test_no_files_at_all(tmp_path: Path) -> None:
+    with run(tmp_path, Options(jobs=1, cache=False)) as result:
+        assert (len(result), list(result.rows()), result.exit_code(strict=True)) == (0, [], 0)
+        assert list(result.frame().columns) == [column.name for column in COLUMNS]
+
+
+def test_frame_has_the_columns_types(folder: Path) -> None:
+    frame = triage(folder, engine="serial", cache=False)
+    assert {column.name: column.dtype for column in COLUMNS} == {name: str(kind) for name, kind in frame.dtypes.items()}
+    assert len(frame) == 24
+    assert frame["captured_at"].notna().sum() == 22
+
+
+def test_the_package_can_be_called(folder: Path) -> None:
+    package: Any = importlib.import_module("dumpmap.triage")
+    called: Any = dumpmap.triage
+    assert called is package
+    assert package.triage is package
+    assert len(package(folder, engine="serial", cache=False)) == 24
+    assert "paths" in inspect.signature(package).parameters
+
+
+def test_importing_it_loads_no_pandas() -> None:
+    code = "import sys, dumpmap.triage; assert 'pandas' not in sys.modules and 'pebble' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_script_without_a_main_guard_is_told(folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"import dumpmap\ndumpmap.triage({str(folder)!r}, jobs=1, cache=False)\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert "__main__" in done.stderr.splitlines()[-1] or "EngineError" in done.stderr
+
+
+def test_iterate_can_be_closed(folder: Path) -> None:
+    rows = iterate(folder, Options(jobs=1, cache=False))
+    assert next(rows)["status"]
+    rows.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"jobs": 0}, {"engine": "threads"}, {"time_limit": 0}, {"memory_limit": -1}],
+    ids=lambda value: str(value),
+)
+def test_impossible_options(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must be|unknown"):
+        replace(SERIAL, **change)
+
+
+# ---------------------------------------------------------------- misbehaving files
+
+
+def misbehaving(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).write_bytes(small_dump())
+
+
+def errors(rows: list[Row]) -> dict[str, str]:
+    return {Path(row["path"]).stem: row["error"] for row in rows if row["status"] == "error"}
+
+
+def test_a_worker_that_spins_is_killed(folder: Path) -> None:
+    misbehaving(folder, "spin-1.dmp", "sleep-1.dmp")
+    options = Options(jobs=2, cache=False, time_limit=1, hook=MISBEHAVE)
+    began = time.monotonic()
+    rows = result_rows(folder, options)
+    assert time.monotonic() - began < 30
+    found = errors(rows)
+    assert found["spin-1"] == found["sleep-1"] == "stopped: took longer than 1 s (the time limit)"
+    assert len(rows) == 26
+    assert sum(row["status"] == "ok" for row in rows) == 21
+
+
+def test_a_worker_that_balloons_is_killed(folder: Path) -> None:
+    misbehaving(folder, "balloon-1.dmp", "shared-balloon-1.dmp")
+    options = Options(jobs=2, cache=False, memory_limit=128 * MB, hook=MISBEHAVE)
+    rows = result_rows(folder, options)
+    found = errors(rows)
+    wanted = "stopped: needed more than 128 MiB of memory (the memory limit)"
+    assert found["balloon-1"] == found["shared-balloon-1"] == wanted
+    assert sum(row["status"] == "ok" for row in rows) == 21
+
+
+def test_a_worker_that_dies_is_tried_again_and_then_reported(folder: Path) -> None:
+    misbehaving(folder, "killed-1.dmp", "exit-1.dmp", "fault-1.dmp")
+    rows = result_rows(folder, Options(jobs=2, cache=False, hook=MISBEHAVE))
+    found = errors(rows)
+    assert "SIGKILL" in found["killed-1"]
+    assert found["exit-1"] == "its worker process died (exit code 3)"
+    assert found["fault-1"] == "internal error: RuntimeError: a fault of our own"
+    assert sum(row["status"] == "ok" for row in rows) == 21
+
+
+def test_a_lost_worker_costs_nothing(folder: Path) -> None:
+    misbehaving(folder, "once-1.dmp", "once-2.dmp")
+    rows = result_rows(folder, Options(jobs=2, cache=False, hook="triage.hooks:die_once"))
+    assert sum(row["status"] == "ok" for row in rows) == 23
+
+
+def test_a_pool_that_loses_its_idle_workers_is_replaced(folder: Path) -> None:
+    engine = ProcessEngine(Setup(), 1, 60)
+    try:
+        engine.submit(local_job(str(folder / "good-00.dmp")))
+        assert len(engine.wait(60)) == 1
+        for pid in list(engine._pool._pool_manager.worker_manager.workers):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.5)
+        engine.submit(local_job(str(folder / "good-01.dmp")))
+        assert [Path(outcome.path).name for outcome in engine.wait(60)] == ["good-01.dmp"]
+    finally:
+        engine.close()
+
+
+def test_a_file_that_vanishes_costs_its_own_row(folder: Path) -> None:
+    misbehaving(folder, "vanish-1.dmp")
+    rows = result_rows(folder, Options(jobs=1, cache=False, hook=MISBEHAVE))
+    assert errors(rows)["vanish-1"] == "no such file or directory"
+
+
+def test_workers_that_cannot_start_are_an_error(folder: Path) -> None:
+    with pytest.raises(EngineError, match="do not start"):
+        result_rows(folder, Options(jobs=1, cache=False, hook="no.such.module:hook"))
+    assert issubclass(EngineError, DumpmapError)
+
+
+def test_no_worker_is_left(folder: Path) -> None:
+    import psutil
+
+    result_rows(folder, Options(jobs=2, cache=False))
+    left = [child for child in psutil.Process().children(recursive=True) if "pebble" in " ".join(child.cmdline())]
+    assert left == []
+
+
+# ---------------------------------------------------------------- cache
+
+
+def test_only_what_is_new_is_analysed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    log.mkdir()
+    monkeypatch.setenv("TRIAGE_LOG", str(log))
+    options = Options(engine="serial", cache=tmp_path / "cache.sqlite", hook="triage.hooks:log")
+    first = result_rows(folder, options)
+    assert len(list(log.iterdir())) == 24
+    (folder / "new.dmp").write_bytes(small_dump(pid=99))
+    (folder / "good-00.dmp").write_bytes(small_dump(pid=1000))
+    (folder / "good-01.dmp").unlink()
+    with run(folder, options) as result:
+        second = list(result.rows())
+        assert result.state.cached == 22
+    assert len(list(log.iterdir())) == 26
+    assert {row["pid"] for row in second if row["pid"]} >= {99, 1000}
+    assert len(second) == 24
+    unchanged = {row["path"]: row for row in comparable(first)}
+    assert all(row == unchanged[row["path"]] for row in comparable(second) if row["pid"] not in (99, 1000))
+
+
+def test_a_cached_row_is_called_as_it_was_found_now(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(engine="serial", cache=tmp_path / "cache.sqlite")
+    result_rows(folder / "part.dmp", options)
+    monkeypatch.chdir(folder)
+    (row,) = result_rows("part.dmp", options)
+    assert (row["path"], row["cached"]) == ("part.dmp", True)
+
+
+def test_a_wider_limit_tries_again(folder: Path, tmp_path: Path) -> None:
+    (folder / "sleep-1.dmp").write_bytes(small_dump())
+    path = folder / "sleep-1.dmp"
+    options = Options(jobs=1, cache=tmp_path / "cache", time_limit=0.5, hook=MISBEHAVE)
+    assert result_rows(path, options)[0]["cached"] is False
+    assert result_rows(path, options)[0]["cached"] is True
+    assert result_rows(path, replace(options, time_limit=0.2))[0]["cached"] is True
+    (row,) = result_rows(path, replace(options, time_limit=5, hook=None))
+    assert (row["status"], row["cached"]) == ("ok", False)
+
+
+def test_another_version_analyses_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dumpmap.triage import cache
+
+    options = Options(engine="serial", cache=tmp_path / "cache")
+    result_rows(folder, options)
+    monkeypatch.setattr(cache, "TOOL", "9.9.9")
+    with run(folder, options) as result:
+        assert result.state.cached == 0
+
+
+def test_old_results_are_forgotten(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dumpmap.triage import cache
+
+    result_rows(folder, Options(engine="serial", cache=tmp_path / "cache"))
+    monkeypatch.setattr(cache, "KEEP_DAYS", -1)
+    opened = Cache(tmp_path / "cache")
+    assert len(opened) == 0
+    opened.close()
+
+
+@pytest.mark.parametrize("content", [b"this is no database, but long enough" * 100, None, b"other"])
+def test_a_named_cache_that_cannot_be_used(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "cache"
+    if content is None:
+        path.mkdir()
+    elif content == b"other":
+        other = sqlite3.connect(path)
+        other.execute("CREATE TABLE mine (x)")
+        other.close()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(OutputError, match="cache"):
+        result_rows(tmp_path, Options(engine="serial", cache=path))
+    assert content is None or content == b"other" or path.read_bytes() == content
+
+
+def test_the_default_cache_is_not_worth_failing_for(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("DUMPMAP_CACHE", str(tmp_path / "file" / "triage.sqlite"))
+    with run(folder, Options(engine="serial")) as result:
+        assert len(result) == 24
+        assert "not kept" in result.notes[0]
+
+
+def test_where_the_default_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DUMPMAP_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert default_path() == tmp_path / "dumpmap" / "triage.sqlite"
+    monkeypatch.setenv("DUMPMAP_CACHE", "/x/y.sqlite")
+    assert default_path() == Path("/x/y.sqlite")
+
+
+def test_runs_may_share_a_cache(folder: Path, tmp_path: Path) -> None:
+    options = Options(engine="serial", cache=tmp_path / "cache", hook="triage.hooks:slow")
+    found: list[list[Row]] = []
+    threads = [threading.Thread(target=lambda: found.append(result_rows(folder, options))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert all(comparable(rows) == comparable(found[0]) for rows in found)
+    opened = Cache(tmp_path / "cache")
+    assert len(opened) == 24
+    opened.close()
+
+
+def test_a_killed_run_loses_nothing(tmp_path: Path) -> None:
+    dumps, log, cache = tmp_path / "dumps", tmp_path / "log", tmp_path / "cache.sqlite"
+    dumps.mkdir()
+    log.mkdir()
+    for index in range(200):
+        (dumps / f"{index:03}.dmp").write_bytes(small_dump(pid=index + 1))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from dumpmap.triage import Options, run\n"
+        "if __name__ == '__main__':\n"
+        f"    run({str(dumps)!r}, Options(jobs=2, cache={str(cache)!r}, hook='triage.hooks:slow'))\n"
+    )
+    process = subprocess.Popen([sys.executable, script])
+    wait_until(lambda: count_results(cache) >= 30)
+    process.kill()
+    process.wait()
+    finished = count_results(cache)
+    assert 30 <= finished < 200
+    with run(dumps, Options(jobs=2, cache=cache, hook="triage.hooks:slow")) as result:
+        rows = list(result.rows())
+        assert result.state.cached >= finished
+    assert sorted(row["pid"] for row in rows) == list(range(1, 201))
+    assert count_results(cache) == 200
+
+
+def count_results(path: Path) -> int:
+    if not path.exists():
+        return 0
+    database = sqlite3.connect(path, timeout=10)
+    try:
+        return int(database.execute("SELECT count(*) FROM results").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+    finally:
+        database.close()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.02)
+
+
+# ---------------------------------------------------------------- gate and progress
+
+
+@pytest.mark.parametrize(
+    ("state", "fail_on", "strict", "code"),
+    [
+        (State(), "warning", True, 0),
+        (State(errors=1), None, False, 0),
+        (State(errors=1), None, True, 3),
+        (State(critical=1), None, True, 0),
+        (State(critical=1), "critical", False, 1),
+        (State(critical=1), "warning", False, 1),
+        (State(warning=1), "critical", False, 0),
+        (State(warning=1), "warning", False, 1),
+        (State(warning=1, errors=1), "warning", True, 3),
+    ],
+)
+def test_exit_codes(state: State, fail_on: Any, strict: bool, code: int) -> None:
+    assert exit_code(state, fail_on=fail_on, strict=strict) == code
+
+
+def test_an_unknown_severity_is_wrong_use() -> None:
+    with pytest.raises(ValueError, match="severity"):
+        exit_code(State(), fail_on="info")  # type: ignore[arg-type]
+
+
+def test_progress_is_told(folder: Path) -> None:
+    seen: list[tuple[int, int, bool]] = []
+
+    class Display:
+        def update(self, state: State) -> None:
+            seen.append((state.done, state.found, state.listed))
+
+    seen_rows: list[Row] = []
+    with run(folder, SERIAL, progress=Display(), on_row=seen_rows.append):
+        pass
+    assert seen[-1] == (24, 24, True)
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+    assert len(seen_rows) == 24
+
+
+def test_the_rich_bar(folder: Path) -> None:
+    import io
+
+    from rich.console import Console
+
+    from dumpmap.triage import RichProgress
+
+    out = io.StringIO()
+    with (
+        RichProgress(Console(file=out, force_terminal=True, width=100)) as progress,
+        run(folder, SERIAL, progress=progress),
+    ):
+        pass
+    assert "24/24" in out.getvalue()

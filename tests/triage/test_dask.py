@@ -1,0 +1,136 @@
+"""The Dask engine: a scheduler and two workers as processes of their own, one of which is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dumpmap.triage import EngineError, Options, run
+from dumpmap.triage.columns import Row
+
+from .support import MB, partial_dump, small_dump, starved_dump
+
+pytest.importorskip("distributed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="process groups are ended with POSIX signals"),
+]
+
+
+@dataclass
+class Cluster:
+    """Processes of a cluster."""
+
+    address: str
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+
+def _spawn(folder: Path, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+    tests = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])}
+    with (folder / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
+        )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kills a process and all its children, as the loss of a machine does."""
+    pids = [process.pid]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        pids += [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    place = tmp_path / "cluster"
+    place.mkdir()
+    file = place / "scheduler.json"
+    common = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file))
+    scheduler = _spawn(place, "scheduler", "distributed.cli.dask_scheduler", "--port", "0", *common)
+    workers = [
+        _spawn(place, f"worker-{index}", "distributed.cli.dask_worker", "--nthreads", "1", *common) for index in (1, 2)
+    ]
+    until = time.monotonic() + 60
+    while not file.exists() or not file.read_text():
+        assert time.monotonic() < until, (place / "scheduler.log").read_text()
+        time.sleep(0.1)
+    yield Cluster(json.loads(file.read_text())["address"], workers)
+    for process in (*workers, scheduler):
+        _kill(process)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    for index in range(300):
+        (dumps / f"good-{index:03}.dmp").write_bytes(small_dump(pid=index + 1))
+    (dumps / "starved.dmp").write_bytes(starved_dump())
+    (dumps / "part.dmp").write_bytes(partial_dump())
+    (dumps / "empty.dmp").write_bytes(b"")
+    (dumps / "sleep-1.dmp").write_bytes(small_dump())
+    (dumps / "balloon-1.dmp").write_bytes(small_dump())
+    return dumps
+
+
+def rows_of(folder: Path, options: Options) -> list[Row]:
+    with run(folder, options) as result:
+        return [{**row, "seconds": None} for row in result.rows()]
+
+
+def test_same_rows_as_here_with_a_worker_lost(folder: Path, cluster: Cluster) -> None:
+    limits = {"time_limit": 1.0, "memory_limit": 128 * MB, "hook": "triage.hooks:misbehave"}
+    wanted = rows_of(folder, Options(jobs=2, cache=False, **limits))  # type: ignore[arg-type]
+    seen = 0
+
+    def lose_one(row: Row) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 50:
+            _kill(cluster.workers[0])
+
+    options = Options(engine="dask", scheduler=cluster.address, cache=False, **limits)  # type: ignore[arg-type]
+    with run(folder, options, on_row=lose_one) as result:
+        rows = [{**row, "seconds": None} for row in result.rows()]
+    assert seen == len(wanted) == 305
+    assert rows == wanted
+    errors = {Path(row["path"]).stem: row["error"] for row in rows if row["status"] == "error"}
+    assert "time limit" in errors["sleep-1"]
+    assert "memory limit" in errors["balloon-1"]
+
+
+def test_a_cluster_of_its_own(folder: Path, tmp_path: Path) -> None:
+    options = Options(engine="dask", jobs=2, cache=tmp_path / "cache")
+    with run(folder, options) as result:
+        assert (result.state.done, result.state.cached) == (305, 0)
+    with run(folder, options) as result:
+        assert result.state.cached == 305
+
+
+def test_no_scheduler_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dumpmap.triage import dask_engine
+
+    monkeypatch.setattr(dask_engine, "CONNECT_TIMEOUT", 1)
+    with pytest.raises(EngineError, match="no Dask cluster"):
+        rows_of(folder, Options(engine="dask", scheduler="tcp://127.0.0.1:1", cache=False))

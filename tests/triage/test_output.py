@@ -1,0 +1,227 @@
+"""The rows in every format."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dumpmap.errors import OutputError
+from dumpmap.triage import Options, Result, group_rows, run
+from dumpmap.triage.columns import COLUMNS, NAMES, STATUSES, Row, empty_row
+from dumpmap.triage.output import (
+    GROUP_FIGURES,
+    TriageFormat,
+    summary_line,
+    write_json_line,
+    write_result,
+    write_rows,
+)
+
+from .support import partial_dump, small_dump, starved_dump
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dumps = tmp_path_factory.mktemp("dumps")
+    for index in range(3):
+        (dumps / f"good-{index}.dmp").write_bytes(small_dump(name="shop.exe", pid=index + 1))
+    (dumps / "starved.dmp").write_bytes(starved_dump())
+    (dumps / "part.dmp").write_bytes(partial_dump())
+    (dumps / "empty.dmp").write_bytes(b"")
+    return dumps
+
+
+@pytest.fixture
+def result(folder: Path) -> Any:
+    with run(folder, Options(engine="serial", cache=False)) as finished:
+        yield finished
+
+
+def text_of(result: Result, format: str, **options: Any) -> str:
+    out = io.StringIO()
+    write_result(result, format, out, **options)
+    return out.getvalue()
+
+
+def test_json(result: Result) -> None:
+    document = json.loads(text_of(result, "json"))
+    assert document["schema"] == "dumpmap.triage/1"
+    assert document["counts"] == {"found": 6, "done": 6, "cached": 0, "errors": 1, "critical": 1, "warning": 0}
+    assert [list(row) for row in document["rows"]] == [list(NAMES)] * 6
+    assert document["rows"][0]["findings"][0]
+    assert document["groups"] is None
+
+
+def test_json_with_groups(result: Result) -> None:
+    document = json.loads(text_of(result, "json", group_by=["process", "status"]))
+    assert len(document["rows"]) == 6
+    assert document["group_by"] == ["process", "status"]
+    first = document["groups"][0]
+    assert (first["process"], first["status"], first["count"]) == ("shop.exe", "ok", 3)
+    assert list(first) == ["process", "status", *(figure.name for figure in GROUP_FIGURES)]
+
+
+def test_json_lines(result: Result) -> None:
+    rows = [json.loads(line) for line in text_of(result, "jsonl").splitlines()]
+    assert rows == list(result.rows())
+
+
+def test_json_lines_as_files_finish(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    seen = []
+    with path.open("w", encoding="utf-8") as stream:
+
+        def write(row: Row) -> None:
+            write_json_line(row, stream)
+            seen.append(len(path.read_text().splitlines()))
+
+        run(folder, Options(engine="serial", cache=False), on_row=write).close()
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
+def test_csv(result: Result) -> None:
+    rows = list(csv.DictReader(io.StringIO(text_of(result, "csv"))))
+    assert list(rows[0]) == list(NAMES)
+    assert rows[0]["cached"] == "false"
+    assert rows[-1]["committed"] == ""
+    assert rows[0]["findings"].split(", ")
+    assert int(rows[0]["committed"]) > 0
+
+
+def test_csv_of_groups(result: Result) -> None:
+    rows = list(csv.DictReader(io.StringIO(text_of(result, "csv", group_by=["verdict"]))))
+    assert sum(int(row["count"]) for row in rows) == 6
+
+
+def test_parquet(result: Result, tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    write_result(result, "parquet", tmp_path / "rows.parquet")
+    table = pq.read_table(tmp_path / "rows.parquet")
+    assert table.column_names == list(NAMES)
+    rows = table.to_pylist()
+    assert isinstance(rows[0]["captured_at"], dt.datetime)
+    assert rows[0]["findings"] == next(result.rows())["findings"]
+    buffer = io.BytesIO()
+    write_result(result, "parquet", buffer, group_by=["process"])
+    assert "most_committed" in pq.read_table(io.BytesIO(buffer.getvalue())).column_names
+
+
+def test_parquet_of_nothing() -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    buffer = io.BytesIO()
+    write_rows([], "parquet", buffer)
+    assert pq.read_table(io.BytesIO(buffer.getvalue())).column_names == list(NAMES)
+
+
+def test_table(result: Result) -> None:
+    lines = text_of(result, "table").splitlines()
+    assert lines[0].split()[:3] == ["Severity", "Verdict", "Process"]
+    assert lines[2].startswith("critical")
+    assert "starved.exe" in lines[2]
+    assert lines[-1].startswith("error")
+    assert "empty file" in lines[-1]
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_table_says_what_it_leaves_out(result: Result) -> None:
+    text = text_of(result, "table", limit=2)
+    assert "... and 4 more" in text
+    assert "empty.dmp" not in text
+
+
+def test_table_of_groups(result: Result) -> None:
+    lines = text_of(result, "table", group_by=["process"]).splitlines()
+    assert lines[0].split()[:2] == ["Process", "Files"]
+    assert "shop.exe" in lines[2]
+    assert "... and 2 more" in text_of(result, "table", group_by=["process"], limit=2)
+
+
+def test_markdown(result: Result) -> None:
+    lines = text_of(result, "markdown").splitlines()
+    assert lines[0].startswith("| Severity | Verdict | Process |")
+    assert len(lines) == 8
+
+
+def test_a_file_is_not_overwritten(result: Result, tmp_path: Path) -> None:
+    for format in TriageFormat:
+        path = tmp_path / f"rows.{format}"
+        write_result(result, format, path)
+        written = path.read_bytes()
+        assert written
+        with pytest.raises(OutputError, match="already exists"):
+            write_result(result, format, path)
+        write_result(result, format, path, force=True)
+        assert path.read_bytes() == written
+
+
+def test_a_place_that_cannot_be_written(result: Result, tmp_path: Path) -> None:
+    with pytest.raises(OutputError):
+        write_result(result, "json", tmp_path / "no" / "rows.json")
+    with pytest.raises(OutputError, match="folder"):
+        write_result(result, "json", tmp_path)
+
+
+def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
+    def rows() -> Any:
+        yield empty_row("a", "ok")
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        write_rows(rows(), "json", tmp_path / "rows.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_format_is_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="xlsx"):
+        write_rows([], "xlsx", tmp_path / "x")
+
+
+@pytest.mark.parametrize("column", ["path", "committed", "nonsense"])
+def test_what_cannot_be_grouped_by(result: Result, column: str) -> None:
+    with pytest.raises(ValueError, match="cannot group"):
+        result.groups([column])
+
+
+def test_groups_count_and_sort() -> None:
+    rows: list[Row] = []
+    for process, severity, committed in [("a", "critical", 5), ("a", "warning", 9), ("b", None, None), ("a", None, 1)]:
+        row = empty_row(f"{process}{len(rows)}", "ok")
+        row.update(process=process, severity=severity, committed=committed, largest_free=committed)
+        rows.append(row)
+    rows.append(empty_row("bad", "error", error="x"))
+    first, second, third = group_rows(rows, ["process"])
+    assert (first.values, first.count, first.critical, first.with_warnings) == (("a",), 3, 1, 1)
+    assert (first.most_committed, first.least_largest_free, first.example) == (9, 1, "a0")
+    assert (second.values, second.unreadable) == ((None,), 1)
+    assert (third.values, third.most_committed) == (("b",), None)
+
+
+def test_names_cannot_break_a_table() -> None:
+    row = empty_row("a|b.dmp", "ok")
+    row.update(process="[red]x|y\n", headline="`", verdict="no")
+    out = io.StringIO()
+    write_rows([row], "markdown", out)
+    assert out.getvalue().count("\n") == 3
+    write_rows([row], "table", out)
+    assert "[red]x|y" in out.getvalue()
+
+
+def test_the_line_about_all(result: Result) -> None:
+    assert summary_line(result.state) == "6 files, 1 critical, 1 unreadable"
+
+
+def test_the_document_lists_every_column() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "triage.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- columns -->")[2].partition("<!-- /columns -->")[0].strip().splitlines()
+    assert table[2:] == [f"| `{column.name}` | {column.kind} | {column.meaning} |" for column in COLUMNS]
+
+
+def test_the_document_lists_every_status() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "triage.md").read_text(encoding="utf-8")
+    assert all(f"| `{status}` |" in text for status in STATUSES)

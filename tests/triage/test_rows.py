@@ -1,0 +1,191 @@
+"""One file, one row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from synth.minidump import MinidumpBuilder
+
+import dumpmap
+from dumpmap.triage.analyse import analyse, unpack
+from dumpmap.triage.columns import BY_NAME, COLUMNS, GROUPABLE, NAMES, STATUSES, Row, type_column
+from dumpmap.triage.discovery import Job, local_job
+from dumpmap.types import TYPES, RegionType
+
+from .support import partial_dump, small_dump, starved_dump
+
+
+def row_of(path: Path) -> Row:
+    return analyse(local_job(str(path))).row
+
+
+def test_columns_are_said_once() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    assert all(column.meaning for column in COLUMNS)
+    assert set(GROUPABLE) < set(NAMES)
+    for info in TYPES:
+        assert type_column(info.type, "size") in BY_NAME
+
+
+def test_figures_are_the_maps(fixtures: Path) -> None:
+    for path in sorted(fixtures.glob("*.dmp.gz")):
+        row, region_map = row_of(path), dumpmap.open(path)
+        assert tuple(row) == NAMES
+        assert row["committed"] == region_map.total.committed
+        for info in TYPES:
+            if info.type in (RegionType.FREE, RegionType.UNUSABLE):
+                assert row[type_column(info.type, "size")] == region_map.line(info.type).size
+            else:
+                for figure in ("size", "committed", "private"):
+                    assert row[type_column(info.type, figure)] == getattr(region_map.line(info.type), figure)
+        largest = region_map.largest_free_block
+        assert row["largest_free"] == (largest.size if largest else None)
+        assert row["findings"] == [finding.id for finding in region_map.findings()][:5]
+        json.dumps(row)
+
+
+def test_a_good_dump(tmp_path: Path) -> None:
+    path = tmp_path / "a.dmp"
+    path.write_bytes(small_dump(name="shop.exe", pid=42, exception=0xC0000005))
+    row = row_of(path)
+    wanted = {
+        "path": str(path),
+        "size": path.stat().st_size,
+        "status": "ok",
+        "error": None,
+        "format": "minidump",
+        "process": "shop.exe",
+        "version": "1.2.3.4",
+        "pid": 42,
+        "architecture": "x64",
+        "os_build": 19045,
+        "exception_code": "0xc0000005",
+        "exception": "STATUS_ACCESS_VIOLATION",
+        "modules": 1,
+        "cached": False,
+    }
+    assert {name: row[name] for name in wanted} == wanted
+    assert row["captured_at"].endswith("Z")
+    assert row["seconds"] > 0
+
+
+def test_a_process_that_ran_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.dmp"
+    path.write_bytes(starved_dump())
+    row = row_of(path)
+    assert (row["verdict"], row["severity"]) == ("out-of-address-space", "critical")
+    assert row["critical"] >= 1
+    assert row["headline"]
+    assert row["fragmentation"] is not None
+
+
+def test_a_dump_without_a_memory_list_is_partial(tmp_path: Path) -> None:
+    path = tmp_path / "a.dmp"
+    path.write_bytes(partial_dump())
+    row = row_of(path)
+    assert (row["status"], row["completeness"], row["largest_free"], row["free_size"]) == (
+        "partial",
+        "partial",
+        None,
+        None,
+    )
+
+
+def test_a_damaged_dump_is_partial(tmp_path: Path) -> None:
+    path = tmp_path / "a.dmp"
+    dump = MinidumpBuilder("x64").system_info()
+    dump.module(0x7FF600000000, 0x10000, "C:\\a.exe").lie_count(4, 9)
+    path.write_bytes(dump.build())
+    row = row_of(path)
+    assert row["status"] == "partial"
+    assert row["warnings"] >= 1
+    assert "claims 9 entries" in row["warning"]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "empty file"),
+        (b"\x7fELF" + bytes(100), "not a minidump: an ELF file"),
+        (b"PAGEDU64" + bytes(100), "kernel memory dump"),
+        (b"MDMP", "cut off inside the minidump header"),
+        (bytes(1000), "zeros only"),
+        (b"\x1f\x8b" + b"\xff" * 100, "damaged gzip"),
+    ],
+)
+def test_unreadable_files_say_why(tmp_path: Path, data: bytes, text: str) -> None:
+    path = tmp_path / "a.dmp"
+    path.write_bytes(data)
+    outcome = analyse(local_job(str(path)))
+    row = outcome.row
+    assert row["status"] == "error"
+    assert text in row["error"]
+    assert str(path) not in row["error"]
+    assert "\n" not in row["error"]
+    assert outcome.lasting
+
+
+def test_a_file_that_vanished(tmp_path: Path) -> None:
+    path = tmp_path / "a.dmp"
+    path.write_bytes(small_dump())
+    job = local_job(str(path))
+    path.unlink()
+    outcome = analyse(job)
+    assert (outcome.row["status"], outcome.row["error"]) == ("error", "no such file or directory")
+    assert not outcome.lasting
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.dmp"
+    path.write_bytes(small_dump())
+    from dumpmap.triage import analyse as module
+
+    real = module._classified
+
+    def grow(*args: object) -> object:
+        with path.open("ab") as file:
+            file.write(b"more")
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_classified", grow)
+    outcome = analyse(local_job(str(path)))
+    assert outcome.row["status"] == "ok"
+    assert not outcome.lasting
+
+
+def test_a_fault_of_our_own_costs_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dumpmap.triage import analyse as module
+
+    def fail(*args: object) -> object:
+        raise KeyError("boom\nboom")
+
+    monkeypatch.setattr(module, "_classified", fail)
+    path = tmp_path / "a.dmp"
+    path.write_bytes(small_dump())
+    outcome = analyse(local_job(str(path)))
+    assert outcome.row["error"].startswith("internal error: KeyError")
+    assert not outcome.lasting
+
+
+def test_every_status_is_described() -> None:
+    assert set(STATUSES) == {"ok", "partial", "error", "skipped"}
+
+
+def test_rows_survive_packing(fixtures: Path) -> None:
+    outcome = analyse(local_job(str(fixtures / "layout-x64.dmp.gz")))
+    assert unpack(outcome.data) == outcome.row
+
+
+def test_the_whole_corpus_gives_rows(corpus: Path) -> None:
+    for path in sorted(corpus.glob("*.*dmp")):
+        row = row_of(path)
+        assert row["status"] in STATUSES
+        assert (row["error"] is None) == (row["status"] != "error")
+        assert not (row["error"] or "").startswith("internal error")
+
+
+def test_a_problem_is_a_row() -> None:
+    outcome = analyse(Job("k", "p", "p", problem=("skipped", "not a regular file")))
+    assert (outcome.row["status"], outcome.row["error"]) == ("skipped", "not a regular file")
