@@ -100,7 +100,7 @@ class _Counter:
         self._heap = heap
         self._is_old = heap.kind == OLD_NT_HEAP
         self._unit = layouts.ENTRY_UNIT[heap.pointer_size]
-        self._context = HeapContext(memory, NoSpace(), False, heap.pointer_size, None)
+        self._context = HeapContext(memory, NoSpace(), (), heap.pointer_size, None)
         self._problems: list[str] = []
         # By size in units: blocks in use, free blocks.
         self._busy: dict[int, int] = {}

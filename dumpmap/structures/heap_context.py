@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -42,7 +44,7 @@ class HeapContext:
     Attributes:
         memory: its bytes.
         space: its allocations.
-        has_map: the allocations are known; without them an address that is in none proves nothing.
+        private: `space.private_allocations()`.
         pointer_size: 4 or 8.
         os_build: build number of Windows, None if unknown.
         segment_heap_key: the key that page segments of segment heaps are signed with, once one was seen; the heaps of
@@ -52,7 +54,7 @@ class HeapContext:
 
     memory: Memory
     space: Space
-    has_map: bool
+    private: Sequence[int]
     pointer_size: int
     os_build: int | None
     segment_heap_key: int | None = None
@@ -63,10 +65,18 @@ class HeapContext:
         data = self.memory.read(address, self.pointer_size)
         return None if data is None else int.from_bytes(data, "little")
 
-    def starts_allocation(self, address: int) -> bool:
-        """Tells whether an allocation is known that starts at `address`."""
-        allocation = self.space.allocation(address)
-        return allocation is not None and allocation[0] == address
+    def starts_private_memory(self, address: int) -> bool:
+        """Tells whether a private allocation is known that starts at `address`, with its first page committed.
+
+        Every part of a heap does; without it a pointer to bytes that were not captured proves nothing.
+        """
+        index = bisect_left(self.private, address)
+        return index < len(self.private) and int(self.private[index]) == address
+
+    @property
+    def has_map(self) -> bool:
+        """The allocations are known; without them an address that is in none proves nothing."""
+        return len(self.private) > 0
 
     def walk(self, head: int, flink: int, blink: int, visit: Visit[T]) -> ListWalk[T]:
         """Walks a list within the budget. See `walk_list`."""

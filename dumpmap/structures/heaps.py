@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from operator import itemgetter
@@ -68,16 +68,24 @@ def find_heaps(memory: Memory, pebs: Sequence[Peb], space: Space, os_build: int 
     return HeapSurvey(heaps, warnings, captured)
 
 
+def _sorted(ranges: Iterable[HeapRange]) -> tuple[HeapRange, ...]:
+    return tuple(sorted(ranges, key=lambda range_: range_.base))
+
+
 class _Search:
     """The heaps found so far."""
 
     def __init__(self, memory: Memory, space: Space, os_build: int | None) -> None:
         self._memory = memory
         self._allocations = space.private_allocations()
-        has_map = len(self._allocations) > 0
+        self._space = space
         budget = Budget()
-        self._contexts = {size: HeapContext(memory, space, has_map, size, os_build, budget=budget) for size in (4, 8)}
+        self._contexts = {
+            size: HeapContext(memory, space, self._allocations, size, os_build, budget=budget) for size in (4, 8)
+        }
         self._heaps: dict[tuple[int, int], HeapInfo] = {}
+        # What a PEB lists but whose bytes are not those of a heap; segments elsewhere may still vouch for it.
+        self._doubtful: dict[tuple[int, int], HeapInfo] = {}
         self._warnings: list[str] = []
 
     # --- by the PEB's list --------------------------------------------------------------------------------------------
@@ -100,7 +108,8 @@ class _Search:
             else:
                 missing += self._read_named(peb, address, index + 1, "heap-list")
         # Where page heap is on, and under Wine, the default heap is not in the list.
-        if is_page(peb.process_heap, size) and (size, peb.process_heap) not in self._heaps:
+        default = size, peb.process_heap
+        if is_page(peb.process_heap, size) and default not in self._heaps and default not in self._doubtful:
             missing += self._read_named(peb, peb.process_heap, None, "peb")
             self._read_wine_ring(peb)
         if missing:
@@ -117,12 +126,24 @@ class _Search:
             header = self._memory.read(address + _SIGNATURE_OFFSET[size], 4)
             if header is not None and not self._is_damaged_heap(context, address):
                 self._warnings.append(f"{label}: there is no heap, {header.hex()} stands where its signature should")
+                self._doubtful[size, address] = HeapInfo(
+                    id=index,
+                    address=address,
+                    pointer_size=size,
+                    kind=NT_HEAP,
+                    is_default=address == peb.process_heap,
+                    ranges=(HeapRange(address, None, "header", evidence),),
+                    evidence=evidence,
+                )
                 return False
             own = context.place(HeapRange(address, None, "header", evidence), PAGE_SIZE)
             if own is None:
                 self._warnings.append(f"{label}: no memory there")
                 return False
             is_missing = header is None
+            if is_missing and index is None and peb.heaps:
+                self._warnings.append(f"{label}: the PEB names it its default heap but does not list it, left out")
+                return False
             kind = UNKNOWN_HEAP if is_missing else NT_HEAP
             heap = HeapInfo(None, address, size, kind, ranges=(own,), evidence=evidence)
             if not is_missing:
@@ -224,19 +245,22 @@ class _Search:
         heap = self._heaps.get((size, owner))
         if heap is None:
             header = self._memory.read(owner + _SIGNATURE_OFFSET[size], 4)
+            doubtful = self._doubtful.get((size, owner))
+            if doubtful is not None and context.starts_private_memory(owner):
+                self._heaps[size, owner] = replace(doubtful, ranges=_sorted((*doubtful.ranges, *ranges)))
+                return
             if header is not None:
                 self._warnings.append(
                     f"heap {owner:#x}: {len(ranges)} segments (first: {ranges[0].base:#x}) name it, but it is none"
                 )
                 return
-            own = context.place(HeapRange(owner, None, "header", "heap-signature"), PAGE_SIZE)
-            heap = HeapInfo(
-                None, owner, size, UNKNOWN_HEAP, ranges=() if own is None else (own,), evidence="heap-signature"
-            )
+            # Nothing but its segments speaks for the heap's own memory.
+            if context.starts_private_memory(owner):
+                ranges.append(HeapRange(owner, None, "header", "heap-signature", inferred=True))
+            heap = HeapInfo(None, owner, size, UNKNOWN_HEAP, evidence="heap-signature")
         elif heap.kind not in (NT_HEAP, OLD_NT_HEAP, UNKNOWN_HEAP):
             return
-        merged = sorted((*heap.ranges, *ranges), key=lambda item: item.base)
-        self._heaps[size, owner] = replace(heap, ranges=tuple(merged))
+        self._heaps[size, owner] = replace(heap, ranges=_sorted((*heap.ranges, *ranges)))
 
     def _take_page_heap(self, address: int) -> None:
         for context in self._contexts.values():
@@ -255,7 +279,7 @@ class _Search:
         """Returns the heaps without doubly claimed memory, and every warning."""
         heaps = list(self._heaps.values())
         claims = [
-            (range_.base, range_.base + (range_.size or range_.reserved or range_.committed or 1), place, range_)
+            (range_.base, self._end(range_), place, range_)
             for place, heap in enumerate(heaps)
             for range_ in heap.ranges
         ]
@@ -266,6 +290,13 @@ class _Search:
         others = [heap for heap in heaps if heap.evidence not in ("heap-list", "peb")]
         warnings = (*self._warnings, *(warning for heap in heaps for warning in heap.warnings))
         return (*listed, *others), warnings
+
+    def _end(self, range_: HeapRange) -> int:
+        """Returns where a range ends (exclusive)."""
+        if range_.size is not None:
+            return range_.base + range_.size
+        allocation = self._space.allocation(range_.base)
+        return range_.base + 1 if allocation is None else sum(allocation)
 
     def _refuse_overlaps(self, heaps: list[HeapInfo], claims: list[tuple[int, int, int, HeapRange]]) -> None:
         """Takes ranges away from `heaps` (in place) until no two share memory.

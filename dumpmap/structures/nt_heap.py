@@ -193,7 +193,7 @@ def read_nt_heap(context: HeapContext, address: int, label: str, evidence: str) 
     else:
         segments, lost = _walk_segments(context, address, layout, fields, own, label, warnings)
     ranges = _place_segments(context, address, segments, label, evidence, warnings)
-    if lost is not None and context.starts_allocation(lost):
+    if lost is not None and context.starts_private_memory(lost):
         ranges.append(HeapRange(lost, None, "segment", "heap-segment", inferred=True))
     return _finish(context, address, NT_HEAP, layout, fields, ranges, label, evidence, warnings)
 
@@ -449,10 +449,10 @@ def _front_end(
         if not _is_front_end(pointer, kind, layout is layouts.HEAP_OLD[context.pointer_size]):
             continue
         active = kind == layouts.FRONT_END_LOW_FRAGMENTATION
-        points_back = active and _points_back(context, pointer, address)
+        points_back = _points_back(context, pointer, address) if active else False
         if not is_certain and not points_back:
             continue
-        front_end = _front_end_range(context, address, pointer, points_back) if active else None
+        front_end = _front_end_range(context, pointer, points_back) if active else None
         return active, front_end, _counters(context, address, place)
     return None, None, None
 
@@ -473,24 +473,24 @@ def _is_front_end(pointer: int, kind: int, is_old: bool) -> bool:
     return pointer != 0 and (kind == layouts.FRONT_END_LOW_FRAGMENTATION or is_old)
 
 
-def _points_back(context: HeapContext, front_end: int, heap: int) -> bool:
+def _points_back(context: HeapContext, front_end: int, heap: int) -> bool | None:
+    """Tells whether a front end points back at its heap; None where its bytes are not in the memory."""
     size = context.pointer_size
     if not is_user_address(front_end, size):
         return False
     data = context.memory.read(front_end, layouts.LFH_HEAP_WORDS)
-    return data is not None and any(
-        int.from_bytes(data[place : place + size], "little") == heap for place in range(0, len(data), size)
+    return (
+        None
+        if data is None
+        else any(int.from_bytes(data[place : place + size], "little") == heap for place in range(0, len(data), size))
     )
 
 
-def _front_end_range(context: HeapContext, heap: int, front_end: int, points_back: bool) -> HeapRange | None:
+def _front_end_range(context: HeapContext, front_end: int, points_back: bool | None) -> HeapRange | None:
     """A front end that starts an allocation of its own belongs to the heap; one inside the heap's memory is there."""
     if not is_page(front_end, context.pointer_size):
         return None
-    allocation = context.space.allocation(front_end)
-    if allocation is not None:
-        if allocation[0] != front_end:
-            return None
+    if context.starts_private_memory(front_end) and points_back is not False:
         return HeapRange(front_end, None, "front end", "heap-front-end", inferred=not points_back)
     if context.has_map or not points_back:
         return None

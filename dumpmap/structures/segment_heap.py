@@ -204,6 +204,9 @@ def _segments(
                 return NOT_CAPTURED
             if context.has_map and context.space.allocation(node) is None:
                 return NO_MEMORY
+            # Before 1709 nothing in a segment ties it to its heap, so at least its place must be a segment's.
+            if context.has_map and not item.is_signed and not context.starts_private_memory(node):
+                return "no segment starts there"
             flink, blink, signature = fields
             return flink, blink, signature
 
@@ -213,7 +216,7 @@ def _segments(
         if walk.closed and abs(len(walk.nodes) - item.count) > 1:
             warnings.append(f"{label}: it counts {item.count} segments, its list has {len(walk.nodes)}")
         found += [(node, item, signature) for node, signature in walk.nodes]
-        if walk.lost is not None and context.starts_allocation(walk.lost):
+        if walk.lost is not None and context.starts_private_memory(walk.lost):
             lost.append((walk.lost, item))
     believed, is_inferred = _check_signatures(context, address, found, label, warnings)
     ranges = []

@@ -187,6 +187,30 @@ def test_a_heap_list_that_names_what_is_no_heap() -> None:
     assert len(found.warnings) == len(lies) + 1
 
 
+def test_a_default_heap_that_is_not_listed_and_not_captured_is_no_heap() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    truth = hp.nt_heap(process, segments=SEGMENTS)
+    data = process.allocate(0x10000)
+    hp.write_heap_array(process, process_heap=data)
+    found = survey_process(process)
+    (heap,) = found.heaps
+    assert allocations(heap, space_of(process)) == expected(truth)
+    assert any("does not list it" in warning for warning in found.warnings)
+
+
+def test_a_front_end_that_is_another_heaps_or_none() -> None:
+    process, truth = build()
+    second = process.heaps[64][1]
+    data = process.allocate(0x20000)
+    for address in (data, process.modules[0].base, process.threads[0].stack.base, second, truth.address):
+        process.pointer(truth.fields["FrontEndHeap"], address)
+        heap = heap_at(survey_process(process), truth)
+        if address == data:  # nothing of it is captured: the pointer is all there is
+            assert [range_.base for range_ in heap.ranges if range_.inferred] == [data]
+        else:
+            assert "front end" not in {range_.role for range_ in heap.ranges}
+
+
 def test_a_header_that_is_damaged_behind_its_signature_keeps_its_allocation() -> None:
     process, truth = build()
     process.number(truth.address + 0x38, 0, 4)
@@ -195,6 +219,16 @@ def test_a_header_that_is_damaged_behind_its_signature_keeps_its_allocation() ->
     assert heap.kind == "NT heap"
     assert truth.address in {range_.base for range_ in heap.ranges}
     assert any("header is damaged" in warning for warning in found.warnings)
+
+
+def test_a_header_that_was_overwritten_is_vouched_for_by_the_list_and_its_segments() -> None:
+    process, truth = build()
+    process.write(truth.address, b"A" * 0x200)
+    found = survey_process(process)
+    heap = heap_at(found, truth)
+    assert (heap.id, heap.kind, heap.evidence, heap.is_default) == (1, "NT heap", "heap-list", True)
+    assert [range_.base for range_ in heap.ranges] == sorted(item.base for item in truth.with_role("segment"))
+    assert any("41414141 stands where its signature should" in warning for warning in found.warnings)
 
 
 def test_a_header_of_an_unknown_layout_keeps_its_first_segment() -> None:
