@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dumpmap.analysis import detect
 from dumpmap.analysis.detect import Hit
 from dumpmap.analysis.facts import Facts, facts_of
-from dumpmap.analysis.rules import DEFAULT_RULES, SEVERITIES, THRESHOLD, RuleSet, Severity, Threshold
+from dumpmap.analysis.rules import DEFAULT_RULES, SEVERITIES, THRESHOLD, THRESHOLDS, RuleSet, Severity, Threshold
 from dumpmap.analysis.words import percent_words, size_words
 
 if TYPE_CHECKING:
@@ -599,6 +599,13 @@ def index_text() -> str:
     lines += [
         f"| [`{rule.id}`]({rule.id}.md) | {rule.severity} | {_ABOUT[rule.about]} | {rule.title} |" for rule in RULES
     ]
+    return "\n".join(lines) + "\n"
+
+
+def thresholds_text() -> str:
+    """Writes the table of all thresholds with their sources (Markdown), as docs/diagnosis.md holds it."""
+    lines = ["| threshold | default | what it decides | where the number comes from |", "|---|---|---|---|"]
+    lines += [f"| `{item.name}` | {threshold_words(item)} | {item.meaning} | {item.source} |" for item in THRESHOLDS]
     return "\n".join(lines) + "\n"
 
 

@@ -10,8 +10,19 @@ import pytest
 
 from analysis.cases import CASES, Case
 from analysis.scenes import MB, Scene, commit_at, crash, recorded
-from dumpmap.analysis.findings import FINDING_COLUMNS, RULE, RULES, at_least, find, page_text, pages, worst
+from dumpmap.analysis.findings import (
+    FINDING_COLUMNS,
+    RULE,
+    RULES,
+    at_least,
+    find,
+    page_text,
+    pages,
+    thresholds_text,
+    worst,
+)
 from dumpmap.analysis.rules import SEVERITIES, THRESHOLDS, RuleSet
+from dumpmap.analysis.verdict import VERDICTS
 
 DOCS = Path(__file__).parents[2] / "docs" / "findings"
 
@@ -164,3 +175,10 @@ def test_pages_are_written_and_stale_ones_removed(tmp_path: Path) -> None:
     assert not stale.exists()
     assert own.exists()
     assert {path.name for path in tmp_path.iterdir()} == {*pages(), "notes.md"}
+
+
+def test_the_description_of_the_diagnosis_is_in_step() -> None:
+    text = (DOCS.parent / "diagnosis.md").read_text("utf-8")
+    assert thresholds_text() in text
+    for name, meaning in VERDICTS.items():
+        assert f"| `{name}` | {meaning} |" in text

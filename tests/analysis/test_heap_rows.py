@@ -19,7 +19,8 @@ from dumpmap.snapshot import RecordedHeap, RecordedRange
 def counted(region_map: RegionMap, base: int, end: int) -> tuple[int, list[int]]:
     """Committed bytes and the sizes of reserved runs in [base, end), region by region."""
     regions = region_map.space.regions
-    committed, runs, last_end = 0, [], -1
+    committed, last_end = 0, -1
+    runs: list[int] = []
     for start, size, state in zip(regions.base.tolist(), regions.size.tolist(), regions.state.tolist(), strict=True):
         low, high = max(start, base), min(start + size, end)
         if low >= high:

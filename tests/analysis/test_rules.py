@@ -201,3 +201,13 @@ def test_every_figure_can_be_asked_for() -> None:
     assert figure(region_map, "Unknown.size") == 0
     assert figure(region_map, "Total.size") == region_map.total.size
     assert figure_unit("Heap.blocks") == "count"
+
+
+def test_the_example_in_the_documentation_is_a_valid_file() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "diagnosis.md").read_text("utf-8")
+    example = text.split("```toml\n", 1)[1].split("```", 1)[0]
+    rules = parse_rules(example)
+    assert rules.has_gates
+    assert rules.thresholds["commit_warning"] == pytest.approx(0.85)
+    for item in FIGURES:
+        assert f"| `{item.name}` | {item.unit} | {item.meaning} |" in text

@@ -59,7 +59,7 @@ def test_a_leak_of_one_block_a_minute() -> None:
 def test_noise_does_not_grow() -> None:
     levels = [5, 9, 4, 8, 6, 9, 5, 7]
     result = timeline(process(60 * index, 3, other=level) for index, level in enumerate(levels))
-    assert result.growing == ()
+    assert not result.growing
     moving = [series for series in result.groups if series.metric == "committed"]
     assert len(moving) == 1
     assert not moving[0].grows
@@ -68,7 +68,7 @@ def test_noise_does_not_grow() -> None:
 
 def test_two_points_never_tell() -> None:
     result = timeline([process(0, 1), process(60, 100)])
-    assert result.growing == ()
+    assert not result.growing
     assert all(series.low is None for series in result.groups)
     assert result.groups[0].slope == pytest.approx(99 * MB / 60)
 
@@ -112,7 +112,7 @@ def test_a_module_that_comes_later_starts_at_nothing() -> None:
 
     result = timeline([with_module(0, False), with_module(60, False), with_module(120, True)])
     series = next(one for one in result.groups if one.name == "late.dll" and one.metric == "size")
-    assert series.values == (0, 0, MB)
+    assert list(series.values) == [0, 0, MB]
     assert not series.grows
 
 
@@ -120,7 +120,7 @@ def test_a_partial_map_leaves_a_hole() -> None:
     result = timeline([process(0, 1), process(60, 2), process(120, 50, partial=True), process(180, 4), process(240, 5)])
     assert any("no list of memory regions" in note for note in result.notes)
     series = result.growing[0]
-    assert series.values == (MB, 2 * MB, None, 4 * MB, 5 * MB)
+    assert list(series.values) == [MB, 2 * MB, None, 4 * MB, 5 * MB]
     assert series.slope == pytest.approx(MB / 60)
     assert series.sparkline() == [0.0, 0.25, None, 0.75, 1.0]
 
@@ -148,7 +148,7 @@ def test_figures_and_forecasts() -> None:
     usage = next(series for series in result.figures if series.metric == "counters.private_usage")
     assert usage.slope == pytest.approx(MB / 3600)
     wide = timeline(process(60 * index, 3 + index) for index in range(4))
-    assert wide.forecasts == ()
+    assert not wide.forecasts
 
 
 def test_several_processes_are_pointed_out() -> None:
