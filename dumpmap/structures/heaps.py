@@ -209,13 +209,13 @@ class _Search:
         if has_page_heaps:
             pattern = DPH_HEAP_ROOT_SIGNATURE.to_bytes(4, "little")
             for address in self._memory.find(self._allocations, PAGE_SIZE, [pattern]):
-                self._take_page_heap(address)
+                self._take_page_heap(int(address))
 
     def _take_hits(self, context: HeapContext, hits: dict[int, bytes]) -> None:
         size = context.pointer_size
         covered = {range_.base for heap in self._heaps.values() for range_ in heap.ranges}
         strays: dict[int, list[int]] = {}
-        for address in sorted(hits):
+        for address in sorted(map(int, hits)):
             if address in covered or not is_page(address, size):
                 continue
             heap = self._read(context, address, f"heap {address:#x}", "heap-signature", is_scan=True)
