@@ -167,7 +167,7 @@ def _findings(findings: list[Finding], rules: RuleSet) -> Iterator[RuleResult]:
     by_id = {finding.id: finding for finding in findings}
     for name in rules.forbidden_findings:
         finding = by_id.get(name)
-        message = f"{name} is not there" if finding is None else f"{name}: {finding.detail}"
+        message = f"{name} is not there" if finding is None else f"{finding.severity}: {finding.detail}"
         actual = "absent" if finding is None else finding.severity
         yield RuleResult(f"findings.forbid: {name}", finding is None, actual, "absent", message)
     if rules.max_severity is not None:

@@ -225,7 +225,7 @@ def _used_up(facts: Facts) -> str:
         if facts.used_total and size / facts.used_total >= 0.05
     ]
     return (
-        f"{size_words(total)} of {facts.limit.name} are free (limit by {facts.limit.source}). "
+        f"{size_words(total)} of {facts.limit.name} are free (source: {facts.limit.source}). "
         f"In use are {size_words(facts.used_total)}: {list_words(top)}."
     )
 
@@ -267,7 +267,7 @@ def largest_free_block_small(facts: Facts, t: Thresholds) -> Hit | None:
     where = f" at {address_words(space.largest.address)}" if space.largest is not None else ""
     return Hit(
         f"The largest free block is {size_words(facts.largest)}{where}; any larger allocation fails, whatever the free "
-        f"total of {size_words(space.total)}. The limit is {space.limit.name} (by {space.limit.source}).",
+        f"total of {size_words(space.total)}. The limit is {space.limit.name} (source: {space.limit.source}).",
         _space_values(facts),
         None if critical else "warning",
     )

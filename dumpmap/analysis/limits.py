@@ -34,7 +34,7 @@ class AddressLimit:
     Attributes:
         size: its end (exclusive), None where nothing tells.
         name: in round figures: `2 GB`.
-        source: what says so: `SystemMemoryInfo`, `recorded summary`, `memory list`, `large-address-aware flag`,
+        source: what says so: `recorded summary`, `memory list`, `large-address-aware flag`, `SystemMemoryInfo`,
             `Windows version`, `pointer size`.
         exact: whether it is the end itself, or only as much as the process can have at most.
         reached: whether the list of regions goes up to it.
@@ -72,43 +72,57 @@ def limit_name(size: int) -> str:
 
 
 def address_limit(region_map: RegionMap) -> AddressLimit:
-    """Finds out how large the address space is; recorded facts before what follows from them."""
-    process, system, end = region_map.process, region_map.system, region_map.end
+    """Finds out how large the address space is; what is of the process itself comes before what is of its system.
+
+    The highest address that SystemMemoryInfo gives is that of whoever wrote the dump: a writer of another width, or one
+    that is large address aware where the process is not, sees another one.
+    """
+    process, end = region_map.process, region_map.end
     windows = process.os.family == "windows"
     narrow = process.pointer_size == 4
     aware = large_address_aware(region_map) if windows else None
-    highest = system.max_address if windows else None
-    size: int | None
-    if highest is not None and narrow and highest >= NARROW:
-        highest = None  # written by a 64-bit program: that is the system's highest address, not this process's
-    if not narrow and aware is False:
-        size, source, exact = 2 * _GB - 0x10000, "large-address-aware flag", True
-    elif highest is not None:
-        size, source, exact = highest + 1, "SystemMemoryInfo", True
-    elif (recorded := _recorded_size(region_map)) is not None:
-        size, source, exact = recorded, "recorded summary", True
-    elif end is not None and windows and (not narrow or end <= NARROW) and _plausible_end(end, narrow):
-        size, source, exact = end, "memory list", True
-    elif narrow and aware is not None:
-        size = 2 * _GB - 0x10000
-        if aware:
-            size = NARROW - 0x10000 if process.wow64 else 3 * _GB - 0x10000
-        # Whether 32-bit Windows was started with 3 GB is not recorded.
-        source, exact = "large-address-aware flag", not aware or bool(process.wow64)
-    elif narrow:
-        size, source, exact = NARROW, "pointer size", False
-    elif windows and process.os.build:
-        size = 128 * _TB - 0x10000 if process.os.build >= _BUILD_8_1 else 8 * _TB - 0x10000
-        source, exact = "Windows version", True
-    else:
-        size, source, exact = (
-            (1 << 47, "pointer size", False) if process.pointer_size == 8 else (None, "nothing", False)
-        )
-    if size is None:
-        return AddressLimit(None, "unknown", source, False, False, aware, windows)
+    found = _find(region_map, aware) if windows else None
+    if found is None and narrow:
+        found = NARROW, "pointer size", False
+    elif found is None and process.pointer_size == 8:
+        found = 1 << 47, "pointer size", False
+    if found is None:
+        return AddressLimit(None, "unknown", "nothing", False, False, aware, windows)
+    size, source, exact = found
     reached = end is not None and (end + _END_SLACK >= size or not windows or source == "recorded summary")
     reached = reached and not _list_is_cut(region_map)
     return AddressLimit(size, limit_name(size), source, exact, reached, aware, windows)
+
+
+def _find(region_map: RegionMap, aware: bool | None) -> tuple[int, str, bool] | None:
+    """Goes through the evidence that only Windows has; returns size, source and whether it is exact."""
+    process, end, highest = region_map.process, region_map.end, region_map.system.max_address
+    narrow = process.pointer_size == 4
+    if not narrow and aware is False:
+        return 2 * _GB - 0x10000, "large-address-aware flag", True
+    recorded = _recorded_size(region_map)
+    if recorded is not None:
+        return recorded, "recorded summary", True
+    if (
+        end is not None
+        and (not narrow or end <= NARROW)
+        and _plausible_end(end, narrow)
+        and not _list_is_cut(region_map)
+    ):
+        return end, "memory list", True
+    if narrow and aware is False:
+        return 2 * _GB - 0x10000, "large-address-aware flag", True
+    if narrow and aware and process.wow64:
+        return NARROW - 0x10000, "large-address-aware flag", True
+    if highest is not None and (not narrow or highest < NARROW):
+        return highest + 1, "SystemMemoryInfo", True
+    if narrow and aware:
+        # Whether 32-bit Windows was started with 3 GB is not recorded.
+        return 3 * _GB - 0x10000, "large-address-aware flag", False
+    if not narrow and process.os.build:
+        top = 128 * _TB if process.os.build >= _BUILD_8_1 else 8 * _TB
+        return top - 0x10000, "Windows version", True
+    return None
 
 
 def _recorded_size(region_map: RegionMap) -> int | None:

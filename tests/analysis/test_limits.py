@@ -103,6 +103,18 @@ def test_without_any_evidence_it_is_at_most_what_a_pointer_reaches() -> None:
     assert (wide.size, wide.exact, wide.source) == (128 * TB, False, "pointer size")
 
 
+def test_the_process_itself_comes_before_whoever_wrote_the_dump() -> None:
+    # A writer that is large address aware, of a process that is not; and the other way round.
+    limit = limit_of(32, top=TOP_2GB, system=System(max_address=0xFFFEFFFF))
+    assert (limit.name, limit.source, limit.reached) == ("2 GB", "memory list", True)
+    limit = limit_of(32, top=TOP_4GB, system=System(max_address=0x7FFEFFFF))
+    assert (limit.name, limit.source, limit.reached) == ("4 GB", "memory list", True)
+    limit = limit_of(32, aware=False, partial=True, system=System(max_address=0xFFFEFFFF))
+    assert (limit.name, limit.source) == ("2 GB", "large-address-aware flag")
+    limit = limit_of(32, aware=True, wow64=False, partial=True, system=System(max_address=0x7FFEFFFF))
+    assert (limit.name, limit.source) == ("2 GB", "SystemMemoryInfo")
+
+
 def test_a_list_that_ends_in_the_middle_is_no_evidence() -> None:
     limit = limit_of(32, end=0x500000)
     assert (limit.size, limit.source, limit.exact, limit.reached) == (4 * GB, "pointer size", False, False)
@@ -127,7 +139,7 @@ def test_the_program_is_the_one_that_the_peb_names() -> None:
     assert limit.to_dict() == {
         "size": TOP_2GB,
         "name": "2 GB",
-        "source": "SystemMemoryInfo",
+        "source": "memory list",
         "exact": True,
         "large_address_aware": False,
     }
