@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from synth.process import ProcessBuilder
 
@@ -220,6 +220,7 @@ def test_wrong_questions_are_refused(size: int, alignment: int) -> None:
         fits(Scene().leave(MB).map(), size, alignment)
 
 
+@settings(deadline=None)
 @given(
     blocks=st.lists(st.integers(1, 40), min_size=1, max_size=8),
     size=st.integers(1, 12 * GRANULE),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumpmap.parsers.stability_report import MAX_FIELDS, PAGE, ProcessReport, StabilityReport, read_stability_report
@@ -120,6 +120,7 @@ def test_the_number_of_fields_is_bounded() -> None:
     assert "fields" in found.problem
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_end_in_a_report(data: bytes) -> None:
     read_stability_report(data)

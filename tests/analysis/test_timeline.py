@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from synth.minidump import MEM_IMAGE, PAGE_EXECUTE_READ
 
@@ -224,6 +224,7 @@ def test_students_t(freedom: int, confidence: float, wanted: float) -> None:
     assert student_t(freedom, confidence) == pytest.approx(wanted, abs=6e-4)
 
 
+@settings(deadline=None)
 @given(
     times=st.lists(st.floats(0, 1e6), min_size=3, max_size=12, unique_by=lambda x: round(x)),
     data=st.data(),
