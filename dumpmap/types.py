@@ -149,6 +149,7 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo(
         "heap-signature", "A heap's or segment's signature at the start of the allocation; no list led there."
     ),
+    EvidenceInfo("signature", "The bytes at its start are those of a known structure; nothing points to it."),
     EvidenceInfo("heap-stream", "The process itself said so, in a heap stream."),
     EvidenceInfo("managed-heap", "The input lists it as memory of a managed runtime."),
     EvidenceInfo("system", "Windows puts it at this address in every process."),

@@ -22,9 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.classify.heaps import Heap, label_heaps
-from dumpmap.classify.images import MappedCopy, label_images, label_mapped_copies
+from dumpmap.classify.images import MAX_IMAGES, MappedCopy, label_images, label_mapped_copies
 from dumpmap.classify.labels import Label, Labels
-from dumpmap.classify.named import claim_marked, label_linux_names, label_named, mark_environment_blocks
+from dumpmap.classify.named import (
+    claim_marked,
+    label_activation_contexts,
+    label_linux_names,
+    label_named,
+    mark_environment_blocks,
+)
 from dumpmap.classify.partial import partial_regions
 from dumpmap.classify.recorded import is_recorded, take_allocations, take_parts, take_rows
 from dumpmap.classify.space import (
@@ -95,6 +101,7 @@ def classify(
         label_linux_names(snapshot, space, labels)
         claim_marked(labels, space)
         label_files(space, labels)
+        label_activation_contexts(memory, space, labels)
         copies = label_mapped_copies(memory, snapshot, structures.images, space, labels)
         warnings += stack_warnings + heap_warnings
     completeness = _completeness(snapshot, space)
@@ -143,7 +150,8 @@ def _survey(
         memory,
         pointer_size=snapshot.process.pointer_size,
         threads=[(thread.id, thread.teb or 0) for thread in snapshot.threads],
-        modules=[(module.base, module.size, module.path) for module in snapshot.modules],
+        # Each header costs up to a thousand sections to read; a hostile list can name a hundred thousand modules.
+        modules=[(module.base, module.size, module.path) for module in snapshot.modules[:MAX_IMAGES]],
         space=NoSpace() if space is None else space,
         os_build=snapshot.process.os.build,
         family=snapshot.process.os.family,
@@ -471,6 +479,7 @@ def _notes(
             "the list of heaps is not in the input"
             + (": only the heaps shown could be told" if has_heaps else ": heap memory counts as Private Data")
         )
+    notes += structures.missing
     if any(module.name.lower() in _CLR_MODULES for module in snapshot.modules) and not snapshot.managed_heaps:
         notes.append("a .NET runtime is loaded; its managed heap is not told apart and counts as Private Data")
     if copies:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from dumpmap.classify.labels import Label, Labels
 from dumpmap.classify.space import AllocationSpace
 from dumpmap.snapshot import RecordedHeap, Snapshot
@@ -51,14 +53,20 @@ def label_heaps(
     """
     heaps: list[Heap] = []
     warnings: list[str] = []
-    recorded_left = list(snapshot.heaps)
+    by_address: dict[int | None, RecordedHeap] = {}
+    for heap in snapshot.heaps:
+        by_address.setdefault(heap.address, heap)
     merged: list[tuple[HeapInfo, RecordedHeap | None]] = []
+    matched: set[int] = set()
     for info in structures.heaps:
-        match = next((heap for heap in recorded_left if heap.address == info.address), None)
+        match = by_address.pop(info.address, None)
         if match is not None:
-            recorded_left.remove(match)
+            matched.add(id(match))
         merged.append((info, match))
-    merged.extend((_from_recorded(heap), heap) for heap in recorded_left)
+    merged.extend((_from_recorded(heap), heap) for heap in snapshot.heaps if id(heap) not in matched)
+    # Ranges of one process do not overlap, so together they touch no more than this; those of a hostile stream can
+    # each span the whole space.
+    visits = _Budget(len(space) + sum(len(heap.ranges) for heap in snapshot.heaps))
     # The stream's own numbers are taken where there are no others: two numberings side by side would mislead.
     numbered = any(info.id is not None for info in structures.heaps)
     for info, recorded in merged:
@@ -70,20 +78,29 @@ def label_heaps(
             ranges.extend(part for part in _recorded_ranges(recorded) if part.base not in known)
             if info.flags is None and recorded.flags:
                 info = replace(info, flags=recorded.flags)
-        heap = Heap(
+        found = Heap(
             info=info,
             name=recorded.name if recorded else None,
             ranges=tuple(sorted(ranges, key=lambda part: part.base)),
             allocations=(),
             evidence="heap-stream" if recorded is not None and not info.ranges else info.evidence,
         )
-        owned = _claim(heap, space, labels, warnings)
+        owned = _claim(found, space, labels, warnings, visits)
         for part in recorded.ranges if recorded is not None else ():
             index = labels.allocation(part.base)
             if index >= 0 and int(labels.types[index]) == RegionType.HEAP:
                 labels.add_evidence(index, "heap-stream")
-        heaps.append(replace(heap, allocations=tuple(sorted(owned))))
+        heaps.append(replace(found, allocations=tuple(sorted(owned))))
+    if visits.left < 0:
+        warnings.append("ranges of the heap stream overlap one another; not all of them could be followed to their end")
     return heaps, warnings
+
+
+@dataclass
+class _Budget:
+    """How many more allocations may be looked at."""
+
+    left: int
 
 
 def _from_recorded(heap: RecordedHeap) -> HeapInfo:
@@ -111,7 +128,9 @@ def _recorded_ranges(heap: RecordedHeap) -> list[HeapRange]:
     ]
 
 
-def _claim(heap: Heap, space: AllocationSpace, labels: Labels, warnings: list[str]) -> set[tuple[int, int]]:
+def _claim(
+    heap: Heap, space: AllocationSpace, labels: Labels, warnings: list[str], visits: _Budget
+) -> set[tuple[int, int]]:
     """Labels the allocations of one heap; returns their (base, size)."""
     owned: set[tuple[int, int]] = set()
     strays = 0
@@ -120,7 +139,7 @@ def _claim(heap: Heap, space: AllocationSpace, labels: Labels, warnings: list[st
         # The header is not in the input, but the list says that a heap begins here.
         ranges = (HeapRange(heap.info.address, None, "header", heap.info.evidence),)
     for part in ranges:
-        indexes = _allocations_of(part, space)
+        indexes = _allocations_of(part, space, visits)
         if not indexes:
             strays += 1
             continue
@@ -149,16 +168,17 @@ def _claim(heap: Heap, space: AllocationSpace, labels: Labels, warnings: list[st
     return owned
 
 
-def _allocations_of(part: HeapRange, space: AllocationSpace) -> list[int]:
+def _allocations_of(part: HeapRange, space: AllocationSpace, visits: _Budget) -> list[int]:
     """Every allocation that the range touches; more than one only for ranges that the process reported."""
     first = space.index_of(part.base)
     if first < 0:
         return []
     indexes = [first]
     if part.evidence == "heap-stream" and part.size:
-        end = part.base + part.size
-        while indexes[-1] + 1 < len(space) and int(space.bases[indexes[-1] + 1]) < end:
-            indexes.append(indexes[-1] + 1)
+        stop = int(np.searchsorted(space.bases, np.uint64(min(part.base + part.size, (1 << 64) - 1)), side="left"))
+        visits.left -= stop - first
+        if visits.left >= 0:
+            indexes += range(first + 1, stop)
     return indexes
 
 

@@ -15,6 +15,12 @@ from dumpmap.structures.pe import PeImage, parse_image, read_image
 from dumpmap.types import RegionType
 from dumpmap.winnt import PAGE_SIZE, MemType
 
+MAX_IMAGES = 4096
+"""Modules whose headers are read; the largest processes have one or two thousand."""
+
+MAX_SECTIONS = 100_000
+"""Sections that are shown in one map, of all modules together."""
+
 _HEADER_BYTES = 0x10000
 """How much of a file on disk is read for its headers."""
 
@@ -71,8 +77,14 @@ def label_images(
     """
     warnings = []
     files = ImageFiles(image_path) if image_path is not None else None
-    outside = 0
+    outside = twice = 0
+    seen: set[int] = set()
+    room = MAX_SECTIONS
     for module in snapshot.modules:
+        if module.base in seen:
+            twice += 1
+            continue
+        seen.add(module.base)
         index = labels.allocation(module.base)
         if index < 0:
             outside += bool(module.size)
@@ -89,7 +101,13 @@ def label_images(
             labels.claim(index, Label(f"{kind} in other memory", "module-list", None, module.path))
         if image is not None:
             labels.add_evidence(index, evidence)
-            mark_sections(module.base, int(space.ends[index]), image, evidence, labels)
+            room -= len(image.sections)
+            if room >= 0:
+                mark_sections(module.base, int(space.ends[index]), image, evidence, labels)
+    if twice:
+        warnings.append(f"{twice} of {len(snapshot.modules)} modules are listed at the address of another")
+    if room < 0:
+        warnings.append(f"the modules have more than {MAX_SECTIONS} sections; not all of them are shown")
     if outside and snapshot.process.os.family == "windows":
         warnings.append(f"{outside} of {len(snapshot.modules)} modules lie in no allocation of the map")
     _label_unlisted(snapshot, space, labels)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import numpy as np
 
 from dumpmap.classify.labels import Label, Labels
 from dumpmap.classify.space import AllocationSpace
+from dumpmap.memory import Memory
 from dumpmap.snapshot import Snapshot
 from dumpmap.structures.survey import ProcessStructures
 from dumpmap.types import RegionType
-from dumpmap.winnt import PAGE_SIZE, MemType
+from dumpmap.winnt import PAGE_SIZE, MemType, PageProtect
+
+_ACTIVATION_CONTEXT = b"Actx"
+"""How ACTIVATION_CONTEXT_DATA begins: its Magic."""
+
+_EVIDENCE = {"User shared data": "system", "CFG bitmap": "pe-header"}
+"""What names regions that neither the PEB nor a TEB points to."""
 
 _LINUX_NAMES = {
     "[heap]": Label("Program break", "linux-maps", RegionType.HEAP, "[heap]"),
@@ -83,11 +93,22 @@ def label_named(structures: ProcessStructures, space: AllocationSpace, labels: L
         index = labels.allocation(region.address)
         if index < 0 or int(space.regions.type[space.first[index]]) == MemType.MEM_IMAGE:
             continue
-        evidence = "system" if region.field == "KUSER_SHARED_DATA" else "peb"
-        if region.kind == "CFG bitmap":
-            evidence = "pe-header"
+        evidence = _EVIDENCE.get(region.kind, "teb" if region.field.startswith("TEB.") else "peb")
         field = "" if evidence == "system" else region.field
         labels.claim(index, Label(region.kind, evidence, details=field))
+
+
+def label_activation_contexts(memory: Memory, space: AllocationSpace, labels: Labels) -> None:
+    """Names read-only views that begin as an activation context does: those that programs make for themselves.
+
+    The PEB names only the process's own and the system's.
+    """
+    first = space.first
+    wanted = (space.regions.type[first] == MemType.MEM_MAPPED) & ~labels.claimed
+    wanted &= space.regions.allocation_protect[first] == PageProtect.PAGE_READONLY
+    bases = space.bases[wanted]
+    for base in memory.find(cast("Sequence[int]", bases), 0, [_ACTIVATION_CONTEXT]) if len(bases) else ():
+        labels.claim(labels.allocation(base), Label("Activation context", "signature", inferred=True))
 
 
 def label_linux_names(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> None:

@@ -62,6 +62,7 @@ def label_stacks(
     bottoms: dict[int | None, int | None] = {teb.address: teb.allocation_base for teb in structures.tebs}
     wow64 = {teb.pointer_size for teb in structures.tebs} == {4, 8}
     missing = []
+    claimed_twice: list[str] = []
     for thread in snapshot.threads:
         found = False
         for address, bits, teb_address, evidence in _candidates(thread, tebs.get(thread.id, [])):
@@ -70,7 +71,7 @@ def label_stacks(
                 continue
             if index in seen:
                 if seen[index] != thread.id:
-                    warnings.append(
+                    claimed_twice.append(
                         f"threads {seen[index]} and {thread.id} claim one stack at 0x{int(space.bases[index]):x}"
                     )
                 continue
@@ -90,6 +91,9 @@ def label_stacks(
                 )
         if not found and not thread.exited:
             missing.append(thread.id)
+    if claimed_twice:
+        more = len(claimed_twice) - 1
+        warnings.append(claimed_twice[0] + (f", and {more} more threads one that another has" if more else ""))
     if missing and snapshot.process.os.family == "windows":
         shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         warnings.append(f"{len(missing)} of {len(snapshot.threads)} threads have no stack that can be told: {shown}")

@@ -101,8 +101,10 @@ class HeapSurvey:
         heaps: those of the 32-bit list first, each list in its order, then those that no list names.
         warnings: contradictions, one line each, those of the single heaps included.
         list_captured: the heap list of every PEB was read; None where there is no PEB.
+        missing: what of the lists was not captured, one line each: a lack of the input, not damage.
     """
 
     heaps: tuple[HeapInfo, ...] = ()
     warnings: tuple[str, ...] = ()
     list_captured: bool | None = None
+    missing: tuple[str, ...] = ()

@@ -64,8 +64,9 @@ def find_heaps(memory: Memory, pebs: Sequence[Peb], space: Space, os_build: int 
         search.read_list(peb)
     search.scan(any(peb.nt_global_flag & FLG_HEAP_PAGE_ALLOCS for peb in pebs))
     heaps, warnings = search.finish()
+    missing = search.missing()
     captured = all(peb.heaps is not None for peb in pebs) if pebs else None
-    return HeapSurvey(heaps, warnings, captured)
+    return HeapSurvey(heaps, warnings, captured, missing)
 
 
 def _sorted(ranges: Iterable[HeapRange]) -> tuple[HeapRange, ...]:
@@ -87,6 +88,7 @@ class _Search:
         # What a PEB lists but whose bytes are not those of a heap; segments elsewhere may still vouch for it.
         self._doubtful: dict[tuple[int, int], HeapInfo] = {}
         self._warnings: list[str] = []
+        self._missing: list[str] = []
 
     # --- by the PEB's list --------------------------------------------------------------------------------------------
 
@@ -95,7 +97,7 @@ class _Search:
         size = peb.pointer_size
         missing = 0
         if peb.heaps is None:
-            self._warnings.append(
+            self._missing.append(
                 f"PEB {peb.address:#x}: the list of its {peb.number_of_heaps} heaps is not in the dump"
             )
         for index, address in enumerate(peb.heaps or ()):
@@ -113,7 +115,11 @@ class _Search:
             missing += self._read_named(peb, peb.process_heap, None, "peb")
             self._read_wine_ring(peb)
         if missing:
-            self._warnings.append(f"PEB {peb.address:#x}: the headers of {missing} of its heaps are not in the dump")
+            self._missing.append(f"PEB {peb.address:#x}: the headers of {missing} of its heaps are not in the dump")
+
+    def missing(self) -> tuple[str, ...]:
+        """Returns what of the list was not captured."""
+        return tuple(self._missing)
 
     def _read_named(self, peb: Peb, address: int, index: int | None, evidence: str) -> bool:
         """Reads one heap that a PEB names; tells whether only its header is missing."""

@@ -29,6 +29,7 @@ class ProcessStructures:
         heaps: every heap, with the ranges that belong to it.
         heap_list_captured: whether the list of heaps was in the memory; None without a PEB.
         named: regions that a pointer names, without repeats.
+        missing: what of the heap lists was not captured, one line each.
         warnings: contradictions, one line each.
     """
 
@@ -38,6 +39,7 @@ class ProcessStructures:
     heaps: tuple[HeapInfo, ...] = ()
     heap_list_captured: bool | None = None
     named: tuple[NamedRegion, ...] = ()
+    missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -106,6 +108,7 @@ def survey(
         heaps=found.heaps,
         heap_list_captured=found.list_captured,
         named=tuple(named.values()),
+        missing=found.missing,
         warnings=(*warnings, *found.warnings),
     )
 
