@@ -116,9 +116,9 @@ RULES: tuple[Rule, ...] = (
         advice="Read the axis and the size asked for. Address space: see what holds it, and whether a 64-bit "
         "build or the large-address-aware flag is possible. Commit: look at the system and at the job, not at "
         "this process alone. Neither: look for a limit that the allocator itself has.",
-        source="Breakpad and rust-minidump (codes and Chromium's parameter); Socorro, pull request 5843; the "
-        "published RtlAllocateHeap of ReactOS for the size in STATUS_NO_MEMORY's parameter; Raymond Chen, "
-        "2010-07-30, on reading a C++ exception's type.",
+        source="Breakpad and rust-minidump (codes and Chromium's parameter); Mozilla Socorro's out-of-memory "
+        "rules; the published RtlAllocateHeap of ReactOS for the size in STATUS_NO_MEMORY's parameter; Raymond "
+        "Chen, 2010-07-30, on reading a C++ exception's type.",
         condition=detect.out_of_memory_exception,
     ),
     Rule(
@@ -217,7 +217,7 @@ RULES: tuple[Rule, ...] = (
         "regions the process's counter of virtual memory can say so for up to 4 GB.",
         lower="",
         advice="See which types hold the space (`summary`).",
-        source="Visual Studio turns features off at 200 MB free (dotnet/roslyn, pull request 10554).",
+        source="Visual Studio turns features off at 200 MB free (dotnet/roslyn, low-memory handling).",
         condition=detect.address_space_low,
     ),
     Rule(
@@ -263,7 +263,7 @@ RULES: tuple[Rule, ...] = (
         advice="See which process holds the commit; this one's share is in the values. More page file raises "
         "the limit.",
         source="Benjamin Smedberg (2013-04-24) on telling the two kinds apart; TechNet wiki 2248 on page files "
-        "that grow; stablyai/orca, pull request 18356, for a machine that survived it.",
+        "that grow; measurements by stablyai/orca for a machine that survived it.",
         condition=detect.commit_limit_reached,
     ),
     Rule(
@@ -303,7 +303,7 @@ RULES: tuple[Rule, ...] = (
         when="The last error is 8, 14, 1454 or 1455 on the thread that crashed.",
         lower="Info where only other threads have such a last error, or nothing crashed.",
         advice="Look at what the crashing thread was doing: an allocation whose result was not checked.",
-        source="Socorro, pull requests 5822 and 5874.",
+        source="Mozilla Socorro's rules on the last error of the crashing thread.",
         condition=detect.last_error_out_of_memory,
     ),
     Rule(

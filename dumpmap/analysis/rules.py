@@ -100,7 +100,7 @@ THRESHOLDS: tuple[Threshold, ...] = (
         200 * _MB,
         "bytes",
         "free address space below this is little",
-        "Visual Studio turns features off at 200 MB free (dotnet/roslyn, pull request 10554)",
+        "Visual Studio turns features off at 200 MB free (dotnet/roslyn, low-memory handling)",
     ),
     Threshold(
         "free_total_critical",
