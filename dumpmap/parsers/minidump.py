@@ -47,6 +47,9 @@ from dumpmap.snapshot import (
 MAX_STREAMS = 4096
 """More directory entries than this are not looked at; real writers use a few dozen."""
 
+MAX_TRIES = 3
+"""Of several streams of one type the first that can be read counts; so many are tried."""
+
 MAX_STRING = 0x10000
 """Longest string that is read, in bytes: twice what a UNICODE_STRING can hold of a path."""
 
@@ -247,7 +250,7 @@ def stream_name(number: int) -> str:
 def _read_streams(file: _File, streams: list[Stream], draft: _Draft) -> list[Stream]:
     """Reads the streams in the order that they need each other; returns them with their statuses."""
     done: dict[int, Stream] = {}
-    read: set[int] = set()
+    tries: dict[int, int] = {}
     order = {number: rank for rank, number in enumerate(_READERS)}
     pending = sorted(range(len(streams)), key=lambda index: order.get(streams[index].type, len(order)))
     for index in pending:
@@ -259,7 +262,7 @@ def _read_streams(file: _File, streams: list[Stream], draft: _Draft) -> list[Str
         if stream.size == 0:
             done[index] = replace(stream, status="empty")
             continue
-        if stream.type in read:
+        if tries.get(stream.type, 0) >= MAX_TRIES:
             # As MiniDumpReadDumpStream does; besides, a directory can name one long list four thousand times.
             status = "not read: a second stream of this type"
             draft.warnings.append(f"{stream.name}: {status} (stream at 0x{stream.offset:x})")
@@ -267,8 +270,9 @@ def _read_streams(file: _File, streams: list[Stream], draft: _Draft) -> list[Str
             continue
         status = "read"
         try:
+            tries[stream.type] = tries.get(stream.type, 0) + 1
             problem = reader(file, stream, draft)
-            read.add(stream.type)
+            tries[stream.type] = MAX_TRIES
             if problem:
                 status = problem
         except _StreamProblemError as error:

@@ -106,6 +106,8 @@ def read_source(source: ByteSource, *, path: str | None = None, snapshot: int | 
         DumpmapError: it cannot be read.
     """
     source, container = _unwrap(source)
+    if container is not None and source.size == 0:
+        raise FormatError(f"{container} file that unpacks to nothing: empty or cut off", source=source.name)
     head = bytes(source.view(0, min(_HEAD, source.size)))
     if head.startswith(b"MDMP"):
         read = read_minidump(source, path=path, container=container)
