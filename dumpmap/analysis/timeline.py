@@ -192,7 +192,7 @@ class Timeline:
         types: each type and `Total`, for every metric.
         groups: groups that changed at all, those that grow fastest first.
         figures: figures of the whole process.
-        growing: groups and whole types without groups that grow, fastest first.
+        growing: the groups that grow, fastest first.
         forecasts: when free address space or commit would be used up.
         notes: what a reader has to know.
     """
