@@ -27,8 +27,8 @@ class Memory(Protocol):
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
         """Returns those of `addresses` that hold one of `patterns` at `offset`, with the pattern found.
 
-        The addresses ascend; there may be a million. All patterns have one length. This is how a whole address space is searched for signatures: a source can
-        answer it in bulk, and a recording keeps the hits only.
+        The addresses ascend; there may be a million. All patterns have one length. This is how a whole address space
+        is searched for signatures: a source can answer it in bulk, and a recording keeps the hits only.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Documents that are generated from the code, and the check that they are in step.
 
-    python -m tests.docs_in_step            fails where one is not
-    python -m tests.docs_in_step --write    brings them up to date
+python -m tests.docs_in_step            fails where one is not
+python -m tests.docs_in_step --write    brings them up to date
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def _table(command: Callable[..., object]) -> Iterator[str]:
             yield f"| `{info.metavar or parameter.name.upper()}` | {text} |"
             continue
         # In an annotation typer takes the first name for a default until it looks closer.
-        names = [name for name in (info.default, *(info.param_decls or ())) if isinstance(name, str) and name[:1] == "-"]
+        names = [
+            name for name in (info.default, *(info.param_decls or ())) if isinstance(name, str) and name[:1] == "-"
+        ]
         names = names or [f"--{parameter.name.replace('_', '-')}"]
         label = ", ".join(f"`{name}`" for name in names) + (f" `{info.metavar}`" if info.metavar else "")
         yield f"| {label} | {text} |"
