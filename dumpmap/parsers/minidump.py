@@ -24,6 +24,7 @@ from dumpmap.parsers.dump_memory import DumpMemory
 from dumpmap.parsers.layout import StreamType
 from dumpmap.parsers.regions import checked_regions
 from dumpmap.parsers.source import ByteSource, TruncatedError
+from dumpmap.parsers.stability_report import read_stability_report
 from dumpmap.snapshot import (
     U64,
     Counters,
@@ -764,6 +765,20 @@ def _crashpad_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
     return problem
 
 
+def _stability_report(file: _File, stream: Stream, draft: _Draft) -> str | None:
+    """Reads Chromium's own account of commit; what Windows' streams say goes first."""
+    report = read_stability_report(bytes(file.data(stream.offset, stream.size)))
+    if draft.system.commit_limit is None and report.commit_total is not None:
+        draft.system = replace(draft.system, commit_limit=report.commit_limit, commit_total=report.commit_total)
+    process = report.process(draft.pid)
+    if process is not None:
+        if draft.counters.private_usage is None:
+            draft.counters = replace(draft.counters, private_usage=process.private_usage)
+        if process.allocation_attempt:
+            draft.annotations["process_allocation_attempt"] = str(process.allocation_attempt)
+    return report.problem
+
+
 def _heap_stream(file: _File, stream: Stream, draft: _Draft) -> str | None:
     """Reads dumpmap's own heap stream; docs/heap-stream.md describes it."""
     header = file.record(layout.HEAP_STREAM_HEADER, stream.offset, limit=stream.size)
@@ -826,6 +841,7 @@ _READERS: dict[int, Callable[[_File, Stream, _Draft], str | None]] = {
     StreamType.MiscInfoStream: _misc_info,
     StreamType.SystemMemoryInfoStream: _system_memory_info,
     StreamType.ProcessVmCountersStream: _process_vm_counters,
+    StreamType.ChromiumStabilityReport: _stability_report,
     StreamType.MemoryInfoListStream: _memory_info_list,
     StreamType.Memory64ListStream: _memory64_list,
     StreamType.MemoryListStream: _memory_list,

@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from typing import BinaryIO, cast
 
+from dumpmap.analysis.findings import find
 from dumpmap.classify import classify
 from dumpmap.errors import OutputError
 from dumpmap.memory import Excerpt, RecordingMemory
@@ -18,9 +19,9 @@ SUFFIXES = (".json", ".json.gz", ".json.zst")
 
 
 def needed_excerpts(snapshot: Snapshot) -> list[Excerpt]:
-    """Returns the bytes that classification reads, found out by classifying."""
+    """Returns the bytes that classification and diagnosis read, found out by doing both."""
     recording = RecordingMemory(snapshot.memory)
-    classify(snapshot, memory=recording)
+    find(classify(replace(snapshot, memory=recording)))
     return recording.excerpts()
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from dumpmap.analysis.words import size_words as short_size
+
+__all__ = ["MISSING", "Units", "address_text", "hex_text", "percent_text", "short_size", "size_text", "unit_name"]
+
 MISSING = ""
 """How a value that is not known, or has no meaning here, is shown in a table."""
 
@@ -17,9 +21,6 @@ class Units(StrEnum):
     auto = "auto"
 
 
-_STEPS = ((1 << 40, "TB"), (1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
-
-
 def size_text(value: int | None, units: Units = Units.kb) -> str:
     """Writes a size: KB with thousands separators by default, as VMMap does (a part of a KB counts as one)."""
     if value is None:
@@ -31,18 +32,6 @@ def size_text(value: int | None, units: Units = Units.kb) -> str:
     if units is Units.mb:
         return f"{value / (1 << 20):,.1f}"
     return short_size(value)
-
-
-def short_size(value: int) -> str:
-    """Writes a size with the unit that suits it: `18.3 MB`."""
-    sign = "-" if value < 0 else ""
-    value = abs(value)
-    for step, name in _STEPS:
-        if value >= step:
-            scaled = value / step
-            # 412 MB, 41.2 MB, 4.12 MB would differ in width; one decimal is enough below 100.
-            return f"{sign}{scaled:.0f} {name}" if scaled >= 100 or value % step == 0 else f"{sign}{scaled:.1f} {name}"
-    return f"{sign}{value} bytes"
 
 
 def unit_name(units: Units) -> str:
