@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dumpmap.regionmap import RegionMap
+    from dumpmap.render.tables import Format, Table
+    from dumpmap.render.text import Units
 
 
 @dataclass
@@ -48,3 +50,26 @@ def warn(region_map: RegionMap, source: str) -> None:
     if VERBOSITY.level > 0:
         for note in region_map.notes:
             say(f"{source}: note: {note}")
+
+
+def show_rows(
+    name: str,
+    region_map: RegionMap,
+    table: Table,
+    *,
+    format: Format,
+    units: Units,
+    output: str | None,
+    force: bool,
+) -> None:
+    """Writes a table in the format that was asked for; its JSON is `dumpmap.NAME/1` with the rows under `name`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from dumpmap.render.documents import head
+    from dumpmap.render.output import emit
+    from dumpmap.render.tables import to_records
+
+    document = {**head(f"dumpmap.{name}/1", region_map), name: to_records(table)}
+    emit(format=format, document=document, table=table, units=units, output=output, force=force)

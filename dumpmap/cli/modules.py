@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import load, show_rows
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -31,12 +31,7 @@ def command(
     dumpmap modules crash.dmp --format csv
     ```
     """
-    from dumpmap.render.documents import head
-    from dumpmap.render.output import emit
-    from dumpmap.render.tables import to_records
     from dumpmap.render.views import module_table
 
     region_map = load(file, image_path=image_path, snapshot=snapshot)
-    table = module_table(region_map)
-    document = {**head("dumpmap.modules/1", region_map), "modules": to_records(table)}
-    emit(format=format, document=document, table=table, units=units, output=output, force=force)
+    show_rows("modules", region_map, module_table(region_map), format=format, units=units, output=output, force=force)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import load, show_rows
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -32,12 +32,7 @@ def command(
     dumpmap stacks crash.dmp --format csv | sort -t, -k7 -n
     ```
     """
-    from dumpmap.render.documents import head
-    from dumpmap.render.output import emit
-    from dumpmap.render.tables import to_records
     from dumpmap.render.views import stack_table
 
     region_map = load(file, image_path=image_path, snapshot=snapshot)
-    table = stack_table(region_map)
-    document = {**head("dumpmap.stacks/1", region_map), "stacks": to_records(table)}
-    emit(format=format, document=document, table=table, units=units, output=output, force=force)
+    show_rows("stacks", region_map, stack_table(region_map), format=format, units=units, output=output, force=force)
