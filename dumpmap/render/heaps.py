@@ -12,9 +12,9 @@ from dumpmap.render.tables import Column, Table, to_records, to_rich
 from dumpmap.render.text import Units
 
 HEAP_COLUMNS = (
-    Column("id", "text", "ID"),
+    Column("id", "number", "ID"),
     Column("address", "address"),
-    Column("bits", "text", shown=False),
+    Column("bits", "number", shown=False),
     Column("kind"),
     Column("name"),
     Column("heap_class", "text", "Class"),
@@ -39,7 +39,7 @@ HEAP_COLUMNS = (
 )
 
 RANGE_COLUMNS = (
-    Column("heap", "text"),
+    Column("heap", "number"),
     Column("heap_address", "address", shown=False),
     Column("address", "address"),
     Column("size", "size"),
@@ -53,7 +53,7 @@ RANGE_COLUMNS = (
 )
 
 BLOCK_COLUMNS = (
-    Column("heap", "text"),
+    Column("heap", "number"),
     Column("heap_address", "address"),
     Column("limit", "count", "Blocks up to (bytes)"),
     Column("busy_count", "count", "Busy"),

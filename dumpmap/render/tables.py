@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from dumpmap.render.text import Units, address_text, hex_text, percent_text, size_text, unit_name
 
-Kind = Literal["text", "size", "address", "count", "hex", "percent", "flag"]
+Kind = Literal["text", "size", "address", "count", "number", "hex", "percent", "flag"]
+"""What a column holds. A count has thousands separators, a number (an id, say) has none."""
 
 
 class Format(StrEnum):
@@ -97,7 +98,7 @@ def plain_value(value: Any, column: Column) -> Any:
         return None
     if column.kind in ("address", "hex"):
         return f"0x{int(value):x}"
-    if column.kind in ("size", "count"):
+    if column.kind in ("size", "count", "number"):
         return int(value)
     if column.kind == "percent":
         return float(value)

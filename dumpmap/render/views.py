@@ -87,7 +87,7 @@ LOCATION_COLUMNS = (
     Column("block_size", "size"),
     Column("module", shown=False),
     Column("section"),
-    Column("thread_id", "text", "Thread"),
+    Column("thread_id", "number", "Thread"),
     Column("heap", shown=False),
     Column("in_file", "count", "Bytes in file"),
     Column("evidence"),
@@ -113,9 +113,9 @@ def location_table(region_map: RegionMap, locations: Iterable[tuple[int, Locatio
 
 
 STACK_COLUMNS = (
-    Column("thread_id", "text", "Thread"),
+    Column("thread_id", "number", "Thread"),
     Column("name"),
-    Column("bits", "text"),
+    Column("bits", "number"),
     Column("base", "address"),
     Column("end", "address"),
     Column("reserve", "size"),
