@@ -86,9 +86,16 @@ _SCRIPTS = ("format.js", "rows.js", "grid.js", "space.js", "page.js")
 _ON_DARK = {RegionType.FREE: "#2b313b", RegionType.UNUSABLE: "#6b7280"}
 """Colours that differ on a dark ground: most of a space is free, and light grey in bulk would outshine all else."""
 
+_ASIDE = ("shareable_ws", "shared_ws", "locked_ws")
+_SHOWN = (*(name for name in COLUMNS if name != "inferred" and name not in _ASIDE), *_ASIDE)
+"""Columns of the allocations, the less telling ones of the working set behind the names."""
+
 _PAGE = 0x1000
 _SCALE_FREE_SPACE = 1 << 32
 """A space up to this size is drawn to scale."""
+
+_BUCKETS = 16
+"""Up to so many sizes of free blocks each has its row."""
 
 _LISTED = 200
 """How many warnings a page carries; a damaged dump can cause thousands."""
@@ -126,7 +133,7 @@ def render_report(region_map: RegionMap) -> str:
         line=process_line(region_map),
         facts=_facts(region_map),
         completeness=region_map.completeness,
-        completeness_help=COMPLETENESS_HELP[region_map.completeness],
+        completeness_help=_completeness(region_map),
         verdict=diagnosis(verdict(region_map, findings=findings), findings),
         notes=region_map.notes,
         warnings=warnings[:_LISTED],
@@ -204,7 +211,7 @@ def bars(region_map: RegionMap) -> list[Bar]:
         result.append(_bar(region_map, "Working set", "total_ws", total.total_ws, scale, ""))
     else:
         part = BarPart(-1, 0, 1000 * working_set / max(scale, 1), f"Working set: {size_text(working_set)} KB")
-        result.append(Bar("Working set", short_size(working_set), (part,), "as the system counted it, not by type"))
+        result.append(Bar("Working set", short_size(working_set), (part,), "by the system's counter"))
     if region_map.end is not None and region_map.end <= _SCALE_FREE_SPACE:
         result.append(_bar(region_map, "Address space", "size", region_map.end, region_map.end, "to its own scale"))
     return result
@@ -237,37 +244,24 @@ class Bucket:
     size: int
     at_least: int
     """Free blocks of the range's lower size or larger."""
-    blocks_width: float = 0
-    size_width: float = 0
+    blocks_width: float
+    size_width: float
 
 
 def buckets(space: FreeSpace) -> list[Bucket]:
-    """Free blocks by size, smallest first; a long run of sizes that no block has is one row."""
+    """Free blocks by size, smallest first; where that makes many rows, sizes that no block has are left out."""
     rows = histogram(space)
     most = max((row["count"] for row in rows), default=1)
     largest = max((row["bytes"] for row in rows), default=1)
     result: list[Bucket] = []
-    left, place = space.count, 0
-    while place < len(rows):
-        stop = place + 1
-        while rows[place]["count"] == 0 and stop < len(rows) and rows[stop]["count"] == 0:
-            stop += 1
-        if stop - place < 3:
-            stop = place + 1
-        row = rows[place]
-        title = f"{short_size(row['min_bytes'])} – {short_size(rows[stop - 1]['max_bytes'])}"  # noqa: RUF001
-        result.append(
-            Bucket(
-                title,
-                row["count"],
-                row["bytes"],
-                left,
-                round(1000 * row["count"] / most, 2),
-                round(1000 * row["bytes"] / largest, 2),
-            )
-        )
+    left = space.count
+    for row in rows:
+        if row["count"] == 0 and len(rows) > _BUCKETS:
+            continue
+        title = f"{short_size(row['min_bytes'])} – {short_size(row['max_bytes'])}"  # noqa: RUF001
+        shares = (round(1000 * row["count"] / most, 2), round(1000 * row["bytes"] / largest, 2))
+        result.append(Bucket(title, row["count"], row["bytes"], left, *shares))
         left -= row["count"]
-        place = stop
     return result
 
 
@@ -310,6 +304,12 @@ def _tiles(region_map: RegionMap, space: FreeSpace | None) -> list[tuple[str, st
         note = "1 − largest block / all free"  # noqa: RUF001
         tiles.append(("Free-space fragmentation", percent_text(space.fragmentation), note))
     return tiles
+
+
+def _completeness(region_map: RegionMap) -> str:
+    if region_map.completeness == "map" and region_map.snapshot.source.kind != "minidump":
+        return "The input lists every region."  # it never holds bytes but those that the map needs
+    return COMPLETENESS_HELP[region_map.completeness]
 
 
 def _facts(region_map: RegionMap) -> list[tuple[str, str]]:
@@ -491,7 +491,7 @@ def page_data(region_map: RegionMap) -> dict[str, Any]:
         "cut": cut_length(allocations, regions, region_map.end),
         "types": [info.name for info in TYPES],
         "evidence": {info.name: info.meaning for info in EVIDENCE},
-        "columns": [_wire_column(name) for name in COLUMNS if name != "inferred"],
+        "columns": [_wire_column(name) for name in _SHOWN],
         "rows": {
             **_wire_rows(allocations, unit),
             "blocks": _wire_numbers(allocations["blocks"], 1),

@@ -9,7 +9,7 @@ class Grid {
   /**
    * @param host where it goes
    * @param rows MemoryRows or TableRows
-   * @param options label, onSelect(row, child), onOpen(row, child)
+   * @param options label, onSelect(row, child, address), onAddress(text)
    */
   constructor(host, rows, options) {
     this.rows = rows;
@@ -182,7 +182,7 @@ class Grid {
     this.pending = true;
     requestAnimationFrame(() => {
       this.pending = false;
-      this.render();
+      this.render({ fresh: false });
     });
   }
 
@@ -191,17 +191,33 @@ class Grid {
     const view = this.box.clientHeight - this.head.offsetHeight;
     const room = this.height - view;
     const trueRoom = this.lines * ROW_HEIGHT - view;
-    return { view, ratio: room > 0 && trueRoom > room ? trueRoom / room : 1 };
+    const ratio = room > 0 && trueRoom > room ? trueRoom / room : 1;
+    const { scrollTop } = this.box;
+    return { view, ratio, scrollTop, top: scrollTop * ratio };
   }
 
-  render() {
+  /** Draws the rows in sight; `fresh` false keeps those that are drawn already. */
+  render({ fresh = true } = {}) {
     if (this.box.offsetParent === null && !this.printing) return;
-    const { view, ratio } = this.position();
-    const top = this.box.scrollTop * ratio;
+    // All measuring comes before all changes: in between, the browser would lay the page out once more.
+    const { view, scrollTop, top } = this.position();
     const first = this.printing ? 0 : Math.max(0, Math.floor(top / ROW_HEIGHT) - 8);
     const last = this.printing
       ? Math.min(this.lines, PRINTED_ROWS)
       : Math.min(this.lines, Math.ceil((top + view) / ROW_HEIGHT) + 8);
+    const keep = !fresh && this.drawn !== undefined && first < this.drawn.last && last > this.drawn.first;
+    if (keep) this.shift(first, last);
+    else this.redraw(first, last);
+    this.drawn = { first, last };
+    this.window.style.top = this.printing ? "0" : `${scrollTop + first * ROW_HEIGHT - top}px`;
+    const height = this.printing ? "auto" : `${this.lines === 0 ? 60 : this.height}px`;
+    if (this.space.style.height !== height) this.space.style.height = height;
+    const line = this.selected === null ? -1 : this.lineOf(this.selected.row, this.selected.child);
+    if (line >= first && line < last) this.box.setAttribute("aria-activedescendant", `${this.id}-${line}`);
+    else this.box.removeAttribute("aria-activedescendant");
+  }
+
+  redraw(first, last) {
     const fragment = document.createDocumentFragment();
     for (let line = first; line < last; line += 1) fragment.append(this.rowElement(line));
     if (this.lines === 0) fragment.append(element("div", { class: "grid-empty" }, "No row matches."));
@@ -210,11 +226,19 @@ class Grid {
         `The first ${countText(last)} of ${countText(this.lines)} rows, as filtered and sorted on screen.`));
     }
     this.window.replaceChildren(fragment);
-    this.window.style.top = this.printing ? "0" : `${this.box.scrollTop + first * ROW_HEIGHT - top}px`;
-    this.space.style.height = this.printing ? "auto" : this.lines === 0 ? "60px" : `${this.height}px`;
-    const line = this.selected === null ? -1 : this.lineOf(this.selected.row, this.selected.child);
-    if (line >= first && line < last) this.box.setAttribute("aria-activedescendant", `${this.id}-${line}`);
-    else this.box.removeAttribute("aria-activedescendant");
+  }
+
+  /** Takes away what went out of sight and draws what came into it. */
+  shift(first, last) {
+    const { drawn } = this;
+    for (let line = drawn.first; line < Math.min(first, drawn.last); line += 1) this.window.firstChild.remove();
+    for (let line = drawn.last; line > Math.max(last, drawn.first); line -= 1) this.window.lastChild.remove();
+    const before = document.createDocumentFragment();
+    for (let line = first; line < Math.min(drawn.first, last); line += 1) before.append(this.rowElement(line));
+    this.window.prepend(before);
+    const after = document.createDocumentFragment();
+    for (let line = Math.max(drawn.last, first); line < last; line += 1) after.append(this.rowElement(line));
+    this.window.append(after);
   }
 
   rowElement(line) {
@@ -297,32 +321,22 @@ class Grid {
     this.render();
   }
 
-  select(row, child, { reveal = true } = {}) {
+  /** Selects a row or block; `reveal` is how to scroll to it: "near", "middle", or not at all. */
+  select(row, child, { reveal = "near", address = null } = {}) {
     this.selected = { row, child };
     if (child >= 0 && !this.expanded.has(row)) {
       this.expanded.add(row);
       this.layout();
     }
-    if (reveal) this.reveal();
+    const line = this.lineOf(row, child);
+    if (line >= 0 && reveal !== "no") {
+      const { view, ratio, top } = this.position();
+      if (reveal === "middle") this.box.scrollTop = (line * ROW_HEIGHT - view / 2) / ratio;
+      else if (line * ROW_HEIGHT < top) this.box.scrollTop = (line * ROW_HEIGHT) / ratio;
+      else if ((line + 1) * ROW_HEIGHT > top + view) this.box.scrollTop = ((line + 1) * ROW_HEIGHT - view) / ratio;
+    }
     this.render();
-    if (this.options.onSelect) this.options.onSelect(row, child);
-  }
-
-  /** Scrolls the selected line into sight. */
-  reveal() {
-    const line = this.lineOf(this.selected.row, this.selected.child);
-    if (line < 0) return;
-    const { view, ratio } = this.position();
-    const top = this.box.scrollTop * ratio;
-    if (line * ROW_HEIGHT < top) this.box.scrollTop = (line * ROW_HEIGHT) / ratio;
-    else if ((line + 1) * ROW_HEIGHT > top + view) this.box.scrollTop = ((line + 1) * ROW_HEIGHT - view) / ratio;
-  }
-
-  /** Puts the selected line into the middle. */
-  center() {
-    const line = this.lineOf(this.selected.row, this.selected.child);
-    const { view, ratio } = this.position();
-    if (line >= 0) this.box.scrollTop = (line * ROW_HEIGHT - view / 2) / ratio;
+    if (this.options.onSelect) this.options.onSelect(row, child, address);
   }
 
   onClick(event) {
@@ -339,7 +353,7 @@ class Grid {
       return;
     }
     // Rows are made anew when the selection moves: a text that is being marked to copy must stay.
-    if (String(getSelection()) === "") this.select(row, child, { reveal: false });
+    if (String(getSelection()) === "") this.select(row, child, { reveal: "no" });
   }
 
   onDoubleClick(event) {

@@ -220,10 +220,7 @@ function goTo(row, child, address = null) {
   openTab("tab-allocations");
   const grid = grids.allocations;
   if (grid.lineOf(row, -1) < 0) clearFilters();
-  grid.select(row, child, { reveal: false });
-  grid.center();
-  grid.render();
-  inspect(row, child, address);
+  grid.select(row, child, { reveal: "middle", address });
   byId("memory").scrollIntoView({ block: "start" });
 }
 

@@ -127,6 +127,7 @@ class SpacePicture {
       surface: rgb(color("--surface")),
       types: data.types.map((_, index) => rgb(color(`--t${index}`))),
       unlisted: rgb(color("--unlisted")),
+      hatch: rgb(color("--strong-line")),
       line: color("--line"),
       muted: color("--muted"),
       text: color("--text"),
@@ -160,6 +161,7 @@ class SpacePicture {
     const tall = Math.round(LINE_HEIGHT * scale);
     const shares = this.shares(columns);
     const palette = this.palette();
+    this.hatch = packed(this.colors.hatch);
     const image = context.createImageData(columns, tall);
     const pixels = new Uint32Array(image.data.buffer);
     for (let line = 0; line < lines; line += 1) {
@@ -182,6 +184,7 @@ class SpacePicture {
     const kinds = 2 * (UNLISTED + 1);
     const total = this.lines * columns;
     const shares = new Float32Array(total * kinds);
+    this.crowded = new Uint8Array(total);
     if (this.count === 0) return shares;
     const perColumn = this.perLine / columns;
     const [from, to] = this.view;
@@ -192,6 +195,7 @@ class SpacePicture {
       const held = this.held[run];
       const first = Math.floor(low);
       const last = Math.min(total - 1, Math.ceil(high) - 1);
+      if (high - low < 2) this.crowded.fill(1, first, last + 1);
       for (let x = first; x <= last; x += 1) {
         const share = Math.min(high, x + 1) - Math.max(low, x);
         shares[x * kinds + kind] += share * held;
@@ -204,6 +208,14 @@ class SpacePicture {
   paintColumn(pixels, columns, tall, x, shares, column, palette) {
     const kinds = palette.length;
     const offset = column * kinds;
+    if (this.crowded[column] === 0) {
+      // Where one long run ends and the next begins, a clean edge says more than a notch.
+      let best = 0;
+      for (let kind = 1; kind < kinds; kind += 1) if (shares[offset + kind] > shares[offset + best]) best = kind;
+      const whole = shares[offset + best];
+      for (let at = 0; whole > 0 && at < tall; at += 1) pixels[at * columns + x] = this.ink(palette, best, x, at);
+      return;
+    }
     let y = tall;
     let sum = 0;
     for (const kind of PAINT_ORDER) {
@@ -215,9 +227,13 @@ class SpacePicture {
       let edge = Math.round(tall * (1 - sum));
       if (used && edge >= y && y > 1) edge = y - 1;
       edge = Math.max(0, edge);
-      const color = palette[kind];
-      for (; y > edge; y -= 1) pixels[(y - 1) * columns + x] = color;
+      for (; y > edge; y -= 1) pixels[(y - 1) * columns + x] = this.ink(palette, kind, x, y - 1);
     }
+  }
+
+  /** The colour of a dot: hatched where nothing is known, else that of its kind. */
+  ink(palette, kind, x, y) {
+    return kind === 2 * UNLISTED && (x + y) % Math.round(5 * this.scale) === 0 ? this.hatch : palette[kind];
   }
 
   /** The colour of each kind: a type committed, a type reserved, and so on. */
@@ -336,7 +352,8 @@ class SpacePicture {
     const parts = [`${shortSize(Math.round(this.perLine / 1024) * 1024 || Math.round(this.perLine))} a line,`
       + ` ${shortSize(Math.max(1, perPixel >= 1024 ? Math.round(perPixel / 1024) * 1024 : Math.round(perPixel)))} a pixel.`];
     if (data.cut !== null && this.cuts > 0) {
-      parts.push(`Committed memory is to scale; the ${countText(this.cuts)} free or reserved runs longer than`
+      parts.push(`Committed memory is to scale; the ${countText(this.cuts)}`
+        + ` ${data.partial ? "reserved or unknown" : "free or reserved"} runs longer than`
         + ` ${shortSize(data.cut)} are drawn as ${shortSize(data.cut)} and marked.`);
       byId("legend-cut").hidden = false;
     } else {
