@@ -200,21 +200,28 @@ class Bar:
 def bars(region_map: RegionMap) -> list[Bar]:
     """Committed, private and working set to one scale, as VMMap draws them; a 32-bit address space to its own."""
     total, counters = region_map.total, region_map.counters
-    working_set = counters.working_set if total.total_ws is None else total.total_ws
+    by_type = knows_working_set(region_map)
+    working_set = total.total_ws if by_type else counters.working_set
     scale = max(total.committed or 0, total.private or 0, working_set or 0)
     note = "at least" if region_map.partial else ""
     result = [
         _bar(region_map, "Committed", "committed", total.committed, scale, note),
         _bar(region_map, "Private", "private", total.private, scale, note),
     ]
-    if total.total_ws is not None or working_set is None:
-        result.append(_bar(region_map, "Working set", "total_ws", total.total_ws, scale, ""))
+    if by_type or working_set is None:
+        result.append(_bar(region_map, "Working set", "total_ws", working_set, scale, ""))
     else:
         part = BarPart(-1, 0, 1000 * working_set / max(scale, 1), f"Working set: {size_text(working_set)} KB")
         result.append(Bar("Working set", short_size(working_set), (part,), "by the system's counter"))
     if region_map.end is not None and region_map.end <= _SCALE_FREE_SPACE:
         result.append(_bar(region_map, "Address space", "size", region_map.end, region_map.end, "to its own scale"))
     return result
+
+
+def knows_working_set(region_map: RegionMap) -> bool:
+    """Whether the input tells working sets by region; that of the page tables alone says nothing of the process's."""
+    tables = RegionType.PAGE_TABLE.label
+    return any(line.total_ws is not None for line in region_map.summary_lines[1:] if line.name != tables)
 
 
 def _bar(region_map: RegionMap, title: str, column: str, value: int | None, scale: int, note: str) -> Bar:
@@ -274,7 +281,7 @@ def _tiles(region_map: RegionMap, space: FreeSpace | None) -> list[tuple[str, st
         return NOT_KNOWN if value is None else f"{prefix}{short_size(value)}"
 
     counted, peak = counters.private_usage, counters.peak_working_set
-    working_set = total.total_ws if total.total_ws is not None else counters.working_set
+    working_set = total.total_ws if knows_working_set(region_map) else counters.working_set
     tiles = [
         ("Committed", known(total.committed, least), f"{size_text(total.committed)} KB" if total.committed else ""),
         (
@@ -327,8 +334,7 @@ def _facts(region_map: RegionMap) -> list[tuple[str, str]]:
 
 def _summary(region_map: RegionMap) -> dict[str, Any]:
     """The type table: its columns, and rows of cells; type -1 is the total."""
-    total = region_map.total
-    has_working_set = any(getattr(total, name) is not None for name in WORKING_SET_COLUMNS)
+    has_working_set = knows_working_set(region_map)
     names = [name for name in SUMMARY_COLUMNS if has_working_set or name not in WORKING_SET_COLUMNS]
     rows = []
     for line in region_map.summary_lines:

@@ -45,8 +45,10 @@ def expected_count(shown: pd.DataFrame, everything: pd.DataFrame) -> str:
     sums = []
     for name in ("size", "committed", "private"):
         known = shown[name].dropna()
+        unknown = shown[name].isna() & ~shown["type"].isin(["Free", "Unusable"])
         if len(known):
-            sums.append(f"{name} {size_text(int(known.sum()))}")
+            least = "at least " if unknown.any() else ""
+            sums.append(f"{name} {least}{size_text(int(known.sum()))}")
     return f"{rows}: {', '.join(sums)} KB" if sums else rows
 
 

@@ -34,7 +34,7 @@ from dumpmap.render.html import (
     summary_fragment,
     write_report,
 )
-from dumpmap.render.text import size_text
+from dumpmap.render.text import short_size, size_text
 from dumpmap.snapshot import Process, Snapshot, Source, make_regions
 from dumpmap.types import EVIDENCE, TYPES
 from report.maps import (
@@ -268,6 +268,20 @@ def test_working_sets_are_shown_where_known_and_blank_where_not() -> None:
     assert headings == ["Total WS", "Private WS", "Shareable WS", "Shared WS", "Locked WS"]
 
 
+@pytest.mark.corpus
+def test_the_working_set_of_page_tables_is_not_that_of_the_process(corpus: Path) -> None:
+    region_map = dumpmap.open(corpus / "electron_node-minidump__linux.dmp")
+    assert region_map.counters.page_table
+    tiles = {label: value for label, value, _ in html._tiles(region_map, free_space(region_map))}
+    counted = region_map.counters.working_set
+    assert counted is not None
+    assert tiles["Working set"] == short_size(counted)
+    bar = next(bar for bar in bars(region_map) if bar.title == "Working set")
+    assert bar.figure == short_size(counted)
+    assert [part.type for part in bar.parts] == [-1]
+    assert "Total WS" not in Page(summary_fragment(region_map)).texts["th"]
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_the_type_table_is_the_maps(name: str) -> None:
     region_map = recorded(name)
@@ -281,9 +295,7 @@ def test_the_type_table_is_the_maps(name: str) -> None:
     ]
     shown = [heading.strip() for heading in page.texts["button"]]
     assert shown == [line.name for line in region_map.summary_lines]
-    has_working_set = any(
-        getattr(region_map.total, column) is not None for column in SUMMARY_COLUMNS if "_ws" in column
-    )
+    has_working_set = html.knows_working_set(region_map)
     names = [column for column in SUMMARY_COLUMNS if has_working_set or "_ws" not in column]
     for line, cells in zip(region_map.summary_lines, rows, strict=True):
         values = [getattr(line, column) for column in names]

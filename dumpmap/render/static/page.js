@@ -134,14 +134,17 @@ function tellCount(rows) {
     const values = memory.numbers[name];
     let sum = 0;
     let known = false;
+    let least = "";
     for (const row of rows) {
       const value = values === null ? NaN : values[row];
       if (!Number.isNaN(value)) {
         sum += value;
         known = true;
+      } else if (memory.type[row] !== FREE && memory.type[row] !== UNUSABLE) {
+        least = "at least ";
       }
     }
-    return known ? `${name} ${sizeText(sum)}` : null;
+    return known ? `${name} ${least}${sizeText(sum)}` : null;
   }).filter((part) => part !== null);
   const shown = rows.length === memory.count ? `${countText(memory.count)} rows` : `${countText(rows.length)} of ${countText(memory.count)} rows`;
   byId("count-allocations").textContent = `${shown}${sums.length > 0 ? `: ${sums.join(", ")} KB` : ""}`;
@@ -185,7 +188,8 @@ function inspect(row, child, address = null) {
     list.append(element("div", wide ? { class: "wide" } : {}, element("dt", {}, label),
       ...[].concat(text).map((line) => element("dd", {}, line))));
   };
-  const sized = (bytes) => (bytes === null ? null : `${sizeText(bytes)} KB (${shortSize(bytes)})`);
+  const sized = (bytes) => (bytes === null ? null
+    : `${sizeText(bytes)} KB${bytes >= 2 ** 20 ? ` (${shortSize(bytes)})` : ""}`);
   say(child < 0 ? "Addresses, end exclusive" : "Block, end exclusive", `${addressText(start)} – ${addressText(end)}`);
   if (child >= 0) say("Allocation", `${addressText(memory.base[row])} – ${addressText(memory.end(row))}`);
   if (address !== null) {
