@@ -8,12 +8,11 @@ claims more entries than fit gives those that fit. The layouts are in `dumpmap.p
 from __future__ import annotations
 
 import datetime as dt
-import uuid
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import construct
 import numpy as np
 import numpy.typing as npt
 
@@ -54,7 +53,25 @@ MAX_TRIES = 3
 MAX_STRING = 0x10000
 """Longest string that is read, in bytes: twice what a UNICODE_STRING can hold of a path."""
 
-_HEADER_SIZE = layout.HEADER.sizeof()
+_CODEVIEW = struct.Struct("<4xIHH8sI")
+"""CV_INFO_PDB70 as `layout.CODEVIEW_RSDS` declares it, with the members of its GUID."""
+
+_HEADER = records.Reader(layout.HEADER)
+_SYSTEM_INFO = records.Reader(layout.SYSTEM_INFO)
+_MEMORY64_LIST_HEADER = records.Reader(layout.MEMORY64_LIST_HEADER)
+_MEMORY_INFO_LIST_HEADER = records.Reader(layout.MEMORY_INFO_LIST_HEADER)
+_EX_LIST_HEADER = records.Reader(layout.EX_LIST_HEADER)
+_EXCEPTION_STREAM = records.Reader(layout.EXCEPTION_STREAM)
+_SYSTEM_MEMORY_INFO_1 = records.Reader(layout.SYSTEM_MEMORY_INFO_1)
+_PROCESS_VM_COUNTERS_1 = records.Reader(layout.PROCESS_VM_COUNTERS_1)
+_PROCESS_VM_COUNTERS_2 = records.Reader(layout.PROCESS_VM_COUNTERS_2)
+_BREAKPAD_INFO = records.Reader(layout.BREAKPAD_INFO)
+_CRASHPAD_INFO = records.Reader(layout.CRASHPAD_INFO)
+_HEAP_STREAM_HEADER = records.Reader(layout.HEAP_STREAM_HEADER)
+
+_FIRST_LOOK = 300
+"""Bytes of a string that are looked at first: a path of 148 letters."""
+
 _FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 _UNKNOWN_SIZE = (1 << 64) - 1
 
@@ -123,15 +140,11 @@ class _File:
         except TruncatedError as error:
             raise _StreamProblemError(error.problem) from None
 
-    def record(self, declaration: Any, rva: int, *, limit: int) -> Any:
-        """Parses one construct declaration at `rva` in a part of the file of `limit` bytes."""
-        size = declaration.sizeof()
-        if limit < size:
-            raise _StreamProblemError(f"{limit} bytes, at least {size} are needed")
-        try:
-            return declaration.parse(bytes(self.data(rva, size)))
-        except construct.ConstructError as error:
-            raise _StreamProblemError(f"not a valid record: {error}") from None
+    def record(self, reader: records.Reader, rva: int, *, limit: int) -> Any:
+        """Reads one record at `rva` in a part of the file of `limit` bytes."""
+        if limit < reader.size:
+            raise _StreamProblemError(f"{limit} bytes, at least {reader.size} are needed")
+        return reader.parse(self.data(rva, reader.size))
 
     def array(
         self, dtype: np.dtype[Any], rva: int, count: int, *, limit: int, stride: int | None = None
@@ -183,14 +196,17 @@ class _File:
         return self._texts[key]
 
     def _decode(self, rva: int, encoding: str) -> str | None:
-        try:
-            length = int.from_bytes(self.data(rva, 4), "little")
-            length = min(length, MAX_STRING, self.size - rva - 4, self._room_for_texts)
-            self._room_for_texts -= length
-            data = bytes(self.data(rva + 4, length & ~1 if encoding == "utf-16-le" else length))
-        except _StreamProblemError:
+        # Most strings are short: one look gets the length and the text.
+        taken = min(_FIRST_LOOK, self.size - rva)
+        if taken < 4:
             return None
-        return data.decode(encoding, "replace").split("\0", 1)[0]
+        data = self._source.view(rva, taken)
+        length = min(int.from_bytes(data[:4], "little"), MAX_STRING, self.size - rva - 4, self._room_for_texts)
+        self._room_for_texts -= length
+        if length > taken - 4:
+            data = self._source.view(rva, 4 + length)
+        end = 4 + (length & ~1 if encoding == "utf-16-le" else length)
+        return str(data[4:end], encoding, "replace").partition("\0")[0]
 
 
 def read_minidump(source: ByteSource, *, path: str | None = None, container: str | None = None) -> Snapshot:
@@ -206,7 +222,7 @@ def read_minidump(source: ByteSource, *, path: str | None = None, container: str
     """
     file = _File(source)
     try:
-        header = file.record(layout.HEADER, 0, limit=file.size)
+        header = file.record(_HEADER, 0, limit=file.size)
     except _StreamProblemError:
         raise FormatError("cut off inside the minidump header", source=source.name, place="offset 0x0") from None
     if header.Signature != layout.MINIDUMP_SIGNATURE:
@@ -234,64 +250,59 @@ def _read_directory(file: _File, name: str, header: Any, draft: _Draft) -> list[
         draft.warnings.append(f"{place}: {problem}")
     streams = []
     for number, size, rva in entries.tolist():
-        if number == StreamType.UnusedStream:
-            continue
-        streams.append(Stream(type=number, name=stream_name(number), offset=rva, size=size))
+        if number:  # 0 is UnusedStream: a slot that the writer did not need
+            streams.append(Stream(number, stream_name(number), rva, size))
     return streams
 
 
 def stream_name(number: int) -> str:
     """The stream's name: the SDK's without its `Stream` ending, or its number where nobody named it."""
-    try:
-        return StreamType(number).name.removesuffix("Stream")
-    except ValueError:
-        return f"0x{number:x}"
+    return _STREAM_NAMES.get(number) or f"0x{number:x}"
+
+
+_STREAM_NAMES = {int(stream_type): stream_type.name.removesuffix("Stream") for stream_type in StreamType}
 
 
 def _read_streams(file: _File, streams: list[Stream], draft: _Draft) -> list[Stream]:
     """Reads the streams in the order that they need each other; returns them with their statuses."""
-    done: dict[int, Stream] = {}
+    done = list(streams)
     tries: dict[int, int] = {}
-    order = {number: rank for rank, number in enumerate(_READERS)}
-    pending = sorted(range(len(streams)), key=lambda index: order.get(streams[index].type, len(order)))
-    for index in pending:
+    for index in sorted(range(len(streams)), key=lambda index: _ORDER.get(streams[index].type, len(_ORDER))):
         stream = streams[index]
         reader = _READERS.get(stream.type)
         if reader is None:
-            done[index] = stream
-            continue
-        if stream.size == 0:
-            done[index] = replace(stream, status="empty")
-            continue
-        if tries.get(stream.type, 0) >= MAX_TRIES:
-            # As MiniDumpReadDumpStream does; besides, a directory can name one long list four thousand times.
-            status = "not read: a second stream of this type"
-            draft.warnings.append(f"{stream.name}: {status} (stream at 0x{stream.offset:x})")
-            done[index] = replace(stream, status=status)
             continue
         status = "read"
-        try:
-            tries[stream.type] = tries.get(stream.type, 0) + 1
-            problem = reader(file, stream, draft)
-            tries[stream.type] = MAX_TRIES
-            if problem:
-                status = problem
-        except _StreamProblemError as error:
-            status = str(error)
-        except (ValueError, OverflowError) as error:  # a field outside what its type can hold
-            status = f"not readable: {error}"
-        if status != "read":
-            draft.warnings.append(f"{stream.name}: {status} (stream at 0x{stream.offset:x})")
-        done[index] = replace(stream, status=status)
-    return [done[index] for index in range(len(streams))]
+        tried = tries.get(stream.type, 0)
+        if stream.size == 0:
+            status = "empty"
+        elif tried >= MAX_TRIES:
+            # As MiniDumpReadDumpStream does; besides, a directory can name one long list four thousand times.
+            status = "not read: a second stream of this type"
+            if tried == MAX_TRIES:
+                draft.warnings.append(f"{stream.name}: {status} (stream at 0x{stream.offset:x})")
+            tries[stream.type] = tried + 1
+        else:
+            tries[stream.type] = tried + 1
+            try:
+                problem = reader(file, stream, draft)
+                tries[stream.type] = MAX_TRIES
+                status = problem or status
+            except _StreamProblemError as error:
+                status = str(error)
+            except (ValueError, OverflowError) as error:  # a field outside what its type can hold
+                status = f"not readable: {error}"
+            if status != "read":
+                draft.warnings.append(f"{stream.name}: {status} (stream at 0x{stream.offset:x})")
+        done[index] = Stream(stream.type, stream.name, stream.offset, stream.size, status)
+    return done
 
 
 def _check_truncation(file: _File, streams: list[Stream], draft: _Draft) -> None:
-    reach = max((stream.offset + stream.size for stream in streams), default=0)
     unread = [
-        stream.name for stream in streams if stream.status == "listed" and stream.offset + stream.size > file.size
+        stream.name for stream in streams if stream.offset + stream.size > file.size and stream.status == "listed"
     ]
-    if reach > file.size and unread:
+    if unread:
         names = ", ".join(unread[:5]) + (", ..." if len(unread) > 5 else "")
         draft.warnings.append(f"the file ends at 0x{file.size:x}, before the end of: {names}")
 
@@ -301,7 +312,7 @@ def _check_truncation(file: _File, streams: list[Stream], draft: _Draft) -> None
 
 
 def _system_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    info = file.record(layout.SYSTEM_INFO, stream.offset, limit=stream.size)
+    info = file.record(_SYSTEM_INFO, stream.offset, limit=stream.size)
     architecture, pointer_size = layout.ARCHITECTURES.get(info.ProcessorArchitecture, ("unknown", 8))
     draft.architecture, draft.pointer_size = architecture, pointer_size
     if info.ProcessorArchitecture == layout.PROCESSOR_ARCHITECTURE_IA32_ON_WIN64:
@@ -349,10 +360,20 @@ def _from_filetime(ticks: int) -> dt.datetime | None:
 
 def _add_memory(draft: _Draft, starts: U64, sizes: U64, offsets: U64, file_size: int) -> str | None:
     """Keeps the ranges whose bytes are in the file, cutting one that runs over its end."""
+    if len(starts) == 0:
+        return None
+    if (
+        int(sizes.max()) <= file_size
+        and int(offsets.min()) >= _HEADER.size
+        and int(offsets.max()) < file_size
+        and int((offsets + sizes).max()) <= file_size
+        and int(starts.max()) < 1 << 63
+    ):
+        draft.memory.append((starts, sizes, offsets))
+        return None
     # Writers of full dumps give a thread's stack the RVA 0: its bytes are in Memory64List, not in the file's header.
-    placed = offsets >= np.uint64(_HEADER_SIZE)
-    if not placed.all():
-        starts, sizes, offsets = starts[placed], sizes[placed], offsets[placed]
+    placed = offsets >= np.uint64(_HEADER.size)
+    starts, sizes, offsets = starts[placed], sizes[placed], offsets[placed]
     with np.errstate(over="ignore"):
         ends = starts + sizes
     wrong = (ends < starts) & (ends != 0)
@@ -389,8 +410,8 @@ def _memory_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 
 def _memory64_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(layout.MEMORY64_LIST_HEADER, stream.offset, limit=stream.size)
-    start = stream.offset + layout.MEMORY64_LIST_HEADER.sizeof()
+    header = file.record(_MEMORY64_LIST_HEADER, stream.offset, limit=stream.size)
+    start = stream.offset + _MEMORY64_LIST_HEADER.size
     # DataSize is 32 bits and wraps for a very long list: only the file's end bounds this one.
     entries, problem = file.array(layout.MEMORY_DESCRIPTOR64, start, header.NumberOfMemoryRanges, limit=file.size)
     if header.BaseRva > file.size:
@@ -407,8 +428,8 @@ def _memory64_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 
 def _memory_info_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(layout.MEMORY_INFO_LIST_HEADER, stream.offset, limit=stream.size)
-    if not layout.MEMORY_INFO_LIST_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
+    header = file.record(_MEMORY_INFO_LIST_HEADER, stream.offset, limit=stream.size)
+    if not _MEMORY_INFO_LIST_HEADER.size <= header.SizeOfHeader <= stream.size:
         raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
     start = stream.offset + header.SizeOfHeader
     entries, problem = file.array(
@@ -441,9 +462,8 @@ def _thread_ex_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 def _threads(file: _File, stream: Stream, draft: _Draft, dtype: np.dtype[Any]) -> str | None:
     entries, problem = file.counted(dtype, stream)
-    names = ("ThreadId", "SuspendCount", "Teb", "StackStart", "StackSize", "ContextSize", "ContextRva")
-    for values in zip(*(entries[name].tolist() for name in names), strict=True):
-        thread_id, suspended, teb, stack, stack_size, context_size, context_rva = values
+    for row in entries.tolist():
+        thread_id, suspended, _, _, teb, stack, stack_size, _, context_size, context_rva = row[:10]
         stack_pointer, instruction_pointer = _context(file, draft.architecture, context_rva, context_size)
         draft.threads[thread_id] = Thread(
             id=thread_id,
@@ -472,22 +492,22 @@ def _context(file: _File, architecture: str, rva: int, size: int) -> tuple[int |
     least, stack_at, instruction_at, width = where
     if size < least:
         return None, None
-    try:
-        data = file.data(rva, least)
-    except _StreamProblemError:
-        return None, None
-    stack = int.from_bytes(data[stack_at : stack_at + width], "little")
     # The x64 and ARM64 instruction pointer lies just behind what `least` must cover.
     try:
-        instruction = int.from_bytes(file.data(rva + instruction_at, width), "little")
+        data = file.data(rva, max(least, instruction_at + width))
     except _StreamProblemError:
-        return stack or None, None
-    return stack or None, instruction or None
+        try:
+            data = file.data(rva, least)
+        except _StreamProblemError:
+            return None, None
+    stack = int.from_bytes(data[stack_at : stack_at + width], "little")
+    instruction = int.from_bytes(data[instruction_at : instruction_at + width], "little")
+    return stack or None, instruction if len(data) >= instruction_at + width and instruction else None
 
 
 def _thread_info_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(layout.EX_LIST_HEADER, stream.offset, limit=stream.size)
-    if not layout.EX_LIST_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
+    header = file.record(_EX_LIST_HEADER, stream.offset, limit=stream.size)
+    if not _EX_LIST_HEADER.size <= header.SizeOfHeader <= stream.size:
         raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
     entries, problem = file.array(
         layout.THREAD_INFO,
@@ -518,20 +538,9 @@ def _thread_names(file: _File, stream: Stream, draft: _Draft) -> str | None:
 def _module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
     entries, problem = file.counted(layout.MODULE, stream)
     impossible = 0
-    names = (
-        "BaseOfImage",
-        "SizeOfImage",
-        "CheckSum",
-        "TimeDateStamp",
-        "ModuleNameRva",
-        "VersionSignature",
-        "FileVersionMS",
-        "FileVersionLS",
-        "CvRecordSize",
-        "CvRecordRva",
-    )
-    for row in zip(*(entries[name].tolist() for name in names), strict=True):
-        base, size, checksum, timestamp, name_rva, signature, version_ms, version_ls, cv_size, cv_rva = row
+    add = draft.modules.append
+    for row in entries.tolist():
+        base, size, checksum, timestamp, name_rva, signature, _, version_ms, version_ls, _, cv_size, cv_rva = row[:12]
         if base + size > 1 << 64:
             impossible += 1
             continue
@@ -539,41 +548,27 @@ def _module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
         version = None
         if signature == 0xFEEF04BD:  # VS_FFI_SIGNATURE
             version = f"{version_ms >> 16}.{version_ms & 0xFFFF}.{version_ls >> 16}.{version_ls & 0xFFFF}"
-        draft.modules.append(
-            Module(
-                base=base,
-                size=size,
-                path=file.text(name_rva) or "",
-                timestamp=timestamp,
-                checksum=checksum,
-                version=version,
-                debug_id=debug_id,
-                debug_file=debug_file,
-            )
-        )
+        add(Module(base, size, file.text(name_rva) or "", timestamp, checksum, version, debug_id, debug_file))
     wrong = f"{impossible} modules lie outside the address space" if impossible else None
     return _joined(problem, wrong)
 
 
 def _codeview(file: _File, rva: int, size: int) -> tuple[str | None, str | None]:
     """Reads a CV_INFO_PDB70 record: the identity of the debug file, as symbol servers write it, and its path."""
-    fixed = layout.CODEVIEW_RSDS.sizeof()
-    if size < fixed or rva == 0:
+    fixed = _CODEVIEW.size
+    if size < fixed or rva == 0 or rva + size > file.size:
         return None, None
-    try:
-        data = bytes(file.data(rva, min(size, fixed + 1024)))
-    except _StreamProblemError:
-        return None, None
+    data = file.data(rva, min(size, fixed + 1024))
     if data[:4] != b"RSDS":
         return None, None
-    guid = uuid.UUID(bytes_le=data[4:20]).hex.upper()
-    age = int.from_bytes(data[20:24], "little")
-    return f"{guid}{age:X}", data[fixed:].split(b"\0", 1)[0].decode("utf-8", "replace") or None
+    first, second, third, rest, age = _CODEVIEW.unpack_from(data)
+    path = str(data[fixed:], "utf-8", "replace").partition("\0")[0]
+    return f"{first:08X}{second:04X}{third:04X}{rest.hex().upper()}{age:X}", path or None
 
 
 def _unloaded_module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(layout.EX_LIST_HEADER, stream.offset, limit=stream.size)
-    if not layout.EX_LIST_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
+    header = file.record(_EX_LIST_HEADER, stream.offset, limit=stream.size)
+    if not _EX_LIST_HEADER.size <= header.SizeOfHeader <= stream.size:
         raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
     entries, problem = file.array(
         layout.UNLOADED_MODULE,
@@ -588,7 +583,7 @@ def _unloaded_module_list(file: _File, stream: Stream, draft: _Draft) -> str | N
 
 
 def _exception(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    record = file.record(layout.EXCEPTION_STREAM, stream.offset, limit=stream.size)
+    record = file.record(_EXCEPTION_STREAM, stream.offset, limit=stream.size)
     count = record.NumberParameters
     problem = None
     if count > 15:
@@ -627,7 +622,7 @@ def _handle_data(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 
 def _system_memory_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    info = file.record(layout.SYSTEM_MEMORY_INFO_1, stream.offset, limit=stream.size)
+    info = file.record(_SYSTEM_MEMORY_INFO_1, stream.offset, limit=stream.size)
     basic, perf = info.BasicInfo, info.BasicPerfInfo
     page = basic.PageSize
     if page < 512 or page & (page - 1):
@@ -653,11 +648,11 @@ def _process_vm_counters(file: _File, stream: Stream, draft: _Draft) -> str | No
     revision = int.from_bytes(file.data(stream.offset, 2), "little")
     if revision == 1:
         record, flags = (
-            file.record(layout.PROCESS_VM_COUNTERS_1, stream.offset, limit=stream.size),
+            file.record(_PROCESS_VM_COUNTERS_1, stream.offset, limit=stream.size),
             layout.VmCounterFlags(0x5),
         )
     elif revision == 2:
-        record = file.record(layout.PROCESS_VM_COUNTERS_2, stream.offset, limit=stream.size)
+        record = file.record(_PROCESS_VM_COUNTERS_2, stream.offset, limit=stream.size)
         flags = layout.VmCounterFlags(record.Flags)
     else:
         raise _StreamProblemError(f"revision {revision} is not known")
@@ -745,14 +740,14 @@ def _linux_command_line(file: _File, stream: Stream, draft: _Draft) -> str | Non
 
 
 def _breakpad_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    info = file.record(layout.BREAKPAD_INFO, stream.offset, limit=stream.size)
+    info = file.record(_BREAKPAD_INFO, stream.offset, limit=stream.size)
     if info.Validity & 0x2:
         draft.annotations["requesting_thread"] = str(info.RequestingThreadId)
     return None
 
 
 def _crashpad_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    info = file.record(layout.CRASHPAD_INFO, stream.offset, limit=stream.size)
+    info = file.record(_CRASHPAD_INFO, stream.offset, limit=stream.size)
     where = info.SimpleAnnotations
     if where.DataSize < 4:
         return None
@@ -781,11 +776,11 @@ def _stability_report(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 def _heap_stream(file: _File, stream: Stream, draft: _Draft) -> str | None:
     """Reads dumpmap's own heap stream; docs/heap-stream.md describes it."""
-    header = file.record(layout.HEAP_STREAM_HEADER, stream.offset, limit=stream.size)
+    header = file.record(_HEAP_STREAM_HEADER, stream.offset, limit=stream.size)
     if header.Signature != StreamType.DumpmapHeaps or header.Version < 1:
         raise _StreamProblemError("does not begin with the signature and version of a heap stream")
     end = stream.offset + stream.size
-    if not layout.HEAP_STREAM_HEADER.sizeof() <= header.SizeOfHeader <= stream.size:
+    if not _HEAP_STREAM_HEADER.size <= header.SizeOfHeader <= stream.size:
         raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
     start = stream.offset + header.SizeOfHeader
     heaps, problem = file.array(
@@ -863,6 +858,8 @@ _READERS: dict[int, Callable[[_File, Stream, _Draft], str | None]] = {
     StreamType.DumpmapHeaps: _heap_stream,
 }
 
+_ORDER = {int(number): rank for rank, number in enumerate(_READERS)}
+
 
 def _finish(
     source: ByteSource,
@@ -882,10 +879,12 @@ def _finish(
         draft.warnings.extend(f"LinuxMaps: {fault}" for fault in faults)
     if not any(stream.type == StreamType.SystemInfoStream for stream in streams):
         draft.warnings.append("no SystemInfo: the architecture and the system are not known")
-    threads = [
-        replace(thread, name=draft.thread_names.get(thread_id), **draft.thread_infos.get(thread_id, {}))
-        for thread_id, thread in draft.threads.items()
-    ]
+    threads = list(draft.threads.values())
+    if draft.thread_names or draft.thread_infos:
+        threads = [
+            replace(thread, name=draft.thread_names.get(thread.id), **draft.thread_infos.get(thread.id, {}))
+            for thread in threads
+        ]
     main = _main_module(draft)
     memory = _memory(source, draft)
     return Snapshot(
@@ -935,9 +934,9 @@ def _main_module(draft: _Draft) -> Module | None:
     if not draft.modules:
         return None
     if draft.os.family == "windows":
-        programs = [module for module in draft.modules if module.name.lower().endswith(".exe")]
-        if programs:
-            return programs[0]
+        for module in draft.modules:
+            if module.path.lower().endswith(".exe"):
+                return module
     return draft.modules[0]
 
 

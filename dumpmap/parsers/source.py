@@ -7,11 +7,17 @@ asked for; what lies beyond the end is an error, so no parser can mistake a cut-
 from __future__ import annotations
 
 import mmap
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from dumpmap.errors import InputError
+
+
+SMALL = 256 << 10
+"""A file of at most this many bytes is read at once."""
 
 
 class TruncatedError(InputError):
@@ -67,9 +73,10 @@ def map_file(path: Path, name: str | None = None) -> BufferSource:
     name = name or str(path)
     try:
         with path.open("rb") as file:
-            # An empty file cannot be mapped.
-            if path.stat().st_size == 0:
-                return BufferSource(name, b"")
+            # Reading a small file costs less than mapping it, and an empty one cannot be mapped.
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_size <= SMALL:
+                return BufferSource(name, file.read())
             return BufferSource(name, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
