@@ -622,8 +622,11 @@ def _total_line(lines: list[SummaryLine]) -> SummaryLine:
     counted = [line for line in lines if line.name != RegionType.FREE.label]
     sums: dict[str, int | None] = {}
     for column in SUMMARY_COLUMNS:
-        values = [value for line in counted if (value := getattr(line, column)) is not None]
-        sums[column] = sum(values) if values else None
+        known = [line for line in counted if getattr(line, column) is not None]
+        # The page tables alone are no total: a dump can know their size and nobody's working set.
+        if all(line.name == RegionType.PAGE_TABLE.label for line in known):
+            known = []
+        sums[column] = sum(getattr(line, column) for line in known) if known else None
     sums["largest"] = None
     return SummaryLine("Total", **sums)
 

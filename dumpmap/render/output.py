@@ -24,6 +24,8 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
         OutputError: it exists and `force` is not given, or it is a folder.
     """
     target = Path(path)
+    if os.fspath(path) == "-":
+        raise OutputError("cannot be standard output; name a file", source="-")
     if target.is_dir():
         raise OutputError("is a folder", source=str(path))
     if target.exists() and not force:
