@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import sys
 import threading
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.cli.options import ForceOption, OutputOption, UnitsOption
+from dumpmap.errors import InputError
 from dumpmap.render.text import Units
 
 if TYPE_CHECKING:
@@ -67,11 +69,12 @@ def command(
         int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes; one per processor by default.")
     ] = None,
     time_limit: Annotated[
-        float, typer.Option("--time-limit", metavar="SECONDS", help="For one file; 0 for none.")
-    ] = 60.0,
+        float | None, typer.Option("--time-limit", metavar="SECONDS", help="For one file, 60 by default; 0 for none.")
+    ] = None,
     memory_limit: Annotated[
-        str, typer.Option("--memory-limit", metavar="SIZE", help="Of a worker, for one file; 0 for none.")
-    ] = "1GB",
+        str | None,
+        typer.Option("--memory-limit", metavar="SIZE", help="Of a worker for one file, 1GB by default; 0 for none."),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option("--cache", metavar="FILE", help="Keep results here instead of in the user's cache.")
     ] = None,
@@ -112,21 +115,32 @@ def command(
     from dumpmap.render.filters import parse_size
     from dumpmap.triage import Options
 
+    columns = [name.strip() for name in group_by.split(",") if name.strip()] if group_by is not None else []
+    if group_by is not None and not columns:
+        raise typer.BadParameter("--group-by names no column")
+    if scheduler is not None and engine is not EngineName.dask:
+        raise typer.BadParameter("--scheduler goes with --engine dask")
+    if engine is EngineName.serial and (time_limit or memory_limit):
+        raise typer.BadParameter("--engine serial works in this process, which has no limits")
+    if cache is not None and no_cache:
+        raise typer.BadParameter("--cache and --no-cache contradict each other")
+    limits: dict[str, Any] = {}
     try:
-        memory = parse_size(memory_limit)
+        if time_limit is not None:
+            limits["time_limit"] = time_limit or None
+        if memory_limit is not None:
+            limits["memory_limit"] = parse_size(memory_limit) or None
         options = Options(
             jobs=jobs,
-            time_limit=time_limit or None,
-            memory_limit=memory or None,
             cache=False if no_cache else (cache or True),
             engine=engine.value,
             scheduler=scheduler,
             storage_options=_pairs(storage_option or []) or None,
             recursive=not flat,
+            **limits,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    columns = [name.strip() for name in group_by.split(",") if name.strip()] if group_by else []
     if watch:
         _watch(paths, options)
         return
@@ -222,6 +236,12 @@ def _batch(
                 say(note)
             rate = result.state.done / result.seconds if result.seconds else 0.0
             say(f"{summary_line(result.state)}; {result.seconds:.1f} s, {rate:,.0f} files a second")
+        # A gate that looked at nothing has not passed.
+        absent = [path for path in paths if "://" not in path and not glob.has_magic(path) and not Path(path).exists()]
+        if not result.state.found:
+            say("no dump was found in " + ", ".join(paths))
+        if absent or not result.state.found:
+            return InputError.exit_code
         return result.exit_code(fail_on=gate.value if gate else None, strict=strict)
 
 
