@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -82,9 +82,12 @@ def run(arguments: list[str] | None = None) -> int:
     """Runs a command line and returns its exit code; errors become one line on standard error."""
     debug = os.environ.get("DUMPMAP_DEBUG") == "1"
     try:
-        app(args=arguments, prog_name="dumpmap")
+        result = app(args=arguments, prog_name="dumpmap", standalone_mode=False)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except (typer.Abort, KeyboardInterrupt):
+        say("interrupted")
+        return 130
     except DumpmapError as error:
         if debug:
             raise
@@ -95,7 +98,25 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         say("not enough memory for this input")
         return InputError.exit_code
-    return 0
+    except Exception as error:
+        # Typer brings its own copy of click's exceptions, or click's: told by what they can do.
+        if not hasattr(error, "format_message"):
+            raise
+        return _wrong_usage(error)
+    return result if isinstance(result, int) else 0
+
+
+def _wrong_usage(error: Any) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "dumpmap"
+        message = " ".join(error.format_message().split()).removeprefix("Invalid value: ").rstrip(".")
+        if message.startswith(("No such option: -q", "No such option: -v")):
+            message += ": -q and -v go before the command"
+        say(f"{message} ({where} --help says more)")
+    return int(error.exit_code)
 
 
 def main() -> None:

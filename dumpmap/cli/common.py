@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from dumpmap.render.text import Units
 
 
+_SHOWN_WARNINGS = 3
+"""More than this before the answer only hides it."""
+
+
 @dataclass
 class Verbosity:
     """How much is said on standard error; -v and -q set it."""
@@ -45,8 +49,11 @@ def warn(region_map: RegionMap, source: str) -> None:
     """Says a map's warnings on standard error; with -v also its notes."""
     if VERBOSITY.level < 0:
         return
-    for warning in region_map.warnings:
+    shown = region_map.warnings if VERBOSITY.level > 0 else region_map.warnings[:_SHOWN_WARNINGS]
+    for warning in shown:
         say(f"{source}: warning: {warning}")
+    if len(region_map.warnings) > len(shown):
+        say(f"{source}: {len(region_map.warnings) - len(shown)} more warnings: dumpmap info shows them")
     if VERBOSITY.level > 0:
         for note in region_map.notes:
             say(f"{source}: note: {note}")
