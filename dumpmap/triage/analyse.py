@@ -19,10 +19,10 @@ from dumpmap.parsers.remote import remote_source
 from dumpmap.parsers.source import ByteSource, map_file
 from dumpmap.regionmap import RegionMap
 from dumpmap.snapshot import Module
-from dumpmap.triage.columns import FIGURES, NAMES, Row, empty_row, severity_rank, type_column
+from dumpmap.triage.columns import NAMES, TYPE_COLUMNS, Row, empty_row, severity_rank
 from dumpmap.triage.diagnosis import diagnose, exception_name
 from dumpmap.triage.discovery import Job, os_reason
-from dumpmap.types import TYPES
+from dumpmap.types import RegionType
 
 Limit = Literal["time", "memory"]
 
@@ -216,12 +216,9 @@ def make_row(region_map: RegionMap, path: str, size: int | None) -> Row:
     if snapshot.exception is not None:
         row["exception_code"] = f"0x{snapshot.exception.code:08x}"
         row["exception"] = exception_name(snapshot.exception.code, process.os.family)
-    for info in TYPES:
-        line = region_map.line(info.type)
-        for figure in FIGURES:
-            name = type_column(info.type, figure)
-            if name in row:
-                row[name] = getattr(line, figure)
+    lines = {region_type: region_map.line(region_type) for region_type in RegionType}
+    for region_type, figure, name in TYPE_COLUMNS:
+        row[name] = getattr(lines[region_type], figure)
     return row
 
 

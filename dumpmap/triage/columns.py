@@ -66,14 +66,12 @@ def type_column(region_type: RegionType, figure: str) -> str:
     return f"{region_type.label.lower().replace(' ', '_')}_{figure}"
 
 
-def _type_columns() -> tuple[Column, ...]:
-    columns = []
-    for info in TYPES:
-        bare = info.type in (RegionType.FREE, RegionType.UNUSABLE)
-        for figure in FIGURES[:1] if bare else FIGURES:
-            columns.append(Column(type_column(info.type, figure), "size", f"{info.name}: {_SAID[figure]}"))
-    return tuple(columns)
-
+TYPE_COLUMNS: tuple[tuple[RegionType, str, str], ...] = tuple(
+    (info.type, figure, type_column(info.type, figure))
+    for info in TYPES
+    for figure in (FIGURES[:1] if info.type in (RegionType.FREE, RegionType.UNUSABLE) else FIGURES)
+)
+"""Types, their figures, and the columns of these."""
 
 COLUMNS: tuple[Column, ...] = (
     Column("path", "text", "the file, as it was found: under the path or URL that was named"),
@@ -103,7 +101,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("total_size", "size", "Total: size, everything but free space"),
     Column("committed", "size", "Total: committed bytes"),
     Column("private", "size", "Total: private bytes"),
-    *_type_columns(),
+    *(Column(name, "size", f"{kind.label}: {_SAID[figure]}") for kind, figure, name in TYPE_COLUMNS),
     Column("largest_free", "size", "largest free block"),
     Column("fragmentation", "share", "1 - largest free block / all free space"),
     Column("threads", "count", "threads"),

@@ -6,22 +6,27 @@ room for, so a batch of any length needs the same memory.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import queue
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import Any, Protocol
 
 from dumpmap.errors import DumpmapError
 from dumpmap.triage.analyse import Outcome, failure
 from dumpmap.triage.discovery import Job
-from dumpmap.triage.worker import EXIT_MEMORY, Setup, find_hook, perform, start, work
+from dumpmap.triage.worker import EXIT_MEMORY, Diary, Setup, find_hook, perform, start, work
+
+_LOOK_EVERY = 1.0
 
 AHEAD = 4
 """Jobs per worker that are handed out in advance."""
@@ -107,6 +112,7 @@ class _Task:
     """A job under way."""
 
     job: Job
+    number: int
     attempt: int = 1
 
 
@@ -120,9 +126,12 @@ class ProcessEngine:
     """
 
     def __init__(self, setup: Setup, jobs: int, time_limit: float | None) -> None:
-        self._setup = setup
+        # Where a program is killed, a folder with a few bytes is left for the system's cleaning of temporary files.
+        self._diary = tempfile.TemporaryDirectory(prefix="dumpmap-triage-")
+        self._setup = replace(setup, diary=self._diary.name)
         self._jobs = jobs
         self._time_limit = time_limit
+        self._numbers = itertools.count(1)
         self._tasks: dict[Future[Outcome], _Task] = {}
         self._ready: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         self._done_since_start = 0
@@ -148,11 +157,11 @@ class ProcessEngine:
 
     def submit(self, job: Job) -> None:
         """See `Engine.submit`."""
-        self._schedule(_Task(job))
+        self._schedule(_Task(job, next(self._numbers)))
 
     def _schedule(self, task: _Task) -> None:
         try:
-            future = self._pool.schedule(work, args=(task.job,), timeout=self._time_limit)
+            future = self._pool.schedule(work, args=(task.job, task.number), timeout=self._time_limit)
         except (RuntimeError, OSError, EOFError) as error:  # the pool is broken; `wait` sees to that
             future = Future()
             future.set_exception(BrokenProcessPool(str(error)))
@@ -164,11 +173,14 @@ class ProcessEngine:
         until = None if timeout is None else time.monotonic() + timeout
         done: list[Outcome] = []
         while not done and self._tasks:
+            left = _LOOK_EVERY if until is None else min(_LOOK_EVERY, max(0.0, until - time.monotonic()))
             try:
-                left = None if until is None else max(0.0, until - time.monotonic())
                 finished = [self._ready.get(timeout=left)]
             except queue.Empty:
-                break
+                if until is not None and time.monotonic() >= until:
+                    break
+                done += self._missed()
+                continue
             while not self._ready.empty():
                 finished.append(self._ready.get())
             broken: list[_Task] = []
@@ -197,14 +209,31 @@ class ProcessEngine:
         if isinstance(error, ProcessExpired):
             if error.exitcode == EXIT_MEMORY:
                 return failure(task.job, limit_text(None, self._setup.memory_limit), limit="memory")
-            if task.attempt < ATTEMPTS:
-                self._schedule(_Task(task.job, task.attempt + 1))
-                return None
-            return failure(task.job, f"its worker process died ({_exit_text(error.exitcode)})")
+            return self._died(task, _exit_text(error.exitcode))
         if isinstance(error, BrokenProcessPool):
             broken.append(task)
             return None
         return failure(task.job, f"internal error: {type(error).__name__}: {error}")
+
+    def _died(self, task: _Task, how: str) -> Outcome | None:
+        """What becomes of a task whose worker died for no reason of ours: None where it is tried again."""
+        if task.attempt < ATTEMPTS:
+            self._schedule(_Task(task.job, next(self._numbers), task.attempt + 1))
+            return None
+        return failure(task.job, f"its worker process died ({how})")
+
+    def _missed(self) -> list[Outcome]:
+        """Looks for tasks whose workers died without the pool's noticing."""
+        outcomes = []
+        dead = set(Diary.of_the_dead(Path(self._diary.name)))
+        for future, task in [item for item in self._tasks.items() if item[1].number in dead]:
+            if not future.done():
+                del self._tasks[future]
+                future.cancel()
+                outcome = self._died(task, "at once")
+                if outcome is not None:
+                    outcomes.append(outcome)
+        return outcomes
 
     def _restart(self, broken: list[_Task]) -> None:
         """Starts a new pool where the old one lost its workers between two files, and gives it what was pending."""
@@ -225,6 +254,7 @@ class ProcessEngine:
         """See `Engine.close`."""
         self._tasks.clear()
         self._stop_pool()
+        self._diary.cleanup()
 
     def _stop_pool(self) -> None:
         self._pool.stop()

@@ -15,8 +15,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dumpmap.triage.analyse import Outcome, analyse
@@ -40,11 +41,13 @@ class Setup:
         memory_limit: bytes that a worker may take for one file; None for no limit.
         storage_options: for URLs: options of the fsspec file system.
         hook: `module:function`, called with each job before it is analysed. For tests: it makes a file misbehave.
+        diary: folder where each worker notes what it is working on; see `Diary`.
     """
 
     memory_limit: int | None = None
     storage_options: Mapping[str, Any] | None = None
     hook: str | None = None
+    diary: str | None = None
 
 
 class _State:
@@ -53,6 +56,7 @@ class _State:
     setup = Setup()
     hook: Callable[[Job], None] | None = None
     watchdog: Watchdog | None = None
+    diary: Diary | None = None
 
 
 def start(setup: Setup) -> None:
@@ -63,6 +67,7 @@ def start(setup: Setup) -> None:
     _State.hook = find_hook(setup.hook)
     _State.watchdog = Watchdog(setup.memory_limit)
     _State.watchdog.start()
+    _State.diary = Diary(Path(setup.diary)) if setup.diary is not None else None
 
 
 def find_hook(hook: str | None) -> Callable[[Job], None] | None:
@@ -74,8 +79,10 @@ def find_hook(hook: str | None) -> Callable[[Job], None] | None:
     return found
 
 
-def work(job: Job) -> Outcome:
-    """Analyses one file in a worker process."""
+def work(job: Job, number: int) -> Outcome:
+    """Analyses one file in a worker process; `number` is the task's."""
+    if _State.diary is not None:
+        _State.diary.note(number)
     watchdog = _State.watchdog
     if watchdog is None:
         return perform(job, _State.setup, _State.hook)
@@ -97,6 +104,33 @@ def perform(job: Job, setup: Setup, hook: Callable[[Job], None] | None = None) -
     if hook is not None:
         hook(job)
     return analyse(job, storage_options=setup.storage_options)
+
+
+class Diary:
+    """What a worker is working on, in a file that outlives it.
+
+    The pool learns from messages which worker has which task. A worker that dies with its first message still under way
+    is missed: the pool would wait for that task for ever. The main process finds the task's number here.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / str(os.getpid())).open("wb", buffering=0)
+
+    def note(self, number: int) -> None:
+        """Notes the number of the task that begins."""
+        self._file.seek(0)
+        self._file.write(number.to_bytes(8, "little"))
+
+    @staticmethod
+    def of_the_dead(folder: Path) -> Iterator[int]:
+        """Yields, once, the number of the last task of each worker that is no longer there."""
+        alive = {child.pid for child in multiprocessing.active_children()}
+        for path in list(folder.iterdir()):
+            if int(path.name) not in alive:
+                number = path.read_bytes()
+                path.unlink()
+                if number:
+                    yield int.from_bytes(number, "little")
 
 
 class Watchdog(threading.Thread):

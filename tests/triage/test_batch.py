@@ -185,7 +185,22 @@ def test_a_worker_that_dies_is_tried_again_and_then_reported(folder: Path) -> No
 def test_a_lost_worker_costs_nothing(folder: Path) -> None:
     misbehaving(folder, "once-1.dmp", "once-2.dmp")
     rows = result_rows(folder, Options(jobs=2, cache=False, hook="triage.hooks:die_once"))
-    assert sum(row["status"] == "ok" for row in rows) == 23
+    assert errors(rows).keys() == {"empty", "foreign"}, errors(rows)
+    assert len(rows) == 26
+
+
+def test_a_death_that_the_pool_misses_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A worker that dies with its first message still under way belongs to no task that the pool knows of.
+    from pebble.pool.process import PoolManager
+
+    def miss(*_: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(PoolManager, "find_expired_task", miss)
+    misbehaving(folder, "killed-1.dmp", "once-1.dmp")
+    rows = result_rows(folder, Options(jobs=2, cache=False, time_limit=None, hook=MISBEHAVE))
+    assert errors(rows)["killed-1"] == "its worker process died (at once)"
+    assert sum(row["status"] == "ok" for row in rows) == 22
 
 
 def test_a_pool_that_loses_its_idle_workers_is_replaced(folder: Path) -> None:
