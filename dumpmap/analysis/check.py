@@ -2,7 +2,8 @@
 
 Rules come from `dumpmap.analysis.rules` (tables `[limits]`, `[findings]`, `[verdict]`, `[deltas]`). Each rule gives one
 result. A limit on a figure that the input cannot know is not kept, unless the file says `unknown = "skip"`: a gate that
-could not look must not pass in silence.
+could not look must not pass in silence. Of a map that is not whole, a sum is the least that it can be: it can break an
+upper limit and keep a lower one, and proves nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from os import PathLike
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from dumpmap.analysis.figures import figure, figure_unit
+from dumpmap.analysis.figures import Measured, figure_unit, measure
 from dumpmap.analysis.findings import Finding, at_least, find
 from dumpmap.analysis.rules import Limit, RuleSet
 from dumpmap.analysis.verdict import verdict
@@ -129,12 +130,22 @@ def _unknown(rule: str, name: str, limit: Limit, mode: str, where: str) -> RuleR
 
 def _limit(region_map: RegionMap, name: str, limit: Limit, mode: str) -> RuleResult:
     rule = _rule_name("limits", name)
-    actual = figure(region_map, name)
+    measured = measure(region_map, name)
+    actual = measured.value
     if actual is None:
         return _unknown(rule, name, limit, mode, "this input")
     scaled = actual * 100 if limit.percent else actual
-    ok = limit.holds(scaled)
-    return RuleResult(rule, ok, actual, limit.text, f"{name} is {_words(name, actual)}{_against(ok, limit)}")
+    ok = limit.holds_from(scaled) if measured.least else limit.holds(scaled)
+    words = _measured_words(name, measured)
+    if ok is None:
+        skipped = mode == "skip"
+        message = f"{name} is {words}: whether it is {limit.text} cannot be known from this input"
+        return RuleResult(rule, skipped, None, limit.text, message, skipped)
+    return RuleResult(rule, ok, actual, limit.text, f"{name} is {words}{_against(ok, limit)}")
+
+
+def _measured_words(name: str, measured: Measured) -> str:
+    return f"{'at least ' if measured.least else ''}{_words(name, measured.value or 0)}"
 
 
 def _against(ok: bool, limit: Limit) -> str:
@@ -145,7 +156,8 @@ def _delta(region_map: RegionMap, before: RegionMap | None, name: str, limit: Li
     rule = _rule_name("deltas", name)
     if before is None:
         return RuleResult(rule, False, None, limit.text, f"{name}: there is no baseline to compare with")
-    old, new = figure(before, name), figure(region_map, name)
+    # What is missing from a map can be there all the same, so a difference of two lower bounds is none.
+    old, new = measure(before, name).exact, measure(region_map, name).exact
     if old is None or new is None:
         return _unknown(rule, name, limit, mode, "the baseline" if old is None else "this input")
     change = new - old

@@ -124,6 +124,11 @@ class Facts:
         return self.free if self.free is not None and self.free.complete else None
 
     @property
+    def whole(self) -> bool:
+        """Whether the list of regions is there and goes up to the end: only then are sums over it the whole truth."""
+        return self.measured is not None
+
+    @property
     def largest(self) -> int:
         """Size of the largest free block, 0 where nothing is free. Only where `free` is not None."""
         return self.free.largest.size if self.free is not None and self.free.largest is not None else 0

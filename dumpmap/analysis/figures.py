@@ -1,7 +1,8 @@
 """Figures of a map by name: what gates, diffs and batch tables refer to.
 
 A figure is `TYPE.COLUMN` of the summary (`Heap.committed`, `Total.size`), a counter (`counters.private_usage`), a
-system figure (`system.commit_total`) or one of `FIGURES`. Its value is None where the input cannot know it.
+system figure (`system.commit_total`) or one of `FIGURES`. Its value is None where the input cannot know it. Where the
+list of regions is missing or cut off, sums and free space are the least that they can be: there may be more.
 """
 
 from __future__ import annotations
@@ -31,12 +32,32 @@ class Figure:
         unit: what it counts.
         meaning: what it is.
         value: works it out.
+        cut: what it is where the list of regions is cut off: still `exact`, the `least` that it can be, or `unknown`.
     """
 
     name: str
     unit: FigureUnit
     meaning: str
     value: Callable[[Facts], float | None]
+    cut: Literal["exact", "least", "unknown"] = "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A figure of one map.
+
+    Attributes:
+        value: the figure, None where the input cannot know it.
+        least: whether it is only the least that it can be, because parts of the map are missing.
+    """
+
+    value: float | None
+    least: bool = False
+
+    @property
+    def exact(self) -> float | None:
+        """The figure where it is known exactly."""
+        return None if self.least else self.value
 
 
 def _free(facts: Facts) -> int | None:
@@ -48,23 +69,37 @@ def _largest(facts: Facts) -> int | None:
 
 
 FIGURES: tuple[Figure, ...] = (
-    Figure("largest_free_block", "bytes", "largest free block within the process's own address space", _largest),
-    Figure("free", "bytes", "free address space, unusable space not counted", _free),
-    Figure("free_blocks", "count", "free blocks", lambda facts: facts.free.count if facts.free is not None else None),
+    Figure(
+        "largest_free_block", "bytes", "largest free block within the process's own address space", _largest, "least"
+    ),
+    Figure("free", "bytes", "free address space, unusable space not counted", _free, "least"),
+    Figure(
+        "free_blocks",
+        "count",
+        "free blocks",
+        lambda facts: facts.free.count if facts.free is not None else None,
+        "least",
+    ),
     Figure(
         "fragmentation",
         "share",
         "1 - largest free block / free space",
         lambda facts: facts.free.fragmentation if facts.free is not None else None,
+        "unknown",
     ),
     Figure(
         "tiny_block_size",
         "bytes",
         "free space in blocks below 1 MB",
         lambda facts: facts.free.tiny if facts.free is not None else None,
+        "unknown",
     ),
     Figure(
-        "unusable", "bytes", "unusable space", lambda facts: facts.free.unusable if facts.free is not None else None
+        "unusable",
+        "bytes",
+        "unusable space",
+        lambda facts: facts.free.unusable if facts.free is not None else None,
+        "least",
     ),
     Figure("threads", "count", "threads", lambda facts: facts.thread_count),
     Figure("modules", "count", "loaded modules", lambda facts: len(facts.map.snapshot.modules)),
@@ -80,6 +115,7 @@ FIGURES: tuple[Figure, ...] = (
         "count",
         "allocations",
         lambda facts: None if facts.map.partial else len(facts.map.allocation_columns.base),
+        "least",
     ),
     Figure("commit_ratio", "share", "the system's commit charge / limit", lambda facts: facts.commit.ratio),
 )
@@ -122,25 +158,44 @@ def figure_unit(name: str) -> FigureUnit:
 
 
 def figure(region_map: RegionMap, name: str) -> float | None:
-    """Returns a figure of a map; None where the input cannot know it.
+    """Returns a figure of a map, as far as the map shows it; None where the input cannot know it. See `measure`.
+
+    Raises:
+        RulesError: there is no such figure.
+    """
+    return measure(region_map, name).value
+
+
+def measure(region_map: RegionMap, name: str) -> Measured:
+    """Returns a figure of a map, and whether there may be more of it than the map shows.
 
     Raises:
         RulesError: there is no such figure.
     """
     check_figure(name)
     group, dot, column = name.rpartition(".")
-    value: float | None
+    facts = facts_of(region_map)
     if not dot:
-        return _BY_NAME[name].value(facts_of(region_map))
+        info = _BY_NAME[name]
+        value = info.value(facts)
+        if value is None or facts.whole or info.cut == "exact":
+            return Measured(value)
+        return Measured(value, least=True) if info.cut == "least" else Measured(None)
     if group == "counters":
-        value = getattr(region_map.counters, column)
-    elif group == "system":
-        value = getattr(region_map.system, column)
-    elif group.lower() == "total":
-        value = getattr(region_map.total, column)
-    else:
-        kind = parse_type(group)
-        if kind is None or (kind == RegionType.UNKNOWN and not region_map.partial):
-            return None if kind is None else 0
-        value = getattr(region_map.line(kind), column)
-    return value
+        return Measured(getattr(region_map.counters, column))
+    if group == "system":
+        return Measured(getattr(region_map.system, column))
+    if group.lower() == "total":
+        return _line_figure(getattr(region_map.total, column), facts)
+    kind = parse_type(group)
+    if kind is None:
+        return Measured(None)
+    if kind == RegionType.UNKNOWN:
+        # With a list of regions every byte has a type; without one nobody knows how much has none.
+        return Measured(None) if region_map.partial else Measured(0)
+    amount = getattr(region_map.line(kind), column)
+    return Measured(amount) if kind == RegionType.PAGE_TABLE else _line_figure(amount, facts)
+
+
+def _line_figure(value: float | None, facts: Facts) -> Measured:
+    return Measured(value, least=value is not None and not facts.whole)

@@ -273,6 +273,14 @@ class Limit:
         """Whether `actual` keeps the limit."""
         return _OPERATORS[self.comparison](actual, self.value)
 
+    def holds_from(self, least: float) -> bool | None:
+        """Whether a figure that is `least` or more keeps the limit; None where that depends on how much more."""
+        if self.comparison in (">=", ">"):
+            return True if self.holds(least) else None
+        if self.comparison in ("<=", "<"):
+            return None if self.holds(least) else False
+        return self.comparison == "!=" if least > self.value else None
+
 
 def parse_amount(value: Any, key: str) -> tuple[float, bool]:
     """Reads an amount: `65536`, `"64KB"`, `"1.5 GB"`, `"+10%"`; units are powers of 1024.

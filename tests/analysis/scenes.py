@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +160,17 @@ def recorded(name: str) -> RegionMap:
     """The map of a recorded fixture."""
     found = sorted(FIXTURES.glob(f"{name}.dmp*"))
     return dumpmap.open(found[0])
+
+
+def cut_list() -> RegionMap:
+    """A recorded dump of a fragmented 32-bit process that ends in the middle of its list of regions."""
+    data = gzip.decompress((FIXTURES / "fragment-x86.dmp.gz").read_bytes())
+    count, directory = struct.unpack_from("<II", data, 8)
+    for index in range(count):
+        stream, size, place = struct.unpack_from("<III", data, directory + 12 * index)
+        if stream == 16:  # MemoryInfoListStream
+            return dumpmap.open(data[: place + size // 2])
+    raise AssertionError("the dump has no list of regions")
 
 
 def commit_region(base: int, size: int) -> tuple[int, int, int, int, int, int, int]:

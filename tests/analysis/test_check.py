@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from analysis.scenes import MB, Scene, recorded
+from analysis.scenes import MB, Scene, cut_list, recorded
 from dumpmap.analysis.check import (
     RESULT_COLUMNS,
     RuleResult,
@@ -19,7 +19,7 @@ from dumpmap.analysis.check import (
 )
 from dumpmap.analysis.rules import parse_rules
 from dumpmap.regionmap import RegionMap
-from dumpmap.snapshot import Counters
+from dumpmap.snapshot import Counters, Module
 
 
 def process(private: int = 100 * MB, **facts: object) -> RegionMap:
@@ -61,6 +61,77 @@ def test_a_value_that_is_not_known_can_be_let_pass() -> None:
     assert result.skipped
     assert result.actual is None
     assert "not known in this input" in result.message
+
+
+@pytest.mark.parametrize(
+    ("limit", "ok"),
+    [
+        ("<= 99MB", False),
+        ("< 100MB", False),
+        ("== 99MB", False),
+        (">= 100MB", True),
+        ("> 99MB", True),
+        ("!= 99MB", True),
+        ("<= 100MB", None),
+        ("< 200MB", None),
+        (">= 101MB", None),
+        ("> 100MB", None),
+        ("== 100MB", None),
+        ("!= 100MB", None),
+    ],
+)
+def test_a_lower_bound_proves_what_it_can(limit: str, ok: bool | None) -> None:
+    rules = parse_rules(f'[limits]\n"Total.size" = "{limit}"')
+    assert rules.limits["Total.size"].holds_from(100 * MB) is ok
+
+
+def partial_map(size: int = 4 * MB) -> RegionMap:
+    """A dump without a list of regions that shows a module of this size."""
+    return Scene().map(partial=True, modules=[Module(0x10000, size, "C:\\app\\app.exe")])
+
+
+def test_a_map_without_a_list_of_regions_proves_no_upper_limit() -> None:
+    for name, limit in (("Total.size", "<= 1TB"), ("Image.size", "<= 1TB"), ("Image.blocks", "<= 5")):
+        for unknown, ok in (("fail", False), ("skip", True)):
+            text = f'unknown = "{unknown}"\n[limits]\n"{name}" = "{limit}"'
+            (result,) = results(text, partial_map())
+            assert (result.ok, result.skipped, result.actual) == (ok, ok, None), name
+            assert "known" in result.message
+    (result,) = results('[limits]\n"Total.size" = "<= 1MB"', partial_map())
+    assert (result.ok, result.message.split(" (")[0]) == (False, "Total.size is at least 4 MB")
+    assert results('[limits]\n"Image.size" = ">= 4MB"', partial_map())[0].ok
+    (result,) = results('[limits]\n"Unknown.size" = "<= 1MB"', partial_map())
+    assert not result.ok
+
+
+def test_deltas_with_a_side_that_is_not_whole_are_not_known() -> None:
+    text = '[deltas]\n"Total.size" = "<= +1000%"'
+    for now, before in ((partial_map(), process()), (process(), partial_map()), (partial_map(), partial_map())):
+        (result,) = results(text, now, before)
+        assert not result.ok
+        assert "not known in" in result.message
+
+
+@pytest.mark.parametrize(
+    ("rule", "ok", "known"),
+    [
+        ('largest_free_block = ">= 16MB"', True, True),
+        ('largest_free_block = ">= 64MB"', False, False),
+        ('largest_free_block = "<= 64MB"', False, False),
+        ('largest_free_block = "<= 16MB"', False, True),
+        ('free = ">= 100MB"', True, True),
+        ('free = "<= 1GB"', False, False),
+        ('fragmentation = "<= 99%"', False, False),
+        ('tiny_block_size = ">= 0"', False, False),
+        ('"Total.size" = "<= 4GB"', False, False),
+        ('"Total.size" = ">= 1GB"', True, True),
+        ('allocations = "<= 100000"', False, False),
+        ('modules = "<= 100"', True, True),
+    ],
+)
+def test_a_list_of_regions_that_is_cut_off_gives_lower_bounds(rule: str, ok: bool, known: bool) -> None:
+    (result,) = results(f"[limits]\n{rule}", cut_list())
+    assert (result.ok, result.actual is not None) == (ok, known), result.message
 
 
 def test_messages_say_what_is_and_what_must_be() -> None:
