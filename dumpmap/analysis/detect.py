@@ -216,6 +216,10 @@ def _counted_low(facts: Facts, t: Thresholds) -> Hit | None:
     )
 
 
+def _largest(facts: Facts) -> str:
+    return "no block is free" if not facts.largest else f"the largest free block is {size_words(facts.largest)}"
+
+
 def _used_up(facts: Facts) -> str:
     space = facts.measured
     total = space.total if space is not None else 0
@@ -224,10 +228,8 @@ def _used_up(facts: Facts) -> str:
         for kind, size in list(facts.used.items())[:3]
         if facts.used_total and size / facts.used_total >= 0.05
     ]
-    return (
-        f"{size_words(total)} of {facts.limit.name} are free (source: {facts.limit.source}). "
-        f"In use are {size_words(facts.used_total)}: {list_words(top)}."
-    )
+    free = f"{size_words(total)} of {facts.limit.name} are free" if total else f"Nothing of {facts.limit.name} is free"
+    return f"{free} (source: {facts.limit.source}). In use are {size_words(facts.used_total)}: {list_words(top)}."
 
 
 def _space_values(facts: Facts) -> dict[str, Any]:
@@ -264,10 +266,16 @@ def largest_free_block_small(facts: Facts, t: Thresholds) -> Hit | None:
     if space is None or facts.largest >= t["largest_free_warning"]:
         return None
     critical = facts.largest < t["largest_free_critical"]
-    where = f" at {address_words(space.largest.address)}" if space.largest is not None else ""
+    if space.largest is None:
+        return Hit(
+            f"No free block is left: any allocation fails. The limit is {space.limit.name} (source: "
+            f"{space.limit.source}).",
+            _space_values(facts),
+        )
     return Hit(
-        f"The largest free block is {size_words(facts.largest)}{where}; any larger allocation fails, whatever the free "
-        f"total of {size_words(space.total)}. The limit is {space.limit.name} (source: {space.limit.source}).",
+        f"The largest free block is {size_words(facts.largest)} at {address_words(space.largest.address)}; any larger "
+        f"allocation fails, whatever the free total of {size_words(space.total)}. "
+        f"The limit is {space.limit.name} (source: {space.limit.source}).",
         _space_values(facts),
         None if critical else "warning",
     )
@@ -290,7 +298,7 @@ def heap_segment_will_not_fit(facts: Facts, t: Thresholds) -> Hit | None:
     rows = {row.address: row for row in facts.heaps}
     named = [f"{size_words(size)} for {rows[heap.info.address].title}" for heap, size in short]
     return Hit(
-        f"The largest free block is {size_words(largest)}; the next segments need {list_words(named, 4)}. A heap that "
+        f"{_sentence(_largest(facts))}; the next segments need {list_words(named, 4)}. A heap that "
         "cannot have its segment tries smaller ones, down to what the caller needs.",
         {
             "largest_free_block": _block(facts),
@@ -314,7 +322,7 @@ def gc_segment_will_not_fit(facts: Facts, t: Thresholds) -> Hit | None:
     if facts.largest >= size:
         return None
     return Hit(
-        f"The largest free block is {size_words(facts.largest)}; the {collector} garbage collector of a 32-bit process "
+        f"{_sentence(_largest(facts))}; the {collector} garbage collector of a 32-bit process "
         f"reserves {size_words(size)} at a time, and OutOfMemoryException follows if it cannot.",
         {"largest_free_block": _block(facts), "segment": size, "collector": collector},
     )

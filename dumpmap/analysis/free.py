@@ -27,7 +27,7 @@ GRANULARITY = 0x10000
 
 _PAGE = 0x1000
 _LOWEST = 0x10000
-"""Windows gives nobody the first 64 KB."""
+"""Windows gives nobody the first 64 KB: that they are free means nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ def free_space(region_map: RegionMap) -> FreeSpace | None:
 
     A 32-bit process that a 64-bit program dumped shows the whole 64-bit space; only the part that its own code can
     use is counted. What the crash reporter had reserved for itself was not there when the allocation failed, so it is
-    left out.
+    left out; so are the first 64 KB, which Windows gives to nobody.
     """
     gaps = region_map.gaps
     if gaps is None or region_map.end is None:
@@ -107,6 +107,8 @@ def free_space(region_map: RegionMap) -> FreeSpace | None:
         # A VMMap file does not list free space; what lies behind its last row is free too.
         base = np.append(base, np.uint64(region_map.end))
         size = np.append(size, limit.size - region_map.end)
+    if limit.windows:
+        base, size = _cut(base, size, 0, _LOWEST)
     reserve = _reporter_reserve(region_map.snapshot.annotations)
     if reserve is not None:
         base, size = _cut(base, size, *reserve)
@@ -169,18 +171,20 @@ class Fit:
     Attributes:
         size: bytes asked for.
         alignment: what its start must be a multiple of.
-        fits: whether it would.
-        count: how many of that size would, one after the other.
+        fits: whether it would; None where the list of regions is cut off and shows no room: there may be some behind.
+        count: how many of that size would, one after the other, in the free space that the input shows.
         address: where the first would go, lowest address first; None where it does not fit.
-        largest: the largest size that would fit.
+        largest: the largest size that would fit in what the input shows.
+        complete: whether the input shows all free space.
     """
 
     size: int
     alignment: int
-    fits: bool
+    fits: bool | None
     count: int
     address: int | None
     largest: int
+    complete: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -191,6 +195,7 @@ class Fit:
             "count": self.count,
             "address": None if self.address is None else f"0x{self.address:x}",
             "largest": self.largest,
+            "complete": self.complete,
         }
 
 
@@ -222,13 +227,16 @@ def fits(source: RegionMap | FreeSpace, size: int, alignment: int = GRANULARITY)
     step = -(-size // alignment) * alignment
     counts = np.where(room >= wanted, 1 + (room - wanted) // step, 0)
     found = np.flatnonzero(counts)
+    # What a list that is cut off does not show may be free; but no space holds more than itself.
+    beyond = space.limit.size is not None and size > space.limit.size
     return Fit(
         size=size,
         alignment=alignment,
-        fits=len(found) > 0,
+        fits=len(found) > 0 or (None if not space.complete and not beyond else False),
         count=int(counts.sum()),
         address=int(start[found[0]]) if len(found) else None,
         largest=max(0, int(room.max())) if len(room) else 0,
+        complete=space.complete,
     )
 
 

@@ -72,7 +72,7 @@ def _judge(facts: Facts, thresholds: Mapping[str, float], limit: MemoryLimit, re
         return Judgement(
             "address-space",
             "inferred",
-            f"the largest free block is {size_words(facts.largest)}; {_not_said(requested)}",
+            f"{_largest(facts)}; {_not_said(requested)}",
         )
     if short is not None:
         return Judgement("commit", "inferred", short)
@@ -80,7 +80,7 @@ def _judge(facts: Facts, thresholds: Mapping[str, float], limit: MemoryLimit, re
         return Judgement(
             "address-space",
             "inferred",
-            f"the largest free block is {size_words(facts.largest)}, and allocators ask for more than their callers do",
+            f"{_largest(facts)}, and allocators ask for more than their callers do",
         )
     near = _short_commit(facts, thresholds, "commit_warning")
     if near is not None:
@@ -89,9 +89,13 @@ def _judge(facts: Facts, thresholds: Mapping[str, float], limit: MemoryLimit, re
         return Judgement(
             "address-space",
             "inferred",
-            f"the largest free block is {size_words(facts.largest)}; {_not_said(requested)}",
+            f"{_largest(facts)}; {_not_said(requested)}",
         )
     return _neither(facts, requested)
+
+
+def _largest(facts: Facts) -> str:
+    return "no block is free" if not facts.largest else f"the largest free block is {size_words(facts.largest)}"
 
 
 def _not_said(requested: int | None) -> str:
@@ -110,7 +114,7 @@ def _judge_size(facts: Facts, requested: int) -> Judgement | None:
     if space is None:
         return None
     fit = fits(space, requested)
-    if fit is None or fit.fits:
+    if fit is None or fit.fits is not False:
         return None
     had = (
         f"the largest block that could be had is {size_words(fit.largest)}" if fit.largest else "no block could be had"

@@ -261,7 +261,8 @@ def _opening(story: _Story) -> str:
             return f"The allocation could never have succeeded: {judgement.reason}."
         text = _room(facts)
         if judgement is not None and judgement.strength == "measured":
-            total = f"; {size_words(facts.free.total)} are free in total" if facts.free is not None else ""
+            least = "" if facts.whole else "at least "
+            total = f"; {least}{size_words(facts.free.total)} are free in total" if facts.free is not None else ""
             text = judgement.reason + total
         return f"Out of address space{', not of memory' if story.commit == 'ok' else ''}: {text}."
     if story.name == "address-space-low":
@@ -300,18 +301,19 @@ def _failed(facts: Facts) -> str:
 
 def _room(facts: Facts) -> str:
     space = facts.free
+    least = "" if facts.whole else "at least "
     if space is None:
         used = facts.virtual_size
         known = f"; by its counters {size_words(used)} of {facts.limit.name} are in use" if used is not None else ""
         return f"the map does not show how much is free{known}"
     if space.largest is None or space.total == 0:
-        return f"nothing of {facts.limit.name} is free"
+        return f"nothing of {facts.limit.name} is {'known to be ' if least else ''}free"
     if space.count == 1 or space.total == space.largest.size:
-        return f"{size_words(space.total)} of {facts.limit.name} are free, in one block"
+        return f"{least}{size_words(space.total)} of {facts.limit.name} are free, in one block"
     link = "but" if (space.fragmentation or 0) >= 0.5 else "and"
     return (
-        f"{size_words(space.total)} of {facts.limit.name} are free, {link} the largest block is "
-        f"{size_words(space.largest.size)}"
+        f"{least}{size_words(space.total)} of {facts.limit.name} are free, {link} the largest block is "
+        f"{least}{size_words(space.largest.size)}"
     )
 
 
@@ -372,7 +374,7 @@ def _other_axis(story: _Story) -> list[str]:
             if facts.map.process.pointer_size == 4:
                 text.append("How much address space is free is not recorded.")
         elif story.space == "ok":
-            text.append(f"Address space is not short: the largest free block is {size_words(facts.largest)}.")
+            text.append(f"Address space is not short: {_largest(facts)}.")
         elif story.space in ("low", "out"):
             text.append(f"Address space is short as well: {_room(facts)}.")
         return text
@@ -399,7 +401,7 @@ def _healthy(facts: Facts) -> str:
     space, commit = facts.free, facts.commit
     parts = []
     if space is not None:
-        parts.append(f"the largest free block is {size_words(facts.largest)} of {facts.limit.name}")
+        parts.append(f"{_largest(facts)} of {facts.limit.name}")
     else:
         parts.append("the map has no free space to measure, but a 64-bit address space is hardly ever short")
     if commit.ratio is not None:
@@ -407,6 +409,10 @@ def _healthy(facts: Facts) -> str:
     elif facts.windows:
         parts.append("the system's commit is not recorded")
     return " and ".join(parts)
+
+
+def _largest(facts: Facts) -> str:
+    return f"the largest free block is {'' if facts.whole else 'at least '}{size_words(facts.largest)}"
 
 
 def _lower(text: str) -> str:

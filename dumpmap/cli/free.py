@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import load, say
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
 from dumpmap.render.tables import Format
 from dumpmap.render.text import Units
@@ -17,12 +17,20 @@ def command(
     fit: Annotated[
         list[str] | None,
         typer.Option(
-            "--fit", metavar="SIZE", help="Would an allocation of this size fit? Exit code 1 if not; repeatable."
+            "--fit",
+            metavar="SIZE",
+            help="Would an allocation of this size fit? Exit code 1 if not, or if the input cannot tell; repeatable.",
         ),
     ] = None,
     align: Annotated[
-        str, typer.Option("--align", metavar="SIZE", help="What such an allocation is aligned to.")
-    ] = "64KB",
+        str | None,
+        typer.Option(
+            "--align",
+            metavar="SIZE",
+            help="What such an allocation is aligned to: 64KB unless told; only with --fit.",
+            show_default=False,
+        ),
+    ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many of the largest blocks to show.")] = 10,
     format: FormatOption = Format.table,
     units: UnitsOption = Units.kb,
@@ -38,13 +46,15 @@ def command(
     ```
     """
     from dumpmap.analysis.free import fits, free_report
-    from dumpmap.render.diagnosis import free_markdown, free_view, histogram_table
+    from dumpmap.render.diagnosis import fit_text, free_markdown, free_view, histogram_table
     from dumpmap.render.documents import head
     from dumpmap.render.filters import parse_size
     from dumpmap.render.output import emit
 
+    if align is not None and not fit:
+        raise typer.BadParameter("--align is of use only with --fit")
     try:
-        sizes, alignment = [parse_size(text) for text in fit or []], parse_size(align)
+        sizes, alignment = [parse_size(text) for text in fit or []], parse_size(align or "64KB")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     region_map = load(file, snapshot=snapshot)
@@ -67,5 +77,11 @@ def command(
         output=output,
         force=force,
     )
+    if format is Format.csv:
+        # The table has no place for the answers.
+        for size in sizes if not answers else ():
+            say(f"{file}: whether {size:,} bytes fit cannot be known: the input has no list of memory regions")
+        for answer in answers:
+            say(f"{file}: {fit_text(answer)}")
     if sizes and (len(answers) < len(sizes) or not all(answer.fits for answer in answers)):
         raise typer.Exit(1)

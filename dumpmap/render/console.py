@@ -94,9 +94,17 @@ def _apportion(values: list[int], scale: int, width: int) -> list[int]:
 
 def largest_free_line(region_map: RegionMap) -> str:
     """The figure that decides whether a 32-bit process lives on."""
+    from dumpmap.analysis.free import GRANULARITY, free_space
+
+    space = free_space(region_map)
     free = region_map.largest_free_block
-    if region_map.free_blocks is None:
+    if space is None:
         return "Largest free block: not known (the input has no list of memory regions)"
+    if free is not None and free.address < GRANULARITY:
+        free = space.largest  # the first 64 KB are free, but nobody gets them
+    if not space.complete:
+        seen = "0 KB" if free is None else f"{size_text(free.size)} KB ({short_size(free.size)})"
+        return f"Largest free block: at least {seen} (the list of memory regions is cut off)"
     if free is None:
         return "Largest free block: none, the address space is full"
     where = address_text(free.address, region_map.address_width)

@@ -91,12 +91,15 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
     """One axis with its main figures."""
     parts = [str(axis["state"])]
     if label == "Address space":
+        least = "" if axis.get("complete", True) else "at least "
         if axis.get("free") is not None:
-            parts.append(f"{short_size(axis['free'])} free of {axis.get('limit_name') or 'its limit'}")
+            parts.append(f"{least}{short_size(axis['free'])} free of {axis.get('limit_name') or 'its limit'}")
         largest = axis.get("largest_free_block")
         if largest:
-            parts.append(f"largest block {short_size(largest['size'])}")
-        if axis.get("fragmentation") is not None:
+            parts.append(f"largest block {least}{short_size(largest['size'])}")
+        elif axis.get("free") is not None and not least:
+            parts.append("no free block")
+        if axis.get("fragmentation") is not None and not least:
             parts.append(f"{percent_text(axis['fragmentation'])} fragmented")
     else:
         if axis.get("system_ratio") is not None:
@@ -161,24 +164,48 @@ def unusable_table(region_map: RegionMap, count: int) -> Table:
 
 def fit_text(fit: Fit) -> str:
     """Whether an allocation of a size fits."""
-    aligned = f" aligned to {short_size(fit.alignment)}"
+    asked = f"{_size(fit.size)} aligned to {short_size(fit.alignment)}"
+    if fit.fits is None:
+        return (
+            f"{asked}: whether it fits cannot be known: the list of memory regions is cut off, and the largest that "
+            f"fits in what it shows is {_size(fit.largest)}"
+        )
     if not fit.fits:
-        return f"{short_size(fit.size)}{aligned}: does not fit; the largest that does is {short_size(fit.largest)}"
+        if not fit.largest:
+            return f"{asked}: does not fit; nothing does"
+        return f"{asked}: does not fit; the largest that does is {_size(fit.largest)}"
     where = "" if fit.address is None else f", first at 0x{fit.address:x}"
-    return f"{short_size(fit.size)}{aligned}: fits {fit.count:,} times{where}"
+    times = "once" if fit.count == 1 else f"{fit.count:,} times"
+    return f"{asked}: fits {'' if fit.complete else 'at least '}{times}{where}"
+
+
+def _size(value: int) -> str:
+    return "1 byte" if value == 1 else short_size(value)
+
+
+def _blocks(count: int) -> str:
+    return "1 block" if count == 1 else f"{count:,} blocks"
 
 
 def _free_lines(region_map: RegionMap, fits: Sequence[Fit]) -> list[str]:
     space = free_space(region_map)
     if space is None:
         return ["The input has no list of memory regions: free space cannot be known."]
+    least = "" if space.complete else "at least "
     lines = [
-        f"Free: {short_size(space.total)} in {space.count:,} blocks, of a space of {space.limit.name}",
-        "Largest: " + ("none" if space.largest is None else short_size(space.largest.size)),
-        f"Fragmentation: {percent_text(space.fragmentation)} (1 - largest / free)",
-        f"In blocks under 1 MB: {short_size(space.tiny)} in {space.tiny_count:,} blocks",
-        f"Unusable: {short_size(space.unusable)}",
+        f"Free: {least}{short_size(space.total)} in {_blocks(space.count)}, of a space of {space.limit.name}"
+        if space.count or least
+        else f"Free: nothing of a space of {space.limit.name}",
+        "Largest: "
+        + (least + short_size(space.largest.size) if space.largest is not None else "not known" if least else "none"),
+        f"Fragmentation: {percent_text(space.fragmentation)} (1 - largest / free)"
+        if not least and space.largest is not None
+        else f"Fragmentation: {'not known' if least else 'none, for nothing is free'}",
+        f"In blocks under 1 MB: {short_size(space.tiny)} in {_blocks(space.tiny_count)}",
+        f"Unusable: {least}{short_size(space.unusable)}",
     ]
+    if least:
+        lines.append("The list of memory regions is cut off: there may be more free space than it shows.")
     return lines + [fit_text(fit) for fit in fits]
 
 

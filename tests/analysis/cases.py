@@ -172,13 +172,12 @@ def _() -> RegionMap:
 
 @case("address-space-exhausted", "critical")
 def _() -> RegionMap:
-    # The 64 KB at the start of the space are free too.
-    return Scene().leave(64 * MB - 2 * GRANULE).map()
+    return Scene().leave(64 * MB - GRANULE).map()
 
 
 @case("address-space-exhausted", None)
 def _() -> RegionMap:
-    return Scene().leave(64 * MB - GRANULE).map()
+    return Scene().leave(64 * MB).map()
 
 
 @case("address-space-exhausted", None, "a list of regions that is cut off")

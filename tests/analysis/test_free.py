@@ -5,28 +5,37 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synth.process import ProcessBuilder
+from typer.testing import CliRunner, Result
 
 import dumpmap
-from analysis.scenes import FIXTURES, GB, GRANULE, KB, MB, TOP_4GB, Scene, recorded
+from analysis.scenes import FIXTURES, GB, GRANULE, KB, MB, TOP_4GB, Scene, cut_list, recorded
+from dumpmap.analysis.findings import find
 from dumpmap.analysis.free import fits, free_report, free_space, histogram, largest_blocks, unusable_causes
+from dumpmap.analysis.verdict import verdict
 from dumpmap.classify import classify
+from dumpmap.cli.app import app
+from dumpmap.render.console import largest_free_line
+from dumpmap.render.diagnosis import diagnosis_markdown, fit_text, free_markdown
+from dumpmap.render.snapshot_file import save_snapshot
+from dumpmap.render.text import Units
 from dumpmap.snapshot import Stream, SummaryRow, System
 
 
 def test_totals_of_a_fragmented_space() -> None:
     space = free_space(Scene().leave(18 * MB, 4 * MB, 512 * KB).map())
     assert space is not None
-    assert space.total == 18 * MB + 4 * MB + 512 * KB + 64 * KB
-    assert space.count == 4
+    assert space.total == 18 * MB + 4 * MB + 512 * KB
+    assert space.count == 3
     assert space.largest is not None
     assert (space.largest.address, space.largest.size) == (0x20000, 18 * MB)
-    assert space.tiny == 512 * KB + 64 * KB
-    assert space.tiny_count == 2
+    assert space.tiny == 512 * KB
+    assert space.tiny_count == 1
     assert space.fragmentation == pytest.approx(1 - 18 * MB / space.total)
     assert space.complete
 
@@ -61,7 +70,7 @@ def test_histogram_counts_every_block_once_and_leaves_no_gap() -> None:
     assert sum(row["bytes"] for row in rows) == space.total
     assert all(before["max_bytes"] == after["min_bytes"] for before, after in pairwise(rows))
     by_start = {row["min_bytes"]: row for row in rows}
-    assert by_start[64 * KB] == {"min_bytes": 64 * KB, "max_bytes": 128 * KB, "count": 2, "bytes": 128 * KB}
+    assert by_start[64 * KB] == {"min_bytes": 64 * KB, "max_bytes": 128 * KB, "count": 1, "bytes": 64 * KB}
     assert by_start[MB]["count"] == 2
     assert by_start[16 * MB] == {"min_bytes": 16 * MB, "max_bytes": 32 * MB, "count": 1, "bytes": 17 * MB}
 
@@ -104,7 +113,7 @@ def test_the_crash_reporters_own_reserve_does_not_count() -> None:
     with_reserve = free_space(scene.map(annotations=annotations))
     assert with_reserve is not None
     assert with_reserve.reserve == (0x20000 + 4 * MB, 6 * MB)
-    assert sorted(with_reserve.size.tolist()) == [64 * KB, 4 * MB, 8 * MB, 12 * MB]
+    assert sorted(with_reserve.size.tolist()) == [4 * MB, 8 * MB, 12 * MB]
     assert with_reserve.base.tolist() == sorted(with_reserve.base.tolist())
     assert with_reserve.largest is not None
     assert with_reserve.largest.size == 12 * MB
@@ -124,7 +133,7 @@ def test_the_crash_reporters_own_reserve_does_not_count() -> None:
 def test_a_reserve_that_is_none_changes_nothing(annotations: dict[str, str]) -> None:
     space = free_space(Scene().leave(18 * MB).map(annotations=annotations))
     assert space is not None
-    assert space.total == 18 * MB + 64 * KB
+    assert space.total == 18 * MB
 
 
 def test_a_32_bit_process_in_a_64_bit_dump_is_judged_by_its_own_space() -> None:
@@ -170,7 +179,7 @@ def test_a_vmmap_file_states_its_free_space_in_its_summary() -> None:
     assert space is not None
     assert space.limit.size == TOP_4GB
     assert space.limit.source == "recorded summary"
-    assert space.total == TOP_4GB - 64 * MB
+    assert space.total == TOP_4GB - 64 * MB - 64 * KB  # the first 64 KB are free, but not to be had
     assert space.complete
 
 
@@ -246,12 +255,104 @@ def test_the_recorded_largest_block_is_the_programs_own() -> None:
         truth = json.loads((FIXTURES / f"{name}.truth.json").read_text("utf-8"))["totals"]
         space = free_space(recorded(name))
         assert space is not None
-        assert space.largest is not None
         # VirtualQuery counts from the end of the allocation before, an allocation can begin at the next 64 KB only.
         address = int(truth["largest_free"]["address"], 16)
+        if address == 0:  # nothing is left but the 64 KB that nobody gets
+            assert (name, space.largest, truth["largest_free"]["size"]) == ("exhaust-x86", None, 64 * KB)
+            continue
+        assert space.largest is not None
         assert space.largest.address == -(-address // GRANULE) * GRANULE, name
         assert space.largest.size == address + truth["largest_free"]["size"] - space.largest.address, name
-        assert space.total + space.unusable == truth["free"], name
+        # The first 64 KB are free to VirtualQuery, but given to nobody.
+        assert space.total + space.unusable == truth["free"] - 64 * KB, name
+
+
+def test_the_first_64_kb_are_no_free_block() -> None:
+    region_map = Scene().leave(0).map()
+    space = free_space(region_map)
+    assert space is not None
+    assert (space.total, space.count, space.largest, space.fragmentation) == (0, 0, None, None)
+    assert largest_free_line(region_map) == "Largest free block: none, the address space is full"
+    lines = free_markdown(region_map, [fit for fit in [fits(region_map, 4096)] if fit], 5, Units.kb)
+    assert "Free: nothing of a space of 2 GB" in lines
+    assert "does not fit; nothing does" in lines
+    assert "Fragmentation: none" in lines
+    sentence = verdict(region_map).sentence
+    assert sentence.startswith("Out of address space: nothing of 2 GB is free.")
+    small = {finding.id: finding for finding in find(region_map)}["largest-free-block-small"]
+    assert small.detail.startswith("No free block is left: any allocation fails.")
+    # On Linux the first pages are guarded otherwise.
+    other = free_space(Scene().leave(0).map(family="linux"))
+    assert other is not None
+    assert other.total == 64 * KB
+
+
+def test_of_a_list_that_is_cut_off_free_space_is_the_least_there_is() -> None:
+    region_map = cut_list()
+    space = free_space(region_map)
+    assert space is not None
+    assert not space.complete
+    small, large = fits(region_map, 16 * MB), fits(region_map, 64 * MB)
+    assert small is not None
+    assert large is not None
+    assert (small.fits, small.complete) == (True, False)
+    assert (large.fits, large.address, large.largest) == (None, None, 18 * MB)
+    huge = fits(region_map, 8 * GB)
+    assert huge is not None
+    assert huge.fits is False  # more than any such space has
+    text = free_markdown(region_map, [small, large], 5, Units.kb)
+    assert "Largest: at least 18 MB" in text
+    assert "Free: at least 401" in text
+    assert "Fragmentation: not known" in text
+    assert "16 MB aligned to 64 KB: fits at least " in text
+    assert "64 MB aligned to 64 KB: whether it fits cannot be known: the list of memory regions is cut off" in text
+    assert largest_free_line(region_map).startswith("Largest free block: at least 18,432 KB")
+    judged = verdict(region_map)
+    assert "largest block at least 18 MB" in diagnosis_markdown(region_map, judged, [])
+    assert "fragmented" not in diagnosis_markdown(region_map, judged, [])
+
+
+def run(*arguments: str) -> Result:
+    """Runs the command line."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_the_free_command_on_a_list_that_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "cut.json"
+    save_snapshot(cut_list().snapshot, path)
+    assert run("free", str(path), "--fit", "16MB").exit_code == 0
+    result = run("free", str(path), "--fit", "64MB")
+    assert result.exit_code == 1
+    assert "cannot be known" in " ".join(result.stdout.split())
+
+
+def test_align_is_for_fit_only_and_csv_has_its_answers_beside_it() -> None:
+    name = str(FIXTURES / "fragment-x86.dmp.gz")
+    wrong = run("free", name, "--align", "1MB")
+    assert wrong.exit_code == 2
+    assert "--align" in wrong.stderr
+    assert run("free", name, "--fit", "1MB", "--align", "1MB").exit_code == 0
+    result = run("free", name, "--fit", "64MB", "--format", "csv")
+    assert result.exit_code == 1
+    assert "64 MB aligned to 64 KB: does not fit" in result.stderr
+    assert result.stdout.startswith("min_bytes,")
+    assert "fit" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (1, "1 byte aligned to 64 KB: fits 16 times, first at 0x20000"),
+        (MB, "1 MB aligned to 64 KB: fits once, first at 0x20000"),
+        (2 * MB, "2 MB aligned to 64 KB: does not fit; the largest that does is 1 MB"),
+    ],
+)
+def test_answers_read_well(size: int, text: str) -> None:
+    region_map = Scene().leave(MB).map()
+    fit = fits(region_map, size)
+    assert fit is not None
+    assert fit_text(fit) == text
+    assert "Free: 1 MB in 1 block, of" in free_markdown(region_map, [], 5, Units.kb)
 
 
 def test_the_report_is_plain_data() -> None:
