@@ -6,9 +6,10 @@ sizes are bytes, ends are exclusive, and a value that the input cannot know is m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -253,14 +254,14 @@ class RegionMap:
         return self.summary_lines[0]
 
     @cached_property
-    def _sums(self) -> dict[str, I64]:
+    def _sums(self) -> dict[str, list[int]]:
         """Sums over blocks, by type."""
         blocks, count = self.block_columns, len(TYPES)
 
-        def by_type(values: I64, types: npt.NDArray[np.uint8] = blocks.type) -> I64:
+        def by_type(values: I64, types: npt.NDArray[np.uint8] = blocks.type) -> list[int]:
             if int(values.sum()) < 1 << 53:  # every sum is exact in a float, and this is the fast way
-                return np.bincount(types, weights=values.astype(np.float64), minlength=count).astype(np.int64)
-            return np.array([values[types == number].sum() for number in range(count)], np.int64)
+                return [int(value) for value in np.bincount(types, weights=values, minlength=count).tolist()]
+            return [int(values[types == number].sum()) for number in range(count)]
 
         sums = {
             "size": by_type(blocks.size),
@@ -274,7 +275,7 @@ class RegionMap:
             sums[name] = by_type(values[known], allocations.type[known])
         largest = np.zeros(count, np.int64)
         np.maximum.at(largest, allocations.type, allocations.size)
-        sums["largest"] = largest
+        sums["largest"] = largest.tolist()
         return sums
 
     def _type_line(self, region_type: RegionType) -> SummaryLine:
@@ -292,21 +293,22 @@ class RegionMap:
         if region_type == RegionType.PAGE_TABLE:
             return self._page_table_line()
         sums = self._sums
-        working_set = {
-            column: int(sums[column][region_type]) if column in sums else None for column in WORKING_SET_COLUMNS
-        }
-        private: int | None = int(sums["private"][region_type])
+        figures = {column: values[region_type] for column, values in sums.items()}
+        private: int | None = figures["private"]
         if self.partial and region_type in (RegionType.IMAGE, RegionType.UNKNOWN):
             private = None  # it follows from page protections, which only a list of regions has
-        present = bool(sums["blocks"][region_type])
         return SummaryLine(
             name,
-            size=int(sums["size"][region_type]),
-            committed=int(sums["committed"][region_type]),
-            private=private,
-            **working_set,
-            blocks=None if self.partial else int(sums["blocks"][region_type]),
-            largest=int(sums["largest"][region_type]) if present else None,
+            figures["size"],
+            figures["committed"],
+            private,
+            figures.get("total_ws"),
+            figures.get("private_ws"),
+            figures.get("shareable_ws"),
+            figures.get("shared_ws"),
+            figures.get("locked_ws"),
+            blocks=None if self.partial else figures["blocks"],
+            largest=figures["largest"] if figures["blocks"] else None,
         )
 
     def _page_table_line(self) -> SummaryLine:
@@ -329,7 +331,10 @@ class RegionMap:
 
         lines = self.summary_lines
         # Column by column: a frame of rows with None in them would go through float64 and lose low bits.
-        columns = {name: pd.array([getattr(line, name) for line in lines], dtype="Int64") for name in SUMMARY_COLUMNS}
+        columns = {}
+        for name, values in zip(SUMMARY_COLUMNS, zip(*map(_figures_of, lines), strict=True), strict=True):
+            data = np.array([value or 0 for value in values], np.int64)
+            columns[name] = pd.arrays.IntegerArray(data, np.array([value is None for value in values], np.bool_))
         return pd.DataFrame(columns, index=pd.Index([line.name for line in lines], name="type"))
 
     # ------------------------------------------------------------ frames
@@ -619,16 +624,19 @@ class RegionMap:
 
 def _total_line(lines: list[SummaryLine]) -> SummaryLine:
     """Adds up all rows but Free."""
-    counted = [line for line in lines if line.name != RegionType.FREE.label]
-    sums: dict[str, int | None] = {}
-    for column in SUMMARY_COLUMNS:
-        known = [line for line in counted if getattr(line, column) is not None]
+    rows = [_figures_of(line) for line in lines if line.name not in (_FREE, _PAGE_TABLE)]
+    page_tables = next((_figures_of(line) for line in lines if line.name == _PAGE_TABLE), None)
+    sums: list[int | None] = []
+    for index, column in enumerate(zip(*rows, strict=True)):
+        known = [value for value in column if value is not None]
         # The page tables alone are no total: a dump can know their size and nobody's working set.
-        if all(line.name == RegionType.PAGE_TABLE.label for line in known):
-            known = []
-        sums[column] = sum(getattr(line, column) for line in known) if known else None
-    sums["largest"] = None
-    return SummaryLine("Total", **sums)
+        extra = (page_tables[index] or 0) if page_tables is not None else 0
+        sums.append(sum(known) + extra if known else None)
+    return SummaryLine("Total", *sums[:-1])
+
+
+_FREE, _PAGE_TABLE = RegionType.FREE.label, RegionType.PAGE_TABLE.label
+_figures_of: Callable[[SummaryLine], tuple[int | None, ...]] = attrgetter(*SUMMARY_COLUMNS)
 
 
 def is_private(memory_type: int) -> bool:

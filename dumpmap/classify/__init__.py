@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from dumpmap.classify.heaps import Heap, label_heaps
 from dumpmap.classify.images import MAX_IMAGES, MappedCopy, label_images, label_mapped_copies
-from dumpmap.classify.labels import Label, Labels
+from dumpmap.classify.labels import Label, Labels, Mark
 from dumpmap.classify.named import (
     claim_marked,
     label_activation_contexts,
@@ -37,6 +37,7 @@ from dumpmap.classify.space import (
     LINUX_USER_SPACE_END,
     USER_SPACE_LIMIT,
     AllocationSpace,
+    Index,
     find_gaps,
     group_allocations,
     space_end,
@@ -44,7 +45,7 @@ from dumpmap.classify.space import (
 from dumpmap.classify.stacks import Stack, label_stacks
 from dumpmap.memory import Memory
 from dumpmap.regionmap import AllocationColumns, BlockColumns, Completeness, RegionMap
-from dumpmap.snapshot import I64, WORKING_SET_COLUMNS, Process, Regions, Snapshot
+from dumpmap.snapshot import I64, U64, WORKING_SET_COLUMNS, Process, Regions, Snapshot
 from dumpmap.structures.space import NoSpace
 from dumpmap.structures.survey import ProcessStructures, survey
 from dumpmap.types import RegionType
@@ -54,6 +55,9 @@ _CLR_MODULES = frozenset(
     ("coreclr.dll", "clr.dll", "mscorwks.dll", "mscorsvr.dll", "clrgc.dll", "libcoreclr.so", "clrjit.dll")
 )
 """Modules whose presence means that there is a managed heap, found or not."""
+
+_COMMIT, _GUARD, _STACK = int(MemState.MEM_COMMIT), int(PageProtect.PAGE_GUARD), int(RegionType.STACK)
+_PRIVATE, _IMAGE, _MAPPED = int(MemType.MEM_PRIVATE), int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED)
 
 _FULL_SHARE = 0.5
 """From this share of the committed private bytes on an input counts as holding the process's memory."""
@@ -105,12 +109,15 @@ def classify(
         copies = label_mapped_copies(memory, snapshot, structures.images, space, labels)
         warnings += stack_warnings + heap_warnings
     completeness = _completeness(snapshot, space)
-    blocks = _blocks(snapshot, space, labels, recorded=recorded)
+    evidence = _evidence_codes(snapshot, labels, len(space), recorded=recorded)
+    figures = _figures(space.regions)
+    blocks = _blocks(space, labels, evidence, figures, recorded=recorded)
     gaps = end = None
     if user_space is not None:
         end = space_end(snapshot, user_space)
         gaps = find_gaps(space.bases, space.ends, end, snapshot.system.allocation_granularity)
-    process = _process(snapshot, structures)
+    names = {module.name.lower() for module in snapshot.modules}
+    process = _process(snapshot, structures, names)
     return RegionMap(
         snapshot=snapshot,
         process=process,
@@ -118,7 +125,7 @@ def classify(
         end=end,
         space=space,
         gaps=gaps,
-        allocation_columns=_allocations(snapshot, space, labels, blocks),
+        allocation_columns=_allocations(space, labels, evidence, figures, blocks),
         block_columns=blocks,
         texts=labels.texts.values,
         stacks=tuple(stacks),
@@ -126,9 +133,9 @@ def classify(
         heap_list_captured=structures.heap_list_captured,
         structures=structures,
         mapped_copies=tuple(copies),
-        notes=tuple(_notes(snapshot, structures, completeness, copies, bool(heaps))),
+        notes=tuple(_notes(snapshot, structures, completeness, copies, bool(heaps), names)),
         warnings=(*snapshot.warnings, *warnings),
-        unknown_types=_unknown_types(snapshot, structures, labels, partial=partial, recorded=recorded),
+        unknown_types=_unknown_types(snapshot, structures, labels, names, partial=partial, recorded=recorded),
     )
 
 
@@ -165,10 +172,10 @@ def _survey(
 
 def _start(snapshot: Snapshot, space: AllocationSpace) -> Labels:
     """The types that the memory map itself gives, before any rule."""
-    kinds = space.regions.type[space.first]
+    kinds = space.kinds
     types = np.full(len(space), RegionType.PRIVATE_DATA, np.uint8)
-    types[kinds == MemType.MEM_IMAGE] = RegionType.IMAGE
-    types[kinds == MemType.MEM_MAPPED] = RegionType.SHAREABLE
+    types[kinds == _IMAGE] = RegionType.IMAGE
+    types[kinds == _MAPPED] = RegionType.SHAREABLE
     types[kinds == 0] = RegionType.UNKNOWN if snapshot.regions is None else RegionType.PRIVATE_DATA
     return Labels(
         bases=space.bases,
@@ -187,7 +194,7 @@ def label_files(space: AllocationSpace, labels: Labels) -> None:
     if column is None or not column.values:
         return
     codes = column.codes[space.first]
-    mapped = (space.regions.type[space.first] == MemType.MEM_MAPPED) & (codes >= 0)
+    mapped = (space.kinds == MemType.MEM_MAPPED) & (codes >= 0)
     is_path = np.array([not text.startswith(("[", "/dev/", "/memfd:", "/SYSV")) for text in column.values], np.bool_)
     wanted = mapped & is_path[np.maximum(codes, 0)]
     files = np.array([labels.texts.code(text) for text in column.values], np.int32)
@@ -218,7 +225,7 @@ def label_managed_heaps(snapshot: Snapshot, labels: Labels) -> None:
 
 
 def _committed(regions: Regions) -> I64:
-    sizes = np.where(regions.state == MemState.MEM_COMMIT, regions.size, np.uint64(0)).astype(np.int64)
+    sizes = np.where(regions.state == _COMMIT, regions.size, np.uint64(0)).view(np.int64)
     return _override(sizes, regions, "committed")
 
 
@@ -231,50 +238,54 @@ def _override(values: I64, regions: Regions, name: str) -> I64:
 def _private(regions: Regions, committed: I64) -> I64:
     """VMMap's Private: all committed private memory, and the writable pages of images."""
     writable = (regions.protect & np.uint32(int(PAGE_WRITABLE))) != 0
-    private = (regions.type == MemType.MEM_PRIVATE) | ((regions.type == MemType.MEM_IMAGE) & writable)
-    return _override(np.where(private, committed, 0), regions, "private")
+    private = (regions.type == _PRIVATE) | ((regions.type == _IMAGE) & writable)
+    return _override(committed * private, regions, "private")
 
 
-def _blocks(snapshot: Snapshot, space: AllocationSpace, labels: Labels, *, recorded: bool) -> BlockColumns:
+def _figures(regions: Regions) -> tuple[I64, I64]:
+    """Committed and private bytes of every region."""
+    committed = _committed(regions)
+    return committed, _private(regions, committed)
+
+
+def _blocks(
+    space: AllocationSpace,
+    labels: Labels,
+    allocation_evidence: npt.NDArray[np.int32],
+    figures: tuple[I64, I64],
+    *,
+    recorded: bool,
+) -> BlockColumns:
     regions = space.regions
-    region = np.arange(len(regions))
-    base = regions.base
+    committed_region, private_region = figures
     if labels.marks:
-        edges = np.array([(mark.start, mark.end) for mark in labels.marks], np.uint64).ravel()
-        inside = np.searchsorted(base, edges, side="right").astype(np.int64) - 1
-        real = inside >= 0
-        real[real] = edges[real] < base[inside[real]] + regions.size[inside[real]]
-        base = np.union1d(base, edges[real])
-        region = np.searchsorted(regions.base, base, side="right") - 1
-    region_end = regions.base + regions.size
-    next_base = np.append(base[1:], np.uint64(0))
-    same_region = np.append(region[1:] == region[:-1], False)
-    size = (np.where(same_region, next_base, region_end[region]) - base).astype(np.int64)
-    first = np.ones(len(base), np.bool_)
-    first[1:] = region[1:] != region[:-1]
-    whole = size == regions.size[region].astype(np.int64)
-    state, protect = regions.state[region], regions.protect[region]
-    committed_region = _committed(regions)
-    private_region = _private(regions, committed_region)
-    # A piece of a split region has its own share; figures that the source states are for whole regions.
-    share = np.where(state == MemState.MEM_COMMIT, size, 0)
-    committed = np.where(whole, committed_region[region], share)
-    private = np.where(whole, private_region[region], np.where(private_region[region] > 0, share, 0))
-    allocation = space.allocation_of[region]
+        base, region, first, size = _pieces(regions, labels.marks)
+        state, protect = regions.state[region], regions.protect[region]
+        # A piece of a split region has its own share; figures that the source states are for whole regions.
+        whole = size == regions.size[region].view(np.int64)
+        share = np.where(state == _COMMIT, size, 0)
+        committed = np.where(whole, committed_region[region], share)
+        private = np.where(whole, private_region[region], np.where(private_region[region] > 0, share, 0))
+        allocation = space.allocation_of[region]
+    else:
+        base, region, size = regions.base, np.arange(len(regions)), regions.size.view(np.int64)
+        first = np.ones(len(regions), np.bool_)
+        state, protect = regions.state, regions.protect
+        committed, private, allocation = committed_region, private_region, space.allocation_of
     columns: dict[str, npt.NDArray[Any]] = {
         "type": labels.types[allocation],
         "kind": labels.kinds[allocation],
         "details": labels.details[allocation],
         "inferred": labels.inferred[allocation],
     }
-    evidence = _evidence_codes(snapshot, labels, len(space), recorded=recorded)[allocation]
+    evidence = allocation_evidence[allocation]
     if recorded:
         take_rows(regions, region, labels, columns)
     else:
-        guards = ((protect & PageProtect.PAGE_GUARD) != 0) & (columns["type"] == RegionType.STACK)
+        guards = ((protect & np.uint32(_GUARD)) != 0) & (columns["type"] == _STACK)
         columns["kind"][guards] = labels.texts.code("Guard")
-    _apply_marks(base, size, labels, columns, evidence)
-    count = np.where(first, 1, 0).astype(np.int64)
+    _apply_marks(base, labels, columns, evidence)
+    count = first.astype(np.int64)
     stated = regions.numbers.get("blocks")
     if stated is not None:
         count = np.where(first, np.where(stated[region] >= 0, stated[region], 1), 0)
@@ -297,28 +308,53 @@ def _blocks(snapshot: Snapshot, space: AllocationSpace, labels: Labels, *, recor
     )
 
 
+def _pieces(regions: Regions, marks: list[Mark]) -> tuple[U64, Index, npt.NDArray[np.bool_], I64]:
+    """Cuts regions at the edges of marks.
+
+    Returns:
+        for each piece its base, the index of its region, whether it is the region's first, and its size.
+    """
+    edges = np.array([(mark.start, mark.end) for mark in marks], np.uint64).ravel()
+    region_end = regions.base + regions.size
+    inside = np.searchsorted(regions.base, edges, side="right").astype(np.int64) - 1
+    edges = edges[(inside >= 0) & (edges < region_end[inside])]
+    base = np.union1d(regions.base, edges)
+    region = np.searchsorted(regions.base, base, side="right") - 1
+    first = np.ones(len(base), np.bool_)
+    first[1:] = region[1:] != region[:-1]
+    end = region_end[region]
+    # A piece that another one of its region follows ends where that one begins.
+    followed = np.flatnonzero(~first[1:])
+    end[followed] = base[followed + 1]
+    return base, region, first, (end - base).view(np.int64)
+
+
 def _apply_marks(
-    base: npt.NDArray[np.uint64],
-    size: I64,
-    labels: Labels,
-    columns: dict[str, npt.NDArray[Any]],
-    evidence: npt.NDArray[np.int32],
+    base: U64, labels: Labels, columns: dict[str, npt.NDArray[Any]], evidence: npt.NDArray[np.int32]
 ) -> None:
     """Lays marks over the pieces; backwards, so that of two the first stays."""
-    del size
-    for mark in reversed(labels.marks):
-        low, high = np.searchsorted(base, np.array([mark.start, mark.end], np.uint64), side="left").tolist()
+    if not labels.marks:
+        return
+    edges = np.array([(mark.start, mark.end) for mark in labels.marks], np.uint64)
+    places = np.searchsorted(base, edges, side="left").tolist()
+    kind, details, inferred, types = (columns[name] for name in ("kind", "details", "inferred", "type"))
+    code = labels.texts.code
+    together: dict[tuple[int, str], int] = {}
+    for mark, (low, high) in zip(reversed(labels.marks), reversed(places), strict=True):
         if low >= high:
             continue
         label = mark.label
-        columns["kind"][low:high] = labels.texts.code(label.kind)
-        columns["details"][low:high] = labels.texts.code(label.details)
-        columns["inferred"][low:high] = label.inferred
+        kind[low:high] = code(label.kind)
+        details[low:high] = code(label.details)
+        inferred[low:high] = label.inferred
         if label.type is not None:
-            columns["type"][low:high] = label.type
-        before = labels.texts.text(int(evidence[low]))
-        known = before.split("+")
-        evidence[low:high] = labels.texts.code(before if label.evidence in known else f"{before}+{label.evidence}")
+            types[low:high] = label.type
+        key = int(evidence[low]), label.evidence
+        if key not in together:
+            before = labels.texts.text(key[0])
+            known = label.evidence in before.split("+")
+            together[key] = key[0] if known else code(f"{before}+{label.evidence}")
+        evidence[low:high] = together[key]
 
 
 def _evidence_codes(snapshot: Snapshot, labels: Labels, count: int, *, recorded: bool) -> npt.NDArray[np.int32]:
@@ -331,15 +367,25 @@ def _evidence_codes(snapshot: Snapshot, labels: Labels, count: int, *, recorded:
     else:
         basis = "memory-info"
     codes = np.full(count, labels.texts.code(basis), np.int32)
+    seen: dict[tuple[str, ...], int] = {}
     for index, found in labels.evidence.items():
-        extra = [text for text in found if text != basis]
-        # In a partial map an allocation exists only because of what proved it.
-        parts = extra if snapshot.regions is None and extra else [basis, *extra]
-        codes[index] = labels.texts.code("+".join(parts))
+        key = tuple(found)
+        if key not in seen:
+            extra = [text for text in found if text != basis]
+            # In a partial map an allocation exists only because of what proved it.
+            parts = extra if snapshot.regions is None and extra else [basis, *extra]
+            seen[key] = labels.texts.code("+".join(parts))
+        codes[index] = seen[key]
     return codes
 
 
-def _allocations(snapshot: Snapshot, space: AllocationSpace, labels: Labels, blocks: BlockColumns) -> AllocationColumns:
+def _allocations(
+    space: AllocationSpace,
+    labels: Labels,
+    evidence: npt.NDArray[np.int32],
+    figures: tuple[I64, I64],
+    blocks: BlockColumns,
+) -> AllocationColumns:
     regions, first = space.regions, space.first
     if len(space) == 0:
         none, zero = np.empty(0, np.int64), np.empty(0, np.int32)
@@ -358,12 +404,12 @@ def _allocations(snapshot: Snapshot, space: AllocationSpace, labels: Labels, blo
             inferred=labels.inferred,
             working_set={},
         )
-    starts = np.flatnonzero(np.concatenate(([True], blocks.allocation[1:] != blocks.allocation[:-1])))
-    committed_region = _committed(regions)
+    starts = np.flatnonzero(blocks.first) if len(blocks.base) != len(regions) else None
+    firsts = first if starts is None else starts[first]
     uniform = (np.minimum.reduceat(regions.protect, first) == np.maximum.reduceat(regions.protect, first)) & (
         np.minimum.reduceat(regions.state, first) == np.maximum.reduceat(regions.state, first)
     )
-    state = np.where(uniform, regions.state[first], np.uint32(int(MemState.MEM_COMMIT)))
+    state = np.where(uniform, regions.state[first], np.uint32(_COMMIT))
     protect = np.where(uniform, regions.protect[first], regions.allocation_protect[first])
     working_set = {}
     for name in WORKING_SET_COLUMNS:
@@ -374,16 +420,16 @@ def _allocations(snapshot: Snapshot, space: AllocationSpace, labels: Labels, blo
             working_set[name] = np.where(unknown & (sums == 0), -1, sums)
     return AllocationColumns(
         base=space.bases,
-        size=(space.ends - space.bases).astype(np.int64),
-        committed=np.add.reduceat(committed_region, first),
-        private=np.add.reduceat(_private(regions, committed_region), first),
-        blocks=np.add.reduceat(blocks.count, starts),
+        size=(space.ends - space.bases).view(np.int64),
+        committed=np.add.reduceat(figures[0], first),
+        private=np.add.reduceat(figures[1], first),
+        blocks=np.add.reduceat(blocks.count, firsts),
         protect=protect,
         state=state,
         type=labels.types,
         kind=labels.kinds,
         details=labels.details,
-        evidence=_evidence_codes(snapshot, labels, len(space), recorded=is_recorded(regions)),
+        evidence=evidence,
         inferred=labels.inferred,
         working_set=working_set,
     )
@@ -396,7 +442,7 @@ def _completeness(snapshot: Snapshot, space: AllocationSpace) -> Completeness:
     if snapshot.regions is None:
         return "partial"
     regions = space.regions
-    private = (regions.type == MemType.MEM_PRIVATE) & (regions.state == MemState.MEM_COMMIT)
+    private = (regions.type == _PRIVATE) & (regions.state == _COMMIT)
     wanted = int(regions.size[private].sum())
     held = snapshot.source.memory_size
     if held is None:
@@ -404,13 +450,12 @@ def _completeness(snapshot: Snapshot, space: AllocationSpace) -> Completeness:
     return "full" if wanted and held >= wanted * _FULL_SHARE else "map"
 
 
-def _process(snapshot: Snapshot, structures: ProcessStructures) -> Process:
+def _process(snapshot: Snapshot, structures: ProcessStructures, names: set[str]) -> Process:
     """The process with what the structures add: WoW64, its own width, path and command line."""
     process = snapshot.process
     widths = {peb.pointer_size for peb in structures.pebs} or {teb.pointer_size for teb in structures.tebs}
     wow64 = process.wow64
     if process.os.family == "windows" and wow64 is None:
-        names = {module.name.lower() for module in snapshot.modules}
         if {teb.pointer_size for teb in structures.tebs} == {4, 8} or widths == {4, 8} or "wow64.dll" in names:
             wow64 = True
         elif process.architecture == "x64" and structures.tebs:
@@ -439,7 +484,7 @@ def _process(snapshot: Snapshot, structures: ProcessStructures) -> Process:
 
 
 def _unknown_types(
-    snapshot: Snapshot, structures: ProcessStructures, labels: Labels, *, partial: bool, recorded: bool
+    snapshot: Snapshot, structures: ProcessStructures, labels: Labels, names: set[str], *, partial: bool, recorded: bool
 ) -> frozenset[RegionType]:
     unknown = set()
     if partial:
@@ -450,8 +495,7 @@ def _unknown_types(
     windows = snapshot.process.os.family == "windows"
     if not (labels.types == RegionType.HEAP).any() and not structures.heap_list_captured:
         unknown.add(RegionType.HEAP)
-    has_runtime = any(module.name.lower() in _CLR_MODULES for module in snapshot.modules)
-    if has_runtime and not snapshot.managed_heaps:
+    if _CLR_MODULES & names and not snapshot.managed_heaps:
         unknown.add(RegionType.MANAGED_HEAP)
     if windows and snapshot.regions is not None and "file" not in snapshot.regions.texts:
         unknown.add(RegionType.MAPPED_FILE)
@@ -464,6 +508,7 @@ def _notes(
     completeness: Completeness,
     copies: list[MappedCopy],
     has_heaps: bool,
+    names: set[str],
 ) -> list[str]:
     notes = []
     windows = snapshot.process.os.family == "windows"
@@ -480,7 +525,7 @@ def _notes(
             + (": only the heaps shown could be told" if has_heaps else ": heap memory counts as Private Data")
         )
     notes += structures.missing
-    if any(module.name.lower() in _CLR_MODULES for module in snapshot.modules) and not snapshot.managed_heaps:
+    if _CLR_MODULES & names and not snapshot.managed_heaps:
         notes.append("a .NET runtime is loaded; its managed heap is not told apart and counts as Private Data")
     if copies:
         notes.append(f"{len(copies)} loaded images are also mapped as data; each counts in both places")

@@ -152,7 +152,7 @@ def _claim(
                 inferred=part.inferred,
             )
             base, end = int(space.bases[index]), int(space.ends[index])
-            memory_type = int(space.regions.type[space.first[index]])
+            memory_type = int(space.kinds[index])
             if memory_type not in (MemType.MEM_PRIVATE, 0):
                 # An arena in an image or a section: its place stays what it is and carries the heap's name.
                 stop = min(part.base + (part.size or end - part.base), end)

@@ -24,6 +24,8 @@ MAX_SECTIONS = 100_000
 _HEADER_BYTES = 0x10000
 """How much of a file on disk is read for its headers."""
 
+_MEM_IMAGE = int(MemType.MEM_IMAGE)
+
 
 @dataclass(frozen=True, slots=True)
 class MappedCopy:
@@ -79,6 +81,7 @@ def label_images(
     files = ImageFiles(image_path) if image_path is not None else None
     outside = twice = 0
     seen: set[int] = set()
+    kinds, image_type = space.kinds.data, RegionType.IMAGE
     room = MAX_SECTIONS
     for module in snapshot.modules:
         if module.base in seen:
@@ -89,13 +92,12 @@ def label_images(
         if index < 0:
             outside += bool(module.size)
             continue
-        memory_type = int(space.regions.type[space.first[index]])
         image, evidence = images.get(module.base), "pe-header"
         if image is None and files is not None:
             image, evidence = files.find(module), "image-file"
         kind = "Image" if image is None else ("DLL" if image.is_dll else "EXE")
-        if memory_type == MemType.MEM_IMAGE:
-            labels.claim(index, Label(kind, "module-list", RegionType.IMAGE, module.path))
+        if kinds[index] == _MEM_IMAGE:
+            labels.claim(index, Label(kind, "module-list", image_type, module.path))
         else:
             # Packers and some runtimes load a module into memory that is no image to Windows.
             labels.claim(index, Label(f"{kind} in other memory", "module-list", None, module.path))
@@ -129,7 +131,7 @@ def _label_unlisted(snapshot: Snapshot, space: AllocationSpace, labels: Labels) 
     """Names images that no module of the list explains: by the captured file name, or by the unloaded modules."""
     unloaded = {module.base: module.path for module in snapshot.unloaded_modules}
     file = snapshot.regions.texts.get("file") if snapshot.regions is not None else None
-    is_image = space.regions.type[space.first] == MemType.MEM_IMAGE
+    is_image = space.kinds == MemType.MEM_IMAGE
     for index in np.flatnonzero(is_image & ~labels.claimed).tolist():
         base = int(space.bases[index])
         path = file and space.regions.texts["file"][int(space.first[index])]
@@ -152,7 +154,7 @@ def label_mapped_copies(
     The label is inferred and a name only: the header proves which file the bytes come from, not that the file itself
     is mapped.
     """
-    mapped = np.flatnonzero((space.regions.type[space.first] == MemType.MEM_MAPPED) & ~labels.claimed)
+    mapped = np.flatnonzero((space.kinds == MemType.MEM_MAPPED) & ~labels.claimed)
     bases = space.bases[mapped]
     hits = memory.find(bases, 0, [b"MZ"]) if len(bases) else {}  # type: ignore[arg-type]
     if not hits:

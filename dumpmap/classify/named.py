@@ -91,7 +91,7 @@ def label_named(structures: ProcessStructures, space: AllocationSpace, labels: L
     """Names the allocations that a pointer in the PEB, or Windows itself, puts a name to."""
     for region in structures.named:
         index = labels.allocation(region.address)
-        if index < 0 or int(space.regions.type[space.first[index]]) == MemType.MEM_IMAGE:
+        if index < 0 or int(space.kinds[index]) == MemType.MEM_IMAGE:
             continue
         evidence = _EVIDENCE.get(region.kind, "teb" if region.field.startswith("TEB.") else "peb")
         field = "" if evidence == "system" else region.field

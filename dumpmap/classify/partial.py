@@ -30,12 +30,14 @@ class _Cover:
 
     def add(self, parts: Iterable[_Part]) -> None:
         """Adds parts of one rank, cutting away what parts of earlier ranks hold."""
-        taken = join_ranges((part[0], part[1] - part[0]) for part in self._parts)
+        wanted = sorted(parts)
+        if not wanted:
+            return
+        taken = join_ranges([(part[0], part[1] - part[0]) for part in self._parts])
         reach = 0
         fresh: list[_Part] = []
         position = 0
-        for part in sorted(parts):
-            start, end, allocation, state, kind = part
+        for start, end, allocation, state, kind in wanted:
             start = max(start, reach)
             if start >= end or end > USER_SPACE_LIMIT:
                 continue

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.snapshot import U64, Regions, Snapshot
+from dumpmap.snapshot import U32, U64, Regions, Snapshot
 from dumpmap.winnt import MemState, MemType
 
 Index = npt.NDArray[np.intp]
@@ -42,12 +44,21 @@ class AllocationSpace:
     def __len__(self) -> int:
         return len(self.first)
 
+    @cached_property
+    def kinds(self) -> U32:
+        """MEM_PRIVATE, MEM_MAPPED or MEM_IMAGE of each allocation; 0 where it is not known."""
+        return self.regions.type[self.first]
+
+    @cached_property
+    def _views(self) -> tuple[memoryview, memoryview]:
+        """Bases and ends for single look-ups, which are several times faster than in an array."""
+        return self.bases.data, self.ends.data
+
     def index_of(self, address: int) -> int:
         """Returns the index of the allocation that holds `address`, or -1."""
-        if not 0 <= address < 1 << 64:
-            return -1
-        index = int(np.searchsorted(self.bases, np.uint64(address), side="right")) - 1
-        return index if index >= 0 and address < int(self.ends[index]) else -1
+        bases, ends = self._views
+        index = bisect_right(bases, address) - 1
+        return index if index >= 0 and address < ends[index] else -1
 
     def region_at(self, address: int) -> int:
         """Returns the index of the region that holds `address`, or -1."""

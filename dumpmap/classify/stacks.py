@@ -17,6 +17,9 @@ from dumpmap.structures.teb import Teb
 from dumpmap.types import RegionType
 from dumpmap.winnt import MemState, MemType, PageProtect
 
+_PRIVATE_OR_UNKNOWN = (int(MemType.MEM_PRIVATE), 0)
+_COMMIT, _GUARD = int(MemState.MEM_COMMIT), int(PageProtect.PAGE_GUARD)
+
 
 @dataclass(frozen=True, slots=True)
 class Stack:
@@ -112,7 +115,7 @@ def _candidates(thread: Thread, tebs: list[Teb]) -> Iterator[tuple[int, int | No
 
 
 def _is_private(space: AllocationSpace, index: int) -> bool:
-    return int(space.regions.type[space.first[index]]) in (MemType.MEM_PRIVATE, 0)
+    return int(space.kinds[index]) in _PRIVATE_OR_UNKNOWN
 
 
 def measure_stack(
@@ -130,9 +133,11 @@ def measure_stack(
     base, end = int(space.bases[index]), int(space.ends[index])
     first = int(space.first[index])
     last = int(space.first[index + 1]) if index + 1 < len(space) else len(space.regions)
-    sizes = space.regions.size[first:last]
-    committed = space.regions.state[first:last] == MemState.MEM_COMMIT
-    guarded = (space.regions.protect[first:last] & PageProtect.PAGE_GUARD) != 0
+    sizes = space.regions.size[first:last].tolist()
+    states = space.regions.state[first:last].tolist()
+    protections = space.regions.protect[first:last].tolist()
+    committed = sum(size for size, state in zip(sizes, states, strict=True) if state == _COMMIT)
+    guarded = sum(size for size, protect in zip(sizes, protections, strict=True) if protect & _GUARD)
     pointer = thread.stack_pointer
     inside = pointer is not None and base <= pointer <= end
     # Without a list of regions the lowest address known is where the captured bytes begin, a few bytes below the stack
@@ -146,8 +151,8 @@ def measure_stack(
         base=base,
         end=end,
         reserve=end - base if whole else None,
-        committed=int(sizes[committed].sum()),
-        guard=None if partial else int(sizes[guarded].sum()),
+        committed=committed,
+        guard=None if partial else guarded,
         stack_pointer=pointer if inside else None,
         headroom=pointer - base if whole and inside and pointer is not None else None,
         evidence=evidence,

@@ -53,7 +53,7 @@ MAX_TRIES = 3
 MAX_STRING = 0x10000
 """Longest string that is read, in bytes: twice what a UNICODE_STRING can hold of a path."""
 
-_CODEVIEW = struct.Struct("<4xIHH8sI")
+_CODEVIEW = struct.Struct("<4sIHH8sI")
 """CV_INFO_PDB70 as `layout.CODEVIEW_RSDS` declares it, with the members of its GUID."""
 
 _HEADER = records.Reader(layout.HEADER)
@@ -559,9 +559,9 @@ def _codeview(file: _File, rva: int, size: int) -> tuple[str | None, str | None]
     if size < fixed or rva == 0 or rva + size > file.size:
         return None, None
     data = file.data(rva, min(size, fixed + 1024))
-    if data[:4] != b"RSDS":
+    signature, first, second, third, rest, age = _CODEVIEW.unpack_from(data)
+    if signature != b"RSDS":
         return None, None
-    first, second, third, rest, age = _CODEVIEW.unpack_from(data)
     path = str(data[fixed:], "utf-8", "replace").partition("\0")[0]
     return f"{first:08X}{second:04X}{third:04X}{rest.hex().upper()}{age:X}", path or None
 

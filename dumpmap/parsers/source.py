@@ -15,7 +15,6 @@ from typing import Protocol
 
 from dumpmap.errors import InputError
 
-
 SMALL = 256 << 10
 """A file of at most this many bytes is read at once."""
 
