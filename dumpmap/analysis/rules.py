@@ -39,6 +39,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from dumpmap.analysis.words import percent_words, size_words
 from dumpmap.errors import DumpmapError
 
 Severity = Literal["critical", "warning", "info"]
@@ -309,6 +310,21 @@ def parse_amount(value: Any, key: str) -> tuple[float, bool]:
     return (int(scaled) if scaled == int(scaled) else scaled), False
 
 
+def _check_unit(value: Any, unit: Unit, key: str) -> None:
+    """Refuses an amount that is none of a unit: bytes of what is a count or a share, a share of more than all."""
+    if unit == "bytes":
+        return
+    text = value.strip() if isinstance(value, str) else value
+    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
+    suffix = (match["unit"] or "") if match is not None else ""
+    if suffix not in ("", "%"):
+        what = "a count: write a number without a unit" if unit == "count" else "a share: write 0.9 or 90%"
+        raise RulesError(f"{value!r} is a size, but this is {what}", place=key)
+    number, percent = parse_amount(value, key)
+    if unit == "share" and not percent and abs(number) > 1:
+        raise RulesError(f"{value!r} is no share; write 0.9 or 90%", place=key)
+
+
 def parse_limit(value: Any, key: str) -> Limit:
     """Reads a limit: an operator and an amount.
 
@@ -404,6 +420,7 @@ def _rule_set(document: dict[str, Any], name: str | None) -> RuleSet:
     for key, value in _table(document, "thresholds").items():
         _known({key: value}, tuple(THRESHOLD), "thresholds.")
         thresholds[key] = _threshold(THRESHOLD[key], value)
+    _check_order(thresholds, _table(document, "thresholds"))
     severity: dict[str, Severity] = {}
     for key, value in _table(document, "severity").items():
         _known({key: value}, tuple(RULE), "severity.")
@@ -418,7 +435,8 @@ def _rule_set(document: dict[str, Any], name: str | None) -> RuleSet:
         for key, value in _table(document, table).items():
             place = f'{table}."{key}"' if "." in key else f"{table}.{key}"
             check_figure(key, place)
-            limits[table][key] = parse_limit(value, place)
+            limits[table][key] = limit = parse_limit(value, place)
+            _check_unit(limit.text.removeprefix(limit.comparison), figure_unit(key), place)
             if table == "limits" and limits[table][key].percent and figure_unit(key) != "share":
                 raise RulesError("a limit in percent makes sense for a change only: put it into [deltas]", place=place)
     worst = findings.get("max_severity")
@@ -452,6 +470,7 @@ def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _threshold(threshold: Threshold, value: Any) -> float:
     key = f"thresholds.{threshold.name}"
+    _check_unit(value, threshold.unit, key)
     number, percent = parse_amount(value, key)
     if threshold.unit == "share":
         share = number / 100 if percent else number
@@ -461,6 +480,33 @@ def _threshold(threshold: Threshold, value: Any) -> float:
     if percent or number < 0:
         raise RulesError(f"{value!r} is not a {'size' if threshold.unit == 'bytes' else 'count'}", place=key)
     return number
+
+
+_ORDER = (
+    ("largest_free_critical", "largest_free_warning"),
+    ("free_total_critical", "free_total_warning"),
+    ("commit_warning", "commit_reached"),
+)
+"""Pairs of which the first must not be above the second: a critical state lies beyond the one that warns of it."""
+
+
+def _check_order(thresholds: Mapping[str, float], changed: Mapping[str, Any]) -> None:
+    for lower, upper in _ORDER:
+        if thresholds[lower] > thresholds[upper]:
+            key, other = (lower, upper) if lower in changed else (upper, lower)
+            raise RulesError(
+                f"{lower} must not be above {upper}"
+                + (
+                    ""
+                    if other in changed
+                    else f", which is {_amount_text(THRESHOLD[other])} unless this file changes it"
+                ),
+                place=f"thresholds.{key}",
+            )
+
+
+def _amount_text(threshold: Threshold) -> str:
+    return size_words(int(threshold.default)) if threshold.unit == "bytes" else percent_words(threshold.default)
 
 
 def _choice(value: Any, choices: tuple[Any, ...], key: str) -> Any:

@@ -262,7 +262,9 @@ def _opening(story: _Story) -> str:
         text = _room(facts)
         if judgement is not None and judgement.strength == "measured":
             least = "" if facts.whole else "at least "
-            total = f"; {least}{size_words(facts.free.total)} are free in total" if facts.free is not None else ""
+            total = (
+                f"; {least}{size_words(facts.free.total)} are free in total" if facts.free and facts.free.total else ""
+            )
             text = judgement.reason + total
         return f"Out of address space{', not of memory' if story.commit == 'ok' else ''}: {text}."
     if story.name == "address-space-low":

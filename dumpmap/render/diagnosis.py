@@ -92,13 +92,13 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
     parts = [str(axis["state"])]
     if label == "Address space":
         least = "" if axis.get("complete", True) else "at least "
-        if axis.get("free") is not None:
+        if axis.get("free"):
             parts.append(f"{least}{short_size(axis['free'])} free of {axis.get('limit_name') or 'its limit'}")
         largest = axis.get("largest_free_block")
         if largest:
             parts.append(f"largest block {least}{short_size(largest['size'])}")
         elif axis.get("free") is not None and not least:
-            parts.append("no free block")
+            parts.append(f"nothing free of {axis.get('limit_name') or 'its limit'}")
         if axis.get("fragmentation") is not None and not least:
             parts.append(f"{percent_text(axis['fragmentation'])} fragmented")
     else:

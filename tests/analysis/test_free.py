@@ -277,6 +277,7 @@ def test_the_first_64_kb_are_no_free_block() -> None:
     assert "Free: nothing of a space of 2 GB" in lines
     assert "does not fit; nothing does" in lines
     assert "Fragmentation: none" in lines
+    assert "- Address space: out, nothing free of 2 GB\n" in diagnosis_markdown(region_map, verdict(region_map), [])
     sentence = verdict(region_map).sentence
     assert sentence.startswith("Out of address space: nothing of 2 GB is free.")
     small = {finding.id: finding for finding in find(region_map)}["largest-free-block-small"]

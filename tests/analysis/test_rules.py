@@ -107,6 +107,20 @@ def test_an_empty_file_is_the_defaults() -> None:
         ("[limits]\nthreads = 100", "limits.threads"),
         ('[limits]\nthreads = "<= lots"', "limits.threads"),
         ('[limits]\nthreads = "<= 10%"', "limits.threads"),
+        ('[limits]\nthreads = "<= 1MB"', "limits.threads"),
+        ('[limits]\n"Heap.blocks" = "<= 64 KiB"', 'limits."Heap.blocks"'),
+        ('[limits]\nfragmentation = "<= 200MB"', "limits.fragmentation"),
+        ('[limits]\nfragmentation = "<= 75"', "limits.fragmentation"),
+        ('[limits]\ncommit_ratio = "<= 1 b"', "limits.commit_ratio"),
+        ('[deltas]\nhandles = "<= +1KB"', "deltas.handles"),
+        ('[deltas]\nfragmentation = "<= +5"', "deltas.fragmentation"),
+        ('[thresholds]\nmany_threads = "64KB"', "thresholds.many_threads"),
+        ('[thresholds]\ncommit_warning = "1 bytes"', "thresholds.commit_warning"),
+        ('[thresholds]\nlargest_free_critical = "65MB"', "thresholds.largest_free_critical"),
+        ('[thresholds]\nlargest_free_warning = "16MB"', "thresholds.largest_free_warning"),
+        ('[thresholds]\nfree_total_warning = "1MB"', "thresholds.free_total_warning"),
+        ('[thresholds]\ncommit_warning = "96%"', "thresholds.commit_warning"),
+        ("[thresholds]\ncommit_reached = 0.5", "thresholds.commit_reached"),
         ('[findings]\nforbidden = ["page-heap-on"]', "findings.forbidden"),
         ('[findings]\nforbid = ["page-heap"]', "findings.forbid"),
         ('[findings]\nmax_severity = "bad"', "findings.max_severity"),
@@ -125,6 +139,20 @@ def test_errors_name_the_key(text: str, place: str) -> None:
     assert raised.value.exit_code == 2
     assert isinstance(raised.value, DumpmapError)
     assert isinstance(raised.value, ValueError)
+
+
+def test_what_makes_sense_is_taken() -> None:
+    rules = parse_rules(
+        "[thresholds]\nlargest_free_warning = 1048576\nlargest_free_critical = '1MB'\ncommit_reached = '90%'\n"
+        "[limits]\nfragmentation = '<= 75%'\ncommit_ratio = '<= 120%'\n'Heap.committed' = '<= 1000000'\n"
+        "[deltas]\nthreads = '<= +200%'\nfragmentation = '<= 0.1'"
+    )
+    assert rules.thresholds["largest_free_warning"] == rules.thresholds["largest_free_critical"]
+    assert rules.limits["commit_ratio"].value == 120
+    with pytest.raises(
+        RulesError, match="largest_free_critical must not be above largest_free_warning, which is 64 MB"
+    ):
+        parse_rules("[thresholds]\nlargest_free_critical = '65MB'")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
