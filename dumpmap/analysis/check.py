@@ -221,17 +221,26 @@ def _clean(text: str) -> str:
     return _FORBIDDEN.sub("\ufffd", text)
 
 
-def junit_xml(results: Mapping[str, Sequence[RuleResult]], *, suite: str = "dumpmap check") -> str:
+def junit_xml(
+    results: Mapping[str, Sequence[RuleResult]],
+    *,
+    suite: str = "dumpmap check",
+    errors: Mapping[str, str] | None = None,
+) -> str:
     """Writes results as JUnit XML: a test suite per input, a test case per rule.
 
     Args:
         results: the results by the input's name.
         suite: name of the whole.
+        errors: why an input could not be read, by its name.
     """
+    errors = errors or {}
     lines = ['<?xml version="1.0" encoding="UTF-8"?>']
-    total = sum(len(rows) for rows in results.values())
+    total = sum(len(rows) for rows in results.values()) + len(errors)
     failed = sum(not row.ok for rows in results.values() for row in rows)
-    lines.append(f'<testsuites name={quoteattr(_clean(suite))} tests="{total}" failures="{failed}" errors="0">')
+    lines.append(
+        f'<testsuites name={quoteattr(_clean(suite))} tests="{total}" failures="{failed}" errors="{len(errors)}">'
+    )
     for name, rows in results.items():
         failures, skipped = sum(not row.ok for row in rows), sum(row.skipped for row in rows)
         lines.append(
@@ -246,18 +255,27 @@ def junit_xml(results: Mapping[str, Sequence[RuleResult]], *, suite: str = "dump
             elif row.ok:
                 lines.append(f"{head}/>")
             else:
-                body = escape(_clean(f"actual: {row.actual}, limit: {row.limit}"))
+                actual = "not known" if row.actual is None else row.actual
+                body = escape(_clean(f"actual: {actual}, limit: {row.limit}"))
                 lines.append(f'{head}><failure type="limit" message={message}>{body}</failure></testcase>')
         lines.append("  </testsuite>")
+    for name, problem in errors.items():
+        classname, message = quoteattr(_clean(name)), quoteattr(_clean(problem))
+        lines += [
+            f'  <testsuite name={classname} tests="1" failures="0" errors="1" skipped="0">',
+            f'    <testcase classname={classname} name="input"><error type="input" message={message}/></testcase>',
+            "  </testsuite>",
+        ]
     lines.append("</testsuites>")
     return "\n".join(lines) + "\n"
 
 
-def github_annotations(results: Mapping[str, Sequence[RuleResult]]) -> str:
+def github_annotations(results: Mapping[str, Sequence[RuleResult]], *, errors: Mapping[str, str] | None = None) -> str:
     """Writes what was not kept or could not be checked as GitHub workflow commands, one line each.
 
     Args:
         results: the results by the input's path.
+        errors: why an input could not be read, by its path.
     """
     lines = []
     for name, rows in results.items():
@@ -268,6 +286,8 @@ def github_annotations(results: Mapping[str, Sequence[RuleResult]]) -> str:
             lines.append(
                 f"::{level} file={_property(name)},title={_property(f'dumpmap: {row.rule}')}::{_data(row.message)}"
             )
+    for name, problem in (errors or {}).items():
+        lines.append(f"::error file={_property(name)},title={_property('dumpmap: not read')}::{_data(problem)}")
     return "".join(f"{line}\n" for line in lines)
 
 

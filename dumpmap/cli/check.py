@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import VERBOSITY, load
+from dumpmap.cli.common import VERBOSITY, load, say
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 from dumpmap.render.tables import Format
 
@@ -29,6 +29,8 @@ def command(
 ) -> None:
     """Gate a build: exit with 1 and one line per unmet rule when a map breaks the rules.
 
+    An input that cannot be read does not stop the others from being checked; the exit code is 3 then.
+
     Rules are limits on summary figures, findings, the verdict, and changes against a baseline; docs/diagnosis.md
     describes them.
 
@@ -37,8 +39,9 @@ def command(
     dumpmap check *.dmp --rules memory.toml --junit memory.xml
     ```
     """
-    from dumpmap.analysis.check import check, check_document, github_annotations, junit_xml, passed
+    from dumpmap.analysis.check import CHECK_SCHEMA, check, check_document, github_annotations, junit_xml, passed
     from dumpmap.analysis.rules import load_rules
+    from dumpmap.errors import DumpmapError
     from dumpmap.render.compare import check_table, check_view
     from dumpmap.render.output import emit, write_text
 
@@ -46,20 +49,32 @@ def command(
     if not rule_set.has_gates:
         raise typer.BadParameter(f"{rules} has no rules to check: [limits], [findings], [verdict] or [deltas]")
     before = load(baseline) if baseline is not None else None
-    results = {file: check(load(file), rule_set, before) for file in files}
-    ok = all(passed(of_one) for of_one in results.values())
+    results, errors = {}, {}
+    for file in files:
+        try:
+            results[file] = check(load(file), rule_set, before)
+        except DumpmapError as error:
+            errors[file] = " ".join(str(error).split())
+            say(errors[file])
+    ok = not errors and all(passed(of_one) for of_one in results.values())
     documents = [check_document(file, of_one) for file, of_one in results.items()]
+    documents += [
+        {"schema": CHECK_SCHEMA, "input": file, "ok": False, "error": problem, "failed": 0, "results": []}
+        for file, problem in errors.items()
+    ]
     emit(
         format=format,
-        document={"schema": "dumpmap.check/1", "ok": ok, "inputs": documents},
+        document={"schema": CHECK_SCHEMA, "ok": ok, "inputs": documents},
         table=check_table(results),
         view=check_view(results, verbose=VERBOSITY.level > 0),
         output=output,
         force=force,
     )
     if junit is not None:
-        write_text(junit_xml(results), junit, force=force)
+        write_text(junit_xml(results, errors=errors), junit, force=force)
     if github:
-        write_text(github_annotations(results), None)
+        write_text(github_annotations(results, errors=errors), None)
+    if errors:
+        raise typer.Exit(DumpmapError.exit_code)
     if not ok:
         raise typer.Exit(1)

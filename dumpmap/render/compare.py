@@ -282,5 +282,18 @@ def check_view(results: Mapping[str, Sequence[RuleResult]], *, verbose: bool) ->
                 view.append(Text(f"{name}: {'skipped' if result.skipped else 'ok'} {result.rule}: {result.message}"))
         failed = sum(not result.ok for result in of_one)
         if not failed:
-            view.append(Text(f"{name}: all {len(of_one)} rules are met", style="green"))
+            view.append(Text(f"{name}: {_met(of_one)}", style="green"))
     return view
+
+
+def _met(results: Sequence[RuleResult]) -> str:
+    skipped = sum(result.skipped for result in results)
+    met = len(results) - skipped
+    if not skipped:
+        return "the rule is met" if met == 1 else f"all {met} rules are met"
+    left_out = f"{skipped} could not be checked"
+    return (
+        f"{'1 rule is' if met == 1 else f'{met} rules are'} met, {left_out}"
+        if met
+        else f"no rule was checked: {left_out}"
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from typer.testing import CliRunner
 
-from analysis.scenes import MB, Scene, cut_list, recorded
+from analysis.scenes import FIXTURES, MB, Scene, cut_list, recorded
 from dumpmap.analysis.check import (
     RESULT_COLUMNS,
     RuleResult,
@@ -18,7 +20,9 @@ from dumpmap.analysis.check import (
     passed,
 )
 from dumpmap.analysis.rules import parse_rules
+from dumpmap.cli.app import app
 from dumpmap.regionmap import RegionMap
+from dumpmap.render.compare import check_view
 from dumpmap.snapshot import Counters, Module
 
 
@@ -258,6 +262,53 @@ def test_junit_is_well_formed_xml() -> None:
 
 def test_junit_of_nothing() -> None:
     assert ElementTree.fromstring(junit_xml({})).get("tests") == "0"
+
+
+def test_what_is_not_known_is_not_none() -> None:
+    text = junit_xml({"a": [RuleResult("limits.handles", False, None, "<= 5", "not known")]})
+    failure = ElementTree.fromstring(text).find(".//failure")
+    assert failure is not None
+    assert failure.text == "actual: not known, limit: <= 5"
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ([(True, False)], "a: the rule is met"),
+        ([(True, False)] * 2, "a: all 2 rules are met"),
+        ([(True, False), (True, True)], "a: 1 rule is met, 1 could not be checked"),
+        ([(True, True)], "a: no rule was checked: 1 could not be checked"),
+    ],
+)
+def test_the_last_line_counts_well(rows: list[tuple[bool, bool]], line: str) -> None:
+    results = {"a": [RuleResult("r", ok, 1, "l", "m", skipped) for ok, skipped in rows]}
+    assert str(check_view(results, verbose=False)[-1]) == line
+
+
+def test_an_input_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:
+    rules, bad, junit = tmp_path / "rules.toml", tmp_path / "bad.dmp", tmp_path / "out.xml"
+    rules.write_text('[limits]\nmodules = ">= 1"\n', "utf-8")
+    bad.write_bytes(b"no dump at all")
+    good = str(FIXTURES / "layout-x86.dmp.gz")
+    arguments = ["check", str(bad), good, "--rules", str(rules)]
+    result = CliRunner().invoke(app, [*arguments, "--junit", str(junit), "--github"])
+    assert result.exit_code == 3
+    assert f"{good}: the rule is met" in result.stdout.replace("\n", "")
+    assert result.stderr.count(str(bad)) == 1
+    assert result.stdout.count("::error ") == 1
+    root = ElementTree.fromstring(junit.read_text("utf-8"))
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("2", "0", "1")
+    (error,) = root.iter("error")
+    assert "bad.dmp" in (error.get("message") or "")
+    document = json.loads(CliRunner().invoke(app, [*arguments, "--format", "json"]).stdout)
+    assert document["ok"] is False
+    by_input = {one["input"]: one for one in document["inputs"]}
+    assert by_input[good]["ok"] is True
+    assert by_input[str(bad)]["ok"] is False
+    assert by_input[str(bad)]["error"]
+    rules.write_text('[limits]\nmodules = "<= 1"\n', "utf-8")
+    assert CliRunner().invoke(app, arguments).exit_code == 3
+    assert CliRunner().invoke(app, ["check", good, "--rules", str(rules)]).exit_code == 1
 
 
 def test_github_annotations_stay_on_their_line() -> None:
