@@ -20,12 +20,14 @@ class Store:
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -8192", "temp_store = FILE"):
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -2048", "temp_store = FILE"):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.execute(
             "CREATE TABLE files (id INTEGER PRIMARY KEY, key TEXT UNIQUE, path TEXT, job BLOB, "
             "rank INTEGER, cached INTEGER, data BLOB)"
         )
+        # Nobody else sees it and nothing of it is kept: one transaction that never ends saves writing each change.
+        self._database.execute("BEGIN")
         self._jobs: deque[Job] = deque()
         self._last_id = 0
 
