@@ -6,10 +6,10 @@ sizes are bytes, ends are exclusive, and a value that the input cannot know is m
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import attrgetter
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -279,23 +279,23 @@ class RegionMap:
         return sums
 
     def _type_line(self, region_type: RegionType) -> SummaryLine:
-        name = region_type.label
+        name = TYPES[region_type].name
         if region_type in self.unknown_types:
             return SummaryLine(name)
-        if region_type == RegionType.FREE:
+        if name == _FREE:
             sizes = self.gaps.free_size if self.gaps is not None else np.empty(0, np.uint64)
             return SummaryLine(
                 name, size=int(sizes.sum()), blocks=len(sizes), largest=int(sizes.max()) if len(sizes) else None
             )
-        if region_type == RegionType.UNUSABLE:
+        if name == _UNUSABLE:
             sizes = self.gaps.unusable_size if self.gaps is not None else np.empty(0, np.uint64)
             return SummaryLine(name, size=int(sizes.sum()), largest=int(sizes.max()) if len(sizes) else None)
-        if region_type == RegionType.PAGE_TABLE:
+        if name == _PAGE_TABLE:
             return self._page_table_line()
         sums = self._sums
         figures = {column: values[region_type] for column, values in sums.items()}
         private: int | None = figures["private"]
-        if self.partial and region_type in (RegionType.IMAGE, RegionType.UNKNOWN):
+        if self.partial and name in (_IMAGE, _UNKNOWN):
             private = None  # it follows from page protections, which only a list of regions has
         return SummaryLine(
             name,
@@ -312,14 +312,13 @@ class RegionMap:
         )
 
     def _page_table_line(self) -> SummaryLine:
-        name = RegionType.PAGE_TABLE.label
         for row in self.snapshot.recorded_summary:
-            if row.type == name:
-                return SummaryLine(name, **{k: v for k, v in row.values.items() if k in SUMMARY_COLUMNS})
+            if row.type == _PAGE_TABLE:
+                return SummaryLine(_PAGE_TABLE, **{k: v for k, v in row.values.items() if k in SUMMARY_COLUMNS})
         size = self.counters.page_table
         if size is None:
-            return SummaryLine(name)
-        return SummaryLine(name, size=size, committed=size, private=size, total_ws=size, private_ws=size)
+            return SummaryLine(_PAGE_TABLE)
+        return SummaryLine(_PAGE_TABLE, size=size, committed=size, private=size, total_ws=size, private_ws=size)
 
     def summary(self) -> pd.DataFrame:
         """The summary as VMMap shows it.
@@ -489,8 +488,9 @@ class RegionMap:
         Returns:
             None for an address outside the address space, or of which a partial map knows nothing.
         """
-        if not isinstance(address, int):
-            raise TypeError(f"an address is an int, not {type(address).__name__}")
+        if isinstance(address, bool):
+            raise TypeError("an address is a whole number, not a bool")
+        address = operator.index(address)  # NumPy's integers are addresses too
         in_file = self._bytes_from(address)
         b = self.block_columns
         index = -1
@@ -632,11 +632,15 @@ def _total_line(lines: list[SummaryLine]) -> SummaryLine:
         # The page tables alone are no total: a dump can know their size and nobody's working set.
         extra = (page_tables[index] or 0) if page_tables is not None else 0
         sums.append(sum(known) + extra if known else None)
+    # Nor is a sum one that leaves a type out: a partial map has images, but not what of them is private.
+    if any(line.committed and line.private is None for line in lines):
+        sums[SUMMARY_COLUMNS.index("private")] = None
     return SummaryLine("Total", *sums[:-1])
 
 
-_FREE, _PAGE_TABLE = RegionType.FREE.label, RegionType.PAGE_TABLE.label
-_figures_of: Callable[[SummaryLine], tuple[int | None, ...]] = attrgetter(*SUMMARY_COLUMNS)
+_FREE, _UNUSABLE, _PAGE_TABLE = RegionType.FREE.label, RegionType.UNUSABLE.label, RegionType.PAGE_TABLE.label
+_IMAGE, _UNKNOWN = RegionType.IMAGE.label, RegionType.UNKNOWN.label
+_figures_of: Callable[[SummaryLine], tuple[int | None, ...]] = operator.attrgetter(*SUMMARY_COLUMNS)
 
 
 def is_private(memory_type: int) -> bool:

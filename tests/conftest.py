@@ -10,6 +10,11 @@ import pytest
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the flag that writes golden outputs anew."""
+    parser.addoption("--refresh-golden", action="store_true", help="write the golden outputs anew")
+
+
 def corpus_folder() -> Path | None:
     """The folder of public dumps, if it is there."""
     named = os.environ.get("DUMPMAP_CORPUS")

@@ -318,10 +318,14 @@ def _pieces(regions: Regions, marks: list[Mark]) -> tuple[U64, Index, npt.NDArra
     region_end = regions.base + regions.size
     inside = np.searchsorted(regions.base, edges, side="right").astype(np.int64) - 1
     edges = edges[(inside >= 0) & (edges < region_end[inside])]
-    base = np.union1d(regions.base, edges)
+    base = np.concatenate((regions.base, edges))
+    base.sort()
+    distinct = np.ones(len(base), np.bool_)
+    np.not_equal(base[1:], base[:-1], out=distinct[1:])
+    base = base[distinct]
     region = np.searchsorted(regions.base, base, side="right") - 1
     first = np.ones(len(base), np.bool_)
-    first[1:] = region[1:] != region[:-1]
+    np.not_equal(region[1:], region[:-1], out=first[1:])
     end = region_end[region]
     # A piece that another one of its region follows ends where that one begins.
     followed = np.flatnonzero(~first[1:])
@@ -490,6 +494,10 @@ def _unknown_types(
     if partial:
         unknown |= {RegionType.FREE, RegionType.UNUSABLE, RegionType.MAPPED_FILE, RegionType.SHAREABLE}
         unknown |= {RegionType.PRIVATE_DATA} if not (labels.types == RegionType.PRIVATE_DATA).any() else set()
+        if not snapshot.modules:
+            unknown |= {RegionType.IMAGE, RegionType.MANAGED_HEAP}
+        if not snapshot.threads:
+            unknown.add(RegionType.STACK)
     if recorded:
         return frozenset(unknown)
     windows = snapshot.process.os.family == "windows"

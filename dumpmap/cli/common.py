@@ -29,7 +29,9 @@ VERBOSITY = Verbosity()
 
 def say(text: str) -> None:
     """Writes a line to standard error."""
-    sys.stderr.write(f"dumpmap: {text}\n")
+    if sys.stderr is not None:
+        shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+        sys.stderr.write(f"dumpmap: {shown}\n")
 
 
 def load(source: str, *, image_path: Path | None = None, snapshot: int | None = None) -> RegionMap:

@@ -33,6 +33,8 @@ ImagePathOption = Annotated[
     typer.Option(
         "--image-path",
         metavar="DIR",
+        exists=True,
+        file_okay=False,
         help="Folder with the program's EXE and DLL files; gives image sections where the dump lacks the headers.",
         show_default=False,
     ),

@@ -327,8 +327,9 @@ def _system_info(file: _File, stream: Stream, draft: _Draft) -> str | None:
         family = "macos"
     draft.os = OperatingSystem(
         family=family,
-        version=f"{info.MajorVersion}.{info.MinorVersion}.{info.BuildNumber}",
-        build=info.BuildNumber,
+        # Breakpad leaves the numbers out on Linux and puts the kernel's version into the service pack.
+        version=f"{info.MajorVersion}.{info.MinorVersion}.{info.BuildNumber}" if info.MajorVersion else None,
+        build=info.BuildNumber or None,
         service_pack=(file.text(info.CSDVersionRva) or None),
     )
     draft.system = replace(draft.system, processors=info.NumberOfProcessors or None)
@@ -362,13 +363,9 @@ def _add_memory(draft: _Draft, starts: U64, sizes: U64, offsets: U64, file_size:
     """Keeps the ranges whose bytes are in the file, cutting one that runs over its end."""
     if len(starts) == 0:
         return None
-    if (
-        int(sizes.max()) <= file_size
-        and int(offsets.min()) >= _HEADER.size
-        and int(offsets.max()) < file_size
-        and int((offsets + sizes).max()) <= file_size
-        and int(starts.max()) < 1 << 63
-    ):
+    # The usual case, where nothing is to be cut. No sum can overflow once both parts are known to be small.
+    usual = (sizes <= file_size) & (offsets >= _HEADER.size) & (offsets <= file_size) & (starts < 1 << 63)
+    if usual.all() and (offsets + sizes <= file_size).all():
         draft.memory.append((starts, sizes, offsets))
         return None
     # Writers of full dumps give a thread's stack the RVA 0: its bytes are in Memory64List, not in the file's header.

@@ -11,6 +11,7 @@ import io
 import mmap
 import os
 import re
+import stat
 import sys
 import tempfile
 import zipfile
@@ -80,15 +81,31 @@ def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | Non
     if isinstance(source, (str, os.PathLike)):
         text = os.fspath(source)
         if text == "-":
+            if sys.stdin is None:
+                raise InputError("is closed", source="standard input")
             return _from_file(cast("BinaryIO", sys.stdin.buffer), name or "<stdin>", snapshot)
         if "://" in text:
             from dumpmap.parsers.remote import remote_source
 
             return read_source(remote_source(text), path=text, snapshot=snapshot)
-        return read_source(map_file(Path(text), name or text), path=text, snapshot=snapshot)
+        kind = _kind_of(text)
+        if stat.S_ISFIFO(kind):  # a named pipe, or the shell's <(...)
+            with Path(text).open("rb") as pipe:
+                return _from_file(pipe, name or text, snapshot)
+        if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+            raise InputError("is a device, not a file", source=text)
+        return read_source(map_file(text, name), path=text, snapshot=snapshot)
     if hasattr(source, "read"):
         return _from_file(source, name or getattr(source, "name", None) or "<file>", snapshot)
     raise TypeError(f"expected a path, bytes or a binary file, not {type(source).__name__}")
+
+
+def _kind_of(path: str) -> int:
+    """The mode bits of a path; 0 where there is nothing, which opening it will say."""
+    try:
+        return os.stat(path).st_mode  # noqa: PTH116 - pathlib takes longer than the call itself
+    except (OSError, ValueError):
+        return 0
 
 
 def _from_file(file: BinaryIO, name: str, snapshot: int | None) -> Snapshot:
@@ -108,8 +125,11 @@ def read_source(source: ByteSource, *, path: str | None = None, snapshot: int | 
     source, container = _unwrap(source)
     if container is not None and source.size == 0:
         raise FormatError(f"{container} file that unpacks to nothing: empty or cut off", source=source.name)
+    if snapshot is not None and snapshot < 1:
+        raise InputError(f"has no snapshot {snapshot}; they are counted from 1", source=source.name)
     head = bytes(source.view(0, min(_HEAD, source.size)))
     if head.startswith(b"MDMP"):
+        _one_snapshot(source, snapshot)
         read = read_minidump(source, path=path, container=container)
         if read.regions is None and not (read.modules or read.threads or read.captured):
             raise FormatError(
@@ -123,6 +143,11 @@ def read_source(source: ByteSource, *, path: str | None = None, snapshot: int | 
         if result is not None:
             return result
     raise FormatError(describe_foreign(head, source.size), source=source.name)
+
+
+def _one_snapshot(source: ByteSource, snapshot: int | None) -> None:
+    if snapshot not in (None, 1):
+        raise InputError(f"has no snapshot {snapshot}; only VMMap's .mmp can hold several", source=source.name)
 
 
 def _text_head(head: bytes) -> str | None:
@@ -145,6 +170,8 @@ def _read_text(
     is_csv = re.match(r'"?(Process:|(Type|Address)"?\s*[,;\t ]\s*"?(Size|Type))', start) is not None
     if not (is_json or is_xml or is_csv):
         return None
+    if not is_xml:
+        _one_snapshot(source, snapshot)
     if source.size > MAX_TEXT:
         raise FormatError(f"text of {source.size} bytes is longer than dumpmap reads", source=source.name)
     data = source.view(0, source.size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dumpmap.regionmap import RegionMap
 from dumpmap.render.documents import time_text
 from dumpmap.render.tables import to_markdown, to_rich
-from dumpmap.render.text import Units, address_text, short_size, size_text
+from dumpmap.render.text import Units, address_text, printable, short_size, size_text
 from dumpmap.render.views import summary_table
 from dumpmap.types import TYPES, RegionType
 
@@ -41,13 +41,13 @@ def process_line(region_map: RegionMap) -> str:
     if process.pid is not None:
         parts.append(f"PID {process.pid}")
     parts.append(process.architecture + (" (WoW64)" if process.wow64 else ""))
-    if process.os.version:
-        parts.append(f"{process.os.family} {process.os.version}")
+    if process.os.family != "other":
+        parts.append(" ".join(text for text in (process.os.family, process.os.version) if text))
     taken = time_text(source.captured_at)
     if taken:
         parts.append(taken)
     parts.append({"full": "full memory", "map": "memory map", "partial": "no memory map"}[region_map.completeness])
-    return "  ".join(parts)
+    return printable("  ".join(parts))
 
 
 def bars(region_map: RegionMap, *, width: int, color: bool) -> list[Text]:

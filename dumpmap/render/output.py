@@ -28,7 +28,8 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
         raise OutputError("cannot be standard output; name a file", source="-")
     if target.is_dir():
         raise OutputError("is a folder", source=str(path))
-    if target.exists() and not force:
+    # A device such as /dev/stdout is written to, not overwritten.
+    if target.is_file() and not force:
         raise OutputError("already exists; --force overwrites it", source=str(path))
 
 
@@ -66,6 +67,11 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[
         raise OutputError(f"cannot be written: {error.strerror or error}", source=str(path)) from error
 
 
+def _silence() -> None:
+    """Sends what is left in standard output's buffer nowhere, so that nothing complains at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def write_text(text: str, output: str | None, *, force: bool = False) -> None:
     """Writes a finished text to a file, or to standard output where `output` is None or `-`.
 
@@ -73,15 +79,20 @@ def write_text(text: str, output: str | None, *, force: bool = False) -> None:
         OutputError: it cannot be written.
     """
     if output is None or output == "-":
+        if sys.stdout is None:
+            raise OutputError("is closed", source="standard output")
         try:
             sys.stdout.write(text)
             sys.stdout.flush()
         except BrokenPipeError:
             # The reader has gone (`| head`): not an error, and no message at the interpreter's exit either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _silence()
         except UnicodeEncodeError:
             sys.stdout.buffer.write(text.encode("utf-8", "replace"))
             sys.stdout.flush()
+        except OSError as error:
+            _silence()
+            raise OutputError(f"cannot be written: {error.strerror or error}", source="standard output") from error
         return
     with replacing(output, force=force) as stream:
         stream.write(text.encode("utf-8", "replace"))
@@ -103,7 +114,7 @@ def render_rich(renderables: Sequence[Any], *, color: bool, width: int | None) -
         emoji=False,
     )
     for renderable in renderables:
-        console.print(renderable, soft_wrap=isinstance(renderable, str))
+        console.print(renderable, crop=False)
     text = buffer.getvalue()
     return text if color else "\n".join(line.rstrip() for line in text.split("\n"))
 
@@ -114,7 +125,7 @@ def terminal() -> tuple[bool, int | None]:
     A pipe gets no colour and lines as long as they need to be; COLUMNS sets the width anywhere, NO_COLOR turns colour
     off everywhere.
     """
-    is_terminal = sys.stdout.isatty()
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
     color = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns) > 0:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from dumpmap.render.text import Units, address_text, hex_text, percent_text, size_text, unit_name
+from dumpmap.render.text import Units, address_text, hex_text, percent_text, printable, size_text, unit_name
 
 Kind = Literal["text", "size", "address", "count", "number", "hex", "percent", "flag"]
 """What a column holds. A count has thousands separators, a number (an id, say) has none."""
@@ -89,7 +89,7 @@ def cell_text(value: Any, column: Column, units: Units, address_width: int) -> s
         return f"{int(value):,}"
     if column.kind == "flag":
         return "yes" if value else ""
-    return str(value)
+    return printable(str(value))
 
 
 def plain_value(value: Any, column: Column) -> Any:
@@ -167,8 +167,29 @@ def to_json(document: Any) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
+_LEAST_TEXT = 12
+"""Columns that a text column keeps where room is short."""
+
+_SHRINKING = ("details", "path", "evidence", "meaning", "detail", "status", "name", "kind", "message", "file")
+"""Text columns whose cells may be folded; every other cell is shown whole, however narrow the terminal."""
+
+
+class _NeverCropped:
+    """A rich table that is drawn wider than the terminal rather than with cropped figures.
+
+    rich takes from every column where room is short, and `1,668,672` cut to `1,668,` is a wrong number.
+    """
+
+    def __init__(self, table: Any, least: int) -> None:
+        self._table = table
+        self._least = least
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        yield from console.render(self._table, options.update(width=max(options.max_width, self._least)))
+
+
 def to_rich(table: Table, units: Units) -> Any:
-    """The table as a rich renderable."""
+    """The table as a rich renderable. Flags that no row has are left out."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -176,26 +197,38 @@ def to_rich(table: Table, units: Units) -> Any:
     from dumpmap.types import BY_NAME, TYPES
 
     rich = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left", pad_edge=False, show_edge=False)
-    shown = [index for index, column in enumerate(table.columns) if column.shown]
-    for index in shown:
+    shown = [
+        index
+        for index, column in enumerate(table.columns)
+        if column.shown and (column.kind != "flag" or any(row[index] for row in table.rows))
+    ]
+    cells = [
+        [cell_text(row[index], table.columns[index], units, table.address_width) for index in shown]
+        for row in table.rows
+    ]
+    least = 0
+    for place, index in enumerate(shown):
         column = table.columns[index]
-        # Paths may be cut in the middle of a terminal line, figures never.
-        wraps = column.kind == "text" and column.name in ("details", "path", "evidence", "meaning", "detail", "status")
+        heading = _heading(column, units)
+        widest = max((len(row[place]) for row in cells), default=0)
+        shrinks = column.kind == "text" and column.name in _SHRINKING
+        # A heading may be folded at its blanks, a figure never.
+        fixed = max(widest, max(map(len, heading.split())))
+        least += (min(fixed, _LEAST_TEXT) if shrinks else fixed) + 3
         rich.add_column(
-            _heading(column, units),
+            heading,
             justify="right" if column.numeric else "left",
-            no_wrap=not wraps,
+            min_width=None if shrinks else fixed,
             overflow="fold",
         )
-    for row in table.rows:
-        cells: list[Any] = []
-        for index in shown:
-            column = table.columns[index]
-            text = cell_text(row[index], column, units, table.address_width)
-            style = ""
-            if column.name == "type" and text.lower() in BY_NAME:
-                style = TYPES[BY_NAME[text.lower()]].color
-            # Text, not markup: a module may be called `[red]`.
-            cells.append(Text(text, style=style))
-        rich.add_row(*cells)
-    return rich
+    for row in cells:
+        # Text, not markup: a module may be called `[red]`.
+        rich.add_row(
+            *(
+                Text(text, style=TYPES[BY_NAME[text.lower()]].color)
+                if table.columns[index].name == "type" and text.lower() in BY_NAME
+                else Text(text)
+                for index, text in zip(shown, row, strict=True)
+            )
+        )
+    return _NeverCropped(rich, least)

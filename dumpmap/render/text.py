@@ -6,7 +6,17 @@ from enum import StrEnum
 
 from dumpmap.analysis.words import size_words as short_size
 
-__all__ = ["MISSING", "Units", "address_text", "hex_text", "percent_text", "short_size", "size_text", "unit_name"]
+__all__ = [
+    "MISSING",
+    "Units",
+    "address_text",
+    "hex_text",
+    "percent_text",
+    "printable",
+    "short_size",
+    "size_text",
+    "unit_name",
+]
 
 MISSING = ""
 """How a value that is not known, or has no meaning here, is shown in a table."""
@@ -52,3 +62,15 @@ def hex_text(value: int | None) -> str:
 def percent_text(value: float | None) -> str:
     """Writes a share (0 to 1) in percent."""
     return MISSING if value is None else f"{100 * value:.1f} %"
+
+
+def printable(text: str) -> str:
+    """Replaces what would act on a terminal instead of being shown: names in a dump can be anybody's.
+
+    Control characters, escape sequences, line and paragraph separators and marks that turn the writing direction.
+    """
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"

@@ -1,0 +1,154 @@
+"""Every command on every kind of input, in every format: it succeeds, and what it writes can be read again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli.support import run
+from synth.minidump import MEM_COMMIT, MEM_PRIVATE, MinidumpBuilder
+from typer.testing import CliRunner
+
+from dumpmap.cli.app import app
+from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+MAPS = "10000-11000 r-xp 00000000 08:01 7 /bin/app\n20000-30000 rw-p 00000000 00:00 0 [heap]\n"
+
+
+def arm64() -> bytes:
+    dump = MinidumpBuilder("arm64").thread(7, teb=0x50000, stack=(0x60000, b"\0" * 64), context_sp=0x60010)
+    return dump.region(0x60000, 0x1000, MEM_COMMIT, 4, MEM_PRIVATE).build()
+
+
+def linux() -> bytes:
+    return MinidumpBuilder("x64").system_info(platform_id=0x8201).linux_maps(MAPS).build()
+
+
+def macos() -> bytes:
+    builder = MinidumpBuilder("x64").system_info(platform_id=0x8101)
+    return builder.module(0x100000000, 0x5000, "/Applications/App").build()
+
+
+def truncated() -> bytes:
+    import gzip
+
+    whole = gzip.decompress((FIXTURES / "fragment-x86.dmp.gz").read_bytes())
+    return whole[: len(whole) // 3]
+
+
+INPUTS: dict[str, str | Callable[[], bytes]] = {
+    "x86": "layout-x86.dmp.gz",
+    "x64": "layout-x64.dmp.gz",
+    "wow64": "layout-wow64.dmp.gz",
+    "zst": "layout-x64-private.dmp.zst",
+    "partial": "layout-x86-plain.dmp",
+    "arm64": arm64,
+    "linux": linux,
+    "macos": macos,
+    "truncated": truncated,
+}
+COMMANDS: dict[str, list[str]] = {
+    "summary": [],
+    "regions": ["--blocks"],
+    "address": ["0x60010", "7ffe0000"],
+    "info": [],
+    "stacks": [],
+    "modules": [],
+    "heaps": ["--segments"],
+    "free": [],
+    "diagnose": [],
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("inputs")
+    paths = {}
+    for name, source in INPUTS.items():
+        paths[name] = folder / f"{name}.dmp"
+        if isinstance(source, str):
+            shutil.copy(FIXTURES / source, paths[name])
+        else:
+            paths[name].write_bytes(source())
+    return paths
+
+
+def called(*arguments: str) -> str:
+    """Runs in this process, which is faster than a process for each of three hundred calls."""
+    result = CliRunner().invoke(app, ["-q", *arguments])
+    assert result.exit_code == 0, (arguments, result.output, result.exception)
+    return result.output
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_json_is_a_document_with_a_schema(inputs: dict[str, Path], command: str, kind: str) -> None:
+    options = COMMANDS[command]
+    document = json.loads(called(command, str(inputs[kind]), *options, "--format", "json"))
+    assert document["schema"].startswith("dumpmap.")
+    assert document["schema"].endswith("/1")
+    assert document["source"]["path"] == str(inputs[kind])
+    assert document["completeness"] in ("full", "map", "partial")
+    assert isinstance(document["warnings"], list)
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_csv_has_one_header_and_even_rows(inputs: dict[str, Path], command: str, kind: str) -> None:
+    text = called(command, str(inputs[kind]), *COMMANDS[command], "--format", "csv")
+    header, *rows = csv.reader(io.StringIO(text))
+    assert len(set(header)) == len(header)
+    assert all(len(row) == len(header) for row in rows)
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_text_and_markdown_have_no_colour_and_no_ragged_ends(inputs: dict[str, Path], command: str, kind: str) -> None:
+    text = called(command, str(inputs[kind]), *COMMANDS[command])
+    assert text.strip()
+    assert "\x1b" not in text
+    assert not [line for line in text.split("\n") if line != line.rstrip()]
+    assert called(command, str(inputs[kind]), *COMMANDS[command], "--format", "markdown").strip()
+
+
+def test_the_contract_of_the_regions_csv(inputs: dict[str, Path]) -> None:
+    header = next(csv.reader(io.StringIO(called("regions", str(inputs["x64"]), "--format", "csv"))))
+    assert header == list(COLUMNS)
+    header = next(csv.reader(io.StringIO(called("regions", str(inputs["x64"]), "--blocks", "--format", "csv"))))
+    assert header == ["allocation", *COLUMNS]
+
+
+def test_the_contract_of_the_summary_json(inputs: dict[str, Path]) -> None:
+    document = json.loads(called("summary", str(inputs["x64"]), "--format", "json"))
+    names = ["Image", "Mapped File", "Shareable", "Heap", "Managed Heap", "Stack", "Private Data", "Page Table"]
+    assert [row["type"] for row in document["types"]] == [*names, "Unusable", "Free"]
+    assert all(set(row) == {"type", *SUMMARY_COLUMNS} for row in document["types"])
+    assert document["address_space"] == {"start": "0x0", "end": "0x7fffffff0000"}
+    total = sum(row["size"] or 0 for row in document["types"] if row["type"] != "Free")
+    assert document["total"]["size"] == total
+    assert document["types"][7]["size"] is None  # a dump does not know the page tables
+    assert set(document["largest_free_block"]) == {"address", "size"}
+
+
+def test_a_partial_map_knows_no_free_space(inputs: dict[str, Path]) -> None:
+    document = json.loads(called("summary", str(inputs["partial"]), "--format", "json"))
+    assert document["completeness"] == "partial"
+    assert document["largest_free_block"] is None
+    assert document["address_space"] is None
+    assert document["types"][-1]["type"] == "Unknown"
+    free = next(row for row in document["types"] if row["type"] == "Free")
+    assert set(free.values()) == {"Free", None}
+
+
+def test_standard_input_is_an_input() -> None:
+    data = (FIXTURES / "layout-x64.dmp.gz").read_bytes()
+    from_pipe = json.loads(run("-q", "summary", "-", "--format", "json", stdin=data).out)
+    from_file = json.loads(run("-q", "summary", str(FIXTURES / "layout-x64.dmp.gz"), "--format", "json").out)
+    assert from_pipe["types"] == from_file["types"]
+    assert from_pipe["source"]["container"] == "gzip"
