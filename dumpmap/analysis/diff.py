@@ -254,15 +254,19 @@ def _take(values: npt.NDArray[Any], index: Index, missing: int = 0) -> I64:
 
 @dataclass(frozen=True, slots=True)
 class FigureChange:
-    """A figure on both sides; None is unknown, and then the change is too."""
+    """A figure on both sides; None is unknown, and then the change is too.
+
+    Where one of the maps is not whole, its figure is the least that it can be: both are given, but no change.
+    """
 
     a: float | None
     b: float | None
+    comparable: bool = True
 
     @property
     def delta(self) -> float | None:
         """The change."""
-        return None if self.a is None or self.b is None else self.b - self.a
+        return None if self.a is None or self.b is None or not self.comparable else self.b - self.a
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -417,7 +421,13 @@ def _notes(a: RegionMap, b: RegionMap, same: bool) -> Iterator[str]:
         )
     if a.partial or b.partial:
         which = "both inputs have" if a.partial and b.partial else f"the {'first' if a.partial else 'second'} input has"
-        yield f"{which} no list of memory regions: what is missing from its map may be there all the same"
+        yield (
+            f"{which} no list of memory regions: what is missing from its map may be there all the same, so only "
+            "modules and counters are compared"
+        )
+    for which, one in (("first", a), ("second", b)):
+        if not one.partial and not facts_of(one).whole:
+            yield f"the {which} input's list of memory regions is cut off: what lies behind its end is not compared"
     if a.process.pointer_size != b.process.pointer_size:
         yield "one process is 32-bit, the other 64-bit"
 
@@ -427,11 +437,21 @@ def _type_changes(a: RegionMap, b: RegionMap) -> tuple[TypeChange, ...]:
     lines_b = {line.name: line.values() for line in b.summary_lines}
     names = list(lines_a) + [name for name in lines_b if name not in lines_a]
     absent: dict[str, int | None] = dict.fromkeys(SUMMARY_COLUMNS)
+    whole = facts_of(a).whole and facts_of(b).whole
+
+    def comparable(name: str, column: str) -> bool:
+        if whole or name == RegionType.PAGE_TABLE.label:
+            return True
+        # Both by the list of modules: that is the same question put to both.
+        return a.partial and b.partial and (name, column) == (RegionType.IMAGE.label, "size")
+
     return tuple(
         TypeChange(
             name,
             {
-                column: FigureChange(lines_a.get(name, absent)[column], lines_b.get(name, absent)[column])
+                column: FigureChange(
+                    lines_a.get(name, absent)[column], lines_b.get(name, absent)[column], comparable(name, column)
+                )
                 for column in SUMMARY_COLUMNS
             },
         )
@@ -440,10 +460,11 @@ def _type_changes(a: RegionMap, b: RegionMap) -> tuple[TypeChange, ...]:
 
 
 def _free_changes(a: FreeSpace | None, b: FreeSpace | None) -> dict[str, FigureChange]:
+    comparable = a is not None and a.complete and b is not None and b.complete
+
     def pair(value: str) -> FigureChange:
         return FigureChange(
-            None if a is None else getattr(a, value),
-            None if b is None else getattr(b, value),
+            None if a is None else getattr(a, value), None if b is None else getattr(b, value), comparable
         )
 
     return {
@@ -452,6 +473,7 @@ def _free_changes(a: FreeSpace | None, b: FreeSpace | None) -> dict[str, FigureC
         "largest_free_block": FigureChange(
             None if a is None else a.largest.size if a.largest else 0,
             None if b is None else b.largest.size if b.largest else 0,
+            comparable,
         ),
         "fragmentation": pair("fragmentation"),
         "tiny_block_size": pair("tiny"),
@@ -473,12 +495,19 @@ def _counter_changes(a: RegionMap, b: RegionMap) -> dict[str, FigureChange]:
     for name, x, y in (
         ("threads", len(a.snapshot.threads), len(b.snapshot.threads)),
         ("modules", len(a.snapshot.modules), len(b.snapshot.modules)),
-        ("heaps", len(a.heaps), len(b.heaps)),
+        ("heaps", _heap_count(a), _heap_count(b)),
         ("handles", a.snapshot.handle_count, b.snapshot.handle_count),
     ):
         if x is not None or y is not None:
             changes[name] = FigureChange(x, y)
     return changes
+
+
+def _heap_count(region_map: RegionMap) -> int | None:
+    """How many heaps there are; None where the input does not hold their list, or only shows some of them."""
+    if region_map.heap_list_captured or (region_map.heaps and not region_map.partial):
+        return len(region_map.heaps)
+    return None
 
 
 def _finding_changes(a: list[Finding], b: list[Finding]) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
@@ -685,8 +714,14 @@ def _changes(a: RegionMap, b: RegionMap, one: _Side, other: _Side, pairs: list[t
     status[differs] = STATUSES.index("changed")
     status[delta < 0] = STATUSES.index("shrunk")
     status[delta > 0] = STATUSES.index("grown")
+    if a.partial or b.partial:
+        # Without a list of regions only modules are known, by place and size; all else is what happened to be captured.
+        known = (columns_a.type[at] == RegionType.IMAGE) & (columns_b.type[there] == RegionType.IMAGE)
+        resized = columns_a.size[at] != columns_b.size[there]
+        status[~(known & resized)] = len(STATUSES)
+        status[known & ~resized & moved] = STATUSES.index("moved")
     same = status == len(STATUSES)
-    removed, added = np.flatnonzero(one.left), np.flatnonzero(other.left)
+    removed, added = np.flatnonzero(one.left & _shown(a, b)), np.flatnonzero(other.left & _shown(b, a))
     return Changes(
         map_a=a,
         map_b=b,
@@ -702,6 +737,17 @@ def _changes(a: RegionMap, b: RegionMap, one: _Side, other: _Side, pairs: list[t
         b=np.concatenate((there[~same], np.full(len(removed), _NONE), added)),
         unchanged=int(np.count_nonzero(same)),
     )
+
+
+def _shown(one: RegionMap, other: RegionMap) -> npt.NDArray[np.bool_]:
+    """Which allocations of one map the other would show if it had them too."""
+    columns = one.allocation_columns
+    if other.partial:
+        named = bool(other.snapshot.modules)
+        return np.asarray((columns.type == RegionType.IMAGE) & named, np.bool_)
+    if facts_of(other).whole or other.end is None:
+        return np.ones(len(columns.base), np.bool_)
+    return np.asarray(columns.base < other.end, np.bool_)
 
 
 def _texts_differ(

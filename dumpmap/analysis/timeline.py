@@ -295,7 +295,7 @@ class _Sample:
     name: str
     captured_at: dt.datetime | None
     identity: tuple[Any, ...]
-    partial: bool
+    whole: bool
     narrow: bool
     types: dict[str, dict[str, int | None]]
     groups: dict[_GroupKey, dict[str, int]]
@@ -313,16 +313,21 @@ def _sample(source: RegionMap | str | PathLike[str], metrics: Sequence[Metric]) 
         name=source.snapshot.source.name,
         captured_at=source.snapshot.source.captured_at,
         identity=(process.pid, process.name),
-        partial=source.partial,
+        whole=facts.whole,
         narrow=facts.limit.narrow,
-        types={line.name: line.values() for line in source.summary_lines},
+        # Of a map that is not whole the sums are only the least that they can be: they would look like growth.
+        types={
+            line.name: line.values()
+            for line in source.summary_lines
+            if facts.whole or line.name == RegionType.PAGE_TABLE.label
+        },
         groups=_groups(source, metrics),
         figures={
             "counters.private_usage": counters.private_usage,
             "counters.working_set": counters.working_set,
             "counters.virtual_size": counters.virtual_size,
-            "free": facts.free.total if facts.free is not None else None,
-            "largest_free_block": facts.largest if facts.free is not None else None,
+            "free": facts.measured.total if facts.measured is not None else None,
+            "largest_free_block": facts.largest if facts.measured is not None else None,
             "commit_left": commit.left,
             "threads": facts.thread_count,
             "handles": source.snapshot.handle_count,
@@ -391,8 +396,11 @@ def _ordered(samples: list[_Sample]) -> tuple[list[_Sample], Literal["seconds", 
     identities = {sample.identity for sample in samples if sample.identity != (None, None)}
     if len(identities) > 1:
         notes.append("the inputs are of more than one process: what differs between them need not have grown")
-    if any(sample.partial for sample in samples):
-        notes.append("some inputs have no list of memory regions: their figures are not known and left out")
+    if not all(sample.whole for sample in samples):
+        notes.append(
+            "some inputs have no list of memory regions, or one that is cut off: their figures are not known and left "
+            "out"
+        )
     times = [sample.captured_at for sample in samples]
     known = [time for time in times if time is not None]
     if len(known) < len(times) or len(set(known)) < 2:
@@ -543,9 +551,9 @@ def _group_series(samples: list[_Sample], metrics: Sequence[Metric], fit: _Fit) 
     for key in keys:
         number, name = key
         for metric in metrics:
-            values = [None if sample.partial else sample.groups.get(key, {}).get(metric, 0) for sample in samples]
+            values = [sample.groups.get(key, {}).get(metric, 0) if sample.whole else None for sample in samples]
             if len({value for value in values if value is not None}) > 1:
-                count = next((s.groups.get(key, {}).get("count", 0) for s in reversed(samples) if not s.partial), None)
+                count = next((s.groups.get(key, {}).get("count", 0) for s in reversed(samples) if s.whole), None)
                 rows.append((name, RegionType(number).label, metric, values, count))
     # What surely grows comes first, then the rest by slope.
     return tuple(sorted(fit.series(rows), key=lambda series: (not series.grows, -(series.slope or 0.0))))

@@ -17,6 +17,7 @@ from dumpmap.regionmap import RegionMap
 from dumpmap.snapshot import (
     Counters,
     Module,
+    OperatingSystem,
     Process,
     RecordedHeap,
     RecordedRange,
@@ -322,6 +323,56 @@ def test_partial_maps_say_so() -> None:
     assert result.free["free"].b is not None
 
 
+def modules(*sizes: int, partial: bool = False, **facts: object) -> RegionMap:
+    """A process with modules of these sizes, and 100 MB of private memory where it has a list of regions."""
+    scene = Scene()
+    loaded, base = [], 0x10000
+    for index, size in enumerate(sizes):
+        scene.allocate(size, base=base, protect=PAGE_READONLY, type=MEM_IMAGE)
+        loaded.append(Module(base, size, f"C:\\app\\m{index}.dll"))
+        base += size + MB
+    scene.allocate(100 * MB, base=0x10000000)
+    return scene.map(partial=partial, modules=loaded, **facts)
+
+
+def test_a_map_without_a_list_of_regions_is_no_growth() -> None:
+    full, partial = modules(MB), modules(MB, partial=True)
+    for a, b in ((full, partial), (partial, full)):
+        result = diff(a, b)
+        assert len(result.changes) == 0
+        for row in result.types:
+            if row.type != "Page Table":
+                assert all(figure.delta is None for figure in row.figures.values()), row.type
+        assert all(figure.delta is None for figure in result.free.values())
+        assert "heaps" not in result.counters or result.counters["heaps"].delta is None
+        assert any("only modules and counters are compared" in note for note in result.notes)
+        document = result.to_dict()
+        assert all(row["size"]["delta"] is None for row in document["types"] if row["type"] == "Total")
+
+
+def test_modules_are_compared_by_their_list() -> None:
+    one, two = modules(MB, partial=True), modules(MB, 2 * MB, partial=True)
+    result = diff(one, two)
+    assert [change.status for change in result.changes.rows()] == ["added"]
+    images = next(row for row in result.types if row.type == "Image")
+    assert images.figures["size"].delta == 2 * MB
+    assert images.figures["committed"].delta is None
+    assert result.counters["modules"].delta == 1
+    back = diff(modules(MB, 2 * MB), one)
+    assert [(change.status, change.type) for change in back.changes.rows()] == [("removed", "Image")]
+
+
+def test_what_lies_behind_the_end_of_a_cut_list_is_not_gone() -> None:
+    whole = modules(MB, system=System(max_address=0x7FFEFFFF))
+    cut = modules(MB, system=System(max_address=0x7FFEFFFF), end=0x1000000)
+    for a, b in ((whole, cut), (cut, whole)):
+        result = diff(a, b)
+        assert len(result.changes) == 0
+        assert result.types[0].figures["size"].delta is None
+        assert result.free["free"].delta is None
+        assert any("cut off" in note for note in result.notes)
+
+
 def test_plain_data_and_frame() -> None:
     result = dumpmap.diff(*LEAK)
     document = result.to_dict()
@@ -371,10 +422,17 @@ def million(seed: int, count: int, pid: int) -> RegionMap:
     """A process with very many allocations."""
     size = (np.random.default_rng(seed).integers(1, 9, count) * 0x1000).astype(np.uint64)
     base = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x20000)
+    base[-1], size[-1] = 0x7FFFFFFD0000, 0x10000  # the list goes up to the end of the space
     full = np.full(count, 0x1000, np.uint32)
     flags = np.full(count, 4, np.uint32)
     regions = Regions(base, base, flags, size, full, flags, np.full(count, 0x20000, np.uint32))
-    return classify(Snapshot(Source("minidump", "x"), Process(pid=pid), regions=regions))
+    return classify(
+        Snapshot(
+            Source("minidump", "x"),
+            Process(pid=pid, pointer_size=8, os=OperatingSystem(family="windows")),
+            regions=regions,
+        )
+    )
 
 
 @pytest.mark.parametrize("pid", [1, 2])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synth.minidump import MEM_IMAGE, PAGE_EXECUTE_READ
 
-from analysis.scenes import FIXTURES, GRANULE, KB, MB, Scene, commit_at
+from analysis.scenes import FIXTURES, KB, MB, Scene, commit_at
 from dumpmap.analysis.timeline import SERIES_COLUMNS, Timeline, _Fit, group_name, student_t, timeline
 from dumpmap.classify import classify
 from dumpmap.regionmap import RegionMap
@@ -123,6 +123,12 @@ def test_a_partial_map_leaves_a_hole() -> None:
     assert list(series.values) == [MB, 2 * MB, None, 4 * MB, 5 * MB]
     assert series.slope == pytest.approx(MB / 60)
     assert series.sparkline() == [0.0, 0.25, None, 0.75, 1.0]
+    # What little a partial map shows must not look like a fall or a rise of its type.
+    for one in result.types:
+        assert one.values[2] is None, one.title
+    total = next(one for one in result.types if (one.type, one.metric) == ("Total", "committed"))
+    assert total.slope == pytest.approx(MB / 60)
+    assert next(one for one in result.figures if one.metric == "free").values[2] is None
 
 
 def test_figures_and_forecasts() -> None:
@@ -139,7 +145,7 @@ def test_figures_and_forecasts() -> None:
 
     result = timeline(short(index) for index in range(4))
     forecasts = {forecast.figure: forecast for forecast in result.forecasts}
-    assert forecasts["free"].left == 14 * 40 * MB + GRANULE
+    assert forecasts["free"].left == 14 * 40 * MB
     # Two blocks an hour, fourteen are left.
     assert forecasts["free"].expected == pytest.approx(7 * 3600, rel=0.01)
     assert forecasts["free"].earliest <= forecasts["free"].expected <= forecasts["free"].latest
