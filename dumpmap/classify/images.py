@@ -81,7 +81,8 @@ def label_images(
     files = ImageFiles(image_path) if image_path is not None else None
     outside = twice = 0
     seen: set[int] = set()
-    kinds, image_type = space.kinds.data, RegionType.IMAGE
+    kinds = space.kinds.data
+    found: list[tuple[int, str, str]] = []
     room = MAX_SECTIONS
     for module in snapshot.modules:
         if module.base in seen:
@@ -97,7 +98,7 @@ def label_images(
             image, evidence = files.find(module), "image-file"
         kind = "Image" if image is None else ("DLL" if image.is_dll else "EXE")
         if kinds[index] == _MEM_IMAGE:
-            labels.claim(index, Label(kind, "module-list", image_type, module.path))
+            found.append((index, kind, module.path))
         else:
             # Packers and some runtimes load a module into memory that is no image to Windows.
             labels.claim(index, Label(f"{kind} in other memory", "module-list", None, module.path))
@@ -106,6 +107,7 @@ def label_images(
             room -= len(image.sections)
             if room >= 0:
                 mark_sections(module.base, int(space.ends[index]), image, evidence, labels)
+    labels.claim_all(found, "module-list", RegionType.IMAGE)
     if twice:
         warnings.append(f"{twice} of {len(snapshot.modules)} modules are listed at the address of another")
     if room < 0:

@@ -7,6 +7,7 @@ kind, details, and the evidence for them.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -115,6 +116,23 @@ class Labels:
             self.inferred[index] = True
         self.add_evidence(index, label.evidence)
         return True
+
+    def claim_all(self, found: Sequence[tuple[int, str, str]], evidence: str, region_type: RegionType) -> None:
+        """Labels many allocations at once: (index, kind, details) of each, as `claim` does for one after another."""
+        fresh: dict[int, tuple[int, int]] = {}
+        for index, kind, details in found:
+            if not self.claimed[index]:
+                fresh.setdefault(index, (self.texts.code(kind), self.texts.code(details)))
+            known = self.evidence.setdefault(index, [])
+            if evidence not in known:
+                # It is what the allocation is called after, so it stands before what adds to it.
+                known.insert(0, evidence)
+        if fresh:
+            indexes = list(fresh)
+            codes = np.array(list(fresh.values()), np.int32)
+            self.claimed[indexes] = True
+            self.types[indexes] = region_type
+            self.kinds[indexes], self.details[indexes] = codes[:, 0], codes[:, 1]
 
     def add_evidence(self, index: int, evidence: str) -> None:
         """Adds evidence to an allocation, once."""

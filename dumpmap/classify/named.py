@@ -15,6 +15,7 @@ from dumpmap.structures.survey import ProcessStructures
 from dumpmap.types import RegionType
 from dumpmap.winnt import PAGE_SIZE, MemType, PageProtect
 
+_MAPPED = int(MemType.MEM_MAPPED)
 _ACTIVATION_CONTEXT = b"Actx"
 """How ACTIVATION_CONTEXT_DATA begins: its Magic."""
 
@@ -104,7 +105,7 @@ def label_activation_contexts(memory: Memory, space: AllocationSpace, labels: La
     The PEB names only the process's own and the system's.
     """
     first = space.first
-    wanted = (space.regions.type[first] == MemType.MEM_MAPPED) & ~labels.claimed
+    wanted = (space.kinds == _MAPPED) & ~labels.claimed
     wanted &= space.regions.allocation_protect[first] == PageProtect.PAGE_READONLY
     bases = space.bases[wanted]
     for base in memory.find(cast("Sequence[int]", bases), 0, [_ACTIVATION_CONTEXT]) if len(bases) else ():
@@ -117,6 +118,8 @@ def label_linux_names(snapshot: Snapshot, space: AllocationSpace, labels: Labels
     if column is None or snapshot.process.os.family != "linux":
         return
     wanted = {code: _LINUX_NAMES[text] for code, text in enumerate(column.values) if text in _LINUX_NAMES}
+    known = np.zeros(len(column.values) + 1, np.bool_)  # the last is for -1, no name
+    known[list(wanted)] = True
     codes = column.codes[space.first]
-    for index in np.flatnonzero(np.isin(codes, list(wanted))).tolist():
+    for index in np.flatnonzero(known[codes]).tolist():
         labels.claim(index, wanted[int(codes[index])])

@@ -22,6 +22,8 @@ LINUX_USER_SPACE_END = 1 << 47
 USER_SPACE_LIMIT = 1 << 63
 """No processor has user addresses from here on; below it every size and sum fits a signed 64-bit number."""
 
+_FREE = int(MemState.MEM_FREE)
+
 
 @dataclass(frozen=True)
 class AllocationSpace:
@@ -96,7 +98,8 @@ class AllocationSpace:
 
 def group_allocations(regions: Regions) -> AllocationSpace:
     """Groups regions into allocations: neighbours with one AllocationBase and no gap between them."""
-    used = regions.take(regions.state != MemState.MEM_FREE)
+    in_use = regions.state != _FREE
+    used = regions if in_use.all() else regions.take(in_use)
     count = len(used)
     if count == 0:
         empty = np.empty(0, np.intp)
@@ -108,7 +111,8 @@ def group_allocations(regions: Regions) -> AllocationSpace:
     starts[1:] = (used.allocation_base[1:] != used.allocation_base[:-1]) | (used.base[1:] != ends[:-1])
     first = np.flatnonzero(starts)
     allocation_of = np.cumsum(starts) - 1
-    last = np.append(first[1:], count) - 1
+    last = np.empty_like(first)
+    last[:-1], last[-1] = first[1:] - 1, count - 1
     return AllocationSpace(used, allocation_of, first, used.base[first], ends[last])
 
 

@@ -10,7 +10,6 @@ import mmap
 import os
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 from dumpmap.errors import InputError
@@ -63,19 +62,19 @@ class BufferSource:
         return [self.view(offset, size) for offset, size in ranges]
 
 
-def map_file(path: Path, name: str | None = None) -> BufferSource:
+def map_file(path: str | os.PathLike[str], name: str | None = None) -> BufferSource:
     """Maps a local file; nothing is read before it is looked at.
 
     Raises:
         InputError: the file cannot be opened.
     """
-    name = name or str(path)
+    name = name or os.fspath(path)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - pathlib takes longer than the call itself
             # Reading a small file costs less than mapping it, and an empty one cannot be mapped.
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode) and status.st_size <= SMALL:
-                return BufferSource(name, file.read())
+                return BufferSource(name, file.readall())
             return BufferSource(name, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
