@@ -1,0 +1,1 @@
+"""Tests of the command line: what a script and a person see of it."""
