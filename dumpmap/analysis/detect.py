@@ -76,9 +76,10 @@ def out_of_memory_exception(facts: Facts, t: Thresholds) -> Hit | None:
         "address-space": "it was the address space",
         "commit": "it was the commit",
         "neither": "neither axis is short",
-        "unknown": "which limit failed cannot be told",
+        "request": "no process could have had it",
+        "unknown": "the input does not tell which limit failed",
     }
-    detail = f"{_sentence(said)}. By what is known {verdicts[judgement.axis]}: {judgement.reason}."
+    detail = f"{_sentence(said)}. {_sentence(verdicts[judgement.axis])}: {judgement.reason}."
     values = {
         **failure.to_dict(),
         "axis": judgement.axis,
@@ -109,10 +110,16 @@ def stack_commit_failure(facts: Facts, t: Thresholds) -> Hit | None:
         return None
     if not stack_commit_failed(facts, t):
         return None
+    judgement = judge_failure(facts, t)
+    contradiction = (
+        f" That contradicts what the counters say: {judgement.reason}."
+        if judgement is not None and judgement.axis != "commit"
+        else ""
+    )
     return Hit(
         f"Thread {failure.thread_id} could not grow its stack with {size_words(fault.headroom)} of "
         f"{size_words(fault.reserve)} still to go. A stack that is not at its end fails when the system cannot "
-        "commit another page.",
+        f"commit another page.{contradiction}",
         _stack_values(facts),
     )
 

@@ -128,7 +128,7 @@ RULES: tuple[Rule, ...] = (
         title="A stack could not grow although it had room",
         meaning="A stack grows a page at a time, and each page has to be committed. Where that fails, Windows "
         "raises the same exception as for a stack that ran to its end. Far from the end it means that the "
-        "system was out of commit.",
+        "system was out of commit, unless its counters say that plenty was left.",
         when="The exception is STATUS_STACK_OVERFLOW and the fault lies {stack_headroom} or more above the "
         "stack's lowest address (beside what the thread reserved with SetThreadStackGuarantee).",
         lower="",

@@ -16,7 +16,7 @@ from dumpmap.analysis.free import fits
 from dumpmap.analysis.words import percent_words, size_words
 from dumpmap.ntstatus import MemoryLimit
 
-Axis = Literal["address-space", "commit", "neither", "unknown"]
+Axis = Literal["address-space", "commit", "neither", "request", "unknown"]
 Strength = Literal["recorded", "measured", "inferred"]
 
 
@@ -25,7 +25,7 @@ class Judgement:
     """The limit that a failed allocation ran into.
 
     Attributes:
-        axis: which one.
+        axis: which one; `request` where no process could have had that size, so that it ran into none of them.
         strength: `recorded` (the input says so), `measured` (the size asked for against what is there) or `inferred`
             (what is short in the map or the counters).
         reason: why, as the rest of a sentence.
@@ -51,13 +51,26 @@ def judge_failure(facts: Facts, thresholds: Mapping[str, float]) -> Judgement | 
     """
     failure = facts.failure
     if failure is not None and failure.limit == "stack":
-        if stack_commit_failed(facts, thresholds):
-            return Judgement("commit", "inferred", "a stack with room left could not be given another page")
-        return None
+        return _judge_stack(facts, thresholds) if stack_commit_failed(facts, thresholds) else None
     if failure is not None and failure.limit is not None:
         return _judge(facts, thresholds, failure.limit, failure.requested)
     error = facts.crash_error
     return None if error is None else _judge(facts, thresholds, error.limit, None)
+
+
+def _judge_stack(facts: Facts, thresholds: Mapping[str, float]) -> Judgement:
+    """A stack with room left fails for want of commit, unless the commit is known and has plenty."""
+    reason, commit = "a stack with room left could not be given another page", facts.commit
+    job_near = commit.job_ratio is not None and commit.job_ratio >= thresholds["job_warning"]
+    if commit.ratio is None or commit.ratio >= thresholds["commit_warning"] or job_near:
+        return Judgement("commit", "inferred", reason)
+    job = "the job's limit is not near" if commit.job_ratio is not None else "no limit of a job is recorded"
+    return Judgement(
+        "neither",
+        "inferred",
+        f"{reason}, as where a commit fails, but the system's commit is at {percent_words(commit.ratio)} of its limit "
+        f"and {job}",
+    )
 
 
 def _judge(facts: Facts, thresholds: Mapping[str, float], limit: MemoryLimit, requested: int | None) -> Judgement:
@@ -106,7 +119,7 @@ def _judge_size(facts: Facts, requested: int) -> Judgement | None:
     limit = facts.limit.size
     if limit is not None and requested >= limit:
         return Judgement(
-            "address-space",
+            "request",
             "measured",
             f"{size_words(requested)} was asked for, more than the whole address space of {facts.limit.name}",
         )

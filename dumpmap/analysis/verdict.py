@@ -136,7 +136,7 @@ def verdict(region_map: RegionMap, rules: RuleSet | None = None, *, findings: li
     found = {finding.id: finding for finding in findings}
     judgement = judge_failure(facts, thresholds)
     space, commit = _space_state(facts, found), _commit_state(facts, found, thresholds)
-    name = _decide(facts, judgement, space, commit)
+    name = _decide(facts, judgement, space, commit, thresholds)
     sentence = _sentence(_Story(facts, name, judgement, found, space, commit))
     if judgement is not None and judgement.axis == "address-space":
         space = "out"
@@ -175,7 +175,9 @@ def _commit_state(facts: Facts, found: Mapping[str, Finding], thresholds: Mappin
     return "unknown" if facts.commit.ratio is None else "ok"
 
 
-def _decide(facts: Facts, judgement: Judgement | None, space: State, commit: State) -> VerdictName:
+def _decide(
+    facts: Facts, judgement: Judgement | None, space: State, commit: State, thresholds: Mapping[str, float]
+) -> VerdictName:
     if judgement is not None:
         if judgement.axis == "address-space":
             return "out-of-address-space"
@@ -192,9 +194,16 @@ def _decide(facts: Facts, judgement: Judgement | None, space: State, commit: Sta
         return "commit-low"
     if space == "ok":
         return "no-memory-problem-seen"
-    # No list of regions. In 64 bits the address space is practically never the matter, so the commit alone can tell.
+    # No list of regions. What the counters say is in use tells enough where that is far from the end of a wide space;
+    # in a narrow one the pieces matter.
     wide = facts.map.process.pointer_size == 8 and not facts.limit.narrow
-    return "no-memory-problem-seen" if wide and commit == "ok" else "cannot-tell"
+    roomy = wide and commit == "ok" and _far_from_the_end(facts, thresholds)
+    return "no-memory-problem-seen" if roomy else "cannot-tell"
+
+
+def _far_from_the_end(facts: Facts, thresholds: Mapping[str, float]) -> bool:
+    used, limit = facts.virtual_size, facts.limit.size
+    return used is not None and limit is not None and limit - used >= thresholds["wide_free_share"] * limit
 
 
 def _signal(finding: Finding, judgement: Judgement | None) -> Signal:
@@ -257,8 +266,6 @@ def _sentence(story: _Story) -> str:
 def _opening(story: _Story) -> str:
     facts, found, judgement = story.facts, story.found, story.judgement
     if story.name == "out-of-address-space":
-        if judgement is not None and "allocation-request-impossible" in found:
-            return f"The allocation could never have succeeded: {judgement.reason}."
         text = _room(facts)
         if judgement is not None and judgement.strength == "measured":
             least = "" if facts.whole else "at least "
@@ -276,8 +283,13 @@ def _opening(story: _Story) -> str:
         return f"Commit is short, but nothing proves that it ran out: {_lower(found[key].detail)}"
     if story.name == "no-memory-problem-seen":
         return f"No memory problem seen{_crash(facts)}: {_healthy(facts)}."
+    if judgement is not None and judgement.axis == "request":
+        fault = "The fault is in the size, not in the memory."
+        return f"The allocation could never have succeeded: {judgement.reason}. {fault}"
+    if judgement is not None and "stack-commit-failure" in found:
+        return f"The input cannot tell what failed: {judgement.reason}."
     if judgement is not None:
-        which = "neither axis is short" if judgement.axis == "neither" else "which limit it met cannot be told"
+        which = "neither axis is short" if judgement.axis == "neither" else "the input does not tell which limit it met"
         return f"An allocation failed ({_failed(facts)}), and {which}: {judgement.reason}."
     missing = "it has no list of memory regions" if facts.free is None else "its list of memory regions is not complete"
     return f"The input cannot tell{_crash(facts)}: {missing}."
@@ -382,10 +394,12 @@ def _other_axis(story: _Story) -> list[str]:
         return text
     if story.name == "cannot-tell" and judgement is None:
         text = []
-        if facts.virtual_size is not None and facts.limit.narrow:
+        if facts.virtual_size is not None:
             text.append(f"By the process's counters {size_words(facts.virtual_size)} of {facts.limit.name} are in use.")
         if ratio is not None:
             text.append(f"{ratio}, so not short.")
+        if facts.free is None and facts.virtual_size is None:
+            text.append("How much address space is in use is not recorded either.")
         return text
     return []
 
@@ -402,10 +416,10 @@ def _crash(facts: Facts) -> str:
 def _healthy(facts: Facts) -> str:
     space, commit = facts.free, facts.commit
     parts = []
-    if space is not None:
+    if space is None and facts.virtual_size is not None:
+        parts.append(f"by the process's counters {size_words(facts.virtual_size)} of {facts.limit.name} are in use")
+    elif space is not None:
         parts.append(f"{_largest(facts)} of {facts.limit.name}")
-    else:
-        parts.append("the map has no free space to measure, but a 64-bit address space is hardly ever short")
     if commit.ratio is not None:
         parts.append(f"the system's commit is at {percent_words(commit.ratio)} of its limit")
     elif facts.windows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -14,6 +15,7 @@ from analysis.test_failure import with_errors
 from dumpmap.analysis.findings import find
 from dumpmap.analysis.rules import RuleSet
 from dumpmap.analysis.verdict import VERDICTS, VerdictName, verdict
+from dumpmap.classify import classify
 from dumpmap.regionmap import RegionMap
 from dumpmap.snapshot import Counters, System
 
@@ -47,10 +49,10 @@ def wide(**facts: object) -> RegionMap:
         (lambda: wide(exception=crash(0xE0000008, 12 * MB), system=commit_at(0.3)), "cannot-tell"),
         (lambda: wide(exception=crash(0xE0000008, 12 * MB)), "cannot-tell"),
         (lambda: wide(exception=crash(0xE0000008, 12 * MB), system=commit_at(0.92)), "out-of-commit"),
-        (lambda: wide(exception=crash(0xC0000017, 1 << 60)), "out-of-address-space"),
+        (lambda: wide(exception=crash(0xC0000017, 1 << 60)), "cannot-tell"),
         (lambda: roomy(exception=crash(0xC0000017), partial=True), "cannot-tell"),
         (lambda: roomy(exception=crash(0xC0000017), partial=True, system=commit_at(0.99)), "out-of-commit"),
-        (lambda: stack_fault(900 * 1024), "out-of-commit"),
+        (lambda: stack_fault(900 * 1024), "cannot-tell"),  # its system's commit is at 40 %
         (lambda: stack_fault(8 * 1024), "no-memory-problem-seen"),
         # the last error of the crashing thread
         (lambda: map_of(with_errors((1455, 0))), "out-of-commit"),
@@ -75,7 +77,13 @@ def wide(**facts: object) -> RegionMap:
         (lambda: roomy(partial=True, system=commit_at(0.5)), "cannot-tell"),
         (lambda: roomy(partial=True, system=commit_at(0.96)), "commit-low"),
         (lambda: wide(partial=True), "cannot-tell"),
-        (lambda: wide(partial=True, system=commit_at(0.5)), "no-memory-problem-seen"),
+        (lambda: wide(partial=True, system=commit_at(0.5)), "cannot-tell"),
+        (lambda: wide(partial=True, counters=Counters(virtual_size=2 * TB)), "cannot-tell"),
+        (
+            lambda: wide(partial=True, system=commit_at(0.5), counters=Counters(virtual_size=2 * TB)),
+            "no-memory-problem-seen",
+        ),
+        (lambda: wide(partial=True, system=commit_at(0.5), counters=Counters(virtual_size=125 * TB)), "cannot-tell"),
         (
             lambda: roomy(
                 partial=True, counters=Counters(virtual_size=1950 * MB), system=System(max_address=TOP_2GB - 1)
@@ -87,6 +95,44 @@ def wide(**facts: object) -> RegionMap:
 def test_verdicts(make: object, name: VerdictName) -> None:
     judged = verdict(make())  # type: ignore[operator]
     assert judged.verdict == name, judged.sentence
+
+
+def test_a_size_that_no_process_could_have_is_a_fault_of_the_size() -> None:
+    judged = verdict(fragmented(exception=crash(0xC0000017, 0xFFFFFFF0)))
+    assert judged.verdict == "cannot-tell"
+    assert judged.sentence == (
+        "The allocation could never have succeeded: 4.0 GB was asked for, more than the whole address space of 2 GB. "
+        "The fault is in the size, not in the memory."
+    )
+    assert "allocation-request-impossible" in [signal.id for signal in judged.signals]
+
+
+def with_commit(system: System, counters: Counters | None = None) -> RegionMap:
+    """A stack with 900 KB left that could not grow, beside this state of the commit."""
+    snapshot = stack_fault(900 * 1024).snapshot
+    return classify(replace(snapshot, system=system, counters=counters or Counters()))
+
+
+def test_a_stack_that_could_not_grow_is_out_of_commit_unless_there_is_plenty() -> None:
+    assert verdict(with_commit(System())).verdict == "out-of-commit"
+    assert verdict(with_commit(commit_at(0.97))).verdict == "out-of-commit"
+    job = Counters(job_private_commit_usage=95 * MB, job_private_commit_limit=100 * MB)
+    assert verdict(with_commit(commit_at(0.4), job)).verdict == "out-of-commit"
+    far = Counters(job_private_commit_usage=5 * MB, job_private_commit_limit=100 * MB)
+    for counters, said in ((None, "no limit of a job is recorded"), (far, "the job's limit is not near")):
+        region_map = with_commit(commit_at(0.4), counters)
+        judged = verdict(region_map)
+        assert judged.verdict == "cannot-tell"
+        assert "the system's commit is at 40 % of its limit" in judged.sentence
+        assert said in judged.sentence
+        finding = next(one for one in find(region_map) if one.id == "stack-commit-failure")
+        assert "That contradicts what the counters say" in finding.detail
+
+
+def test_an_unknown_limit_is_said_readably() -> None:
+    region_map = roomy(exception=crash(0xC0000017), partial=True)
+    finding = next(one for one in find(region_map) if one.id == "out-of-memory-exception")
+    assert "The input does not tell which limit failed: the free address space and" in finding.detail
 
 
 def test_the_table_of_verdicts_is_complete() -> None:
