@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.classify.heaps import Heap, label_heaps
-from dumpmap.classify.images import MAX_IMAGES, MappedCopy, label_images, label_mapped_copies
-from dumpmap.classify.labels import Label, Labels, Mark
+from dumpmap.classify.images import MAX_IMAGES, MappedCopy, Sections, label_images, label_mapped_copies
+from dumpmap.classify.labels import Label, Labels, Mark, Texts
 from dumpmap.classify.named import (
     claim_marked,
     label_activation_contexts,
@@ -64,7 +64,12 @@ _FULL_SHARE = 0.5
 
 
 def classify(
-    snapshot: Snapshot, *, image_path: Path | None = None, memory: Memory | None = None, read_parameters: bool = True
+    snapshot: Snapshot,
+    *,
+    image_path: Path | None = None,
+    memory: Memory | None = None,
+    read_parameters: bool = True,
+    sections: bool = True,
 ) -> RegionMap:
     """Classifies every region of a snapshot.
 
@@ -74,12 +79,14 @@ def classify(
         memory: read through this instead of the snapshot's own memory; a `RecordingMemory` tells afterwards which
             bytes the map was built from.
         read_parameters: also read image path and command line out of the process parameters.
+        sections: read the headers of all images and tell their sections apart, and views of their files. Without, only
+            these names are missing: every type, total and finding is the same.
     """
     memory = snapshot.memory if memory is None else memory
     partial = snapshot.regions is None
     user_space = _user_space(snapshot) if snapshot.regions is not None else None
     space = group_allocations(user_space) if user_space is not None else None
-    structures = _survey(snapshot, memory, space, read_parameters=read_parameters)
+    structures = _survey(snapshot, memory, space, read_parameters=read_parameters, all_images=sections)
     if space is None:
         space = group_allocations(partial_regions(snapshot, structures))
     labels = _start(snapshot, space)
@@ -92,11 +99,13 @@ def classify(
     stacks: list[Stack] = []
     heaps: list[Heap] = []
     copies: list[MappedCopy] = []
+    sectioned: list[Sections] = []
     if recorded:
         take_allocations(space, labels)
         stacks, heaps = take_parts(snapshot, space, labels)
     else:
-        warnings += label_images(snapshot, structures.images, space, labels, image_path=image_path)
+        sectioned, image_warnings = label_images(snapshot, structures.images, space, labels, image_path=image_path)
+        warnings += image_warnings
         mark_environment_blocks(snapshot, structures, labels)
         stacks, stack_warnings = label_stacks(snapshot, structures, space, labels, partial=partial)
         heaps, heap_warnings = label_heaps(snapshot, structures, space, labels)
@@ -106,12 +115,21 @@ def classify(
         claim_marked(labels, space)
         label_files(space, labels)
         label_activation_contexts(memory, space, labels)
-        copies = label_mapped_copies(memory, snapshot, structures.images, space, labels)
+        if sections:
+            copies = label_mapped_copies(memory, snapshot, structures.images, space, labels)
         warnings += stack_warnings + heap_warnings
     completeness = _completeness(snapshot, space)
     evidence = _evidence_codes(snapshot, labels, len(space), recorded=recorded)
     figures = _figures(space.regions)
-    blocks = _blocks(space, labels, evidence, figures, recorded=recorded)
+    blocks = _blocks(space, labels, labels.marks, evidence, figures, recorded=recorded)
+
+    def cut_at_sections() -> BlockColumns:
+        # Figures by type need no sections, and a large process has thousands: they wait until somebody looks at rows.
+        if not sectioned:
+            return blocks
+        marks = [mark for image in sectioned for mark in image.marks()]
+        return _blocks(space, labels, marks + labels.marks, evidence, figures, recorded=recorded)
+
     gaps = end = None
     if user_space is not None:
         end = space_end(snapshot, user_space)
@@ -126,7 +144,8 @@ def classify(
         space=space,
         gaps=gaps,
         allocation_columns=_allocations(space, labels, evidence, figures, blocks),
-        block_columns=blocks,
+        pieces=blocks,
+        cut_at_sections=cut_at_sections,
         texts=labels.texts.values,
         stacks=tuple(stacks),
         heaps=tuple(heaps),
@@ -151,7 +170,7 @@ def _user_space(snapshot: Snapshot) -> Regions:
 
 
 def _survey(
-    snapshot: Snapshot, memory: Memory, space: AllocationSpace | None, *, read_parameters: bool
+    snapshot: Snapshot, memory: Memory, space: AllocationSpace | None, *, read_parameters: bool, all_images: bool
 ) -> ProcessStructures:
     return survey(
         memory,
@@ -164,6 +183,7 @@ def _survey(
         family=snapshot.process.os.family,
         peb_addresses=[address for address in (snapshot.peb, snapshot.wow64_peb) if address],
         read_parameters=read_parameters,
+        all_images=all_images,
     )
 
 
@@ -251,6 +271,7 @@ def _figures(regions: Regions) -> tuple[I64, I64]:
 def _blocks(
     space: AllocationSpace,
     labels: Labels,
+    marks: list[Mark],
     allocation_evidence: npt.NDArray[np.int32],
     figures: tuple[I64, I64],
     *,
@@ -258,8 +279,8 @@ def _blocks(
 ) -> BlockColumns:
     regions = space.regions
     committed_region, private_region = figures
-    if labels.marks:
-        base, region, first, size = _pieces(regions, labels.marks)
+    if marks:
+        base, region, first, size = _pieces(regions, marks)
         state, protect = regions.state[region], regions.protect[region]
         # A piece of a split region has its own share; figures that the source states are for whole regions.
         whole = size == regions.size[region].view(np.int64)
@@ -284,7 +305,7 @@ def _blocks(
     else:
         guards = ((protect & np.uint32(_GUARD)) != 0) & (columns["type"] == _STACK)
         columns["kind"][guards] = labels.texts.code("Guard")
-    _apply_marks(base, labels, columns, evidence)
+    _apply_marks(base, marks, labels.texts, columns, evidence)
     count = first.astype(np.int64)
     stated = regions.numbers.get("blocks")
     if stated is not None:
@@ -334,17 +355,17 @@ def _pieces(regions: Regions, marks: list[Mark]) -> tuple[U64, Index, npt.NDArra
 
 
 def _apply_marks(
-    base: U64, labels: Labels, columns: dict[str, npt.NDArray[Any]], evidence: npt.NDArray[np.int32]
+    base: U64, marks: list[Mark], texts: Texts, columns: dict[str, npt.NDArray[Any]], evidence: npt.NDArray[np.int32]
 ) -> None:
     """Lays marks over the pieces; backwards, so that of two the first stays."""
-    if not labels.marks:
+    if not marks:
         return
-    edges = np.array([(mark.start, mark.end) for mark in labels.marks], np.uint64)
+    edges = np.array([(mark.start, mark.end) for mark in marks], np.uint64)
     places = np.searchsorted(base, edges, side="left").tolist()
     kind, details, inferred, types = (columns[name] for name in ("kind", "details", "inferred", "type"))
-    code = labels.texts.code
+    code = texts.code
     together: dict[tuple[int, str], int] = {}
-    for mark, (low, high) in zip(reversed(labels.marks), reversed(places), strict=True):
+    for mark, (low, high) in zip(reversed(marks), reversed(places), strict=True):
         if low >= high:
             continue
         label = mark.label
@@ -355,7 +376,7 @@ def _apply_marks(
             types[low:high] = label.type
         key = int(evidence[low]), label.evidence
         if key not in together:
-            before = labels.texts.text(key[0])
+            before = texts.text(key[0])
             known = label.evidence in before.split("+")
             together[key] = key[0] if known else code(f"{before}+{label.evidence}")
         evidence[low:high] = together[key]

@@ -54,6 +54,7 @@ def survey(
     family: str = "windows",
     peb_addresses: Sequence[int] = (),
     read_parameters: bool = False,
+    all_images: bool = True,
 ) -> ProcessStructures:
     """Reads TEBs, PEBs, image headers and heaps, in this order.
 
@@ -67,6 +68,8 @@ def survey(
         family: the operating system; only "windows" has anything to read.
         peb_addresses: PEBs that are known otherwise, for a process whose TEBs were not captured.
         read_parameters: also read image path and command line out of the PEB; left out of recordings otherwise.
+        all_images: read the headers of every module; otherwise only those of programs and of ntdll.dll, from which more
+            follows than the names of sections.
     """
     if family != "windows":
         return ProcessStructures()
@@ -83,12 +86,15 @@ def survey(
             )
     images: dict[int, PeImage] = {}
     named: dict[int, NamedRegion] = {}
-    for base, _, name in modules:
-        image = None if base in images else read_image(memory, base)
+    for base, _, path in modules:
+        name = path.replace("\\", "/").rpartition("/")[2].lower()
+        if base in images or not (all_images or name == "ntdll.dll" or name.endswith(".exe")):
+            continue
+        image = read_image(memory, base)
         if image is None:
             continue
         images[base] = image
-        if name.replace("\\", "/").rpartition("/")[2].lower() == "ntdll.dll":
+        if name == "ntdll.dll":
             for region in find_cfg_bitmaps(memory, base, image):
                 named.setdefault(region.address, region)
     for peb in pebs:

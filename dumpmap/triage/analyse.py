@@ -141,7 +141,7 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
 def _classified(source: ByteSource, path: str) -> RegionMap:
     from dumpmap.classify import classify
 
-    return classify(read_source(source, path=path))
+    return classify(read_source(source, path=path), sections=False)
 
 
 def _changed(job: Job, size: int | None, stamp: str | None) -> bool:

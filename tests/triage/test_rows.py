@@ -9,7 +9,9 @@ import pytest
 from synth.minidump import MinidumpBuilder
 
 import dumpmap
-from dumpmap.triage.analyse import analyse, unpack
+from dumpmap.classify import classify
+from dumpmap.parsers.opening import open_snapshot
+from dumpmap.triage.analyse import analyse, make_row, unpack
 from dumpmap.triage.columns import BY_NAME, COLUMNS, GROUPABLE, NAMES, STATUSES, Row, type_column
 from dumpmap.triage.discovery import Job, local_job
 from dumpmap.types import TYPES, RegionType
@@ -44,6 +46,15 @@ def test_figures_are_the_maps(fixtures: Path) -> None:
         assert row["largest_free"] == (largest.size if largest else None)
         assert row["findings"] == [finding.id for finding in region_map.findings()][:5]
         json.dumps(row)
+
+
+def test_sections_change_no_row(fixtures: Path, corpus: Path) -> None:
+    for path in (*sorted(fixtures.glob("*.dmp*")), *sorted(corpus.glob("*.*dmp"))):
+        try:
+            snapshot = open_snapshot(path)
+        except dumpmap.DumpmapError:
+            continue
+        assert make_row(classify(snapshot), "x", 1) == make_row(classify(snapshot, sections=False), "x", 1), path.name
 
 
 def test_a_good_dump(tmp_path: Path) -> None:
