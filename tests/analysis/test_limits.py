@@ -9,6 +9,7 @@ from synth.process import TOP_8TB, ProcessBuilder
 
 import dumpmap
 from analysis.scenes import GB, MB, TB, TOP_2GB, TOP_4GB, Scene
+from dumpmap.analysis.free import free_space
 from dumpmap.analysis.limits import AddressLimit, address_limit
 from dumpmap.snapshot import Module, System
 
@@ -86,6 +87,25 @@ def test_without_a_list_the_programs_flag_says_it(aware: bool, wow64: bool, name
     assert not limit.reached
 
 
+@pytest.mark.parametrize(("aware", "limit", "top"), [(False, "2 GB", TOP_2GB), (True, "4 GB", TOP_4GB)])
+def test_a_32_bit_process_dumped_by_a_64_bit_writer_is_judged_by_its_own_flag(
+    aware: bool, limit: str, top: int
+) -> None:
+    process = ProcessBuilder("x64", wow64=True, large_address_aware=aware).furnish()
+    region_map = dumpmap.open(process.to_minidump().build())
+    assert region_map.end is not None
+    assert region_map.end > 1 << 40  # what the writer sees
+    found = address_limit(region_map)
+    assert (found.name, found.size, found.source) == (limit, top, "large-address-aware flag")
+    assert found.large_address_aware is aware
+    space = free_space(region_map)
+    assert space is not None
+    assert space.largest is not None
+    assert space.complete
+    assert space.total < top
+    assert space.largest.address + space.largest.size <= top
+
+
 def test_a_64_bit_program_that_is_not_large_address_aware_has_2_gb() -> None:
     limit = limit_of(64, aware=False, system=System(max_address=0x7FFFFFFEFFFF))
     assert (limit.name, limit.source, limit.narrow) == ("2 GB", "large-address-aware flag", True)
@@ -129,13 +149,7 @@ def test_linux_has_no_flag_and_no_commit_of_this_kind() -> None:
 
 def test_the_program_is_the_one_that_the_peb_names() -> None:
     process = ProcessBuilder("x86").furnish()
-    region_map = dumpmap.open(process.to_minidump().build())
-    assert address_limit(region_map).large_address_aware is True
-    flags = process.read_number(0x400000 + CHARACTERISTICS, 2)
-    process.number(0x400000 + CHARACTERISTICS, flags & ~LARGE_ADDRESS_AWARE, 2)
-    region_map = dumpmap.open(process.to_minidump().build())
-    limit = address_limit(region_map)
-    assert limit.large_address_aware is False
+    limit = address_limit(dumpmap.open(process.to_minidump().build()))
     assert limit.to_dict() == {
         "size": TOP_2GB,
         "name": "2 GB",
@@ -144,3 +158,6 @@ def test_the_program_is_the_one_that_the_peb_names() -> None:
         "large_address_aware": False,
     }
     assert TOP_2GB > 2 * GB - MB
+    flags = process.read_number(0x400000 + CHARACTERISTICS, 2)
+    process.number(0x400000 + CHARACTERISTICS, flags | LARGE_ADDRESS_AWARE, 2)
+    assert address_limit(dumpmap.open(process.to_minidump().build())).large_address_aware is True

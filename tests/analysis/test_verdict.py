@@ -204,7 +204,7 @@ def test_findings_that_are_there_already_are_used() -> None:
 
 
 def test_a_32_bit_process_in_a_64_bit_dump() -> None:
-    process = ProcessBuilder("x64", wow64=True).furnish()
+    process = ProcessBuilder("x64", wow64=True, large_address_aware=True).furnish()
     for region in list(process.regions(TOP_2GB)):
         start = -(-region.base // 0x10000) * 0x10000
         end = min(region.end, TOP_2GB) // 0x10000 * 0x10000

@@ -74,6 +74,7 @@ def pe_header(
     checksum: int = 0,
     export_directory: tuple[int, int] = (0, 0),
     is_dll: bool = True,
+    large_address_aware: bool = True,
     section_alignment: int = PAGE,
 ) -> bytes:
     """Returns the headers of an image with placed sections: DOS, PE, optional, section table.
@@ -86,6 +87,7 @@ def pe_header(
         checksum: CheckSum.
         export_directory: RVA and size.
         is_dll: sets IMAGE_FILE_DLL.
+        large_address_aware: sets IMAGE_FILE_LARGE_ADDRESS_AWARE.
         section_alignment: SectionAlignment.
     """
     wide = arch in ("x64", "arm64")
@@ -98,7 +100,7 @@ def pe_header(
     memory = struct.pack("<4Q" if wide else "<4I", 0x100000, 0x1000, 0x100000, 0x1000)
     tail = struct.pack("<II", 0, 16)
     optional = standard + base_fields + versions + sizes + memory + tail + directory_bytes
-    characteristics = 0x2022 if is_dll else 0x22
+    characteristics = 0x2 | (0x2000 if is_dll else 0) | (0x20 if large_address_aware else 0)
     counts = (len(sections), timestamp, 0, 0, len(optional), characteristics)
     file_header = struct.pack("<HHIIIHH", _MACHINES[arch], *counts)
     dos = b"MZ" + bytes(0x3A) + struct.pack("<I", 0x80)

@@ -129,6 +129,8 @@ class ProcessBuilder(AddressSpace):
         self.pid = pid
         self.name = name
         self.narrow = wow64 or arch in ("x86", "arm")
+        # A 64-bit program is linked large address aware unless somebody turns it off.
+        self.large_address_aware = large_address_aware or not self.narrow
         self.narrow_top = TOP_4GB if large_address_aware else TOP_2GB
         wide_top = TOP_128TB if build >= layouts.BUILD_8_1 else TOP_8TB
         space_top = self.narrow_top if self.narrow and not wow64 else wide_top
@@ -436,6 +438,8 @@ class ProcessBuilder(AddressSpace):
             checksum=checksum,
             export_directory=directory,
             is_dll=dll,
+            # What counts is the flag of the program; libraries carry it whether or not it does.
+            large_address_aware=dll or self.large_address_aware,
         )
         self.commit(base, PAGE, PAGE_READONLY)
         self.write(base, header)
