@@ -138,7 +138,7 @@ def _rate_text(series: Series, unit: str) -> str | None:
     text = short_size(round(series.slope * factor)) + per
     if series.low is not None and series.high is not None:
         half = (series.high - series.low) / 2 * factor
-        text += f" ± {short_size(round(half))}"
+        text += f" ± {short_size(round(half))}{per}"
     return text
 
 
@@ -198,7 +198,14 @@ def _timeline_lines(line: Timeline) -> list[str]:
     unit = f"{span:,.0f} s" if line.unit == "seconds" else "order of the inputs (times are missing)"
     lines = [f"{len(line.points)} maps over {unit}"]
     if line.growing:
-        names = [f"{series.title} ({_rate_text(series, line.unit)})" for series in line.growing[:3]]
+        # A leak that is committed grows in size as well: it is named once, by what it commits.
+        leaks: dict[str, Series] = {}
+        for series in line.growing:
+            if series.title not in leaks or series.metric == "committed":
+                leaks[series.title] = series
+        names = [
+            f"{title} ({series.metric} {_rate_text(series, line.unit)})" for title, series in list(leaks.items())[:3]
+        ]
         lines.append(f"Growing: {'; '.join(names)}")
     else:
         lines.append("Nothing grows with certainty.")

@@ -17,6 +17,8 @@ from analysis.scenes import FIXTURES, KB, MB, Scene, commit_at
 from dumpmap.analysis.timeline import SERIES_COLUMNS, Timeline, _Fit, group_name, student_t, timeline
 from dumpmap.classify import classify
 from dumpmap.regionmap import RegionMap
+from dumpmap.render.compare import timeline_markdown
+from dumpmap.render.text import Units
 from dumpmap.snapshot import Counters, Module, System
 from dumpmap.types import RegionType
 
@@ -54,6 +56,18 @@ def test_a_leak_of_one_block_a_minute() -> None:
     total = next(series for series in result.types if series.type == "Total" and series.metric == "committed")
     assert total.slope == pytest.approx(MB / 60)
     assert all("app.exe" not in series.name for series in result.groups)
+
+
+def test_the_headline_names_a_leak_once_with_its_units() -> None:
+    result = timeline([process(60 * minute, 1 + 2 * minute + minute % 2) for minute in range(6)])
+    assert {series.metric for series in result.growing} == {"committed", "size"}
+    (headline,) = [text for text in timeline_markdown(result, 5, Units.kb).splitlines() if text.startswith("- Growing")]
+    assert headline.count("allocations of") == 1
+    assert headline.count("(committed ") == 1
+    assert "MB/h ± " in headline
+    assert headline.endswith(" MB/h)")
+    samples = timeline([process(None, 1 + 2 * index + index % 2) for index in range(6)])
+    assert "MB per sample ± " in timeline_markdown(samples, 5, Units.kb).split("\n")[1]
 
 
 def test_noise_does_not_grow() -> None:
