@@ -344,6 +344,9 @@ def test_buckets_hold_every_free_block() -> None:
         rows = buckets(space)
         assert sum(row.blocks for row in rows) == space.count
         assert sum(row.size for row in rows) == space.total
+        if not rows:  # nothing is free but the first 64 KB, which nobody gets
+            assert name.startswith("exhaust-x86")
+            continue
         assert rows[0].at_least == space.count
         assert rows[-1].at_least == rows[-1].blocks
         assert all(after.at_least == before.at_least - before.blocks for before, after in itertools.pairwise(rows))
