@@ -7,7 +7,7 @@ sizes are bytes, ends are exclusive, and a value that the input cannot know is m
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
@@ -166,6 +166,8 @@ class RegionMap:
         end: end of the address space (exclusive); None for a partial map.
         space: regions in use, by allocation.
         gaps: free space; None for a partial map.
+        pieces: regions, cut where a part of one has another type; what the sums are made of.
+        cut_at_sections: makes `block_columns`, which are the pieces cut at image sections too.
         texts: the table that `kind`, `details` and `evidence` codes index.
         stacks: every stack that can be told.
         heaps: every heap that can be told.
@@ -182,8 +184,9 @@ class RegionMap:
     space: AllocationSpace
     gaps: Gaps | None
     allocation_columns: AllocationColumns
-    block_columns: BlockColumns
-    texts: tuple[str, ...]
+    pieces: BlockColumns
+    cut_at_sections: Callable[[], BlockColumns]
+    texts: Sequence[str]
     stacks: tuple[Stack, ...] = ()
     heaps: tuple[Heap, ...] = ()
     heap_list_captured: bool | None = None
@@ -215,6 +218,11 @@ class RegionMap:
     def address_width(self) -> int:
         """Hex digits of an address of this map."""
         return 8 if self.process.pointer_size == 4 and (self.end or 0) <= 1 << 32 else 16
+
+    @cached_property
+    def block_columns(self) -> BlockColumns:
+        """One row per region or section."""
+        return self.cut_at_sections()
 
     @cached_property
     def free_blocks(self) -> tuple[FreeBlock, ...] | None:
@@ -256,7 +264,7 @@ class RegionMap:
     @cached_property
     def _sums(self) -> dict[str, list[int]]:
         """Sums over blocks, by type."""
-        blocks, count = self.block_columns, len(TYPES)
+        blocks, count = self.pieces, len(TYPES)
 
         def by_type(values: I64, types: npt.NDArray[np.uint8] = blocks.type) -> list[int]:
             if int(values.sum()) < 1 << 53:  # every sum is exact in a float, and this is the fast way

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.classify.heaps import Heap, label_heaps
-from dumpmap.classify.images import MAX_IMAGES, MappedCopy, label_images, label_mapped_copies
-from dumpmap.classify.labels import Label, Labels, Mark
+from dumpmap.classify.images import MAX_IMAGES, MappedCopy, Sections, label_images, label_mapped_copies
+from dumpmap.classify.labels import Label, Labels, Mark, Texts
 from dumpmap.classify.named import (
     claim_marked,
     label_activation_contexts,
@@ -99,11 +99,13 @@ def classify(
     stacks: list[Stack] = []
     heaps: list[Heap] = []
     copies: list[MappedCopy] = []
+    sectioned: list[Sections] = []
     if recorded:
         take_allocations(space, labels)
         stacks, heaps = take_parts(snapshot, space, labels)
     else:
-        warnings += label_images(snapshot, structures.images, space, labels, image_path=image_path)
+        sectioned, image_warnings = label_images(snapshot, structures.images, space, labels, image_path=image_path)
+        warnings += image_warnings
         mark_environment_blocks(snapshot, structures, labels)
         stacks, stack_warnings = label_stacks(snapshot, structures, space, labels, partial=partial)
         heaps, heap_warnings = label_heaps(snapshot, structures, space, labels)
@@ -119,7 +121,15 @@ def classify(
     completeness = _completeness(snapshot, space)
     evidence = _evidence_codes(snapshot, labels, len(space), recorded=recorded)
     figures = _figures(space.regions)
-    blocks = _blocks(space, labels, evidence, figures, recorded=recorded)
+    blocks = _blocks(space, labels, labels.marks, evidence, figures, recorded=recorded)
+
+    def cut_at_sections() -> BlockColumns:
+        # Figures by type need no sections, and a large process has thousands: they wait until somebody looks at rows.
+        if not sectioned:
+            return blocks
+        marks = [mark for image in sectioned for mark in image.marks()]
+        return _blocks(space, labels, marks + labels.marks, evidence, figures, recorded=recorded)
+
     gaps = end = None
     if user_space is not None:
         end = space_end(snapshot, user_space)
@@ -134,7 +144,8 @@ def classify(
         space=space,
         gaps=gaps,
         allocation_columns=_allocations(space, labels, evidence, figures, blocks),
-        block_columns=blocks,
+        pieces=blocks,
+        cut_at_sections=cut_at_sections,
         texts=labels.texts.values,
         stacks=tuple(stacks),
         heaps=tuple(heaps),
@@ -260,6 +271,7 @@ def _figures(regions: Regions) -> tuple[I64, I64]:
 def _blocks(
     space: AllocationSpace,
     labels: Labels,
+    marks: list[Mark],
     allocation_evidence: npt.NDArray[np.int32],
     figures: tuple[I64, I64],
     *,
@@ -267,8 +279,8 @@ def _blocks(
 ) -> BlockColumns:
     regions = space.regions
     committed_region, private_region = figures
-    if labels.marks:
-        base, region, first, size = _pieces(regions, labels.marks)
+    if marks:
+        base, region, first, size = _pieces(regions, marks)
         state, protect = regions.state[region], regions.protect[region]
         # A piece of a split region has its own share; figures that the source states are for whole regions.
         whole = size == regions.size[region].view(np.int64)
@@ -293,7 +305,7 @@ def _blocks(
     else:
         guards = ((protect & np.uint32(_GUARD)) != 0) & (columns["type"] == _STACK)
         columns["kind"][guards] = labels.texts.code("Guard")
-    _apply_marks(base, labels, columns, evidence)
+    _apply_marks(base, marks, labels.texts, columns, evidence)
     count = first.astype(np.int64)
     stated = regions.numbers.get("blocks")
     if stated is not None:
@@ -343,17 +355,17 @@ def _pieces(regions: Regions, marks: list[Mark]) -> tuple[U64, Index, npt.NDArra
 
 
 def _apply_marks(
-    base: U64, labels: Labels, columns: dict[str, npt.NDArray[Any]], evidence: npt.NDArray[np.int32]
+    base: U64, marks: list[Mark], texts: Texts, columns: dict[str, npt.NDArray[Any]], evidence: npt.NDArray[np.int32]
 ) -> None:
     """Lays marks over the pieces; backwards, so that of two the first stays."""
-    if not labels.marks:
+    if not marks:
         return
-    edges = np.array([(mark.start, mark.end) for mark in labels.marks], np.uint64)
+    edges = np.array([(mark.start, mark.end) for mark in marks], np.uint64)
     places = np.searchsorted(base, edges, side="left").tolist()
     kind, details, inferred, types = (columns[name] for name in ("kind", "details", "inferred", "type"))
-    code = labels.texts.code
+    code = texts.code
     together: dict[tuple[int, str], int] = {}
-    for mark, (low, high) in zip(reversed(labels.marks), reversed(places), strict=True):
+    for mark, (low, high) in zip(reversed(marks), reversed(places), strict=True):
         if low >= high:
             continue
         label = mark.label
@@ -364,7 +376,7 @@ def _apply_marks(
             types[low:high] = label.type
         key = int(evidence[low]), label.evidence
         if key not in together:
-            before = labels.texts.text(key[0])
+            before = texts.text(key[0])
             known = label.evidence in before.split("+")
             together[key] = key[0] if known else code(f"{before}+{label.evidence}")
         evidence[low:high] = together[key]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dumpmap.classify.labels import Label, Labels
+from dumpmap.classify.labels import Label, Labels, Mark
 from dumpmap.classify.space import AllocationSpace
 from dumpmap.memory import Memory
 from dumpmap.snapshot import Module, Snapshot
@@ -71,13 +72,14 @@ class ImageFiles:
 
 def label_images(
     snapshot: Snapshot, images: dict[int, PeImage], space: AllocationSpace, labels: Labels, *, image_path: Path | None
-) -> list[str]:
-    """Names images after their modules and marks their sections.
+) -> tuple[list[Sections], list[str]]:
+    """Names images after their modules.
 
     Returns:
-        warnings.
+        the images whose sections are known, and warnings.
     """
     warnings = []
+    known: list[Sections] = []
     files = ImageFiles(image_path) if image_path is not None else None
     outside = twice = 0
     seen: set[int] = set()
@@ -106,7 +108,7 @@ def label_images(
             labels.add_evidence(index, evidence)
             room -= len(image.sections)
             if room >= 0:
-                mark_sections(module.base, int(space.ends[index]), image, evidence, labels)
+                known.append(Sections(module.base, int(space.ends[index]), image, evidence))
     labels.claim_all(found, "module-list", RegionType.IMAGE)
     if twice:
         warnings.append(f"{twice} of {len(snapshot.modules)} modules are listed at the address of another")
@@ -115,18 +117,30 @@ def label_images(
     if outside and snapshot.process.os.family == "windows":
         warnings.append(f"{outside} of {len(snapshot.modules)} modules lie in no allocation of the map")
     _label_unlisted(snapshot, space, labels)
-    return warnings
+    return known, warnings
 
 
-def mark_sections(base: int, end: int, image: PeImage, evidence: str, labels: Labels) -> None:
-    """Marks the header and every section of an image; what lies beyond `end` is cut."""
-    header = base + -(-image.size_of_headers // PAGE_SIZE) * PAGE_SIZE
-    for section in image.sections:
-        start = base + section.address
-        if base < start < end:
-            labels.mark(start, min(start + section.size, end), Label(section.name or "(section)", evidence))
-    # Last: a header that claims to reach into the sections does not win over them.
-    labels.mark(base, min(header, end), Label("Header", evidence))
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """An image whose sections are known. What lies beyond `end` is not its own."""
+
+    base: int
+    end: int
+    image: PeImage
+    evidence: str
+
+    def marks(self) -> Iterator[Mark]:
+        """Yields a mark for every section, then for the header."""
+        base, end = self.base, self.end
+        for section in self.image.sections:
+            start = base + section.address
+            stop = min(start + section.size, end)
+            if base < start < stop:
+                yield Mark(start, stop, Label(section.name or "(section)", self.evidence))
+        # Last: a header that claims to reach into the sections does not win over them.
+        stop = min(base + -(-self.image.size_of_headers // PAGE_SIZE) * PAGE_SIZE, end)
+        if base < stop:
+            yield Mark(base, stop, Label("Header", self.evidence))
 
 
 def _label_unlisted(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> None:

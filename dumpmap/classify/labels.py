@@ -56,9 +56,9 @@ class Texts:
         return self._texts[code]
 
     @property
-    def values(self) -> tuple[str, ...]:
-        """All texts, by code."""
-        return tuple(self._texts)
+    def values(self) -> Sequence[str]:
+        """All texts, by code; the table itself, to which more may be added."""
+        return self._texts
 
 
 @dataclass
