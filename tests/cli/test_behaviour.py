@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from cli.support import run
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

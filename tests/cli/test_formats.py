@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli.support import run
 from synth.minidump import MEM_COMMIT, MEM_PRIVATE, MinidumpBuilder
 from typer.testing import CliRunner
 
+from cli.support import run
 from dumpmap.cli.app import app
 from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS
 
