@@ -100,7 +100,7 @@ def rows_of(folder: Path, options: Options) -> list[Row]:
 
 
 def test_same_rows_as_here_with_a_worker_lost(folder: Path, cluster: Cluster) -> None:
-    limits = {"time_limit": 1.0, "memory_limit": 128 * MB, "hook": "triage.hooks:misbehave"}
+    limits = {"time_limit": 5.0, "memory_limit": 128 * MB, "hook": "triage.hooks:misbehave"}
     wanted = rows_of(folder, Options(jobs=2, cache=False, **limits))  # type: ignore[arg-type]
     seen = 0
 
