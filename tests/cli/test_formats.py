@@ -5,54 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from synth.minidump import MEM_COMMIT, MEM_PRIVATE, MinidumpBuilder
 from typer.testing import CliRunner
 
+from cli.inputs import FIXTURES, INPUTS, write_inputs
 from cli.support import run
 from dumpmap.cli.app import app
 from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-MAPS = "10000-11000 r-xp 00000000 08:01 7 /bin/app\n20000-30000 rw-p 00000000 00:00 0 [heap]\n"
-
-
-def arm64() -> bytes:
-    dump = MinidumpBuilder("arm64").thread(7, teb=0x50000, stack=(0x60000, b"\0" * 64), context_sp=0x60010)
-    return dump.region(0x60000, 0x1000, MEM_COMMIT, 4, MEM_PRIVATE).build()
-
-
-def linux() -> bytes:
-    return MinidumpBuilder("x64").system_info(platform_id=0x8201).linux_maps(MAPS).build()
-
-
-def macos() -> bytes:
-    builder = MinidumpBuilder("x64").system_info(platform_id=0x8101)
-    return builder.module(0x100000000, 0x5000, "/Applications/App").build()
-
-
-def truncated() -> bytes:
-    import gzip
-
-    whole = gzip.decompress((FIXTURES / "fragment-x86.dmp.gz").read_bytes())
-    return whole[: len(whole) // 3]
-
-
-INPUTS: dict[str, str | Callable[[], bytes]] = {
-    "x86": "layout-x86.dmp.gz",
-    "x64": "layout-x64.dmp.gz",
-    "wow64": "layout-wow64.dmp.gz",
-    "zst": "layout-x64-private.dmp.zst",
-    "partial": "layout-x86-plain.dmp",
-    "arm64": arm64,
-    "linux": linux,
-    "macos": macos,
-    "truncated": truncated,
-}
 COMMANDS: dict[str, list[str]] = {
     "summary": [],
     "regions": ["--blocks"],
@@ -68,15 +30,7 @@ COMMANDS: dict[str, list[str]] = {
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("inputs")
-    paths = {}
-    for name, source in INPUTS.items():
-        paths[name] = folder / f"{name}.dmp"
-        if isinstance(source, str):
-            shutil.copy(FIXTURES / source, paths[name])
-        else:
-            paths[name].write_bytes(source())
-    return paths
+    return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 def called(*arguments: str) -> str:

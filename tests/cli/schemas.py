@@ -1,0 +1,268 @@
+"""JSON Schemas of the documents that scripts rely on, written from the contract and not from the code.
+
+Nothing may be missing and nothing may be there besides: a key that comes or goes is a change of the contract, and
+belongs into the schema's version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+HEX: Schema = {"type": "string", "pattern": "^0x(0|[1-9a-f][0-9a-f]{0,15})$"}
+BYTES: Schema = {"type": "integer", "minimum": 0}
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"}
+
+TYPES = [
+    "Image",
+    "Mapped File",
+    "Shareable",
+    "Heap",
+    "Managed Heap",
+    "Stack",
+    "Private Data",
+    "Page Table",
+    "Unusable",
+    "Free",
+    "Unknown",
+]
+WORKING_SET = ["total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws"]
+
+
+def maybe(schema: Schema) -> Schema:
+    """The value, or null where it is not known."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def record(**members: Schema) -> Schema:
+    """An object with exactly these members."""
+    return {"type": "object", "properties": members, "required": list(members), "additionalProperties": False}
+
+
+def rows(schema: Schema) -> Schema:
+    """A list."""
+    return {"type": "array", "items": schema}
+
+
+SOURCE = {
+    "path": maybe(TEXT),
+    "name": TEXT,
+    "kind": {"enum": ["minidump", "live", "vmmap"]},
+    "size": maybe(BYTES),
+    "container": maybe({"enum": ["gzip", "zstd", "zip"]}),
+    "captured_at": maybe(TIME),
+    "flags": maybe(HEX),
+    "streams": rows(TEXT),
+}
+PROCESS = record(
+    pid=maybe(BYTES),
+    name=maybe(TEXT),
+    path=maybe(TEXT),
+    command_line=maybe(TEXT),
+    architecture=TEXT,
+    pointer_size={"enum": [4, 8]},
+    wow64=maybe(FLAG),
+    os=record(
+        family={"enum": ["windows", "linux", "macos", "other"]},
+        version=maybe(TEXT),
+        build=maybe(BYTES),
+        service_pack=maybe(TEXT),
+    ),
+    created_at=maybe(TIME),
+)
+EXCEPTION = maybe(record(thread_id=maybe(BYTES), code=HEX, flags=BYTES, address=maybe(HEX), parameters=rows(HEX)))
+
+
+def head(name: str, source: dict[str, Schema] | None = None) -> dict[str, Schema]:
+    """What every document begins with."""
+    return {
+        "schema": {"const": f"dumpmap.{name}/1"},
+        "source": record(**(source or SOURCE)),
+        "process": PROCESS,
+        "completeness": {"enum": ["full", "map", "partial"]},
+        "warnings": rows(TEXT),
+        "notes": rows(TEXT),
+    }
+
+
+FIGURES = {name: maybe(BYTES) for name in ("size", "committed", "private", *WORKING_SET, "blocks")}
+
+SUMMARY = record(
+    **head("summary"),
+    address_space=maybe(record(start={"const": "0x0"}, end=HEX)),
+    total=record(**FIGURES),
+    types=rows(record(type={"enum": TYPES}, **FIGURES, largest=maybe(BYTES))),
+    largest_free_block=maybe(record(address=HEX, size=BYTES)),
+    counters=record(
+        private_usage=maybe(BYTES),
+        working_set=maybe(BYTES),
+        peak_working_set=maybe(BYTES),
+        private_working_set=maybe(BYTES),
+        pagefile_usage=maybe(BYTES),
+        peak_pagefile_usage=maybe(BYTES),
+        virtual_size=maybe(BYTES),
+        peak_virtual_size=maybe(BYTES),
+        shared_commit_usage=maybe(BYTES),
+        page_table=maybe(BYTES),
+        job_private_commit_usage=maybe(BYTES),
+        job_peak_private_commit_usage=maybe(BYTES),
+        job_private_commit_limit=maybe(BYTES),
+        job_total_commit_limit=maybe(BYTES),
+    ),
+    system=record(
+        page_size=BYTES,
+        allocation_granularity=BYTES,
+        min_address=maybe(HEX),
+        max_address=maybe(HEX),
+        processors=maybe(BYTES),
+        commit_limit=maybe(BYTES),
+        commit_total=maybe(BYTES),
+        commit_peak=maybe(BYTES),
+        physical_total=maybe(BYTES),
+        physical_available=maybe(BYTES),
+    ),
+    exception=EXCEPTION,
+    findings=rows(
+        record(
+            id={"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
+            severity={"enum": ["critical", "warning", "info"]},
+            title=TEXT,
+            detail=TEXT,
+            values={"type": "object"},
+        )
+    ),
+)
+
+_ROW = {
+    "address": HEX,
+    "type": {"enum": TYPES},
+    "size": {"type": "integer", "minimum": 1},
+    "committed": maybe(BYTES),
+    "private": maybe(BYTES),
+    **{name: maybe(BYTES) for name in WORKING_SET},
+    "blocks": maybe(BYTES),
+    "protection": TEXT,
+    "details": TEXT,
+    "kind": TEXT,
+    "evidence": {"type": "string", "minLength": 1},
+    "inferred": FLAG,
+}
+
+REGIONS = record(**head("regions"), blocks={"const": False}, regions=rows(record(**_ROW)))
+REGIONS_BY_BLOCK = record(**head("regions"), blocks={"const": True}, regions=rows(record(allocation=HEX, **_ROW)))
+
+ADDRESS = record(
+    **head("address"),
+    addresses=rows(
+        record(
+            address=HEX,
+            found=maybe(
+                record(
+                    address=HEX,
+                    type={"enum": TYPES},
+                    kind=TEXT,
+                    details=TEXT,
+                    evidence=TEXT,
+                    inferred=FLAG,
+                    allocation=HEX,
+                    allocation_size=BYTES,
+                    block=HEX,
+                    block_size=BYTES,
+                    state={"enum": ["Committed", "Reserved", "Free"]},
+                    protection=TEXT,
+                    offset=BYTES,
+                    module=maybe(TEXT),
+                    section=maybe(TEXT),
+                    thread_id=maybe(BYTES),
+                    heap=maybe(TEXT),
+                    in_file=BYTES,
+                )
+            ),
+        )
+    ),
+)
+
+STACKS = record(
+    **head("stacks"),
+    stacks=rows(
+        record(
+            thread_id=BYTES,
+            name=maybe(TEXT),
+            bits=maybe({"enum": [32, 64]}),
+            base=HEX,
+            end=HEX,
+            reserve=maybe(BYTES),
+            committed=BYTES,
+            guard=maybe(BYTES),
+            stack_pointer=maybe(HEX),
+            headroom=maybe(BYTES),
+            teb=maybe(HEX),
+            evidence=TEXT,
+            inferred=FLAG,
+            exited=FLAG,
+        )
+    ),
+)
+
+MODULES = record(
+    **head("modules"),
+    modules=rows(
+        record(
+            base=HEX,
+            end={"type": "string", "pattern": "^0x[0-9a-f]{1,17}$"},
+            size=BYTES,
+            committed=maybe(BYTES),
+            private=maybe(BYTES),
+            name=TEXT,
+            version=maybe(TEXT),
+            timestamp=maybe(HEX),
+            sections=maybe(BYTES),
+            path=TEXT,
+            checksum=maybe(HEX),
+            debug_id=maybe({"type": "string", "pattern": "^[0-9A-F]{33,}$"}),
+            debug_file=maybe(TEXT),
+            in_map=FLAG,
+        )
+    ),
+)
+
+INFO = record(
+    **head(
+        "info",
+        {
+            **SOURCE,
+            "streams": rows(record(type=HEX, name=TEXT, offset=HEX, size=BYTES, status=TEXT)),
+            "flag_names": rows(TEXT),
+        },
+    ),
+    exception=EXCEPTION,
+    counts=record(
+        regions=maybe(BYTES),
+        threads=BYTES,
+        modules=BYTES,
+        unloaded_modules=BYTES,
+        stacks=BYTES,
+        heaps=BYTES,
+        handles=maybe(BYTES),
+    ),
+    bytes_captured=BYTES,
+    heap_list_captured=maybe(FLAG),
+    handle_types={"type": "object", "additionalProperties": BYTES},
+    comments=rows(TEXT),
+    annotations={"type": "object", "additionalProperties": TEXT},
+    advice=rows(record(missing=TEXT, adds=TEXT, how=TEXT)),
+)
+
+SCHEMAS: dict[str, tuple[list[str], Schema]] = {
+    "summary": (["summary"], SUMMARY),
+    "regions": (["regions"], REGIONS),
+    "regions by block": (["regions", "--blocks"], REGIONS_BY_BLOCK),
+    "address": (["address"], ADDRESS),
+    "stacks": (["stacks"], STACKS),
+    "modules": (["modules"], MODULES),
+    "info": (["info"], INFO),
+}
+"""A command line without its file, and the schema of what it writes as JSON."""

@@ -1,0 +1,101 @@
+"""Colour and width: on a terminal, in a pipe, and as the environment wishes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from cli.inputs import FIXTURES
+from cli.support import run
+
+fcntl = pytest.importorskip("fcntl")
+pty = pytest.importorskip("pty")
+termios = pytest.importorskip("termios")
+
+FRAGMENT = str(FIXTURES / "fragment-x86.dmp.gz")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def on_terminal(*arguments: str, columns: int = 100, environment: dict[str, str] | None = None) -> str:
+    """Runs `dumpmap` with a terminal for standard output; returns what came to it."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    left_out = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "DUMPMAP_DEBUG")
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    command = [sys.executable, "-m", "dumpmap", "-q", *arguments]
+    with subprocess.Popen(
+        command, stdout=theirs, stderr=subprocess.PIPE, env={**kept, "TERM": "xterm-256color", **(environment or {})}
+    ) as process:
+        os.close(theirs)
+        parts = []
+        with contextlib.suppress(OSError):  # the other end is closed: that is how a terminal ends
+            while part := os.read(ours, 65536):
+                parts.append(part)
+        os.close(ours)
+    assert process.returncode == 0
+    return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_colours() -> None:
+    assert COLOUR.search(on_terminal("summary", FRAGMENT))
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_that_wants_none_gets_none(environment: dict[str, str]) -> None:
+    text = on_terminal("summary", FRAGMENT, environment=environment)
+    assert "\x1b" not in text
+    assert "Private Data" in text
+
+
+def test_a_pipe_gets_none() -> None:
+    assert "\x1b" not in run("-q", "summary", FRAGMENT, TERM="xterm-256color").out
+
+
+def test_structured_formats_have_no_colours_on_a_terminal_either() -> None:
+    for format in ("json", "csv", "markdown"):
+        assert "\x1b" not in on_terminal("summary", FRAGMENT, "--format", format), format
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_lines_fit_the_terminal(columns: int) -> None:
+    text = COLOUR.sub("", on_terminal("summary", FRAGMENT, columns=columns))
+    assert max(len(line) for line in text.split("\n")) <= columns
+
+
+def test_columns_sets_the_width_anywhere() -> None:
+    narrow = run("-q", "summary", FRAGMENT, COLUMNS="80").out
+    assert max(len(line) for line in narrow.split("\n")) <= 80
+    assert run("-q", "summary", FRAGMENT, COLUMNS="nonsense").code == 0
+    assert run("-q", "summary", FRAGMENT, COLUMNS="0").code == 0
+
+
+def test_a_pipe_gets_lines_as_long_as_they_need_to_be() -> None:
+    text = run("-q", "modules", FRAGMENT).out
+    assert "C:\\windows\\system32" in text or ".dll" in text
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("width", ["1", "20", "40"])
+def test_figures_are_never_cropped(width: str) -> None:
+    narrow, wide = run("-q", "summary", FRAGMENT, COLUMNS=width).out, run("-q", "summary", FRAGMENT).out
+    row = next(line for line in wide.split("\n") if line.strip().startswith("Private Data"))
+    figures = re.findall(r"\d[\d,]*\d", row)
+    assert figures
+    for figure in figures:
+        assert figure in narrow
+
+
+def test_help_of_every_command_in_80_columns() -> None:
+    text = run("--help", COLUMNS="80").out
+    names = re.findall(r"^│ (\w+) ", text, re.MULTILINE)
+    for name in ("summary", "regions", "address", "stacks", "modules", "info"):
+        assert name in names
+        ran = run(name, "--help", COLUMNS="80")
+        assert ran.code == 0
+        assert max(len(line) for line in ran.out.split("\n")) <= 80
