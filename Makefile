@@ -27,9 +27,11 @@ demo: setup ## the main job on a recorded dump: a 32-bit process that ran out of
 test: setup lint docs ## every check: ruff, mypy, all tests, documents in step
 	$(PYTEST) -n auto --dist loadscope
 
-quick: setup ## the checks that take less than a minute
+quick: setup ## the checks that take less than a minute: style, the recorded dumps, structures, findings, triage rows
 	$(BIN)/ruff check .
-	$(PYTEST) -n auto -q -m 'not slow and not wine and not chromium'
+	$(PYTEST) -n auto -q -m 'not slow and not wine and not chromium' tests/structures \
+	  tests/core/test_recorded_*.py tests/core/test_process_map.py tests/analysis/test_findings.py \
+	  tests/analysis/test_verdict.py tests/analysis/test_diff.py tests/triage/test_rows.py tests/cli/test_golden.py
 
 lint: setup
 	$(BIN)/ruff check .
