@@ -14,6 +14,8 @@ from dumpmap.structures.survey import ProcessStructures
 from dumpmap.types import RegionType
 from dumpmap.winnt import MemType
 
+_PRIVATE_OR_UNKNOWN = (int(MemType.MEM_PRIVATE), 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Heap:
@@ -138,27 +140,30 @@ def _claim(
     if not ranges and heap.info.address:
         # The header is not in the input, but the list says that a heap begins here.
         ranges = (HeapRange(heap.info.address, None, "header", heap.info.evidence),)
+    kinds, bases, ends = space.kinds.data, space.bases.data, space.ends.data
+    title, heap_type = heap.title, int(RegionType.HEAP)
+    # A heap can have thousands of segments, and all of them are labelled alike.
+    alike: dict[tuple[str, str, bool], Label] = {}
     for part in ranges:
         indexes = _allocations_of(part, space, visits)
         if not indexes:
             strays += 1
             continue
+        key = part.role, part.evidence, part.inferred
+        label = alike.get(key)
+        if label is None:
+            label = Label(_kind(heap, part), part.evidence, RegionType.HEAP, title, part.inferred)
+            alike[key] = label
         for index in indexes:
-            label = Label(
-                kind=_kind(heap, part),
-                evidence=part.evidence,
-                type=RegionType.HEAP,
-                details=heap.title,
-                inferred=part.inferred,
-            )
-            base, end = int(space.bases[index]), int(space.ends[index])
-            memory_type = int(space.kinds[index])
-            if memory_type not in (MemType.MEM_PRIVATE, 0):
+            base, end = bases[index], ends[index]
+            if kinds[index] not in _PRIVATE_OR_UNKNOWN:
                 # An arena in an image or a section: its place stays what it is and carries the heap's name.
                 stop = min(part.base + (part.size or end - part.base), end)
                 labels.mark(max(part.base, base), stop, replace(label, type=None))
                 continue
-            if labels.claim(index, label) or int(labels.types[index]) == RegionType.HEAP:
+            if labels.claim(index, label):
+                owned.add((base, end - base))
+            elif labels.types[index] == heap_type:
                 labels.add_evidence(index, part.evidence)
                 owned.add((base, end - base))
     if strays and len(space):
