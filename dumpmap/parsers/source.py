@@ -78,11 +78,13 @@ class MappedSource(BufferSource):
         mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         super().__init__(name, mapping)
         self._file = file
-        # Windows has neither; there the mapping serves all.
+        # Windows has none of these, there the mapping serves all; macOS lacks the last.
         self._pread = getattr(os, "pread", None)
-        if hasattr(mmap, "MADV_RANDOM") and self.size > LARGE:
-            mapping.madvise(mmap.MADV_RANDOM)
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        if self.size > LARGE:
+            if hasattr(mmap, "MADV_RANDOM"):
+                mapping.madvise(mmap.MADV_RANDOM)
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
 
     def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         """See `ByteSource.views`."""
@@ -112,7 +114,11 @@ def map_file(path: str | os.PathLike[str], name: str | None = None) -> BufferSou
         if stat.S_ISREG(status.st_mode) and status.st_size <= SMALL:
             with file:
                 return BufferSource(name, file.readall())
-        return MappedSource(name, file)
+        try:
+            return MappedSource(name, file)
+        except BaseException:
+            file.close()
+            raise
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(reason[:1].lower() + reason[1:], source=name) from error
