@@ -18,7 +18,11 @@ def command(
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="The snapshot: .json, .json.gz or .json.zst.", show_default=False
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The snapshot: .json, .json.gz or .json.zst. - is standard output.",
+            show_default=False,
         ),
     ],
     interval: Annotated[

@@ -16,7 +16,11 @@ def command(
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="The file; its suffix tells the format.", show_default=False
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file; its suffix tells the format. - is standard output.",
+            show_default=False,
         ),
     ],
     to: Annotated[
@@ -38,9 +42,16 @@ def command(
     dumpmap export crash.dmp -o crash.mmp
     dumpmap export crash.dmp -o regions.parquet
     dumpmap export crash.dmp -o regions.csv --to csv
+    dumpmap export crash.dmp -o - --to jsonl | grep '"Heap"'
     ```
     """
-    from dumpmap.render.export import export
+    from dumpmap.render.export import BINARY, export, format_of
+    from dumpmap.render.output import check_target
 
+    try:
+        chosen = to or format_of(output)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    check_target(output, force=force, binary=chosen in BINARY)
     region_map = load(file, image_path=image_path, snapshot=snapshot)
-    export(region_map, output, to=to, blocks=not allocations, force=force)
+    export(region_map, output, to=chosen, blocks=not allocations, force=force)

@@ -23,7 +23,11 @@ FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to wri
 OutputOption = Annotated[
     str | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="Write to this file instead of standard output.", show_default=False
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write to this file instead of standard output, which is - here.",
+        show_default=False,
     ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the output file if it exists.")]

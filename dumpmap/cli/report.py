@@ -13,7 +13,10 @@ from dumpmap.cli.options import ForceOption, ImagePathOption, InputFile, Snapsho
 def command(
     file: InputFile,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="The page: an .html file.", show_default=False)
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The page: an .html file. - is standard output.", show_default=False
+        ),
     ],
     force: ForceOption = False,
     image_path: ImagePathOption = None,
@@ -27,4 +30,7 @@ def command(
     dumpmap report crash.dmp -o crash.html
     ```
     """
+    from dumpmap.render.output import check_target
+
+    check_target(output, force=force)
     load(file, image_path=image_path, snapshot=snapshot).to_html(output, force=force)

@@ -8,6 +8,7 @@ import typer
 
 from dumpmap.cli.common import load
 from dumpmap.cli.options import ForceOption, InputFile, SnapshotOption
+from dumpmap.render.tables import SnapshotFormat
 
 
 def command(
@@ -15,9 +16,17 @@ def command(
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="The snapshot: .json, .json.gz or .json.zst.", show_default=False
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The snapshot: .json, .json.gz or .json.zst. - is standard output.",
+            show_default=False,
         ),
     ],
+    to: Annotated[
+        SnapshotFormat | None,
+        typer.Option("--to", help="The compression, where the suffix does not tell it.", show_default=False),
+    ] = None,
     force: ForceOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
@@ -28,8 +37,15 @@ def command(
     ```
     dumpmap snapshot crash.dmp -o crash.json.zst
     dumpmap summary crash.json.zst
+    dumpmap snapshot crash.dmp -o - | jq .process
     ```
     """
-    from dumpmap.render.snapshot_file import save_snapshot
+    from dumpmap.render.output import check_target
+    from dumpmap.render.snapshot_file import save_snapshot, snapshot_format_of
 
-    save_snapshot(load(file, snapshot=snapshot).snapshot, output, force=force)
+    try:
+        chosen = to or snapshot_format_of(output)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    check_target(output, force=force, binary=chosen is not SnapshotFormat.json)
+    save_snapshot(load(file, snapshot=snapshot).snapshot, output, to=chosen, force=force)

@@ -43,7 +43,7 @@ def command(
 
     region_map = load(file, image_path=image_path, snapshot=snapshot)
     findings = region_map.findings()
-    color, width = terminal() if output is None else (False, None)
+    color, width = terminal(output)
     bar_width = 50 if width is None else max(10, min(100, width - 26))
     emit(
         format=format,

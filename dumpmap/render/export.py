@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dumpmap.errors import OutputError
 from dumpmap.regionmap import RegionMap
-from dumpmap.render.output import render_rich, replacing
+from dumpmap.render.output import is_standard_output, render_rich, replacing
 from dumpmap.render.tables import Column, ExportFormat, Table, plain_value, to_csv, to_markdown, to_rich
 from dumpmap.render.text import Units
 from dumpmap.render.views import region_table
@@ -31,16 +31,20 @@ BY_SUFFIX = {
 """The format that a file name asks for. Flat CSV and text have to be named, since VMMap's own have these suffixes."""
 
 
+BINARY = frozenset((ExportFormat.parquet,))
+"""Formats that are no text."""
+
+
 def format_of(path: str | os.PathLike[str]) -> ExportFormat:
     """Tells the format from a file name.
 
     Raises:
-        OutputError: the suffix is none of `BY_SUFFIX`.
+        ValueError: the suffix is none of `BY_SUFFIX`.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in BY_SUFFIX:
-        known = ", ".join(BY_SUFFIX)
-        raise OutputError(f"the suffix names no format ({known}); say which with --to", source=os.fspath(path))
+        what = "standard output has no suffix" if is_standard_output(path) else f"{os.fspath(path)}: no known suffix"
+        raise ValueError(f"{what} to tell the format by ({', '.join(BY_SUFFIX)}); say which with --to")
     return BY_SUFFIX[suffix]
 
 
@@ -56,19 +60,20 @@ def export(
 
     Args:
         region_map: what to write.
-        path: the file.
+        path: the file, or `-` for standard output.
         to: the format; by the file's suffix where None.
         blocks: for flat tables, one row per region instead of per allocation. VMMap's formats always have both.
         force: overwrite the file.
 
     Raises:
-        OutputError: the format is not known or needs a package that is not installed, the file exists and `force` is
-            not given, or it cannot be written.
+        OutputError: the format needs a package that is not installed, the file exists and `force` is not given, or it
+            cannot be written.
+        ValueError: the suffix tells no format.
     """
     chosen = to or format_of(path)
     if chosen is ExportFormat.parquet:
         _need_pyarrow(path)
-    with replacing(path, force=force) as stream:
+    with replacing(path, force=force, binary=chosen in BINARY) as stream:
         _WRITERS[chosen](region_map, stream, blocks)
 
 

@@ -10,44 +10,84 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO, cast
 
 from dumpmap.errors import OutputError
 from dumpmap.render.tables import Format, Table, to_csv, to_json, to_markdown, to_rich
 from dumpmap.render.text import Units
 
+_STDOUT = "standard output"
 
-def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Tells early, before the work is done, that a file will not be written.
+STANDARD_OUTPUT = "-"
+"""The output's name that means standard output, as it means standard input for an input."""
+
+_IN_MEMORY = 64 << 20
+"""What is longer waits in a temporary file until it is complete and can go to standard output."""
+
+
+def is_standard_output(path: str | os.PathLike[str]) -> bool:
+    """Whether an output's name means standard output."""
+    return os.fspath(path) == STANDARD_OUTPUT
+
+
+def check_target(path: str | os.PathLike[str], *, force: bool = False, binary: bool = False) -> None:
+    """Tells early, before the work is done, that an output will not be written.
+
+    Args:
+        path: a file, or `-` for standard output.
+        force: whether the file may be overwritten.
+        binary: whether what will be written is no text: a terminal cannot show it.
 
     Raises:
-        OutputError: it exists and `force` is not given, or it is a folder.
+        OutputError: it exists and `force` is not given, it is a folder, or a terminal would get binary data.
     """
     target = Path(path)
-    if os.fspath(path) == "-":
-        raise OutputError("cannot be standard output; name a file", source="-")
+    if is_standard_output(path):
+        if binary and sys.stdout is not None and sys.stdout.isatty():
+            raise OutputError("is a terminal, and this format is no text; name a file or use a pipe", source=_STDOUT)
+        return
     if target.is_dir():
         raise OutputError("is a folder", source=str(path))
+    if not target.parent.is_dir():
+        raise OutputError("cannot be written: its folder does not exist", source=str(path))
     # A device such as /dev/stdout is written to, not overwritten.
     if target.is_file() and not force:
         raise OutputError("already exists; --force overwrites it", source=str(path))
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool = False) -> Iterator[BinaryIO]:
     """Opens a binary file that appears only when it is complete.
 
     It is written under another name beside its place and moved there at the end, so a failure leaves what was there.
+    Standard output (`-`) gets nothing before everything is there either.
+
+    Args:
+        path: the file, or `-` for standard output.
+        force: overwrite the file.
+        binary: whether what is written is no text; see `check_target`.
 
     Raises:
         OutputError: it exists and `force` is not given, or it cannot be written.
     """
     target = Path(path)
-    check_target(target, force=force)
+    check_target(path, force=force, binary=binary)
+    if is_standard_output(path):
+        with _spool() as spool:
+            yield spool
+            spool.seek(0)
+            with _standard_output() as stdout:
+                if not hasattr(stdout, "buffer"):
+                    raise OutputError("was replaced by something that takes text only; name a file", source=_STDOUT)
+                shutil.copyfileobj(spool, stdout.buffer)
+        return
     try:
         if target.exists() and not target.is_file():  # /dev/stdout and its like cannot be replaced
-            with target.open("wb") as device:
-                yield device
+            with _spool() as spool:
+                yield spool
+                spool.seek(0)
+                with target.open("wb") as device:
+                    shutil.copyfileobj(spool, device)
             return
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
         temporary = Path(name)
@@ -67,9 +107,35 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[
         raise OutputError(f"cannot be written: {error.strerror or error}", source=str(path)) from error
 
 
-def _silence() -> None:
+def _spool() -> BinaryIO:
+    """A place to make a file that goes where nobody can seek, as some writers do."""
+    return cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+
+
+def silence() -> None:
     """Sends what is left in standard output's buffer nowhere, so that nothing complains at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # an output that is no file has nothing left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[TextIO]:
+    """Standard output, flushed at the end; a reader that has gone is no error, all else that fails is.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if sys.stdout is None:
+        raise OutputError("is closed", source=_STDOUT)
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone (`| head`): not an error, and no message at the interpreter's exit either.
+        silence()
+    except OSError as error:
+        silence()
+        raise OutputError(f"cannot be written: {error.strerror or error}", source=_STDOUT) from error
 
 
 def write_text(text: str, output: str | None, *, force: bool = False) -> None:
@@ -78,21 +144,12 @@ def write_text(text: str, output: str | None, *, force: bool = False) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    if output is None or output == "-":
-        if sys.stdout is None:
-            raise OutputError("is closed", source="standard output")
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # The reader has gone (`| head`): not an error, and no message at the interpreter's exit either.
-            _silence()
-        except UnicodeEncodeError:
-            sys.stdout.buffer.write(text.encode("utf-8", "replace"))
-            sys.stdout.flush()
-        except OSError as error:
-            _silence()
-            raise OutputError(f"cannot be written: {error.strerror or error}", source="standard output") from error
+    if output is None or is_standard_output(output):
+        with _standard_output() as stdout:
+            try:
+                stdout.write(text)
+            except UnicodeEncodeError:
+                stdout.buffer.write(text.encode("utf-8", "replace"))
         return
     with replacing(output, force=force) as stream:
         stream.write(text.encode("utf-8", "replace"))
@@ -119,12 +176,17 @@ def render_rich(renderables: Sequence[Any], *, color: bool, width: int | None) -
     return text if color else "\n".join(line.rstrip() for line in text.split("\n"))
 
 
-def terminal() -> tuple[bool, int | None]:
-    """Whether standard output takes colour, and its width in columns.
+def terminal(output: str | None = None) -> tuple[bool, int | None]:
+    """Whether an output takes colour, and its width in columns.
 
     A pipe gets no colour and lines as long as they need to be; COLUMNS sets the width anywhere, NO_COLOR turns colour
-    off everywhere.
+    off everywhere. A file is as wide as it needs to be.
+
+    Args:
+        output: a file; standard output where None or `-`.
     """
+    if output is not None and not is_standard_output(output):
+        return False, None
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     color = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     columns = os.environ.get("COLUMNS", "")
@@ -153,7 +215,7 @@ def emit(
         view: rich renderables for the text table.
         markdown: the Markdown text.
         units: of sizes in text and Markdown.
-        output: a file; standard output where None.
+        output: a file; standard output where None or `-`.
         force: overwrite the file.
 
     Raises:
@@ -166,6 +228,6 @@ def emit(
     elif format is Format.markdown:
         text = markdown if markdown is not None else to_markdown(table, units)
     else:
-        color, width = terminal() if output in (None, "-") else (False, None)
+        color, width = terminal(output)
         text = render_rich(view if view is not None else [to_rich(table, units)], color=color, width=width)
     write_text(text, output, force=force)

@@ -9,13 +9,27 @@ from typing import BinaryIO, cast
 
 from dumpmap.analysis.findings import find
 from dumpmap.classify import classify
-from dumpmap.errors import OutputError
 from dumpmap.memory import Excerpt, RecordingMemory
-from dumpmap.render.output import replacing
+from dumpmap.render.output import check_target, is_standard_output, replacing
 from dumpmap.render.snapshot_json import write_snapshot
+from dumpmap.render.tables import SnapshotFormat
 from dumpmap.snapshot import Snapshot
 
-SUFFIXES = (".json", ".json.gz", ".json.zst")
+
+def snapshot_format_of(path: str | os.PathLike[str]) -> SnapshotFormat:
+    """Tells from a file name how a snapshot is compressed; on standard output it is not.
+
+    Raises:
+        ValueError: the name does not end like a snapshot's.
+    """
+    if is_standard_output(path):
+        return SnapshotFormat.json
+    name = os.fspath(path).lower()
+    chosen = next((one for one in SnapshotFormat if name.endswith(f".{one.value}")), None)
+    if chosen is None:
+        known = ", ".join(f".{one.value}" for one in SnapshotFormat)
+        raise ValueError(f"{os.fspath(path)}: the name of a snapshot ends in {known}; or say which with --to")
+    return chosen
 
 
 def needed_excerpts(snapshot: Snapshot) -> list[Excerpt]:
@@ -25,27 +39,34 @@ def needed_excerpts(snapshot: Snapshot) -> list[Excerpt]:
     return recording.excerpts()
 
 
-def save_snapshot(snapshot: Snapshot, path: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Writes a reduced snapshot; the suffix says whether it is compressed.
+def save_snapshot(
+    snapshot: Snapshot, path: str | os.PathLike[str], *, to: SnapshotFormat | None = None, force: bool = False
+) -> None:
+    """Writes a reduced snapshot.
+
+    Args:
+        snapshot: what to write.
+        path: the file, or `-` for standard output.
+        to: how it is compressed; by the file's suffix where None.
+        force: overwrite the file.
 
     Raises:
-        OutputError: the suffix is none of `SUFFIXES`, the file exists and `force` is not given, or it cannot be
-            written.
+        OutputError: the file exists and `force` is not given, or it cannot be written.
+        ValueError: the suffix does not tell how it is to be compressed.
     """
-    name = os.fspath(path)
-    suffix = next((suffix for suffix in reversed(SUFFIXES) if name.lower().endswith(suffix)), None)
-    if suffix is None:
-        raise OutputError(f"a snapshot's name ends in {', '.join(SUFFIXES)}", source=name)
+    chosen = to or snapshot_format_of(path)
+    binary = chosen is not SnapshotFormat.json
+    check_target(path, force=force, binary=binary)
     excerpts = needed_excerpts(snapshot)
     if snapshot.source.memory_size is None:
         held = sum(size for _, size in snapshot.memory.ranges())
         snapshot = replace(snapshot, source=replace(snapshot.source, memory_size=held))
-    with replacing(path, force=force) as file:
-        if suffix == ".json.gz":
+    with replacing(path, force=force, binary=binary) as file:
+        if chosen is SnapshotFormat.gzip:
             # No name and no time inside: the same snapshot gives the same bytes.
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
                 write_snapshot(cast("BinaryIO", packed), snapshot, excerpts)
-        elif suffix == ".json.zst":
+        elif chosen is SnapshotFormat.zstd:
             import zstandard
 
             with zstandard.ZstdCompressor(level=9).stream_writer(file, closefd=False) as writer:

@@ -42,6 +42,14 @@ class ExportFormat(StrEnum):
     text = "text"
 
 
+class SnapshotFormat(StrEnum):
+    """How a JSON snapshot is compressed: what its file's name ends in."""
+
+    json = "json"
+    gzip = "json.gz"
+    zstd = "json.zst"
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column: its name in CSV and JSON, what it holds, and its heading where it is shown to a person."""
