@@ -129,24 +129,59 @@ CPP_MEMORY_TYPES = ("std::bad_alloc", "std::bad_array_new_length", "CMemoryExcep
 """C++ exception classes that mean a failed allocation, as their undecorated names."""
 
 LINUX_SIGNALS: tuple[Code, ...] = (
+    Code(1, "SIGHUP", "hang-up"),
+    Code(2, "SIGINT", "interrupted"),
+    Code(3, "SIGQUIT", "quit"),
     Code(4, "SIGILL", "illegal instruction"),
     Code(5, "SIGTRAP", "breakpoint"),
     Code(6, "SIGABRT", "abort"),
     Code(7, "SIGBUS", "bus error"),
     Code(8, "SIGFPE", "arithmetic error"),
     Code(9, "SIGKILL", "killed"),
+    Code(10, "SIGUSR1", "the program's own"),
     Code(11, "SIGSEGV", "segmentation fault"),
+    Code(12, "SIGUSR2", "the program's own"),
+    Code(13, "SIGPIPE", "broken pipe"),
+    Code(14, "SIGALRM", "a timer ran out"),
     Code(15, "SIGTERM", "terminated"),
+    Code(16, "SIGSTKFLT", "stack fault of the coprocessor"),
+    Code(24, "SIGXCPU", "processor time used up"),
+    Code(25, "SIGXFSZ", "file too large"),
     Code(31, "SIGSYS", "bad system call"),
     Code(0xFFFFFFFF, "DUMP_REQUESTED", "a dump that was asked for"),
 )
-"""Signals, which a dump of a Linux process records as its exception code."""
+"""Signals, which a dump of a Linux process records as its exception code (Breakpad's MD_EXCEPTION_CODE_LIN_*)."""
+
+EXC_CRASH = 10
+
+MACH_EXCEPTIONS: tuple[Code, ...] = (
+    Code(1, "EXC_BAD_ACCESS", "access to memory that is not there or protected"),
+    Code(2, "EXC_BAD_INSTRUCTION", "illegal instruction"),
+    Code(3, "EXC_ARITHMETIC", "arithmetic error"),
+    Code(4, "EXC_EMULATION", "emulation"),
+    Code(5, "EXC_SOFTWARE", "raised by software"),
+    Code(6, "EXC_BREAKPOINT", "breakpoint, or an assertion of the program"),
+    Code(7, "EXC_SYSCALL", "system call"),
+    Code(8, "EXC_MACH_SYSCALL", "Mach system call"),
+    Code(9, "EXC_RPC_ALERT", "RPC alert"),
+    Code(EXC_CRASH, "EXC_CRASH", "abnormal end of the process"),
+    Code(11, "EXC_RESOURCE", "a limit on a resource was reached"),
+    Code(12, "EXC_GUARD", "a guarded resource was misused"),
+    Code(13, "EXC_CORPSE_NOTIFY", "abnormal end of the process, reported afterwards"),
+    Code(0x43507378, "SIMULATED", "a dump that was asked for (Crashpad's 'CPsx')"),
+    Code(0x43506E78, "NS_EXCEPTION", "an Objective-C exception that nobody caught (Crashpad's 'CPnx')"),
+)
+"""Mach exception types, which a dump of a macOS process records as its exception code (mach/exception_types.h)."""
 
 _EXCEPTIONS = {code.value: code for code in (*SOFTWARE_EXCEPTIONS, *NTSTATUS)}
 _STATUS = {code.value: code for code in NTSTATUS}
 _ERRORS = {code.value: code for code in WIN32_ERRORS}
 _HRESULTS = {code.value: code for code in HRESULTS}
-_SIGNALS = {code.value: code for code in LINUX_SIGNALS}
+_BY_FAMILY = {
+    "windows": _EXCEPTIONS,
+    "linux": {code.value: code for code in LINUX_SIGNALS},
+    "macos": {code.value: code for code in MACH_EXCEPTIONS},
+}
 
 
 def exception_code(value: int, family: str = "windows") -> Code | None:
@@ -154,11 +189,9 @@ def exception_code(value: int, family: str = "windows") -> Code | None:
 
     Args:
         value: the code as recorded; bits above 32 are a sign extension and do not count.
-        family: the operating system; codes of a Linux dump are signals.
+        family: the operating system; codes of a Linux dump are signals, of a macOS dump Mach exception types.
     """
-    if family == "linux":
-        return _SIGNALS.get(value & 0xFFFFFFFF)
-    return _EXCEPTIONS.get(value & 0xFFFFFFFF) if family == "windows" else None
+    return _BY_FAMILY.get(family, {}).get(value & 0xFFFFFFFF)
 
 
 def exception_text(value: int, family: str = "windows") -> str:

@@ -215,7 +215,7 @@ def make_row(region_map: RegionMap, path: str, size: int | None) -> Row:
     )
     if snapshot.exception is not None:
         row["exception_code"] = f"0x{snapshot.exception.code:08x}"
-        row["exception"] = exception_name(snapshot.exception.code, process.os.family)
+        row["exception"] = exception_name(snapshot.exception, process.os.family)
     lines = {region_type: region_map.line(region_type) for region_type in RegionType}
     for region_type, figure, name in TYPE_COLUMNS:
         row[name] = getattr(lines[region_type], figure)

@@ -92,7 +92,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("os_build", "count", "build number of the system"),
     Column("captured_at", "time", "when the dump was written, UTC"),
     Column("exception_code", "text", "code of the exception that the dump was written for, hexadecimal"),
-    Column("exception", "text", "name of that exception, or its code where it has no name"),
+    Column("exception", "text", "name of that exception, signal (Linux) or Mach exception (macOS), else its code"),
     Column("verdict", "text", "what the process ran out of, if anything"),
     Column("severity", "text", "severity of the worst finding: critical, warning or info"),
     Column("critical", "count", "how many findings are critical"),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from dumpmap.analysis.facts import facts_of
 from dumpmap.analysis.findings import find
 from dumpmap.analysis.verdict import verdict
-from dumpmap.ntstatus import exception_code
+from dumpmap.ntstatus import EXC_CRASH, exception_code
 from dumpmap.regionmap import RegionMap
+from dumpmap.snapshot import ExceptionRecord
 
 TOP_FINDINGS = 5
 """Findings that a row names."""
@@ -40,9 +41,12 @@ def diagnose(region_map: RegionMap) -> Diagnosis:
     )
 
 
-def exception_name(value: int, family: str) -> str:
-    """Names an exception code or a signal; the number itself where it has no name."""
+def exception_name(exception: ExceptionRecord, family: str) -> str:
+    """Names an exception, a signal or a Mach exception; the number in hex where it has no name."""
+    value = exception.code & 0xFFFFFFFF
+    if family == "macos" and value == 0 and exception.parameters[:1] == (EXC_CRASH,):
+        # Crashpad records the exception that led to EXC_CRASH. An abort() has none: what is left is EXC_CRASH itself,
+        # in the first parameter.
+        value = EXC_CRASH
     code = exception_code(value, family)
-    if code is not None:
-        return code.name
-    return f"0x{value & 0xFFFFFFFF:08x}" if family == "windows" else str(value)
+    return f"0x{value:08x}" if code is None else code.name

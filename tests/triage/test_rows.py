@@ -82,6 +82,32 @@ def test_a_good_dump(tmp_path: Path) -> None:
     assert row["seconds"] > 0
 
 
+@pytest.mark.parametrize(
+    ("platform", "code", "parameters", "name"),
+    [
+        (0x8201, 11, (), "SIGSEGV"),
+        (0x8203, 6, (), "SIGABRT"),
+        (0x8201, 0xFFFFFFFF, (), "DUMP_REQUESTED"),
+        (0x8201, 64, (), "0x00000040"),
+        (0x8101, 1, (1, 0), "EXC_BAD_ACCESS"),
+        (0x8101, 0, (10, 0x6000000, 0), "EXC_CRASH"),  # Crashpad's record of an abort()
+        (0x8101, 0, (), "0x00000000"),
+        (0x8101, 11, (), "EXC_RESOURCE"),
+        (2, 0xC0000017, (), "STATUS_NO_MEMORY"),
+        (2, 11, (), "0x0000000b"),
+        (2, 0xDEADBEEF, (), "0xdeadbeef"),
+    ],
+)
+def test_an_exception_has_the_name_of_its_system(
+    tmp_path: Path, platform: int, code: int, parameters: tuple[int, ...], name: str
+) -> None:
+    dump = MinidumpBuilder("x64").system_info(platform_id=platform).module(0x400000, 0x1000, "a.exe")
+    path = tmp_path / "a.dmp"
+    path.write_bytes(dump.exception(1, code, 0x1000, parameters).build())
+    row = row_of(path)
+    assert (row["exception_code"], row["exception"]) == (f"0x{code:08x}", name)
+
+
 def test_a_process_that_ran_out(tmp_path: Path) -> None:
     path = tmp_path / "a.dmp"
     path.write_bytes(starved_dump())
