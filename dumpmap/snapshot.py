@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -198,6 +199,12 @@ class Regions:
         )
 
 
+@lru_cache(maxsize=4096)  # asked for again and again, and processes load the same modules
+def file_name(path: str) -> str:
+    """The file name of a path without its folders, whichever system wrote it."""
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class Module:
     """A loaded module."""
@@ -215,7 +222,7 @@ class Module:
     @property
     def name(self) -> str:
         """The file name without its folders, whichever system wrote the path."""
-        return self.path.replace("\\", "/").rsplit("/", 1)[-1]
+        return file_name(self.path)
 
 
 @dataclass(frozen=True, slots=True)

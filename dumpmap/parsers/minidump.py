@@ -7,6 +7,7 @@ claims more entries than fit gives those that fit. The layouts are in `dumpmap.p
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import struct
 from collections.abc import Callable
@@ -52,6 +53,9 @@ MAX_TRIES = 3
 
 MAX_STRING = 0x10000
 """Longest string that is read, in bytes: twice what a UNICODE_STRING can hold of a path."""
+
+_Decoder = Callable[[memoryview, str, bool], tuple[str, int]]
+"""A decoder of `codecs`: asked directly it costs a quarter of `str(data, encoding)`, and a dump has many short names."""
 
 _CODEVIEW = struct.Struct("<4sIHH8sI")
 """CV_INFO_PDB70 as `layout.CODEVIEW_RSDS` declares it, with the members of its GUID."""
@@ -183,30 +187,31 @@ class _File:
 
     def text(self, rva: int) -> str | None:
         """Reads a MINIDUMP_STRING: a byte count and UTF-16; None where there is none."""
-        return self._counted_text(rva, "utf-16-le") if rva else None
+        return self._counted_text(rva, codecs.utf_16_le_decode, 2) if rva else None
 
     def utf8(self, rva: int) -> str | None:
         """Reads a Crashpad MinidumpUTF8String: a byte count and UTF-8."""
-        return self._counted_text(rva, "utf-8")
+        return self._counted_text(rva, codecs.utf_8_decode, 1)
 
-    def _counted_text(self, rva: int, encoding: str) -> str | None:
-        key = rva, encoding
+    def _counted_text(self, rva: int, decode: _Decoder, unit: int) -> str | None:
+        key = rva, unit
         if key not in self._texts:
-            self._texts[key] = self._decode(rva, encoding)
+            self._texts[key] = self._decode(rva, decode, unit)
         return self._texts[key]
 
-    def _decode(self, rva: int, encoding: str) -> str | None:
+    def _decode(self, rva: int, decode: _Decoder, unit: int) -> str | None:
         # Most strings are short: one look gets the length and the text.
         taken = min(_FIRST_LOOK, self.size - rva)
         if taken < 4:
             return None
         data = self._source.view(rva, taken)
-        length = min(int.from_bytes(data[:4], "little"), MAX_STRING, self.size - rva - 4, self._room_for_texts)
-        self._room_for_texts -= length
-        if length > taken - 4:
+        length = int.from_bytes(data[:4], "little")
+        if length > taken - 4 or length > self._room_for_texts:
+            length = min(length, MAX_STRING, self.size - rva - 4, self._room_for_texts)
             data = self._source.view(rva, 4 + length)
-        end = 4 + (length & ~1 if encoding == "utf-16-le" else length)
-        return str(data[4:end], encoding, "replace").partition("\0")[0]
+        self._room_for_texts -= length
+        text = decode(data[4 : 4 + length - length % unit], "replace", True)[0]
+        return text.partition("\0")[0] if "\0" in text else text
 
 
 def read_minidump(source: ByteSource, *, path: str | None = None, container: str | None = None) -> Snapshot:
@@ -555,12 +560,12 @@ def _codeview(file: _File, rva: int, size: int) -> tuple[str | None, str | None]
     fixed = _CODEVIEW.size
     if size < fixed or rva == 0 or rva + size > file.size:
         return None, None
-    data = file.data(rva, min(size, fixed + 1024))
+    data = bytes(file.data(rva, min(size, fixed + 1024)))
     signature, first, second, third, rest, age = _CODEVIEW.unpack_from(data)
     if signature != b"RSDS":
         return None, None
-    path = str(data[fixed:], "utf-8", "replace").partition("\0")[0]
-    return f"{first:08X}{second:04X}{third:04X}{rest.hex().upper()}{age:X}", path or None
+    path = data[fixed:].partition(b"\0")[0].decode("utf-8", "replace")
+    return "%08X%04X%04X%s%X" % (first, second, third, rest.hex().upper(), age), path or None
 
 
 def _unloaded_module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
