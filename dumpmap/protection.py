@@ -27,6 +27,25 @@ MODIFIERS: tuple[tuple[PageProtect, str], ...] = (
 )
 """What may be added to a base protection, as a suffix."""
 
+_LETTERS = {
+    "na": PageProtect.PAGE_NOACCESS,
+    "r": PageProtect.PAGE_READONLY,
+    "rw": PageProtect.PAGE_READWRITE,
+    "wc": PageProtect.PAGE_WRITECOPY,
+    "x": PageProtect.PAGE_EXECUTE,
+    "e": PageProtect.PAGE_EXECUTE,
+    "rx": PageProtect.PAGE_EXECUTE_READ,
+    "er": PageProtect.PAGE_EXECUTE_READ,
+    "rwx": PageProtect.PAGE_EXECUTE_READWRITE,
+    "erw": PageProtect.PAGE_EXECUTE_READWRITE,
+    "rwxc": PageProtect.PAGE_EXECUTE_WRITECOPY,
+    "erwc": PageProtect.PAGE_EXECUTE_WRITECOPY,
+    "guard": PageProtect.PAGE_GUARD,
+    "nocache": PageProtect.PAGE_NOCACHE,
+    "writecombine": PageProtect.PAGE_WRITECOMBINE,
+}
+"""Short names, as debuggers and other tools use them."""
+
 RESERVED = "Reserved"
 
 
@@ -55,32 +74,26 @@ def protection_texts(protect: U32, state: U32) -> npt.NDArray[np.object_]:
 def parse_protection(text: str) -> int | None:
     """Reads a protection in VMMap's words, WinDbg's constants or a number; None where it is none of them.
 
-    Besides, `rwx` letters are understood: `rw`, `rx`, `rwx`, `r`, `x`, `wc`, with `+g` for guard.
+    Besides, letters are understood: `rw`, `rx` or `er`, `rwx` or `erw`, `r`, `x`, `wc`, `na`, with `+g` for guard;
+    and constants joined by `|`.
     """
     cleaned = text.strip().lower()
+    if "|" in cleaned:
+        parts = [parse_protection(part) for part in cleaned.split("|")]
+        return None if None in parts else sum({part for part in parts if part is not None})
     guard = cleaned.endswith("+g")
     cleaned = cleaned.removesuffix("+g")
-    letters = {
-        "r": PageProtect.PAGE_READONLY,
-        "rw": PageProtect.PAGE_READWRITE,
-        "wc": PageProtect.PAGE_WRITECOPY,
-        "x": PageProtect.PAGE_EXECUTE,
-        "rx": PageProtect.PAGE_EXECUTE_READ,
-        "rwx": PageProtect.PAGE_EXECUTE_READWRITE,
-        "rwxc": PageProtect.PAGE_EXECUTE_WRITECOPY,
-        "guard": PageProtect.PAGE_GUARD,
-    }
     value = 0
-    if cleaned in letters:
-        value = int(letters[cleaned])
+    if cleaned in _LETTERS:
+        value = int(_LETTERS[cleaned])
     elif cleaned.startswith("page_") and cleaned.upper() in PageProtect.__members__:
         value = int(PageProtect[cleaned.upper()])
     else:
-        parts = cleaned.split("/")
+        words = cleaned.split("/")
         suffixes = {word.lower(): value for value, word in MODIFIERS}
-        while parts and parts[-1] in suffixes:
-            value |= int(suffixes[parts.pop()])
-        base = {word.lower(): int(protect) for protect, word in WORDS}.get("/".join(parts))
+        while words and words[-1] in suffixes:
+            value |= int(suffixes[words.pop()])
+        base = {word.lower(): int(protect) for protect, word in WORDS}.get("/".join(words))
         if base is None:
             try:
                 return int(cleaned, 0)

@@ -26,7 +26,7 @@ OutputOption = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write to this file instead of standard output, which is - here.",
+        help="Write to this file instead of standard output (-).",
         show_default=False,
     ),
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import VERBOSITY, load, say
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -26,20 +26,28 @@ def command(
         bool, typer.Option("--blocks", "-b", help="One row per region or image section instead of per allocation.")
     ] = False,
     type: Annotated[list[str] | None, typer.Option("--type", "-t", help="Only this type; repeatable.")] = None,
-    kind: Annotated[list[str] | None, typer.Option("--kind", help="Only this kind, or a pattern of it.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only kinds with this in them, or a pattern: 'TE*'.")
+    ] = None,
     state: Annotated[list[str] | None, typer.Option("--state", help="committed, reserved or free.")] = None,
     protect: Annotated[
-        list[str] | None, typer.Option("--protect", help="Only this protection: Read/Write, PAGE_READWRITE, rw, 0x4.")
+        list[str] | None,
+        typer.Option(
+            "--protect", help="Only this protection: Read/Write, PAGE_READWRITE, rw, erw, 0x4; or guard, nocache."
+        ),
     ] = None,
     module: Annotated[
-        list[str] | None, typer.Option("--module", "-m", help="Only this file name, or a pattern.")
+        list[str] | None, typer.Option("--module", "-m", help="Only this file name, or a pattern: 'ms*.dll'.")
     ] = None,
     min_size: Annotated[
         str | None, typer.Option("--min-size", metavar="SIZE", help="At least this large: 64KB.")
     ] = None,
     at: Annotated[str | None, typer.Option("--at", metavar="ADDR", help="Only what holds this address.")] = None,
     sort: Annotated[
-        str | None, typer.Option("--sort", "-s", metavar="COLUMN", help="Sort by a column: figures largest first.")
+        str | None,
+        typer.Option(
+            "--sort", "-s", metavar="COLUMN", help="Sort by a column, figures largest first; -COLUMN turns it round."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="At most this many rows.")] = None,
     evidence: Annotated[
@@ -58,6 +66,7 @@ def command(
     dumpmap regions crash.dmp --type heap --sort size --limit 10
     dumpmap regions crash.dmp --blocks --module ntdll.dll
     dumpmap regions crash.dmp --protect rwx --type private-data
+    dumpmap regions crash.dmp --blocks --protect guard --sort -size
     dumpmap regions crash.dmp --blocks --format csv -o regions.csv
     ```
     """
@@ -73,7 +82,7 @@ def command(
     )
     from dumpmap.render.output import emit
     from dumpmap.render.tables import to_records
-    from dumpmap.render.views import region_table
+    from dumpmap.render.views import nothing_text, region_markdown, region_table, region_view
 
     try:
         types, states = parse_types(type or []), parse_states(state or [])
@@ -92,12 +101,26 @@ def command(
             min_size=smallest,
             at=parse_address(at, region_map) if at else None,
         )
-        frame = chosen.apply(region_map, region_map.regions if blocks else region_map.allocations)
-        frame = sort_rows(frame, sort, limit)
+        found = chosen.apply(region_map, region_map.regions if blocks else region_map.allocations)
+        found = sort_rows(found, sort)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    table = region_table(region_map, frame, evidence=evidence)
+    frame = found if limit is None else found.head(limit)
+    for_people = format in (Format.table, Format.markdown)
+    table = region_table(region_map, frame, evidence=evidence, owners=for_people)
     document = None
     if format is Format.json:
         document = {**head("dumpmap.regions/1", region_map), "blocks": blocks, "regions": to_records(table)}
-    emit(format=format, document=document, table=table, units=units, output=output, force=force)
+    left_out, nothing = len(found) - len(frame), nothing_text(chosen, blocks=blocks)
+    if found.empty and not for_people and VERBOSITY.level >= 0:
+        say(f"{file}: {nothing}")  # a table for programs has no place for it
+    emit(
+        format=format,
+        document=document,
+        table=table,
+        view=region_view(table, left_out, nothing, units) if format is Format.table else None,
+        markdown=region_markdown(table, left_out, nothing, units) if format is Format.markdown else None,
+        units=units,
+        output=output,
+        force=force,
+    )

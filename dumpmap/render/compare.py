@@ -10,7 +10,7 @@ from dumpmap.analysis.diff import CHANGE_COLUMNS, Diff, FigureChange
 from dumpmap.analysis.timeline import Series, Timeline
 from dumpmap.render.console import finding_lines
 from dumpmap.render.tables import Column, Table, to_markdown, to_rich
-from dumpmap.render.text import Units, percent_text, short_size
+from dumpmap.render.text import Units, more_text, percent_text, short_size
 
 _CHANGE_KINDS: Mapping[str, Column] = {
     "status": Column("status", "text", "Change"),
@@ -107,7 +107,7 @@ def diff_view(difference: Diff, limit: int | None, units: Units) -> list[Any]:
         view += [Text(""), to_rich(table, units)]
         more = len(difference.changes) - len(table.rows)
         if more > 0:
-            view.append(Text(f"... and {more:,} more; --limit shows them"))
+            view.append(Text(more_text(more)))
     return view
 
 
@@ -235,7 +235,7 @@ def timeline_view(line: Timeline, limit: int, units: Units) -> list[Any]:
     if line.groups:
         view += [Text(""), Text("What changed", style="bold"), to_rich(series_table(line, line.groups[:limit]), units)]
         if len(line.groups) > limit:
-            view.append(Text(f"... and {len(line.groups) - limit:,} more; --limit shows them"))
+            view.append(Text(more_text(len(line.groups) - limit)))
     return view
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from dumpmap.protection import parse_protection, protection_text
+from dumpmap.protection import RESERVED, parse_protection, protection_text
 from dumpmap.regionmap import COLUMNS, RegionMap
 from dumpmap.types import TYPES, RegionType, parse_type
+from dumpmap.winnt import PageProtect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +69,11 @@ class Filter:
 
     types: tuple[RegionType, ...] = ()
     kinds: tuple[str, ...] = ()
-    """Shell patterns, case-insensitive, matched anywhere in the kind."""
+    """Parts of a kind, or shell patterns of one of the kinds that a row may have several of (`PEB, TEB`)."""
     states: tuple[str, ...] = ()
-    protections: tuple[str, ...] = field(default=())
+    protections: tuple[Protection, ...] = field(default=())
     modules: tuple[str, ...] = ()
-    """Shell patterns on the file name in the details."""
+    """File names in the details, with or without their suffix, or shell patterns of them."""
     min_size: int = 0
     at: int | None = None
 
@@ -80,18 +83,13 @@ class Filter:
         if self.types:
             keep &= frame["type"].isin([kind.label for kind in self.types]).to_numpy()
         if self.kinds:
-            keep &= _matches(frame["kind"], self.kinds, whole=False)
+            keep &= _has_kind(frame["kind"], self.kinds)
         if self.modules:
-            names = frame["details"].str.replace("\\", "/").str.rsplit("/", n=1).str[-1]
-            if "allocation" in frame:
-                owners = region_map.allocations.set_index("address")["details"]
-                details = frame["allocation"].map(owners)
-                names = details.fillna("").str.replace("\\", "/").str.rsplit("/", n=1).str[-1]
-            keep &= _matches(names, self.modules, whole=True)
+            keep &= _is_file(owner_details(region_map, frame), self.modules)
         if self.states:
             keep &= _states(frame, self.states)
         if self.protections:
-            keep &= frame["protection"].str.lower().isin([text.lower() for text in self.protections]).to_numpy()
+            keep &= _of_each(frame["protection"], lambda text: any(one.matches(text) for one in self.protections))
         if self.min_size:
             keep &= (frame["size"] >= self.min_size).to_numpy()
         if self.at is not None:
@@ -101,17 +99,55 @@ class Filter:
         return frame[keep]
 
 
-def _matches(values: pd.Series[str], patterns: tuple[str, ...], *, whole: bool) -> np.ndarray:
-    expressions = [
-        re.compile(fnmatch.translate(pattern if whole or "*" in pattern else f"*{pattern}*"), re.IGNORECASE)
-        for pattern in patterns
-    ]
-    # There are few different kinds and names, however many rows.
-    table = {value: any(expression.match(value) for expression in expressions) for value in values.unique()}
+def owner_details(region_map: RegionMap, frame: pd.DataFrame) -> pd.Series[str]:
+    """The details of the allocation that each row is, or belongs to."""
+    if "allocation" not in frame:
+        return frame["details"]
+    owners = region_map.allocations.set_index("address")["details"]
+    return frame["allocation"].map(owners).fillna("")
+
+
+def file_name(details: str) -> str:
+    """The last part of a path; of anything else the text as it is."""
+    return details.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _of_each(values: pd.Series[Any], condition: Callable[[str], bool]) -> npt.NDArray[np.bool_]:
+    """Asks once for each different value: there are few kinds, names and protections, however many rows."""
+    table = {value: condition(value) for value in values.unique()}
     return values.map(table).to_numpy(dtype=np.bool_)
 
 
-def _states(frame: pd.DataFrame, states: tuple[str, ...]) -> np.ndarray:
+def _patterns(texts: tuple[str, ...]) -> list[re.Pattern[str]]:
+    return [re.compile(fnmatch.translate(text), re.IGNORECASE) for text in texts]
+
+
+def _has_kind(values: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Whether a kind has one of the texts in it, or one of its parts fits a pattern."""
+    patterns, texts = _patterns(wanted), [text.lower() for text in wanted]
+
+    def condition(kind: str) -> bool:
+        # The text itself first: Linux has kinds such as `[heap]`, which would be a pattern of one letter.
+        if any(text in kind.lower() for text in texts):
+            return True
+        return any(pattern.match(part) for pattern in patterns for part in (kind, *kind.split(", ")))
+
+    return _of_each(values, condition)
+
+
+def _is_file(details: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Whether a path's last part is one of the names, with its suffix or without, or fits a pattern."""
+    patterns, texts = _patterns(wanted), [text.lower() for text in wanted]
+
+    def condition(path: str) -> bool:
+        name = file_name(path)
+        stem = name.lower().rpartition(".")[0]
+        return name.lower() in texts or stem in texts or any(pattern.match(name) for pattern in patterns)
+
+    return _of_each(details, condition)
+
+
+def _states(frame: pd.DataFrame, states: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     """A row with some committed bytes is committed; one with none is reserved; free space is free."""
     free = frame["type"].isin([RegionType.FREE.label, RegionType.UNUSABLE.label]).to_numpy()
     committed = frame["committed"].fillna(0).to_numpy(dtype=np.int64) > 0
@@ -157,36 +193,58 @@ def parse_states(texts: list[str]) -> tuple[str, ...]:
     return tuple(states)
 
 
-def parse_protections(texts: list[str]) -> tuple[str, ...]:
-    """Reads protections in any spelling and returns them in VMMap's words.
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """A protection to look for.
+
+    Attributes:
+        words: in VMMap's words, as rows have them.
+        modifiers: where only these bits are looked for (`guard`), whatever they are added to.
+    """
+
+    words: str
+    modifiers: int = 0
+
+    def matches(self, text: str) -> bool:
+        """Whether a row's protection is this one."""
+        if self.modifiers:
+            value = parse_protection(text)
+            return value is not None and value & self.modifiers == self.modifiers
+        return text.lower() == self.words.lower()
+
+
+_MODIFIERS = int(PageProtect.PAGE_GUARD | PageProtect.PAGE_NOCACHE | PageProtect.PAGE_WRITECOMBINE)
+
+
+def parse_protections(texts: list[str]) -> tuple[Protection, ...]:
+    """Reads protections in any spelling.
 
     Raises:
         ValueError: one is not a protection.
     """
-    words = []
+    protections = []
     for text in texts:
-        if text.lower() == "reserved":
-            words.append("Reserved")
+        if text.strip().lower() == RESERVED.lower():
+            protections.append(Protection(RESERVED))
             continue
         value = parse_protection(text)
-        if value is None:
-            raise ValueError(f"{text!r} is not a protection; write Read/Write, PAGE_READWRITE, rw or 0x4")
-        words.append(protection_text(value))
-    return tuple(words)
+        if value is None or not 0 < value < 1 << 32:
+            raise ValueError(f"{text!r} is not a protection; write Read/Write, PAGE_READWRITE, rw, guard or 0x4")
+        protections.append(Protection(protection_text(value), 0 if value & ~_MODIFIERS else value))
+    return tuple(protections)
 
 
-def sort_rows(frame: pd.DataFrame, by: str | None, limit: int | None) -> pd.DataFrame:
-    """Sorts by a column, `-column` for descending, and cuts.
+def sort_rows(frame: pd.DataFrame, by: str | None) -> pd.DataFrame:
+    """Sorts by a column: figures largest first, texts and addresses ascending; with `-column` the other way round.
 
     Raises:
         ValueError: there is no such column.
     """
-    if by:
-        name = by.lstrip("-+").replace("-", "_")
-        if name not in frame.columns:
-            raise ValueError(f"{by!r} is not a column; the columns are {', '.join(COLUMNS)}")
-        # Figures are asked for largest first, texts from A.
-        numeric = frame[name].dtype.kind in "iu" and name not in ("address", "allocation")
-        descending = by.startswith("-") or (numeric and not by.startswith("+"))
-        frame = frame.sort_values(name, ascending=not descending, kind="stable", na_position="last")
-    return frame if limit is None else frame.head(limit)
+    if not by:
+        return frame
+    name = by.strip().removeprefix("-").replace("-", "_").lower()
+    if name not in frame.columns:
+        raise ValueError(f"{by!r} is not a column; the columns are {', '.join(COLUMNS)}")
+    figures = frame[name].dtype.kind in "iu" and name not in ("address", "allocation")
+    ascending = figures == by.strip().startswith("-")
+    return frame.sort_values(name, ascending=ascending, kind="stable", na_position="last")

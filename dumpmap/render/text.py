@@ -11,6 +11,7 @@ __all__ = [
     "Units",
     "address_text",
     "hex_text",
+    "more_text",
     "percent_text",
     "printable",
     "short_size",
@@ -62,6 +63,11 @@ def hex_text(value: int | None) -> str:
 def percent_text(value: float | None) -> str:
     """Writes a share (0 to 1) in percent."""
     return MISSING if value is None else f"{100 * value:.1f} %"
+
+
+def more_text(count: int) -> str:
+    """Says how many rows a limit left out."""
+    return f"... and {count:,} more; --limit shows them"
 
 
 def printable(text: str) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from dumpmap.parsers.layout import MinidumpType
 from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS, Location, RegionMap
 from dumpmap.render.documents import time_text
-from dumpmap.render.tables import Column, Table, cell_text
-from dumpmap.render.text import Units, unit_name
+from dumpmap.render.filters import Filter, file_name, owner_details
+from dumpmap.render.tables import Column, Table, cell_text, to_markdown, to_rich
+from dumpmap.render.text import Units, more_text, unit_name
 from dumpmap.snapshot import WORKING_SET_COLUMNS
 
 if TYPE_CHECKING:
@@ -51,8 +52,19 @@ def _region_column(name: str, shown: bool) -> Column:
     return Column(name, "flag" if name == "inferred" else "text", None, shown)
 
 
-def region_table(region_map: RegionMap, frame: pd.DataFrame, *, evidence: bool = False) -> Table:
-    """Rows of `RegionMap.allocations` or `.regions`."""
+def region_table(region_map: RegionMap, frame: pd.DataFrame, *, evidence: bool = False, owners: bool = False) -> Table:
+    """Rows of `RegionMap.allocations` or `.regions`.
+
+    Args:
+        region_map: whose rows they are.
+        frame: the rows.
+        evidence: whether the text table shows what they rest on.
+        owners: give a region without details of its own those of its allocation, paths by their last part: a person
+            sees a section and wants to know of which module.
+    """
+    if owners and "allocation" in frame.columns:
+        owned = owner_details(region_map, frame).map(file_name)
+        frame = frame.assign(details=frame["details"].where(frame["details"] != "", owned))
     names = [name for name in ("allocation", *COLUMNS) if name in frame.columns]
     hidden = set() if _has_working_set(region_map) else set(WORKING_SET_COLUMNS)
     if not evidence:
@@ -71,6 +83,32 @@ def region_table(region_map: RegionMap, frame: pd.DataFrame, *, evidence: bool =
         else:
             series.append(values.tolist())
     return Table(tuple(columns), list(zip(*series, strict=True)), region_map.address_width)
+
+
+def nothing_text(chosen: Filter, *, blocks: bool) -> str:
+    """Says that no row passed a filter, and where to look instead."""
+    if chosen == Filter():
+        return "The map has no regions."
+    text = f"No {'region' if blocks else 'allocation'} fits all the filters."
+    if chosen.protections and not blocks:
+        text += " A protection is looked for in whole allocations; --blocks looks at each region."
+    return text
+
+
+def region_view(table: Table, left_out: int, nothing: str, units: Units) -> list[Any]:
+    """The rows as a terminal shows them: what there is, and how many a limit left out."""
+    from rich.text import Text
+
+    if not table.rows and not left_out:
+        return [Text(nothing)]
+    return [to_rich(table, units), *([Text(more_text(left_out))] if left_out else [])]
+
+
+def region_markdown(table: Table, left_out: int, nothing: str, units: Units) -> str:
+    """The same as Markdown."""
+    if not table.rows and not left_out:
+        return f"{nothing}\n"
+    return to_markdown(table, units) + (f"\n{more_text(left_out)}\n" if left_out else "")
 
 
 LOCATION_COLUMNS = (

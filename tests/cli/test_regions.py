@@ -1,0 +1,123 @@
+"""`regions`: filters as people write them, and what is said of rows that are not shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.inputs import FIXTURES
+from cli.support import run
+from dumpmap.cli.app import app
+from dumpmap.protection import parse_protection
+from dumpmap.render.filters import parse_protections
+from dumpmap.winnt import PageProtect
+
+X64 = str(FIXTURES / "layout-x64.dmp.gz")
+
+
+def shown(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["-q", "regions", X64, *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def rows(*arguments: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(shown(*arguments, "--format", "csv"))))
+
+
+def test_a_pattern_of_a_kind_fits_each_of_several_kinds() -> None:
+    assert {row["kind"] for row in rows("--kind", "TE*")} == {"PEB, TEB"}
+    assert {row["kind"] for row in rows("--kind", "te?")} == {"PEB, TEB"}
+    assert rows("--kind", "EB*") == []
+    assert {row["kind"] for row in rows("--kind", "stack")} == {"Thread stack"}
+    assert {row["kind"] for row in rows("--blocks", "--kind", ".te*")} == {".text"}
+
+
+def test_a_kind_in_brackets_is_not_taken_for_a_pattern() -> None:
+    from dumpmap.render.filters import _has_kind
+
+    pd = pytest.importorskip("pandas")
+    assert _has_kind(pd.Series(["[heap]", "a", ""]), ("[heap]",)).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("text", ["guard", "Guard", "PAGE_GUARD", "0x100"])
+def test_a_modifier_fits_whatever_it_was_added_to(text: str) -> None:
+    everything = rows("--blocks")
+    wanted = [row for row in everything if row["protection"].endswith("/Guard")]
+    assert wanted
+    assert rows("--blocks", "--protect", text) == wanted
+
+
+@pytest.mark.parametrize("text", ["rwx", "RWX", "erw", "PAGE_EXECUTE_READWRITE", "0x40", "Execute/Read/Write"])
+def test_every_spelling_of_a_protection(text: str) -> None:
+    found = rows("--blocks", "--protect", text)
+    assert {row["protection"] for row in found} == {"Execute/Read/Write"}
+
+
+@pytest.mark.parametrize("text", ["rw+g", "Read/Write/Guard", "PAGE_READWRITE|PAGE_GUARD", "0x104"])
+def test_a_protection_with_its_modifier(text: str) -> None:
+    assert {row["protection"] for row in rows("--blocks", "--protect", text)} == {"Read/Write/Guard"}
+
+
+@pytest.mark.parametrize("text", ["nocache", "writecombine"])
+def test_every_modifier_can_be_looked_for(text: str) -> None:
+    (wanted,) = parse_protections([text])
+    bit = PageProtect.PAGE_NOCACHE if text == "nocache" else PageProtect.PAGE_WRITECOMBINE
+    assert wanted.modifiers == parse_protection(text) == int(bit)
+    assert wanted.matches({"nocache": "Read/NoCache", "writecombine": "Read/Write/WriteCombine"}[text])
+    assert not wanted.matches("Read/Write")
+    assert not wanted.matches("Reserved")
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "rwz", "PAGE_", "0x100000000", "rw|", "sticky"])
+def test_what_is_no_protection(text: str) -> None:
+    ran = run("regions", X64, "--protect", text)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+
+
+def test_sections_are_shown_with_their_module() -> None:
+    text = shown("--blocks", "--module", "ntdll.dll")
+    lines = [line for line in text.split("\n") if line.startswith("0x")]
+    assert len(lines) > 5
+    assert all("ntdll.dll" in line for line in lines)
+    assert shown("--blocks", "--module", "ntdll") == shown("--blocks", "--module", "NTD*.dll") == text
+    # What programs read is as the contract has it: a section has no details of its own.
+    assert {row["details"] for row in rows("--blocks", "--module", "ntdll.dll")} == {""}
+
+
+def test_nothing_found_is_said() -> None:
+    assert shown("--kind", "unicorn") == "No allocation fits all the filters.\n"
+    assert shown("--blocks", "--kind", "unicorn", "--format", "markdown") == "No region fits all the filters.\n"
+    assert "--blocks looks at each region" in shown("--protect", "guard")
+    found = run("regions", X64, "--kind", "unicorn", "--format", "json")
+    assert json.loads(found.out)["regions"] == []
+    assert found.err.endswith("No allocation fits all the filters.\n")
+
+
+def test_rows_left_out_are_counted() -> None:
+    everything = len(rows())
+    assert shown("--limit", "3").endswith(f"\n... and {everything - 3} more; --limit shows them\n")
+    assert f"... and {everything - 3} more" in shown("--limit", "3", "--format", "markdown")
+    assert "more; --limit" not in shown("--limit", str(everything))
+    assert len(rows("--limit", "3")) == 3
+
+
+@pytest.mark.parametrize("column", ["size", "committed", "blocks"])
+def test_figures_are_sorted_largest_first_and_the_other_way_round(column: str) -> None:
+    down = [int(row[column] or 0) for row in rows("--type", "heap", "--sort", column)]
+    up = [int(row[column] or 0) for row in rows("--type", "heap", "--sort", f"-{column}")]
+    assert down == sorted(down, reverse=True)
+    assert up == sorted(up)
+    assert down[0] > down[-1]
+
+
+def test_texts_and_addresses_are_sorted_from_the_first_and_the_other_way_round() -> None:
+    details = [row["details"] for row in rows("--sort", "details")]
+    assert details == sorted(details)
+    assert [row["details"] for row in rows("--sort", "-details")] == sorted(details, reverse=True)
+    addresses = [int(row["address"], 16) for row in rows("--sort", "-address")]
+    assert addresses == sorted(addresses, reverse=True)
