@@ -73,7 +73,11 @@ def command(
     ] = None,
     memory_limit: Annotated[
         str | None,
-        typer.Option("--memory-limit", metavar="SIZE", help="Of a worker for one file, 1GB by default; 0 for none."),
+        typer.Option(
+            "--memory-limit",
+            metavar="SIZE",
+            help="Of a worker for one file, 1GB by default and at least 64MB; 0 for none.",
+        ),
     ] = None,
     cache: Annotated[
         Path | None, typer.Option("--cache", metavar="FILE", help="Keep results here instead of in the user's cache.")
@@ -140,7 +144,8 @@ def command(
             **limits,
         )
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        text = str(error).replace("time_limit", "--time-limit").replace("memory_limit", "--memory-limit")
+        raise typer.BadParameter(text) from None
     if watch:
         _watch(paths, options)
         return

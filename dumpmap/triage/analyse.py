@@ -119,6 +119,8 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
         if job.remote:
             row["bytes_read"] = getattr(source, "bytes_read", None)
     except DumpmapError as error:
+        if _lacks_memory(error):
+            raise MemoryError from error
         error.source = None
         row = empty_row(job.path, "error", size=size, error=_one_line(str(error)))
         # What is wrong with the content stays wrong; a file that could not be reached may be there next time.
@@ -153,6 +155,16 @@ def _changed(job: Job, size: int | None, stamp: str | None) -> bool:
     except OSError:
         return True
     return (info.st_size, str(info.st_mtime_ns)) != (size, stamp)
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether memory was short below an error that says something else, such as a damaged file."""
+    while error is not None:
+        # zstandard has one class for all errors, and zstd's own words for them.
+        if isinstance(error, MemoryError) or "Allocation error : not enough memory" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _one_line(text: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
+from dumpmap.analysis.words import size_words
 from dumpmap.errors import OutputError
 from dumpmap.triage.analyse import Outcome, analyse
 from dumpmap.triage.cache import Cache, default_path
@@ -33,6 +34,9 @@ TIME_LIMIT = 60.0
 MEMORY_LIMIT = 1 << 30
 """Bytes for one file, unless told otherwise."""
 
+LEAST_MEMORY = 64 << 20
+"""The smallest limit of memory that is taken: the libraries that read from S3 alone need 50 MB to begin with."""
+
 FailOn = Literal["warning", "critical"]
 
 _LIST_AT_ONCE = 64
@@ -46,7 +50,7 @@ class Options:
     Attributes:
         jobs: worker processes; by default as many as the process may use processors.
         time_limit: seconds for one file, None for no limit; a worker that takes longer is killed.
-        memory_limit: bytes that a worker may take for one file, None for no limit.
+        memory_limit: bytes that a worker may take for one file, at least `LEAST_MEMORY`, None for no limit.
         cache: file that keeps results for the next run; True for the user's own, False for none.
         engine: `processes`, `serial` (this process, no limits) or `dask`.
         scheduler: for `dask`: address of the scheduler; None starts a cluster of `jobs` workers on this machine.
@@ -70,10 +74,10 @@ class Options:
             raise ValueError("jobs must be at least 1")
         if self.engine not in ("processes", "serial", "dask"):
             raise ValueError(f"unknown engine {self.engine!r}")
-        for name in ("time_limit", "memory_limit"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be above 0")
+        if self.time_limit is not None and not self.time_limit > 0:  # a NaN is not above 0 either
+            raise ValueError("time_limit must be above 0 seconds")
+        if self.memory_limit is not None and self.memory_limit < LEAST_MEMORY:
+            raise ValueError(f"memory_limit must be at least {size_words(LEAST_MEMORY)}, which a worker needs")
 
     @property
     def workers(self) -> int:
@@ -291,7 +295,7 @@ def triage(
         paths: a file, a folder, a glob pattern or a URL of one of these, or several of them.
         jobs: worker processes; by default as many as the process may use processors.
         time_limit: seconds for one file, None for no limit; a worker that takes longer is killed.
-        memory_limit: bytes that a worker may take for one file, None for no limit.
+        memory_limit: bytes that a worker may take for one file, at least `LEAST_MEMORY`, None for no limit.
         cache: file that keeps results for the next run; True for the user's own, False for none.
         engine: `processes`, `serial` (this process, no limits) or `dask`.
         scheduler: for `dask`: address of the scheduler; None starts a cluster of `jobs` workers on this machine.

@@ -21,6 +21,7 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, Protocol
 
+from dumpmap.analysis.words import size_words
 from dumpmap.errors import DumpmapError
 from dumpmap.triage.analyse import Outcome, failure
 from dumpmap.triage.discovery import Job
@@ -68,7 +69,7 @@ class Engine(Protocol):
 def limit_text(limit: float | None, memory: int | None = None) -> str:
     """Says which limit ended a file."""
     if memory is not None:
-        return f"stopped: needed more than {memory >> 20} MiB of memory (the memory limit)"
+        return f"stopped: needed more than {size_words(memory)} of memory (the memory limit)"
     return f"stopped: took longer than {limit:g} s (the time limit)"
 
 

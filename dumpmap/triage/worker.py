@@ -65,9 +65,9 @@ def start(setup: Setup) -> None:
 
     _State.setup = setup
     _State.hook = find_hook(setup.hook)
+    _State.diary = Diary(Path(setup.diary)) if setup.diary is not None else None
     _State.watchdog = Watchdog(setup.memory_limit)
     _State.watchdog.start()
-    _State.diary = Diary(Path(setup.diary)) if setup.diary is not None else None
 
 
 def find_hook(hook: str | None) -> Callable[[Job], None] | None:
@@ -136,7 +136,8 @@ class Diary:
 class Watchdog(threading.Thread):
     """Ends its own process when that holds too much memory during a file, or when its parent is gone.
 
-    It never ends the process between files, where that could hold a lock of the pool.
+    Nothing is limited between files: the process could hold a lock of the pool then. Nor while the thread itself
+    starts: a thread that gets no memory for its first step leaves the one that started it waiting for ever.
     """
 
     def __init__(self, memory_limit: int | None) -> None:
@@ -145,17 +146,25 @@ class Watchdog(threading.Thread):
         self._busy = False
         self._lock = threading.Lock()
         self._parent = multiprocessing.parent_process()
+        self._base = 0
+        self._data = DataLimit()
+
+    def start(self) -> None:
+        """Starts to watch. What the process holds now is what it may always hold."""
+        super().start()
         self._base = held_memory()
-        if memory_limit is not None:
-            _limit_data(memory_limit)
+        if self._limit is not None:
+            self._data = DataLimit.beyond_now(self._limit)
 
     def begin(self) -> None:
         """A file begins."""
         with self._lock:
             self._busy = True
+        self._data.set()
 
     def end(self) -> None:
         """The file has ended."""
+        self._data.lift()
         with self._lock:
             self._busy = False
 
@@ -195,16 +204,44 @@ def _status_fields(*names: str) -> list[int]:
         return [int(line.split()[1]) << 10 for line in status if line.startswith(wanted)]
 
 
-def _limit_data(memory_limit: int) -> None:
-    """Has Linux refuse more private memory than the process holds now and the limit."""
-    if not sys.platform.startswith("linux"):
-        return
-    import resource
+@dataclass(frozen=True, slots=True)
+class DataLimit:
+    """How much private memory Linux gives the process at most.
 
-    held = _status_fields("VmData")
-    if not held:
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = held[0] + memory_limit
-    ceilings = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_DATA, (min([wanted, *ceilings]), hard))
+    Attributes:
+        during: `RLIMIT_DATA` while a file is analysed; None where there is none.
+        otherwise: the one that the process came with.
+    """
+
+    during: tuple[int, int] | None = None
+    otherwise: tuple[int, int] | None = None
+
+    @classmethod
+    def beyond_now(cls, size: int) -> DataLimit:
+        """So many bytes more than the process holds now."""
+        if not sys.platform.startswith("linux"):
+            return cls()
+        import resource
+
+        held = _status_fields("VmData")
+        if not held:
+            return cls()
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        ceilings = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+        wanted = min([held[0] + size, sys.maxsize, *ceilings])
+        return cls((wanted, hard), (soft, hard))
+
+    def set(self) -> None:
+        """From here on it holds."""
+        self._put(self.during)
+
+    def lift(self) -> None:
+        """From here on the process's own limit holds again."""
+        self._put(self.otherwise)
+
+    @staticmethod
+    def _put(limits: tuple[int, int] | None) -> None:
+        if limits is not None:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_DATA, limits)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 import dumpmap
 from dumpmap.errors import DumpmapError, OutputError
@@ -24,7 +25,7 @@ from dumpmap.triage import EngineError, Options, State, exit_code, iterate, run,
 from dumpmap.triage.cache import Cache, default_path
 from dumpmap.triage.columns import COLUMNS, Row
 from dumpmap.triage.discovery import local_job
-from dumpmap.triage.engines import ProcessEngine
+from dumpmap.triage.engines import ProcessEngine, limit_text
 from dumpmap.triage.worker import Setup
 
 from .support import MB, partial_dump, small_dump, starved_dump
@@ -130,7 +131,14 @@ def test_iterate_can_be_closed(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"jobs": 0}, {"engine": "threads"}, {"time_limit": 0}, {"memory_limit": -1}],
+    [
+        {"jobs": 0},
+        {"engine": "threads"},
+        {"time_limit": 0},
+        {"time_limit": float("nan")},
+        {"memory_limit": -1},
+        {"memory_limit": 64 * MB - 1},
+    ],
     ids=lambda value: str(value),
 )
 def test_impossible_options(change: dict[str, Any]) -> None:
@@ -167,9 +175,50 @@ def test_a_worker_that_balloons_is_killed(folder: Path) -> None:
     options = Options(jobs=2, cache=False, memory_limit=128 * MB, hook=MISBEHAVE)
     rows = result_rows(folder, options)
     found = errors(rows)
-    wanted = "stopped: needed more than 128 MiB of memory (the memory limit)"
+    wanted = "stopped: needed more than 128 MB of memory (the memory limit)"
     assert found["balloon-1"] == found["shared-balloon-1"] == wanted
     assert sum(row["status"] == "ok" for row in rows) == 21
+
+
+@pytest.mark.parametrize("limit", [1, 1 << 10, MB, 20 * MB, 1 << 80])
+def test_no_limit_of_memory_hangs_a_worker(folder: Path, limit: int) -> None:
+    # Below what the command takes: the worker itself has to get along with any.
+    engine = ProcessEngine(Setup(memory_limit=limit), 1, 30)
+    try:
+        engine.submit(local_job(str(folder / "good-00.dmp")))
+        (outcome,) = engine.wait(60)
+        assert outcome.row["status"] == "ok" or outcome.limit == "memory"
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("limit", [0.001, 0.02, 1e9])
+def test_no_limit_of_time_hangs_a_worker(folder: Path, limit: float) -> None:
+    rows = result_rows(folder, Options(jobs=2, cache=False, time_limit=limit))
+    assert len(rows) == 24
+    assert all(row["status"] != "error" or "stopped: " in row["error"] for row in rows if "good" in row["path"])
+
+
+def test_a_small_limit_is_said_in_its_own_unit() -> None:
+    assert limit_text(None, 1 << 10) == "stopped: needed more than 1 KB of memory (the memory limit)"
+    assert limit_text(0.5) == "stopped: took longer than 0.5 s (the time limit)"
+
+
+def test_a_lack_of_memory_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.dmp.zst"
+    path.write_bytes(zstandard.compress(small_dump()))
+
+    class Decoder:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def stream_reader(self, *_: object, **__: object) -> object:
+            raise zstandard.ZstdError("zstd decompress error: Allocation error : not enough memory")
+
+    monkeypatch.setattr(zstandard, "ZstdDecompressor", Decoder)
+    with run(path, SERIAL) as result:
+        (row,) = result.rows()
+    assert row["error"] == "not enough memory for this file"
 
 
 def test_a_worker_that_dies_is_tried_again_and_then_reported(folder: Path) -> None:
