@@ -52,6 +52,8 @@ def parse_address(text: str, region_map: RegionMap | None = None) -> int:
         wanted = name.strip().lower()
         for module in region_map.snapshot.modules:
             if wanted in (module.name.lower(), module.name.lower().rpartition(".")[0]):
+                if plus and not re.fullmatch(r"\s*(0x)?[0-9a-f`]+\s*", offset, re.IGNORECASE):
+                    raise ValueError(f"{text!r}: {offset.strip()!r} is not an offset; write hex digits, as in +0x12")
                 return module.base + (int(offset.replace("`", ""), 16) if plus else 0)
         raise ValueError(f"{text!r} is neither an address nor a module of the process")
     try:

@@ -12,8 +12,9 @@ from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS, Location, RegionMap
 from dumpmap.render.documents import time_text
 from dumpmap.render.filters import Filter, file_name, owner_details
 from dumpmap.render.tables import Column, Table, cell_text, to_markdown, to_rich
-from dumpmap.render.text import Units, more_text, unit_name
+from dumpmap.render.text import Units, address_text, more_text, size_text, unit_name
 from dumpmap.snapshot import WORKING_SET_COLUMNS
+from dumpmap.types import RegionType
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,7 @@ LOCATION_COLUMNS = (
     Column("state"),
     Column("protection"),
     Column("allocation", "address"),
-    Column("allocation_size", "size", "Size"),
+    Column("allocation_size", "size"),
     Column("offset", "hex"),
     Column("block", "address"),
     Column("block_size", "size"),
@@ -280,18 +281,76 @@ def location_view(region_map: RegionMap, locations: Iterable[tuple[int, Location
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = location_table(region_map, locations)
     view: list[Any] = []
-    for row in table.rows:
+    for address, location in locations:
+        if location is None:
+            lines = [
+                ("Address", address_text(address, region_map.address_width)),
+                ("", _why_unknown(region_map, address)),
+            ]
+        elif location.type in (RegionType.FREE, RegionType.UNUSABLE):
+            lines = list(_gap_lines(region_map, location, units))
+        else:
+            lines = list(_location_lines(region_map, location, units))
         block = RichTable.grid(padding=(0, 2))
         block.add_column(no_wrap=True)
         block.add_column(overflow="fold")
-        for column, value in zip(table.columns, row, strict=True):
-            text = cell_text(value, column, units, table.address_width)
-            if text:
-                unit = unit_name(units) if column.kind == "size" else ""
-                block.add_row(Text(column.title, style="bold"), Text(f"{text} {unit}".rstrip()))
+        for label, text in lines:
+            block.add_row(Text(label, style="bold"), Text(text))
         if view:
             view.append(Text(""))
         view.append(block)
     return view
+
+
+def _why_unknown(region_map: RegionMap, address: int) -> str:
+    """Why nothing is said of an address."""
+    from dumpmap.analysis.free import free_space
+
+    if region_map.end is None:
+        return "Not known: the input has no list of memory regions, and nothing else in it tells of this address."
+    space, end = free_space(region_map), address_text(region_map.end, region_map.address_width)
+    if space is not None and not space.complete and not (space.limit.size and address >= space.limit.size):
+        return f"Not known: the list of memory regions is cut off at {end}."
+    return f"Outside the address space, which ends at {end}."
+
+
+def _location_lines(region_map: RegionMap, location: Location, units: Units) -> Iterable[tuple[str, str]]:
+    """What is known of an address in use; a size with its unit."""
+    (row,) = location_table(region_map, [(location.address, location)]).rows
+    for column, value in zip(LOCATION_COLUMNS, row, strict=True):
+        text = cell_text(value, column, units, region_map.address_width)
+        if column.name == "in_file":
+            # Reserved memory has no bytes; of committed memory a person wants to know that they are missing.
+            text = f"{text} from here on" if value else "none" if location.state == "Committed" else ""
+        if text:
+            unit = unit_name(units) if column.kind == "size" else ""
+            yield column.title, f"{text} {unit}".rstrip()
+
+
+def _gap_lines(region_map: RegionMap, location: Location, units: Units) -> Iterable[tuple[str, str]]:
+    """What is known of an address that is not in use: the gap, and what lies around it."""
+    from dumpmap.analysis.free import GRANULARITY
+
+    width, unit = region_map.address_width, unit_name(units)
+    start, end = location.block, location.block + location.block_size
+    yield "Address", address_text(location.address, width)
+    yield "Type", location.type.label
+    if location.type == RegionType.UNUSABLE:
+        yield "", "free, but lost: an allocation can only start at the next multiple of 64 KB"
+    if location.address < GRANULARITY and region_map.process.os.family == "windows":
+        yield "", "free, but Windows gives the first 64 KB to nobody"
+    yield "Range", f"{address_text(start, width)} to {address_text(end, width)}"
+    yield "Size", f"{size_text(location.block_size, units)} {unit}".rstrip()
+    columns = region_map.allocation_columns
+    after = int(np.searchsorted(columns.base, np.uint64(start)))
+    for label, index in (("Before it", after - 1), ("Behind it", after)):
+        if not 0 <= index < len(columns.base):
+            yield label, f"the {'start' if label == 'Before it' else 'end'} of the address space"
+            continue
+        base, size = int(columns.base[index]), int(columns.size[index])
+        what = region_map.texts[columns.details[index]] or region_map.texts[columns.kind[index]]
+        name = RegionType(int(columns.type[index])).label + (f", {what}" if what else "")
+        yield label, f"{address_text(base, width)} {name}, {size_text(size, units)} {unit}".rstrip()
+    if location.in_file:
+        yield "Bytes in file", f"{location.in_file:,} from here on, although the address is free"
