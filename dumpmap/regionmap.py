@@ -13,6 +13,7 @@ from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -74,8 +75,8 @@ class AllocationColumns:
 
 
 @dataclass(frozen=True)
-class BlockColumns:
-    """One row per region, or per piece where a mark splits one; sorted by address."""
+class Pieces:
+    """The regions, cut where a part of one has a type or a name of its own; sorted by address."""
 
     base: U64
     size: I64
@@ -90,14 +91,19 @@ class BlockColumns:
     count: I64
     """How many of VMMap's blocks the piece stands for: 1 or 0, or what a VMMap file itself says."""
     type: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BlockColumns(Pieces):
+    """The pieces with their names: one row per region or section."""
+
     kind: I32
     details: I32
     evidence: I32
     inferred: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class SummaryLine:
+class SummaryLine(msgspec.Struct, frozen=True):
     """A row of the summary. None is unknown or has no meaning for the type."""
 
     name: str
@@ -166,8 +172,10 @@ class RegionMap:
         end: end of the address space (exclusive); None for a partial map.
         space: regions in use, by allocation.
         gaps: free space; None for a partial map.
+        types: `RegionType` of every allocation.
         pieces: regions, cut where a part of one has another type; what the sums are made of.
-        cut_at_sections: makes `block_columns`, which are the pieces cut at image sections too.
+        make_allocations: makes `allocation_columns`.
+        make_blocks: makes `block_columns`, which are cut at image sections and at named pages too.
         texts: the table that `kind`, `details` and `evidence` codes index.
         stacks: every stack that can be told.
         heaps: every heap that can be told.
@@ -183,9 +191,10 @@ class RegionMap:
     end: int | None
     space: AllocationSpace
     gaps: Gaps | None
-    allocation_columns: AllocationColumns
-    pieces: BlockColumns
-    cut_at_sections: Callable[[], BlockColumns]
+    types: npt.NDArray[np.uint8]
+    pieces: Pieces
+    make_allocations: Callable[[], AllocationColumns]
+    make_blocks: Callable[[], BlockColumns]
     texts: Sequence[str]
     stacks: tuple[Stack, ...] = ()
     heaps: tuple[Heap, ...] = ()
@@ -220,9 +229,14 @@ class RegionMap:
         return 8 if self.process.pointer_size == 4 and (self.end or 0) <= 1 << 32 else 16
 
     @cached_property
+    def allocation_columns(self) -> AllocationColumns:
+        """One row per allocation."""
+        return self.make_allocations()
+
+    @cached_property
     def block_columns(self) -> BlockColumns:
         """One row per region or section."""
-        return self.cut_at_sections()
+        return self.make_blocks()
 
     @cached_property
     def free_blocks(self) -> tuple[FreeBlock, ...] | None:
@@ -264,25 +278,27 @@ class RegionMap:
     @cached_property
     def _sums(self) -> dict[str, list[int]]:
         """Sums over blocks, by type."""
-        blocks, count = self.pieces, len(TYPES)
+        from dumpmap.classify.space import working_sets
 
-        def by_type(values: I64, types: npt.NDArray[np.uint8] = blocks.type) -> list[int]:
-            if int(values.sum()) < 1 << 53:  # every sum is exact in a float, and this is the fast way
-                return [int(value) for value in np.bincount(types, weights=values, minlength=count).tolist()]
+        pieces, count = self.pieces, len(TYPES)
+
+        def by_type(values: I64, types: npt.NDArray[np.uint8] = pieces.type) -> list[int]:
+            if np.add.reduce(values) < 1 << 53:  # every sum is exact in a float, and this is the fast way
+                sums: list[int] = np.bincount(types, values, count).astype(np.int64).tolist()
+                return sums
             return [int(values[types == number].sum()) for number in range(count)]
 
         sums = {
-            "size": by_type(blocks.size),
-            "committed": by_type(blocks.committed),
-            "private": by_type(blocks.private),
-            "blocks": by_type(blocks.count),
+            "size": by_type(pieces.size),
+            "committed": by_type(pieces.committed),
+            "private": by_type(pieces.private),
+            "blocks": by_type(pieces.count),
         }
-        allocations = self.allocation_columns
-        for name, values in allocations.working_set.items():
+        for name, values in working_sets(self.space).items():
             known = values >= 0
-            sums[name] = by_type(values[known], allocations.type[known])
+            sums[name] = by_type(values[known], self.types[known])
         largest = np.zeros(count, np.int64)
-        np.maximum.at(largest, allocations.type, allocations.size)
+        np.maximum.at(largest, self.types, (self.space.ends - self.space.bases).view(np.int64))
         sums["largest"] = largest.tolist()
         return sums
 

@@ -3,6 +3,8 @@
 Parsers make it, the classifier reads it, nothing changes it. Nothing in here knows a file format, and nothing in here
 is an interpretation. Addresses are unsigned integers, sizes are bytes, ends are exclusive, times are UTC, and None
 means that the source does not say.
+
+Of modules, threads and streams a file has many: they are msgspec structs, made in a tenth of a frozen dataclass's time.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -48,8 +51,7 @@ differs, is in the two `recorded_block_` columns.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(msgspec.Struct, frozen=True):
     """One part of the input file: a minidump stream."""
 
     type: int
@@ -205,8 +207,7 @@ def file_name(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(msgspec.Struct, frozen=True):
     """A loaded module."""
 
     base: int
@@ -235,8 +236,7 @@ class UnloadedModule:
     timestamp: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(msgspec.Struct, frozen=True):
     """A thread."""
 
     id: int

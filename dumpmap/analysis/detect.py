@@ -19,6 +19,7 @@ from dumpmap.analysis.limits import NARROW
 from dumpmap.analysis.rules import Severity
 from dumpmap.analysis.words import address_words, count_words, list_words, percent_words, size_words
 from dumpmap.ntstatus import MSVC_CPP_EXCEPTION
+from dumpmap.snapshot import Module
 from dumpmap.structures.heap_model import PAGE_HEAP
 from dumpmap.types import RegionType
 from dumpmap.winnt import MemState, MemType, PageProtect
@@ -525,17 +526,17 @@ def file_mapped_repeatedly(facts: Facts, t: Thresholds) -> Hit | None:
 
 def module_loaded_twice(facts: Facts, t: Thresholds) -> Hit | None:
     """One module loaded more than once, or also mapped as data."""
-    modules: dict[str, list[Any]] = {}
+    copies = facts.map.mapped_copies
+    modules: dict[tuple[str, bool], list[Module]] = {}
     for module in facts.map.snapshot.modules if facts.windows else ():
         # Of a 32-bit process on 64-bit Windows both widths of some system modules are there, by design.
-        width = "high" if module.base >= NARROW else "low"
-        key = (module.name.lower(), width if facts.map.process.wow64 else "")
-        modules.setdefault("|".join(key), []).append(module)
-    twice = [found for found in modules.values() if len({module.base for module in found}) > 1]
-    sizes = {module.name.lower(): module.size for module in facts.map.snapshot.modules}
-    copies = facts.map.mapped_copies
+        high = bool(facts.map.process.wow64) and module.base >= NARROW
+        modules.setdefault((module.name.lower(), high), []).append(module)
+    twice = [found for found in modules.values() if len(found) > 1 and len({module.base for module in found}) > 1]
     extra = sum(sum(sorted(module.size for module in found)[:-1]) for found in twice)
-    extra += sum(sizes.get(copy.module.lower(), 0) for copy in copies)
+    if copies:
+        sizes = {module.name.lower(): module.size for module in facts.map.snapshot.modules}
+        extra += sum(sizes.get(copy.module.lower(), 0) for copy in copies)
     if extra < t["repeated_size"]:
         return None
     parts = []
@@ -563,13 +564,14 @@ def module_loaded_twice(facts: Facts, t: Thresholds) -> Hit | None:
 
 def executable_writable_memory(facts: Facts, t: Thresholds) -> Hit | None:
     """Private memory that is writable and executable at once."""
-    blocks = facts.map.block_columns
-    wanted = (blocks.protect & _EXECUTABLE_WRITABLE) != 0
-    if facts.map.partial or not wanted.any():
+    if facts.map.partial:  # without a list of regions no protection is known
         return None
-    regions = facts.map.space.regions
-    wanted &= (blocks.state == MemState.MEM_COMMIT) & (regions.type[blocks.region] == MemType.MEM_PRIVATE)
-    found = np.flatnonzero(wanted)
+    blocks, regions = facts.map.pieces, facts.map.space.regions
+    found = np.flatnonzero(blocks.protect & _EXECUTABLE_WRITABLE)
+    if len(found) == 0:
+        return None
+    private = regions.type[blocks.region[found]] == MemType.MEM_PRIVATE
+    found = found[private & (blocks.state[found] == MemState.MEM_COMMIT)]
     if len(found) == 0:
         return None
     size = int(blocks.size[found].sum())

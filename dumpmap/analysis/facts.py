@@ -28,6 +28,9 @@ SERVER_GC_THREAD = ".NET Server GC"
 
 _MB = 1 << 20
 
+_NOT_USED = (RegionType.FREE, RegionType.PAGE_TABLE)
+"""What takes no address space: the page tables lie in the kernel's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -170,18 +173,18 @@ class Facts:
     @cached_property
     def used(self) -> dict[RegionType, int]:
         """Address space by type, within the limit; largest first, only types that are there."""
-        sizes = {info.type: self.map.line(info.type).size or 0 for info in TYPES if info.type != RegionType.FREE}
         limit, end = self.limit.size, self.map.end
         if limit is not None and end is not None and limit < end:
             # A 32-bit process in a 64-bit program's dump: what lies above is not its own.
-            blocks = self.map.block_columns
+            blocks = self.map.pieces
             inside = blocks.base < limit
-            sums = np.bincount(
-                blocks.type[inside], weights=blocks.size[inside].astype(np.float64), minlength=len(TYPES)
-            )
-            sizes = {info.type: int(sums[info.type]) for info in TYPES if info.type != RegionType.FREE}
-        sizes.pop(RegionType.PAGE_TABLE, None)  # not in the address space
-        return dict(sorted(((kind, size) for kind, size in sizes.items() if size), key=lambda item: -item[1]))
+            weights = blocks.size[inside].astype(np.float64)
+            sizes = np.bincount(blocks.type[inside], weights=weights, minlength=len(TYPES)).astype(np.int64).tolist()
+        else:
+            sizes = [line.size or 0 for line in self.map.summary_lines[1:]]
+        # The summary's order is that of the types; a map with a list of regions has no row of unknown ones.
+        used = [(kind, size) for kind, size in zip(RegionType, sizes, strict=False) if size and kind not in _NOT_USED]
+        return dict(sorted(used, key=lambda item: -item[1]))
 
     @cached_property
     def used_total(self) -> int:

@@ -15,9 +15,10 @@ marked as such. The rules, one module per family:
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -41,11 +42,12 @@ from dumpmap.classify.space import (
     find_gaps,
     group_allocations,
     space_end,
+    working_sets,
 )
 from dumpmap.classify.stacks import Stack, label_stacks
 from dumpmap.memory import Memory
-from dumpmap.regionmap import AllocationColumns, BlockColumns, Completeness, RegionMap
-from dumpmap.snapshot import I64, U64, WORKING_SET_COLUMNS, Process, Regions, Snapshot
+from dumpmap.regionmap import AllocationColumns, BlockColumns, Completeness, Pieces, RegionMap
+from dumpmap.snapshot import I32, I64, U64, Process, Regions, Snapshot
 from dumpmap.structures.space import NoSpace
 from dumpmap.structures.survey import ProcessStructures, survey
 from dumpmap.types import RegionType
@@ -119,16 +121,20 @@ def classify(
             copies = label_mapped_copies(memory, snapshot, structures.images, space, labels)
         warnings += stack_warnings + heap_warnings
     completeness = _completeness(snapshot, space)
-    evidence = _evidence_codes(snapshot, labels, len(space), recorded=recorded)
     figures = _figures(space.regions)
-    blocks = _blocks(space, labels, labels.marks, evidence, figures, recorded=recorded)
+    # Sums by type need only the marks that change one, and no names: those wait until somebody looks at rows. A large
+    # process has thousands of sections.
+    typed = [mark for mark in labels.marks if mark.label.type is not None]
+    pieces = _pieces(space, labels.types, typed, figures)
 
-    def cut_at_sections() -> BlockColumns:
-        # Figures by type need no sections, and a large process has thousands: they wait until somebody looks at rows.
-        if not sectioned:
-            return blocks
-        marks = [mark for image in sectioned for mark in image.marks()]
-        return _blocks(space, labels, marks + labels.marks, evidence, figures, recorded=recorded)
+    @cache
+    def evidence() -> I32:
+        return _evidence_codes(snapshot, labels, len(space), recorded=recorded)
+
+    def make_blocks() -> BlockColumns:
+        marks = [mark for image in sectioned for mark in image.marks()] + labels.marks
+        whole = pieces if len(marks) == len(typed) else _pieces(space, labels.types, marks, figures)
+        return _blocks(whole, space, labels, marks, evidence(), recorded=recorded)
 
     gaps = end = None
     if user_space is not None:
@@ -143,9 +149,10 @@ def classify(
         end=end,
         space=space,
         gaps=gaps,
-        allocation_columns=_allocations(space, labels, evidence, figures, blocks),
-        pieces=blocks,
-        cut_at_sections=cut_at_sections,
+        types=labels.types,
+        pieces=pieces,
+        make_allocations=lambda: _allocations(space, labels, evidence(), figures, pieces),
+        make_blocks=make_blocks,
         texts=labels.texts.values,
         stacks=tuple(stacks),
         heaps=tuple(heaps),
@@ -238,7 +245,7 @@ def label_managed_heaps(snapshot: Snapshot, labels: Labels) -> None:
             end = min(part.base + part.size, int(labels.ends[index]))
             label = Label(part.kind or heap.kind, "managed-heap", RegionType.MANAGED_HEAP, heap.name or "")
             labels.mark(part.base, end, label)
-            labels.claim(index, replace(label, kind=heap.kind))
+            labels.claim(index, msgspec.structs.replace(label, kind=heap.kind))
 
 
 # ---------------------------------------------------------------- columns
@@ -268,49 +275,35 @@ def _figures(regions: Regions) -> tuple[I64, I64]:
     return committed, _private(regions, committed)
 
 
-def _blocks(
-    space: AllocationSpace,
-    labels: Labels,
-    marks: list[Mark],
-    allocation_evidence: npt.NDArray[np.int32],
-    figures: tuple[I64, I64],
-    *,
-    recorded: bool,
-) -> BlockColumns:
-    regions = space.regions
-    committed_region, private_region = figures
+def _pieces(
+    space: AllocationSpace, types: npt.NDArray[np.uint8], marks: list[Mark], figures: tuple[I64, I64]
+) -> Pieces:
+    """Cuts the regions at the edges of marks; a mark with a type gives it to what it covers."""
+    regions, allocation = space.regions, space.allocation_of
+    committed, private = figures
+    base, size, state, protect = regions.base, regions.size.view(np.int64), regions.state, regions.protect
     if marks:
-        base, region, first, size = _pieces(regions, marks)
-        state, protect = regions.state[region], regions.protect[region]
+        base, region, first, size = _cut(regions, marks)
+        state, protect, allocation = state[region], protect[region], allocation[region]
         # A piece of a split region has its own share; figures that the source states are for whole regions.
         whole = size == regions.size[region].view(np.int64)
         share = np.where(state == _COMMIT, size, 0)
-        committed = np.where(whole, committed_region[region], share)
-        private = np.where(whole, private_region[region], np.where(private_region[region] > 0, share, 0))
-        allocation = space.allocation_of[region]
+        private = np.where(whole, private[region], np.where(private[region] > 0, share, 0))
+        committed = np.where(whole, committed[region], share)
     else:
-        base, region, size = regions.base, np.arange(len(regions)), regions.size.view(np.int64)
-        first = np.ones(len(regions), np.bool_)
-        state, protect = regions.state, regions.protect
-        committed, private, allocation = committed_region, private_region, space.allocation_of
-    columns: dict[str, npt.NDArray[Any]] = {
-        "type": labels.types[allocation],
-        "kind": labels.kinds[allocation],
-        "details": labels.details[allocation],
-        "inferred": labels.inferred[allocation],
-    }
-    evidence = allocation_evidence[allocation]
-    if recorded:
-        take_rows(regions, region, labels, columns)
-    else:
-        guards = ((protect & np.uint32(_GUARD)) != 0) & (columns["type"] == _STACK)
-        columns["kind"][guards] = labels.texts.code("Guard")
-    _apply_marks(base, marks, labels.texts, columns, evidence)
+        region = np.arange(len(regions))
+        first = np.full(len(regions), True)
     count = first.astype(np.int64)
     stated = regions.numbers.get("blocks")
     if stated is not None:
         count = np.where(first, np.where(stated[region] >= 0, stated[region], 1), 0)
-    return BlockColumns(
+    of_pieces = types[allocation]
+    if marks:
+        places = np.searchsorted(base, np.array([(mark.start, mark.end) for mark in marks], np.uint64)).tolist()
+        for mark, (low, high) in zip(reversed(marks), reversed(places), strict=True):
+            if mark.label.type is not None:
+                of_pieces[low:high] = mark.label.type
+    return Pieces(
         base=base,
         size=size,
         committed=committed,
@@ -321,15 +314,34 @@ def _blocks(
         region=region,
         first=first,
         count=count,
-        type=columns["type"],
-        kind=columns["kind"],
-        details=columns["details"],
-        evidence=evidence,
-        inferred=columns["inferred"],
+        type=of_pieces,
     )
 
 
-def _pieces(regions: Regions, marks: list[Mark]) -> tuple[U64, Index, npt.NDArray[np.bool_], I64]:
+def _blocks(
+    pieces: Pieces,
+    space: AllocationSpace,
+    labels: Labels,
+    marks: list[Mark],
+    allocation_evidence: I32,
+    *,
+    recorded: bool,
+) -> BlockColumns:
+    """Names the pieces: as their allocation is, then as the mark that covers them."""
+    allocation = pieces.allocation
+    kind, details = labels.kinds[allocation], labels.details[allocation]
+    evidence, inferred = allocation_evidence[allocation], labels.inferred[allocation]
+    if recorded:
+        take_rows(space.regions, pieces.region, labels, kind, details)
+    else:
+        # Which pieces lie in a stack is said by its allocation: a mark can give a part of it another type.
+        guards = ((pieces.protect & np.uint32(_GUARD)) != 0) & (labels.types[allocation] == _STACK)
+        kind[guards] = labels.texts.code("Guard")
+    _apply_marks(pieces.base, marks, labels.texts, kind, details, evidence, inferred)
+    return BlockColumns(**vars(pieces), kind=kind, details=details, evidence=evidence, inferred=inferred)
+
+
+def _cut(regions: Regions, marks: list[Mark]) -> tuple[U64, Index, npt.NDArray[np.bool_], I64]:
     """Cuts regions at the edges of marks.
 
     Returns:
@@ -355,14 +367,19 @@ def _pieces(regions: Regions, marks: list[Mark]) -> tuple[U64, Index, npt.NDArra
 
 
 def _apply_marks(
-    base: U64, marks: list[Mark], texts: Texts, columns: dict[str, npt.NDArray[Any]], evidence: npt.NDArray[np.int32]
+    base: U64,
+    marks: list[Mark],
+    texts: Texts,
+    kind: I32,
+    details: I32,
+    evidence: I32,
+    inferred: npt.NDArray[np.bool_],
 ) -> None:
-    """Lays marks over the pieces; backwards, so that of two the first stays."""
+    """Lays the names of marks over the pieces; backwards, so that of two the first stays."""
     if not marks:
         return
     edges = np.array([(mark.start, mark.end) for mark in marks], np.uint64)
     places = np.searchsorted(base, edges, side="left").tolist()
-    kind, details, inferred, types = (columns[name] for name in ("kind", "details", "inferred", "type"))
     code = texts.code
     together: dict[tuple[int, str], int] = {}
     for mark, (low, high) in zip(reversed(marks), reversed(places), strict=True):
@@ -372,8 +389,6 @@ def _apply_marks(
         kind[low:high] = code(label.kind)
         details[low:high] = code(label.details)
         inferred[low:high] = label.inferred
-        if label.type is not None:
-            types[low:high] = label.type
         key = int(evidence[low]), label.evidence
         if key not in together:
             before = texts.text(key[0])
@@ -382,7 +397,7 @@ def _apply_marks(
         evidence[low:high] = together[key]
 
 
-def _evidence_codes(snapshot: Snapshot, labels: Labels, count: int, *, recorded: bool) -> npt.NDArray[np.int32]:
+def _evidence_codes(snapshot: Snapshot, labels: Labels, count: int, *, recorded: bool) -> I32:
     if recorded:
         basis = "recorded"
     elif snapshot.regions is None:
@@ -407,9 +422,9 @@ def _evidence_codes(snapshot: Snapshot, labels: Labels, count: int, *, recorded:
 def _allocations(
     space: AllocationSpace,
     labels: Labels,
-    evidence: npt.NDArray[np.int32],
+    evidence: I32,
     figures: tuple[I64, I64],
-    blocks: BlockColumns,
+    pieces: Pieces,
 ) -> AllocationColumns:
     regions, first = space.regions, space.first
     if len(space) == 0:
@@ -429,26 +444,19 @@ def _allocations(
             inferred=labels.inferred,
             working_set={},
         )
-    starts = np.flatnonzero(blocks.first) if len(blocks.base) != len(regions) else None
+    starts = np.flatnonzero(pieces.first) if len(pieces.base) != len(regions) else None
     firsts = first if starts is None else starts[first]
     uniform = (np.minimum.reduceat(regions.protect, first) == np.maximum.reduceat(regions.protect, first)) & (
         np.minimum.reduceat(regions.state, first) == np.maximum.reduceat(regions.state, first)
     )
     state = np.where(uniform, regions.state[first], np.uint32(_COMMIT))
     protect = np.where(uniform, regions.protect[first], regions.allocation_protect[first])
-    working_set = {}
-    for name in WORKING_SET_COLUMNS:
-        values = regions.numbers.get(name)
-        if values is not None:
-            sums = np.add.reduceat(np.maximum(values, 0), first)
-            unknown = np.minimum.reduceat(values, first) < 0
-            working_set[name] = np.where(unknown & (sums == 0), -1, sums)
     return AllocationColumns(
         base=space.bases,
         size=(space.ends - space.bases).view(np.int64),
         committed=np.add.reduceat(figures[0], first),
         private=np.add.reduceat(figures[1], first),
-        blocks=np.add.reduceat(blocks.count, firsts),
+        blocks=np.add.reduceat(pieces.count, firsts),
         protect=protect,
         state=state,
         type=labels.types,
@@ -456,7 +464,7 @@ def _allocations(
         details=labels.details,
         evidence=evidence,
         inferred=labels.inferred,
-        working_set=working_set,
+        working_set=working_sets(space),
     )
 
 
@@ -512,9 +520,11 @@ def _unknown_types(
     snapshot: Snapshot, structures: ProcessStructures, labels: Labels, names: set[str], *, partial: bool, recorded: bool
 ) -> frozenset[RegionType]:
     unknown = set()
+    types = labels.types.tobytes()  # a byte each: searching them is faster than comparing
     if partial:
         unknown |= {RegionType.FREE, RegionType.UNUSABLE, RegionType.MAPPED_FILE, RegionType.SHAREABLE}
-        unknown |= {RegionType.PRIVATE_DATA} if not (labels.types == RegionType.PRIVATE_DATA).any() else set()
+        if int(RegionType.PRIVATE_DATA) not in types:
+            unknown.add(RegionType.PRIVATE_DATA)
         if not snapshot.modules:
             unknown |= {RegionType.IMAGE, RegionType.MANAGED_HEAP}
         if not snapshot.threads:
@@ -522,7 +532,7 @@ def _unknown_types(
     if recorded:
         return frozenset(unknown)
     windows = snapshot.process.os.family == "windows"
-    if not (labels.types == RegionType.HEAP).any() and not structures.heap_list_captured:
+    if int(RegionType.HEAP) not in types and not structures.heap_list_captured:
         unknown.add(RegionType.HEAP)
     if _CLR_MODULES & names and not snapshot.managed_heaps:
         unknown.add(RegionType.MANAGED_HEAP)

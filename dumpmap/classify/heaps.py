@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from dumpmap.classify.labels import Label, Labels
@@ -159,7 +160,7 @@ def _claim(
             if kinds[index] not in _PRIVATE_OR_UNKNOWN:
                 # An arena in an image or a section: its place stays what it is and carries the heap's name.
                 stop = min(part.base + (part.size or end - part.base), end)
-                labels.mark(max(part.base, base), stop, replace(label, type=None))
+                labels.mark(max(part.base, base), stop, msgspec.structs.replace(label, type=None))
                 continue
             if labels.claim(index, label):
                 owned.add((base, end - base))

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -17,8 +18,7 @@ from dumpmap.snapshot import I32, U64
 from dumpmap.types import RegionType
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(msgspec.Struct, frozen=True):
     """What a rule says. `type` None leaves the type as the memory map has it: the label is a name only."""
 
     kind: str

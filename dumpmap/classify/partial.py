@@ -6,10 +6,10 @@ image is as large as the module list says, a stack is what its TEB says, capture
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from dumpmap.classify.space import USER_SPACE_LIMIT
-from dumpmap.memory import join_ranges
 from dumpmap.snapshot import Regions, Snapshot, make_regions
 from dumpmap.structures.heap_model import UNKNOWN_HEAP
 from dumpmap.structures.survey import ProcessStructures
@@ -22,7 +22,7 @@ _Part = tuple[int, int, int, int, int]
 """start, end, allocation base, state, type."""
 
 
-class _Cover:
+class Cover:
     """Non-overlapping parts; a part that comes later fills only what is left."""
 
     def __init__(self) -> None:
@@ -30,39 +30,35 @@ class _Cover:
 
     def add(self, parts: Iterable[_Part]) -> None:
         """Adds parts of one rank, cutting away what parts of earlier ranks hold."""
-        wanted = sorted(parts)
-        if not wanted:
-            return
-        taken = join_ranges([(part[0], part[1] - part[0]) for part in self._parts])
-        reach = 0
+        taken = self._parts
+        count = len(taken)
         fresh: list[_Part] = []
-        position = 0
-        for start, end, allocation, state, kind in wanted:
+        reach = position = 0
+        for part in sorted(parts):
+            start, end, allocation, state, kind = part
             start = max(start, reach)
             if start >= end or end > USER_SPACE_LIMIT:
                 continue
             reach = end
-            while position < len(taken) and taken[position][0] + taken[position][1] <= start:
-                position += 1
-            scan = position
+            # The last one that begins before may reach into it.
+            position = max(position, bisect_right(taken, part, position) - 1)
             while start < end:
-                if scan >= len(taken) or taken[scan][0] >= end:
+                while position < count and taken[position][1] <= start:
+                    position += 1
+                if position == count or taken[position][0] >= end:
                     fresh.append((start, end, allocation, state, kind))
                     break
-                low, size = taken[scan]
+                low, high = taken[position][:2]
                 if low > start:
                     fresh.append((start, low, allocation, state, kind))
-                start = low + size
-                scan += 1
-        self._parts.extend(fresh)
+                start = high
+        if fresh:
+            self._parts = sorted(taken + fresh) if taken else fresh
 
     def regions(self) -> Regions:
-        """All parts as regions."""
+        """All parts as regions, by address."""
         return make_regions(
-            [
-                (start, allocation, 0, end - start, state, 0, kind)
-                for start, end, allocation, state, kind in sorted(self._parts)
-            ]
+            [(start, allocation, 0, end - start, state, 0, kind) for start, end, allocation, state, kind in self._parts]
         )
 
 
@@ -76,7 +72,7 @@ def _page_up(address: int) -> int:
 
 def partial_regions(snapshot: Snapshot, structures: ProcessStructures) -> Regions:
     """Builds regions from everything that proves memory. Unknown types are 0; protections are not known."""
-    cover = _Cover()
+    cover = Cover()
     cover.add(
         (module.base, module.base + module.size, module.base, _COMMIT, _IMAGE)
         for module in snapshot.modules

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,16 +37,14 @@ def take_allocations(space: AllocationSpace, labels: Labels) -> None:
         _take(regions.texts.get(name), first, labels, target)
 
 
-def take_rows(
-    regions: Regions, region: npt.NDArray[np.intp], labels: Labels, columns: dict[str, npt.NDArray[Any]]
-) -> None:
+def take_rows(regions: Regions, region: npt.NDArray[np.intp], labels: Labels, kind: I32, details: I32) -> None:
     """Gives single rows their own texts; the first of an allocation has them beside the allocation's."""
     for names, column in (
-        (("recorded_kind", "recorded_block_kind"), "kind"),
-        (("recorded_details", "recorded_block_details"), "details"),
+        (("recorded_kind", "recorded_block_kind"), kind),
+        (("recorded_details", "recorded_block_details"), details),
     ):
         for name in names:
-            _take(regions.texts.get(name), region, labels, columns[column])
+            _take(regions.texts.get(name), region, labels, column)
 
 
 def _take(column: TextColumn | None, index: npt.NDArray[np.intp], labels: Labels, target: I32) -> None:

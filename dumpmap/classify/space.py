@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.snapshot import U32, U64, Regions, Snapshot
+from dumpmap.snapshot import I64, U32, U64, WORKING_SET_COLUMNS, Regions, Snapshot
 from dumpmap.winnt import MemState, MemType
 
 Index = npt.NDArray[np.intp]
@@ -98,8 +98,8 @@ class AllocationSpace:
 
 def group_allocations(regions: Regions) -> AllocationSpace:
     """Groups regions into allocations: neighbours with one AllocationBase and no gap between them."""
-    in_use = regions.state != _FREE
-    used = regions if in_use.all() else regions.take(in_use)
+    in_use = np.flatnonzero(regions.state != _FREE)
+    used = regions if len(in_use) == len(regions) else regions.take(in_use)
     count = len(used)
     if count == 0:
         empty = np.empty(0, np.intp)
@@ -114,6 +114,18 @@ def group_allocations(regions: Regions) -> AllocationSpace:
     last = np.empty_like(first)
     last[:-1], last[-1] = first[1:] - 1, count - 1
     return AllocationSpace(used, allocation_of, first, used.base[first], ends[last])
+
+
+def working_sets(space: AllocationSpace) -> dict[str, I64]:
+    """Working-set bytes of each allocation, by column; -1 is unknown. Empty where the input has none."""
+    sums = {}
+    for name in WORKING_SET_COLUMNS:
+        values = space.regions.numbers.get(name)
+        if values is not None and len(space):
+            known = np.add.reduceat(np.maximum(values, 0), space.first)
+            unknown = np.minimum.reduceat(values, space.first) < 0
+            sums[name] = np.where(unknown & (known == 0), -1, known)
+    return sums
 
 
 def space_end(snapshot: Snapshot, regions: Regions) -> int:

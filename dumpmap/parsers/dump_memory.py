@@ -26,11 +26,11 @@ class DumpMemory:
 
     def __init__(self, source: ByteSource, starts: U64, sizes: U64, offsets: U64) -> None:
         self._source = source
-        keep = sizes > 0
-        if not keep.all():
+        keep = np.flatnonzero(sizes)
+        if len(keep) != len(sizes):
             starts, sizes, offsets = starts[keep], sizes[keep], offsets[keep]
         ends = starts + sizes
-        if (starts[1:] < ends[:-1]).any():
+        if np.count_nonzero(starts[1:] < ends[:-1]):
             starts, sizes, offsets = _disjoint(starts, sizes, offsets)
             ends = starts + sizes
         self._starts, self._ends, self._offsets = starts, ends, offsets
@@ -47,17 +47,19 @@ class DumpMemory:
         """See `Memory.read`. A read may run across ranges that touch."""
         if size <= 0:
             return None
-        parts = []
-        while size > 0:
+        parts: list[bytes] = []
+        while True:
             index = self._range_of(address)
             if index < 0:
                 return None
             take = min(size, self._end_view[index] - address)
             place = self._offset_view[index] + address - self._start_view[index]
-            parts.append(bytes(self._source.view(place, take)))
+            data = bytes(self._source.view(place, take))
+            if take == size:
+                return b"".join((*parts, data)) if parts else data
+            parts.append(data)
             address += take
             size -= take
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
         """See `Memory.find`: one search over all addresses, then one batch of reads for those that are there."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -55,7 +56,7 @@ MAX_STRING = 0x10000
 """Longest string that is read, in bytes: twice what a UNICODE_STRING can hold of a path."""
 
 _Decoder = Callable[[memoryview, str, bool], tuple[str, int]]
-"""A decoder of `codecs`: asked directly it costs a quarter of `str(data, encoding)`, and a dump has many short names."""
+"""A decoder of `codecs`: asked directly it costs a quarter of `str(data, encoding)`, and a dump has many names."""
 
 _CODEVIEW = struct.Struct("<4sIHH8sI")
 """CV_INFO_PDB70 as `layout.CODEVIEW_RSDS` declares it, with the members of its GUID."""
@@ -134,7 +135,7 @@ class _File:
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self.size = source.size
-        self._texts: dict[tuple[int, str], str | None] = {}
+        self._texts: dict[tuple[int, int], str | None] = {}
         # Strings of a real file do not overlap. A hostile one can point a million records into one long string.
         self._room_for_texts = source.size + MAX_STRING
 
@@ -369,8 +370,8 @@ def _add_memory(draft: _Draft, starts: U64, sizes: U64, offsets: U64, file_size:
     if len(starts) == 0:
         return None
     # The usual case, where nothing is to be cut. No sum can overflow once both parts are known to be small.
-    usual = (sizes <= file_size) & (offsets >= _HEADER.size) & (offsets <= file_size) & (starts < 1 << 63)
-    if usual.all() and (offsets + sizes <= file_size).all():
+    cut = (sizes > file_size) | (offsets < _HEADER.size) | (offsets > file_size) | (starts >= 1 << 63)
+    if not np.count_nonzero(cut | (offsets + sizes > file_size)):
         draft.memory.append((starts, sizes, offsets))
         return None
     # Writers of full dumps give a thread's stack the RVA 0: its bytes are in Memory64List, not in the file's header.
@@ -565,7 +566,9 @@ def _codeview(file: _File, rva: int, size: int) -> tuple[str | None, str | None]
     if signature != b"RSDS":
         return None, None
     path = data[fixed:].partition(b"\0")[0].decode("utf-8", "replace")
-    return "%08X%04X%04X%s%X" % (first, second, third, rest.hex().upper(), age), path or None
+    # A format string takes twice the time, and a dump has hundreds of modules.
+    identity = "%08X%04X%04X%s%X" % (first, second, third, rest.hex().upper(), age)  # noqa: UP031
+    return identity, path or None
 
 
 def _unloaded_module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
@@ -883,9 +886,9 @@ def _finish(
         draft.warnings.append("no SystemInfo: the architecture and the system are not known")
     threads = list(draft.threads.values())
     if draft.thread_names or draft.thread_infos:
+        named, infos = draft.thread_names, draft.thread_infos
         threads = [
-            replace(thread, name=draft.thread_names.get(thread.id), **draft.thread_infos.get(thread.id, {}))
-            for thread in threads
+            msgspec.structs.replace(thread, name=named.get(thread.id), **infos.get(thread.id, {})) for thread in threads
         ]
     main = _main_module(draft)
     memory = _memory(source, draft)

@@ -6,22 +6,17 @@ minidump" does not help somebody who was sent a kernel dump.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import mmap
 import os
 import re
 import stat
 import sys
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from dumpmap.errors import DumpmapError, FormatError, InputError
+from dumpmap.parsers.containers import CHUNK, MEMBER_MARK, collect, unpack
 from dumpmap.parsers.minidump import read_minidump
 from dumpmap.parsers.source import BufferSource, ByteSource, map_file
 from dumpmap.snapshot import Snapshot
@@ -29,17 +24,13 @@ from dumpmap.snapshot import Snapshot
 Input = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """What `dumpmap.open` takes: a path, the bytes themselves, or a binary file."""
 
-MAX_DECOMPRESSED = 64 << 30
-"""No compressed input is unpacked beyond this many bytes; $DUMPMAP_MAX_DECOMPRESSED overrides it."""
-
-IN_MEMORY = 64 << 20
-"""What unpacks to more than this goes to a temporary file."""
-
 MAX_TEXT = 4 << 30
 """Longest JSON, XML or CSV that is read."""
 
-_CHUNK = 1 << 20
 _HEAD = 4096
+
+# VMMap's CSV and TXT begin with the process; without that line, with the heading of one of its tables.
+_VMMAP_TEXT = re.compile(r'"?(Process:|(Type|Address)"?\s*[,;\t ]\s*"?(Size|Type))')
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"PAGEDU64", "a 64-bit Windows kernel memory dump; dumpmap reads user-mode minidumps"),
@@ -69,7 +60,8 @@ def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | Non
     """Opens any supported input.
 
     Args:
-        source: a path (`-` is standard input), bytes, or a binary file that is read from where it stands.
+        source: a path (`-` is standard input, `x.zip::y.dmp` a file in an archive), bytes, or a binary file that is
+            read from where it stands.
         name: what to call it in messages, where `source` is not a path.
         snapshot: which snapshot of a VMMap file that holds several, counted from 1; the last by default.
 
@@ -89,6 +81,9 @@ def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | Non
 
             return read_source(remote_source(text), path=text, snapshot=snapshot)
         kind = _kind_of(text)
+        if not kind and MEMBER_MARK in text:
+            archive, _, member = text.partition(MEMBER_MARK)
+            return read_source(map_file(archive, name or text), path=text, snapshot=snapshot, member=member)
         if stat.S_ISFIFO(kind):  # a named pipe, or the shell's <(...)
             with Path(text).open("rb") as pipe:
                 return _from_file(pipe, name or text, snapshot)
@@ -110,21 +105,39 @@ def _kind_of(path: str) -> int:
 
 def _from_file(file: BinaryIO, name: str, snapshot: int | None) -> Snapshot:
     def chunks() -> Iterator[bytes]:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(CHUNK):
             yield memoryview(chunk).tobytes()  # a text file's chunk is no buffer: TypeError
 
-    return read_source(_collect(chunks(), str(name)), snapshot=snapshot)
+    return read_source(collect(chunks(), str(name)), snapshot=snapshot)
 
 
-def read_source(source: ByteSource, *, path: str | None = None, snapshot: int | None = None) -> Snapshot:
+def read_source(
+    source: ByteSource, *, path: str | None = None, snapshot: int | None = None, member: str | None = None
+) -> Snapshot:
     """Reads a snapshot out of a byte source, unwrapping one layer of compression.
+
+    Args:
+        source: the bytes.
+        path: where they come from, for the record.
+        snapshot: which snapshot of a VMMap file that holds several.
+        member: which file of a zip archive; the only input in it where None.
 
     Raises:
         DumpmapError: it cannot be read.
     """
-    source, container = _unwrap(source)
-    if container is not None and source.size == 0:
-        raise FormatError(f"{container} file that unpacks to nothing: empty or cut off", source=source.name)
+    unpacked = unpack(source, _is_input, member)
+    if unpacked is None:
+        return _read(source, path, snapshot, None)
+    try:
+        result = _read(unpacked.source, path, snapshot, unpacked.container)
+    except FormatError as error:
+        # A JSON text that ends in the middle, say, does so because its archive does.
+        error.problem = "; ".join([error.problem, *unpacked.warnings])
+        raise
+    return replace(result, warnings=(*unpacked.warnings, *result.warnings)) if unpacked.warnings else result
+
+
+def _read(source: ByteSource, path: str | None, snapshot: int | None, container: str | None) -> Snapshot:
     if snapshot is not None and snapshot < 1:
         raise InputError(f"has no snapshot {snapshot}; they are counted from 1", source=source.name)
     head = bytes(source.view(0, min(_HEAD, source.size)))
@@ -143,6 +156,21 @@ def read_source(source: ByteSource, *, path: str | None = None, snapshot: int | 
         if result is not None:
             return result
     raise FormatError(describe_foreign(head, source.size), source=source.name)
+
+
+def _is_input(head: bytes) -> bool:
+    """Whether a file in an archive begins like an input. Crash reports have other JSON and XML files beside the dump."""
+    if head.startswith(b"MDMP"):
+        return True
+    text = _text_head(head)
+    if text is None:
+        return False
+    start = text.lstrip()
+    if start.startswith("{"):
+        return "dumpmap-snapshot" in start
+    if start.startswith("<"):
+        return re.match(r"(<\?xml[^>]*>\s*)?<root\b", start) is not None
+    return _VMMAP_TEXT.match(start) is not None
 
 
 def _one_snapshot(source: ByteSource, snapshot: int | None) -> None:
@@ -166,8 +194,7 @@ def _read_text(
     start = text.lstrip()
     is_json = start.startswith("{")
     is_xml = start.startswith("<")
-    # VMMap's CSV and TXT begin with the process; without that line, with the heading of one of its tables.
-    is_csv = re.match(r'"?(Process:|(Type|Address)"?\s*[,;\t ]\s*"?(Size|Type))', start) is not None
+    is_csv = _VMMAP_TEXT.match(start) is not None
     if not (is_json or is_xml or is_csv):
         return None
     if not is_xml:
@@ -211,159 +238,3 @@ def describe_foreign(head: bytes, size: int) -> str:
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n\x1b" for byte in head[:512]):
         return "not a minidump: a text file"
     return f"not a format that dumpmap reads (begins with {head[:8].hex(' ')})"
-
-
-# ---------------------------------------------------------------- compression
-
-
-def _limit() -> int:
-    try:
-        return int(os.environ.get("DUMPMAP_MAX_DECOMPRESSED", ""))
-    except ValueError:
-        return MAX_DECOMPRESSED
-
-
-def _unwrap(source: ByteSource) -> tuple[ByteSource, str | None]:
-    """Decompresses a gzip, zstd or single-member zip file; anything else is returned as it is."""
-    head = bytes(source.view(0, min(4, source.size)))
-    if head[:2] == b"\x1f\x8b":
-        return _collect(_gunzip(source), source.name), "gzip"
-    if head == b"\x28\xb5\x2f\xfd":
-        return _collect(_unzstd(source), source.name), "zstd"
-    if head == b"PK\x03\x04":
-        return _collect(_unzip(source), source.name), "zip"
-    return source, None
-
-
-def _input_chunks(source: ByteSource) -> Iterator[bytes]:
-    for offset in range(0, source.size, _CHUNK):
-        yield bytes(source.view(offset, min(_CHUNK, source.size - offset)))
-
-
-def _collect(chunks: Iterator[bytes], name: str) -> BufferSource:
-    """Gathers unpacked chunks in memory, or in a temporary file once they are many."""
-    limit, total = _limit(), 0
-    spool = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115 - closed below
-    try:
-        for chunk in chunks:
-            total += len(chunk)
-            if total > limit:
-                raise FormatError(f"unpacks to more than {limit} bytes ($DUMPMAP_MAX_DECOMPRESSED)", source=name)
-            spool.write(chunk)
-        if total <= IN_MEMORY:
-            spool.seek(0)
-            return BufferSource(name, spool.read())
-        spool.flush()
-        return BufferSource(name, mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ))
-    except OSError as error:
-        raise InputError(f"cannot be unpacked: {error.strerror or error}", source=name) from error
-    finally:
-        # The mapping, or the copy, outlives the file.
-        with contextlib.suppress(OSError):
-            spool.close()
-
-
-def _gunzip(source: ByteSource) -> Iterator[bytes]:
-    """Unpacks gzip members; what could be unpacked of a cut-off file is kept, as a truncated dump still has a map."""
-    decoder = zlib.decompressobj(wbits=31)
-    got_any = False
-    for chunk in _input_chunks(source):
-        data = chunk
-        while data:
-            if decoder.eof:
-                if not data.startswith(b"\x1f\x8b"):
-                    return  # padding after the last member
-                decoder = zlib.decompressobj(wbits=31)
-            try:
-                out = decoder.decompress(data, _CHUNK)
-            except zlib.error as error:
-                if got_any:
-                    return
-                raise FormatError(f"damaged gzip file: {error}", source=source.name) from None
-            got_any = got_any or bool(out)
-            yield out
-            data = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
-    while not decoder.eof:
-        out = decoder.decompress(decoder.unconsumed_tail, _CHUNK)
-        if not out:
-            return
-        yield out
-
-
-def _unzstd(source: ByteSource) -> Iterator[bytes]:
-    import zstandard
-
-    # A frame may ask for a huge window: 2 GiB would be taken before a byte is read.
-    decoder = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-    raw = _ChunkReader(_input_chunks(source))
-    got_any = False
-    try:
-        with decoder.stream_reader(cast("IO[bytes]", raw), read_across_frames=True) as reader:
-            while out := reader.read(_CHUNK):
-                got_any = True
-                yield out
-    except zstandard.ZstdError as error:
-        if not got_any:
-            raise FormatError(f"damaged zstd file: {error}", source=source.name) from None
-
-
-class _ChunkReader(io.RawIOBase):
-    """A readable file over chunks."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        if not self._rest:
-            self._rest = next(self._chunks, b"")
-        take = len(self._rest) if size < 0 else size
-        data, self._rest = self._rest[:take], self._rest[take:]
-        return data
-
-
-class _SeekableView(io.RawIOBase):
-    """A byte source as a seekable file, for `zipfile`."""
-
-    def __init__(self, source: ByteSource) -> None:
-        self._source = source
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._source.size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def read(self, size: int = -1, /) -> bytes:
-        left = max(0, self._source.size - self._at)
-        take = left if size < 0 else min(size, left)
-        data = bytes(self._source.view(self._at, take)) if take else b""
-        self._at += take
-        return data
-
-
-def _unzip(source: ByteSource) -> Iterator[bytes]:
-    try:
-        with zipfile.ZipFile(cast("IO[bytes]", _SeekableView(source))) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            if len(members) != 1:
-                raise FormatError(
-                    f"a zip archive of {len(members)} files; dumpmap reads one with a single file", source=source.name
-                )
-            with archive.open(members[0]) as file:
-                while out := file.read(_CHUNK):
-                    yield out
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError) as error:
-        raise FormatError(f"damaged or unsupported zip file: {error}", source=source.name) from None

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+import msgspec
+
 from dumpmap import snapshot as model
 from dumpmap.protection import RESERVED, parse_protection
 from dumpmap.snapshot import WORKING_SET_COLUMNS
@@ -371,7 +373,7 @@ class _Facts:
         for row in rows:
             if match := _TEB.match(row.details):
                 number = int(match[1])
-                self._threads[number] = replace(self._thread(number), teb=row.address)
+                self._threads[number] = msgspec.structs.replace(self._thread(number), teb=row.address)
         if head.type == RegionType.IMAGE and head.details:
             self.modules.append(model.Module(head.address, head.size, head.details))
         elif head.type == RegionType.STACK and (match := _THREAD.match(head.details)):
@@ -389,7 +391,7 @@ class _Facts:
         if usable:
             start = usable[0].address
             size = usable[-1].end - start
-            self._threads[number] = replace(self._thread(number), stack_base=start, stack_size=size)
+            self._threads[number] = msgspec.structs.replace(self._thread(number), stack_base=start, stack_size=size)
 
     def _thread(self, number: int) -> model.Thread:
         return self._threads.get(number, model.Thread(number))

@@ -156,7 +156,7 @@ def test_an_allocation_of_several_types_becomes_several() -> None:
     )
     blocks = first.block_columns
     split = replace(blocks, type=np.array([6, 4], np.uint8))
-    mixed = replace(first, pieces=split, cut_at_sections=lambda: split)
+    mixed = replace(first, pieces=split, make_blocks=lambda: split)
     items = [item for item in map_items(mixed) if item.blocks]
     assert [(item.head.address, item.head.words, item.head.blocks) for item in items] == [
         (0x10000, "Private Data", 1),

@@ -1,0 +1,48 @@
+"""What proves memory in a dump without a list of regions: parts that overlap as they like give a partition."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dumpmap.classify.partial import Cover
+
+PART = st.tuples(st.integers(0, 60), st.integers(0, 12), st.integers(0, 4), st.integers(0, 1), st.integers(0, 1)).map(
+    lambda part: (part[0], part[0] + part[1], *part[2:])
+)
+
+
+def byte_by_byte(ranks: list[list[tuple[int, int, int, int, int]]]) -> dict[int, tuple[int, int, int]]:
+    """Who holds each byte: the first rank that claims it, and in a rank the part that begins lowest."""
+    owner: dict[int, tuple[int, int, int]] = {}
+    for parts in ranks:
+        fresh: dict[int, tuple[int, int, int]] = {}
+        for start, end, *facts in sorted(parts):
+            for byte in range(start, end):
+                if byte not in owner:
+                    fresh.setdefault(byte, (facts[0], facts[1], facts[2]))
+        owner |= fresh
+    return owner
+
+
+@given(st.lists(st.lists(PART, max_size=8), max_size=4))
+def test_earlier_ranks_keep_what_they_hold(ranks: list[list[tuple[int, int, int, int, int]]]) -> None:
+    cover = Cover()
+    for parts in ranks:
+        cover.add(parts)
+    regions = cover.regions()
+    found = {}
+    end = 0
+    for base, size, allocation, state, kind in zip(
+        regions.base.tolist(),
+        regions.size.tolist(),
+        regions.allocation_base.tolist(),
+        regions.state.tolist(),
+        regions.type.tolist(),
+        strict=True,
+    ):
+        assert size > 0
+        assert base >= end
+        end = base + size
+        found.update(dict.fromkeys(range(base, end), (allocation, state, kind)))
+    assert found == byte_by_byte(ranks)
