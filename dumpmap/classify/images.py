@@ -25,7 +25,7 @@ MAX_SECTIONS = 100_000
 _HEADER_BYTES = 0x10000
 """How much of a file on disk is read for its headers."""
 
-_MEM_IMAGE = int(MemType.MEM_IMAGE)
+_MEM_IMAGE, _MEM_MAPPED = int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +145,12 @@ class Sections:
 
 def _label_unlisted(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> None:
     """Names images that no module of the list explains: by the captured file name, or by the unloaded modules."""
+    unlisted = np.flatnonzero((space.kinds == _MEM_IMAGE) & ~labels.claimed).tolist()
+    if not unlisted:
+        return
     unloaded = {module.base: module.path for module in snapshot.unloaded_modules}
     file = snapshot.regions.texts.get("file") if snapshot.regions is not None else None
-    is_image = space.kinds == MemType.MEM_IMAGE
-    for index in np.flatnonzero(is_image & ~labels.claimed).tolist():
+    for index in unlisted:
         base = int(space.bases[index])
         path = file and space.regions.texts["file"][int(space.first[index])]
         if path:
@@ -170,7 +172,7 @@ def label_mapped_copies(
     The label is inferred and a name only: the header proves which file the bytes come from, not that the file itself
     is mapped.
     """
-    mapped = np.flatnonzero((space.kinds == MemType.MEM_MAPPED) & ~labels.claimed)
+    mapped = np.flatnonzero((space.kinds == _MEM_MAPPED) & ~labels.claimed)
     bases = space.bases[mapped]
     hits = memory.find(bases, 0, [b"MZ"]) if len(bases) else {}  # type: ignore[arg-type]
     if not hits:

@@ -120,9 +120,10 @@ class Labels:
     def claim_all(self, found: Sequence[tuple[int, str, str]], evidence: str, region_type: RegionType) -> None:
         """Labels many allocations at once: (index, kind, details) of each, as `claim` does for one after another."""
         fresh: dict[int, tuple[int, int]] = {}
+        claimed, code = self.claimed.data, self.texts.code
         for index, kind, details in found:
-            if not self.claimed[index]:
-                fresh.setdefault(index, (self.texts.code(kind), self.texts.code(details)))
+            if not claimed[index] and index not in fresh:
+                fresh[index] = code(kind), code(details)
             known = self.evidence.setdefault(index, [])
             if evidence not in known:
                 # It is what the allocation is called after, so it stands before what adds to it.
@@ -131,7 +132,7 @@ class Labels:
             indexes = list(fresh)
             codes = np.array(list(fresh.values()), np.int32)
             self.claimed[indexes] = True
-            self.types[indexes] = region_type
+            self.types[indexes] = int(region_type)
             self.kinds[indexes], self.details[indexes] = codes[:, 0], codes[:, 1]
 
     def add_evidence(self, index: int, evidence: str) -> None:

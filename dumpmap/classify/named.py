@@ -15,7 +15,7 @@ from dumpmap.structures.survey import ProcessStructures
 from dumpmap.types import RegionType
 from dumpmap.winnt import PAGE_SIZE, MemType, PageProtect
 
-_MAPPED = int(MemType.MEM_MAPPED)
+_MAPPED, _READONLY = int(MemType.MEM_MAPPED), int(PageProtect.PAGE_READONLY)
 _ACTIVATION_CONTEXT = b"Actx"
 """How ACTIVATION_CONTEXT_DATA begins: its Magic."""
 
@@ -106,7 +106,7 @@ def label_activation_contexts(memory: Memory, space: AllocationSpace, labels: La
     """
     first = space.first
     wanted = (space.kinds == _MAPPED) & ~labels.claimed
-    wanted &= space.regions.allocation_protect[first] == PageProtect.PAGE_READONLY
+    wanted &= space.regions.allocation_protect[first] == _READONLY
     bases = space.bases[wanted]
     for base in memory.find(cast("Sequence[int]", bases), 0, [_ACTIVATION_CONTEXT]) if len(bases) else ():
         labels.claim(labels.allocation(base), Label("Activation context", "signature", inferred=True))

@@ -22,7 +22,7 @@ LINUX_USER_SPACE_END = 1 << 47
 USER_SPACE_LIMIT = 1 << 63
 """No processor has user addresses from here on; below it every size and sum fits a signed 64-bit number."""
 
-_FREE = int(MemState.MEM_FREE)
+_FREE, _COMMIT, _PRIVATE = int(MemState.MEM_FREE), int(MemState.MEM_COMMIT), int(MemType.MEM_PRIVATE)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class AllocationSpace:
     def private_allocations(self) -> Sequence[int]:
         """See `dumpmap.structures.space.Space`."""
         first = self.first
-        wanted = (self.regions.type[first] == MemType.MEM_PRIVATE) & (self.regions.state[first] == MemState.MEM_COMMIT)
+        wanted = (self.regions.type[first] == _PRIVATE) & (self.regions.state[first] == _COMMIT)
         # An array is passed on as it is: it may have a million entries, and `Memory.find` wants an array.
         return cast("Sequence[int]", self.bases[wanted])
 
@@ -92,7 +92,7 @@ class AllocationSpace:
         stop = int(np.searchsorted(self.regions.base, high, side="left"))
         bases, sizes = self.regions.base[start:stop], self.regions.size[start:stop]
         lows, highs = np.maximum(bases, low), np.minimum(bases + sizes, high)
-        held = (self.regions.state[start:stop] == MemState.MEM_COMMIT) & (highs > lows)
+        held = (self.regions.state[start:stop] == _COMMIT) & (highs > lows)
         return int((highs[held] - lows[held]).sum())
 
 

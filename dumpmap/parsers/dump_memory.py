@@ -89,23 +89,26 @@ class DumpMemory:
     def ranges(self) -> list[tuple[int, int]]:
         """See `Memory.ranges`."""
         if self._ranges is None:
-            first = np.ones(len(self._starts), np.bool_)
-            first[1:] = self._starts[1:] != self._ends[:-1]
-            last = np.append(first[1:], True)[: len(first)]
-            starts = self._starts[first]
-            sizes = self._ends[last] - starts
-            self._ranges = list(zip(starts.tolist(), sizes.tolist(), strict=True))
+            starts, ends = self._starts, self._ends
+            apart = np.flatnonzero(starts[1:] != ends[:-1])
+            if len(apart) + 1 < len(starts):  # some touch
+                starts, ends = starts[np.append(0, apart + 1)], ends[np.append(apart, len(ends) - 1)]
+            self._ranges = list(zip(starts.tolist(), (ends - starts).tolist(), strict=True))
         return list(self._ranges)
 
 
 def _disjoint(starts: U64, sizes: U64, offsets: U64) -> tuple[U64, U64, U64]:
     """Sorts ranges and cuts what an earlier one already holds, so that they no longer overlap."""
     # The longer one first where two begin at one address; an end beyond 64 bits is cut by the parser.
-    order = np.lexsort((np.iinfo(np.uint64).max - sizes, starts))
+    order = np.lexsort((~sizes, starts))
     starts, sizes, offsets = starts[order], sizes[order], offsets[order]
     ends = starts + sizes
-    before = np.concatenate((starts[:1], np.maximum.accumulate(ends)[:-1]))
-    cut = np.where(before > starts, np.minimum(before, ends) - starts, np.uint64(0))
-    starts, sizes, offsets = starts + cut, sizes - cut, offsets + cut
-    left = sizes > 0
-    return starts[left], sizes[left], offsets[left]
+    reach = np.maximum.accumulate(ends)[:-1]
+    cut = np.minimum(np.maximum(reach, starts[1:]), ends[1:]) - starts[1:]
+    if np.count_nonzero(cut):
+        starts[1:] += cut
+        sizes[1:] -= cut
+        offsets[1:] += cut
+        left = np.flatnonzero(sizes)
+        starts, sizes, offsets = starts[left], sizes[left], offsets[left]
+    return starts, sizes, offsets
