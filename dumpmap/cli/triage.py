@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ from dumpmap.errors import InputError
 from dumpmap.render.text import Units
 
 if TYPE_CHECKING:
-    from dumpmap.triage import Options, Progress
+    from dumpmap.triage import Options, Progress, State
+    from dumpmap.triage.progress import Remembered
 
 
 class TriageFormatName(StrEnum):
@@ -118,6 +121,8 @@ def command(
     """
     from dumpmap.render.filters import parse_size
     from dumpmap.triage import Options
+    from dumpmap.triage.engines import start_helpers
+    from dumpmap.triage.progress import Remembered
 
     columns = [name.strip() for name in group_by.split(",") if name.strip()] if group_by is not None else []
     if group_by is not None and not columns:
@@ -146,23 +151,30 @@ def command(
     except ValueError as error:
         text = str(error).replace("time_limit", "--time-limit").replace("memory_limit", "--memory-limit")
         raise typer.BadParameter(text) from None
-    if watch:
-        _watch(paths, options)
-        return
-    raise typer.Exit(
-        _batch(
-            paths,
-            options,
-            columns,
-            format,
-            limit=limit,
-            units=units,
-            output=output,
-            force=force,
-            gate=fail_on,
-            strict=strict,
-        )
-    )
+    remembered = Remembered()
+    if engine is not EngineName.serial:
+        start_helpers()
+    try:
+        with _ended_by_signals():
+            if watch:
+                _watch(paths, options, remembered)
+                return
+            code = _batch(
+                paths,
+                options,
+                columns,
+                format,
+                remembered=remembered,
+                limit=limit,
+                units=units,
+                output=output,
+                force=force,
+                gate=fail_on,
+                strict=strict,
+            )
+    except _Ended as ended:
+        code = _say_ended(ended, remembered.state, options)
+    raise typer.Exit(code)
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
@@ -173,6 +185,51 @@ def _pairs(texts: list[str]) -> dict[str, str]:
             raise ValueError(f"{text!r} is not KEY=VALUE")
         pairs[key] = value
     return pairs
+
+
+class _Ended(BaseException):
+    """A signal asks the program to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Has SIGINT, SIGTERM and SIGHUP raise `_Ended`, so that the workers are ended first; a second one ends at once."""
+    from dumpmap.triage.engines import ENDING_SIGNALS
+
+    def end(number: int, _: object) -> None:
+        for signum in before:
+            signal.signal(signum, lambda number, _: os._exit(128 + number))
+        raise _Ended(number)
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ENDING_SIGNALS:
+            signum = getattr(signal, name, None)
+            # What is ignored stays so: nohup, or a shell's background job.
+            if signum is not None and signal.getsignal(signum) is not signal.SIG_IGN:
+                before[signum] = signal.getsignal(signum)
+    for signum in before:
+        signal.signal(signum, end)
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _say_ended(ended: _Ended, state: State, options: Options) -> int:
+    """Says how far a run was that a signal ended; returns the exit code."""
+    how = "interrupted" if ended.number == signal.SIGINT else f"ended by {signal.Signals(ended.number).name}"
+    text = f"{how} after {state.done:,} of {state.found:,} files{'' if state.listed else ' found so far'}"
+    if options.cache is False:
+        say(f"{text}; nothing is kept, as --no-cache says")
+    else:
+        say(f"{text}; {state.kept:,} results are kept: the same command goes on from there")
+    return 128 + ended.number
 
 
 @contextlib.contextmanager
@@ -195,6 +252,7 @@ def _batch(
     columns: list[str],
     format: TriageFormatName,
     *,
+    remembered: Remembered,
     limit: int | None,
     units: Units,
     output: str | None,
@@ -215,11 +273,11 @@ def _batch(
     if not to_screen and output is not None:
         check_target(output, force=force)  # before the hours that a large batch takes
     live = format is TriageFormatName.jsonl and to_screen and not columns
-    with _progress() as progress:
+    with _progress() as remembered.display:
         result = run(
             paths,
             options,
-            progress=progress,
+            progress=remembered,
             on_row=(lambda row: write_json_line(row, sys.stdout)) if live else None,
         )
     with result:
@@ -250,14 +308,9 @@ def _batch(
         return result.exit_code(fail_on=gate.value if gate else None, strict=strict)
 
 
-def _watch(paths: list[str], options: Options) -> None:
+def _watch(paths: list[str], options: Options, remembered: Remembered) -> None:
     from dumpmap.triage import watch
     from dumpmap.triage.output import write_json_line
 
-    stop = threading.Event()
-    try:
-        for row in watch(paths, options, stop=stop):
-            write_json_line(row, sys.stdout)
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        stop.set()
+    for row in watch(paths, options, progress=remembered):
+        write_json_line(row, sys.stdout)

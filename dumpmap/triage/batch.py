@@ -159,13 +159,13 @@ class Batch:
 
     def finish(self, outcome: Outcome, *, cached: bool) -> Row:
         """Stores an outcome and counts it."""
-        if not cached and self.cache is not None:
-            self.cache.put(outcome)
+        kept = cached or (self.cache is not None and self.cache.put(outcome))
         self.store.put(outcome, cached=cached)
         row = finished_row(outcome.path, outcome.data, cached=cached)
         state = self.state
         state.done += 1
         state.cached += cached
+        state.kept += kept
         state.errors += row["status"] == "error"
         state.critical += row["severity"] == "critical"
         state.warning += row["severity"] == "warning"

@@ -117,10 +117,10 @@ class Cache:
                 return None
         return Outcome(job.key, job.path, rank, data, job.size, job.stamp, lasting=True, limit=limit)
 
-    def put(self, outcome: Outcome) -> None:
-        """Keeps a result, if it would be the same next time."""
+    def put(self, outcome: Outcome) -> bool:
+        """Keeps a result, if it would be the same next time; returns whether it does."""
         if not outcome.lasting or outcome.size is None or outcome.stamp is None:
-            return
+            return False
         self._database.execute(
             "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -135,6 +135,7 @@ class Cache:
                 time.time(),
             ),
         )
+        return True
 
     def __len__(self) -> int:
         (count,) = self._database.execute("SELECT count(*) FROM results").fetchone()

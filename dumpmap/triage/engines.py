@@ -6,14 +6,16 @@ room for, so a batch of any length needs the same memory.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import queue
 import signal
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -34,6 +36,10 @@ AHEAD = 4
 
 ATTEMPTS = 2
 """How often a file is tried whose worker dies for no reason of ours."""
+
+
+ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Names of the signals that ask a program to end; Windows has not all of them."""
 
 
 class EngineError(DumpmapError):
@@ -142,6 +148,7 @@ class ProcessEngine:
         from pebble import ProcessPool
 
         self._done_since_start = 0
+        self._started = False  # where all results are known, no worker is needed
         return ProcessPool(
             max_workers=self._jobs, initializer=start, initargs=(self._setup,), context=process_context()
         )
@@ -161,6 +168,10 @@ class ProcessEngine:
         self._schedule(_Task(job, next(self._numbers)))
 
     def _schedule(self, task: _Task) -> None:
+        if not self._started:
+            self._started = True
+            with undisturbed():
+                _ = self._pool.active  # starts it
         try:
             future = self._pool.schedule(work, args=(task.job, task.number), timeout=self._time_limit)
         except (RuntimeError, OSError, EOFError) as error:  # the pool is broken; `wait` sees to that
@@ -258,6 +269,11 @@ class ProcessEngine:
         self._diary.cleanup()
 
     def _stop_pool(self) -> None:
+        # The pool lets go of its semaphores before it ends its workers, one by one. A worker that only just starts
+        # would not find them and say so, with a traceback. So they are held until the last one has ended.
+        with contextlib.suppress(AttributeError):
+            mutex = self._pool._pool_manager.worker_manager.workers_channel.mutex
+            held = (mutex.reader_mutex, mutex.writer_mutex)  # noqa: F841
         self._pool.stop()
         self._pool.join()
 
@@ -270,6 +286,50 @@ def process_context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", "dumpmap.triage.preload"])
     return context
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Has signals wait that would raise an exception: a pool that is half started cannot be stopped."""
+    caught: list[int] = []
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ENDING_SIGNALS:
+            number = int(getattr(signal, name, 0))
+            if number and callable(signal.getsignal(number)):
+                before[number] = signal.signal(number, lambda number, _: caught.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if caught:
+            signal.raise_signal(caught[0])
+
+
+def start_helpers() -> None:
+    """Starts multiprocessing's helper processes, so that a signal that ends the program gets not a word out of them.
+
+    The resource tracker removes the pool's semaphores where the program is killed, as it should, and would warn of a
+    leak, which tells a user nothing. The fork server makes imports for a second, and Ctrl-C would show where it was.
+    They are the whole program's, so it is not for a library to call this.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        return
+    from multiprocessing import forkserver, resource_tracker
+
+    # What is ignored here, and this option of -W, is handed on to them.
+    option = "ignore:resource_tracker:UserWarning"
+    sys.warnoptions.append(option)
+    ignored = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        resource_tracker.ensure_running()
+        if process_context().get_start_method() == "forkserver":
+            forkserver.ensure_running()
+    finally:
+        for number, handler in ignored.items():
+            signal.signal(number, handler)
+        sys.warnoptions.remove(option)
 
 
 def _exit_text(code: int | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -23,6 +23,8 @@ class State:
     done: int = 0
     cached: int = 0
     """Of `done`: taken from an earlier run."""
+    kept: int = 0
+    """Of `done`: the next run will know them."""
     errors: int = 0
     critical: int = 0
     warning: int = 0
@@ -34,6 +36,25 @@ class Progress(Protocol):
     def update(self, state: State) -> None:
         """Is told whenever the state changed; it must not keep the object."""
         ...
+
+
+class Remembered:
+    """Passes on what a display is told, and remembers it: how far a run was that did not get to its end.
+
+    Attributes:
+        display: what is told, if anything.
+        state: what it was told last.
+    """
+
+    def __init__(self, display: Progress | None = None) -> None:
+        self.display = display
+        self.state = State()
+
+    def update(self, state: State) -> None:
+        """See `Progress.update`."""
+        self.state = replace(state)
+        if self.display is not None:
+            self.display.update(state)
 
 
 class RichProgress:
