@@ -15,7 +15,8 @@ InputFile = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="A minidump, a JSON snapshot or a VMMap file (.gz, .zst or .zip of it too); - reads standard input.",
+        help="A minidump, a JSON snapshot or a VMMap file, or .gz, .zst or .zip of it (one of several in an archive: "
+        "x.zip::y.dmp); - reads standard input.",
         show_default=False,
     ),
 ]

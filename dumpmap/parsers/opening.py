@@ -159,7 +159,7 @@ def _read(source: ByteSource, path: str | None, snapshot: int | None, container:
 
 
 def _is_input(head: bytes) -> bool:
-    """Whether a file in an archive begins like an input. Crash reports have other JSON and XML files beside the dump."""
+    """Whether a file in an archive begins like an input; crash reports hold other JSON and XML files, too."""
     if head.startswith(b"MDMP"):
         return True
     text = _text_head(head)

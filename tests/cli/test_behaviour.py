@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,21 @@ def test_warnings_go_to_standard_error_and_into_the_json(tmp_path: Path) -> None
     assert f"dumpmap: {cut}: warning: " in ran.err
     assert json.loads(ran.out)["warnings"]
     assert run("-q", "summary", str(cut)).err == ""
+
+
+@pytest.mark.parametrize("name", ["fragment-x86.dmp.gz", "layout-x64-private.dmp.zst"])
+def test_a_packed_file_that_is_cut_off_is_named_with_the_place(name: str, tmp_path: Path) -> None:
+    packed = (FIXTURES / name).read_bytes()
+    cut = tmp_path / name
+    cut.write_bytes(packed[: len(packed) - 1000])
+    ran = run("summary", str(cut))
+    assert ran.code == 0
+    assert re.search(
+        rf"^dumpmap: {re.escape(str(cut))}: warning: the (gzip|zstd) file is cut off: it ends at byte "
+        rf"{len(packed) - 1000:,}, before its content does; [\d,]+ bytes could be unpacked$",
+        ran.err,
+        re.MULTILINE,
+    )
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
