@@ -390,7 +390,8 @@ def _add_memory(draft: _Draft, starts: U64, sizes: U64, offsets: U64, file_size:
     problems = []
     if missing:
         lost = int((sizes - kept)[~wrong].sum(dtype=np.float64))
-        problems.append(f"{missing} of {len(starts)} memory ranges reach beyond the end of the file ({lost} bytes)")
+        text = f"{missing} of {len(starts)} memory ranges reach beyond the end of the file"
+        problems.append(f"{text}: {lost:,} of their bytes are missing")
     if wrong.any():
         problems.append(f"{int(wrong.sum())} memory ranges lie outside the address space")
     return "; ".join(problems) or None

@@ -31,8 +31,8 @@ REFUSED = {
     + "directory at 0x400: claims 1791 entries, 285 fit; "
     + "SystemInfo: 4 bytes, at least 56 are needed (stream at 0x0)",
     "radareorg_radare2-testbins__trunc_memory64.dmp": NOTHING
-    + "Memory64List: 1 of 1 memory ranges reach beyond the end of the file (4702111234474983424 bytes) "
-    + "(stream at 0x2c); no SystemInfo: the architecture and the system are not known",
+    + "Memory64List: 1 of 1 memory ranges reach beyond the end of the file: 4,702,111,234,474,983,424 of their bytes "
+    + "are missing (stream at 0x2c); no SystemInfo: the architecture and the system are not known",
     "rust-minidump_rust-minidump__invalid-range.dmp": NOTHING
     + "LinuxMaps: holds no line of /proc/PID/maps (stream at 0x0); "
     + "the file ends at 0x114, before the end of: 0xa793504d, 0x3000000, 0x10a0a",

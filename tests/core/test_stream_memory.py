@@ -128,7 +128,8 @@ def test_a_memory64_list_beyond_the_end_of_the_file_keeps_what_is_there() -> Non
     assert snapshot.memory.read(0x5000, 51) is None
     assert snapshot.memory.read(0x9000, 1) is None
     assert (
-        "2 of 3 memory ranges reach beyond the end of the file (150 bytes)" in stream(snapshot, "Memory64List").status
+        "2 of 3 memory ranges reach beyond the end of the file: 150 of their bytes are missing"
+        in stream(snapshot, "Memory64List").status
     )
 
 
@@ -168,7 +169,10 @@ def test_a_memory_list_whose_bytes_are_outside_the_file() -> None:
     builder = tiny().memory(0x1000, b"abcd").patch(MEMORY_LIST, 4 + 12, struct.pack("<I", 0xFFFF_0000))
     snapshot = read(builder)
     assert snapshot.memory.ranges() == []
-    assert "1 of 1 memory ranges reach beyond the end of the file (4 bytes)" in stream(snapshot, "MemoryList").status
+    assert (
+        "1 of 1 memory ranges reach beyond the end of the file: 4 of their bytes are missing"
+        in stream(snapshot, "MemoryList").status
+    )
 
 
 def test_the_headers_of_the_file_are_no_memory() -> None:
