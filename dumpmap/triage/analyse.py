@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -110,9 +111,10 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
             source: ByteSource = remote_source(job.location, storage_options)
             size = source.size
         else:
-            source = local = map_file(job.location, job.path)
-            if local.status is not None:  # it may have grown since it was found
-                size, stamp = local.status.st_size, str(local.status.st_mtime_ns)
+            # It may have grown since it was found.
+            info = os.stat(job.location)  # noqa: PTH116
+            size, stamp = info.st_size, str(info.st_mtime_ns)
+            source = map_file(Path(job.location), job.path)
         row = make_row(_classified(source, job.path), job.path, size)
         if job.remote:
             row["bytes_read"] = getattr(source, "bytes_read", None)
