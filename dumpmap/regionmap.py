@@ -261,14 +261,16 @@ class RegionMap:
     @cached_property
     def summary_lines(self) -> tuple[SummaryLine, ...]:
         """The summary: `Total`, then every type in VMMap's order; `Unknown` only for partial maps."""
-        lines = [self._type_line(info.type) for info in TYPES if info.type != RegionType.UNKNOWN or self.partial]
+        types = TYPES if self.partial else TYPES[:-1]  # Unknown is the last
+        lines = [self._type_line(info.type) for info in types]
         return (_total_line(lines), *lines)
 
     def line(self, region_type: RegionType) -> SummaryLine:
         """Returns one type's row of the summary."""
-        if region_type == RegionType.UNKNOWN and not self.partial:
+        lines = self.summary_lines
+        if 1 + region_type == len(lines):  # of a map with a list of regions everything is known
             return SummaryLine(region_type.label, 0, 0, 0, blocks=0)
-        return self.summary_lines[1 + region_type]
+        return lines[1 + region_type]
 
     @property
     def total(self) -> SummaryLine:
@@ -306,33 +308,31 @@ class RegionMap:
         name = TYPES[region_type].name
         if region_type in self.unknown_types:
             return SummaryLine(name)
-        if name == _FREE:
-            sizes = self.gaps.free_size if self.gaps is not None else np.empty(0, np.uint64)
-            return SummaryLine(
-                name, size=int(sizes.sum()), blocks=len(sizes), largest=int(sizes.max()) if len(sizes) else None
-            )
-        if name == _UNUSABLE:
-            sizes = self.gaps.unusable_size if self.gaps is not None else np.empty(0, np.uint64)
-            return SummaryLine(name, size=int(sizes.sum()), largest=int(sizes.max()) if len(sizes) else None)
+        if name in (_FREE, _UNUSABLE):
+            return self._gaps_line(name)
         if name == _PAGE_TABLE:
             return self._page_table_line()
         sums = self._sums
-        figures = {column: values[region_type] for column, values in sums.items()}
-        private: int | None = figures["private"]
-        if self.partial and name in (_IMAGE, _UNKNOWN):
-            private = None  # it follows from page protections, which only a list of regions has
+        figures = [None if values is None else values[region_type] for values in map(sums.get, SUMMARY_COLUMNS)]
+        if self.partial:
+            figures[_BLOCKS] = None
+            if name in (_IMAGE, _UNKNOWN):
+                figures[_PRIVATE] = None  # it follows from page protections, which only a list of regions has
+        if not sums["blocks"][region_type]:
+            figures[_LARGEST] = None
+        return SummaryLine(name, *figures)
+
+    def _gaps_line(self, name: str) -> SummaryLine:
+        none = np.empty(0, np.uint64)
+        if name == _UNUSABLE:
+            sizes = self.gaps.unusable_size if self.gaps is not None else none
+        else:
+            sizes = self.gaps.free_size if self.gaps is not None else none
         return SummaryLine(
             name,
-            figures["size"],
-            figures["committed"],
-            private,
-            figures.get("total_ws"),
-            figures.get("private_ws"),
-            figures.get("shareable_ws"),
-            figures.get("shared_ws"),
-            figures.get("locked_ws"),
-            blocks=None if self.partial else figures["blocks"],
-            largest=figures["largest"] if figures["blocks"] else None,
+            size=int(sizes.sum()),
+            blocks=None if name == _UNUSABLE else len(sizes),
+            largest=int(sizes.max()) if len(sizes) else None,
         )
 
     def _page_table_line(self) -> SummaryLine:
@@ -664,6 +664,7 @@ def _total_line(lines: list[SummaryLine]) -> SummaryLine:
 
 _FREE, _UNUSABLE, _PAGE_TABLE = RegionType.FREE.label, RegionType.UNUSABLE.label, RegionType.PAGE_TABLE.label
 _IMAGE, _UNKNOWN = RegionType.IMAGE.label, RegionType.UNKNOWN.label
+_PRIVATE, _BLOCKS, _LARGEST = (SUMMARY_COLUMNS.index(name) for name in ("private", "blocks", "largest"))
 _figures_of: Callable[[SummaryLine], tuple[int | None, ...]] = operator.attrgetter(*SUMMARY_COLUMNS)
 
 

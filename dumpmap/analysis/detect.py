@@ -65,8 +65,10 @@ def _block(facts: Facts) -> dict[str, Any] | None:
 def out_of_memory_exception(facts: Facts, t: Thresholds) -> Hit | None:
     """The exception says that memory failed."""
     failure = facts.failure
+    if failure is None or failure.limit is None or failure.limit == "stack":
+        return None
     judgement = judge_failure(facts, t)
-    if failure is None or failure.limit is None or failure.limit == "stack" or judgement is None:
+    if judgement is None:
         return None
     requested = f"; {size_words(failure.requested)} was asked for" if failure.requested else ""
     if failure.how == "annotation":

@@ -28,6 +28,7 @@ SERVER_GC_THREAD = ".NET Server GC"
 
 _MB = 1 << 20
 
+_TYPES = tuple(RegionType)
 _NOT_USED = (RegionType.FREE, RegionType.PAGE_TABLE)
 """What takes no address space: the page tables lie in the kernel's."""
 
@@ -183,7 +184,7 @@ class Facts:
         else:
             sizes = [line.size or 0 for line in self.map.summary_lines[1:]]
         # The summary's order is that of the types; a map with a list of regions has no row of unknown ones.
-        used = [(kind, size) for kind, size in zip(RegionType, sizes, strict=False) if size and kind not in _NOT_USED]
+        used = [(kind, size) for kind, size in zip(_TYPES, sizes, strict=False) if size and kind not in _NOT_USED]
         return dict(sorted(used, key=lambda item: -item[1]))
 
     @cached_property

@@ -492,10 +492,11 @@ def _completeness(snapshot: Snapshot, space: AllocationSpace) -> Completeness:
 def _process(snapshot: Snapshot, structures: ProcessStructures, names: set[str]) -> Process:
     """The process with what the structures add: WoW64, its own width, path and command line."""
     process = snapshot.process
-    widths = {peb.pointer_size for peb in structures.pebs} or {teb.pointer_size for teb in structures.tebs}
     wow64 = process.wow64
     if process.os.family == "windows" and wow64 is None:
-        if {teb.pointer_size for teb in structures.tebs} == {4, 8} or widths == {4, 8} or "wow64.dll" in names:
+        of_tebs = {teb.pointer_size for teb in structures.tebs}
+        of_pebs = {peb.pointer_size for peb in structures.pebs}
+        if {4, 8} in (of_tebs, of_pebs) or "wow64.dll" in names:
             wow64 = True
         elif process.architecture == "x64" and structures.tebs:
             wow64 = False
@@ -512,6 +513,9 @@ def _process(snapshot: Snapshot, structures: ProcessStructures, names: set[str])
     for peb in structures.pebs:
         path = path or peb.image_path
         command_line = command_line or peb.command_line
+    found = (wow64, architecture, path, command_line)
+    if found == (process.wow64, process.architecture, process.path, process.command_line):
+        return process
     return replace(
         process,
         wow64=wow64,

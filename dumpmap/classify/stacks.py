@@ -133,11 +133,14 @@ def measure_stack(
     base, end = int(space.bases[index]), int(space.ends[index])
     first = int(space.first[index])
     last = int(space.first[index + 1]) if index + 1 < len(space) else len(space.regions)
-    sizes = space.regions.size[first:last].tolist()
-    states = space.regions.state[first:last].tolist()
-    protections = space.regions.protect[first:last].tolist()
-    committed = sum(size for size, state in zip(sizes, states, strict=True) if state == _COMMIT)
-    guarded = sum(size for size, protect in zip(sizes, protections, strict=True) if protect & _GUARD)
+    regions = space.regions
+    committed = guarded = 0
+    for region in range(first, last):
+        size = int(regions.size[region])
+        if regions.state[region] == _COMMIT:
+            committed += size
+        if regions.protect[region] & _GUARD:
+            guarded += size
     pointer = thread.stack_pointer
     inside = pointer is not None and base <= pointer <= end
     # Without a list of regions the lowest address known is where the captured bytes begin, a few bytes below the stack

@@ -864,6 +864,7 @@ _READERS: dict[int, Callable[[_File, Stream, _Draft], str | None]] = {
     StreamType.DumpmapHeaps: _heap_stream,
 }
 
+_SYSTEM_INFO_STREAM = int(StreamType.SystemInfoStream)
 _ORDER = {int(number): rank for rank, number in enumerate(_READERS)}
 
 
@@ -883,7 +884,7 @@ def _finish(
         rows, names = linux_maps.rows(draft.linux_maps, image_paths)
         regions, faults = checked_regions(make_regions(rows, texts={"file": names}))
         draft.warnings.extend(f"LinuxMaps: {fault}" for fault in faults)
-    if not any(stream.type == StreamType.SystemInfoStream for stream in streams):
+    if _SYSTEM_INFO_STREAM not in [stream.type for stream in streams]:
         draft.warnings.append("no SystemInfo: the architecture and the system are not known")
     threads = list(draft.threads.values())
     if draft.thread_names or draft.thread_infos:

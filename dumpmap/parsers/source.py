@@ -47,7 +47,13 @@ class ByteSource(Protocol):
 
 
 class BufferSource:
-    """Bytes in memory, or a file mapped into it."""
+    """Bytes in memory, or a file mapped into it.
+
+    Attributes:
+        status: of the file when it was opened; None for bytes that came from no file.
+    """
+
+    status: os.stat_result | None = None
 
     def __init__(self, name: str, data: bytes | bytearray | memoryview | mmap.mmap) -> None:
         self.name = name
@@ -113,12 +119,15 @@ def map_file(path: str | os.PathLike[str], name: str | None = None) -> BufferSou
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_size <= SMALL:
             with file:
-                return BufferSource(name, file.readall())
-        try:
-            return MappedSource(name, file)
-        except BaseException:
-            file.close()
-            raise
+                source = BufferSource(name, file.readall())
+        else:
+            try:
+                source = MappedSource(name, file)
+            except BaseException:
+                file.close()
+                raise
+        source.status = status
+        return source
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(reason[:1].lower() + reason[1:], source=name) from error

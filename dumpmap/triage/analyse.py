@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +24,12 @@ from dumpmap.triage.discovery import Job, os_reason
 from dumpmap.types import RegionType
 
 Limit = Literal["time", "memory"]
+
+_TYPE_COLUMNS = tuple(
+    (region_type, tuple((figure, name) for kind, figure, name in TYPE_COLUMNS if kind == region_type))
+    for region_type in RegionType
+)
+"""Each type once, with its figures and their columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +116,9 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
             source: ByteSource = remote_source(job.location, storage_options)
             size = source.size
         else:
-            # It may have grown since it was found.
-            info = os.stat(job.location)  # noqa: PTH116
-            size, stamp = info.st_size, str(info.st_mtime_ns)
-            source = map_file(Path(job.location), job.path)
+            source = local = map_file(job.location, job.path)
+            if local.status is not None:  # it may have grown since it was found
+                size, stamp = local.status.st_size, str(local.status.st_mtime_ns)
         row = make_row(_classified(source, job.path), job.path, size)
         if job.remote:
             row["bytes_read"] = getattr(source, "bytes_read", None)
@@ -228,9 +232,10 @@ def make_row(region_map: RegionMap, path: str, size: int | None) -> Row:
     if snapshot.exception is not None:
         row["exception_code"] = f"0x{snapshot.exception.code:08x}"
         row["exception"] = exception_name(snapshot.exception, process.os.family)
-    lines = {region_type: region_map.line(region_type) for region_type in RegionType}
-    for region_type, figure, name in TYPE_COLUMNS:
-        row[name] = getattr(lines[region_type], figure)
+    for region_type, columns in _TYPE_COLUMNS:
+        line = region_map.line(region_type)
+        for figure, name in columns:
+            row[name] = getattr(line, figure)
     return row
 
 
