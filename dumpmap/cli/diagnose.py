@@ -35,6 +35,8 @@ def command(
 ) -> None:
     """Say what ran out, address space or commit, and prove it: the verdict, then every finding with its numbers.
 
+    CSV carries the findings; JSON everything.
+
     ```
     dumpmap diagnose crash.dmp
     dumpmap diagnose crash.dmp --format json | jq -r .verdict

@@ -26,7 +26,7 @@ def command(
     """Compare two inputs: what each type gained, which allocations came, went, grew or shrank, which findings are new.
 
     Allocations are matched by address and by what they are (module, thread, heap, mapped file), so one that only
-    moved is not counted as gone. JSON and CSV list all of them.
+    moved is not counted as gone. CSV carries all changed allocations; JSON everything.
 
     ```
     dumpmap diff before.dmp after.dmp

@@ -40,6 +40,8 @@ def command(
 ) -> None:
     """Show the free address space: how much, in what pieces, between what, and what would still fit.
 
+    CSV carries the free blocks by size; JSON everything.
+
     ```
     dumpmap free crash.dmp
     dumpmap free crash.dmp --fit 64MB

@@ -29,7 +29,7 @@ def command(
     """List the heaps: size, fragmentation, and the next segment each will ask for.
 
     Fragmentation is DebugDiag's (1 - largest uncommitted range / all uncommitted bytes), VA fragmentation WinDbg's
-    `!heap -s` (1 - committed / virtual). With --format csv, --segments or --blocks choose which table is written.
+    `!heap -s` (1 - committed / virtual). CSV is one table: the heaps, or what --segments or --blocks ask for.
 
     ```
     dumpmap heaps crash.dmp
@@ -41,6 +41,8 @@ def command(
     from dumpmap.render.output import emit
     from dumpmap.render.tables import to_markdown
 
+    if format is Format.csv and segments and blocks:
+        raise typer.BadParameter("CSV is one table: take --segments or --blocks, or another --format")
     region_map = load(file, snapshot=snapshot)
     statistics = block_table(region_map) if blocks else None
     table = heap_table(region_map)

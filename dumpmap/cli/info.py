@@ -16,6 +16,8 @@ def command(
 ) -> None:
     """Show what the input holds: streams, flags, completeness, warnings, and what a better dump would add.
 
+    CSV carries the streams; JSON everything.
+
     ```
     dumpmap info crash.dmp
     ```

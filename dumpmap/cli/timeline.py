@@ -27,6 +27,8 @@ def command(
 ) -> None:
     """Follow a process over several inputs: how fast each type grows, what keeps growing, when the space is used up.
 
+    CSV carries every value of every series, a row each; JSON everything.
+
     ```
     dumpmap capture app.exe -o app.json --interval 60 --count 30
     dumpmap timeline app-*.json

@@ -78,6 +78,15 @@ def _figure_text(name: str, figure: FigureChange) -> str:
     return f"{label}: {text(figure.a)} -> {text(figure.b)}{suffix}"
 
 
+def _free_lines(difference: Diff) -> list[str]:
+    """What changed of the free space. A share that is the same in the digits that are shown has not."""
+    return [
+        _figure_text(name, figure)
+        for name, figure in difference.free.items()
+        if figure.a != figure.b and (name != "fragmentation" or percent_text(figure.a) != percent_text(figure.b))
+    ]
+
+
 def _diff_head(difference: Diff) -> list[str]:
     a, b = difference.a.snapshot.source.name, difference.b.snapshot.source.name
     kind = "one process at two moments" if difference.same_process else "two processes"
@@ -95,13 +104,13 @@ def diff_view(difference: Diff, limit: int | None, units: Units) -> list[Any]:
     ]
     view += [Text(f"Note: {note}", style="dim") for note in difference.notes]
     view += [Text(""), to_rich(type_change_table(difference), units), Text("")]
-    view += [Text(_figure_text(name, figure)) for name, figure in difference.free.items() if figure.a != figure.b]
+    view += [Text(line) for line in _free_lines(difference)]
     view += [Text(_figure_text(name, figure)) for name, figure in difference.counters.items() if figure.delta]
     if difference.verdicts[0] != difference.verdicts[1]:
         view.append(Text(f"Verdict: {difference.verdicts[0]} -> {difference.verdicts[1]}", style="bold"))
     for title, findings in (("Findings gained", difference.gained), ("Findings lost", difference.lost)):
         if findings:
-            view += [Text(""), Text(title, style="bold"), *finding_lines(list(findings))]
+            view += [Text(""), Text(title, style="bold"), *finding_lines(findings)]
     table = change_table(difference, limit)
     if table.rows:
         view += [Text(""), to_rich(table, units)]
@@ -115,7 +124,7 @@ def diff_markdown(difference: Diff, limit: int | None, units: Units) -> str:
     """The same as Markdown."""
     lines = [f"**{line}**" if not index else line for index, line in enumerate(_diff_head(difference))]
     lines += ["", to_markdown(type_change_table(difference), units)]
-    lines += [f"- {_figure_text(name, figure)}" for name, figure in difference.free.items() if figure.a != figure.b]
+    lines += [f"- {line}" for line in _free_lines(difference)]
     lines += [f"- gained: **{finding.severity}** {finding.detail}" for finding in difference.gained]
     lines += [f"- lost: {finding.severity} {finding.detail}" for finding in difference.lost]
     return "\n".join([*lines, "", to_markdown(change_table(difference, limit), units)])

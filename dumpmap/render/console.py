@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.regionmap import RegionMap
@@ -111,17 +111,26 @@ def largest_free_line(region_map: RegionMap) -> str:
     return f"Largest free block: {size_text(free.size)} KB ({short_size(free.size)}) at {where}"
 
 
-def finding_lines(findings: list[Finding]) -> list[Text]:
-    """A line for each finding."""
+def finding_text(finding: Finding) -> str:
+    """A finding in a line, with its figures. Of what is only worth knowing the first sentence has them."""
+    if finding.severity != "info":
+        return finding.detail
+    first, end, _ = finding.detail.partition(". ")
+    return first + end.strip()
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[Any]:
+    """A line for each finding; where the terminal is narrow, its text stays in its own column."""
+    from rich.table import Table as RichTable
     from rich.text import Text
 
-    lines = []
+    lines = RichTable.grid(padding=(0, 1))
+    lines.add_column(no_wrap=True, min_width=8)
+    lines.add_column(overflow="fold")
     for finding in findings:
-        line = Text()
-        line.append(f"{finding.severity:<8}", style=SEVERITY_STYLE.get(finding.severity, ""))
-        line.append(f" {finding.detail if finding.severity != 'info' else finding.title}")
-        lines.append(line)
-    return lines
+        severity = Text(finding.severity, style=SEVERITY_STYLE.get(finding.severity, ""))
+        lines.add_row(severity, Text(finding_text(finding)))
+    return [lines]
 
 
 def summary_view(
@@ -156,5 +165,5 @@ def summary_markdown(region_map: RegionMap, findings: list[Finding], units: Unit
     lines.extend(f"\n> {note}" for note in region_map.notes)
     if findings:
         lines.append("")
-        lines.extend(f"- **{finding.severity}**: {finding.title}" for finding in findings)
+        lines.extend(f"- **{finding.severity}**: {finding_text(finding)}" for finding in findings)
     return "\n".join(lines) + "\n"

@@ -11,7 +11,7 @@ from dumpmap.regionmap import RegionMap
 from dumpmap.render.console import SEVERITY_STYLE, process_line
 from dumpmap.render.documents import finding_document, head
 from dumpmap.render.tables import Column, Table, to_markdown, to_rich
-from dumpmap.render.text import Units, address_text, percent_text, short_size
+from dumpmap.render.text import Units, address_text, percent_text, short_size, size_left
 
 if TYPE_CHECKING:
     from dumpmap.analysis.verdict import Verdict
@@ -168,12 +168,12 @@ def fit_text(fit: Fit) -> str:
     if fit.fits is None:
         return (
             f"{asked}: whether it fits cannot be known: the list of memory regions is cut off, and the largest that "
-            f"fits in what it shows is {_size(fit.largest)}"
+            f"fits in what it shows is {size_left(fit.largest)}"
         )
     if not fit.fits:
         if not fit.largest:
             return f"{asked}: does not fit; nothing does"
-        return f"{asked}: does not fit; the largest that does is {_size(fit.largest)}"
+        return f"{asked}: does not fit; the largest that does is {size_left(fit.largest)}"
     where = "" if fit.address is None else f", first at 0x{fit.address:x}"
     times = "once" if fit.count == 1 else f"{fit.count:,} times"
     return f"{asked}: fits {'' if fit.complete else 'at least '}{times}{where}"

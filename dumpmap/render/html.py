@@ -601,7 +601,10 @@ def _wire_table(table: Table, children: Sequence[Sequence[Sequence[Any]]] | None
     def wire(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
         return [[_wire_value(value, column) for column, value in zip(table.columns, row, strict=True)] for row in rows]
 
-    columns = [{"name": column.name, "title": column.title, "kind": column.kind} for column in table.columns]
+    columns = [
+        {"name": column.name, "title": column.title, "kind": column.kind, "left": column.left}
+        for column in table.columns
+    ]
     return {
         "columns": columns,
         "rows": wire(table.rows),

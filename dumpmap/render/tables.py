@@ -59,6 +59,8 @@ class Column:
     heading: str | None = None
     shown: bool = True
     """Whether the text table and Markdown show it; CSV and JSON always do."""
+    left: bool = False
+    """Whether a size is how much is left of something: such are rounded down."""
 
     @property
     def title(self) -> str:
@@ -86,7 +88,7 @@ def cell_text(value: Any, column: Column, units: Units, address_width: int) -> s
     if value is None:
         return ""
     if column.kind == "size":
-        return size_text(int(value), units)
+        return size_text(int(value), units, left=column.left)
     if column.kind == "address":
         return address_text(int(value), address_width)
     if column.kind == "hex":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from dumpmap.analysis.words import percent_words
 from dumpmap.analysis.words import size_words as short_size
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "percent_text",
     "printable",
     "short_size",
+    "size_left",
     "size_text",
     "unit_name",
 ]
@@ -32,16 +34,33 @@ class Units(StrEnum):
     auto = "auto"
 
 
-def size_text(value: int | None, units: Units = Units.kb) -> str:
-    """Writes a size: KB with thousands separators by default, as VMMap does (a part of a KB counts as one)."""
+def size_text(value: int | None, units: Units = Units.kb, *, left: bool = False) -> str:
+    """Writes a size: KB with thousands separators by default, as VMMap does (a part of a KB counts as one).
+
+    Args:
+        value: bytes; None is not known.
+        units: the unit.
+        left: it is how much is left of something: it is rounded down, never to promise more than there is.
+    """
     if value is None:
         return MISSING
     if units is Units.bytes:
         return f"{value:,}"
     if units is Units.kb:
-        return f"{-(-value // 1024):,}"
+        return f"{value // 1024 if left else -(-value // 1024):,}"
     if units is Units.mb:
-        return f"{value / (1 << 20):,.1f}"
+        tenths = 10 * value >> 20 if left else round(10 * value / (1 << 20))
+        return f"{tenths / 10:,.1f}"
+    return size_left(value) if left else short_size(value)
+
+
+def size_left(value: int) -> str:
+    """Writes how much is left of something, like `short_size` but rounded down."""
+    for exponent, name in ((60, "EB"), (50, "PB"), (40, "TB"), (30, "GB"), (20, "MB"), (10, "KB")):
+        if value >> exponent:
+            whole, tenths = value >> exponent, (10 * value >> exponent) % 10
+            plain = whole >= 100 or value == whole << exponent
+            return f"{whole} {name}" if plain else f"{whole}.{tenths} {name}"
     return short_size(value)
 
 
@@ -61,8 +80,8 @@ def hex_text(value: int | None) -> str:
 
 
 def percent_text(value: float | None) -> str:
-    """Writes a share (0 to 1) in percent."""
-    return MISSING if value is None else f"{100 * value:.1f} %"
+    """Writes a share (0 to 1) in percent, in tables as in sentences."""
+    return MISSING if value is None else percent_words(value)
 
 
 def more_text(count: int) -> str:

@@ -161,7 +161,7 @@ STACK_COLUMNS = (
     Column("committed", "size"),
     Column("guard", "size"),
     Column("stack_pointer", "address"),
-    Column("headroom", "size"),
+    Column("headroom", "size", left=True),
     Column("teb", "address", "TEB"),
     Column("evidence"),
     Column("inferred", "flag"),

@@ -3,10 +3,18 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const thousands = new Intl.NumberFormat("en-US");
 
-/** A size in KB; a part of a KB counts as one. Null, and NaN in number columns, is not known. */
-function sizeText(value) {
+/** A size in KB; a part of a KB counts as one, but not of what is left. Null, and NaN in number columns, is not known. */
+function sizeText(value, left = false) {
   if (value === null || Number.isNaN(value)) return "";
-  return thousands.format(Math.ceil(value / 1024));
+  return thousands.format(left ? Math.floor(value / 1024) : Math.ceil(value / 1024));
+}
+
+/** A share in percent, with a decimal where it is small. */
+function percentText(value) {
+  const percent = 100 * value;
+  if (Math.abs(percent) < 10 && Math.round(10 * percent) / 10 !== Math.round(percent)) return `${percent.toFixed(1)} %`;
+  const odd = Math.abs(percent % 1) === 0.5 && Math.round(percent) % 2 !== 0;
+  return `${odd ? Math.round(percent) - 1 : Math.round(percent)} %`;
 }
 
 function countText(value) {

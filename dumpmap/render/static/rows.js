@@ -247,9 +247,9 @@ function cellText(column, value) {
   if (value === null || value === undefined) return "";
   switch (column.kind) {
     case "address": return addressText(value);
-    case "size": return sizeText(Number(value));
+    case "size": return sizeText(Number(value), column.left);
     case "count": return countText(Number(value));
-    case "percent": return `${(100 * value).toFixed(1)} %`;
+    case "percent": return percentText(value);
     case "flag": return value ? "yes" : "";
     case "type": return data.types[value];
     default: return String(value);
