@@ -414,7 +414,7 @@ def _evidence_codes(snapshot: Snapshot, labels: Labels, count: int, *, recorded:
         basis = "memory-info"
     codes = np.full(count, labels.texts.code(basis), np.int32)
     seen: dict[tuple[str, ...], int] = {}
-    for index, found in labels.evidence.items():
+    for index, found in labels.all_evidence().items():
         key = tuple(found)
         if key not in seen:
             extra = [text for text in found if text != basis]

@@ -71,6 +71,7 @@ class Labels:
         types: `RegionType` of each allocation; rules change it.
         claimed: allocations that a rule has named.
         evidence: additional evidence beside the memory map's own, by allocation.
+        bulk: the same of allocations that were labelled together: their indexes, and what it is.
     """
 
     bases: U64
@@ -82,6 +83,7 @@ class Labels:
     inferred: npt.NDArray[np.bool_]
     texts: Texts = field(default_factory=Texts)
     evidence: dict[int, list[str]] = field(default_factory=dict)
+    bulk: list[tuple[list[int], str]] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -124,10 +126,7 @@ class Labels:
         for index, kind, details in found:
             if not claimed[index] and index not in fresh:
                 fresh[index] = code(kind), code(details)
-            known = self.evidence.setdefault(index, [])
-            if evidence not in known:
-                # It is what the allocation is called after, so it stands before what adds to it.
-                known.insert(0, evidence)
+        self.bulk.append(([index for index, _, _ in found], evidence))
         if fresh:
             indexes = list(fresh)
             codes = np.array(list(fresh.values()), np.int32)
@@ -140,6 +139,17 @@ class Labels:
         known = self.evidence.setdefault(index, [])
         if evidence not in known:
             known.append(evidence)
+
+    def all_evidence(self) -> dict[int, list[str]]:
+        """The evidence for every allocation that a rule has something to say of, by index."""
+        merged = {index: list(known) for index, known in self.evidence.items()}
+        for indexes, evidence in self.bulk:
+            for index in indexes:
+                known = merged.setdefault(index, [])
+                if evidence not in known:
+                    # It is what the allocation is called after, so it stands before what adds to it.
+                    known.insert(0, evidence)
+        return merged
 
     def mark(self, start: int, end: int, label: Label) -> None:
         """Labels a range of an allocation. Where marks overlap the first one stays."""

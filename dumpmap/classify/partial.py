@@ -36,12 +36,13 @@ class Cover:
         reach = position = 0
         for part in sorted(parts):
             start, end, allocation, state, kind = part
-            start = max(start, reach)
+            if start < reach:
+                start = reach
             if start >= end or end > USER_SPACE_LIMIT:
                 continue
             reach = end
-            # The last one that begins before may reach into it.
-            position = max(position, bisect_right(taken, part, position) - 1)
+            if position < count:  # the last one that begins before may reach into it
+                position = max(position, bisect_right(taken, part, position) - 1)
             while start < end:
                 while position < count and taken[position][1] <= start:
                     position += 1

@@ -7,7 +7,8 @@ Windows a 32-bit thread has two TEBs and two stacks.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from dumpmap.classify.labels import Label, Labels
 from dumpmap.classify.space import AllocationSpace
@@ -21,8 +22,7 @@ _PRIVATE_OR_UNKNOWN = (int(MemType.MEM_PRIVATE), 0)
 _COMMIT, _GUARD = int(MemState.MEM_COMMIT), int(PageProtect.PAGE_GUARD)
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(msgspec.Struct, frozen=True):
     """One stack of one thread. Sizes are bytes; None is unknown."""
 
     thread_id: int

@@ -61,6 +61,22 @@ _Decoder = Callable[[memoryview, str, bool], tuple[str, int]]
 _CODEVIEW = struct.Struct("<4sIHH8sI")
 """CV_INFO_PDB70 as `layout.CODEVIEW_RSDS` declares it, with the members of its GUID."""
 
+_MODULE_FIELDS = layout.MODULE[
+    [
+        "BaseOfImage",
+        "SizeOfImage",
+        "CheckSum",
+        "TimeDateStamp",
+        "ModuleNameRva",
+        "VersionSignature",
+        "FileVersionMS",
+        "FileVersionLS",
+        "CvRecordSize",
+        "CvRecordRva",
+    ]
+]
+"""What is read of a module's record; the rest would only be turned into Python numbers."""
+
 _HEADER = records.Reader(layout.HEADER)
 _SYSTEM_INFO = records.Reader(layout.SYSTEM_INFO)
 _MEMORY64_LIST_HEADER = records.Reader(layout.MEMORY64_LIST_HEADER)
@@ -133,7 +149,7 @@ class _File:
     """Bounded access to the parts of the file."""
 
     def __init__(self, source: ByteSource) -> None:
-        self._source = source
+        self.view = source.view
         self.size = source.size
         self._texts: dict[tuple[int, int], str | None] = {}
         # Strings of a real file do not overlap. A hostile one can point a million records into one long string.
@@ -141,7 +157,7 @@ class _File:
 
     def data(self, rva: int, size: int) -> memoryview:
         try:
-            return self._source.view(rva, size)
+            return self.view(rva, size)
         except TruncatedError as error:
             raise _StreamProblemError(error.problem) from None
 
@@ -205,11 +221,11 @@ class _File:
         taken = min(_FIRST_LOOK, self.size - rva)
         if taken < 4:
             return None
-        data = self._source.view(rva, taken)
+        data = self.view(rva, taken)
         length = int.from_bytes(data[:4], "little")
         if length > taken - 4 or length > self._room_for_texts:
             length = min(length, MAX_STRING, self.size - rva - 4, self._room_for_texts)
-            data = self._source.view(rva, 4 + length)
+            data = self.view(rva, 4 + length)
         self._room_for_texts -= length
         text = decode(data[4 : 4 + length - length % unit], "replace", True)[0]
         return text.partition("\0")[0] if "\0" in text else text
@@ -543,8 +559,9 @@ def _module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
     entries, problem = file.counted(layout.MODULE, stream)
     impossible = 0
     add = draft.modules.append
-    for row in entries.tolist():
-        base, size, checksum, timestamp, name_rva, signature, _, version_ms, version_ls, _, cv_size, cv_rva = row[:12]
+    for base, size, checksum, timestamp, name_rva, signature, version_ms, version_ls, cv_size, cv_rva in entries.view(
+        _MODULE_FIELDS
+    ).tolist():
         if base + size > 1 << 64:
             impossible += 1
             continue
@@ -562,7 +579,7 @@ def _codeview(file: _File, rva: int, size: int) -> tuple[str | None, str | None]
     fixed = _CODEVIEW.size
     if size < fixed or rva == 0 or rva + size > file.size:
         return None, None
-    data = bytes(file.data(rva, min(size, fixed + 1024)))
+    data = bytes(file.view(rva, min(size, fixed + 1024)))
     signature, first, second, third, rest, age = _CODEVIEW.unpack_from(data)
     if signature != b"RSDS":
         return None, None
