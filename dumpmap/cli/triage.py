@@ -21,7 +21,7 @@ from dumpmap.errors import InputError
 from dumpmap.render.text import Units
 
 if TYPE_CHECKING:
-    from dumpmap.triage import Options, Progress, State
+    from dumpmap.triage import Options, Progress, Row, Selection, State
     from dumpmap.triage.progress import Remembered
 
 
@@ -59,9 +59,35 @@ def command(
     group_by: Annotated[
         str | None,
         typer.Option(
-            "--group-by", "-g", metavar="COLUMNS", help="Count by process, verdict, exception, ...; a comma between."
+            "--group-by",
+            "-g",
+            metavar="COLUMNS",
+            help="Count by process, verdict, finding, os_build or any other column; a comma between.",
         ),
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            "-w",
+            metavar="COLUMN=VALUE",
+            help="Show only rows of which this holds: also with !=, <, <=, >, >= (sizes as 64MB) and ~ "
+            "(a part or a pattern); repeatable.",
+        ),
+    ] = None,
+    severity: Annotated[
+        GateName | None, typer.Option("--severity", help="Show only files with a finding of this severity or worse.")
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            "-s",
+            metavar="COLUMN",
+            help="Sort by a column, -COLUMN for descending, instead of the worst first.",
+        ),
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="Show only so many rows or groups.")] = None,
     format: Annotated[
         TriageFormatName, typer.Option("--format", "-f", help="How to write the result.")
     ] = TriageFormatName.table,
@@ -120,13 +146,33 @@ def command(
     ```
     """
     from dumpmap.render.filters import parse_size
-    from dumpmap.triage import Options
+    from dumpmap.triage import Options, select
+    from dumpmap.triage.batch import check_groupable
     from dumpmap.triage.engines import start_helpers
+    from dumpmap.triage.output import GROUP_FIGURES
     from dumpmap.triage.progress import Remembered
 
     columns = [name.strip() for name in group_by.split(",") if name.strip()] if group_by is not None else []
     if group_by is not None and not columns:
         raise typer.BadParameter("--group-by names no column")
+    try:
+        check_groupable(columns)
+        selection = select(
+            where or (),
+            severity=severity.value if severity else None,
+            sort=sort,
+            top=top,
+            group_by=columns,
+            figures=[figure.name for figure in GROUP_FIGURES],
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if watch and (columns or strict or any(one is not None for one in (sort, top, limit, fail_on))):
+        raise typer.BadParameter(
+            "--group-by, --sort, --top, --limit, --fail-on and --strict need all rows, and --watch has no end"
+        )
+    if watch and (format not in (TriageFormatName.table, TriageFormatName.jsonl) or output not in (None, "-")):
+        raise typer.BadParameter("--watch writes JSON lines to standard output, nothing else")
     if scheduler is not None and engine is not EngineName.dask:
         raise typer.BadParameter("--scheduler goes with --engine dask")
     if engine is EngineName.serial and (time_limit or memory_limit):
@@ -157,12 +203,13 @@ def command(
     try:
         with _ended_by_signals():
             if watch:
-                _watch(paths, options, remembered)
+                _watch(paths, options, selection, remembered)
                 return
             code = _batch(
                 paths,
                 options,
                 columns,
+                selection,
                 format,
                 remembered=remembered,
                 limit=limit,
@@ -250,6 +297,7 @@ def _batch(
     paths: list[str],
     options: Options,
     columns: list[str],
+    selection: Selection,
     format: TriageFormatName,
     *,
     remembered: Remembered,
@@ -261,25 +309,32 @@ def _batch(
     strict: bool,
 ) -> int:
     from dumpmap.render.output import check_target, terminal
-    from dumpmap.triage import GROUPABLE, run
+    from dumpmap.triage import run
     from dumpmap.triage.output import summary_line, write_json_line, write_result
 
-    for name in columns:
-        if name not in GROUPABLE:
-            raise typer.BadParameter(f"cannot group by {name!r}; these can be: {', '.join(GROUPABLE)}")
     to_screen = output in (None, "-")
     if format is TriageFormatName.parquet and to_screen:
         raise typer.BadParameter("Parquet needs --output")
     if not to_screen and output is not None:
         check_target(output, force=force)  # before the hours that a large batch takes
-    live = format is TriageFormatName.jsonl and to_screen and not columns
+    live = (
+        format is TriageFormatName.jsonl
+        and to_screen
+        and not columns
+        and selection.sort is None
+        and selection.top is None
+    )
+    chosen = 0
+
+    def on_row(row: Row) -> None:
+        nonlocal chosen
+        if selection.keeps(row):
+            chosen += 1
+            if live:
+                write_json_line(row, sys.stdout)
+
     with _progress() as remembered.display:
-        result = run(
-            paths,
-            options,
-            progress=remembered,
-            on_row=(lambda row: write_json_line(row, sys.stdout)) if live else None,
-        )
+        result = run(paths, options, progress=remembered, on_row=on_row)
     with result:
         color, width = terminal() if to_screen else (False, None)
         if not live:
@@ -288,6 +343,7 @@ def _batch(
                 format.value,
                 sys.stdout if output is None or output == "-" else output,
                 group_by=columns,
+                selection=selection,
                 force=force,
                 limit=limit,
                 units=units,
@@ -299,6 +355,8 @@ def _batch(
                 say(note)
             rate = result.state.done / result.seconds if result.seconds else 0.0
             say(f"{summary_line(result.state)}; {result.seconds:.1f} s, {rate:,.0f} files a second")
+            if selection.filters:
+                say(f"{chosen:,} of these are selected")
         # A gate that looked at nothing has not passed.
         absent = [path for path in paths if "://" not in path and not glob.has_magic(path) and not Path(path).exists()]
         if not result.state.found:
@@ -308,9 +366,10 @@ def _batch(
         return result.exit_code(fail_on=gate.value if gate else None, strict=strict)
 
 
-def _watch(paths: list[str], options: Options, remembered: Remembered) -> None:
+def _watch(paths: list[str], options: Options, selection: Selection, remembered: Remembered) -> None:
     from dumpmap.triage import watch
     from dumpmap.triage.output import write_json_line
 
     for row in watch(paths, options, progress=remembered):
-        write_json_line(row, sys.stdout)
+        if selection.keeps(row):
+            write_json_line(row, sys.stdout)

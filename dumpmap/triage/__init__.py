@@ -22,6 +22,7 @@ from dumpmap.triage.batch import Group, Options, Result, exit_code, group_rows, 
 from dumpmap.triage.columns import COLUMNS, GROUPABLE, Column, Row
 from dumpmap.triage.engines import EngineError
 from dumpmap.triage.progress import Progress, RichProgress, State
+from dumpmap.triage.selection import Selection, select
 from dumpmap.triage.watch import watch
 
 __all__ = [
@@ -35,12 +36,14 @@ __all__ = [
     "Result",
     "RichProgress",
     "Row",
+    "Selection",
     "State",
     "exit_code",
     "group_rows",
     "iterate",
     "make_frame",
     "run",
+    "select",
     "triage",
     "watch",
 ]

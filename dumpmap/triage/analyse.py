@@ -190,19 +190,18 @@ def make_row(region_map: RegionMap, path: str, size: int | None) -> Row:
     diagnosis = diagnose(region_map)
     main = _main_module(region_map)
     total = region_map.total
-    largest = region_map.largest_free_block
     row.update(
         warnings=len(region_map.warnings),
         warning=_one_line(region_map.warnings[0]) if region_map.warnings else None,
         completeness=region_map.completeness,
         format=snapshot.source.kind,
         container=snapshot.source.container,
-        process=process.name,
-        version=main.version if main else None,
+        process=process.name or None,
+        version=(main.version or None) if main else None,
         pid=process.pid,
         architecture=process.architecture,
         wow64=process.wow64,
-        os=" ".join(filter(None, (process.os.family, process.os.version))),
+        os=" ".join(filter(None, (process.os.family, process.os.version))) or None,
         os_build=process.os.build,
         captured_at=_time_text(snapshot.source.captured_at),
         verdict=diagnosis.verdict,
@@ -210,10 +209,11 @@ def make_row(region_map: RegionMap, path: str, size: int | None) -> Row:
         critical=diagnosis.critical,
         findings=list(diagnosis.findings),
         headline=diagnosis.headline,
+        sentence=diagnosis.sentence,
         total_size=total.size,
         committed=total.committed,
         private=total.private,
-        largest_free=largest.size if largest else None,
+        largest_free=diagnosis.largest_free,
         fragmentation=None if diagnosis.fragmentation is None else round(diagnosis.fragmentation, 4),
         threads=len(snapshot.threads) or None,
         heaps=len(region_map.heaps) if region_map.heaps or region_map.heap_list_captured else None,

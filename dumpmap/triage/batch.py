@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
@@ -16,10 +16,11 @@ from dumpmap.analysis.words import size_words
 from dumpmap.errors import OutputError
 from dumpmap.triage.analyse import Outcome, analyse
 from dumpmap.triage.cache import Cache, default_path
-from dumpmap.triage.columns import COLUMNS, GROUPABLE, NAMES, Row
+from dumpmap.triage.columns import COLUMNS, FINDING, GROUPABLE, NAMES, Row
 from dumpmap.triage.discovery import Job, discover
 from dumpmap.triage.engines import Engine, EngineError, ProcessEngine, SerialEngine
 from dumpmap.triage.progress import Progress, State
+from dumpmap.triage.selection import ALL, Selection, sort_key
 from dumpmap.triage.store import Store, finished_row
 from dumpmap.triage.worker import Setup
 
@@ -333,7 +334,7 @@ class Group:
 
     values: tuple[Any, ...]
     count: int = 0
-    critical: int = 0
+    with_critical: int = 0
     with_warnings: int = 0
     unreadable: int = 0
     most_committed: int | None = None
@@ -361,17 +362,27 @@ class Result:
     def __len__(self) -> int:
         return self.state.done
 
-    def rows(self) -> Iterator[Row]:
-        """Yields the rows: by severity, the worst first, then by path."""
-        return self._store.rows()
+    def rows(self, selection: Selection = ALL) -> Iterator[Row]:
+        """Yields the rows that are selected: by severity, the worst first, then by path, unless another order is."""
+        return self._store.rows(selection)
 
-    def groups(self, columns: Sequence[str]) -> list[Group]:
+    def groups(self, columns: Sequence[str], selection: Selection = ALL) -> list[Group]:
         """Counts the rows that have the same values in `columns`; the largest group first.
+
+        Args:
+            columns: names of columns, or `finding`: a row counts under each of its findings.
+            selection: which rows are counted; its order and number are those of the groups.
 
         Raises:
             ValueError: a column cannot be grouped by.
         """
-        return group_rows(self.rows(), columns)
+        groups = group_rows(self.rows(replace(selection, sort=None, top=None)), columns)
+        name = selection.sort_column
+
+        def value(group: Group) -> Any:
+            return group.values[columns.index(name)] if name in columns else getattr(group, name or "")
+
+        return list(selection.order(groups, value))
 
     def frame(self) -> pd.DataFrame:
         """The rows as a data frame."""
@@ -414,28 +425,49 @@ def exit_code(state: State, *, fail_on: FailOn | None = None, strict: bool = Fal
 def group_rows(rows: Iterable[Row], columns: Sequence[str]) -> list[Group]:
     """Counts rows that have the same values in `columns`; the largest group first.
 
-    The rows come worst first, so that a group's example is its worst.
+    The rows come worst first, so that a group's example is its worst. Under `finding` a row counts once per finding.
 
     Raises:
         ValueError: a column cannot be grouped by.
     """
+    check_groupable(columns)
+    groups: dict[tuple[Any, ...], Group] = {}
+    for row in rows:
+        for values in product(*(_group_values(row, name) for name in columns)):
+            group = groups.get(values) or Group(values, example=row["path"])
+            groups[values] = replace(
+                group,
+                count=group.count + 1,
+                with_critical=group.with_critical + (row["severity"] == "critical"),
+                with_warnings=group.with_warnings + (row["severity"] == "warning"),
+                unreadable=group.unreadable + (row["status"] == "error"),
+                most_committed=_of_known(max, group.most_committed, row["committed"]),
+                least_largest_free=_of_known(min, group.least_largest_free, row["largest_free"]),
+            )
+    # What is not known comes behind what is; it can be compared with nothing.
+    return sorted(
+        groups.values(),
+        key=lambda group: (-group.count, [(value is None, sort_key(value)) for value in group.values]),
+    )
+
+
+def check_groupable(columns: Sequence[str]) -> None:
+    """Refuses what rows cannot be grouped by.
+
+    Raises:
+        ValueError: a name is no column's.
+    """
     for name in columns:
         if name not in GROUPABLE:
             raise ValueError(f"cannot group by {name!r}; these can be: {', '.join(GROUPABLE)}")
-    groups: dict[tuple[Any, ...], Group] = {}
-    for row in rows:
-        values = tuple(row[name] for name in columns)
-        group = groups.get(values) or Group(values, example=row["path"])
-        groups[values] = replace(
-            group,
-            count=group.count + 1,
-            critical=group.critical + (row["severity"] == "critical"),
-            with_warnings=group.with_warnings + (row["severity"] == "warning"),
-            unreadable=group.unreadable + (row["status"] == "error"),
-            most_committed=_of_known(max, group.most_committed, row["committed"]),
-            least_largest_free=_of_known(min, group.least_largest_free, row["largest_free"]),
-        )
-    return sorted(groups.values(), key=lambda group: (-group.count, [str(value or "") for value in group.values]))
+
+
+def _group_values(row: Row, name: str) -> tuple[Any, ...]:
+    """The groups of one column that a row belongs to: one, but for findings."""
+    if name == FINDING:
+        return tuple(row["findings"] or (None,))
+    value = row[name]
+    return (tuple(value) if isinstance(value, list) else value,)
 
 
 def _of_known(choose: Callable[[int, int], int], one: int | None, other: int | None) -> int | None:

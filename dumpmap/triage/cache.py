@@ -18,11 +18,11 @@ from pathlib import Path
 from dumpmap._version import __version__
 from dumpmap.errors import OutputError
 from dumpmap.triage.analyse import Limit, Outcome
-from dumpmap.triage.columns import NAMES
+from dumpmap.triage.columns import NAMES, ROW_VERSION
 from dumpmap.triage.discovery import Job
 
-TOOL = f"{__version__}/{zlib.crc32(','.join(NAMES).encode()):08x}"
-"""What made a result: the version, and the columns it has."""
+TOOL = f"{__version__}/{ROW_VERSION}/{zlib.crc32(','.join(NAMES).encode()):08x}"
+"""What made a result: the version, and the columns it has and what they mean."""
 
 KEEP_DAYS = 180
 """Results older than this are forgotten."""

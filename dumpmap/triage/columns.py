@@ -98,11 +98,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("critical", "count", "how many findings are critical"),
     Column("findings", "texts", "ids of the findings, the worst first"),
     Column("headline", "text", "the worst finding in words"),
+    Column("sentence", "text", "the verdict in words, as `dumpmap diagnose` says it"),
     Column("total_size", "size", "Total: size, everything but free space"),
     Column("committed", "size", "Total: committed bytes"),
     Column("private", "size", "Total: private bytes"),
     *(Column(name, "size", f"{kind.label}: {_SAID[figure]}") for kind, figure, name in TYPE_COLUMNS),
-    Column("largest_free", "size", "largest free block"),
+    Column("largest_free", "size", "largest free block that the process could use; 0 where nothing is free"),
     Column("fragmentation", "share", "1 - largest free block / all free space"),
     Column("threads", "count", "threads"),
     Column("heaps", "count", "heaps that could be told"),
@@ -128,8 +129,14 @@ NAMES = tuple(column.name for column in COLUMNS)
 
 BY_NAME = {column.name: column for column in COLUMNS}
 
-GROUPABLE = tuple(column.name for column in COLUMNS if column.kind in ("text", "flag") and column.name != "path")
-"""Columns that rows can be grouped by."""
+FINDING = "finding"
+"""Not a column: a file counts under each of its findings."""
+
+GROUPABLE = (*NAMES, FINDING)
+"""What rows can be grouped by."""
+
+ROW_VERSION = 2
+"""Raised whenever a row of the same columns comes to mean something else: rows of older versions are not used again."""
 
 _EMPTY: Row = dict.fromkeys(NAMES)
 

@@ -11,9 +11,6 @@ from dumpmap.ntstatus import EXC_CRASH, exception_code
 from dumpmap.regionmap import RegionMap
 from dumpmap.snapshot import ExceptionRecord
 
-TOP_FINDINGS = 5
-"""Findings that a row names."""
-
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -24,19 +21,24 @@ class Diagnosis:
     critical: int
     findings: tuple[str, ...]
     headline: str | None
+    sentence: str
+    largest_free: int | None
     fragmentation: float | None
 
 
 def diagnose(region_map: RegionMap) -> Diagnosis:
     """Finds what is wrong with a process's memory."""
     findings = find(region_map)
+    judged = verdict(region_map, findings=findings)
     free = facts_of(region_map).free
     return Diagnosis(
-        verdict=verdict(region_map, findings=findings).verdict,
+        verdict=judged.verdict,
         severity=findings[0].severity if findings else None,
         critical=sum(finding.severity == "critical" for finding in findings),
-        findings=tuple(finding.id for finding in findings[:TOP_FINDINGS]),
+        findings=tuple(finding.id for finding in findings),
         headline=findings[0].title if findings else None,
+        sentence=judged.sentence,
+        largest_free=None if free is None else free.largest.size if free.largest is not None else 0,
         fragmentation=None if free is None else free.fragmentation,
     )
 

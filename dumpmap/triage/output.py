@@ -1,7 +1,7 @@
 """The rows in every format. JSON is the contract; it has all columns and the groups, the rest are views.
 
 Text tables and Markdown show a few columns, CSV, Parquet and JSON all of them. Where groups are asked for, every format
-but JSON and JSON lines shows the groups instead of the rows.
+but JSON, which has both, shows the groups instead of the rows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from itertools import islice
 from typing import IO, Any
@@ -23,8 +24,9 @@ from dumpmap.render.output import render_rich, replacing
 from dumpmap.render.tables import Column, Table, to_markdown, to_rich
 from dumpmap.render.text import Units
 from dumpmap.triage.batch import Group, Result, group_rows
-from dumpmap.triage.columns import BY_NAME, COLUMNS, Kind, Row
+from dumpmap.triage.columns import BY_NAME, COLUMNS, FINDING, Kind, Row
 from dumpmap.triage.progress import State
+from dumpmap.triage.selection import ALL, Selection
 
 SCHEMA = "dumpmap.triage/1"
 
@@ -58,7 +60,7 @@ VIEW: tuple[Column, ...] = (
 
 GROUP_FIGURES: tuple[Column, ...] = (
     Column("count", "count", "Files"),
-    Column("critical", "count"),
+    Column("with_critical", "count", "Critical"),
     Column("with_warnings", "count", "Warning"),
     Column("unreadable", "count"),
     Column("most_committed", "size"),
@@ -90,15 +92,23 @@ def _view_cells(row: Row) -> tuple[Any, ...]:
 
 def group_table(groups: Iterable[Group], columns: Sequence[str]) -> Table:
     """Groups as a table."""
-    rows = [tuple(group_record(group, columns).values()) for group in groups]
-    shown = tuple(Column(name, "flag" if BY_NAME[name].kind == "flag" else "text") for name in columns)
-    return Table((*shown, *GROUP_FIGURES), rows)
+    rows = [
+        (*map(_group_cell, group.values), *(getattr(group, figure.name) for figure in GROUP_FIGURES))
+        for group in groups
+    ]
+    return Table((*map(Column, columns), *GROUP_FIGURES), rows)
+
+
+def _group_cell(value: Any) -> str:
+    """What a group stands for, as CSV writes it; CSV's blank, for what is not known, would look like an omission."""
+    return "-" if value is None else str(_csv_value(value))
 
 
 def group_record(group: Group, columns: Sequence[str]) -> dict[str, Any]:
     """A group for JSON: the values it stands for, then its figures."""
-    values = zip(columns, group.values, strict=True)
-    return {**dict(values), **{figure.name: getattr(group, figure.name) for figure in GROUP_FIGURES}}
+    values = (list(value) if isinstance(value, tuple) else value for value in group.values)
+    figures = {figure.name: getattr(group, figure.name) for figure in GROUP_FIGURES}
+    return {**dict(zip(columns, values, strict=True)), **figures}
 
 
 def summary_line(state: State) -> str:
@@ -124,6 +134,7 @@ def write_result(
     target: str | os.PathLike[str] | IO[Any],
     *,
     group_by: Sequence[str] = (),
+    selection: Selection = ALL,
     force: bool = False,
     limit: int | None = None,
     units: Units = Units.kb,
@@ -137,6 +148,7 @@ def write_result(
         format: how.
         target: a file, or a stream: of text, for Parquet of bytes.
         group_by: columns to group by.
+        selection: which rows, and their order; where there are groups, the order and the number are theirs.
         force: overwrite the file.
         limit: show at most this many rows in the text table and in Markdown.
         units: of sizes in these two.
@@ -148,11 +160,12 @@ def write_result(
         ValueError: a column cannot be grouped by.
     """
     write_rows(
-        result.rows(),
+        result.rows(replace(selection, sort=None, top=None) if group_by else selection),
         format,
         target,
-        groups=result.groups(group_by) if group_by else None,
+        groups=result.groups(group_by, selection) if group_by else None,
         group_by=group_by,
+        selection=selection,
         state=result.state,
         force=force,
         limit=limit,
@@ -169,6 +182,7 @@ def write_rows(
     *,
     groups: Sequence[Group] | None = None,
     group_by: Sequence[str] = (),
+    selection: Selection = ALL,
     state: State | None = None,
     force: bool = False,
     limit: int | None = None,
@@ -184,6 +198,7 @@ def write_rows(
         target: a file, or a stream: of text, for Parquet of bytes.
         groups: groups of the rows, for JSON beside them, for every other format in their place.
         group_by: the columns of the groups.
+        selection: what the rows and groups were chosen by, for JSON.
         state: how many files there were, for JSON.
         force: overwrite the file.
         limit: show at most this many rows in the text table and in Markdown.
@@ -200,10 +215,10 @@ def write_rows(
         rows, groups = kept, group_rows(kept, group_by)
     with _opened(target, force=force, text=format is not TriageFormat.parquet) as stream:
         if format is TriageFormat.json:
-            _write_json(rows, stream, groups, group_by, state)
+            _write_json(rows, stream, groups, group_by, state, selection)
         elif format is TriageFormat.jsonl:
-            for row in rows:
-                write_json_line(row, stream)
+            for record in _records(rows, groups, group_by)[1]:
+                write_json_line(record, stream)
         elif format is TriageFormat.csv:
             _write_csv(rows, stream, groups, group_by)
         elif format is TriageFormat.parquet:
@@ -245,12 +260,17 @@ def _shown(
 
 
 def _write_json(
-    rows: Iterable[Row], stream: IO[Any], groups: Sequence[Group] | None, group_by: Sequence[str], state: State | None
+    rows: Iterable[Row],
+    stream: IO[Any],
+    groups: Sequence[Group] | None,
+    group_by: Sequence[str],
+    state: State | None,
+    selection: Selection,
 ) -> None:
     counts = None if state is None else {name: getattr(state, name) for name in _COUNTS}
     records = None if groups is None else [group_record(group, group_by) for group in groups]
     stream.write(f'{{"schema": {_json(SCHEMA)},\n"tool": {_json(f"dumpmap {__version__}")},\n')
-    stream.write(f'"counts": {_json(counts)},\n"rows": [')
+    stream.write(f'"counts": {_json(counts)},\n"selection": {_json(selection.to_dict())},\n"rows": [')
     separator = "\n"
     for row in rows:
         stream.write(separator + _json(row))
@@ -274,7 +294,7 @@ def _records(
     """What CSV and Parquet carry: the columns and what they hold, and the rows or the groups."""
     if groups is None:
         return {column.name: column.kind for column in COLUMNS}, rows
-    kinds: dict[str, Kind] = {name: BY_NAME[name].kind for name in group_by}
+    kinds: dict[str, Kind] = {name: "text" if name == FINDING else BY_NAME[name].kind for name in group_by}
     for figure in GROUP_FIGURES:
         kinds[figure.name] = "text" if figure.kind == "text" else "count"
     return kinds, (group_record(group, group_by) for group in groups)
@@ -293,7 +313,7 @@ def _csv_value(value: Any) -> Any:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return ", ".join(value) if isinstance(value, list) else value
+    return ", ".join(value) if isinstance(value, (list, tuple)) else value
 
 
 def _write_parquet(

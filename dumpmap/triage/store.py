@@ -7,10 +7,12 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 
 from dumpmap.triage.analyse import Outcome, unpack
 from dumpmap.triage.columns import Row
 from dumpmap.triage.discovery import Job
+from dumpmap.triage.selection import ALL, Selection, known_column
 
 _JOBS_AT_ONCE = 256
 
@@ -65,12 +67,23 @@ class Store:
         (count,) = self._database.execute("SELECT count(data) FROM files").fetchone()
         return int(count)
 
-    def rows(self) -> Iterator[Row]:
-        """Yields the rows: by severity, the worst first, then by path."""
+    def rows(self, selection: Selection = ALL) -> Iterator[Row]:
+        """Yields the rows that are selected: by severity, the worst first, then by path, unless another order is."""
         cursor = self._database.execute(
-            "SELECT path, cached, data FROM files WHERE data IS NOT NULL ORDER BY rank, path, key"
+            "SELECT id, path, cached, data FROM files WHERE data IS NOT NULL ORDER BY rank, path, key"
         )
-        for path, cached, data in cursor:
+        found = ((number, finished_row(path, data, cached=bool(cached))) for number, path, cached, data in cursor)
+        kept = ((number, row) for number, row in found if selection.keeps(row))
+        if selection.sort_column is None:
+            yield from (row for _, row in islice(kept, selection.top))
+            return
+        # Only what is compared is held in memory, not the rows.
+        name = known_column(selection.sort_column).name
+        keys = ((number, row[name]) for number, row in kept)
+        for number, _ in selection.order(keys, lambda pair: pair[1]):
+            path, cached, data = self._database.execute(
+                "SELECT path, cached, data FROM files WHERE id = ?", (number,)
+            ).fetchone()
             yield finished_row(path, data, cached=bool(cached))
 
     def close(self) -> None:

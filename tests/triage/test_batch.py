@@ -340,6 +340,14 @@ def test_another_version_analyses_again(folder: Path, tmp_path: Path, monkeypatc
         assert result.state.cached == 0
 
 
+def test_rows_of_another_meaning_are_not_used() -> None:
+    from dumpmap import __version__
+    from dumpmap.triage import cache
+    from dumpmap.triage.columns import ROW_VERSION
+
+    assert cache.TOOL.startswith(f"{__version__}/{ROW_VERSION}/")
+
+
 def test_old_results_are_forgotten(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dumpmap.triage import cache
 

@@ -13,7 +13,7 @@ import pytest
 
 from dumpmap.errors import OutputError
 from dumpmap.triage import Options, Result, group_rows, run
-from dumpmap.triage.columns import COLUMNS, NAMES, STATUSES, Row, empty_row
+from dumpmap.triage.columns import COLUMNS, GROUPABLE, NAMES, STATUSES, Row, empty_row
 from dumpmap.triage.output import (
     GROUP_FIGURES,
     TriageFormat,
@@ -56,6 +56,7 @@ def test_json(result: Result) -> None:
     assert [list(row) for row in document["rows"]] == [list(NAMES)] * 6
     assert document["rows"][0]["findings"][0]
     assert document["groups"] is None
+    assert document["selection"] == {"where": [], "severity": None, "sort": None, "top": None}
 
 
 def test_json_with_groups(result: Result) -> None:
@@ -182,10 +183,54 @@ def test_an_unknown_format_is_wrong_use(tmp_path: Path) -> None:
         write_rows([], "xlsx", tmp_path / "x")
 
 
-@pytest.mark.parametrize("column", ["path", "committed", "nonsense"])
-def test_what_cannot_be_grouped_by(result: Result, column: str) -> None:
-    with pytest.raises(ValueError, match="cannot group"):
-        result.groups([column])
+def test_what_cannot_be_grouped_by(result: Result) -> None:
+    with pytest.raises(ValueError, match=r"cannot group by 'nonsense'; these can be: path, .*, finding$"):
+        result.groups(["nonsense"])
+
+
+@pytest.mark.parametrize("name", GROUPABLE)
+def test_any_column_can_be_grouped_by(result: Result, name: str) -> None:
+    assert sum(group.count for group in result.groups([name])) >= 6
+    for format in TriageFormat:
+        write_result(result, format, io.BytesIO() if format is TriageFormat.parquet else io.StringIO(), group_by=[name])
+
+
+def test_a_file_counts_under_each_of_its_findings() -> None:
+    rows: list[Row] = []
+    for findings in (["a", "b"], ["b"], [], None):
+        row = empty_row(f"{len(rows)}", "ok")
+        row["findings"] = findings
+        rows.append(row)
+    groups = {group.values: (group.count, group.example) for group in group_rows(rows, ["finding"])}
+    assert groups == {("b",): (2, "0"), (None,): (2, "2"), ("a",): (1, "0")}
+    lists = {group.values: group.count for group in group_rows(rows, ["findings"])}
+    assert lists == {(("a", "b"),): 1, (("b",),): 1, ((),): 1, (None,): 1}
+
+
+def test_groups_tell_what_is_not_known_from_what_is_not_so() -> None:
+    rows: list[Row] = []
+    for wow64, build in [(True, 1), (False, 0), (None, None), (False, 10_000)]:
+        row = empty_row(f"{len(rows)}", "ok")
+        row.update(wow64=wow64, os_build=build)
+        rows.append(row)
+    shown = {}
+    for format in ("table", "markdown", "csv", "json", "jsonl"):
+        out = io.StringIO()
+        write_rows(rows, format, out, group_by=["wow64", "os_build"])
+        shown[format] = out.getvalue()
+    table = [line.split()[:3] for line in shown["table"].splitlines()[2:]]
+    assert table == [["false", "0", "1"], ["false", "10000", "1"], ["true", "1", "1"], ["-", "-", "1"]]
+    markdown = [[cell.strip() for cell in line.split("|")[1:4]] for line in shown["markdown"].splitlines()[2:]]
+    assert markdown == table
+    assert [line.split(",")[:3] for line in shown["csv"].splitlines()[1:]] == [*table[:3], ["", "", "1"]]
+    wanted = [(False, 0), (False, 10_000), (True, 1), (None, None)]
+    for groups in (json.loads(shown["json"])["groups"], [json.loads(line) for line in shown["jsonl"].splitlines()]):
+        assert [(group["wow64"], group["os_build"]) for group in groups] == wanted
+    pq = pytest.importorskip("pyarrow.parquet")
+    buffer = io.BytesIO()
+    write_rows(rows, "parquet", buffer, group_by=["wow64", "os_build"])
+    found = pq.read_table(io.BytesIO(buffer.getvalue())).to_pylist()
+    assert [(group["wow64"], group["os_build"]) for group in found] == wanted
 
 
 def test_groups_count_and_sort() -> None:
@@ -196,10 +241,10 @@ def test_groups_count_and_sort() -> None:
         rows.append(row)
     rows.append(empty_row("bad", "error", error="x"))
     first, second, third = group_rows(rows, ["process"])
-    assert (first.values, first.count, first.critical, first.with_warnings) == (("a",), 3, 1, 1)
+    assert (first.values, first.count, first.with_critical, first.with_warnings) == (("a",), 3, 1, 1)
     assert (first.most_committed, first.least_largest_free, first.example) == (9, 1, "a0")
-    assert (second.values, second.unreadable) == ((None,), 1)
-    assert (third.values, third.most_committed) == (("b",), None)
+    assert (third.values, third.unreadable) == ((None,), 1)
+    assert (second.values, second.most_committed) == (("b",), None)
 
 
 def test_names_cannot_break_a_table() -> None:

@@ -9,6 +9,8 @@ import pytest
 from synth.minidump import MinidumpBuilder
 
 import dumpmap
+from dumpmap.analysis.free import free_space
+from dumpmap.analysis.verdict import verdict
 from dumpmap.classify import classify
 from dumpmap.parsers.opening import open_snapshot
 from dumpmap.triage.analyse import analyse, make_row, unpack
@@ -26,7 +28,7 @@ def row_of(path: Path) -> Row:
 def test_columns_are_said_once() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert all(column.meaning for column in COLUMNS)
-    assert set(GROUPABLE) < set(NAMES)
+    assert (*NAMES, "finding") == GROUPABLE
     for info in TYPES:
         assert type_column(info.type, "size") in BY_NAME
 
@@ -42,10 +44,28 @@ def test_figures_are_the_maps(fixtures: Path) -> None:
             else:
                 for figure in ("size", "committed", "private"):
                     assert row[type_column(info.type, figure)] == getattr(region_map.line(info.type), figure)
-        largest = region_map.largest_free_block
-        assert row["largest_free"] == (largest.size if largest else None)
-        assert row["findings"] == [finding.id for finding in region_map.findings()][:5]
+        free = free_space(region_map)
+        largest = None if free is None else free.largest.size if free.largest else 0
+        assert row["largest_free"] == largest
+        assert row["findings"] == [finding.id for finding in region_map.findings()]
+        assert row["sentence"] == verdict(region_map).sentence
         json.dumps(row)
+
+
+def test_the_first_64_kb_are_no_free_block(fixtures: Path) -> None:
+    # Windows gives them to nobody: in this process nothing else is free.
+    path = fixtures / "exhaust-x86.dmp.gz"
+    assert dumpmap.open(path).largest_free_block is not None
+    assert row_of(path)["largest_free"] == 0
+
+
+def test_a_text_is_never_empty(tmp_path: Path) -> None:
+    # Groups and filters tell what is not known from what is: an empty name is not known.
+    path = tmp_path / "a.dmp"
+    path.write_bytes(MinidumpBuilder("x64").system_info(major=0, platform_id=0x8201).module(0x1000, 0x1000, "").build())
+    row = row_of(path)
+    assert row["status"] != "error"
+    assert "" not in row.values()
 
 
 def test_sections_change_no_row(fixtures: Path, corpus: Path) -> None:
