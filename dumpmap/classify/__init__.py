@@ -189,7 +189,7 @@ def _survey(
         pointer_size=snapshot.process.pointer_size,
         threads=[(thread.id, thread.teb or 0) for thread in snapshot.threads],
         # Each header costs up to a thousand sections to read; a hostile list can name a hundred thousand modules.
-        modules=[(module.base, module.size, module.path) for module in snapshot.modules[:MAX_IMAGES]],
+        modules=[(module.base, module.size, module.name) for module in snapshot.modules[:MAX_IMAGES]],
         space=NoSpace() if space is None else space,
         os_build=snapshot.process.os.build,
         family=snapshot.process.os.family,

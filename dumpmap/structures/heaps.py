@@ -60,6 +60,8 @@ def find_heaps(memory: Memory, pebs: Sequence[Peb], space: Space, os_build: int 
         os_build: build number of Windows, None if unknown.
     """
     search = _Search(memory, space, os_build)
+    if not pebs and not search.can_scan:
+        return HeapSurvey((), (), None, ())
     for peb in pebs:
         search.read_list(peb)
     search.scan(any(peb.nt_global_flag & FLG_HEAP_PAGE_ALLOCS for peb in pebs))
@@ -203,11 +205,16 @@ class _Search:
         # The NT heap behind a page heap can come before the list entry that names it.
         self._heaps[key] = heap if known is None or heap.id is not None else known
 
+    @property
+    def can_scan(self) -> bool:
+        """Whether there are allocations to look at."""
+        return len(self._allocations) > 0
+
     # --- by signatures ------------------------------------------------------------------------------------------------
 
     def scan(self, has_page_heaps: bool) -> None:
         """Looks at the start of every private allocation for heaps and segments that no list names."""
-        if not len(self._allocations):
+        if not self.can_scan:
             return
         for size, offset in _SIGNATURE_OFFSET.items():
             hits = self._memory.find(self._allocations, offset, _SIGNATURES)
