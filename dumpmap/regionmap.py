@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
@@ -250,7 +250,12 @@ class RegionMap:
 
     @property
     def largest_free_block(self) -> FreeBlock | None:
-        """The largest free block; None for a partial map and for a space without any."""
+        """The largest free block; None for a partial map and for a space without any.
+
+        As in VMMap, whatever is free counts: also the first 64 KB, which Windows gives to nobody, and for a 32-bit
+        process that a 64-bit program dumped the space that its code cannot reach. The diagnosis counts neither:
+        `dumpmap.analysis.free.free_space(m).largest`.
+        """
         if self.gaps is None or len(self.gaps.free_size) == 0:
             return None
         index = int(self.gaps.free_size.argmax())
@@ -285,7 +290,7 @@ class RegionMap:
         pieces, count = self.pieces, len(TYPES)
 
         def by_type(values: I64, types: npt.NDArray[np.uint8] = pieces.type) -> list[int]:
-            if np.add.reduce(values) < 1 << 53:  # every sum is exact in a float, and this is the fast way
+            if values.sum() < _EXACT:  # every sum is exact in a float, and this is the fast way
                 sums: list[int] = np.bincount(types, values, count).astype(np.int64).tolist()
                 return sums
             return [int(values[types == number].sum()) for number in range(count)]
@@ -362,9 +367,16 @@ class RegionMap:
 
     # ------------------------------------------------------------ frames
 
-    @cached_property
+    @property
     def allocations(self) -> pd.DataFrame:
-        """One row per allocation, free and unusable space included, by address; columns `COLUMNS`."""
+        """One row per allocation, free and unusable space included, by address; columns `COLUMNS`.
+
+        The frame is the caller's own: to change it changes nothing here.
+        """
+        return own_frame(self._allocations)
+
+    @cached_property
+    def _allocations(self) -> pd.DataFrame:
         a = self.allocation_columns
         return self._frame(
             base=a.base,
@@ -383,12 +395,17 @@ class RegionMap:
             owner=None,
         )
 
-    @cached_property
+    @property
     def regions(self) -> pd.DataFrame:
         """One row per region or section, free and unusable space included, by address.
 
-        Columns: `allocation` (base of the allocation the row belongs to), then `COLUMNS`.
+        Columns: `allocation` (base of the allocation the row belongs to), then `COLUMNS`. The frame is the caller's
+        own.
         """
+        return own_frame(self._regions)
+
+    @cached_property
+    def _regions(self) -> pd.DataFrame:
         b = self.block_columns
         regions = self.space.regions
         # A region that is split into pieces has no working set of its own for each of them.
@@ -611,6 +628,7 @@ class RegionMap:
 
         Raises:
             OutputError: the file exists and `force` is not given, or it cannot be written.
+            ValueError: the name ends in none of these.
         """
         from dumpmap.render.snapshot_file import save_snapshot
 
@@ -625,6 +643,19 @@ class RegionMap:
         from dumpmap.render.html import write_report
 
         write_report(self, path, force=force)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the map with the bytes that it was made from, and no others: what a snapshot file would hold."""
+        from dumpmap.render.snapshot_file import self_contained
+
+        whole = self_contained(self)
+        return RegionMap, tuple(getattr(whole, one.name) for one in fields(whole))
+
+    def __copy__(self) -> RegionMap:
+        return self  # nothing changes it
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RegionMap:
+        return self
 
     def __repr__(self) -> str:
         total = self.total
@@ -664,8 +695,16 @@ def _total_line(lines: list[SummaryLine]) -> SummaryLine:
 
 _FREE, _UNUSABLE, _PAGE_TABLE = RegionType.FREE.label, RegionType.UNUSABLE.label, RegionType.PAGE_TABLE.label
 _IMAGE, _UNKNOWN = RegionType.IMAGE.label, RegionType.UNKNOWN.label
+_EXACT = np.int64(1 << 53)
 _PRIVATE, _BLOCKS, _LARGEST = (SUMMARY_COLUMNS.index(name) for name in ("private", "blocks", "largest"))
 _figures_of: Callable[[SummaryLine], tuple[int | None, ...]] = operator.attrgetter(*SUMMARY_COLUMNS)
+
+
+def own_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns a frame that its user may change. From pandas 3 on that copies only what is written to."""
+    import pandas as pd
+
+    return frame.copy(deep=int(pd.__version__.partition(".")[0]) < 3)
 
 
 def is_private(memory_type: int) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +28,7 @@ from dumpmap.analysis.findings import Finding, find
 from dumpmap.analysis.free import FreeSpace
 from dumpmap.analysis.rules import RuleSet
 from dumpmap.analysis.verdict import verdict
-from dumpmap.regionmap import SUMMARY_COLUMNS, RegionMap
+from dumpmap.regionmap import SUMMARY_COLUMNS, RegionMap, own_frame
 from dumpmap.snapshot import I64, U64, Counters, System
 from dumpmap.types import RegionType
 
@@ -106,7 +106,7 @@ class Change:
         return row
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Changes:
     """All changes, columnar.
 
@@ -118,8 +118,8 @@ class Changes:
         unchanged: how many allocations are the same in both.
     """
 
-    map_a: RegionMap = field(repr=False)
-    map_b: RegionMap = field(repr=False)
+    map_a: RegionMap
+    map_b: RegionMap
     status: npt.NDArray[np.uint8]
     match: npt.NDArray[np.uint8]
     a: Index
@@ -203,9 +203,22 @@ class Changes:
             private_delta=int(self.private_delta[index]),
         )
 
-    @cached_property
+    def __repr__(self) -> str:
+        return f"<Changes: {self.counts_text()}>"
+
+    def counts_text(self) -> str:
+        """How many changes there are of each kind, in words."""
+        counts = [(status, self.count(status)) for status in STATUSES]
+        words = [f"{count:,} {status}" for status, count in counts if count]
+        return ", ".join([*words, f"{self.unchanged:,} same"] if self.unchanged else words) or "no allocations"
+
+    @property
     def frame(self) -> pd.DataFrame:
-        """All changes as a data frame, columns `CHANGE_COLUMNS`, those that matter most first."""
+        """All changes as a data frame, columns `CHANGE_COLUMNS`, those that matter most first; the caller's own."""
+        return own_frame(self._frame)
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
         import pandas as pd
 
         order = self.order()
@@ -285,7 +298,7 @@ class TypeChange:
         return {"type": self.type, **{name: figure.to_dict() for name, figure in self.figures.items()}}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Diff:
     """The difference of two maps.
 
@@ -303,8 +316,8 @@ class Diff:
         notes: what a reader of the comparison has to know.
     """
 
-    a: RegionMap = field(repr=False)
-    b: RegionMap = field(repr=False)
+    a: RegionMap
+    b: RegionMap
     same_process: bool
     types: tuple[TypeChange, ...]
     changes: Changes
@@ -314,6 +327,38 @@ class Diff:
     lost: tuple[Finding, ...]
     verdicts: tuple[str, str]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        names = f"{self.a.snapshot.source.name} -> {self.b.snapshot.source.name}"
+        kind = "one process" if self.same_process else "two processes"
+        return f"<Diff {names}: {kind}, {self.changes.counts_text()}>"
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        from dumpmap.render.compare import diff_view
+        from dumpmap.render.text import Units
+
+        yield from diff_view(self, 40, Units.kb)
+
+    @property
+    def allocations(self) -> pd.DataFrame:
+        """The allocations that are not the same, those that matter most first, columns `CHANGE_COLUMNS`."""
+        return self.changes.frame
+
+    def summary(self) -> pd.DataFrame:
+        """The summary's rows on both sides, and what changed.
+
+        Returns:
+            a frame indexed by type, `Total` first; for each column of the summary `_a`, `_b` and `_delta`, nullable
+            integers, bytes.
+        """
+        import pandas as pd
+
+        columns = {
+            f"{column}_{side}": pd.array([getattr(row.figures[column], side) for row in self.types], dtype="Int64")
+            for column in SUMMARY_COLUMNS
+            for side in ("a", "b", "delta")
+        }
+        return pd.DataFrame(columns, index=pd.Index([row.type for row in self.types], name="type"))
 
     def to_dict(self, limit: int | None = None) -> dict[str, Any]:
         """Plain data, schema `dumpmap.diff/1`.

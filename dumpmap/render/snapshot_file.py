@@ -4,16 +4,58 @@ from __future__ import annotations
 
 import gzip
 import os
-from dataclasses import replace
-from typing import BinaryIO, cast
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Generic, TypeVar, cast
 
 from dumpmap.analysis.findings import find
 from dumpmap.classify import classify
-from dumpmap.memory import Excerpt, RecordingMemory
+from dumpmap.memory import Excerpt, ExcerptMemory, RecordingMemory
+from dumpmap.regionmap import RegionMap
 from dumpmap.render.output import check_target, is_standard_output, replacing
 from dumpmap.render.snapshot_json import write_snapshot
 from dumpmap.render.tables import SnapshotFormat
 from dumpmap.snapshot import Snapshot
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready(Generic[_T]):
+    """A function that returns what was worked out already."""
+
+    value: _T
+
+    def __call__(self) -> _T:
+        return self.value
+
+
+class _Held(ExcerptMemory):
+    """The bytes that a map was built from; it still tells which the input holds."""
+
+    def __init__(self, excerpts: Iterable[Excerpt], ranges: Sequence[tuple[int, int]]) -> None:
+        super().__init__(excerpts)
+        self._ranges = list(ranges)
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """See `Memory.ranges`."""
+        return list(self._ranges)
+
+
+def self_contained(region_map: RegionMap) -> RegionMap:
+    """Returns the same map without the file behind it: everything worked out, and the bytes that this took.
+
+    What reads more of the process's memory, as block statistics of heaps do, finds nothing there.
+    """
+    snapshot = region_map.snapshot
+    memory = _Held(needed_excerpts(snapshot), snapshot.memory.ranges())
+    return replace(
+        region_map,
+        snapshot=replace(snapshot, memory=memory),
+        space=replace(region_map.space),  # without what it keeps for itself
+        make_allocations=_Ready(region_map.allocation_columns),
+        make_blocks=_Ready(region_map.block_columns),
+    )
 
 
 def snapshot_format_of(path: str | os.PathLike[str]) -> SnapshotFormat:
