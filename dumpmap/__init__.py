@@ -21,8 +21,10 @@ from dumpmap.errors import CaptureError, DumpmapError, FormatError, InputError, 
 if TYPE_CHECKING:
     import os
 
+    from dumpmap.analysis.diff import diff
     from dumpmap.parsers.opening import Input
     from dumpmap.regionmap import FreeBlock, Location, RegionMap
+    from dumpmap.triage.batch import triage
 
 __all__ = [
     "CaptureError",

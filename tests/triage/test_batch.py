@@ -110,6 +110,37 @@ def test_the_package_can_be_called(folder: Path) -> None:
     assert "paths" in inspect.signature(package).parameters
 
 
+@pytest.mark.parametrize("first", ["", "import dumpmap.triage", "from dumpmap.triage import run", "dumpmap.triage"])
+def test_it_can_be_called_whatever_came_first(folder: Path, first: str) -> None:
+    code = (
+        f"import dumpmap, sys; {first}\n"
+        f"frame = dumpmap.triage({str(folder)!r}, engine='serial', cache=False)\n"
+        "import dumpmap.triage\n"
+        f"again = dumpmap.triage({str(folder)!r}, engine='serial', cache=False)\n"
+        "assert len(frame) == len(again) == 24\n"
+        "assert dumpmap.triage.Options is sys.modules['dumpmap.triage'].Options\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_its_signature(tmp_path: Path) -> None:
+    api = pytest.importorskip("mypy.api")
+    (tmp_path / "good.py").write_text(
+        "import dumpmap\nimport pandas as pd\nfrom dumpmap.triage import Options, run\n\n"
+        "frame: pd.DataFrame = dumpmap.triage(['dumps/'], jobs=2, time_limit=None)\n"
+        "with run('dumps/', Options(jobs=2)) as result:\n    text: str = next(result.rows())['path']\n"
+    )
+    (tmp_path / "bad.py").write_text(
+        "import dumpmap\n\ndumpmap.triage(3)\ndumpmap.triage('x', nonsense=1)\ntext: str = dumpmap.triage('x')\n"
+    )
+    options = ["--strict", "--cache-dir", str(tmp_path / "cache")]
+    said, _, code = api.run([*options, str(tmp_path / "good.py")])
+    assert code == 0, said
+    said, _, code = api.run([*options, str(tmp_path / "bad.py")])
+    assert (code, said.count("error:")) == (1, 3), said
+
+
 def test_importing_it_loads_no_pandas() -> None:
     code = "import sys, dumpmap.triage; assert 'pandas' not in sys.modules and 'pebble' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
