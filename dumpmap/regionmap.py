@@ -290,7 +290,7 @@ class RegionMap:
         pieces, count = self.pieces, len(TYPES)
 
         def by_type(values: I64, types: npt.NDArray[np.uint8] = pieces.type) -> list[int]:
-            if values.sum() < _EXACT:  # every sum is exact in a float, and this is the fast way
+            if values.sum() < 1 << 53:  # every sum is exact in a float, and this is the fast way
                 sums: list[int] = np.bincount(types, values, count).astype(np.int64).tolist()
                 return sums
             return [int(values[types == number].sum()) for number in range(count)]
@@ -695,7 +695,6 @@ def _total_line(lines: list[SummaryLine]) -> SummaryLine:
 
 _FREE, _UNUSABLE, _PAGE_TABLE = RegionType.FREE.label, RegionType.UNUSABLE.label, RegionType.PAGE_TABLE.label
 _IMAGE, _UNKNOWN = RegionType.IMAGE.label, RegionType.UNKNOWN.label
-_EXACT = np.int64(1 << 53)
 _PRIVATE, _BLOCKS, _LARGEST = (SUMMARY_COLUMNS.index(name) for name in ("private", "blocks", "largest"))
 _figures_of: Callable[[SummaryLine], tuple[int | None, ...]] = operator.attrgetter(*SUMMARY_COLUMNS)
 

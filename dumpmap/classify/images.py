@@ -145,7 +145,7 @@ class Sections:
 
 def _label_unlisted(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> None:
     """Names images that no module of the list explains: by the captured file name, or by the unloaded modules."""
-    unlisted = np.flatnonzero((space.kinds == _MEM_IMAGE) & ~labels.claimed).tolist()
+    unlisted = ((space.kinds == _MEM_IMAGE) & ~labels.claimed).nonzero()[0].tolist()
     if not unlisted:
         return
     unloaded = {module.base: module.path for module in snapshot.unloaded_modules}

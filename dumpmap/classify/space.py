@@ -98,7 +98,7 @@ class AllocationSpace:
 
 def group_allocations(regions: Regions) -> AllocationSpace:
     """Groups regions into allocations: neighbours with one AllocationBase and no gap between them."""
-    in_use = np.flatnonzero(regions.state != _FREE)
+    (in_use,) = (regions.state != _FREE).nonzero()
     used = regions if len(in_use) == len(regions) else regions.take(in_use)
     count = len(used)
     if count == 0:
@@ -109,8 +109,8 @@ def group_allocations(regions: Regions) -> AllocationSpace:
     starts = np.empty(count, np.bool_)
     starts[0] = True
     starts[1:] = (used.allocation_base[1:] != used.allocation_base[:-1]) | (used.base[1:] != ends[:-1])
-    first = np.flatnonzero(starts)
-    allocation_of = np.cumsum(starts) - 1
+    (first,) = starts.nonzero()
+    allocation_of = starts.cumsum() - 1
     last = np.empty_like(first)
     last[:-1], last[-1] = first[1:] - 1, count - 1
     return AllocationSpace(used, allocation_of, first, used.base[first], ends[last])

@@ -26,7 +26,7 @@ class DumpMemory:
 
     def __init__(self, source: ByteSource, starts: U64, sizes: U64, offsets: U64) -> None:
         self._source = source
-        keep = np.flatnonzero(sizes)
+        (keep,) = sizes.nonzero()
         if len(keep) != len(sizes):
             starts, sizes, offsets = starts[keep], sizes[keep], offsets[keep]
         ends = starts + sizes
@@ -90,7 +90,7 @@ class DumpMemory:
         """See `Memory.ranges`."""
         if self._ranges is None:
             starts, ends = self._starts, self._ends
-            apart = np.flatnonzero(starts[1:] != ends[:-1])
+            (apart,) = (starts[1:] != ends[:-1]).nonzero()
             if len(apart) + 1 < len(starts):  # some touch
                 starts, ends = starts[np.append(0, apart + 1)], ends[np.append(apart, len(ends) - 1)]
             self._ranges = list(zip(starts.tolist(), (ends - starts).tolist(), strict=True))
@@ -109,6 +109,6 @@ def _disjoint(starts: U64, sizes: U64, offsets: U64) -> tuple[U64, U64, U64]:
         starts[1:] += cut
         sizes[1:] -= cut
         offsets[1:] += cut
-        left = np.flatnonzero(sizes)
+        (left,) = sizes.nonzero()
         starts, sizes, offsets = starts[left], sizes[left], offsets[left]
     return starts, sizes, offsets

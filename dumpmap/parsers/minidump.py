@@ -187,9 +187,10 @@ class _File:
             count = fits
         if count == 0:
             return np.empty(0, dtype), problem
-        raw = np.frombuffer(self.data(rva, (count - 1) * stride + dtype.itemsize), np.uint8)
+        data = self.data(rva, (count - 1) * stride + dtype.itemsize)
         if stride == dtype.itemsize:
-            return raw.view(dtype), problem
+            return np.frombuffer(data, dtype), problem
+        raw = np.frombuffer(data, np.uint8)
         rows = np.lib.stride_tricks.as_strided(raw, (count, dtype.itemsize), (stride, 1))
         return np.ascontiguousarray(rows).view(dtype).reshape(count), problem
 
@@ -556,12 +557,11 @@ def _thread_names(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 
 def _module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    entries, problem = file.counted(layout.MODULE, stream)
+    entries, problem = file.counted(_MODULE_FIELDS, stream)
     impossible = 0
     add = draft.modules.append
-    for base, size, checksum, timestamp, name_rva, signature, version_ms, version_ls, cv_size, cv_rva in entries.view(
-        _MODULE_FIELDS
-    ).tolist():
+    for row in entries.tolist():
+        base, size, checksum, timestamp, name_rva, signature, version_ms, version_ls, cv_size, cv_rva = row
         if base + size > 1 << 64:
             impossible += 1
             continue
