@@ -46,6 +46,24 @@ def check_output(path: str | os.PathLike[str], *, force: bool = False) -> None:
         raise OutputError("exists already; --force overwrites it", source=target)
 
 
+def check_series(path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Finds out before a series without an end whether its files could be written.
+
+    Raises:
+        OutputError: see `check_output`; or a file of a series of this name is there already.
+        ValueError: the name ends in none of `SUFFIXES`.
+    """
+    check_output(series_path(path, 1), force=force)
+    if force:
+        return
+    stem, suffix = split_name(path)
+    start = f"{Path(stem).name}-"
+    for there in sorted(Path(stem).parent.iterdir()):
+        name = there.name
+        if name.startswith(start) and name.lower().endswith(suffix) and name[len(start) : -len(suffix)].isdigit():
+            raise OutputError("exists already; --force overwrites it", source=os.fspath(there))
+
+
 def split_name(path: str | os.PathLike[str]) -> tuple[str, str]:
     """Splits the name of a snapshot file into what it is called and one of `SUFFIXES`.
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from dumpmap.capture.document import make_document
 from dumpmap.capture.facts import LiveProcess, Options, ProcessExitedError
 from dumpmap.capture.live import open_process
-from dumpmap.capture.output import STANDARD_OUTPUT, check_output, series_path, write_document
+from dumpmap.capture.output import STANDARD_OUTPUT, check_output, check_series, series_path, write_document
 
 _LOOK = 0.2
 """Seconds between two looks at whether the process still runs, while waiting for the next capture."""
@@ -27,7 +28,7 @@ class Series:
     Attributes:
         process: what messages call it.
         paths: the files written.
-        ended: why there are fewer than asked for, or None.
+        ended: why there are fewer than asked for, or why one without a count ended; None where all are there.
     """
 
     process: str
@@ -70,7 +71,7 @@ def capture_to_files(
     target: int | str,
     output: str | os.PathLike[str],
     *,
-    count: int = 1,
+    count: int | None = 1,
     interval: float = 1.0,
     force: bool = False,
     options: Options | None = None,
@@ -78,12 +79,13 @@ def capture_to_files(
 ) -> Series:
     """Captures a running process into one file, or again and again into numbered files.
 
-    A series ends early when the process does; what was captured before that is kept.
+    A series ends early when the process does; what was captured before that is kept. One without a count has no other
+    end but that, or an interrupt (Ctrl-C).
 
     Args:
         target: see `open_process`.
         output: the file; of a series the name that the files' names are made of: `app.json` gives `app-0001.json`, ...
-        count: how many captures.
+        count: how many captures; None for as long as the process runs.
         interval: seconds from the start of one to the start of the next, if it is done by then.
         force: overwrite files that are there.
         options: what to take.
@@ -94,35 +96,54 @@ def capture_to_files(
         OutputError: a file could not be written.
         ValueError: wrong arguments.
     """
-    if count < 1 or not interval > 0:
-        raise ValueError("the count must be at least 1, and the interval more than 0 seconds")
+    if (count is not None and count < 1) or not 0 < interval < float("inf"):
+        raise ValueError("the count must be at least 1, and the interval a number of seconds above 0")
     name = os.fspath(output)
-    if name == STANDARD_OUTPUT and count > 1:
+    if name == STANDARD_OUTPUT and count != 1:
         raise ValueError("a series needs the name of a file")
-    paths = [name] if count == 1 else [series_path(name, number) for number in range(1, count + 1)]
-    for path in paths:
-        check_output(path, force=force)
+    if count is None:
+        check_series(name, force=force)
+    else:
+        for path in _paths(name, count):
+            check_output(path, force=force)
     process = open_process(target)
     try:
         series = Series(process.label)
         start = time.monotonic()
-        for number, path in enumerate(paths):
+        for number, path in enumerate(_paths(name, count)):
             try:
                 _wait(process, start + number * interval)
                 facts = process.capture(options or Options())
+                document = make_document(facts)
+                write_document(document, path, force)
             except ProcessExitedError:
                 if not series.paths:
                     raise
-                series.ended = f"the process exited after {number} of {count} captures"
+                of_all = "" if count is None else f" of {count}"
+                series.ended = f"the process exited after {_captures(number, of_all)}"
                 break
-            document = make_document(facts)
-            write_document(document, path, force)
+            except KeyboardInterrupt:
+                if count is not None or not series.paths:
+                    raise
+                series.ended = f"stopped after {_captures(number)}"
+                break
             series.paths.append(path)
             if report is not None:
                 report(path, document)
         return series
     finally:
         process.close()
+
+
+def _paths(name: str, count: int | None) -> Iterator[str]:
+    """The files of a series, without an end where it has none."""
+    if count == 1:
+        return iter([name])
+    return (series_path(name, number) for number in (itertools.count(1) if count is None else range(1, count + 1)))
+
+
+def _captures(number: int, of_all: str = "") -> str:
+    return f"{number}{of_all} capture{'' if number == 1 and not of_all else 's'}"
 
 
 def _wait(process: LiveProcess, until: float) -> None:

@@ -28,8 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.interval is not None and options.count is None:
-        parser.error("--interval needs --count")
 
     def report(path: str, document: dict[str, Any]) -> None:
         if not options.quiet:
@@ -40,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         series = capture_to_files(
             options.process,
             options.output,
-            count=options.count or 1,
+            count=1 if options.count is None and options.interval is None else options.count,
             interval=options.interval or 1.0,
             force=options.force,
             options=Options(
@@ -91,7 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("process", metavar="PID|NAME", help="the process: its id, or the name of its program")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="X.json, X.json.gz or - for the console")
     parser.add_argument("--count", type=_positive_int, metavar="N", help="capture N times, into X-0001.json and so on")
-    parser.add_argument("--interval", type=_positive, metavar="S", help="seconds between captures (default: 1)")
+    parser.add_argument(
+        "--interval",
+        type=_positive,
+        metavar="S",
+        help="seconds between captures (default: 1); without --count until it ends or Ctrl-C",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite files that are there")
     parser.add_argument("--freeze", action="store_true", help="stop the process while it is captured")
     parser.add_argument("--command-line", action="store_true", help="include the command line of the process")

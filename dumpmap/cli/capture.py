@@ -27,9 +27,12 @@ def command(
     ],
     interval: Annotated[
         float | None,
-        typer.Option("--interval", metavar="SECONDS", min=0.0, help="Capture again and again, this far apart."),
+        typer.Option("--interval", metavar="SECONDS", help="Capture again and again, this far apart."),
     ] = None,
-    count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="How often to capture.")] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", metavar="N", min=1, help="How often to capture; until the process ends or Ctrl-C."),
+    ] = None,
     freeze: Annotated[bool, typer.Option("--freeze", help="Stop the process while it is looked at.")] = False,
     no_memory: Annotated[
         bool, typer.Option("--no-memory", help="Take the map alone, no bytes of the process.")
@@ -44,11 +47,13 @@ def command(
 ) -> None:
     """Capture a running process into a JSON snapshot, on Windows or Linux.
 
-    A series is written as FILE-0001.json, FILE-0002.json and so on; `timeline` reads it.
+    A series is written as FILE-0001.json, FILE-0002.json and so on; `timeline` reads it. With --interval alone it
+    goes on until the process ends or Ctrl-C stops it.
 
     ```
     dumpmap capture 4242 -o app.json
     dumpmap capture app.exe -o app.json.gz --interval 10 --count 30
+    dumpmap capture app.exe -o leak.json.gz --interval 600
     ```
     """
     from dumpmap.capture.facts import Options
@@ -57,8 +62,6 @@ def command(
 
     if interval is None and count is not None and count > 1:
         raise typer.BadParameter("a series needs --interval as well as --count")
-    if interval is not None and count is None:
-        raise typer.BadParameter("a series needs --count as well as --interval")
     target: int | str = int(process) if process.isdigit() else process
 
     def report(path: str, document: dict[str, Any]) -> None:
@@ -69,8 +72,8 @@ def command(
         series = capture_to_files(
             target,
             output,
-            count=count or 1,
-            interval=interval or 1.0,
+            count=1 if count is None and interval is None else count,
+            interval=1.0 if interval is None else interval,
             force=force,
             options=Options(freeze, not no_memory, not no_working_set, command_line),
             report=report,

@@ -145,7 +145,6 @@ def test_main_shows_the_traceback_to_a_developer(monkeypatch: pytest.MonkeyPatch
         ["1", "-o", "a.json", "--count", "x"],
         ["1", "-o", "a.json", "--count", "2", "--interval", "0"],
         ["1", "-o", "a.json", "--count", "2", "--interval", "inf"],
-        ["1", "-o", "a.json", "--interval", "5"],
     ],
 )
 def test_main_usage(arguments: list[str]) -> None:
