@@ -9,7 +9,7 @@ from itertools import pairwise
 from operator import itemgetter
 
 from dumpmap.memory import Memory
-from dumpmap.structures.bounds import is_page
+from dumpmap.structures.bounds import MAX_HEAPS, is_page
 from dumpmap.structures.heap_context import Budget, HeapContext, left_out
 from dumpmap.structures.heap_model import (
     HEAP_EVIDENCE,
@@ -98,7 +98,12 @@ class _Search:
         """Reads every heap that a PEB names."""
         size = peb.pointer_size
         missing = 0
-        if peb.heaps is None:
+        if peb.heaps is None and peb.number_of_heaps > min(MAX_HEAPS, peb.maximum_number_of_heaps):
+            self._warnings.append(
+                f"PEB {peb.address:#x}: it claims {peb.number_of_heaps} heaps in a list with room for "
+                f"{peb.maximum_number_of_heaps}; the list is not read"
+            )
+        elif peb.heaps is None:
             self._missing.append(
                 f"PEB {peb.address:#x}: the list of its {peb.number_of_heaps} heaps is not in the dump"
             )

@@ -191,6 +191,17 @@ def test_a_heap_list_that_names_what_is_no_heap() -> None:
     assert len(found.warnings) == len(lies) + 1
 
 
+def test_a_heap_list_with_more_heaps_than_room_is_not_read() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    truth = hp.nt_heap(process, segments=SEGMENTS)
+    hp.write_heap_array(process, count=70_000)
+    found = survey_process(process)
+    (heap,) = found.heaps  # the default heap, by the PEB itself
+    assert allocations(heap, space_of(process)) == expected(truth)
+    assert any("claims 70000 heaps in a list with room for 16" in warning for warning in found.warnings)
+    assert not any("70000" in line for line in found.missing)
+
+
 def test_a_default_heap_that_is_not_listed_and_not_captured_is_no_heap() -> None:
     process = ProcessBuilder("x64", 19045).furnish()
     truth = hp.nt_heap(process, segments=SEGMENTS)
