@@ -15,6 +15,7 @@ from dumpmap.errors import DumpmapError
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
+_BUG = 70
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say(f"{options.process}: interrupted")
         return _INTERRUPTED
+    except Exception as error:
+        if os.environ.get("DUMPMAP_DEBUG") == "1":
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        _say(f"{options.process}: this is a bug in dumpmap ({what}); DUMPMAP_DEBUG=1 shows the traceback to report")
+        return _BUG
     if series.ended:
         _say(f"{series.process}: {series.ended}")
     return 0

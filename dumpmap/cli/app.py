@@ -30,7 +30,8 @@ dumpmap regions crash.dmp --type heap     # the allocations of one type
 dumpmap triage dumps/ --group-by verdict  # a folder of dumps as one table
 ```
 
-Exit codes: 0 done, 1 a gate was not met, 2 wrong usage, 3 an input could not be read, 4 output could not be written.
+Exit codes: 0 done, 1 a gate was not met, 2 wrong usage, 3 an input could not be read, 4 output could not be written,
+70 a bug in dumpmap, 130 interrupted.
 """,
 )
 
@@ -56,6 +57,15 @@ COMMANDS = (
 """Modules of `dumpmap.cli`, in the order that help lists them; each adds its command to the app."""
 
 
+_DEBUG = "DUMPMAP_DEBUG"
+
+_BUG = 70
+"""EX_SOFTWARE of sysexits.h: not to be taken for a gate that was not met."""
+
+_LONGEST_REASON = 200
+"""An exception can carry a whole array in its words."""
+
+
 def _version(value: bool) -> None:
     if value:
         typer.echo(f"dumpmap {__version__}")
@@ -69,9 +79,14 @@ def _main(
     ] = False,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more on standard error.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors on standard error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of every error; so does DUMPMAP_DEBUG=1.")
+    ] = False,
 ) -> None:
     del version
     VERBOSITY.level = -1 if quiet else verbose
+    if debug:
+        os.environ[_DEBUG] = "1"  # worker processes see it too
 
 
 for _name in COMMANDS:
@@ -80,30 +95,59 @@ for _name in COMMANDS:
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs a command line and returns its exit code; errors become one line on standard error."""
-    debug = os.environ.get("DUMPMAP_DEBUG") == "1"
+    given = sys.argv[1:] if arguments is None else arguments
+    VERBOSITY.begin()
     try:
-        result = app(args=arguments, prog_name="dumpmap", standalone_mode=False)
+        result = app(args=given, prog_name="dumpmap", standalone_mode=False)
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # typer's way to take it
+            return _unheard()
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except (typer.Abort, KeyboardInterrupt):
         say("interrupted")
         return 130
+    except BrokenPipeError:
+        return _unheard()
     except DumpmapError as error:
-        if debug:
-            raise
+        _trace()
         say(" ".join(str(error).split()))
         return error.exit_code
     except MemoryError:
-        if debug:
-            raise
-        say("not enough memory for this input")
+        _trace()
+        say(" ".join(filter(None, [VERBOSITY.source and f"{VERBOSITY.source}:", "not enough memory for this input"])))
         return InputError.exit_code
     except Exception as error:
         # Typer brings its own copy of click's exceptions, or click's: told by what they can do.
-        if not hasattr(error, "format_message"):
-            raise
-        return _wrong_usage(error)
+        return _wrong_usage(error) if hasattr(error, "format_message") else _bug(error, given)
     return result if isinstance(result, int) else 0
+
+
+def _unheard() -> int:
+    """Whoever read the output has gone (`| head`): not an error."""
+    from dumpmap.render.output import silence
+
+    silence()
+    return 0
+
+
+def _trace() -> bool:
+    """Shows the traceback to who asked for it."""
+    wanted = os.environ.get(_DEBUG) == "1"
+    if wanted:
+        import traceback
+
+        traceback.print_exc()
+    return wanted
+
+
+def _bug(error: Exception, arguments: list[str]) -> int:
+    """Says that the program is at fault, and not its user; with which command and which file."""
+    command = next((argument for argument in arguments if argument in COMMANDS), None)
+    where = " ".join(filter(None, [command, VERBOSITY.source]))
+    what = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    how = "" if _trace() else "; dumpmap --debug ... shows the traceback to report"
+    say(f"{where + ': ' if where else ''}this is a bug in dumpmap ({what[:_LONGEST_REASON]}){how}")
+    return _BUG
 
 
 def _wrong_usage(error: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,19 @@ _SHOWN_WARNINGS = 3
 
 @dataclass
 class Verbosity:
-    """How much is said on standard error; -v and -q set it."""
+    """How much is said on standard error; -v and -q set it.
+
+    Attributes:
+        level: -1 errors only, 0 warnings as well, 1 and more notes too.
+        source: the input that was opened last, for a message about a fault of the program's own.
+    """
 
     level: int = 0
+    source: str | None = None
+
+    def begin(self) -> None:
+        """Forgets the command line before."""
+        self.source = None
 
 
 VERBOSITY = Verbosity()
@@ -31,7 +42,8 @@ def say(text: str) -> None:
     """Writes a line to standard error."""
     if sys.stderr is not None:
         shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
-        sys.stderr.write(f"dumpmap: {shown}\n")
+        with contextlib.suppress(OSError, ValueError):  # nobody is there to read it
+            sys.stderr.write(f"dumpmap: {shown}\n")
 
 
 def load(source: str, *, image_path: Path | None = None, snapshot: int | None = None) -> RegionMap:
@@ -42,6 +54,7 @@ def load(source: str, *, image_path: Path | None = None, snapshot: int | None = 
     """
     import dumpmap
 
+    VERBOSITY.source = source
     region_map = dumpmap.open(source, image_path=image_path, snapshot=snapshot)
     warn(region_map, source)
     return region_map
