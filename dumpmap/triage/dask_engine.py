@@ -8,10 +8,13 @@ size as the analysis of a small dump; a bundle whose worker is lost runs again e
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
+import os
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import distributed
@@ -54,13 +57,22 @@ class DaskEngine:
     def __init__(self, setup: Setup, jobs: int, time_limit: float | None, scheduler: str | None) -> None:
         self._setup, self._time_limit = setup, time_limit
         self._cluster: Any = None
+        self._quiet = contextlib.ExitStack()
+        self._quiet.enter_context(_quiet())
         try:
             if scheduler is None:
-                self._cluster = _DASK.LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+                self._cluster = _DASK.LocalCluster(
+                    n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=_LOG_LEVEL
+                )
+            else:
+                _check_address(scheduler)
             self._client: Any = _DASK.Client(self._cluster or scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
-        except (OSError, ValueError, RuntimeError) as error:
+        except BaseException as error:
             if self._cluster is not None:
                 self._cluster.close()
+            self._quiet.close()
+            if not isinstance(error, (OSError, ValueError, RuntimeError)):
+                raise
             raise EngineError(f"no Dask cluster: {' '.join(str(error).split())}", source=scheduler) from error
         self._bundles: dict[Any, list[Job]] = {}
         self._open: list[Job] = []
@@ -144,9 +156,50 @@ class DaskEngine:
             self._client.cancel(list(self._bundles), force=True)
         self._bundles.clear()
         self._open.clear()
+        if self._cluster is not None:
+            # Dask waits for its workers to end, and they for their processes.
+            with contextlib.suppress(Exception):
+                self._client.run(end_processes, wait=False)
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+        self._quiet.close()
+
+
+_LOG_LEVEL = logging.CRITICAL
+_LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Dask's log off the terminal: what matters of it becomes a row or an error of ours. Not for debugging."""
+    if os.environ.get("DUMPMAP_DEBUG") == "1":
+        yield
+        return
+    # Dask gives loggers of its modules levels of their own.
+    names = {*_LOGGERS, *(name for name in logging.root.manager.loggerDict if name.startswith("distributed."))}
+    before = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    for logger in before:
+        logger.setLevel(_LOG_LEVEL)
+    try:
+        yield
+    finally:
+        for logger, level in before.items():
+            logger.setLevel(level)
+
+
+def _check_address(scheduler: str) -> None:
+    """Refuses what is no address: a client that was given one would not end for a minute.
+
+    Raises:
+        ValueError: it is none.
+    """
+    from distributed.comm import addressing, registry
+
+    scheme, _ = addressing.parse_address(scheduler)
+    registry.get_backend(scheme)
+    if scheme in ("tcp", "tls"):
+        addressing.get_address_host_port(scheduler)
 
 
 # ---------------------------------------------------------------- in the Dask worker
@@ -192,6 +245,14 @@ class _Slot:
             if self._timer is threading.current_thread():
                 self._end()
 
+    def end(self) -> None:
+        """Ends the worker process, unless it is at work."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._end()
+            finally:
+                self._lock.release()
+
     def _end(self) -> None:
         if self._engine is not None:
             self._engine.close()
@@ -199,11 +260,19 @@ class _Slot:
 
 
 _SLOTS = threading.local()
+_ALL_SLOTS: list[_Slot] = []
 
 
 def run_bundle(jobs: list[Job], setup: Setup, time_limit: float | None) -> list[Outcome]:
     """Analyses some files, in the Dask worker."""
     if not hasattr(_SLOTS, "slot"):
         _SLOTS.slot = _Slot()
+        _ALL_SLOTS.append(_SLOTS.slot)
     slot: _Slot = _SLOTS.slot
     return slot.run(jobs, setup, time_limit)
+
+
+def end_processes() -> None:
+    """Ends the worker processes of this Dask worker."""
+    for slot in _ALL_SLOTS:
+        slot.end()

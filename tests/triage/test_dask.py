@@ -33,6 +33,7 @@ class Cluster:
     """Processes of a cluster."""
 
     address: str
+    scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
 
@@ -75,7 +76,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     while not file.exists() or not file.read_text():
         assert time.monotonic() < until, (place / "scheduler.log").read_text()
         time.sleep(0.1)
-    yield Cluster(json.loads(file.read_text())["address"], workers)
+    yield Cluster(json.loads(file.read_text())["address"], scheduler, workers)
     for process in (*workers, scheduler):
         _kill(process)
 
@@ -134,3 +135,46 @@ def test_no_scheduler_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(dask_engine, "CONNECT_TIMEOUT", 1)
     with pytest.raises(EngineError, match="no Dask cluster"):
         rows_of(folder, Options(engine="dask", scheduler="tcp://127.0.0.1:1", cache=False))
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dumpmap", "triage", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_nothing_of_dasks_log_is_shown(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    done = command(str(folder), "--engine", "dask", "-j", "2", "--cache", str(cache), "-f", "csv")
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("dumpmap: 305 files, ")
+    assert len(done.stdout.splitlines()) == 306
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1", "tcp://127.0.0.1:port", "foo://127.0.0.1:1"])
+def test_what_is_no_address_is_told_at_once(folder: Path, address: str) -> None:
+    began = time.monotonic()
+    done = command(str(folder), "--engine", "dask", "--no-cache", "--scheduler", address)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"dumpmap: {address}: no Dask cluster: ")
+    assert time.monotonic() - began < 20
+
+
+def test_a_scheduler_that_is_gone_is_one_line(folder: Path, cluster: Cluster, tmp_path: Path) -> None:
+    for index in range(1500):
+        (folder / f"more-{index}.dmp").hardlink_to(folder / "good-000.dmp")
+    options = ["--engine", "dask", "--scheduler", cluster.address, "--cache", str(tmp_path / "cache"), "-f", "jsonl"]
+    arguments = [sys.executable, "-m", "dumpmap", "triage", str(folder), *options]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        _kill(cluster.scheduler)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert said == "dumpmap: the Dask scheduler is gone; what is finished is kept for the next run\n"
