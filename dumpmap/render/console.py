@@ -100,13 +100,15 @@ def largest_free_line(region_map: RegionMap) -> str:
     free = region_map.largest_free_block
     if space is None:
         return "Largest free block: not known (the input has no list of memory regions)"
-    if free is not None and free.address < GRANULARITY:
+    nobodys = free is not None and free.address < GRANULARITY
+    if nobodys:
         free = space.largest  # the first 64 KB are free, but nobody gets them
     if not space.complete:
         seen = "0 KB" if free is None else f"{size_text(free.size)} KB ({short_size(free.size)})"
         return f"Largest free block: at least {seen} (the list of memory regions is cut off)"
     if free is None:
-        return "Largest free block: none, the address space is full"
+        but = " but for its first 64 KB, which Windows gives to nobody" if nobodys else ""
+        return f"Largest free block: none, the address space is full{but}"
     where = address_text(free.address, region_map.address_width)
     return f"Largest free block: {size_text(free.size)} KB ({short_size(free.size)}) at {where}"
 

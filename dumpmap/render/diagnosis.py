@@ -6,12 +6,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis.findings import Finding
-from dumpmap.analysis.free import Fit, Neighbour, free_space, histogram, largest_blocks, unusable_causes
+from dumpmap.analysis.free import (
+    GRANULARITY,
+    Fit,
+    FreeSpace,
+    Neighbour,
+    free_space,
+    histogram,
+    largest_blocks,
+    unusable_causes,
+)
+from dumpmap.analysis.words import list_words
 from dumpmap.regionmap import RegionMap
 from dumpmap.render.console import SEVERITY_STYLE, process_line
 from dumpmap.render.documents import finding_document, head
 from dumpmap.render.tables import Column, Table, to_markdown, to_rich
 from dumpmap.render.text import Units, address_text, percent_text, short_size, size_left
+from dumpmap.types import RegionType
 
 if TYPE_CHECKING:
     from dumpmap.analysis.verdict import Verdict
@@ -206,7 +217,27 @@ def _free_lines(region_map: RegionMap, fits: Sequence[Fit]) -> list[str]:
     ]
     if least:
         lines.append("The list of memory regions is cut off: there may be more free space than it shows.")
+    lines += _vmmap_difference(region_map, space)
     return lines + [fit_text(fit) for fit in fits]
+
+
+def _vmmap_difference(region_map: RegionMap, space: FreeSpace) -> list[str]:
+    """Why the summary, which counts as VMMap does, has another figure; nothing where nobody would see it."""
+    counted = region_map.line(RegionType.FREE).size or 0
+    largest = region_map.largest_free_block
+    same_largest = (largest and largest.size) == (space.largest and space.largest.size)
+    if short_size(counted) == short_size(space.total) and same_largest:
+        return []
+    reasons = []
+    if space.limit.windows and region_map.free_blocks and region_map.free_blocks[0].address < GRANULARITY:
+        reasons.append("the first 64 KB, which Windows gives to nobody")
+    if space.limit.size is not None and region_map.end is not None and space.limit.size < region_map.end:
+        reasons.append(f"what lies above the {space.limit.name} that the process can use")
+    if space.reserve is not None:
+        reasons.append(f"{short_size(space.reserve[1])} that the crash reporter had set aside for itself")
+    if not reasons:
+        return []
+    return [f"The summary counts {short_size(counted)} as free, as VMMap does: with {list_words(reasons)}."]
 
 
 def free_view(region_map: RegionMap, fits: Sequence[Fit], count: int, units: Units) -> list[Any]:
