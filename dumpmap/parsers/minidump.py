@@ -203,6 +203,23 @@ class _File:
             start += 4
         return self.array(dtype, start, count, limit=stream.offset + stream.size)
 
+    def described(
+        self, dtype: np.dtype[Any], stream: Stream, header: records.Reader, *, limit: int | None = None
+    ) -> tuple[npt.NDArray[Any], str | None]:
+        """Reads a list whose header states its own size, the size of an entry, and their number.
+
+        Args:
+            dtype: an entry.
+            stream: the list.
+            header: its header.
+            limit: where the last entry ends at the latest; the end of the stream by default.
+        """
+        head = self.record(header, stream.offset, limit=stream.size)
+        if not header.size <= head.SizeOfHeader <= stream.size:
+            raise _StreamProblemError(f"SizeOfHeader is {head.SizeOfHeader}")
+        start, end = stream.offset + head.SizeOfHeader, stream.offset + stream.size
+        return self.array(dtype, start, head.NumberOfEntries, limit=limit or end, stride=head.SizeOfEntry)
+
     def text(self, rva: int) -> str | None:
         """Reads a MINIDUMP_STRING: a byte count and UTF-16; None where there is none."""
         return self._counted_text(rva, codecs.utf_16_le_decode, 2) if rva else None
@@ -449,13 +466,8 @@ def _memory64_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
 
 
 def _memory_info_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(_MEMORY_INFO_LIST_HEADER, stream.offset, limit=stream.size)
-    if not _MEMORY_INFO_LIST_HEADER.size <= header.SizeOfHeader <= stream.size:
-        raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
-    start = stream.offset + header.SizeOfHeader
-    entries, problem = file.array(
-        layout.MEMORY_INFO, start, header.NumberOfEntries, limit=file.size, stride=header.SizeOfEntry
-    )
+    # DataSize is 32 bits and wraps for a very long list: only the file's end bounds this one.
+    entries, problem = file.described(layout.MEMORY_INFO, stream, _MEMORY_INFO_LIST_HEADER, limit=file.size)
     if len(entries) == 0:
         raise _StreamProblemError(problem or "has no entries")
     regions, faults = checked_regions(
@@ -527,16 +539,7 @@ def _context(file: _File, architecture: str, rva: int, size: int) -> tuple[int |
 
 
 def _thread_info_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(_EX_LIST_HEADER, stream.offset, limit=stream.size)
-    if not _EX_LIST_HEADER.size <= header.SizeOfHeader <= stream.size:
-        raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
-    entries, problem = file.array(
-        layout.THREAD_INFO,
-        stream.offset + header.SizeOfHeader,
-        header.NumberOfEntries,
-        limit=stream.offset + stream.size,
-        stride=header.SizeOfEntry,
-    )
+    entries, problem = file.described(layout.THREAD_INFO, stream, _EX_LIST_HEADER)
     for row in entries:
         draft.thread_infos[int(row["ThreadId"])] = {
             "created_at": _from_filetime(int(row["CreateTime"])),
@@ -590,16 +593,7 @@ def _codeview(file: _File, rva: int, size: int) -> tuple[str | None, str | None]
 
 
 def _unloaded_module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
-    header = file.record(_EX_LIST_HEADER, stream.offset, limit=stream.size)
-    if not _EX_LIST_HEADER.size <= header.SizeOfHeader <= stream.size:
-        raise _StreamProblemError(f"SizeOfHeader is {header.SizeOfHeader}")
-    entries, problem = file.array(
-        layout.UNLOADED_MODULE,
-        stream.offset + header.SizeOfHeader,
-        header.NumberOfEntries,
-        limit=stream.offset + stream.size,
-        stride=header.SizeOfEntry,
-    )
+    entries, problem = file.described(layout.UNLOADED_MODULE, stream, _EX_LIST_HEADER)
     for base, size, _, timestamp, name_rva in entries.tolist():
         draft.unloaded.append(UnloadedModule(base, size, file.text(name_rva) or "", timestamp))
     return problem
