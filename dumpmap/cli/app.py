@@ -24,10 +24,10 @@ Where did this process's address space go? Reads a Windows minidump, a live capt
 shows the map that VMMap would have shown.
 
 ```
-dumpmap summary crash.dmp                 # what took the memory, the largest free block
+dumpmap summary crash.dmp                 # what took the memory
 dumpmap diagnose crash.dmp                # what ran out, with the evidence
 dumpmap regions crash.dmp --type heap     # the allocations of one type
-dumpmap triage dumps/ --group-by verdict  # a folder of dumps as one table
+dumpmap triage dumps/ --group-by verdict  # a folder of dumps, one table
 ```
 
 Exit codes: 0 done, 1 a gate was not met, 2 wrong usage, 3 an input could not be read, 4 output could not be written,

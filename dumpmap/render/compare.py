@@ -9,7 +9,7 @@ from dumpmap.analysis.check import RuleResult
 from dumpmap.analysis.diff import CHANGE_COLUMNS, Diff, FigureChange
 from dumpmap.analysis.timeline import Series, Timeline
 from dumpmap.render.console import finding_lines
-from dumpmap.render.tables import Column, Table, to_markdown, to_rich
+from dumpmap.render.tables import Column, Table, labelled, to_markdown, to_rich
 from dumpmap.render.text import Units, more_text, percent_text, short_size
 
 _CHANGE_KINDS: Mapping[str, Column] = {
@@ -17,8 +17,9 @@ _CHANGE_KINDS: Mapping[str, Column] = {
     "match": Column("match", shown=False),
     "address_a": Column("address_a", "address", "Address before", False),
     "address_b": Column("address_b", "address", "Address after", False),
-    "size_a": Column("size_a", "size", "Size before"),
-    "size_b": Column("size_b", "size", "Size after"),
+    "kind": Column("kind", optional=1),
+    "size_a": Column("size_a", "size", "Size before", optional=3),
+    "size_b": Column("size_b", "size", "Size after", optional=2),
     "size_delta": Column("size_delta", "size", "Change of size"),
     "committed_a": Column("committed_a", "size", shown=False),
     "committed_b": Column("committed_b", "size", shown=False),
@@ -27,6 +28,9 @@ _CHANGE_KINDS: Mapping[str, Column] = {
     "private_b": Column("private_b", "size", shown=False),
     "private_delta": Column("private_delta", "size", shown=False),
 }
+
+_TYPE_OPTIONAL = {"private": 1, "blocks": 2}
+"""Figures of types that a narrow terminal can do without."""
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _HOUR = 3600
@@ -49,7 +53,8 @@ def type_change_table(difference: Diff) -> Table:
     columns = [Column("type")]
     for name in names:
         kind: Any = "count" if name == "blocks" else "size"
-        columns += [Column(name, kind), Column(f"{name}_delta", kind, "+/-")]
+        least = _TYPE_OPTIONAL.get(name, 0)
+        columns += [Column(name, kind, optional=least), Column(f"{name}_delta", kind, "+/-", optional=least)]
     rows = []
     for change in difference.types:
         row: list[Any] = [change.type]
@@ -102,7 +107,7 @@ def diff_view(difference: Diff, limit: int | None, units: Units) -> list[Any]:
     view: list[Any] = [
         Text(line, style="bold" if not index else "") for index, line in enumerate(_diff_head(difference))
     ]
-    view += [Text(f"Note: {note}", style="dim") for note in difference.notes]
+    view += [labelled("Note:", note) for note in difference.notes]
     view += [Text(""), to_rich(type_change_table(difference), units), Text("")]
     view += [Text(line) for line in _free_lines(difference)]
     view += [Text(_figure_text(name, figure)) for name, figure in difference.counters.items() if figure.delta]
@@ -155,8 +160,8 @@ SERIES_COLUMNS = (
     Column("type"),
     Column("name"),
     Column("metric"),
-    Column("first", "size"),
-    Column("last", "size"),
+    Column("first", "size", optional=2),
+    Column("last", "size", optional=1),
     Column("delta", "size", "Change"),
     Column("rate", "text", "Growth"),
     Column("grows", "flag"),
@@ -238,7 +243,7 @@ def timeline_view(line: Timeline, limit: int, units: Units) -> list[Any]:
     view: list[Any] = [
         Text(text, style="bold" if not index else "") for index, text in enumerate(_timeline_lines(line))
     ]
-    view += [Text(f"Note: {note}", style="dim") for note in line.notes]
+    view += [labelled("Note:", note) for note in line.notes]
     types = _shown_types(line)
     view += [Text(""), to_rich(series_table(line, types), units)]
     if line.groups:

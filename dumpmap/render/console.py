@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dumpmap.regionmap import RegionMap
 from dumpmap.render.documents import time_text
-from dumpmap.render.tables import to_markdown, to_rich
+from dumpmap.render.tables import labelled, to_markdown, to_rich
 from dumpmap.render.text import Units, address_text, printable, short_size, size_text
 from dumpmap.render.views import summary_table
 from dumpmap.types import TYPES, RegionType
@@ -154,7 +154,7 @@ def summary_view(
     yield Text("")
     yield Text(largest_free_line(region_map))
     for note in region_map.notes:
-        yield Text(f"Note: {note}", style="dim")
+        yield labelled("Note:", note)
     if findings:
         yield Text("")
         yield from finding_lines(findings)

@@ -20,7 +20,7 @@ from dumpmap.analysis.words import list_words
 from dumpmap.regionmap import RegionMap
 from dumpmap.render.console import SEVERITY_STYLE, process_line
 from dumpmap.render.documents import finding_document, head
-from dumpmap.render.tables import Column, Table, to_markdown, to_rich
+from dumpmap.render.tables import Column, Table, indented, to_markdown, to_rich
 from dumpmap.render.text import Units, address_text, percent_text, short_size, size_left
 from dumpmap.types import RegionType
 
@@ -55,6 +55,9 @@ UNUSABLE_COLUMNS = (
     Column("count", "count", "Allocations"),
     Column("unusable", "size", "Unusable behind"),
 )
+
+_MANY_SIZES = 16
+"""Up to so many sizes of free blocks each has its row."""
 
 _VERDICT_STYLE = {"out": "bold red", "low": "yellow", "ok": "green", "unknown": "dim"}
 
@@ -92,9 +95,8 @@ def diagnosis_view(region_map: RegionMap, verdict: Verdict, findings: Sequence[F
         line = Text("\n")
         line.append(finding.severity, style=SEVERITY_STYLE.get(finding.severity, ""))
         line.append(f"  {finding.title}", style="bold")
-        line.append(f"  [{finding.id}]\n", style="dim")
-        line.append(f"  {finding.detail}")
-        view.append(line)
+        line.append(f"  [{finding.id}]", style="dim")
+        view += [line, indented(finding.detail)]
     return view
 
 
@@ -155,6 +157,14 @@ def histogram_table(region_map: RegionMap) -> Table:
     space = free_space(region_map)
     rows = [] if space is None else histogram(space)
     return Table(HISTOGRAM_COLUMNS, [[row[column.name] for column in HISTOGRAM_COLUMNS] for row in rows])
+
+
+def histogram_view(region_map: RegionMap, units: Units) -> Any:
+    """The same for people: round sizes in words, and where that makes many rows, those with blocks only."""
+    table = histogram_table(region_map)
+    rows = [row for row in table.rows if row[2] or len(table.rows) <= _MANY_SIZES]
+    columns = (Column("min_bytes", "short", "From"), Column("max_bytes", "short", "Below"), *HISTOGRAM_COLUMNS[2:])
+    return to_rich(Table(columns, rows), units)
 
 
 def free_block_table(region_map: RegionMap, count: int) -> Table:
@@ -247,8 +257,9 @@ def free_view(region_map: RegionMap, fits: Sequence[Fit], count: int, units: Uni
     view: list[Any] = [Text(line) for line in _free_lines(region_map, fits)]
     if region_map.free_blocks is None:
         return view
+    if histogram_table(region_map).rows:
+        view += [Text(""), Text("Free blocks by size", style="bold"), histogram_view(region_map, units)]
     for title, table in (
-        ("Free blocks by size", histogram_table(region_map)),
         ("Largest free blocks", free_block_table(region_map, count)),
         ("Unusable space, by what lies before it", unusable_table(region_map, count)),
     ):

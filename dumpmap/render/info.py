@@ -8,7 +8,7 @@ from typing import Any
 from dumpmap.advice import advise
 from dumpmap.regionmap import RegionMap
 from dumpmap.render.documents import exception_document, head
-from dumpmap.render.tables import to_markdown, to_records, to_rich
+from dumpmap.render.tables import indented, to_markdown, to_records, to_rich
 from dumpmap.render.text import Units
 from dumpmap.render.views import fact_rows, flag_names, stream_table
 
@@ -68,7 +68,7 @@ def info_view(region_map: RegionMap) -> list[Any]:
         view += [Text(""), to_rich(stream_table(region_map), Units.kb)]
     for heading, lines in _sections(region_map):
         view += [Text(""), Text(heading, style="bold")]
-        view += [Text(f"  {line}") for line in lines]
+        view += [indented(line) for line in lines]
     return view
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from dumpmap.render.text import Units, address_text, hex_text, percent_text, printable, size_text, unit_name
+from dumpmap.render.text import Units, address_text, hex_text, percent_text, printable, short_size, size_text, unit_name
 
-Kind = Literal["text", "size", "address", "count", "number", "hex", "percent", "flag"]
-"""What a column holds. A count has thousands separators, a number (an id, say) has none."""
+Kind = Literal["text", "size", "short", "address", "count", "number", "hex", "percent", "flag"]
+"""What a column holds. A count has thousands separators, a number (an id, say) none; a short size has its own unit."""
 
 
 class Format(StrEnum):
@@ -59,6 +59,8 @@ class Column:
     heading: str | None = None
     shown: bool = True
     """Whether the text table and Markdown show it; CSV and JSON always do."""
+    optional: int = 0
+    """Where room is short, the text table leaves out columns of the highest number first; those of 0 never."""
     left: bool = False
     """Whether a size is how much is left of something: such are rounded down."""
 
@@ -70,7 +72,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether it is set flush right."""
-        return self.kind in ("size", "count", "percent")
+        return self.kind in ("size", "short", "count", "percent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def cell_text(value: Any, column: Column, units: Units, address_width: int) -> s
         return ""
     if column.kind == "size":
         return size_text(int(value), units, left=column.left)
+    if column.kind == "short":
+        return short_size(int(value))
     if column.kind == "address":
         return address_text(int(value), address_width)
     if column.kind == "hex":
@@ -108,7 +112,7 @@ def plain_value(value: Any, column: Column) -> Any:
         return None
     if column.kind in ("address", "hex"):
         return f"0x{int(value):x}"
-    if column.kind in ("size", "count", "number"):
+    if column.kind in ("size", "short", "count", "number"):
         return int(value)
     if column.kind == "percent":
         return float(value)
@@ -180,65 +184,172 @@ def to_json(document: Any) -> str:
 _LEAST_TEXT = 12
 """Columns that a text column keeps where room is short."""
 
-_SHRINKING = ("details", "path", "evidence", "meaning", "detail", "status", "name", "kind", "message", "file")
+_SHRINKING = (
+    "details",
+    "path",
+    "evidence",
+    "meaning",
+    "detail",
+    "status",
+    "name",
+    "kind",
+    "message",
+    "file",
+    "before",
+    "after",
+)
 """Text columns whose cells may be folded; every other cell is shown whole, however narrow the terminal."""
 
 
-class _NeverCropped:
-    """A rich table that is drawn wider than the terminal rather than with cropped figures.
+_BETWEEN = 2
+"""Blanks between two columns."""
 
-    rich takes from every column where room is short, and `1,668,672` cut to `1,668,` is a wrong number.
+
+class _Fitting:
+    """A table that is drawn for the room there is.
+
+    rich takes from every column where room is short, and `1,668,672` cut to `1,668,` is a wrong number. Here texts are
+    folded first, then columns that can be done without are left out, and said; what still does not fit is wider than
+    the terminal.
     """
 
-    def __init__(self, table: Any, least: int) -> None:
+    def __init__(self, table: Table, units: Units) -> None:
         self._table = table
-        self._least = least
+        self._units = units
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        yield from console.render(self._table, options.update(width=max(options.max_width, self._least)))
+        from rich.text import Text
+
+        fields = _fields(self._table, self._units)
+        left_out: list[_Field] = []
+        while _total([field.least for field in fields]) > options.max_width:
+            # A column with nothing in it first, then by its number, of equal ones the one further right.
+            spare = [(not field.empty, -field.column.optional, -place) for place, field in enumerate(fields)]
+            candidates = [key for key, field in zip(spare, fields, strict=True) if field.column.optional]
+            if not candidates:
+                break
+            left_out.append(fields.pop(-min(candidates)[2]))
+        widths = _widths(fields, options.max_width)
+        drawn = _draw(fields, widths, len(self._table.rows), self._table.title)
+        yield from console.render(drawn, options.update(width=max(options.max_width, _total(widths))))
+        names = [field.column.title for field in reversed(left_out) if not field.empty]
+        if names:
+            yield Text(f"No room for {', '.join(names)}: a wider terminal or --format csv shows them", style="dim")
 
 
-def to_rich(table: Table, units: Units) -> Any:
-    """The table as a rich renderable. Flags that no row has are left out."""
+class _Field:
+    """A column with its texts, ready to be drawn.
+
+    Attributes:
+        column: the column.
+        heading: its heading, with the unit.
+        cells: its texts.
+        shrinks: whether these may be folded.
+        empty: whether there are none.
+        least: its width where room is short: a heading may be folded at its blanks, a text anywhere, a figure never.
+        whole: its width where nothing of it is folded.
+    """
+
+    def __init__(self, column: Column, heading: str, cells: list[str]) -> None:
+        widest = max(map(_width, cells), default=0)
+        self.column = column
+        self.heading = heading
+        self.cells = cells
+        self.shrinks = column.kind == "text" and column.name in _SHRINKING
+        self.empty = widest == 0
+        self.least = max(min(widest, _LEAST_TEXT) if self.shrinks else widest, *map(len, heading.split()))
+        self.whole = max(len(heading), widest)
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes; East Asian letters take two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _fields(table: Table, units: Units) -> list[_Field]:
+    """The columns to show. Flags that no row has are left out."""
+    return [
+        _Field(
+            column,
+            _heading(column, units),
+            [cell_text(row[index], column, units, table.address_width) for row in table.rows],
+        )
+        for index, column in enumerate(table.columns)
+        if column.shown and (column.kind != "flag" or any(row[index] for row in table.rows))
+    ]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _BETWEEN * (len(widths) - 1)
+
+
+def _widths(fields: Sequence[_Field], room: int) -> list[int]:
+    """How wide each column is drawn: texts get what is to spare before headings do."""
+    widths = [field.least for field in fields]
+    spare = room - _total(widths)
+    for texts in (True, False):
+        wanting = [place for place, field in enumerate(fields) if field.shrinks == texts]
+        # The narrowest first, so that what it does not need is left for the others.
+        wanting.sort(key=lambda place: fields[place].whole)
+        for number, place in enumerate(wanting):
+            more = max(0, min(fields[place].whole - widths[place], spare // (len(wanting) - number)))
+            widths[place] += more
+            spare -= more
+    return widths
+
+
+def _draw(fields: Sequence[_Field], widths: Sequence[int], rows: int, title: str | None) -> Any:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
     from dumpmap.types import BY_NAME, TYPES
 
-    rich = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left", pad_edge=False, show_edge=False)
-    shown = [
-        index
-        for index, column in enumerate(table.columns)
-        if column.shown and (column.kind != "flag" or any(row[index] for row in table.rows))
-    ]
-    cells = [
-        [cell_text(row[index], table.columns[index], units, table.address_width) for index in shown]
-        for row in table.rows
-    ]
-    least = 0
-    for place, index in enumerate(shown):
-        column = table.columns[index]
-        heading = _heading(column, units)
-        widest = max((len(row[place]) for row in cells), default=0)
-        shrinks = column.kind == "text" and column.name in _SHRINKING
-        # A heading may be folded at its blanks, a figure never.
-        fixed = max(widest, max(map(len, heading.split())))
-        least += (min(fixed, _LEAST_TEXT) if shrinks else fixed) + 3
+    rich = RichTable(
+        box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False, collapse_padding=True
+    )
+    for field, width in zip(fields, widths, strict=True):
         rich.add_column(
-            heading,
-            justify="right" if column.numeric else "left",
-            min_width=None if shrinks else fixed,
-            overflow="fold",
+            field.heading, justify="right" if field.column.numeric else "left", width=width, overflow="fold"
         )
-    for row in cells:
+    for row in range(rows):
+        texts = [(field.column.name, field.cells[row]) for field in fields]
         # Text, not markup: a module may be called `[red]`.
         rich.add_row(
             *(
                 Text(text, style=TYPES[BY_NAME[text.lower()]].color)
-                if table.columns[index].name == "type" and text.lower() in BY_NAME
+                if name == "type" and text.lower() in BY_NAME
                 else Text(text)
-                for index, text in zip(shown, row, strict=True)
+                for name, text in texts
             )
         )
-    return _NeverCropped(rich, least)
+    return rich
+
+
+def indented(text: str, by: int = 2, style: str = "") -> Any:
+    """A text that stays behind its indentation where it is folded."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    return Padding(Text(text, style=style), (0, 0, 0, by), expand=False)
+
+
+def labelled(label: str, text: str) -> Any:
+    """A remark that stays behind its label where it is folded."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    grid = RichTable.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(overflow="fold", style="dim")
+    grid.add_row(Text(label), Text(text))
+    return grid
+
+
+def to_rich(table: Table, units: Units) -> Any:
+    """The table as a rich renderable."""
+    return _Fitting(table, units)

@@ -11,7 +11,7 @@ from dumpmap.parsers.layout import MinidumpType
 from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS, Location, RegionMap
 from dumpmap.render.documents import time_text
 from dumpmap.render.filters import Filter, file_name, owner_details
-from dumpmap.render.tables import Column, Table, cell_text, to_markdown, to_rich
+from dumpmap.render.tables import Column, Kind, Table, cell_text, to_markdown, to_rich
 from dumpmap.render.text import Units, address_text, more_text, size_text, unit_name
 from dumpmap.snapshot import WORKING_SET_COLUMNS
 from dumpmap.types import RegionType
@@ -43,14 +43,22 @@ def summary_table(region_map: RegionMap) -> Table:
     return Table(tuple(columns), rows, region_map.address_width)
 
 
+_OPTIONAL = ("committed", "protection", "private", "total_ws", "inferred", "blocks", *WORKING_SET_COLUMNS[1:])
+"""Columns of regions that a narrow terminal can do without, the last one first."""
+
+
 def _region_column(name: str, shown: bool) -> Column:
+    kind: Kind = "text"
     if name in ("address", "allocation"):
-        return Column(name, "address", None, shown)
-    if name in ("size", "committed", "private", *WORKING_SET_COLUMNS):
-        return Column(name, "size", _WS_HEADINGS.get(name), shown)
-    if name == "blocks":
-        return Column(name, "count", None, shown)
-    return Column(name, "flag" if name == "inferred" else "text", None, shown)
+        kind = "address"
+    elif name in ("size", "committed", "private", *WORKING_SET_COLUMNS):
+        kind = "size"
+    elif name == "blocks":
+        kind = "count"
+    elif name == "inferred":
+        kind = "flag"
+    optional = _OPTIONAL.index(name) + 1 if name in _OPTIONAL else 0
+    return Column(name, kind, _WS_HEADINGS.get(name), shown, optional)
 
 
 def region_table(region_map: RegionMap, frame: pd.DataFrame, *, evidence: bool = False, owners: bool = False) -> Table:
@@ -154,16 +162,16 @@ def location_table(region_map: RegionMap, locations: Iterable[tuple[int, Locatio
 STACK_COLUMNS = (
     Column("thread_id", "number", "Thread"),
     Column("name"),
-    Column("bits", "number"),
+    Column("bits", "number", optional=2),
     Column("base", "address"),
-    Column("end", "address"),
+    Column("end", "address", optional=4),
     Column("reserve", "size"),
     Column("committed", "size"),
-    Column("guard", "size"),
-    Column("stack_pointer", "address"),
+    Column("guard", "size", optional=1),
+    Column("stack_pointer", "address", optional=3),
     Column("headroom", "size", left=True),
-    Column("teb", "address", "TEB"),
-    Column("evidence"),
+    Column("teb", "address", "TEB", optional=5),
+    Column("evidence", optional=6),
     Column("inferred", "flag"),
     Column("exited", "flag", shown=False),
 )
@@ -177,14 +185,14 @@ def stack_table(region_map: RegionMap) -> Table:
 
 MODULE_COLUMNS = (
     Column("base", "address"),
-    Column("end", "address"),
+    Column("end", "address", optional=2),
     Column("size", "size"),
     Column("committed", "size"),
-    Column("private", "size"),
+    Column("private", "size", optional=1),
     Column("name"),
     Column("version"),
-    Column("timestamp", "hex"),
-    Column("sections", "count"),
+    Column("timestamp", "hex", optional=3),
+    Column("sections", "count", optional=4),
     Column("path", shown=False),
     Column("checksum", "hex", shown=False),
     Column("debug_id", shown=False),

@@ -13,6 +13,9 @@ import pytest
 
 from cli.inputs import FIXTURES
 from cli.support import run
+from dumpmap.render.output import render_rich
+from dumpmap.render.tables import Column, Table, to_rich
+from dumpmap.render.text import Units
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
@@ -66,6 +69,58 @@ def test_structured_formats_have_no_colours_on_a_terminal_either() -> None:
 def test_lines_fit_the_terminal(columns: int) -> None:
     text = COLOUR.sub("", on_terminal("summary", FRAGMENT, columns=columns))
     assert max(len(line) for line in text.split("\n")) <= columns
+
+
+COMMANDS = (
+    ["summary"],
+    ["regions"],
+    ["regions", "--blocks"],
+    ["heaps", "--segments", "--blocks"],
+    ["stacks"],
+    ["modules"],
+    ["free"],
+    ["info"],
+    ["diagnose"],
+)
+
+
+@pytest.mark.parametrize("name", ["fragment-x86", "layout-x64", "layout-wow64"])
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_every_command_fits_a_terminal_of_80_columns(arguments: list[str], name: str) -> None:
+    ran = run("-q", arguments[0], str(FIXTURES / f"{name}.dmp.gz"), *arguments[1:], COLUMNS="80")
+    assert ran.code == 0
+    assert [line for line in ran.out.split("\n") if len(line) > 80] == []
+
+
+def test_columns_that_find_no_room_are_named() -> None:
+    path = str(FIXTURES / "layout-x64.dmp.gz")
+    narrow = run("-q", "regions", path, "-n", "3", COLUMNS="80").out
+    assert "Protection" not in narrow.split("\n")[1]
+    said = "No room for Protection, Private, Blocks: a wider terminal or --format csv shows them ..."
+    assert said in " ".join(narrow.split())
+    wide = run("-q", "regions", path, "-n", "3").out
+    assert "No room" not in wide
+    assert all(title in wide.split("\n")[0] for title in ("Protection", "Private (KB)", "Blocks"))
+    assert "No room" not in run("-q", "regions", path, "-n", "3", "-f", "markdown", COLUMNS="80").out
+
+
+def test_room_goes_to_texts_before_headings() -> None:
+    columns = (Column("name"), Column("long_heading_of_a_figure", "size"))
+    table = Table(columns, [["a" * 30, 1 << 20]])
+
+    def drawn(width: int) -> list[str]:
+        return render_rich([to_rich(table, Units.kb)], color=False, width=width).rstrip("\n").split("\n")
+
+    assert drawn(200)[0] == f"{'Name':<30}  Long heading of a figure (KB)"
+    narrow = drawn(42)
+    assert "a" * 30 in narrow[-1]
+    assert max(map(len, narrow)) <= 42
+
+
+def test_east_asian_letters_take_two_columns() -> None:
+    table = Table((Column("name"), Column("kind")), [["日本語プロセス", "x"]])
+    text = render_rich([to_rich(table, Units.kb)], color=False, width=80)
+    assert text.split("\n")[2] == "日本語プロセス  x"
 
 
 def test_columns_sets_the_width_anywhere() -> None:
