@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import signal
 import sys
@@ -308,18 +307,18 @@ def _batch(
     gate: GateName | None,
     strict: bool,
 ) -> int:
-    from dumpmap.render.output import check_target, terminal
+    from dumpmap.render.output import STANDARD_OUTPUT, check_target, is_standard_output, terminal
     from dumpmap.triage import run
-    from dumpmap.triage.output import summary_line, write_json_line, write_result
+    from dumpmap.triage.output import print_json_line, summary_line, write_result
 
-    to_screen = output in (None, "-")
-    if format is TriageFormatName.parquet and to_screen:
-        raise typer.BadParameter("Parquet needs --output")
-    if not to_screen and output is not None:
-        check_target(output, force=force)  # before the hours that a large batch takes
+    if format is TriageFormatName.parquet and output is None:
+        raise typer.BadParameter("Parquet needs --output (- is standard output)")
+    target = STANDARD_OUTPUT if output is None else output
+    # Before the hours that a large batch takes.
+    check_target(target, force=force, binary=format is TriageFormatName.parquet)
     live = (
         format is TriageFormatName.jsonl
-        and to_screen
+        and is_standard_output(target)
         and not columns
         and selection.sort is None
         and selection.top is None
@@ -331,17 +330,17 @@ def _batch(
         if selection.keeps(row):
             chosen += 1
             if live:
-                write_json_line(row, sys.stdout)
+                print_json_line(row)
 
     with _progress() as remembered.display:
         result = run(paths, options, progress=remembered, on_row=on_row)
     with result:
-        color, width = terminal() if to_screen else (False, None)
+        color, width = terminal(target)
         if not live:
             write_result(
                 result,
                 format.value,
-                sys.stdout if output is None or output == "-" else output,
+                target,
                 group_by=columns,
                 selection=selection,
                 force=force,
@@ -357,19 +356,18 @@ def _batch(
             say(f"{summary_line(result.state)}; {result.seconds:.1f} s, {rate:,.0f} files a second")
             if selection.filters:
                 say(f"{chosen:,} of these are selected")
-        # A gate that looked at nothing has not passed.
-        absent = [path for path in paths if "://" not in path and not glob.has_magic(path) and not Path(path).exists()]
         if not result.state.found:
             say("no dump was found in " + ", ".join(paths))
-        if absent or not result.state.found:
+        # A gate that looked at nothing has not passed.
+        if result.state.absent or not result.state.found:
             return InputError.exit_code
         return result.exit_code(fail_on=gate.value if gate else None, strict=strict)
 
 
 def _watch(paths: list[str], options: Options, selection: Selection, remembered: Remembered) -> None:
     from dumpmap.triage import watch
-    from dumpmap.triage.output import write_json_line
+    from dumpmap.triage.output import print_json_line
 
     for row in watch(paths, options, progress=remembered):
         if selection.keeps(row):
-            write_json_line(row, sys.stdout)
+            print_json_line(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -204,7 +205,9 @@ class Batch:
         count = 0
         for job in islice(jobs, _LIST_AT_ONCE):
             count += 1
-            self.state.found += self.store.add(job)
+            if self.store.add(job):
+                self.state.found += 1
+                self.state.absent += job.absent
         self.state.listed = count < _LIST_AT_ONCE
         self.tell()
         return self.state.listed
@@ -235,8 +238,12 @@ def _rows(batch: Batch, paths: Sequence[str | os.PathLike[str]], options: Option
             yield from batch.run(jobs, engine)
         finally:
             engine.close()
+    except sqlite3.Error as error:  # the cache's errors end nothing: this is about the temporary file of rows
+        raise OutputError(f"rows cannot be kept in a temporary file: {error}") from error
     finally:
         if batch.cache is not None:
+            if batch.cache.failure is not None:
+                notes.append(f"{batch.cache.path}: results were no longer kept: {batch.cache.failure}")
             batch.cache.close()
 
 

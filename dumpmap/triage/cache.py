@@ -14,10 +14,11 @@ import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from dumpmap._version import __version__
 from dumpmap.errors import OutputError
-from dumpmap.triage.analyse import Limit, Outcome
+from dumpmap.triage.analyse import Limit, Outcome, unpack
 from dumpmap.triage.columns import NAMES, ROW_VERSION
 from dumpmap.triage.discovery import Job
 
@@ -66,12 +67,17 @@ class Cache:
         time_limit: of this run, seconds: a file that an earlier run gave up on is tried again under a wider limit.
         memory_limit: of this run, bytes.
 
+    Attributes:
+        failure: why it is no longer used, where it failed after it was opened: nobody wants to lose the work of hours
+            for that. None while it works.
+
     Raises:
         OutputError: it cannot be used.
     """
 
     def __init__(self, path: Path, *, time_limit: float | None = None, memory_limit: int | None = None) -> None:
         self.path = path
+        self.failure: str | None = None
         self._limits: dict[Limit, float | None] = {"time": time_limit, "memory": memory_limit}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,14 +105,18 @@ class Cache:
         """Finds the result of a file that has not changed since."""
         if job.problem is not None or job.size is None or job.stamp is None:
             return None
-        found = self._database.execute(
+        found = self._execute(
             "SELECT rank, data, time_limit, memory_limit FROM results "
             "WHERE key = ? AND size = ? AND stamp = ? AND tool = ?",
             (job.key, job.size, job.stamp, TOOL),
-        ).fetchone()
-        if found is None:
+        )
+        if not found:
             return None
-        rank, data, time_limit, memory_limit = found
+        rank, data, time_limit, memory_limit = found[0]
+        try:
+            unpack(data)
+        except ValueError:  # SQLite does not notice bytes that changed
+            return None
         earlier: tuple[tuple[Limit, float | None], ...] = (("time", time_limit), ("memory", memory_limit))
         limit: Limit | None = None
         for name, value in earlier:
@@ -121,7 +131,7 @@ class Cache:
         """Keeps a result, if it would be the same next time; returns whether it does."""
         if not outcome.lasting or outcome.size is None or outcome.stamp is None:
             return False
-        self._database.execute(
+        self._execute(
             "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 outcome.key,
@@ -135,7 +145,17 @@ class Cache:
                 time.time(),
             ),
         )
-        return True
+        return self.failure is None
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> list[Any]:
+        """Executes a statement, unless the file has failed before."""
+        if self.failure is not None:
+            return []
+        try:
+            return self._database.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            self.failure = str(error)
+            return []
 
     def __len__(self) -> int:
         (count,) = self._database.execute("SELECT count(*) FROM results").fetchone()

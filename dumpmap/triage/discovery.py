@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -34,6 +34,9 @@ COMPRESSED_SUFFIXES = frozenset((".gz", ".zst", ".zip"))
 
 NAMES_IN_MEMORY = 50_000
 """A folder with more entries has its names sorted on disk."""
+
+WEB_DEPTH = 16
+"""A web server's folders are entered so deep: it may list a link to a folder above as a folder, again and again."""
 
 _HEAD = 1024
 _GLOB = frozenset("*?[")
@@ -51,6 +54,7 @@ class Job:
         size: in bytes.
         stamp: changes when the file does: mtime in ns; for a remote file its ETag or time. None is not known.
         problem: why it is not to be opened: a status and a reason.
+        absent: whether it was named, or is a pattern, and there is no such file.
     """
 
     key: str
@@ -60,12 +64,13 @@ class Job:
     size: int | None = None
     stamp: str | None = None
     problem: tuple[Status, str] | None = None
+    absent: bool = False
 
 
-def _failed(location: str, text: str, *, status: Status = "error", remote: bool = False) -> Job:
+def _failed(location: str, text: str, *, status: Status = "error", remote: bool = False, absent: bool = False) -> Job:
     shown = shown_url(location) if remote else safe_text(location)
     key = shown if remote else safe_text(os.path.abspath(location))
-    return Job(key, shown, location, remote, problem=(status, text))
+    return Job(key, shown, location, remote, problem=(status, text), absent=absent)
 
 
 def discover(
@@ -185,9 +190,10 @@ def _discover_local(text: str, *, recursive: bool, visited: set[tuple[int, int]]
             elif "**" not in text:  # that reaches into folders itself
                 yield from _walk(path, recursive=recursive, visited=visited)
         if not found:
-            yield _failed(text, "no file matches")
+            yield _failed(text, "no file matches", absent=True)
     else:
-        yield local_job(text)
+        job = local_job(text)
+        yield job if os.path.lexists(text) else replace(job, absent=True)
 
 
 def _walk(root: str, *, recursive: bool, visited: set[tuple[int, int]]) -> Iterator[Job]:
@@ -319,7 +325,19 @@ def _discover_remote(url: str, *, recursive: bool, storage_options: Mapping[str,
     except DumpmapError as error:
         yield _failed(url, error.problem, remote=True)
     except Exception as error:  # every file system raises its own library's errors
-        yield _failed(url, reason(error), remote=True)
+        yield _failed(url, _remote_reason(error), remote=True, absent=isinstance(error, FileNotFoundError))
+
+
+def _remote_reason(error: Exception) -> str:
+    """Says why a remote file could not be listed."""
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and cause is not None:
+        # fsspec takes every failure of a web server for a file that is not there.
+        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+            return reason(cause)
+        if getattr(cause, "status", 404) not in (404, 410):
+            return f"the server answers {getattr(cause, 'status', '')} {getattr(cause, 'message', '')}".rstrip()
+    return reason(error)
 
 
 def _remote_files(fs: Any, path: str, url: str, *, recursive: bool) -> Iterator[Job]:
@@ -332,7 +350,7 @@ def _remote_files(fs: Any, path: str, url: str, *, recursive: bool) -> Iterator[
             if found[name]["type"] != "directory":
                 yield _remote_job(fs, name, found[name])
         if not found:
-            yield _failed(url, "no file matches", remote=True)
+            yield _failed(url, "no file matches", remote=True, absent=True)
     elif web and not url.endswith("/"):
         yield _remote_job(fs, path, fs.info(path))
     else:
@@ -346,12 +364,17 @@ def _remote_files(fs: Any, path: str, url: str, *, recursive: bool) -> Iterator[
 def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
     pending = [path]
     seen = {path.rstrip("/")}
+    web = "http" in fs.protocol
+    top = path.rstrip("/").count("/")
     while pending:
         folder = pending.pop()
+        if web and folder.rstrip("/").count("/") - top > WEB_DEPTH:
+            yield _failed(fs.unstrip_protocol(folder), f"not looked into: over {WEB_DEPTH} folders deep", remote=True)
+            continue
         try:
             entries = {entry["name"]: entry for entry in fs.ls(folder, detail=True)}
         except Exception as error:  # every file system raises its own library's errors
-            yield _failed(fs.unstrip_protocol(folder), reason(error), remote=True)
+            yield _failed(fs.unstrip_protocol(folder), _remote_reason(error), remote=True)
             continue
         below = []
         for name in sorted(entries):
@@ -360,7 +383,7 @@ def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
                 if recursive and name.rstrip("/") not in seen:
                     seen.add(name.rstrip("/"))
                     below.append(name)
-            elif has_dump_suffix(name.partition("?")[0] if "http" in fs.protocol else name):
+            elif has_dump_suffix(name.partition("?")[0] if web else name):
                 yield _remote_job(fs, name, entry)
         pending += reversed(below)
 

@@ -12,6 +12,7 @@ import datetime as dt
 import io
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -20,7 +21,7 @@ from typing import IO, Any
 
 from dumpmap._version import __version__
 from dumpmap.errors import OutputError
-from dumpmap.render.output import render_rich, replacing
+from dumpmap.render.output import render_rich, replacing, silence
 from dumpmap.render.tables import Column, Table, to_markdown, to_rich
 from dumpmap.render.text import Units
 from dumpmap.triage.batch import Group, Result, group_rows
@@ -146,7 +147,7 @@ def write_result(
     Args:
         result: the batch.
         format: how.
-        target: a file, or a stream: of text, for Parquet of bytes.
+        target: a file, `-` for standard output, or a stream: of text, for Parquet of bytes.
         group_by: columns to group by.
         selection: which rows, and their order; where there are groups, the order and the number are theirs.
         force: overwrite the file.
@@ -195,7 +196,7 @@ def write_rows(
     Args:
         rows: the rows, in the order to write them.
         format: how.
-        target: a file, or a stream: of text, for Parquet of bytes.
+        target: a file, `-` for standard output, or a stream: of text, for Parquet of bytes.
         groups: groups of the rows, for JSON beside them, for every other format in their place.
         group_by: the columns of the groups.
         selection: what the rows and groups were chosen by, for JSON.
@@ -237,7 +238,7 @@ def write_rows(
 @contextlib.contextmanager
 def _opened(target: str | os.PathLike[str] | IO[Any], *, force: bool, text: bool) -> Iterator[IO[Any]]:
     if isinstance(target, (str, os.PathLike)):
-        with replacing(target, force=force) as stream:
+        with replacing(target, force=force, binary=not text) as stream:
             if not text:
                 yield stream
                 return
@@ -286,6 +287,25 @@ def write_json_line(row: Row, stream: IO[Any]) -> None:
     """Writes a row as a line of JSON, and sees to it that a reader gets it now."""
     stream.write(_json(row) + "\n")
     stream.flush()
+
+
+def print_json_line(row: Row) -> None:
+    """Writes a row as a line of JSON to standard output, in UTF-8 whatever a terminal would take.
+
+    Raises:
+        OutputError: it cannot be written.
+        BrokenPipeError: whoever read it has gone, so there is no point in going on.
+    """
+    if sys.stdout is None:
+        raise OutputError("is closed", source="standard output")
+    try:
+        sys.stdout.buffer.write(f"{_json(row)}\n".encode("utf-8", "replace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence()
+        raise OutputError(f"cannot be written: {error.strerror or error}", source="standard output") from error
 
 
 def _records(

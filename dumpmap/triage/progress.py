@@ -26,6 +26,8 @@ class State:
     kept: int = 0
     """Of `done`: the next run will know them."""
     errors: int = 0
+    absent: int = 0
+    """Of `errors`: named, or a pattern, and there is no such file."""
     critical: int = 0
     warning: int = 0
 

@@ -415,6 +415,37 @@ def test_the_default_cache_is_not_worth_failing_for(
         assert "not kept" in result.notes[0]
 
 
+def test_a_cache_that_fails_later_costs_no_row(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Cache._prepare
+
+    def fill(cache: Cache) -> None:
+        real(cache)
+        cache._database.execute("PRAGMA max_page_count = 4")  # as a full disk would
+
+    monkeypatch.setattr(Cache, "_prepare", fill)
+    path = tmp_path / "cache"
+    with run(folder, Options(engine="serial", cache=path)) as result:
+        assert len(result) == 24
+        assert 0 < result.state.kept < 24
+        (note,) = result.notes
+    assert note == f"{path}: results were no longer kept: database or disk is full"
+    assert count_results(path) > 0
+
+
+def test_a_result_that_was_damaged_is_made_again(folder: Path, tmp_path: Path) -> None:
+    options = Options(engine="serial", cache=tmp_path / "cache")
+    rows = result_rows(folder, options)
+    database = sqlite3.connect(tmp_path / "cache")
+    database.execute("UPDATE results SET data = substr(data, 1, 40) WHERE key LIKE '%good-0%'")
+    database.execute("UPDATE results SET data = X'00' WHERE key LIKE '%good-1%'")
+    database.execute("UPDATE results SET data = '[1]' WHERE key LIKE '%starved%'")
+    database.commit()
+    database.close()
+    with run(folder, options) as result:
+        assert result.state.cached == 3
+        assert comparable(list(result.rows())) == comparable(rows)
+
+
 def test_where_the_default_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DUMPMAP_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

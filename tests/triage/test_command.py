@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def triage(folder: Path, *options: str) -> int:
+    """Runs the command; what follows the folder may be more paths."""
     return run(["triage", str(folder), "--engine", "serial", *options])
 
 
@@ -91,6 +95,80 @@ def test_the_gates_see_all_files(folder: Path, capsys: pytest.CaptureFixture[str
     assert triage(folder, "--where", "process~shop", "--fail-on", "critical") == 1
     assert triage(folder, "--where", "process~shop", "--strict") == 3
     assert "starved" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("nothing.dmp", "no such file or directory"),
+        ("", "no such file or directory"),
+        ("*.nothing", "no file matches"),
+        ("**/*.nothing", "no file matches"),
+        ("memory://nothing-of-this-name/x.dmp", "no such file"),
+        ("memory://nothing-of-this-name/*.dmp", "no file matches"),
+    ],
+)
+def test_what_is_named_must_be_there(folder: Path, named: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if "://" in named:
+        pytest.importorskip("fsspec")
+    elif named:
+        named = str(folder / named)
+    assert triage(folder, named, "--format", "jsonl") == 3
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) == 7
+    assert [row["error"] for row in rows if row["path"] == named] == [said]
+
+
+def test_a_broken_link_in_a_folder_is_only_a_row(folder: Path) -> None:
+    (folder / "link.dmp").symlink_to(folder / "nothing.dmp")
+    assert triage(folder) == 0
+
+
+def test_nothing_found_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert triage(tmp_path, "--no-cache") == 3
+    assert f"no dump was found in {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("format", ["table", "csv", "json", "jsonl"])
+def test_an_output_that_cannot_be_written(folder: Path, format: str) -> None:
+    command = [sys.executable, "-m", "dumpmap", "-q", "triage", str(folder), "--engine", "serial", "-f", format]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr == "dumpmap: standard output: cannot be written: No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_who_leaves_the_pipe_ends_the_run(folder: Path) -> None:
+    for index in range(2000):
+        (folder / f"more-{index}.dmp").hardlink_to(folder / "good-0.dmp")
+    command = [sys.executable, "-m", "dumpmap", "triage", str(folder), "--no-cache", "-f", "jsonl"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        assert process.wait(60) == 0
+    assert said == ""
+
+
+def test_names_are_written_whatever_the_terminal_takes(folder: Path) -> None:
+    (folder / "\N{SNOWMAN}.dmp").write_bytes(small_dump())
+    command = [sys.executable, "-m", "dumpmap", "triage", str(folder), "--engine", "serial"]
+    for format in ("table", "csv", "jsonl"):
+        done = subprocess.run(
+            [*command, "-f", format], capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+        )
+        assert "\N{SNOWMAN}.dmp" in done.stdout.decode()
+
+
+def test_parquet_goes_through_a_pipe(folder: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    command = [sys.executable, "-m", "dumpmap", "triage", str(folder), "--engine", "serial", "-f", "parquet", "-o", "-"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert pq.read_table(io.BytesIO(done.stdout)).num_rows == 6
 
 
 def test_groups_of_findings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

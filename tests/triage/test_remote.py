@@ -18,7 +18,7 @@ from dumpmap.parsers import remote
 from dumpmap.parsers.opening import read_source
 from dumpmap.parsers.remote import RemoteSource, join_near, remote_source, shown_url
 from dumpmap.parsers.source import TruncatedError
-from dumpmap.triage import Options, run
+from dumpmap.triage import Options, discovery, run
 from dumpmap.triage.discovery import discover
 
 from .support import MB, http_server, small_dump, write_big_dump
@@ -190,6 +190,31 @@ def test_a_web_servers_file_is_not_asked_for_a_listing(tmp_path: Path) -> None:
         (job,) = discover([f"{served.url}/a.dmp"])
         assert job.problem is None
         assert served.requests == []
+
+
+def test_a_server_that_cannot_be_reached_is_not_a_missing_file(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/x.dmp"
+    (job,) = discover([url])
+    assert job.problem is not None
+    assert "Cannot connect" in job.problem[1]
+    with http_server(tmp_path) as served:
+        (job,) = discover([f"{served.url}/x.dmp"])
+    assert (job.problem, job.absent) == (("error", "no such file"), True)
+
+
+def test_a_web_server_that_lists_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(discovery, "WEB_DEPTH", 3)
+    (tmp_path / "a.dmp").write_bytes(small_dump())
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    with http_server(tmp_path) as served:
+        jobs = list(discover([f"{served.url}/"]))
+    assert [job.path.count("loop") for job in jobs if job.problem is None] == [0, 1, 2, 3]
+    (problem,) = [job.problem for job in jobs if job.problem is not None]
+    assert problem == ("error", "not looked into: over 3 folders deep")
 
 
 def test_folders_and_globs_of_a_remote(memory: str) -> None:
