@@ -76,11 +76,16 @@ def describe(path: str, document: dict[str, Any]) -> list[str]:
     """Returns what there is to say about a capture: a line of figures, and one for each warning."""
     size = sum(len(entry["data"]) for entry in document["memory"]) * 3 // 4
     lines = [
-        f"{path}: {document['source']['name']}, {len(document['regions']['rows'])} regions, "
-        f"{len(document['modules'])} modules, {len(document['threads'])} threads, {size} bytes of memory"
+        f"{path}: {document['source']['name']}, {_count(len(document['regions']['rows']), 'region')}, "
+        f"{_count(len(document['modules']), 'module')}, {_count(len(document['threads']), 'thread')}, "
+        f"{_count(size, 'byte')} of memory"
     ]
     lines += [f"{document['source']['name']}: warning: {warning}" for warning in document["warnings"]]
     return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _say(line: str) -> None:

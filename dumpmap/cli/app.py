@@ -157,6 +157,7 @@ def _wrong_usage(error: Any) -> int:
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "dumpmap"
         message = " ".join(error.format_message().split()).removeprefix("Invalid value: ").rstrip(".")
+        message = message.replace(": Value error, ", ": ")
         if message.startswith(("No such option: -q", "No such option: -v")):
             message += ": -q and -v go before the command"
         say(f"{message} ({where} --help says more)")

@@ -45,6 +45,13 @@ def command(
     from dumpmap.render.compare import check_table, check_view
     from dumpmap.render.output import emit, write_text
 
+    if output in (None, "-"):
+        if junit == "-":
+            raise typer.BadParameter(
+                "--junit - and the result would share standard output; name a file for one of them"
+            )
+        if github and format in (Format.json, Format.csv):
+            raise typer.BadParameter(f"--github writes to standard output; name a file for the {format.value} (-o)")
     rule_set = load_rules(rules)
     if not rule_set.has_gates:
         raise typer.BadParameter(f"{rules} has no rules to check: [limits], [findings], [verdict] or [deltas]")

@@ -72,6 +72,8 @@ def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | Non
         return read_source(BufferSource(name or "<bytes>", source), snapshot=snapshot)
     if isinstance(source, (str, os.PathLike)):
         text = os.fspath(source)
+        if not text:
+            raise InputError("the name of the input is empty")
         if text == "-":
             if sys.stdin is None:
                 raise InputError("is closed", source="standard input")

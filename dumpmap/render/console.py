@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.regionmap import RegionMap
-from dumpmap.render.documents import time_text
+from dumpmap.render.documents import moment_text
 from dumpmap.render.tables import labelled, to_markdown, to_rich
 from dumpmap.render.text import Units, address_text, printable, short_size, size_text
 from dumpmap.render.views import summary_table
@@ -43,7 +43,7 @@ def process_line(region_map: RegionMap) -> str:
     parts.append(process.architecture + (" (WoW64)" if process.wow64 else ""))
     if process.os.family != "other":
         parts.append(" ".join(text for text in (process.os.family, process.os.version) if text))
-    taken = time_text(source.captured_at)
+    taken = moment_text(source.captured_at)
     if taken:
         parts.append(taken)
     parts.append({"full": "full memory", "map": "memory map", "partial": "no memory map"}[region_map.completeness])

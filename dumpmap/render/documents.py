@@ -20,6 +20,11 @@ def time_text(value: dt.datetime | None) -> str | None:
     return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
+def moment_text(value: dt.datetime | None) -> str | None:
+    """The same for people, who do not read microseconds."""
+    return None if value is None else time_text(value.replace(microsecond=0))
+
+
 def source_document(source: Source) -> dict[str, Any]:
     """The `source` part of every document."""
     return {

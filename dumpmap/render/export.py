@@ -114,7 +114,7 @@ def _need_pyarrow(path: str | os.PathLike[str]) -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        raise OutputError("Parquet needs pyarrow: pip install dumpmap[parquet]", source=os.fspath(path)) from None
+        raise OutputError('Parquet needs pyarrow: pip install "dumpmap[parquet]"', source=os.fspath(path)) from None
 
 
 def _write_parquet(region_map: RegionMap, stream: BinaryIO, blocks: bool) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_LARGEST = 1 << 62
+"""Sizes are worked out in signed 64-bit numbers, and no process has a quarter of their range."""
+
 STATES = ("committed", "reserved", "free")
 
 
@@ -31,13 +34,17 @@ def parse_size(text: str) -> int:
         ValueError: it is none.
     """
     cleaned = text.strip().replace(",", "").replace("_", "")
-    if cleaned.lower().startswith("0x"):
-        return int(cleaned, 16)
     match = _SIZE.fullmatch(cleaned)
-    if match is None:
+    if re.fullmatch(r"0x[0-9a-f]+", cleaned, re.IGNORECASE):
+        size = int(cleaned, 16)
+    elif match is None:
         raise ValueError(f"{text!r} is not a size; write 65536, 64KB, 1.5GB or 0x10000")
-    factor = _FACTORS[match[2].lower()]
-    return int(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
+    else:
+        factor = _FACTORS[match[2].lower()]
+        size = int(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
+    if size > _LARGEST:
+        raise ValueError(f"{text!r} is more than any address space has")
+    return size
 
 
 def parse_address(text: str, region_map: RegionMap | None = None) -> int:

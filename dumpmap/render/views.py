@@ -9,7 +9,7 @@ import numpy as np
 
 from dumpmap.parsers.layout import MinidumpType
 from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS, Location, RegionMap
-from dumpmap.render.documents import time_text
+from dumpmap.render.documents import moment_text
 from dumpmap.render.filters import Filter, file_name, owner_details
 from dumpmap.render.tables import Column, Kind, Table, cell_text, to_markdown, to_rich
 from dumpmap.render.text import Units, address_text, more_text, size_text, unit_name
@@ -270,10 +270,10 @@ def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
         ("Command line", process.command_line),
         ("Architecture", f"{process.architecture} ({width}{on})"),
         ("System", " ".join(part for part in (process.os.family, process.os.version, process.os.service_pack) if part)),
-        ("Started", time_text(process.created_at)),
+        ("Started", moment_text(process.created_at)),
         ("File", source.path or source.name),
         ("Kind", source.kind + (f", {source.container}" if source.container else "")),
-        ("Captured", time_text(source.captured_at)),
+        ("Captured", moment_text(source.captured_at)),
         ("Flags", None if source.flags is None else f"0x{source.flags:x} {' | '.join(flag_names(source.flags))}"),
         ("Completeness", region_map.completeness),
         ("Threads", str(len(snapshot.threads))),

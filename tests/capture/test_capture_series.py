@@ -103,6 +103,7 @@ def test_main(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert out == ""
     assert err.startswith(f"dumpmap: {tmp_path / 'a.json'}: sleep ({process.pid}), ")
+    assert " modules, 1 thread, " in err
     assert len(err.splitlines()) == 1
 
 

@@ -31,7 +31,12 @@ FRAGMENT = str(FIXTURES / "fragment-x86.dmp.gz")
         pytest.param(["regions", X64, "--type", "Pile"], 2, id="no-such-type"),
         pytest.param(["regions", X64, "--sort", "beauty"], 2, id="no-such-column"),
         pytest.param(["address", X64, "nowhere.dll+0x10"], 2, id="no-such-module"),
+        pytest.param(["free", X64, "--fit", "99999999999999999999GB"], 2, id="no-such-size"),
+        pytest.param(["free", X64, "--fit", "0x"], 2, id="no-size"),
+        pytest.param(["free", X64, "--fit", "64KB", "--align", "4194304TB"], 1, id="huge-alignment"),
+        pytest.param(["regions", X64, "--limit", "-1"], 2, id="negative-limit"),
         pytest.param(["summary", "nosuch.dmp"], 3, id="missing"),
+        pytest.param(["summary", ""], 3, id="no-name"),
         pytest.param(["summary", str(FIXTURES)], 3, id="folder"),
         pytest.param(["summary", str(FIXTURES / "README.md")], 3, id="foreign"),
         pytest.param(["summary", X64, "-o", "/nosuch/folder/x.txt"], 4, id="cannot-write"),
@@ -98,6 +103,23 @@ def test_a_packed_file_that_is_cut_off_is_named_with_the_place(name: str, tmp_pa
         ran.err,
         re.MULTILINE,
     )
+
+
+@pytest.mark.parametrize(
+    "options", [["--junit", "-"], ["--github", "-f", "json"], ["--github", "-f", "csv", "-o", "-"]]
+)
+def test_two_results_do_not_share_standard_output(options: list[str], tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[limits]\nheaps = "> 0"\n')
+    ran = run("check", X64, "--rules", str(rules), *options)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    ran = run("check", X64, "--rules", str(rules), *options, "-o", str(tmp_path / "result"))
+    assert ran.code == 0, ran.err
+
+
+def test_a_wrong_choice_is_said_in_plain_words() -> None:
+    said = run("summary", X64, "--format", "xml").err
+    assert said.startswith("dumpmap: Invalid value for '--format' / '-f': 'xml' is not one of 'table', ")
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
