@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,6 +130,8 @@ class _Watcher:
         self._first = True
         self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ended = threading.Event()
+        self._listening: dict[str, tuple[int, int] | None] = {}
+        self._next_check = 0.0
         self._known = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._known.execute("PRAGMA journal_mode = OFF")
         self._known.execute("CREATE TABLE known (key TEXT PRIMARY KEY, size INTEGER, stamp TEXT) WITHOUT ROWID")
@@ -141,12 +144,28 @@ class _Watcher:
             except ImportError:
                 self._poll = POLL
             else:
-                for folder in self._folders:
-                    threading.Thread(target=self._listen, args=(folder,), daemon=True).start()
+                self._check_folders(time.monotonic())
         if not existing:
             for job in discover(self._folders, recursive=self._recursive):
                 self._know(job)
         self._begin_scan()
+
+    def _check_folders(self, now: float) -> None:
+        """Listens to every folder, and again to one that was made anew: the system tells of the old one."""
+        self._next_check = now + POLL
+        for folder in self._folders:
+            try:
+                info = os.stat(folder)  # noqa: PTH116
+            except OSError:
+                self._listening[folder] = None
+                continue
+            identity = (info.st_dev, info.st_ino)
+            before = self._listening.get(folder, identity)
+            if folder not in self._listening or before != identity:
+                threading.Thread(target=self._listen, args=(folder,), daemon=True).start()
+            if before != identity:
+                self._begin_scan()
+            self._listening[folder] = identity
 
     def _begin_scan(self) -> None:
         self._scan = discover(self._folders, recursive=self._recursive)
@@ -159,17 +178,23 @@ class _Watcher:
 
         top = os.path.abspath(folder)
         # Every file counts, even one called like an editor's backup: the filter is ours.
-        for batch in changes(
-            top, watch_filter=None, stop_event=self._ended, rust_timeout=500, recursive=self._recursive, step=50
-        ):
-            for change, path in batch:
-                if change is not Change.deleted:
-                    self._told.put(os.path.join(folder, os.path.relpath(path, top)))
+        with suppress(OSError):  # removed again before it began
+            for batch in changes(
+                top, watch_filter=None, stop_event=self._ended, rust_timeout=500, recursive=self._recursive, step=50
+            ):
+                for change, path in batch:
+                    if change is Change.deleted:
+                        if path == top:  # the next folder of its name may even have its inode
+                            self._listening[folder] = None
+                    else:
+                        self._told.put(os.path.join(folder, os.path.relpath(path, top)))
 
     def settled(self, room: int) -> list[Job]:
         """Returns up to `room` files that are complete and that were not returned like this before."""
         self._take_told()
         now = time.monotonic()
+        if self._poll is None and now >= self._next_check:
+            self._check_folders(now)
         ready: list[Job] = []
         for key in list(self._arrivals):
             if len(ready) >= room:

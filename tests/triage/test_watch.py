@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -113,6 +115,30 @@ def test_a_file_that_vanishes_is_forgotten(folder: Path, watching: Watching) -> 
     (folder / "brief.dmp").unlink()
     (folder / "after.dmp").write_bytes(small_dump(pid=31))
     assert watching.next()["pid"] == 31
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_folder_that_is_made_anew(
+    folder: Path, how: dict[str, Any], removed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["dumpmap.triage.watch"], "POLL", 0.3)
+    (folder / "old.dmp").write_bytes(small_dump(pid=1))
+    watching = Watching(folder, **how)
+    try:
+        assert watching.next()["pid"] == 1
+        time.sleep(0.5)
+        if removed:
+            shutil.rmtree(folder)
+        else:
+            folder.rename(folder.parent / "kept")  # another folder of its name cannot have its inode
+        time.sleep(0.7)
+        folder.mkdir()
+        (folder / "first.dmp").write_bytes(small_dump(pid=40))
+        assert watching.next()["pid"] == 40
+        (folder / "second.dmp").write_bytes(small_dump(pid=41))
+        assert watching.next()["pid"] == 41
+    finally:
+        watching.end()
 
 
 def test_only_new_dumps(folder: Path, how: dict[str, Any]) -> None:
