@@ -620,6 +620,8 @@ def _wire_value(value: Any, column: Column) -> Any:
 def _heap_table(region_map: RegionMap) -> dict[str, Any]:
     """Heaps, each with its ranges below it: a range's role stands under the heap's kind, its size under reserved."""
     table = _without(heap_table(region_map), "flag_names", "allocations", "uncommitted")
+    # What a heap is comes before what it was made with, which a window of usual width would show instead.
+    table = _with_last(table, "segments", "large_blocks", "lfh", "heap_class", "is_default", "flags", "bits")
     names = [column.name for column in table.columns]
     ranges = iter(heap_range_rows(region_map))
     children = []
@@ -630,6 +632,14 @@ def _heap_table(region_map: RegionMap) -> dict[str, Any]:
             rows.append([told.get(name) for name in names])
         children.append(rows)
     return _wire_table(table, children)
+
+
+def _with_last(table: Table, *last: str) -> Table:
+    order = [index for index, column in enumerate(table.columns) if column.name not in last]
+    names = [column.name for column in table.columns]
+    order += [names.index(name) for name in last if name in names]
+    rows = [[row[index] for index in order] for row in table.rows]
+    return Table(tuple(table.columns[index] for index in order), rows, table.address_width)
 
 
 def _without(table: Table, *left_out: str) -> Table:

@@ -884,3 +884,42 @@ def test_a_map_of_20_000_regions(open_report: OpenReport) -> None:
 @pytest.mark.slow
 def test_a_map_of_200_000_regions(open_report: OpenReport) -> None:
     assert check_large(open_report, large_map(200_000)) < 15_000
+
+
+def test_a_phone_shows_the_whole_of_the_bar_and_of_the_free_blocks(open_report: OpenReport) -> None:
+    page = open_report(recorded("layout-x64.dmp.gz"), width=400)
+    for selector in ("#lookup", "#lookup-form button", "#theme", "#help-open", ".topbar-title"):
+        box = page.locator(selector).bounding_box()
+        assert box is not None, selector
+        assert box["x"] >= 8, selector
+        assert box["x"] + box["width"] <= 392, selector
+    field = page.locator("#lookup").bounding_box()
+    assert field is not None
+    assert field["width"] > 200
+    table = page.locator("#histogram")
+    assert table.evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
+    heads, cells = table.locator("thead > tr > :visible").count(), table.locator("tbody tr").first.locator("> :visible")
+    assert heads == cells.count() == 4
+
+
+def test_what_a_heap_is_shows_without_scrolling(open_report: OpenReport) -> None:
+    page = open_report(recorded("layout-x64.dmp.gz"), width=1280)
+    page.click("#tab-heaps")
+    grid = page.locator("#grid-heaps").bounding_box()
+    assert grid is not None
+    for title in ("Reserved", "Committed", "Fragm.", "VA fragm.", "Next segment"):
+        box = page.locator("#grid-heaps .grid-head").get_by_role("button", name=title, exact=True).bounding_box()
+        assert box is not None, title
+        assert box["x"] + box["width"] <= grid["x"] + grid["width"], title
+
+
+def test_what_is_left_of_a_stack_is_rounded_down(open_report: OpenReport) -> None:
+    region_map = recorded("layout-x64.dmp.gz")
+    page = open_report(region_map)
+    page.click("#tab-stacks")
+    heads = [text.strip() for text in page.locator("#grid-stacks .grid-head > div").all_inner_texts()]
+    row = page.locator("#grid-stacks .grid-row").first.locator("> div").all_inner_texts()
+    headroom = region_map.stacks[0].headroom
+    assert headroom is not None
+    assert headroom % 1024
+    assert row[heads.index("Headroom")] == f"{headroom // 1024:,}"
