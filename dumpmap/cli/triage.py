@@ -127,7 +127,7 @@ def command(
         GateName | None,
         typer.Option("--fail-on", help="Exit with 1 if a file has a finding of this severity or worse."),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if a file could not be read.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if any file could not be read.")] = False,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -139,6 +139,7 @@ def command(
 
     ```
     dumpmap triage dumps/ --group-by process,verdict
+    dumpmap triage dumps/ --where 'committed>1.5GB' --sort -committed --top 20
     dumpmap triage 'crashes/**/*.dmp.zst' --format csv -o triage.csv
     dumpmap triage s3://bucket/dumps --engine dask --scheduler tcp://head:8786
     dumpmap triage incoming/ --watch

@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.triage                   both, as a table
     python -m tests.benchmarks.triage --files 10000     with a larger batch
+    python -m tests.benchmarks.triage --s3              instead of these: 2 GB in a bucket, what goes over the wire
     python -m tests.benchmarks.triage --json            for scripts
 
 The cost of a file is processor time, the least of many runs, ours and `minidump`'s turn by turn: the ratio means more
@@ -259,11 +260,23 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=FILES)
     parser.add_argument("--jobs", type=int, default=JOBS)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--s3", action="store_true")
+    parser.add_argument("--size", default="2GB", help="of the dumps in the bucket")
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("output", type=Path, nargs="?", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.run is not None:
         print(json.dumps(run_batch(asked.run, asked.jobs, asked.output)))
+        return
+    if asked.s3:
+        from dumpmap.render.filters import parse_size
+
+        from . import remote
+
+        found = remote.measure(parse_size(asked.size))
+        print(json.dumps(found, indent=1) if asked.json else remote.report(found), end="")
+        if any(one["share"] >= 0.01 or not one["as_of_the_local_file"] for one in found):
+            sys.exit("more than 1 % was fetched, or a row is not as of the local file")
         return
     figures = measure(asked.files, asked.jobs)
     print(json.dumps(figures, indent=1) if asked.json else report(figures), end="")
