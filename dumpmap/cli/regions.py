@@ -46,7 +46,10 @@ def command(
     sort: Annotated[
         str | None,
         typer.Option(
-            "--sort", "-s", metavar="COLUMN", help="Sort by a column, figures largest first; -COLUMN turns it round."
+            "--sort",
+            "-s",
+            metavar="COLUMN",
+            help="Sort by a column, figures largest first; -COLUMN is descending, +COLUMN ascending.",
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="At most this many rows.")] = None,
@@ -66,7 +69,7 @@ def command(
     dumpmap regions crash.dmp --type heap --sort size --limit 10
     dumpmap regions crash.dmp --blocks --module ntdll.dll
     dumpmap regions crash.dmp --protect rwx --type private-data
-    dumpmap regions crash.dmp --blocks --protect guard --sort -size
+    dumpmap regions crash.dmp --blocks --protect guard --sort +size
     dumpmap regions crash.dmp --blocks --format csv -o regions.csv
     ```
     """

@@ -244,16 +244,19 @@ def parse_protections(texts: list[str]) -> tuple[Protection, ...]:
 
 
 def sort_rows(frame: pd.DataFrame, by: str | None) -> pd.DataFrame:
-    """Sorts by a column: figures largest first, texts and addresses ascending; with `-column` the other way round.
+    """Sorts by a column: figures largest first, texts and addresses ascending.
+
+    With a sign it is as in `triage --sort`, whatever the column holds: `-column` descending, `+column` ascending.
 
     Raises:
         ValueError: there is no such column.
     """
     if not by:
         return frame
-    name = by.strip().removeprefix("-").replace("-", "_").lower()
+    sign, rest = (by.strip()[0], by.strip()[1:]) if by.strip()[:1] in ("-", "+") else ("", by.strip())
+    name = rest.replace("-", "_").lower()
     if name not in frame.columns:
         raise ValueError(f"{by!r} is not a column; the columns are {', '.join(COLUMNS)}")
     figures = frame[name].dtype.kind in "iu" and name not in ("address", "allocation")
-    ascending = figures == by.strip().startswith("-")
+    ascending = sign == "+" if sign else not figures
     return frame.sort_values(name, ascending=ascending, kind="stable", na_position="last")

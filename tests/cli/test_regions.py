@@ -107,17 +107,19 @@ def test_rows_left_out_are_counted() -> None:
 
 
 @pytest.mark.parametrize("column", ["size", "committed", "blocks"])
-def test_figures_are_sorted_largest_first_and_the_other_way_round(column: str) -> None:
-    down = [int(row[column] or 0) for row in rows("--type", "heap", "--sort", column)]
-    up = [int(row[column] or 0) for row in rows("--type", "heap", "--sort", f"-{column}")]
-    assert down == sorted(down, reverse=True)
-    assert up == sorted(up)
-    assert down[0] > down[-1]
+def test_figures_are_sorted_largest_first_or_as_the_sign_says(column: str) -> None:
+    def values(sort: str) -> list[int]:
+        return [int(row[column] or 0) for row in rows("--type", "heap", "--sort", sort)]
+
+    assert values(column) == values(f"-{column}") == sorted(values(column), reverse=True)
+    assert values(f"+{column}") == sorted(values(column))
+    assert values(column)[0] > values(column)[-1]
 
 
-def test_texts_and_addresses_are_sorted_from_the_first_and_the_other_way_round() -> None:
+def test_texts_and_addresses_are_sorted_from_the_first_or_as_the_sign_says() -> None:
     details = [row["details"] for row in rows("--sort", "details")]
     assert details == sorted(details)
+    assert [row["details"] for row in rows("--sort", "+details")] == details
     assert [row["details"] for row in rows("--sort", "-details")] == sorted(details, reverse=True)
     addresses = [int(row["address"], 16) for row in rows("--sort", "-address")]
     assert addresses == sorted(addresses, reverse=True)
