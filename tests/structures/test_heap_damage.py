@@ -423,4 +423,3 @@ def test_a_segment_costs_a_few_reads_however_many_there_are() -> None:
     few, many = reads_for(1000), reads_for(2000)
     assert many <= 2 * few
     assert many - few <= 3 * 1000
-
