@@ -1,6 +1,16 @@
-"""`python -m dumpmap`."""
+"""The program: `dumpmap`, or `python -m dumpmap`."""
 
-from dumpmap.cli.app import main
+import sys
+
+
+def main() -> None:
+    """Runs the command line; a Ctrl-C while it is still being loaded ends it as quietly as one later."""
+    try:
+        from dumpmap.cli.app import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

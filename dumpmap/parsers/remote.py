@@ -128,6 +128,12 @@ def shown_url(url: str) -> str:
 def reason(error: BaseException) -> str:
     """Says in one line why a remote file could not be read."""
     if isinstance(error, FileNotFoundError):
+        cause = error.__cause__
+        # fsspec takes every failure of a web server for a file that is not there.
+        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+            return reason(cause)
+        if getattr(cause, "status", 404) not in (404, 410):
+            return f"the server answers {getattr(cause, 'status', '')} {getattr(cause, 'message', '')}".rstrip()
         return "no such file"
     if isinstance(error, PermissionError):
         return "access denied"

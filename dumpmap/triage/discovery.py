@@ -325,19 +325,7 @@ def _discover_remote(url: str, *, recursive: bool, storage_options: Mapping[str,
     except DumpmapError as error:
         yield _failed(url, error.problem, remote=True)
     except Exception as error:  # every file system raises its own library's errors
-        yield _failed(url, _remote_reason(error), remote=True, absent=isinstance(error, FileNotFoundError))
-
-
-def _remote_reason(error: Exception) -> str:
-    """Says why a remote file could not be listed."""
-    cause = error.__cause__
-    if isinstance(error, FileNotFoundError) and cause is not None:
-        # fsspec takes every failure of a web server for a file that is not there.
-        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
-            return reason(cause)
-        if getattr(cause, "status", 404) not in (404, 410):
-            return f"the server answers {getattr(cause, 'status', '')} {getattr(cause, 'message', '')}".rstrip()
-    return reason(error)
+        yield _failed(url, reason(error), remote=True, absent=isinstance(error, FileNotFoundError))
 
 
 def _remote_files(fs: Any, path: str, url: str, *, recursive: bool) -> Iterator[Job]:
@@ -374,7 +362,7 @@ def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
         try:
             entries = {entry["name"]: entry for entry in fs.ls(folder, detail=True)}
         except Exception as error:  # every file system raises its own library's errors
-            yield _failed(fs.unstrip_protocol(folder), _remote_reason(error), remote=True)
+            yield _failed(fs.unstrip_protocol(folder), reason(error), remote=True)
             continue
         below = []
         for name in sorted(entries):

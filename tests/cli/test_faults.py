@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -157,6 +158,34 @@ def test_an_interrupt_is_told_by_its_exit_code(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert said.count("\n") <= 1
     assert "Traceback" not in said
+
+
+INTERRUPTED_WHILE_LOADING = """
+import sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "dumpmap.cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from dumpmap.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_while_the_program_is_loaded() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_WHILE_LOADING], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_a_server_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("aiohttp")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/crash.dmp"
+        assert app.run(["summary", url]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"dumpmap: {url}: ")
+    assert "no such file" not in line
 
 
 def test_help_names_every_exit_code() -> None:

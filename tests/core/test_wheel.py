@@ -74,7 +74,7 @@ def test_its_metadata(wheel: Path) -> None:
         (metadata,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
         text = archive.read(metadata).decode()
         (entry,) = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
-        assert "dumpmap = dumpmap.cli.app:main" in archive.read(entry).decode()
+        assert "dumpmap = dumpmap.__main__:main" in archive.read(entry).decode()
     assert "\nRequires-Python: >=3.11\n" in text
     for name in ("construct", "minidump", "numpy", "pandas", "rich", "typer"):
         assert f"\nRequires-Dist: {name}" in text
