@@ -46,6 +46,6 @@ def command(
     try:
         chosen = to or snapshot_format_of(output)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(f"{error}; or say which with --to") from None
     check_target(output, force=force, binary=chosen is not SnapshotFormat.json)
     save_snapshot(load(file, snapshot=snapshot).snapshot, output, to=chosen, force=force)

@@ -70,7 +70,7 @@ def snapshot_format_of(path: str | os.PathLike[str]) -> SnapshotFormat:
     chosen = next((one for one in SnapshotFormat if name.endswith(f".{one.value}")), None)
     if chosen is None:
         known = ", ".join(f".{one.value}" for one in SnapshotFormat)
-        raise ValueError(f"{os.fspath(path)}: the name of a snapshot ends in {known}; or say which with --to")
+        raise ValueError(f"{os.fspath(path)}: the name of a snapshot ends in {known}")
     return chosen
 
 
