@@ -152,6 +152,8 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo("signature", "The bytes at its start are those of a known structure; nothing points to it."),
     EvidenceInfo("heap-stream", "The process itself said so, in a heap stream."),
     EvidenceInfo("managed-heap", "The input lists it as memory of a managed runtime."),
+    EvidenceInfo("gc-dac-vars", "The .NET garbage collector's own list of its variables, followed to every segment."),
+    EvidenceInfo("contract-descriptor", "The .NET runtime's own description of its structures, followed likewise."),
     EvidenceInfo("system", "Windows puts it at this address in every process."),
     EvidenceInfo("memory-list", "Its bytes are in the input; nothing says what they are."),
     EvidenceInfo("gap", "No region of the input covers it."),

@@ -8,8 +8,9 @@ marked as such. The rules, one module per family:
 3. TEB and PEB pages (`named`);
 4. stacks (`stacks`);
 5. heaps (`heaps`);
-6. what the PEB points to (`named`);
-7. mapped memory: a file where it is known (here).
+6. managed heaps (`managed`);
+7. what the PEB points to (`named`);
+8. mapped memory: a file where it is known (here).
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from dumpmap.classify.heaps import Heap, label_heaps
 from dumpmap.classify.images import MAX_IMAGES, MappedCopy, Sections, label_images, label_mapped_copies
-from dumpmap.classify.labels import Label, Labels, Mark, Texts
+from dumpmap.classify.labels import Labels, Mark, Texts
+from dumpmap.classify.managed import has_unread_runtime, label_managed_heaps, managed_notes
 from dumpmap.classify.named import (
     claim_marked,
     label_activation_contexts,
@@ -52,11 +53,6 @@ from dumpmap.structures.space import NoSpace
 from dumpmap.structures.survey import ProcessStructures, survey
 from dumpmap.types import RegionType
 from dumpmap.winnt import PAGE_WRITABLE, MemState, MemType, PageProtect
-
-_CLR_MODULES = frozenset(
-    ("coreclr.dll", "clr.dll", "mscorwks.dll", "mscorsvr.dll", "clrgc.dll", "libcoreclr.so", "clrjit.dll")
-)
-"""Modules whose presence means that there is a managed heap, found or not."""
 
 _COMMIT, _GUARD, _STACK = int(MemState.MEM_COMMIT), int(PageProtect.PAGE_GUARD), int(RegionType.STACK)
 # Plain numbers: an array is compared with one in a third of the time that an enum member takes.
@@ -115,7 +111,7 @@ def classify(
         mark_environment_blocks(snapshot, structures, labels)
         stacks, stack_warnings = label_stacks(snapshot, structures, space, labels, partial=partial)
         heaps, heap_warnings = label_heaps(snapshot, structures, space, labels)
-        label_managed_heaps(snapshot, labels)
+        label_managed_heaps(snapshot, structures, space, labels)
         label_named(structures, space, labels)
         label_linux_names(snapshot, space, labels)
         claim_marked(labels, space)
@@ -239,19 +235,6 @@ def label_files(space: AllocationSpace, labels: Labels) -> None:
     labels.details[unnamed] = files[codes[unnamed]]
     shared = mapped & ~wanted & ~labels.claimed
     labels.details[shared] = files[codes[shared]]
-
-
-def label_managed_heaps(snapshot: Snapshot, labels: Labels) -> None:
-    """Ranges of managed heaps, as the input lists them; an allocation wholly covered becomes one as a whole."""
-    for heap in snapshot.managed_heaps:
-        for part in heap.ranges:
-            index = labels.allocation(part.base)
-            if index < 0:
-                continue
-            end = min(part.base + part.size, int(labels.ends[index]))
-            label = Label(part.kind or heap.kind, "managed-heap", RegionType.MANAGED_HEAP, heap.name or "")
-            labels.mark(part.base, end, label)
-            labels.claim(index, msgspec.structs.replace(label, kind=heap.kind))
 
 
 # ---------------------------------------------------------------- columns
@@ -544,7 +527,7 @@ def _unknown_types(
     windows = snapshot.process.os.family == "windows"
     if _HEAP not in types and not structures.heap_list_captured:
         unknown.add(RegionType.HEAP)
-    if _CLR_MODULES & names and not snapshot.managed_heaps:
+    if has_unread_runtime(snapshot, structures, names):
         unknown.add(RegionType.MANAGED_HEAP)
     if windows and snapshot.regions is not None and "file" not in snapshot.regions.texts:
         unknown.add(RegionType.MAPPED_FILE)
@@ -574,8 +557,7 @@ def _notes(
             + (": only the heaps shown could be told" if has_heaps else ": heap memory counts as Private Data")
         )
     notes += structures.missing
-    if _CLR_MODULES & names and not snapshot.managed_heaps:
-        notes.append("a .NET runtime is loaded; its managed heap is not told apart and counts as Private Data")
+    notes += managed_notes(snapshot, structures, names)
     if copies:
         notes.append(f"{len(copies)} loaded images are also mapped as data; each counts in both places")
     return notes

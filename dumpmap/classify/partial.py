@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from dumpmap.classify.space import USER_SPACE_LIMIT
 from dumpmap.snapshot import Regions, Snapshot, make_regions
+from dumpmap.structures.gc_model import BOOKKEEPING, RESERVE
 from dumpmap.structures.heap_model import UNKNOWN_HEAP
 from dumpmap.structures.survey import ProcessStructures
 from dumpmap.winnt import PAGE_SIZE, MemState, MemType
@@ -82,6 +83,7 @@ def partial_regions(snapshot: Snapshot, structures: ProcessStructures) -> Region
     cover.add(_stacks(structures))
     cover.add(_pages_of_blocks(structures))
     cover.add(_heaps(snapshot, structures))
+    cover.add(_managed_heaps(structures))
     cover.add(
         (thread.stack_base, thread.stack_base + thread.stack_size, thread.stack_base, _COMMIT, _PRIVATE)
         for thread in snapshot.threads
@@ -128,6 +130,25 @@ def _heaps(snapshot: Snapshot, structures: ProcessStructures) -> Iterable[_Part]
         for known in recorded.ranges:
             committed = known.size if known.committed is None else min(known.committed, known.size)
             yield from _commit_then_reserve(known.base, known.size, committed)
+
+
+def _managed_heaps(structures: ProcessStructures) -> Iterable[_Part]:
+    for heap in structures.managed_heaps:
+        run: _Part | None = None
+        for part in heap.ranges:
+            # How much of it is committed only the memory map knows.
+            if part.kind == BOOKKEEPING:
+                continue
+            state, end = _RESERVE if part.kind == RESERVE else _COMMIT, part.base + part.size
+            if run is not None and run[1] == part.base and run[3] == state:
+                run = (run[0], end, run[2], state, _PRIVATE)
+                continue
+            if run is not None:
+                yield run
+            allocation = run[2] if run is not None and run[1] == part.base else part.base
+            run = (part.base, end, allocation, state, _PRIVATE)
+        if run is not None:
+            yield run
 
 
 def _commit_then_reserve(base: int, size: int, committed: int) -> Iterable[_Part]:

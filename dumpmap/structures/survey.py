@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from dumpmap.memory import Memory
 from dumpmap.structures.bounds import is_page
+from dumpmap.structures.gc_model import ManagedHeap
 from dumpmap.structures.heaps import HeapInfo, find_heaps
 from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
+from dumpmap.structures.managed_heap import find_managed_heaps
 from dumpmap.structures.pe import PeImage, read_image
 from dumpmap.structures.peb import NamedRegion, Peb, find_cfg_bitmaps, find_pebs
 from dumpmap.structures.space import Space
@@ -28,8 +30,10 @@ class ProcessStructures:
         images: headers by module base, of the modules whose headers are in the memory.
         heaps: every heap, with the ranges that belong to it.
         heap_list_captured: whether the list of heaps was in the memory; None without a PEB.
+        managed_heaps: one of each .NET runtime whose garbage collector could be read.
+        runtimes: names of the modules that hold a .NET runtime, whether it could be read or not.
         named: regions that a pointer names, without repeats.
-        missing: what of the heap lists was not captured, one line each.
+        missing: what of the heap lists and of managed heaps was not captured, one line each.
         warnings: contradictions, one line each.
     """
 
@@ -38,6 +42,8 @@ class ProcessStructures:
     images: dict[int, PeImage] = field(default_factory=dict)
     heaps: tuple[HeapInfo, ...] = ()
     heap_list_captured: bool | None = None
+    managed_heaps: tuple[ManagedHeap, ...] = ()
+    runtimes: tuple[str, ...] = ()
     named: tuple[NamedRegion, ...] = ()
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -56,7 +62,7 @@ def survey(
     read_parameters: bool = False,
     all_images: bool = True,
 ) -> ProcessStructures:
-    """Reads TEBs, PEBs, image headers and heaps, in this order.
+    """Reads TEBs, PEBs, image headers, heaps and managed heaps, in this order.
 
     Args:
         memory: the process. A `RecordingMemory` here keeps every byte that the map needs.
@@ -86,8 +92,10 @@ def survey(
             )
     images: dict[int, PeImage] = {}
     named: dict[int, NamedRegion] = {}
+    names: list[tuple[int, str]] = []
     for base, _, path in modules:
         name = path.replace("\\", "/").rpartition("/")[2].lower()
+        names.append((base, name))
         if base in images or not (all_images or name == "ntdll.dll" or name.endswith(".exe")):
             continue
         image = read_image(memory, base)
@@ -107,15 +115,18 @@ def survey(
                 named.setdefault(region.address, region)
     named.setdefault(KUSER_SHARED_DATA, NamedRegion(KUSER_SHARED_DATA, "User shared data", "KUSER_SHARED_DATA"))
     found = find_heaps(memory, pebs, space, os_build)
+    managed = find_managed_heaps(memory, space, names, images)
     return ProcessStructures(
         tebs=tebs,
         pebs=pebs,
         images=images,
         heaps=found.heaps,
         heap_list_captured=found.list_captured,
+        managed_heaps=managed.heaps,
+        runtimes=managed.runtimes,
         named=tuple(named.values()),
-        missing=found.missing,
-        warnings=(*warnings, *found.warnings),
+        missing=(*found.missing, *managed.missing),
+        warnings=(*warnings, *found.warnings, *managed.warnings),
     )
 
 

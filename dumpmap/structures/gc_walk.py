@@ -1,0 +1,300 @@
+"""From the roots of a garbage collector to the memory that it has: every segment or region of every generation.
+
+The order is that of the collector's own enumeration for debuggers. In a collector made of segments the chain of
+generation 2 holds all segments of small objects, and one of them, the ephemeral one, ends with generations 1 and 0. In
+one made of regions each generation has a chain of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from dumpmap.memory import Memory
+from dumpmap.structures.bounds import USER_LIMIT, is_user_address, round_up
+from dumpmap.structures.gc_model import (
+    BOOKKEEPING,
+    FREE_REGION,
+    FROZEN,
+    GENERATION_KINDS,
+    RESERVE,
+    GcRoots,
+    HeapRoots,
+    ManagedHeap,
+    ManagedRange,
+    pointer_at,
+)
+from dumpmap.structures.layouts.gc import SEGMENT_READ_ONLY
+from dumpmap.structures.space import Space
+from dumpmap.winnt import PAGE_SIZE
+
+MAX_SEGMENTS = 65_536
+"""Segments or regions of one runtime that are followed, the number that upstream's own reader uses."""
+
+MAX_BOOKKEEPING = 32
+"""Blocks of bookkeeping memory that are followed; there is one, or two while it grows."""
+
+_FIELDS = ("Mem", "Allocated", "Committed", "Reserved", "Flags", "Next")
+_SOH = (2,)
+_BY_SEGMENTS = (2, 3, 4)
+_BY_REGIONS = (2, 1, 0, 3, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """One segment or region. `start` is where its memory begins, which is before its first object."""
+
+    address: int
+    start: int
+    mem: int
+    allocated: int
+    committed: int
+    reserved: int
+    flags: int
+    next: int
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk and what it came across."""
+
+    memory: Memory
+    space: Space
+    roots: GcRoots
+    has_map: bool
+    seen: set[int] = field(default_factory=set)
+    ranges: list[ManagedRange] = field(default_factory=list)
+    missing: int = 0
+    refused: list[str] = field(default_factory=list)
+    object_bytes: int = 0
+
+    def value(self, address: int) -> int | None:
+        return pointer_at(self.memory.read(address, self.roots.pointer_size))
+
+    def add(self, base: int, end: int, kind: str, heap: int | None) -> None:
+        if end > base:
+            self.ranges.append(ManagedRange(base, end - base, kind, heap))
+
+    def chain(self, address: int, *, free: bool = False) -> list[_Segment]:
+        """Follows a chain of segments; it ends at the first that is not there or cannot be one.
+
+        Args:
+            address: of the first.
+            free: they hold no objects, so that the end of these is not told.
+        """
+        segments = []
+        while address and len(self.seen) < MAX_SEGMENTS:
+            if address in self.seen:
+                self.refused.append(f"segment {address:#x} comes twice")
+                break
+            self.seen.add(address)
+            segment = self.segment(address, free=free)
+            if segment is None:
+                self.missing += 1
+                break
+            if isinstance(segment, str):
+                self.refused.append(f"segment {address:#x}: {segment}")
+                break
+            segments.append(segment)
+            address = segment.next
+        return segments
+
+    def segment(self, address: int, *, free: bool) -> _Segment | str | None:
+        """Reads a segment and holds it against itself and the memory map.
+
+        Returns:
+            the segment, what is wrong with it, or None where it was not captured.
+        """
+        size = self.roots.pointer_size
+        if not is_user_address(address, size) or address % size:
+            return "no address of one"
+        fields = self.roots.segment.part(*_FIELDS).read(self.memory, address)
+        if fields is None:
+            return None
+        mem, allocated, committed, reserved, flags, following = fields
+        if free:
+            allocated = mem
+        if not (is_user_address(mem, size) and mem <= allocated <= committed <= reserved < USER_LIMIT[size]):
+            return "its addresses do not ascend"
+        if flags & SEGMENT_READ_ONLY:
+            start = (mem - size) & -PAGE_SIZE  # a segment of frozen objects begins with one object header
+        elif 0 < mem - address <= PAGE_SIZE:
+            start = address & -PAGE_SIZE  # its own header stands before its objects
+        else:
+            start = mem & -PAGE_SIZE
+        if committed % PAGE_SIZE or reserved % PAGE_SIZE:
+            return "it does not end with a page"
+        if self.has_map:
+            allocation = self.space.allocation(start)
+            if allocation is None or reserved > sum(allocation):
+                return "it lies in no allocation"
+            if self.space.committed(start, committed - start) != committed - start:
+                return "it is not committed as far as it says"
+        return _Segment(address, start, mem, allocated, committed, reserved, flags, following)
+
+    def take(self, segment: _Segment, kind: str, heap: int | None, borders: tuple[tuple[int, str], ...] = ()) -> None:
+        """Adds a segment's memory: generations, cut at their borders, then what is reserved only."""
+        kind = FROZEN if segment.flags & SEGMENT_READ_ONLY else kind
+        base = segment.start
+        for border, following in borders:
+            self.add(base, border, kind, heap)
+            base, kind = border, following
+        self.add(base, segment.committed, kind, heap)
+        self.add(segment.committed, segment.reserved, RESERVE, heap)
+        self.object_bytes += segment.allocated - segment.mem
+
+    def generation(self, heap: HeapRoots, number: int) -> tuple[int, int]:
+        """First segment and first object of a generation; 0 where it is not known."""
+        table = heap.generation_table + number * self.roots.generation_size
+        start = self.value(table + self.roots.start_segment) or 0
+        if self.roots.allocation_start is None:
+            return start, 0
+        return start, self.value(table + self.roots.allocation_start) or 0
+
+    def heap(self, heap: HeapRoots) -> bool:
+        """Adds one heap; tells whether it is made of regions."""
+        generations = [self.generation(heap, number) for number in range(self.roots.generation_count)]
+        regions = self.roots.regions
+        if regions is None:
+            regions = generations[0][0] != generations[1][0]
+        for number in _BY_REGIONS if regions else _BY_SEGMENTS:
+            if number >= len(generations):
+                continue
+            first = generations[number][0]
+            if not first:
+                self.missing += 1
+                continue
+            for segment in self.chain(first):
+                if segment.address == heap.ephemeral and segment.allocated < heap.alloc_allocated <= segment.committed:
+                    self.object_bytes += heap.alloc_allocated - segment.allocated
+                borders: tuple[tuple[int, str], ...] = ()
+                if not regions and number in _SOH and segment.address == heap.ephemeral:
+                    one, zero = generations[1][1], generations[0][1]
+                    if segment.mem <= one <= zero <= segment.committed:
+                        borders = ((one, GENERATION_KINDS[1]), (zero, GENERATION_KINDS[0]))
+                    else:
+                        self.refused.append(f"segment {segment.address:#x}: generations 0 and 1 do not begin in it")
+                self.take(segment, GENERATION_KINDS[number], heap.index, borders)
+        for first in heap.free_chains:
+            self.free_regions(first, heap.index)
+        return regions
+
+    def free_regions(self, first: int, heap: int | None) -> None:
+        """Adds regions that hold no objects now."""
+        for segment in self.chain(first, free=True):
+            self.add(segment.start, segment.committed, FREE_REGION, heap)
+            self.add(segment.committed, segment.reserved, RESERVE, heap)
+
+    def bookkeeping(self, regions: bool) -> None:
+        """Adds the blocks of bookkeeping memory and, of a collector made of regions, what is left of its range."""
+        roots = self.roots
+        address = roots.bookkeeping or self.old_bookkeeping()
+        seen: set[int] = set()
+        while address and address not in seen and len(seen) < MAX_BOOKKEEPING:
+            seen.add(address)
+            names = ("Recount", "Size", "NextCardTable")
+            values = roots.card_table.part(*names).values(self.memory, address)
+            allocation = self.space.allocation(address)
+            if not values:
+                self.missing += 1
+                break
+            size = values["Size"]
+            if not roots.card_table.size < size < USER_LIMIT[roots.pointer_size] or (
+                self.has_map and (allocation is None or address + size > sum(allocation))
+            ):
+                self.refused.append(f"bookkeeping block {address:#x}: its size is {size:#x}")
+                break
+            self.add(address, round_up(address + size, PAGE_SIZE), BOOKKEEPING, None)
+            if regions and len(seen) == 1:
+                self.reserve(address)
+            following = values["NextCardTable"]
+            address = following - roots.card_table_size if following > roots.card_table_size else 0
+
+    def old_bookkeeping(self) -> int:
+        """Where the memory begins that the mark array lies in, if it begins as bookkeeping memory does; else 0."""
+        allocation = self.space.allocation(self.roots.mark_array) if self.roots.mark_array else None
+        if allocation is None or "MarkArray" not in self.roots.card_table.offsets:
+            return 0
+        base, size = allocation
+        names = ("LowestAddress", "HighestAddress", "MarkArray", "Size")
+        values = self.roots.card_table.part(*names).values(self.memory, base)
+        if not values or not base < values["MarkArray"] < base + values["Size"] <= base + size:
+            return 0
+        covered = all(values["LowestAddress"] <= range_.base < values["HighestAddress"] for range_ in self.ranges)
+        return base if covered else 0
+
+    def reserve(self, bookkeeping: int) -> None:
+        """Adds what no region takes of the one range that all regions are cut from."""
+        names = ("LowestAddress", "HighestAddress")
+        values = self.roots.card_table.part(*names).values(self.memory, bookkeeping)
+        if not self.has_map or not values:
+            return
+        lowest, highest = values["LowestAddress"], values["HighestAddress"]
+        allocation = self.space.allocation(lowest)
+        if allocation is None or not lowest < highest <= sum(allocation) or (lowest | highest) % PAGE_SIZE:
+            return
+        inside = sorted((range_.base, range_.base + range_.size) for range_ in self.ranges)
+        inside = [(max(base, lowest), min(end, highest)) for base, end in inside if base < highest and end > lowest]
+        # A range without a single region in it is not the one.
+        if not inside:
+            return
+        for (_, end), (base, _) in pairwise([(lowest, lowest), *inside, (highest, highest)]):
+            self.add(end, base, RESERVE, None)
+
+    def apart(self) -> tuple[ManagedRange, ...]:
+        """The ranges, sorted; what overlaps an earlier one is left out."""
+        kept: list[ManagedRange] = []
+        for range_ in sorted(self.ranges, key=lambda range_: (range_.base, range_.size)):
+            if kept and range_.base < kept[-1].base + kept[-1].size:
+                self.refused.append(f"{range_.kind} at {range_.base:#x} overlaps {kept[-1].kind}")
+            else:
+                kept.append(range_)
+        return tuple(kept)
+
+
+def walk_heaps(
+    memory: Memory, space: Space, roots: GcRoots, module: str, module_base: int
+) -> tuple[ManagedHeap | None, list[str], list[str]]:
+    """Walks all heaps of a collector.
+
+    Args:
+        memory: the process.
+        space: its allocations. Where it knows them, a segment must lie in one and be committed as it says.
+        roots: where to begin.
+        module: file name of the runtime's module.
+        module_base: where that is loaded.
+
+    Returns:
+        the heap, or None where no segment could be read; what was not captured; what does not fit together.
+    """
+    walk = _Walk(memory, space, roots, has_map=space.allocation(module_base) is not None)
+    label = f"managed heap of {module}"
+    regions = [walk.heap(heap) for heap in roots.heaps]
+    missing = [f"{label}: {walk.missing} of its segments are not in the dump"] if walk.missing else []
+    if not walk.ranges:
+        reason = f" ({walk.refused[0]})" if walk.refused else ""
+        return None, missing, [f"{label}: none of its segments is one{reason}"] if walk.refused else []
+    for first in roots.free_chains:
+        walk.free_regions(first, None)
+    walk.bookkeeping(regions[0])
+    ranges = walk.apart()
+    warnings = []
+    if walk.refused:
+        count = len(walk.refused)
+        warnings.append(f"{label}: {count} of its parts {'is' if count == 1 else 'are'} left out ({walk.refused[0]})")
+    collecting = bool(roots.invalid_count)
+    if collecting:
+        warnings.append(f"{label}: a collection was going on, its generations need not be what they seem")
+    found = ManagedHeap(
+        module=module,
+        module_base=module_base,
+        evidence=roots.evidence,
+        version=roots.version,
+        server=roots.server,
+        regions=regions[0],
+        heap_count=len(roots.heaps),
+        ranges=ranges,
+        object_bytes=walk.object_bytes,
+        inferred=collecting,
+    )
+    return found, missing, warnings
