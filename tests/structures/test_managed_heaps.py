@@ -1,0 +1,326 @@
+"""Managed heaps of synthetic processes: every form, and structures that lie."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from structures_support import memory_of, space_of, survey_process
+from synth.managed import GENERATIONS, VARS, VARS_AT, Runtime
+from synth.process import ProcessBuilder
+
+from dumpmap.memory import ExcerptMemory, RecordingMemory
+from dumpmap.structures.contract import _resolve, read_contract
+from dumpmap.structures.gc_model import ManagedHeap
+from dumpmap.structures.layouts import gc as layouts
+from dumpmap.structures.pe import find_export, read_image
+from dumpmap.structures.space import NoSpace
+from dumpmap.structures.survey import ProcessStructures, survey
+
+
+def build(arch: str = "x64", **options: Any) -> Runtime:
+    process = ProcessBuilder(arch, 19045).furnish()
+    process.add_thread()
+    return Runtime(process, **options)
+
+
+def survey_runtime(runtime: Runtime) -> ProcessStructures:
+    return survey_process(runtime.process)
+
+
+def ranges(heap: ManagedHeap) -> list[tuple[int, int, str, int | None]]:
+    return [(part.base, part.base + part.size, part.kind, part.heap) for part in heap.ranges]
+
+
+FORMS = [
+    ("x64", "10", True),
+    ("x64", "10", False),
+    ("x64", "interim", True),
+    ("x64", "interim", False),
+    ("x64", "3.1", False),
+    ("x64", "contract", True),
+    ("x64", "contract", False),
+    ("x86", "10", False),
+    ("x86", "3.1", False),
+    ("x86", "contract", False),
+]
+
+
+@pytest.mark.parametrize("server", [False, True])
+@pytest.mark.parametrize(("arch", "form", "regions"), FORMS)
+def test_every_form_leads_to_every_range(arch: str, form: str, regions: bool, server: bool) -> None:
+    runtime = build(arch, form=form, regions=regions, server=server)
+    found = survey_runtime(runtime)
+    assert found.warnings == ()
+    assert found.missing == ()
+    (heap,) = found.managed_heaps
+    assert ranges(heap) == runtime.ranges()
+    assert (heap.server, heap.regions, heap.heap_count) == (server, regions, 2 if server else 1)
+    assert heap.evidence == ("contract-descriptor" if form == "contract" else "gc-dac-vars")
+    assert heap.object_bytes > 0
+    assert not heap.inferred
+
+
+@pytest.mark.parametrize("form", ["10", "3.1", "contract"])
+def test_a_recording_gives_the_same_heap_and_holds_little(form: str) -> None:
+    runtime = build(form=form, regions=form != "3.1")
+    recording = RecordingMemory(memory_of(runtime.process))
+    first = survey_process(runtime.process, recording)
+    assert first.managed_heaps
+    assert survey_process(runtime.process, ExcerptMemory(recording.excerpts())) == first
+    data = runtime.module.sections[".data"]
+    held = sum(len(block) for at, block in recording.excerpts() if data[0] <= at < sum(data))
+    assert held < 0x800
+
+
+def test_the_exported_table_leads_there_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = build(table=True)
+    monkeypatch.setattr("dumpmap.structures.gc_dac_vars.writable_ranges", lambda *_: [])
+    (heap,) = survey_runtime(runtime).managed_heaps
+    assert ranges(heap) == runtime.ranges()
+
+
+def test_a_program_that_carries_the_runtime() -> None:
+    runtime = build(single_file=True)
+    found = survey_runtime(runtime)
+    assert found.runtimes == ("tool.exe",)
+    assert ranges(found.managed_heaps[0]) == runtime.ranges()
+    triage = survey(
+        memory_of(runtime.process),
+        pointer_size=8,
+        threads=[],
+        modules=[(module.base, module.size, module.name) for module in runtime.process.modules],
+        space=space_of(runtime.process),
+        os_build=19045,
+        all_images=False,
+    )
+    assert triage.managed_heaps == found.managed_heaps
+
+
+def test_amid_a_collection_everything_is_inferred() -> None:
+    found = survey_runtime(build(invalid=1))
+    assert found.managed_heaps[0].inferred
+    assert any("collection" in warning for warning in found.warnings)
+
+
+def test_without_a_memory_map_the_structures_stand_alone() -> None:
+    runtime = build(regions=False)
+    found = survey(
+        memory_of(runtime.process),
+        pointer_size=8,
+        threads=[],
+        modules=[(module.base, module.size, module.name) for module in runtime.process.modules],
+        space=NoSpace(),
+        os_build=19045,
+    )
+    assert ranges(found.managed_heaps[0]) == runtime.ranges()
+
+
+def test_no_runtime_costs_nothing() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    process.add_module("C:\\app\\tool.exe", exports={"main": 0x1010}, dll=False)
+    found = survey_process(process)
+    assert (found.managed_heaps, found.runtimes, found.missing) == ((), (), ())
+
+
+def test_a_runtime_whose_variables_are_not_captured() -> None:
+    runtime = build()
+    runtime.process.drop_range(runtime.data, 0x6000)
+    found = survey_runtime(runtime)
+    assert found.managed_heaps == ()
+    assert found.runtimes == ("coreclr.dll",)
+    assert any("GcDacVars" in line for line in found.missing)
+
+
+def test_a_module_of_that_name_that_is_none() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    module = process.add_module("C:\\dotnet\\coreclr.dll")
+    data, size = module.sections[".data"]
+    process.write(data, random.Random(1).randbytes(size))
+    found = survey_process(process)
+    assert found.managed_heaps == ()
+    assert found.runtimes == ("coreclr.dll",)
+
+
+# ---------------------------------------------------------------- what lies
+
+
+def test_a_segment_that_is_not_captured_costs_only_its_chain() -> None:
+    runtime = build(regions=False)
+    runtime.process.drop_page(runtime.heaps[0].segments[3])
+    found = survey_runtime(runtime)
+    gone = runtime.heaps[0].segments[3]
+    assert ranges(found.managed_heaps[0]) == [r for r in runtime.ranges() if not gone <= r[0] < gone + 0x80000]
+    assert found.missing == ("managed heap of coreclr.dll: 1 of its segments are not in the dump",)
+
+
+LIES = [
+    {"Committed": 0x7000},  # more than is committed
+    {"Reserved": 0x90000},  # more than the allocation
+    {"Mem": 0x5000},  # behind its objects
+    {"Committed": 0x6008},
+    {"Reserved": 0x1000},
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("form", ["10", "contract"])
+def test_a_segment_that_contradicts_the_map_is_left_out(form: str, lie: dict[str, int]) -> None:
+    runtime = build(form=form, regions=False)
+    gone = runtime.heaps[0].segments[3]
+    runtime.write_segment(gone, **{name: gone + offset for name, offset in lie.items()})
+    found = survey_runtime(runtime)
+    assert ranges(found.managed_heaps[0]) == [r for r in runtime.ranges() if not gone <= r[0] < gone + 0x80000]
+    assert len(found.warnings) == 1
+
+
+def test_a_chain_that_runs_in_a_circle_ends() -> None:
+    runtime = build()
+    first = runtime.heaps[0].segments[3]
+    runtime.write_segment(first, Next=first)
+    found = survey_runtime(runtime)
+    assert ranges(found.managed_heaps[0]) == runtime.ranges()
+    assert "comes twice" in found.warnings[0]
+
+
+@pytest.mark.parametrize("target", [0x10, 0x7FFF_FFFF_FFF8, 0xFFFF_8000_0000_0000, 0x12345])
+def test_wild_pointers_are_left_out(target: int) -> None:
+    runtime = build()
+    runtime.write_segment(runtime.heaps[0].segments[3], Next=target)
+    found = survey_runtime(runtime)
+    assert ranges(found.managed_heaps[0]) == runtime.ranges()
+    assert found.warnings or found.missing
+
+
+@pytest.mark.parametrize("count", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+@pytest.mark.parametrize("form", ["10", "contract"])
+def test_an_impossible_count_of_heaps(form: str, count: int) -> None:
+    runtime = build(form=form, server=True)
+    runtime.process.number(runtime._variables["n_heaps"], count, 4)
+    found = survey_runtime(runtime)
+    assert found.managed_heaps == ()
+    assert any("lists no heaps" in line for line in found.missing)
+
+
+@pytest.mark.parametrize("name", [*VARS])
+def test_variables_that_cannot_be_the_collectors(name: str) -> None:
+    runtime = build()
+    at = runtime.data + VARS_AT + VARS[name]
+    runtime.process.pointer(at, runtime.process.threads[0].teb)
+    found = survey_runtime(runtime)
+    if found.managed_heaps:  # the last ones are not what tells a GcDacVars
+        told = {part for part in ranges(found.managed_heaps[0]) if part[2] in GENERATIONS}
+        assert told <= set(runtime.ranges())
+    else:
+        assert found.missing
+
+
+def test_flipped_bits_end_in_a_result() -> None:
+    chance = random.Random(20)
+    runtimes = [build(form=form, server=server) for form in ("10", "contract") for server in (False, True)]
+    for runtime in runtimes:
+        blocks = memory_of(runtime.process)
+        targets = [
+            (runtime.data, 0x6000),
+            (runtime.bookkeeping, 0x2000),
+            (runtime.module.sections[".rdata"][0], 0x4000),
+        ]
+        for _ in range(12):
+            broken = []
+            for start, size in blocks.ranges():
+                data = bytearray(blocks.read(start, size) or b"")
+                for base, length in targets:
+                    for _ in range(3):
+                        at = base + chance.randrange(length) - start
+                        if 0 <= at < len(data):
+                            data[at] ^= 1 << chance.randrange(8)
+                broken.append((start, bytes(data)))
+            found = survey_process(runtime.process, ExcerptMemory(broken))
+            for heap in found.managed_heaps:
+                for before, after in zip(heap.ranges, heap.ranges[1:], strict=False):
+                    assert before.base + before.size <= after.base
+                assert {part.kind for part in heap.ranges} <= {
+                    *GENERATIONS,
+                    "GC frozen heap",
+                    "GC free region",
+                    "GC reserve",
+                    "GC bookkeeping",
+                }
+
+
+# ---------------------------------------------------------------- the descriptor
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (5, (None, 5)),
+        ("0x10", (None, 16)),
+        ("windows", (None, "windows")),
+        ([1], (0x200, None)),
+        ([7, "uint32"], (None, 7)),
+        ([[0], "pointer"], (0x100, None)),
+        (["text", "string"], (None, "text")),
+        ([2], (None, None)),
+        ([[-1], "pointer"], (None, None)),
+        ([[], "pointer"], (None, None)),
+        ({}, (None, None)),
+        (None, (None, None)),
+        (True, (None, None)),
+    ],
+)
+def test_the_forms_of_a_value(value: Any, expected: tuple[Any, Any]) -> None:
+    assert _resolve(value, (0x100, 0x200)) == expected
+
+
+@pytest.mark.parametrize(
+    ("offset", "data", "reason"),
+    [
+        (0, b"DNCCDAB\0", "does not begin"),
+        (8, b"\x02", "does not begin"),
+        (8, b"\x03", "does not begin"),
+        (12, b"\xff\xff\xff\xff", "impossible"),
+        (12, b"\x01\0\0\0", "impossible"),
+        (16, b"\x00\x00\x10\x00\x00\x00\x00\x00", "out of its module"),
+        (12, b"\x20\0\0\0", "damaged"),
+        (0x18, b"\xff\xff\xff\xff", "impossible"),
+    ],
+)
+def test_descriptors_that_are_none(offset: int, data: bytes, reason: str) -> None:
+    runtime = build(form="contract")
+    base = runtime.module.base
+    runtime.process.write(runtime.module.exports["DotNetRuntimeContractDescriptor"] + offset, data)
+    memory = memory_of(runtime.process)
+    image = read_image(memory, base)
+    assert image is not None
+    address = find_export(memory, base, image, "DotNetRuntimeContractDescriptor")
+    assert address is not None
+    found = read_contract(memory, address, 8, (base, base + image.size_of_image))
+    assert isinstance(found, str)
+    assert reason in found
+    assert any(reason in line for line in survey_runtime(runtime).missing)
+
+
+def test_a_part_that_names_itself_as_its_part() -> None:
+    runtime = build(form="contract")
+    runtime.process.pointer(runtime._variables["gc_descriptor"], runtime.data + 0x40)
+    found = survey_runtime(runtime)
+    assert found.managed_heaps == ()
+    assert any("says nothing of the garbage collector" in line for line in found.missing)
+
+
+def test_offsets_of_the_forms() -> None:
+    for forms in layouts.GC_DAC_VARS.values():
+        for layout in forms:
+            assert layout.declaration.sizeof() == layout.size
+    whole, interim, old = layouts.GC_DAC_VARS[8]
+    for name, offset in VARS.items():
+        assert whole.offsets[name] == offset
+        if name in old.offsets and offset > 0x10:
+            assert old.offsets[name] == offset - 8
+        if offset > 0x10:
+            assert interim.offsets[name] == offset + 0x10
+    assert old.offsets["handle_table_map"] == 0xE0
+    narrow = layouts.GC_DAC_VARS[4][0]
+    assert all(narrow.offsets[name] == offset // 2 for name, offset in VARS.items())
