@@ -16,6 +16,9 @@ from dumpmap.structures.layouts import gc as layouts
 
 _SEGMENT_FIELDS = ("Mem", "Allocated", "Committed", "Reserved", "Flags", "Next")
 _CARD_FIELDS = ("Size", "NextCardTable")
+MAX_OFFSET = 0x1000
+"""Offset of a field in a segment that is believed: each one is read whole, and there can be many."""
+
 MAX_GENERATIONS = 16
 """Generations of one heap that are believed; there are five."""
 
@@ -84,8 +87,10 @@ def _layout(name: str, pointer_size: int, offsets: dict[str, int]) -> Layout:
     """A layout out of a descriptor's offsets.
 
     Raises:
-        ValueError: two fields overlap.
+        ValueError: two fields overlap, or one is too far away.
     """
+    if max(offsets.values()) > MAX_OFFSET:
+        raise ValueError(f"{name} has a field at {max(offsets.values()):#x}")
     rows = [(field, U32 if field == "Recount" else POINTER, offset) for field, offset in offsets.items()]
     layout = Layout(name, max(offsets.values()) + pointer_size, pointer_size, rows)
     assert layout.declaration is not None  # noqa: S101
