@@ -74,6 +74,23 @@ class ManagedHeap:
 
 
 @dataclass(frozen=True, slots=True)
+class ManagedSurvey:
+    """The managed heaps of a process.
+
+    Attributes:
+        heaps: one of each runtime whose collector could be read.
+        runtimes: names of the modules that hold a runtime, read or not.
+        missing: what was not captured, one line each.
+        warnings: contradictions, one line each.
+    """
+
+    heaps: tuple[ManagedHeap, ...] = ()
+    runtimes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HeapRoots:
     """Where the structures of one heap of a collector begin.
 

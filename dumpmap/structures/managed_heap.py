@@ -8,65 +8,38 @@ Framework (clr.dll) has neither.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from dumpmap.memory import Memory
 from dumpmap.structures.contract import read_contract
 from dumpmap.structures.gc_contract import contract_roots
 from dumpmap.structures.gc_dac_vars import find_dac_vars, roots_of, writable_ranges
-from dumpmap.structures.gc_model import GcRoots, ManagedHeap
+from dumpmap.structures.gc_model import GcRoots, ManagedHeap, ManagedSurvey
 from dumpmap.structures.gc_walk import walk_heaps
 from dumpmap.structures.pe import PeImage, find_export, read_image
 from dumpmap.structures.space import Space
-
-RUNTIME_MODULE = "coreclr.dll"
 
 MAX_RUNTIMES = 16
 """Runtimes of one process that are looked at; more than one is rare already."""
 
 _DESCRIPTOR = "DotNetRuntimeContractDescriptor"
-_HOST_EXPORTS = ("DotNetRuntimeInfo", _DESCRIPTOR)
-"""What a program exports that carries the runtime in itself; the first since .NET 5."""
-
-
-@dataclass(frozen=True, slots=True)
-class ManagedSurvey:
-    """The managed heaps of a process.
-
-    Attributes:
-        heaps: one of each runtime whose collector could be read.
-        runtimes: names of the modules that hold a runtime, read or not.
-        missing: what was not captured, one line each.
-        warnings: contradictions, one line each.
-    """
-
-    heaps: tuple[ManagedHeap, ...] = ()
-    runtimes: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 def find_managed_heaps(
-    memory: Memory, space: Space, modules: Sequence[tuple[int, str]], images: Mapping[int, PeImage]
+    memory: Memory,
+    space: Space,
+    hosts: Sequence[tuple[int, str, PeImage | None]],
+    modules: Sequence[tuple[int, str]],
+    images: Mapping[int, PeImage],
 ) -> ManagedSurvey:
     """Finds the managed heaps of a process.
 
     Args:
         memory: the process.
         space: its allocations.
+        hosts: what `dumpmap.structures.runtimes.find_runtimes` found.
         modules: base and file name, in lower case, of every module.
-        images: headers that were read already. A program is looked at only if it is among them and exports something:
-            an ordinary one costs nothing.
+        images: headers that were read already.
     """
-    hosts: list[tuple[int, str, PeImage | None]] = []
-    for base, name in modules:
-        image = images.get(base)
-        if name == RUNTIME_MODULE:
-            hosts.append((base, name, image or read_image(memory, base)))
-        elif name.endswith(".exe") and image is not None and _carries_runtime(memory, base, image):
-            hosts.append((base, name, image))
-    if not hosts:
-        return ManagedSurvey()
     heaps: list[ManagedHeap] = []
     missing: list[str] = []
     warnings: list[str] = []
@@ -98,13 +71,6 @@ def find_managed_heaps(
         else:
             missing.append(f"{name}: its managed heap cannot be told ({'; '.join(reasons)})")
     return ManagedSurvey(tuple(heaps), tuple(name for _, name, _ in hosts), tuple(missing), tuple(warnings))
-
-
-def _carries_runtime(memory: Memory, base: int, image: PeImage) -> bool:
-    """Whether a program exports what one does that was published as a single file."""
-    return bool(image.exports[1]) and any(
-        find_export(memory, base, image, export) is not None for export in _HOST_EXPORTS
-    )
 
 
 def _by_variables(memory: Memory, base: int, image: PeImage, variables: Sequence[tuple[int, int]]) -> GcRoots | str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from dumpmap.memory import Memory
 from dumpmap.structures.bounds import is_page
-from dumpmap.structures.gc_model import ManagedHeap
+from dumpmap.structures.gc_model import ManagedHeap, ManagedSurvey
 from dumpmap.structures.heaps import HeapInfo, find_heaps
 from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
-from dumpmap.structures.managed_heap import find_managed_heaps
 from dumpmap.structures.pe import PeImage, read_image
 from dumpmap.structures.peb import NamedRegion, Peb, find_cfg_bitmaps, find_pebs
+from dumpmap.structures.runtimes import find_runtimes
 from dumpmap.structures.space import Space
 from dumpmap.structures.teb import Teb, read_tebs
 
@@ -115,7 +115,12 @@ def survey(
                 named.setdefault(region.address, region)
     named.setdefault(KUSER_SHARED_DATA, NamedRegion(KUSER_SHARED_DATA, "User shared data", "KUSER_SHARED_DATA"))
     found = find_heaps(memory, pebs, space, os_build)
-    managed = find_managed_heaps(memory, space, names, images)
+    managed = ManagedSurvey()
+    if hosts := find_runtimes(memory, names, images):
+        # Imported late: most processes have no such runtime, and every module costs time at start-up.
+        from dumpmap.structures.managed_heap import find_managed_heaps
+
+        managed = find_managed_heaps(memory, space, hosts, names, images)
     return ProcessStructures(
         tebs=tebs,
         pebs=pebs,
