@@ -262,10 +262,10 @@ def address_space_fragmented(facts: Facts, t: Thresholds) -> Hit | None:
         return None
     if space.fragmentation < t["fragmentation"] or space.total < t["free_total_critical"]:
         return None
+    tiny = f" {size_words(space.tiny)} of it lies in blocks below 1 MB." if space.tiny else ""
     return Hit(
         f"{size_words(space.total)} of {space.limit.name} are free, but in {count_words(space.count, 'block')} of at "
-        f"most {size_words(facts.largest)}: {percent_words(space.fragmentation)} fragmented. "
-        f"{size_words(space.tiny)} of it lies in blocks below 1 MB.",
+        f"most {size_words(facts.largest)}: {percent_words(space.fragmentation)} fragmented.{tiny}",
         {**_space_values(facts), "free_blocks": space.count, "tiny_block_size": space.tiny},
     )
 

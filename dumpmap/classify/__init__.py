@@ -559,5 +559,6 @@ def _notes(
     notes += structures.missing
     notes += managed_notes(snapshot, structures, names)
     if copies:
-        notes.append(f"{len(copies)} loaded images are also mapped as data; each counts in both places")
+        images = "1 loaded image is" if len(copies) == 1 else f"{len(copies)} loaded images are"
+        notes.append(f"{images} also mapped as data and counted in both places")
     return notes

@@ -726,7 +726,7 @@ def _linux_maps(file: _File, stream: Stream, draft: _Draft) -> str | None:
     if not mappings:
         raise _StreamProblemError("holds no line of /proc/PID/maps")
     draft.linux_maps = mappings
-    return _joined(cut, f"{bad} lines are not of the form of /proc/PID/maps" if bad else None)
+    return _joined(cut, f"lines that are not of the form of /proc/PID/maps: {bad}" if bad else None)
 
 
 def _linux_status(file: _File, stream: Stream, draft: _Draft) -> str | None:

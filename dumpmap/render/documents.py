@@ -7,9 +7,10 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from dumpmap.ntstatus import exception_code
 from dumpmap.regionmap import Location, RegionMap, SummaryLine
 from dumpmap.render.text import hex_text
-from dumpmap.snapshot import ExceptionRecord, Process, Source
+from dumpmap.snapshot import Process, Source
 
 if TYPE_CHECKING:
     from dumpmap.analysis.findings import Finding
@@ -59,13 +60,16 @@ def process_document(process: Process) -> dict[str, Any]:
     }
 
 
-def exception_document(exception: ExceptionRecord | None) -> dict[str, Any] | None:
-    """The `exception` part."""
+def exception_document(region_map: RegionMap) -> dict[str, Any] | None:
+    """The `exception` part; `name` is that of the exception, signal or Mach exception."""
+    exception = region_map.snapshot.exception
     if exception is None:
         return None
+    known = exception_code(exception.code, region_map.process.os.family)
     return {
         "thread_id": exception.thread_id,
         "code": hex_text(exception.code),
+        "name": None if known is None else known.name,
         "flags": exception.flags,
         "address": hex_text(exception.address) or None,
         "parameters": [hex_text(value) for value in exception.parameters],
@@ -116,7 +120,7 @@ def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict
             name: hex_text(value) if name.endswith("_address") and value is not None else value
             for name, value in dataclasses.asdict(region_map.system).items()
         },
-        "exception": exception_document(region_map.snapshot.exception),
+        "exception": exception_document(region_map),
         "findings": [finding_document(finding) for finding in findings],
     }
 

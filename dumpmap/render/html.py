@@ -40,7 +40,7 @@ from dumpmap.render.heaps import heap_table, no_heaps_text
 from dumpmap.render.output import replacing
 from dumpmap.render.snapshot_json import clean_text
 from dumpmap.render.tables import Column, Table, cell_text, plain_value
-from dumpmap.render.text import Units, address_text, hex_text, percent_text, short_size, size_text
+from dumpmap.render.text import Units, address_text, percent_text, short_size, size_text
 from dumpmap.render.views import fact_rows, module_table, stack_table, stream_table
 from dumpmap.snapshot import WORKING_SET_COLUMNS
 from dumpmap.types import EVIDENCE, TYPES, RegionType
@@ -321,11 +321,6 @@ def _completeness(region_map: RegionMap) -> str:
 
 def _facts(region_map: RegionMap) -> list[tuple[str, str]]:
     facts = [(label, text) for label, text in fact_rows(region_map) if label not in ("Process", "Completeness")]
-    exception = region_map.snapshot.exception
-    if exception is not None:
-        thread = "" if exception.thread_id is None else f" in thread {exception.thread_id}"
-        where = "" if exception.address is None else f" at {address_text(exception.address, region_map.address_width)}"
-        facts.append(("Exception", f"{hex_text(exception.code)}{thread}{where}"))
     if region_map.end is not None:
         end = address_text(region_map.end, region_map.address_width)
         facts.append(("Address space", f"0 to {end}, {short_size(region_map.end)}"))

@@ -21,7 +21,7 @@ def info_document(region_map: RegionMap) -> dict[str, Any]:
     document["source"]["flag_names"] = flag_names(snapshot.source.flags)
     return {
         **document,
-        "exception": exception_document(snapshot.exception),
+        "exception": exception_document(region_map),
         "counts": {
             "regions": None if snapshot.regions is None else len(snapshot.regions),
             "threads": len(snapshot.threads),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dumpmap.ntstatus import exception_text
 from dumpmap.parsers.layout import MinidumpType
 from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS, Location, RegionMap
 from dumpmap.render.documents import moment_text
@@ -276,12 +277,22 @@ def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
         ("Captured", moment_text(source.captured_at)),
         ("Flags", None if source.flags is None else f"0x{source.flags:x} {' | '.join(flag_names(source.flags))}"),
         ("Completeness", region_map.completeness),
+        ("Exception", _exception_text(region_map)),
         ("Threads", str(len(snapshot.threads))),
         ("Modules", str(len(snapshot.modules))),
         ("Handles", None if snapshot.handle_count is None else f"{snapshot.handle_count:,}"),
         ("Comment", "; ".join(snapshot.comments) or None),
     ]
     return [(label, text) for label, text in facts if text]
+
+
+def _exception_text(region_map: RegionMap) -> str | None:
+    exception = region_map.snapshot.exception
+    if exception is None:
+        return None
+    thread = "" if exception.thread_id is None else f" in thread {exception.thread_id}"
+    where = "" if exception.address is None else f" at {address_text(exception.address, region_map.address_width)}"
+    return exception_text(exception.code, region_map.process.os.family) + thread + where
 
 
 def location_view(region_map: RegionMap, locations: Iterable[tuple[int, Location | None]], units: Units) -> list[Any]:

@@ -73,7 +73,9 @@ PROCESS = record(
     ),
     created_at=maybe(TIME),
 )
-EXCEPTION = maybe(record(thread_id=maybe(BYTES), code=HEX, flags=BYTES, address=maybe(HEX), parameters=rows(HEX)))
+EXCEPTION = maybe(
+    record(thread_id=maybe(BYTES), code=HEX, name=maybe(TEXT), flags=BYTES, address=maybe(HEX), parameters=rows(HEX))
+)
 
 
 def head(name: str, source: dict[str, Schema] | None = None) -> dict[str, Schema]:
