@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from synth.process import ProcessBuilder
 
 from cli.support import run
-from synth.process import ProcessBuilder
 
 
 @pytest.mark.parametrize(
