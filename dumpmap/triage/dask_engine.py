@@ -27,6 +27,9 @@ from dumpmap.triage.worker import Setup
 BUNDLE = 8
 """Files per task."""
 
+MAX_LOSSES = 100
+"""So many times a result may be lost on its way; a cluster that loses more will not end."""
+
 RETRIES = 3
 """How often Dask runs a task again that failed."""
 
@@ -74,6 +77,7 @@ class DaskEngine:
             if not isinstance(error, (OSError, ValueError, RuntimeError)):
                 raise
             raise EngineError(f"no Dask cluster: {' '.join(str(error).split())}", source=scheduler) from error
+        self._losses = 0
         self._bundles: dict[Any, list[Job]] = {}
         self._open: list[Job] = []
         self._completed: Any = _DASK.as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
@@ -138,11 +142,18 @@ class DaskEngine:
 
     def _outcomes(self, future: Any, result: Any) -> list[Outcome]:
         bundle = self._bundles.pop(future)
-        if future.status == "finished":
+        if isinstance(result, list):  # what came counts, even where its worker was lost since
             outcomes: list[Outcome] = result
             return outcomes
         if future.status in ("cancelled", "lost"):
-            raise EngineError("the Dask scheduler is gone; what is finished is kept for the next run")
+            if self._client.status != "running":
+                raise EngineError("the Dask scheduler is gone; what is finished is kept for the next run")
+            # The worker was lost with the result before it could be fetched.
+            self._losses += 1
+            if self._losses > MAX_LOSSES:
+                raise EngineError("the Dask cluster loses its results; what is finished is kept for the next run")
+            self._start(bundle)
+            return []
         if len(bundle) > 1:  # one of them is to blame, the others are not
             for job in bundle:
                 self._start([job])
