@@ -151,8 +151,9 @@ def test_nothing_of_dasks_log_is_shown(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     done = command(str(folder), "--engine", "dask", "-j", "2", "--cache", str(cache), "-f", "csv")
     assert done.returncode == 0
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("dumpmap: 305 files, ")
+    lines = done.stderr.splitlines()  # on a slow machine a line of progress comes before the last
+    assert all(line.startswith("dumpmap: ") for line in lines)
+    assert lines[-1].startswith("dumpmap: 305 files")
     assert len(done.stdout.splitlines()) == 306
 
 
@@ -177,4 +178,6 @@ def test_a_scheduler_that_is_gone_is_one_line(folder: Path, cluster: Cluster, tm
         _kill(cluster.scheduler)
         _, said = process.communicate(timeout=120)
     assert process.returncode == 3
-    assert said == "dumpmap: the Dask scheduler is gone; what is finished is kept for the next run\n"
+    lines = said.splitlines()
+    assert all(line.startswith("dumpmap: ") for line in lines)
+    assert lines[-1] == "dumpmap: the Dask scheduler is gone; what is finished is kept for the next run"
