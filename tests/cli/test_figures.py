@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -33,13 +34,15 @@ def shown(*arguments: str) -> str:
 
 
 @given(st.integers(0, 1 << 63))
+@example(36_028_797_018_963_966)
 def test_what_is_left_is_never_promised_to_be_more(value: int) -> None:
-    number, unit = size_left(value).split(" ")
-    assert float(number) * UNITS[unit] <= value
-    step = UNITS[unit] if float(number) >= 100 else UNITS[unit] / 10
-    assert value - float(number) * UNITS[unit] < step or unit == "bytes"
+    text, unit = size_left(value).split(" ")
+    number = Fraction(text)  # a float would round what is near the next figure
+    assert number * UNITS[unit] <= value
+    step = UNITS[unit] if number >= 100 else Fraction(UNITS[unit], 10)
+    assert value - number * UNITS[unit] < step or unit == "bytes"
     assert int(size_text(value, Units.kb, left=True).replace(",", "")) * 1024 <= value
-    assert float(size_text(value, Units.mb, left=True).replace(",", "")) * (1 << 20) <= value
+    assert Fraction(size_text(value, Units.mb, left=True).replace(",", "")) * (1 << 20) <= value
 
 
 def test_headroom_is_rounded_down() -> None:
