@@ -42,6 +42,7 @@ LEAST_MEMORY = 64 << 20
 FailOn = Literal["warning", "critical"]
 
 _LIST_AT_ONCE = 64
+_TELL_EVERY = 1.0
 _FRAME_CHUNK = 20_000
 
 
@@ -76,6 +77,8 @@ class Options:
             raise ValueError("jobs must be at least 1")
         if self.engine not in ("processes", "serial", "dask"):
             raise ValueError(f"unknown engine {self.engine!r}")
+        if self.scheduler is not None and self.engine != "dask":
+            raise ValueError("scheduler goes with the engine dask")
         if self.time_limit is not None and not self.time_limit > 0:  # a NaN is not above 0 either
             raise ValueError("time_limit must be above 0 seconds")
         if self.memory_limit is not None and self.memory_limit < LEAST_MEMORY:
@@ -96,22 +99,27 @@ class Options:
         return Setup(memory_limit=self.memory_limit, storage_options=self.storage_options, hook=self.hook)
 
 
-def open_engine(options: Options) -> Engine:
+def open_engine(options: Options, files: int | None = None) -> Engine:
     """Starts what the analysis runs in.
+
+    Args:
+        options: how the batch runs.
+        files: how many files there are, where that is known: no more workers than that are started.
 
     Raises:
         EngineError: it cannot be started or reached.
     """
     if options.engine == "serial":
         return SerialEngine(options.setup)
+    workers = options.workers if files is None else min(options.workers, max(1, files))
     if options.engine == "dask":
         try:
             from dumpmap.triage.dask_engine import DaskEngine
         except ImportError as error:
             raise EngineError(f'the Dask engine needs another package: pip install "dumpmap[dask]" ({error})') from None
 
-        return DaskEngine(options.setup, options.workers, options.time_limit, options.scheduler)
-    return ProcessEngine(options.setup, options.workers, options.time_limit)
+        return DaskEngine(options.setup, workers, options.time_limit, options.scheduler)
+    return ProcessEngine(options.setup, workers, options.time_limit)
 
 
 def open_cache(options: Options, notes: list[str] | None = None) -> Cache | None:
@@ -181,7 +189,6 @@ class Batch:
 
     def run(self, jobs: Iterator[Job], engine: Engine) -> Iterator[Row]:
         """Yields rows as files finish."""
-        listed = False
         while True:
             while engine.room > 0 and (job := self.store.next_job()) is not None:
                 answer = self.take(job)
@@ -190,18 +197,20 @@ class Batch:
                 else:
                     yield self.finish(answer[0], cached=answer[1])
             # Files are listed while the workers are busy, so that their number is known soon.
-            if not listed:
-                listed = self._list(jobs)
+            if not self.state.listed:
+                self.list(jobs)
                 ready = engine.wait(0.0)
             elif engine.pending:
-                ready = engine.wait()
+                ready = engine.wait(_TELL_EVERY)
+                self.state.hindrance = None if ready else engine.hindrance
+                self.tell()
             else:
                 return
             for outcome in ready:
                 yield self.finish(outcome, cached=False)
 
-    def _list(self, jobs: Iterator[Job]) -> bool:
-        """Lists some more files; True when there are no more."""
+    def list(self, jobs: Iterator[Job]) -> None:
+        """Lists some more files."""
         count = 0
         for job in islice(jobs, _LIST_AT_ONCE):
             count += 1
@@ -210,7 +219,6 @@ class Batch:
                 self.state.absent += job.absent
         self.state.listed = count < _LIST_AT_ONCE
         self.tell()
-        return self.state.listed
 
 
 def iterate(paths: Paths, options: Options | None = None, *, progress: Progress | None = None) -> Iterator[Row]:
@@ -232,9 +240,11 @@ def iterate(paths: Paths, options: Options | None = None, *, progress: Progress 
 def _rows(batch: Batch, paths: Sequence[str | os.PathLike[str]], options: Options, notes: list[str]) -> Iterator[Row]:
     batch.cache = open_cache(options, notes)
     try:
-        engine = open_engine(options)
+        jobs = discover(paths, recursive=options.recursive, storage_options=options.storage_options)
+        while not batch.state.listed and batch.state.found < options.workers:
+            batch.list(jobs)
+        engine = open_engine(options, batch.state.found if batch.state.listed else None)
         try:
-            jobs = discover(paths, recursive=options.recursive, storage_options=options.storage_options)
             yield from batch.run(jobs, engine)
         finally:
             engine.close()

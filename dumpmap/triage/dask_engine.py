@@ -64,8 +64,13 @@ class DaskEngine:
         self._quiet.enter_context(_quiet())
         try:
             if scheduler is None:
+                # No dashboard; but a scheduler has a web server for its health in any case: on whatever port is free.
                 self._cluster = _DASK.LocalCluster(
-                    n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=_LOG_LEVEL
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": False},
+                    silence_logs=_LOG_LEVEL,
                 )
             else:
                 _check_address(scheduler)
@@ -85,6 +90,12 @@ class DaskEngine:
         self._counted = float("-inf")
 
     @property
+    def hindrance(self) -> str | None:
+        """See `Engine.hindrance`."""
+        self._count()
+        return None if self._threads else "the Dask cluster has no workers"
+
+    @property
     def pending(self) -> int:
         """See `Engine.pending`."""
         return len(self._open) + sum(map(len, self._bundles.values()))
@@ -92,13 +103,17 @@ class DaskEngine:
     @property
     def room(self) -> int:
         """See `Engine.room`."""
+        self._count()
+        # As many bundles again as run: no worker waits while a result travels.
+        return 2 * BUNDLE * max(1, self._threads) - self.pending
+
+    def _count(self) -> None:
+        """Counts the cluster's threads: workers come and go."""
         now = time.monotonic()
-        if now - self._counted > _COUNT_EVERY:  # workers come and go
+        if now - self._counted > _COUNT_EVERY:
             self._counted = now
             with contextlib.suppress(OSError, ValueError):
-                self._threads = max(1, sum(self._client.nthreads().values()))
-        # As many bundles again as run: no worker waits while a result travels.
-        return 2 * BUNDLE * self._threads - self.pending
+                self._threads = sum(self._client.nthreads().values())
 
     def submit(self, job: Job) -> None:
         """See `Engine.submit`."""

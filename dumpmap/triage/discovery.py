@@ -112,8 +112,8 @@ def local_job(path: str) -> Job:
         return _failed(path, os_reason(error))
     if not stat.S_ISREG(info.st_mode):
         return _failed(path, "not a regular file", status="skipped")
-    key = safe_text(os.path.abspath(path))
-    return Job(key, safe_text(path), path, size=info.st_size, stamp=str(info.st_mtime_ns))
+    location = os.path.abspath(path)  # a worker of a cluster has another current folder
+    return Job(safe_text(location), safe_text(path), location, size=info.st_size, stamp=str(info.st_mtime_ns))
 
 
 def os_reason(error: OSError) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import multiprocessing
+import os
 import queue
 import signal
 import sys
@@ -18,9 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.context import BaseContext
-from pathlib import Path
 from typing import Any, Protocol
 
 from dumpmap.analysis.words import size_words
@@ -34,6 +34,8 @@ _LOOK_EVERY = 1.0
 AHEAD = 4
 """Jobs per worker that are handed out in advance."""
 
+_LONGEST_TEMPORARY_FOLDER = 107 - len("/pymp-12345678/listener-12345678")
+
 ATTEMPTS = 2
 """How often a file is tried whose worker dies for no reason of ours."""
 
@@ -42,12 +44,22 @@ ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """Names of the signals that ask a program to end; Windows has not all of them."""
 
 
+_GUARD = (
+    'it must be a file that calls dumpmap.triage under `if __name__ == "__main__":` (engine="serial" needs neither)'
+)
+
+
 class EngineError(DumpmapError):
     """The engine cannot work at all: workers do not start, or the cluster is gone."""
 
 
 class Engine(Protocol):
     """What runs jobs."""
+
+    @property
+    def hindrance(self) -> str | None:
+        """Why nothing gets done now, where that is known."""
+        ...
 
     @property
     def pending(self) -> int:
@@ -86,6 +98,10 @@ class SerialEngine:
         self._setup = setup
         self._hook = find_hook(setup.hook)
         self._done: list[Outcome] = []
+
+    @property
+    def hindrance(self) -> None:
+        """See `Engine.hindrance`."""
 
     @property
     def pending(self) -> int:
@@ -133,15 +149,18 @@ class ProcessEngine:
     """
 
     def __init__(self, setup: Setup, jobs: int, time_limit: float | None) -> None:
-        # Where a program is killed, a folder with a few bytes is left for the system's cleaning of temporary files.
-        self._diary = tempfile.TemporaryDirectory(prefix="dumpmap-triage-")
-        self._setup = replace(setup, diary=self._diary.name)
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise EngineError(f"called by a worker process that imports the calling script; {_GUARD}")
+        self._context = process_context()
+        self._diary = Diary(self._context)
+        self._setup = setup
         self._jobs = jobs
         self._time_limit = time_limit
         self._numbers = itertools.count(1)
         self._tasks: dict[Future[Outcome], _Task] = {}
         self._ready: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         self._done_since_start = 0
+        self._look_at = time.monotonic() + _LOOK_EVERY
         self._pool = self._new_pool()
 
     def _new_pool(self) -> Any:
@@ -150,8 +169,12 @@ class ProcessEngine:
         self._done_since_start = 0
         self._started = False  # where all results are known, no worker is needed
         return ProcessPool(
-            max_workers=self._jobs, initializer=start, initargs=(self._setup,), context=process_context()
+            max_workers=self._jobs, initializer=start, initargs=(self._setup, self._diary), context=self._context
         )
+
+    @property
+    def hindrance(self) -> None:
+        """See `Engine.hindrance`."""
 
     @property
     def pending(self) -> int:
@@ -189,9 +212,12 @@ class ProcessEngine:
             try:
                 finished = [self._ready.get(timeout=left)]
             except queue.Empty:
-                if until is not None and time.monotonic() >= until:
+                now = time.monotonic()
+                if now >= self._look_at:
+                    self._look_at = now + _LOOK_EVERY
+                    done += self._missed()
+                if until is not None and now >= until:
                     break
-                done += self._missed()
                 continue
             while not self._ready.empty():
                 finished.append(self._ready.get())
@@ -237,7 +263,7 @@ class ProcessEngine:
     def _missed(self) -> list[Outcome]:
         """Looks for tasks whose workers died without the pool's noticing."""
         outcomes = []
-        dead = set(Diary.of_the_dead(Path(self._diary.name)))
+        dead = set(self._diary.of_the_dead())
         for future, task in [item for item in self._tasks.items() if item[1].number in dead]:
             if not future.done():
                 del self._tasks[future]
@@ -245,16 +271,17 @@ class ProcessEngine:
                 outcome = self._died(task, "at once")
                 if outcome is not None:
                     outcomes.append(outcome)
+        # A pool that breaks gives up the tasks that it has taken over, and forgets those that it has not.
+        forgotten = [] if self._pool.active else [future for future in self._tasks if not future.done()]
+        if forgotten:
+            self._restart([self._tasks.pop(future) for future in forgotten])
         return outcomes
 
     def _restart(self, broken: list[_Task]) -> None:
         """Starts a new pool where the old one lost its workers between two files, and gives it what was pending."""
         if not self._done_since_start:
             self.close()
-            raise EngineError(
-                "worker processes do not start; they import the calling script, so it must be a file that calls "
-                'dumpmap.triage under `if __name__ == "__main__":` (engine="serial" needs neither)'
-            )
+            raise EngineError(f"worker processes do not start; they import the calling script: {_GUARD}")
         tasks = [*broken, *self._tasks.values()]
         self._tasks.clear()
         self._stop_pool()
@@ -266,7 +293,6 @@ class ProcessEngine:
         """See `Engine.close`."""
         self._tasks.clear()
         self._stop_pool()
-        self._diary.cleanup()
 
     def _stop_pool(self) -> None:
         # The pool lets go of its semaphores before it ends its workers, one by one. A worker that only just starts
@@ -280,7 +306,8 @@ class ProcessEngine:
 
 def process_context() -> BaseContext:
     """How worker processes are started: safe beside threads, and warm where the system allows it."""
-    if not sys.platform.startswith("linux"):
+    # The server is reached by a socket among the temporary files, and the name of a socket has at most 107 bytes.
+    if not sys.platform.startswith("linux") or len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TEMPORARY_FOLDER:
         return multiprocessing.get_context("spawn")
     # A server that has made all imports forks the workers: a replacement for a killed one is there in milliseconds.
     context = multiprocessing.get_context("forkserver")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class State:
-    """How far a batch is. All are numbers of files."""
+    """How far a batch is, in numbers of files."""
 
     found: int = 0
     """So far; the total once `listed`."""
@@ -30,6 +30,8 @@ class State:
     """Of `errors`: named, or a pattern, and there is no such file."""
     critical: int = 0
     warning: int = 0
+    hindrance: str | None = None
+    """Why nothing gets done now, where that is known."""
 
 
 class Progress(Protocol):
@@ -94,6 +96,8 @@ class RichProgress:
             parts.append(f"{state.errors} unreadable")
         if state.cached:
             parts.append(f"{state.cached} known")
+        if state.hindrance:
+            parts.append(state.hindrance)
         self._bar.update(
             self._task,
             description="dumps" if state.listed else "dumps (still listing)",
@@ -139,4 +143,6 @@ class LineProgress:
             text += f", {state.critical:,} critical"
         if state.errors:
             text += f", {state.errors:,} unreadable"
+        if state.hindrance:
+            text += f"; {state.hindrance}"
         self._say(text)

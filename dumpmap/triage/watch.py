@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dumpmap.errors import InputError
@@ -226,7 +226,7 @@ class _Watcher:
         arrival = self._arrivals[key]
         if now - arrival.since < self._settle:
             return
-        job = local_job(arrival.job.location)
+        job = replace(local_job(arrival.job.location), path=arrival.job.path)
         if (job.size, job.stamp) != (arrival.job.size, arrival.job.stamp):
             del self._arrivals[key]
             self._arrive(job)

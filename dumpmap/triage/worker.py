@@ -8,6 +8,7 @@ state is not worth keeping. The thread also ends a worker whose parent is gone.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import importlib
 import multiprocessing
@@ -17,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from multiprocessing.context import BaseContext
 from typing import Any
 
 from dumpmap.triage.analyse import Outcome, analyse
@@ -41,13 +42,11 @@ class Setup:
         memory_limit: bytes that a worker may take for one file; None for no limit.
         storage_options: for URLs: options of the fsspec file system.
         hook: `module:function`, called with each job before it is analysed. For tests: it makes a file misbehave.
-        diary: folder where each worker notes what it is working on; see `Diary`.
     """
 
     memory_limit: int | None = None
     storage_options: Mapping[str, Any] | None = None
     hook: str | None = None
-    diary: str | None = None
 
 
 class _State:
@@ -59,13 +58,13 @@ class _State:
     diary: Diary | None = None
 
 
-def start(setup: Setup) -> None:
+def start(setup: Setup, diary: Diary | None = None) -> None:
     """Prepares a worker process: its imports are made, its limits are set."""
     from dumpmap.triage import preload  # noqa: F401
 
     _State.setup = setup
     _State.hook = find_hook(setup.hook)
-    _State.diary = Diary(Path(setup.diary)) if setup.diary is not None else None
+    _State.diary = diary
     _State.watchdog = Watchdog(setup.memory_limit)
     _State.watchdog.start()
 
@@ -107,30 +106,38 @@ def perform(job: Job, setup: Setup, hook: Callable[[Job], None] | None = None) -
 
 
 class Diary:
-    """What a worker is working on, in a file that outlives it.
+    """What each worker is working on, in memory that outlives it: made by the main process, handed to every worker.
 
     The pool learns from messages which worker has which task. A worker that dies with its first message still under way
     is missed: the pool would wait for that task for ever. The main process finds the task's number here.
+
+    Each entry is a process id, 0 for none, and the number of a task. A worker takes the entry that its process id leads
+    to, or the next free one; ids that start at the same moment differ by little, so no two want the same.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = (folder / str(os.getpid())).open("wb", buffering=0)
+    ENTRIES = 1024
+
+    def __init__(self, context: BaseContext) -> None:
+        self._entries = context.RawArray(ctypes.c_uint64, 2 * self.ENTRIES)
 
     def note(self, number: int) -> None:
         """Notes the number of the task that begins."""
-        self._file.seek(0)
-        self._file.write(number.to_bytes(8, "little"))
+        own = os.getpid()
+        for step in range(self.ENTRIES):
+            entry = 2 * ((own + step) % self.ENTRIES)
+            if self._entries[entry] in (0, own):
+                self._entries[entry + 1] = number
+                self._entries[entry] = own
+                return
 
-    @staticmethod
-    def of_the_dead(folder: Path) -> Iterator[int]:
+    def of_the_dead(self) -> Iterator[int]:
         """Yields, once, the number of the last task of each worker that is no longer there."""
-        alive = {child.pid for child in multiprocessing.active_children()}
-        for path in list(folder.iterdir()):
-            if int(path.name) not in alive:
-                number = path.read_bytes()
-                path.unlink()
-                if number:
-                    yield int.from_bytes(number, "little")
+        alive = {0, *(child.pid for child in multiprocessing.active_children())}
+        for index, pid in enumerate(self._entries[::2]):
+            if pid not in alive:
+                number = self._entries[2 * index + 1]
+                self._entries[2 * index] = 0
+                yield number
 
 
 class Watchdog(threading.Thread):

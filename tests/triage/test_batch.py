@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,12 @@ import zstandard
 
 import dumpmap
 from dumpmap.errors import DumpmapError, OutputError
-from dumpmap.triage import EngineError, Options, State, exit_code, iterate, run, triage
+from dumpmap.triage import EngineError, Options, State, batch, exit_code, iterate, run, triage
 from dumpmap.triage.cache import Cache, default_path
 from dumpmap.triage.columns import COLUMNS, Row
 from dumpmap.triage.discovery import local_job
-from dumpmap.triage.engines import ProcessEngine, limit_text
-from dumpmap.triage.worker import Setup
+from dumpmap.triage.engines import ProcessEngine, limit_text, process_context
+from dumpmap.triage.worker import Diary, Setup
 
 from .support import MB, partial_dump, small_dump, starved_dump
 
@@ -169,15 +170,22 @@ def test_iterate_can_be_closed(folder: Path) -> None:
         {"time_limit": float("nan")},
         {"memory_limit": -1},
         {"memory_limit": 64 * MB - 1},
+        {"scheduler": "tcp://127.0.0.1:8786"},
     ],
     ids=lambda value: str(value),
 )
 def test_impossible_options(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must be|unknown"):
+    with pytest.raises(ValueError, match=r"must be|unknown|goes with"):
         replace(SERIAL, **change)
 
 
 # ---------------------------------------------------------------- misbehaving files
+
+
+def keep_diary(diary: Diary, number: int) -> None:
+    """Notes two tasks, in a process of its own: the last one counts."""
+    diary.note(number + 100)
+    diary.note(number)
 
 
 def misbehaving(folder: Path, *names: str) -> None:
@@ -295,6 +303,48 @@ def test_a_pool_that_loses_its_idle_workers_is_replaced(folder: Path) -> None:
         assert [Path(outcome.path).name for outcome in engine.wait(60)] == ["good-01.dmp"]
     finally:
         engine.close()
+
+
+def test_a_task_that_a_broken_pool_forgets_is_done_by_the_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ProcessEngine(Setup(), 1, 60)
+    try:
+        engine.submit(local_job(str(folder / "good-00.dmp")))
+        assert len(engine.wait(60)) == 1
+        # The pool gives up what it has taken over; what still waits in its queue then is never heard of again.
+        monkeypatch.setattr(engine._pool, "schedule", lambda *_, **__: Future())
+        engine.submit(local_job(str(folder / "good-01.dmp")))
+        engine._pool.stop()
+        assert [Path(outcome.path).name for outcome in engine.wait(60)] == ["good-01.dmp"]
+    finally:
+        engine.close()
+
+
+def test_the_diary_tells_the_tasks_of_the_dead() -> None:
+    context = process_context()
+    diary = Diary(context)
+    diary.note(7)
+    ended = [context.Process(target=keep_diary, args=(diary, number)) for number in (1, 2, 3)]  # type: ignore[attr-defined]
+    for process in ended:
+        process.start()
+    for process in ended:
+        process.join()
+    assert set(diary.of_the_dead()) == {1, 2, 3, 7}  # this process is no child of its own
+    assert list(diary.of_the_dead()) == []
+
+
+def test_there_are_no_more_workers_than_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    class Engine(ProcessEngine):
+        def __init__(self, setup: Setup, jobs: int, time_limit: float | None) -> None:
+            started.append(jobs)
+            super().__init__(setup, min(jobs, 2), time_limit)
+
+    monkeypatch.setattr(batch, "ProcessEngine", Engine)
+    result_rows(folder, Options(jobs=999, cache=False))
+    result_rows(folder / "good-00.dmp", Options(jobs=999, cache=False))
+    result_rows(folder, Options(jobs=5, cache=False))
+    assert started == [24, 1, 5]
 
 
 def test_a_file_that_vanishes_costs_its_own_row(folder: Path) -> None:

@@ -188,3 +188,14 @@ def test_a_row_says_what_diagnose_says(folder: Path, capsys: pytest.CaptureFixtu
         diagnosis["verdict"],
         diagnosis["address_space"]["largest_free_block"]["size"],
     )
+
+
+def test_a_long_name_of_the_temporary_folder(folder: Path, tmp_path: Path) -> None:
+    # A fork server's socket would have a name that is too long there.
+    temporary = tmp_path / ("t" * 90)
+    temporary.mkdir()
+    command = [sys.executable, "-m", "dumpmap", "triage", str(folder), "--no-cache", "-j", "2", "-f", "csv"]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "internal" not in done.stdout

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dumpmap.triage import EngineError, Options, run
+from dumpmap.triage import EngineError, Options, State, run
 from dumpmap.triage.columns import Row
 
 from .support import MB, partial_dump, small_dump, starved_dump
@@ -62,23 +63,33 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    place = tmp_path / "cluster"
+def _start_worker(place: Path, name: str) -> subprocess.Popen[bytes]:
+    options = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(place / "scheduler.json"))
+    return _spawn(place, name, "distributed.cli.dask_worker", "--nthreads", "1", *options)
+
+
+@contextlib.contextmanager
+def _cluster(place: Path, workers: int) -> Iterator[Cluster]:
     place.mkdir()
     file = place / "scheduler.json"
     common = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file))
     scheduler = _spawn(place, "scheduler", "distributed.cli.dask_scheduler", "--port", "0", *common)
-    workers = [
-        _spawn(place, f"worker-{index}", "distributed.cli.dask_worker", "--nthreads", "1", *common) for index in (1, 2)
-    ]
-    until = time.monotonic() + 60
-    while not file.exists() or not file.read_text():
-        assert time.monotonic() < until, (place / "scheduler.log").read_text()
-        time.sleep(0.1)
-    yield Cluster(json.loads(file.read_text())["address"], scheduler, workers)
-    for process in (*workers, scheduler):
-        _kill(process)
+    started = [_start_worker(place, f"worker-{index}") for index in range(workers)]
+    try:
+        until = time.monotonic() + 60
+        while not file.exists() or not file.read_text():
+            assert time.monotonic() < until, (place / "scheduler.log").read_text()
+            time.sleep(0.1)
+        yield Cluster(json.loads(file.read_text())["address"], scheduler, started)
+    finally:
+        for process in (*started, scheduler):
+            _kill(process)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with _cluster(tmp_path / "cluster", 2) as started:
+        yield started
 
 
 @pytest.fixture
@@ -129,6 +140,37 @@ def test_a_cluster_of_its_own(folder: Path, tmp_path: Path) -> None:
         assert result.state.cached == 305
 
 
+def test_relative_paths_reach_workers_elsewhere(
+    folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    with run("dumps/good-00*.dmp", Options(engine="dask", scheduler=cluster.address, cache=False)) as result:
+        rows = list(result.rows())
+    assert [row["path"] for row in rows] == [f"dumps/good-00{index}.dmp" for index in range(10)]
+    assert {row["status"] for row in rows} == {"ok"}
+
+
+def test_a_cluster_without_workers_is_told_and_waited_for(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "cluster"
+    told: list[str] = []
+    with _cluster(place, 0) as cluster:
+
+        class Display:
+            def update(self, state: State) -> None:
+                if state.hindrance is not None and not told:
+                    told.append(state.hindrance)
+                    cluster.workers.append(_start_worker(place, "late"))
+
+        with run(
+            folder / "good-000.dmp",
+            Options(engine="dask", scheduler=cluster.address, cache=False),
+            progress=Display(),
+        ) as result:
+            assert [row["status"] for row in result.rows()] == ["ok"]
+            assert result.state.hindrance is None
+    assert told == ["the Dask cluster has no workers"]
+
+
 def test_no_scheduler_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dumpmap.triage import dask_engine
 
@@ -149,7 +191,11 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_nothing_of_dasks_log_is_shown(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    done = command(str(folder), "--engine", "dask", "-j", "2", "--cache", str(cache), "-f", "csv")
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # another scheduler has it: as well
+            taken.bind(("127.0.0.1", 8787))  # the port that Dask's web server prefers
+            taken.listen()
+        done = command(str(folder), "--engine", "dask", "-j", "2", "--cache", str(cache), "-f", "csv")
     assert done.returncode == 0
     lines = done.stderr.splitlines()  # on a slow machine a line of progress comes before the last
     assert all(line.startswith("dumpmap: ") for line in lines)

@@ -72,8 +72,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(folder: Path, cache: Path, *options: str) -> Running:
     command = [sys.executable, "-m", "dumpmap", "triage", str(folder), "--cache", str(cache), "-j", "2", *options]
+    temporary = cache.parent / "t"
+    temporary.mkdir()
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
     )
     until = time.monotonic() + 60
     while count_results(cache) < 20:
@@ -84,8 +91,8 @@ def start(folder: Path, cache: Path, *options: str) -> Running:
 
 
 @pytest.fixture
-def running(folder: Path, tmp_path: Path) -> Iterator[Running]:
-    running = start(folder, tmp_path / "cache.sqlite")
+def running(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = start(folder, tmp_path_factory.mktemp("r") / "cache.sqlite")
     yield running
     if running.process.poll() is None:
         running.process.kill()
@@ -112,7 +119,9 @@ def test_a_signal_ends_it_in_order(running: Running, number: int, group: bool, c
         text,
     )
     assert found, text
-    assert int(found[2].replace(",", "")) == running.results() >= 20
+    # The signal may come between keeping a result and counting it.
+    assert running.results() - int(found[2].replace(",", "")) in (0, 1)
+    assert running.results() >= 20
     assert running.left() == []
 
 
@@ -135,6 +144,7 @@ def test_kill_leaves_no_process_and_no_noise(running: Running) -> None:
     assert (code, text) == (-signal.SIGKILL, "")
     assert running.left() == []
     assert running.results() >= 20
+    assert list((running.cache.parent / "t").iterdir()) == []
 
 
 def test_the_same_command_goes_on(folder: Path, tmp_path: Path) -> None:
