@@ -28,6 +28,7 @@ I32 = npt.NDArray[np.int32]
 
 Family = Literal["windows", "linux", "macos", "other"]
 SourceKind = Literal["minidump", "live", "vmmap"]
+Container = Literal["gzip", "zstd", "zip"]
 
 WORKING_SET_COLUMNS = ("total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws")
 """Working-set bytes of a region, as VMMap names them; only live captures and VMMap files know them."""
@@ -74,8 +75,8 @@ class Source:
     flags: int | None = None
     """MINIDUMP_TYPE bits of a minidump."""
     streams: tuple[Stream, ...] = ()
-    container: str | None = None
-    """How the file was wrapped: `gzip`, `zstd`, `zip`, or None."""
+    container: Container | None = None
+    """How the file was wrapped, if it was."""
     memory_size: int | None = None
     """For a reduced snapshot: how many bytes of the process's memory the input held before."""
     reduced_from: str | None = None

@@ -22,6 +22,7 @@ from typing import IO, cast
 
 from dumpmap.errors import FormatError, InputError
 from dumpmap.parsers.source import BufferSource, ByteSource
+from dumpmap.snapshot import Container
 
 MAX_DECOMPRESSED = 64 << 30
 """No compressed input is unpacked beyond this many bytes; $DUMPMAP_MAX_DECOMPRESSED overrides it."""
@@ -74,12 +75,12 @@ class Unpacked:
 
     Attributes:
         source: the bytes; its name is still that of the packed file.
-        container: `gzip`, `zstd` or `zip`.
+        container: how it was packed.
         warnings: what is wrong with the packed file, or which of several files was taken.
     """
 
     source: ByteSource
-    container: str
+    container: Container
     warnings: tuple[str, ...] = ()
 
 
@@ -164,6 +165,7 @@ def unpack(source: ByteSource, is_input: Callable[[bytes], bool], member: str | 
     """
     head = bytes(source.view(0, min(4, source.size)))
     warnings: list[str] = []
+    container: Container
     if head[:4] == b"PK\x03\x04":
         container, chunks = "zip", _unzip(source, is_input, member, warnings)
     elif member is not None:

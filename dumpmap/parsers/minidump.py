@@ -28,6 +28,7 @@ from dumpmap.parsers.source import ByteSource, TruncatedError
 from dumpmap.parsers.stability_report import read_stability_report
 from dumpmap.snapshot import (
     U64,
+    Container,
     Counters,
     ExceptionRecord,
     Family,
@@ -249,7 +250,7 @@ class _File:
         return text.partition("\0")[0] if "\0" in text else text
 
 
-def read_minidump(source: ByteSource, *, path: str | None = None, container: str | None = None) -> Snapshot:
+def read_minidump(source: ByteSource, *, path: str | None = None, container: Container | None = None) -> Snapshot:
     """Reads a minidump.
 
     Args:
@@ -887,7 +888,7 @@ def _finish(
     draft: _Draft,
     *,
     path: str | None,
-    container: str | None,
+    container: Container | None,
 ) -> Snapshot:
     regions = draft.regions
     if regions is None and draft.linux_maps:

@@ -19,7 +19,7 @@ from dumpmap.errors import DumpmapError, FormatError, InputError
 from dumpmap.parsers.containers import CHUNK, MEMBER_MARK, collect, unpack
 from dumpmap.parsers.minidump import read_minidump
 from dumpmap.parsers.source import BufferSource, ByteSource, map_file
-from dumpmap.snapshot import Snapshot
+from dumpmap.snapshot import Container, Snapshot
 
 Input = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """What `dumpmap.open` takes: a path, the bytes themselves, or a binary file."""
@@ -139,7 +139,7 @@ def read_source(
     return replace(result, warnings=(*unpacked.warnings, *result.warnings)) if unpacked.warnings else result
 
 
-def _read(source: ByteSource, path: str | None, snapshot: int | None, container: str | None) -> Snapshot:
+def _read(source: ByteSource, path: str | None, snapshot: int | None, container: Container | None) -> Snapshot:
     if snapshot is not None and snapshot < 1:
         raise InputError(f"has no snapshot {snapshot}; they are counted from 1", source=source.name)
     head = bytes(source.view(0, min(_HEAD, source.size)))
@@ -191,7 +191,7 @@ def _text_head(head: bytes) -> str | None:
 
 
 def _read_text(
-    source: ByteSource, text: str, path: str | None, container: str | None, snapshot: int | None
+    source: ByteSource, text: str, path: str | None, container: Container | None, snapshot: int | None
 ) -> Snapshot | None:
     start = text.lstrip()
     is_json = start.startswith("{")

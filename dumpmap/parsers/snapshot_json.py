@@ -355,7 +355,9 @@ def json_schema() -> dict[str, Any]:
 # --- the reader -------------------------------------------------------------------------------------------------------
 
 
-def load_snapshot(data: Buffer, *, name: str, path: str | None = None, container: str | None = None) -> model.Snapshot:
+def load_snapshot(
+    data: Buffer, *, name: str, path: str | None = None, container: model.Container | None = None
+) -> model.Snapshot:
     """Reads a JSON snapshot.
 
     Args:

@@ -7,8 +7,10 @@ and rest in files as JSON, so their values are JSON's: a time is ISO 8601 text, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, get_args
 
+from dumpmap.analysis.rules import SEVERITIES
 from dumpmap.types import TYPES, RegionType
 
 Row = dict[str, Any]
@@ -36,9 +38,6 @@ STATUSES: dict[Status, str] = {
     "skipped": "not looked at: not a regular file",
 }
 """Every status and what it means."""
-
-SEVERITIES = ("critical", "warning", "info")
-"""Severities of findings, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +127,27 @@ NAMES = tuple(column.name for column in COLUMNS)
 """Names of all columns."""
 
 BY_NAME = {column.name: column for column in COLUMNS}
+
+
+@cache
+def known_values(name: str) -> tuple[str, ...]:
+    """Every text that a column can hold, where these are settled; empty where it can be any, as a process's name is."""
+    from dumpmap.analysis.findings import RULES
+    from dumpmap.analysis.verdict import VERDICTS
+    from dumpmap.regionmap import Completeness
+    from dumpmap.snapshot import Container, SourceKind
+
+    settled: dict[str, tuple[str, ...]] = {
+        "status": tuple(STATUSES),
+        "completeness": get_args(Completeness),
+        "format": get_args(SourceKind),
+        "container": get_args(Container),
+        "verdict": tuple(VERDICTS),
+        "severity": SEVERITIES,
+        "findings": tuple(rule.id for rule in RULES),
+    }
+    return settled.get(name, ())
+
 
 FINDING = "finding"
 """Not a column: a file counts under each of its findings."""

@@ -7,6 +7,7 @@ and `COLUMN!=...` hold for it.
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import fnmatch
 import operator
 import re
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
-from dumpmap.triage.columns import BY_NAME, FINDING, NAMES, SEVERITIES, Column, Row
+from dumpmap.analysis.rules import SEVERITIES
+from dumpmap.triage.columns import BY_NAME, FINDING, NAMES, Column, Row, known_values
 
 Severity = Literal["warning", "critical"]
 
@@ -63,6 +65,7 @@ def parse_condition(text: str) -> Condition:
     """Reads a condition: `verdict=out-of-commit`, `committed>=1.5GB`, `process~*shop*`, `exception!=`.
 
     Texts are compared without regard to case. `~` looks for a part of a text, or matches a glob pattern with all of it.
+    Where the values of a column are settled, such as verdicts and findings, `=` and `!=` take these only.
 
     Raises:
         ValueError: it is none, there is no such column, or the value does not suit it.
@@ -94,6 +97,7 @@ def _test(column: Column, sign: str, wanted: str) -> Callable[[Any], bool]:
         if sign != "=":
             raise ValueError(f"{sign} is for figures, and {column.name} is a text")
         folded = wanted.casefold()
+        _check_value(column.name, folded)
         return _any_of(lambda value: value.casefold() == folded)
     if column.kind == "flag":
         if sign != "=" or wanted.lower() not in _FLAGS:
@@ -104,6 +108,16 @@ def _test(column: Column, sign: str, wanted: str) -> Callable[[Any], bool]:
     figure = _figure(column, wanted)
     compare = _COMPARE[sign]
     return lambda value: value is not None and compare(value, figure)
+
+
+def _check_value(name: str, wanted: str) -> None:
+    """Refuses a text that no row can have in a column: a slip of the pen would look like a good result."""
+    known = known_values(name)
+    if known and wanted not in known:
+        what = FINDING if name == "findings" else name
+        near = difflib.get_close_matches(wanted, known, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"there is no {what} {wanted!r}; {meant}they are {', '.join(known)}")
 
 
 def _any_of(test: Callable[[str], bool]) -> Callable[[Any], bool]:

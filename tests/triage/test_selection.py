@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dumpmap.triage import Options, Result, Selection, run, select
-from dumpmap.triage.columns import NAMES, Row, empty_row
+from dumpmap.triage.columns import NAMES, Row, empty_row, known_values
 from dumpmap.triage.output import write_result
 from dumpmap.triage.selection import parse_condition
 
@@ -82,10 +82,10 @@ def row(**values: Any) -> Row:
         ("wow64=false", {"wow64": None}, False),
         ("wow64=", {"wow64": None}, True),
         ("wow64!=yes", {"wow64": None}, True),
-        ("finding=B", {"findings": ["a", "b"]}, True),
-        ("findings=ab", {"findings": ["a", "b"]}, False),
+        ("finding=Many-Heaps", {"findings": ["many-threads", "many-heaps"]}, True),
+        ("findings=heap-fragmented", {"findings": ["many-threads", "many-heaps"]}, False),
         ("findings~c", {"findings": ["a", "b"]}, False),
-        ("finding!=b", {"findings": ["a", "b"]}, False),
+        ("finding!=many-heaps", {"findings": ["many-threads", "many-heaps"]}, False),
         ("finding=", {"findings": []}, True),
         ("finding=", {"findings": None}, True),
         ("captured_at=2026-11-22", {"captured_at": "2026-11-22T18:00:04Z"}, True),
@@ -116,11 +116,37 @@ def test_conditions(condition: str, values: dict[str, Any], holds: bool) -> None
         ("captured_at=monday", "not a time"),
         ("committed>", "a value is missing"),
         ("process~", "a value is missing"),
+        ("verdict=out-of-comit", r"no verdict 'out-of-comit'; did you mean out-of-commit\? they are out-of-addr"),
+        ("verdict!=nonsense", "no verdict 'nonsense'; they are out-of-address-space, out-of-commit, address-space-low"),
+        ("finding=nope", "no finding 'nope'; they are out-of-memory-exception, "),
+        ("findings==Largest-Free-Block", r"did you mean largest-free-block-small\?"),
+        ("severity=fatal", "no severity 'fatal'; they are critical, warning, info$"),
+        ("status=bad", "no status 'bad'; they are ok, partial, error, skipped$"),
+        ("completeness!=all", "no completeness 'all'; they are full, map, partial$"),
+        ("format=pdf", "no format 'pdf'; they are minidump, live, vmmap$"),
+        ("container=rar", "no container 'rar'; they are gzip, zstd, zip$"),
     ],
 )
 def test_what_is_no_condition(condition: str, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         parse_condition(condition)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["verdict=Cannot-Tell", "verdict~nonsense", "finding!~nope", "container=", "severity!=", "architecture=riscv64"],
+)
+def test_what_is_not_settled_is_free(condition: str) -> None:
+    parse_condition(condition)
+
+
+def test_what_rows_hold_is_known(result: Result) -> None:
+    settled = {name: known_values(name) for name in NAMES if known_values(name)}
+    assert list(settled) == ["status", "completeness", "format", "container", "verdict", "severity", "findings"]
+    for found in result.rows():
+        for name, known in settled.items():
+            value = found[name]
+            assert value is None or set(value if isinstance(value, list) else [value]) <= set(known), name
 
 
 def test_all_conditions_have_to_hold(result: Result) -> None:
