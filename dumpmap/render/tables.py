@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -63,6 +63,10 @@ class Column:
     """Where room is short, the text table leaves out columns of the highest number first; those of 0 never."""
     left: bool = False
     """Whether a size is how much is left of something: such are rounded down."""
+    folds: bool | None = None
+    """Whether a text may be folded where room is short; None leaves it to the name, see `_SHRINKING`."""
+    below: int = 0
+    """Where room is short, texts with a number stand on lines of their own under their row, in the order of these."""
 
     @property
     def title(self) -> str:
@@ -209,8 +213,8 @@ class _Fitting:
     """A table that is drawn for the room there is.
 
     rich takes from every column where room is short, and `1,668,672` cut to `1,668,` is a wrong number. Here texts are
-    folded first, then columns that can be done without are left out, and said; what still does not fit is wider than
-    the terminal.
+    folded first, then those that may stand below their row go there, then columns that can be done without are left
+    out, and said; what still does not fit is wider than the terminal.
     """
 
     def __init__(self, table: Table, units: Units) -> None:
@@ -221,6 +225,10 @@ class _Fitting:
         from rich.text import Text
 
         fields = _fields(self._table, self._units)
+        below: list[_Field] = []
+        if _total([field.least for field in fields]) > options.max_width:
+            below = sorted((field for field in fields if field.column.below), key=lambda field: field.column.below)
+            fields = [field for field in fields if not field.column.below]
         left_out: list[_Field] = []
         while _total([field.least for field in fields]) > options.max_width:
             # A column with nothing in it first, then by its number, of equal ones the one further right.
@@ -230,8 +238,12 @@ class _Fitting:
                 break
             left_out.append(fields.pop(-min(candidates)[2]))
         widths = _widths(fields, options.max_width)
-        drawn = _draw(fields, widths, len(self._table.rows), self._table.title)
-        yield from console.render(drawn, options.update(width=max(options.max_width, _total(widths))))
+        width = max(options.max_width, _total(widths))
+        if below:
+            drawn = _draw_with_lines_below(fields, widths, below, width, len(self._table.rows), self._table.title)
+        else:
+            drawn = _draw(fields, widths, len(self._table.rows), self._table.title)
+        yield from console.render(drawn, options.update(width=width))
         names = [field.column.title for field in reversed(left_out) if not field.empty]
         if names:
             yield Text(f"No room for {', '.join(names)}: a wider terminal or --format csv shows them", style="dim")
@@ -255,7 +267,8 @@ class _Field:
         self.column = column
         self.heading = heading
         self.cells = cells
-        self.shrinks = column.kind == "text" and column.name in _SHRINKING
+        folds = column.name in _SHRINKING if column.folds is None else column.folds
+        self.shrinks = column.kind == "text" and folds
         self.empty = widest == 0
         self.least = max(min(widest, _LEAST_TEXT) if self.shrinks else widest, *map(len, heading.split()))
         self.whole = max(len(heading), widest)
@@ -303,31 +316,70 @@ def _widths(fields: Sequence[_Field], room: int) -> list[int]:
 
 
 def _draw(fields: Sequence[_Field], widths: Sequence[int], rows: int, title: str | None) -> Any:
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    from dumpmap.types import BY_NAME, TYPES
-
-    rich = RichTable(
-        box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False, collapse_padding=True
-    )
+    rich = _ruled(title)
     for field, width in zip(fields, widths, strict=True):
         rich.add_column(
             field.heading, justify="right" if field.column.numeric else "left", width=width, overflow="fold"
         )
-    for row in range(rows):
-        texts = [(field.column.name, field.cells[row]) for field in fields]
-        # Text, not markup: a module may be called `[red]`.
-        rich.add_row(
-            *(
-                Text(text, style=TYPES[BY_NAME[text.lower()]].color)
-                if name == "type" and text.lower() in BY_NAME
-                else Text(text)
-                for name, text in texts
-            )
-        )
+    for cells in _cells(fields, rows):
+        rich.add_row(*cells)
     return rich
+
+
+def _draw_with_lines_below(
+    fields: Sequence[_Field], widths: Sequence[int], below: Sequence[_Field], width: int, rows: int, title: str | None
+) -> Any:
+    """As `_draw`, with the texts of `below` under each row, which the heading shows too."""
+    from rich.console import Group
+    from rich.text import Text
+
+    def line(cells: Iterable[Text], under: Iterable[str], vertical: Literal["top", "bottom"] = "top") -> Group:
+        texts = "  ".join(text for text in under if text)
+        return Group(_row(fields, widths, cells, vertical), *([indented(texts)] if texts else []))
+
+    rich = _ruled(title)
+    headings = (Text(field.heading) for field in fields)
+    rich.add_column(line(headings, [field.heading for field in below], "bottom"), width=width)
+    for row, cells in enumerate(_cells(fields, rows)):
+        rich.add_row(line(cells, [field.cells[row] for field in below]))
+    return rich
+
+
+def _ruled(title: str | None) -> Any:
+    from rich import box
+    from rich.table import Table as RichTable
+
+    return RichTable(
+        box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False, collapse_padding=True
+    )
+
+
+def _row(fields: Sequence[_Field], widths: Sequence[int], cells: Iterable[Any], vertical: Any) -> Any:
+    """One row by itself."""
+    from rich.table import Table as RichTable
+
+    grid = RichTable.grid(padding=(0, _BETWEEN, 0, 0))
+    for field, width in zip(fields, widths, strict=True):
+        grid.add_column(
+            justify="right" if field.column.numeric else "left", width=width, overflow="fold", vertical=vertical
+        )
+    grid.add_row(*cells)
+    return grid
+
+
+def _cells(fields: Sequence[_Field], rows: int) -> Iterator[list[Any]]:
+    """The cells of each row. Text, not markup: a module may be called `[red]`."""
+    from rich.text import Text
+
+    from dumpmap.types import BY_NAME, TYPES
+
+    def cell(column: Column, text: str) -> Text:
+        if column.name == "type" and text.lower() in BY_NAME:
+            return Text(text, style=TYPES[BY_NAME[text.lower()]].color)
+        return Text(text)
+
+    for row in range(rows):
+        yield [cell(field.column, field.cells[row]) for field in fields]
 
 
 def indented(text: str, by: int = 2, style: str = "") -> Any:

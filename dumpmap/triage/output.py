@@ -25,7 +25,7 @@ from dumpmap.render.output import render_rich, replacing, silence
 from dumpmap.render.tables import Column, Table, to_markdown, to_rich
 from dumpmap.render.text import Units
 from dumpmap.triage.batch import Group, Result, group_rows
-from dumpmap.triage.columns import BY_NAME, COLUMNS, FINDING, Kind, Row
+from dumpmap.triage.columns import BY_NAME, COLUMNS, FINDING, Kind, Row, known_values
 from dumpmap.triage.progress import State
 from dumpmap.triage.selection import ALL, Selection
 
@@ -49,24 +49,24 @@ class TriageFormat(StrEnum):
 VIEW: tuple[Column, ...] = (
     Column("severity"),
     Column("verdict"),
-    Column("process"),
-    Column("arch"),
+    Column("process", folds=True),
+    Column("arch", optional=2),
     Column("committed", "size"),
-    Column("largest_free", "size", "Largest free"),
-    Column("exception"),
-    Column("detail", "text", "Finding"),
-    Column("path", "text", "File"),
+    Column("largest_free", "size", "Largest free", left=True),
+    Column("exception", optional=1),
+    Column("detail", "text", "Finding", below=2),
+    Column("path", "text", "File", folds=False, below=1),
 )
 """Columns of the text table and of Markdown."""
 
 GROUP_FIGURES: tuple[Column, ...] = (
     Column("count", "count", "Files"),
-    Column("with_critical", "count", "Critical"),
-    Column("with_warnings", "count", "Warning"),
-    Column("unreadable", "count"),
-    Column("most_committed", "size"),
-    Column("least_largest_free", "size", "Smallest largest free"),
-    Column("example", "text"),
+    Column("with_critical", "count", "Critical", optional=3),
+    Column("with_warnings", "count", "Warning", optional=4),
+    Column("unreadable", "count", optional=5),
+    Column("most_committed", "size", optional=2),
+    Column("least_largest_free", "size", "Smallest largest free", optional=1, left=True),
+    Column("example", "text", folds=False, below=1),
 )
 """What is said of a group, after the columns that rows are grouped by."""
 
@@ -97,7 +97,12 @@ def group_table(groups: Iterable[Group], columns: Sequence[str]) -> Table:
         (*map(_group_cell, group.values), *(getattr(group, figure.name) for figure in GROUP_FIGURES))
         for group in groups
     ]
-    return Table((*map(Column, columns), *GROUP_FIGURES), rows)
+    # A name that is one of few is better read whole: a figure can be done without sooner.
+    return Table((*(Column(name, folds=not _is_settled(name)) for name in columns), *GROUP_FIGURES), rows)
+
+
+def _is_settled(name: str) -> bool:
+    return bool(known_values("findings" if name == FINDING else name)) and name != "findings"
 
 
 def _group_cell(value: Any) -> str:

@@ -247,6 +247,71 @@ def test_groups_count_and_sort() -> None:
     assert (second.values, second.most_committed) == (("b",), None)
 
 
+def wide_rows() -> list[Row]:
+    """Rows with long values: what a table of 80 columns has no room for."""
+    rows: list[Row] = []
+    for index in range(3):
+        row = empty_row(f"s3://bucket-of-dumps/2026/11/22/{index:032x}.dmp.zst", "ok")
+        row.update(process="Company.Product.Service.Host.exe", architecture="arm64", severity="critical")
+        row.update(verdict="no-memory-problem-seen", committed=(1 << 40) - 1, largest_free=(1 << 47) - 1)
+        row.update(
+            exception="STATUS_STACK_BUFFER_OVERRUN", headline="The largest free block is small", version="1.2.3.4"
+        )
+        row.update(findings=["heap-segment-will-not-fit"])
+        rows.append(row)
+    rows.append(empty_row("bad.dmp", "error", error="not a minidump: a text file"))
+    return rows
+
+
+def drawn(width: int | None, **how: Any) -> list[str]:
+    out = io.StringIO()
+    write_rows(wide_rows(), "table", out, width=width, **how)
+    return out.getvalue().splitlines()
+
+
+def test_the_table_fits_80_columns() -> None:
+    lines = drawn(80)
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert lines[1].split() == ["Severity", "Verdict", "Process", "(KB)", "(KB)"]
+    assert lines[2].split() == ["File", "Finding"]
+    # Nothing of these is cut or folded; a file stands on a line of its own, what was found behind it.
+    for whole in ("critical", "no-memory-problem-seen", "1,073,741,824", "137,438,953,471"):
+        assert text.count(whole) == 3, whole
+    for row in wide_rows()[:3]:
+        at = next(index for index, line in enumerate(lines) if row["path"] in line)
+        assert lines[at].startswith("  s3://")
+        assert row["headline"] in " ".join(" ".join(lines[at : at + 2]).split())
+    assert "  bad.dmp  not a minidump: a text file" in lines
+    assert lines[-1] == "No room for Exception, Arch: a wider terminal or --format csv shows them"
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [
+        (["process"], "Unreadable"),
+        (["process", "verdict"], "Critical, Warning, Unreadable"),
+        (["verdict"], "Unreadable"),
+        (["finding"], "Warning, Unreadable"),
+        (["findings", "version", "verdict"], "Most committed, Critical, Warning, Unreadable"),
+    ],
+)
+def test_the_table_of_groups_fits_80_columns(columns: list[str], left_out: str) -> None:
+    lines = drawn(80, group_by=columns)
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("  s3://bucket-of-dumps/2026/11/22/000") for line in lines)
+    assert f"No room for {left_out}: a wider terminal or --format csv shows them" in " ".join(lines)
+
+
+def test_what_has_room_shows_everything_in_one_line() -> None:
+    titles = "Severity Verdict Process Arch Committed (KB) Largest free (KB) Exception Finding File"
+    for width in (None, 250):
+        lines = drawn(width)
+        assert len(lines) == 2 + len(wide_rows())
+        assert " ".join(lines[0].split()) == titles
+        assert "Example" in drawn(width, group_by=["process"])[0]
+
+
 def test_names_cannot_break_a_table() -> None:
     row = empty_row("a|b.dmp", "ok")
     row.update(process="[red]x|y\n", headline="`", verdict="no")
