@@ -207,6 +207,12 @@ class Timeline:
     forecasts: tuple[Forecast, ...]
     notes: tuple[str, ...] = field(default=())
 
+    @property
+    def changed(self) -> bool:
+        """Whether any known figure of the maps differs from another."""
+        every = (*self.types, *self.groups, *self.figures)
+        return any(len({value for value in series.values if value is not None}) > 1 for series in every)
+
     def to_dict(self, limit: int | None = None) -> dict[str, Any]:
         """Plain data, schema `dumpmap.timeline/1`.
 

@@ -158,6 +158,8 @@ def _wrong_usage(error: Any) -> int:
         where = context.command_path if context is not None else "dumpmap"
         message = " ".join(error.format_message().split()).removeprefix("Invalid value: ").rstrip(".")
         message = message.replace(": Value error, ", ": ")
+        # "Input" is a file here.
+        message = message.replace("Input should be greater than or equal to ", "it must be at least ")
         if message.startswith(("No such option: -q", "No such option: -v")):
             message += ": -q and -v go before the command"
         say(f"{message} ({where} --help says more)")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dumpmap.cli.common import VERBOSITY, say
-from dumpmap.cli.options import ForceOption, OutputOption, UnitsOption
+from dumpmap.cli.options import FailOn, ForceOption, OutputOption, UnitsOption
 from dumpmap.errors import InputError
 from dumpmap.render.text import Units
 
@@ -43,13 +43,6 @@ class EngineName(StrEnum):
     dask = "dask"
 
 
-class GateName(StrEnum):
-    """Severities that a batch can fail on."""
-
-    warning = "warning"
-    critical = "critical"
-
-
 def command(
     paths: Annotated[
         list[str],
@@ -75,7 +68,7 @@ def command(
         ),
     ] = None,
     severity: Annotated[
-        GateName | None, typer.Option("--severity", help="Show only files with a finding of this severity or worse.")
+        FailOn | None, typer.Option("--severity", help="Show only files with a finding of this severity or worse.")
     ] = None,
     sort: Annotated[
         str | None,
@@ -83,7 +76,7 @@ def command(
             "--sort",
             "-s",
             metavar="COLUMN",
-            help="Sort by a column, -COLUMN for descending, instead of the worst first.",
+            help="Sort by a column instead of the worst first; -COLUMN is descending, +COLUMN ascending.",
         ),
     ] = None,
     top: Annotated[int | None, typer.Option("--top", min=1, help="Show only so many rows or groups.")] = None,
@@ -91,7 +84,7 @@ def command(
         TriageFormatName, typer.Option("--format", "-f", help="How to write the result.")
     ] = TriageFormatName.table,
     limit: Annotated[
-        int | None, typer.Option("--limit", "-n", min=1, help="At most this many rows in the table.")
+        int | None, typer.Option("--limit", "-n", min=0, help="At most this many rows in the table.")
     ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes; one per processor by default.")
@@ -124,7 +117,7 @@ def command(
         bool, typer.Option("--watch", help="Go on with dumps as they arrive, one JSON line each.")
     ] = False,
     fail_on: Annotated[
-        GateName | None,
+        FailOn | None,
         typer.Option("--fail-on", help="Exit with 1 if a file has a finding of this severity or worse."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if any file could not be read.")] = False,
@@ -305,7 +298,7 @@ def _batch(
     units: Units,
     output: str | None,
     force: bool,
-    gate: GateName | None,
+    gate: FailOn | None,
     strict: bool,
 ) -> int:
     from dumpmap.render.output import STANDARD_OUTPUT, check_target, is_standard_output, terminal

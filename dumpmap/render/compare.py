@@ -94,7 +94,9 @@ def _free_lines(difference: Diff) -> list[str]:
 
 def _diff_head(difference: Diff) -> list[str]:
     a, b = difference.a.snapshot.source.name, difference.b.snapshot.source.name
-    kind = "one process at two moments" if difference.same_process else "two processes"
+    times = [region_map.snapshot.source.captured_at for region_map in (difference.a, difference.b)]
+    moments = "the same time, to the second" if times[0] is not None and times[0] == times[1] else "two moments"
+    kind = f"one process at {moments}" if difference.same_process else "two processes"
     counts = difference.to_dict(limit=0)["counts"]
     changed = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
     return [f"{a} -> {b}: {kind}", f"Allocations: {changed or 'none'}"]
@@ -208,10 +210,13 @@ def timeline_table(line: Timeline) -> Table:
 
 
 def _timeline_lines(line: Timeline) -> list[str]:
-    span = line.points[-1].at
-    unit = f"{span:,.0f} s" if line.unit == "seconds" else "order of the inputs (times are missing)"
-    lines = [f"{len(line.points)} maps over {unit}"]
-    if line.growing:
+    # Why slopes are per sample, a note says: times are missing, or all the same.
+    span = f"over {line.points[-1].at:,.0f} s" if line.unit == "seconds" else "in the order of the inputs"
+    lines = [f"{len(line.points)} maps {span}"]
+    if not line.changed:
+        known = all(None not in series.values for series in line.types) and line.types
+        lines.append("No figure changed." if known else "No figure changed of those that the inputs know.")
+    elif line.growing:
         # A leak that is committed grows in size as well: it is named once, by what it commits.
         leaks: dict[str, Series] = {}
         for series in line.growing:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
+from dumpmap.analysis.rules import SEVERITIES, Severity
 from dumpmap.analysis.words import size_words
 from dumpmap.errors import OutputError
 from dumpmap.triage.analyse import Outcome, analyse
@@ -38,8 +39,6 @@ MEMORY_LIMIT = 1 << 30
 
 LEAST_MEMORY = 64 << 20
 """The smallest limit of memory that is taken: the libraries that read from S3 alone need 50 MB to begin with."""
-
-FailOn = Literal["warning", "critical"]
 
 _LIST_AT_ONCE = 64
 _TELL_EVERY = 1.0
@@ -179,6 +178,7 @@ class Batch:
         state.errors += row["status"] == "error"
         state.critical += row["severity"] == "critical"
         state.warning += row["severity"] == "warning"
+        state.info += row["severity"] == "info"
         self.tell()
         return row
 
@@ -405,7 +405,7 @@ class Result:
         """The rows as a data frame."""
         return make_frame(self.rows())
 
-    def exit_code(self, *, fail_on: FailOn | None = None, strict: bool = False) -> int:
+    def exit_code(self, *, fail_on: Severity | None = None, strict: bool = False) -> int:
         """What the command line returns: see `exit_code`."""
         return exit_code(self.state, fail_on=fail_on, strict=strict)
 
@@ -422,7 +422,7 @@ class Result:
         self.close()
 
 
-def exit_code(state: State, *, fail_on: FailOn | None = None, strict: bool = False) -> int:
+def exit_code(state: State, *, fail_on: Severity | None = None, strict: bool = False) -> int:
     """What the command line returns.
 
     Args:
@@ -430,13 +430,12 @@ def exit_code(state: State, *, fail_on: FailOn | None = None, strict: bool = Fal
         fail_on: 1 when a finding is at least this severe.
         strict: 3 when a file could not be read; that goes before `fail_on`, whose answer is then incomplete.
     """
-    if fail_on not in (None, "warning", "critical"):
+    if fail_on not in (None, *SEVERITIES):
         raise ValueError(f"unknown severity {fail_on!r}")
     if strict and state.errors:
         return 3
-    if fail_on is not None and (state.critical or (fail_on == "warning" and state.warning)):
-        return 1
-    return 0
+    severe = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on is not None else ()
+    return int(any(getattr(state, severity) for severity in severe))
 
 
 def group_rows(rows: Iterable[Row], columns: Sequence[str]) -> list[Group]:
@@ -480,11 +479,11 @@ def check_groupable(columns: Sequence[str]) -> None:
 
 
 def _group_values(row: Row, name: str) -> tuple[Any, ...]:
-    """The groups of one column that a row belongs to: one, but for findings."""
+    """The groups of one column that a row belongs to: one, but for findings. No finding is None, as where unknown."""
     if name == FINDING:
         return tuple(row["findings"] or (None,))
     value = row[name]
-    return (tuple(value) if isinstance(value, list) else value,)
+    return ((tuple(value) or None) if isinstance(value, list) else value,)
 
 
 def _of_known(choose: Callable[[int, int], int], one: int | None, other: int | None) -> int | None:

@@ -31,7 +31,7 @@ from dumpmap.triage.selection import ALL, Selection
 
 SCHEMA = "dumpmap.triage/1"
 
-_COUNTS = ("found", "done", "cached", "errors", "critical", "warning")
+_COUNTS = ("found", "done", "cached", "errors", "critical", "warning", "info")
 _PARQUET_CHUNK = 10_000
 
 

@@ -29,7 +29,9 @@ class State:
     absent: int = 0
     """Of `errors`: named, or a pattern, and there is no such file."""
     critical: int = 0
+    """Their worst finding is critical."""
     warning: int = 0
+    info: int = 0
     hindrance: str | None = None
     """Why nothing gets done now, where that is known."""
 

@@ -14,12 +14,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from dumpmap.analysis.rules import SEVERITIES
+from dumpmap.analysis.rules import SEVERITIES, Severity
 from dumpmap.triage.columns import BY_NAME, FINDING, NAMES, Column, Row, known_values
-
-Severity = Literal["warning", "critical"]
 
 _Item = TypeVar("_Item")
 
@@ -175,8 +173,8 @@ class Selection:
     Attributes:
         where: conditions that all have to hold.
         severity: the worst finding is at least this severe.
-        sort: a column, with `-` before it for descending; None leaves the usual order, the worst first. What is not
-            known comes last either way.
+        sort: a column, with `-` before it for descending, with `+` or nothing for ascending; None leaves the usual
+            order, the worst first. What is not known comes last either way.
         top: at most so many, from the beginning of that order.
     """
 
@@ -186,7 +184,7 @@ class Selection:
     top: int | None = None
 
     def __post_init__(self) -> None:
-        if self.severity not in (None, "warning", "critical"):
+        if self.severity not in (None, *SEVERITIES):
             raise ValueError(f"unknown severity {self.severity!r}")
         if self.top is not None and self.top < 1:
             raise ValueError("top must be at least 1")
@@ -199,7 +197,7 @@ class Selection:
     @property
     def sort_column(self) -> str | None:
         """The column to sort by, without its sign."""
-        return None if self.sort is None else self.sort.removeprefix("-").strip()
+        return None if self.sort is None else re.sub(r"^\s*[-+]?", "", self.sort).strip()
 
     def keeps(self, row: Row) -> bool:
         """Whether a row is among those that are shown."""
@@ -225,7 +223,7 @@ class Selection:
                     unknown.append(item)
                 else:
                     known.append((key, item))
-            known.sort(key=operator.itemgetter(0), reverse=self.sort.startswith("-"))
+            known.sort(key=operator.itemgetter(0), reverse=self.sort.strip().startswith("-"))
             items = [*(item for _, item in known), *unknown]
         return islice(items, self.top)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from analysis.scenes import FIXTURES, GB, KB, MB, Scene, commit_at, recorded
 from dumpmap.analysis.diff import CHANGE_COLUMNS, STATUSES, Change, diff, identity, same_process
 from dumpmap.classify import classify
 from dumpmap.regionmap import RegionMap
+from dumpmap.render.compare import diff_markdown
+from dumpmap.render.text import Units
 from dumpmap.snapshot import (
     Counters,
     Module,
@@ -443,3 +446,11 @@ def test_a_hundred_thousand_allocations(pid: int) -> None:
     assert (result.changes.count("added"), result.changes.unchanged) == (500, 100_000)
     # A row at a time would take a hundred times as long.
     assert (dt.datetime.now(dt.UTC) - started).total_seconds() < 10
+
+
+def test_inputs_of_one_moment_are_not_two_moments() -> None:
+    def head(*paths: Path) -> str:
+        return diff_markdown(diff(*paths), 0, Units.kb).splitlines()[0]
+
+    assert head(*LEAK).endswith(": one process at two moments**")
+    assert head(LEAK[0], LEAK[0]).endswith(": one process at the same time, to the second**")

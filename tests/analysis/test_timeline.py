@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synth.minidump import MEM_IMAGE, PAGE_EXECUTE_READ
 
+import dumpmap
 from analysis.scenes import FIXTURES, KB, MB, Scene, commit_at
 from dumpmap.analysis.timeline import SERIES_COLUMNS, Timeline, _Fit, group_name, student_t, timeline
 from dumpmap.classify import classify
@@ -106,6 +107,21 @@ def test_without_times_slopes_are_per_sample() -> None:
     assert "slope_per_hour" not in row
     same = timeline([process(5, 1), process(5, 2), process(5, 3)])
     assert same.unit == "samples"
+    lines = timeline_markdown(same, 0, Units.kb).splitlines()
+    assert lines[0] == "- 3 maps in the order of the inputs"
+    assert same.notes == ("all inputs were taken at the same time, to the second: slopes are per sample",)
+    assert same.changed
+
+
+def test_nothing_changed() -> None:
+    def said(*maps: RegionMap) -> str:
+        return timeline_markdown(timeline(maps), 0, Units.kb).splitlines()[1]
+
+    assert said(process(5, 1), process(5, 1)) == "- No figure changed."
+    assert said(process(0, 1), process(60, 1), process(120, 1)) == "- No figure changed."
+    assert said(process(0, 1), process(60, 2)) == "- Nothing grows with certainty."
+    partial = dumpmap.open(FIXTURES / "layout-x86-plain.dmp")
+    assert said(partial, partial) == "- No figure changed of those that the inputs know."
 
 
 def test_inputs_are_put_in_order() -> None:

@@ -580,6 +580,10 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
         (State(critical=1), "warning", False, 1),
         (State(warning=1), "critical", False, 0),
         (State(warning=1), "warning", False, 1),
+        (State(info=1), "warning", False, 0),
+        (State(info=1), "info", False, 1),
+        (State(critical=1), "info", False, 1),
+        (State(done=1), "info", False, 0),
         (State(warning=1, errors=1), "warning", True, 3),
     ],
 )
@@ -589,7 +593,7 @@ def test_exit_codes(state: State, fail_on: Any, strict: bool, code: int) -> None
 
 def test_an_unknown_severity_is_wrong_use() -> None:
     with pytest.raises(ValueError, match="severity"):
-        exit_code(State(), fail_on="info")  # type: ignore[arg-type]
+        exit_code(State(), fail_on="error")  # type: ignore[arg-type]
 
 
 def test_progress_is_told(folder: Path) -> None:

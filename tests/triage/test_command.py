@@ -48,7 +48,8 @@ def triage(folder: Path, *options: str) -> int:
         (["--group-by", "nonsense"], "cannot group by 'nonsense'; these can be: path, size, status"),
         (["--group-by", "process", "--sort", "pid"], "groups have no column 'pid'; theirs are process, count"),
         (["--group-by", ","], "--group-by names no column"),
-        (["--top", "0"], "--top"),
+        (["--top", "0"], "Invalid value for '--top': it must be at least 1 "),
+        (["--limit", "-1"], "it must be at least 0 "),
         (["--severity", "bad"], "--severity"),
         (["--watch", "--sort", "pid"], "--watch has no end"),
         (["--watch", "--format", "csv"], "--watch writes JSON lines"),
@@ -94,6 +95,9 @@ def test_a_sorted_stream_waits_for_the_end(folder: Path, capsys: pytest.CaptureF
 def test_the_gates_see_all_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert triage(folder, "--where", "process~shop", "--fail-on", "critical") == 1
     assert triage(folder, "--where", "process~shop", "--strict") == 3
+    (folder / "starved.dmp").unlink()
+    assert triage(folder, "--fail-on", "warning") == 0
+    assert triage(folder, "--fail-on", "info") == 1
     assert "starved" not in capsys.readouterr().out
 
 

@@ -52,7 +52,15 @@ def text_of(result: Result, format: str, **options: Any) -> str:
 def test_json(result: Result) -> None:
     document = json.loads(text_of(result, "json"))
     assert document["schema"] == "dumpmap.triage/1"
-    assert document["counts"] == {"found": 6, "done": 6, "cached": 0, "errors": 1, "critical": 1, "warning": 0}
+    assert document["counts"] == {
+        "found": 6,
+        "done": 6,
+        "cached": 0,
+        "errors": 1,
+        "critical": 1,
+        "warning": 0,
+        "info": 4,
+    }
     assert [list(row) for row in document["rows"]] == [list(NAMES)] * 6
     assert document["rows"][0]["findings"][0]
     assert document["groups"] is None
@@ -134,6 +142,7 @@ def test_table_says_what_it_leaves_out(result: Result) -> None:
     text = text_of(result, "table", limit=2)
     assert "... and 4 more" in text
     assert "empty.dmp" not in text
+    assert text_of(result, "table", limit=0).splitlines()[2:] == ["", "... and 6 more"]
 
 
 def test_table_of_groups(result: Result) -> None:
@@ -204,7 +213,11 @@ def test_a_file_counts_under_each_of_its_findings() -> None:
     groups = {group.values: (group.count, group.example) for group in group_rows(rows, ["finding"])}
     assert groups == {("b",): (2, "0"), (None,): (2, "2"), ("a",): (1, "0")}
     lists = {group.values: group.count for group in group_rows(rows, ["findings"])}
-    assert lists == {(("a", "b"),): 1, (("b",),): 1, ((),): 1, (None,): 1}
+    assert lists == {(("a", "b"),): 1, (("b",),): 1, (None,): 2}
+    for name in ("finding", "findings"):
+        out = io.StringIO()
+        write_rows(rows, "table", out, group_by=[name])
+        assert [line.split()[:2] for line in out.getvalue().splitlines() if line.startswith(("-", " "))] == [["-", "2"]]
 
 
 def test_groups_tell_what_is_not_known_from_what_is_not_so() -> None:

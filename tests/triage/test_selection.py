@@ -159,13 +159,16 @@ def test_severity(result: Result) -> None:
     assert select(severity="warning").keeps(row(severity="warning"))
     assert not select(severity="critical").keeps(row(severity="warning"))
     assert not select(severity="warning").keeps(row(severity="info"))
+    assert select(severity="info").keeps(row(severity="info"))
+    assert not select(severity="info").keeps(row(severity=None))
     with pytest.raises(ValueError, match="severity"):
-        select(severity="info")  # type: ignore[arg-type]
+        select(severity="bad")  # type: ignore[arg-type]
 
 
 def test_sort(result: Result) -> None:
     assert names(result, select(sort="pid"))[:4] == ["good-0", "good-1", "good-2", "starved"]
     assert names(result, select(sort="-pid"))[:4] == ["starved", "good-2", "good-1", "good-0"]
+    assert names(result, select(sort=" +pid")) == names(result, select(sort="pid"))
     # What is not known is last either way, in the usual order.
     assert names(result, select(sort="pid"))[4:] == names(result, select(sort="-pid"))[4:] == ["part", "empty"]
     assert names(result, select(sort="finding")) == names(result, select(sort="findings"))
