@@ -55,7 +55,9 @@ def _table(command: Callable[..., object]) -> Iterator[str]:
 
 
 def _enum_members(kind: Any) -> list[Enum]:
-    return list(kind) if isinstance(kind, type) and issubclass(kind, Enum) else []
+    """The values of an option; one that may be left out is `Kind | None`."""
+    kinds = [one for one in get_args(kind) or (kind,) if isinstance(one, type) and issubclass(one, Enum)]
+    return [member for one in kinds for member in one]
 
 
 def classification() -> str:

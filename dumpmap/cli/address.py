@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -16,7 +16,6 @@ from dumpmap.cli.options import (
     SnapshotOption,
     UnitsOption,
 )
-from dumpmap.render.tables import Format
 from dumpmap.render.text import Units
 
 
@@ -26,7 +25,7 @@ def command(
         list[str],
         typer.Argument(metavar="ADDR...", help="Hex, with or without 0x; or module+0x12.", show_default=False),
     ],
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -46,6 +45,7 @@ def command(
     from dumpmap.render.text import hex_text
     from dumpmap.render.views import location_table, location_view
 
+    format = chosen_format(format, output)
     region_map = load(file, image_path=image_path, snapshot=snapshot)
     try:
         wanted = [parse_address(text, region_map) for text in addresses]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import VERBOSITY, load, say
+from dumpmap.cli.common import VERBOSITY, chosen_format, load, say
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 from dumpmap.render.tables import Format
 
@@ -23,7 +23,7 @@ def command(
         str | None, typer.Option("--junit", metavar="XML", help="Also write a JUnit report.", show_default=False)
     ] = None,
     github: Annotated[bool, typer.Option("--github", help="Also write GitHub annotations.")] = False,
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
@@ -45,6 +45,7 @@ def command(
     from dumpmap.render.compare import check_table, check_view
     from dumpmap.render.output import emit, write_text
 
+    format = chosen_format(format, output)
     if output in (None, "-"):
         if junit == "-":
             raise typer.BadParameter(

@@ -74,6 +74,23 @@ def warn(region_map: RegionMap, source: str) -> None:
             say(f"{source}: note: {note}")
 
 
+def chosen_format(format: Format | None, output: str | None) -> Format:
+    """The format to write: what was asked for, else what the output's suffix says.
+
+    Raises:
+        BadParameter: the suffix says something else than what was asked for, or what is not written.
+    """
+    import typer
+
+    from dumpmap.render.suffixes import choose_format
+    from dumpmap.render.tables import Format
+
+    try:
+        return choose_format(output, format, list(Format), Format.table)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 def show_rows(
     name: str,
     region_map: RegionMap,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import (
     FailOnOption,
     ForceOption,
@@ -17,7 +17,6 @@ from dumpmap.cli.options import (
     OutputOption,
     SnapshotOption,
 )
-from dumpmap.render.tables import Format
 
 
 def command(
@@ -27,7 +26,7 @@ def command(
         typer.Option("--rules", metavar="TOML", help="Thresholds and severities of your own.", show_default=False),
     ] = None,
     fail_on: FailOnOption = None,
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
     image_path: ImagePathOption = None,
@@ -49,6 +48,7 @@ def command(
     from dumpmap.render.diagnosis import diagnosis_document, diagnosis_markdown, diagnosis_view, finding_table
     from dumpmap.render.output import emit
 
+    format = chosen_format(format, output)
     rule_set = load_rules(rules) if rules is not None else None
     region_map = load(file, image_path=image_path, snapshot=snapshot)
     findings = find(region_map, rule_set)

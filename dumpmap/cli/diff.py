@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
 from dumpmap.render.tables import Format
 from dumpmap.render.text import Units
@@ -18,7 +18,7 @@ def command(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=0, help="At most this many allocations in the table.")
     ] = 40,
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -37,6 +37,7 @@ def command(
     from dumpmap.render.compare import change_table, diff_markdown, diff_view
     from dumpmap.render.output import emit
 
+    format = chosen_format(format, output)
     difference = diff(load(before), load(after))
     emit(
         format=format,

@@ -47,8 +47,11 @@ def command(
     """
     from dumpmap.render.export import BINARY, export, format_of
     from dumpmap.render.output import check_target
+    from dumpmap.render.suffixes import check_name
 
     try:
+        if to is not None:
+            check_name(output, to, "--to")
         chosen = to or format_of(output)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

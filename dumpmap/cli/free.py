@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load, say
+from dumpmap.cli.common import chosen_format, load, say
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
 from dumpmap.render.tables import Format
 from dumpmap.render.text import Units
@@ -32,7 +32,7 @@ def command(
         ),
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many of the largest blocks to show.")] = 10,
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -53,6 +53,7 @@ def command(
     from dumpmap.render.filters import parse_size
     from dumpmap.render.output import emit
 
+    format = chosen_format(format, output)
     if align is not None and not fit:
         raise typer.BadParameter("--align is of use only with --fit")
     try:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
 from dumpmap.render.tables import Format
 from dumpmap.render.text import Units
@@ -20,7 +20,7 @@ def command(
     blocks: Annotated[
         bool, typer.Option("--blocks", "-b", help="Also count busy and free blocks by size; needs a full dump.")
     ] = False,
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -41,6 +41,7 @@ def command(
     from dumpmap.render.output import emit
     from dumpmap.render.tables import to_markdown
 
+    format = chosen_format(format, output)
     if format is Format.csv and segments and blocks:
         raise typer.BadParameter("CSV is one table: take --segments or --blocks, or another --format")
     region_map = load(file, snapshot=snapshot)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption
-from dumpmap.render.tables import Format
 
 
 def command(
     file: InputFile,
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
     snapshot: SnapshotOption = None,
@@ -26,6 +25,7 @@ def command(
     from dumpmap.render.output import emit
     from dumpmap.render.views import stream_table
 
+    format = chosen_format(format, output)
     region_map = load(file, snapshot=snapshot)
     emit(
         format=format,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dumpmap.cli.common import load, show_rows
+from dumpmap.cli.common import chosen_format, load, show_rows
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -12,13 +12,12 @@ from dumpmap.cli.options import (
     SnapshotOption,
     UnitsOption,
 )
-from dumpmap.render.tables import Format
 from dumpmap.render.text import Units
 
 
 def command(
     file: InputFile,
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -33,5 +32,6 @@ def command(
     """
     from dumpmap.render.views import module_table
 
+    format = chosen_format(format, output)
     region_map = load(file, image_path=image_path, snapshot=snapshot)
     show_rows("modules", region_map, module_table(region_map), format=format, units=units, output=output, force=force)

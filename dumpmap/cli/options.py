@@ -20,7 +20,8 @@ InputFile = Annotated[
         show_default=False,
     ),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the result.")]
+FORMAT_HELP = "How to write the result; unless told, as the output's suffix says, else as a table."
+FormatOption = Annotated[Format | None, typer.Option("--format", "-f", help=FORMAT_HELP, show_default=False)]
 OutputOption = Annotated[
     str | None,
     typer.Option(

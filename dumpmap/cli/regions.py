@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import VERBOSITY, load, say
+from dumpmap.cli.common import VERBOSITY, chosen_format, load, say
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -56,7 +56,7 @@ def command(
     evidence: Annotated[
         bool, typer.Option("--evidence", "-e", help="Show in the table what each label rests on.")
     ] = False,
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -70,7 +70,7 @@ def command(
     dumpmap regions crash.dmp --blocks --module ntdll.dll
     dumpmap regions crash.dmp --protect rwx --type private-data
     dumpmap regions crash.dmp --blocks --protect guard --sort +size
-    dumpmap regions crash.dmp --blocks --format csv -o regions.csv
+    dumpmap regions crash.dmp --blocks -o regions.csv
     ```
     """
     from dumpmap.render.documents import head
@@ -87,6 +87,7 @@ def command(
     from dumpmap.render.tables import to_records
     from dumpmap.render.views import nothing_text, region_markdown, region_table, region_view
 
+    format = chosen_format(format, output)
     try:
         types, states = parse_types(type or []), parse_states(state or [])
         protections = parse_protections(protect or [])

@@ -31,6 +31,11 @@ def command(
     ```
     """
     from dumpmap.render.output import check_target
+    from dumpmap.render.suffixes import choose_format
 
+    try:
+        choose_format(output, None, ["html"], "html")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     check_target(output, force=force)
     load(file, image_path=image_path, snapshot=snapshot).to_html(output, force=force)

@@ -42,10 +42,14 @@ def command(
     """
     from dumpmap.render.output import check_target
     from dumpmap.render.snapshot_file import save_snapshot, snapshot_format_of
+    from dumpmap.render.suffixes import check_name
 
     try:
+        if to is not None:
+            check_name(output, to, "--to")
         chosen = to or snapshot_format_of(output)
     except ValueError as error:
-        raise typer.BadParameter(f"{error}; or say which with --to") from None
+        hint = "; or say which with --to" if to is None else ""
+        raise typer.BadParameter(f"{error}{hint}") from None
     check_target(output, force=force, binary=chosen is not SnapshotFormat.json)
     save_snapshot(load(file, snapshot=snapshot).snapshot, output, to=chosen, force=force)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -18,7 +18,7 @@ from dumpmap.render.text import Units
 
 def command(
     file: InputFile,
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -33,7 +33,7 @@ def command(
     ```
     dumpmap summary crash.dmp
     dumpmap summary crash.dmp.zst --format json | jq .largest_free_block.size
-    dumpmap summary capture.json --format markdown -o summary.md
+    dumpmap summary capture.json -o summary.md
     ```
     """
     from dumpmap.render.console import summary_markdown, summary_view
@@ -41,6 +41,7 @@ def command(
     from dumpmap.render.output import emit, terminal
     from dumpmap.render.views import summary_table
 
+    format = chosen_format(format, output)
     region_map = load(file, image_path=image_path, snapshot=snapshot)
     findings = region_map.findings()
     color, width = terminal(output)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
 from dumpmap.render.tables import Format
 from dumpmap.render.text import Units
@@ -20,7 +20,7 @@ def command(
     files: Annotated[list[str], typer.Argument(metavar="A B C...", help="Two inputs or more.", show_default=False)],
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most this many groups in the table.")] = 20,
     confidence: Annotated[float, typer.Option("--confidence", help="Of the intervals around a rate of growth.")] = 0.95,
-    format: FormatOption = Format.table,
+    format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -37,6 +37,8 @@ def command(
     from dumpmap.analysis.timeline import timeline
     from dumpmap.render.compare import timeline_markdown, timeline_table, timeline_view
     from dumpmap.render.output import emit
+
+    format = chosen_format(format, output)
 
     def maps() -> Iterator[RegionMap]:
         for file in files:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dumpmap.cli.common import VERBOSITY, say
-from dumpmap.cli.options import FailOn, ForceOption, OutputOption, UnitsOption
+from dumpmap.cli.options import FORMAT_HELP, FailOn, ForceOption, OutputOption, UnitsOption
 from dumpmap.errors import InputError
 from dumpmap.render.text import Units
 
@@ -81,8 +81,8 @@ def command(
     ] = None,
     top: Annotated[int | None, typer.Option("--top", min=1, help="Show only so many rows or groups.")] = None,
     format: Annotated[
-        TriageFormatName, typer.Option("--format", "-f", help="How to write the result.")
-    ] = TriageFormatName.table,
+        TriageFormatName | None, typer.Option("--format", "-f", help=FORMAT_HELP, show_default=False)
+    ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=0, help="At most this many rows in the table.")
     ] = None,
@@ -133,12 +133,13 @@ def command(
     ```
     dumpmap triage dumps/ --group-by process,verdict
     dumpmap triage dumps/ --where 'committed>1.5GB' --sort -committed --top 20
-    dumpmap triage 'crashes/**/*.dmp.zst' --format csv -o triage.csv
+    dumpmap triage 'crashes/**/*.dmp.zst' -o triage.csv
     dumpmap triage s3://bucket/dumps --engine dask --scheduler tcp://head:8786
     dumpmap triage incoming/ --watch
     ```
     """
     from dumpmap.render.filters import parse_size
+    from dumpmap.render.suffixes import choose_format
     from dumpmap.triage import Options, select
     from dumpmap.triage.batch import check_groupable
     from dumpmap.triage.engines import start_helpers
@@ -164,8 +165,12 @@ def command(
         raise typer.BadParameter(
             "--group-by, --sort, --top, --limit, --fail-on and --strict need all rows, and --watch has no end"
         )
-    if watch and (format not in (TriageFormatName.table, TriageFormatName.jsonl) or output not in (None, "-")):
+    if watch and (format not in (None, TriageFormatName.jsonl) or output not in (None, "-")):
         raise typer.BadParameter("--watch writes JSON lines to standard output, nothing else")
+    try:
+        format = choose_format(output, format, list(TriageFormatName), TriageFormatName.table)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     if scheduler is not None and engine is not EngineName.dask:
         raise typer.BadParameter("--scheduler goes with --engine dask")
     if engine is EngineName.serial and (time_limit or memory_limit):

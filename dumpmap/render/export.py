@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dumpmap.errors import OutputError
 from dumpmap.regionmap import RegionMap
 from dumpmap.render.output import is_standard_output, render_rich, replacing
+from dumpmap.render.suffixes import SUFFIXES, kind_named
 from dumpmap.render.tables import Column, ExportFormat, Table, plain_value, to_csv, to_markdown, to_rich
 from dumpmap.render.text import Units
 from dumpmap.render.views import region_table
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-BY_SUFFIX = {
-    ".mmp": ExportFormat.mmp,
-    ".csv": ExportFormat.vmmap_csv,
-    ".txt": ExportFormat.vmmap_txt,
-    ".jsonl": ExportFormat.jsonl,
-    ".ndjson": ExportFormat.jsonl,
-    ".parquet": ExportFormat.parquet,
-    ".md": ExportFormat.markdown,
+_BY_KIND = {
+    "mmp": ExportFormat.mmp,
+    "csv": ExportFormat.vmmap_csv,
+    "text": ExportFormat.vmmap_txt,
+    "jsonl": ExportFormat.jsonl,
+    "parquet": ExportFormat.parquet,
+    "markdown": ExportFormat.markdown,
 }
 """The format that a file name asks for. Flat CSV and text have to be named, since VMMap's own have these suffixes."""
 
@@ -39,13 +38,14 @@ def format_of(path: str | os.PathLike[str]) -> ExportFormat:
     """Tells the format from a file name.
 
     Raises:
-        ValueError: the suffix is none of `BY_SUFFIX`.
+        ValueError: the suffix is that of none.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in BY_SUFFIX:
+    chosen = _BY_KIND.get(kind_named(path) or "")
+    if chosen is None:
+        known = ", ".join(suffix for suffix, kind in SUFFIXES.items() if kind in _BY_KIND)
         what = "standard output has no suffix" if is_standard_output(path) else f"{os.fspath(path)}: no known suffix"
-        raise ValueError(f"{what} to tell the format by ({', '.join(BY_SUFFIX)}); say which with --to")
-    return BY_SUFFIX[suffix]
+        raise ValueError(f"{what} to tell the format by ({known}); say which with --to")
+    return chosen
 
 
 def export(

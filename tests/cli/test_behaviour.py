@@ -66,15 +66,16 @@ def test_a_traceback_only_for_who_asks() -> None:
 
 
 def test_a_file_is_never_overwritten_unless_told_to(tmp_path: Path) -> None:
-    target = tmp_path / "out.json"
+    target, page = tmp_path / "out.json", tmp_path / "out.html"
     target.write_text("mine")
-    for command in (["summary", "--format", "json"], ["snapshot"], ["report"]):
-        ran = run(command[0], X64, *command[1:], "-o", str(target))
-        assert (ran.code, target.read_text()) == (4, "mine"), command
+    page.write_text("mine")
+    for command, path in (["summary", "--format", "json"], target), (["snapshot"], target), (["report"], page):
+        ran = run(command[0], X64, *command[1:], "-o", str(path))
+        assert (ran.code, path.read_text()) == (4, "mine"), command
         assert "--force" in ran.err
     assert run("summary", X64, "--format", "json", "-o", str(target), "--force").code == 0
     assert json.loads(target.read_text())["schema"] == "dumpmap.summary/1"
-    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.html", "out.json"]
 
 
 def test_warnings_go_to_standard_error_and_into_the_json(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib
+import inspect
 import io
 import json
 import os
@@ -17,6 +19,7 @@ import zstandard
 import dumpmap
 from cli.inputs import FIXTURES
 from cli.support import run
+from dumpmap.cli.app import COMMANDS
 
 X64 = str(FIXTURES / "layout-x64.dmp.gz")
 PLAIN = str(FIXTURES / "layout-x86-plain.dmp")
@@ -94,13 +97,53 @@ def test_a_terminal_gets_nothing_that_is_no_text(arguments: list[str]) -> None:
     )
 
 
+FORMATS = {"x.csv": "csv", "x.JSON": "json", "x.md": "markdown", "x.txt": "table", "x.log": "table", "x": "table"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_suffix_tells_the_format(name: str, tmp_path: Path) -> None:
+    assert run("-q", "modules", PLAIN, "-o", str(tmp_path / name)).code == 0
+    assert (tmp_path / name).read_text("utf-8") == run("-q", "modules", PLAIN, "--format", FORMATS[name]).out
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("x.txt", "json"), ("x.json", "json"), ("x.log", "csv"), ("x.markdown", "markdown")]
+)
+def test_a_suffix_that_contradicts_nothing(name: str, format: str, tmp_path: Path) -> None:
+    assert run("-q", "modules", PLAIN, "--format", format, "-o", str(tmp_path / name)).code == 0
+    assert (tmp_path / name).read_text("utf-8") == run("-q", "modules", PLAIN, "--format", format).out
+
+
+def test_every_command_with_a_format_asks_the_suffix(tmp_path: Path) -> None:
+    for name in COMMANDS:
+        command = importlib.import_module(f"dumpmap.cli.{name}").command
+        if "format" in inspect.signature(command).parameters:
+            more = {"check": ["--rules", "x.toml"], "diff": ["y"], "timeline": ["y"], "address": ["0"]}.get(name, [])
+            ran = run(name, "nosuch.dmp", *more, "--format", "csv", "-o", str(tmp_path / "x.json"))
+            assert ran.code == 2, name
+            said = "x.json: the suffix says json, but --format csv was given; change the suffix to .csv, or change --f"
+            assert said in ran.err, name
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         pytest.param(["export", "nosuch.dmp", "-o", "x.xlsx"], id="export"),
         pytest.param(["export", "nosuch.dmp", "-o", "-"], id="export-dash"),
+        pytest.param(["export", "nosuch.dmp", "-o", "x.csv", "--to", "jsonl"], id="export-contradicts"),
+        pytest.param(["export", "nosuch.dmp", "-o", "x.txt", "--to", "parquet"], id="export-no-text"),
         pytest.param(["snapshot", "nosuch.dmp", "-o", "x.txt"], id="snapshot"),
+        pytest.param(["snapshot", "nosuch.dmp", "-o", "x.json.gz", "--to", "json.zst"], id="snapshot-contradicts"),
         pytest.param(["capture", str(os.getpid()), "-o", "x.txt"], id="capture"),
+        pytest.param(["summary", "nosuch.dmp", "-o", "x.pdf"], id="no-such-format"),
+        pytest.param(["summary", "nosuch.dmp", "-o", "x.json.gz"], id="not-packed"),
+        pytest.param(["summary", "nosuch.dmp", "-o", "x.html", "--format", "markdown"], id="contradicts"),
+        pytest.param(["triage", "nosuch.dmp", "-o", "x.xlsx"], id="triage"),
+        pytest.param(["triage", "nosuch.dmp", "-o", "x.jsonl", "--format", "json"], id="triage-contradicts"),
+        *(
+            pytest.param(["report", "nosuch.dmp", "-o", f"x.{suffix}"], id=f"report-{suffix}")
+            for suffix in ("pdf", "json", "csv", "txt", "md")
+        ),
     ],
 )
 def test_a_name_that_tells_no_format_is_wrong_usage(arguments: list[str]) -> None:
@@ -111,6 +154,12 @@ def test_a_name_that_tells_no_format_is_wrong_usage(arguments: list[str]) -> Non
     assert ran.err.count("\n") == 1
 
 
+def test_a_page_may_go_by_any_other_name(tmp_path: Path) -> None:
+    for name in ("page.htm", "page.HTML", "page", "page.v2"):
+        assert run("-q", "report", PLAIN, "-o", str(tmp_path / name)).code == 0
+        assert (tmp_path / name).read_bytes()[:15].lower() == b"<!doctype html>"
+
+
 def test_the_same_from_python_is_a_value_error(tmp_path: Path) -> None:
     region_map = dumpmap.open(PLAIN)
     with pytest.raises(ValueError, match="ends in"):
@@ -118,9 +167,9 @@ def test_the_same_from_python_is_a_value_error(tmp_path: Path) -> None:
 
 
 def test_an_output_that_cannot_be_is_refused_before_the_input_is_read(tmp_path: Path) -> None:
-    taken = tmp_path / "taken.json"
-    taken.touch()
-    for command in ("snapshot", "report"):
+    for command, name in (("snapshot", "taken.json"), ("report", "taken.html")):
+        taken = tmp_path / name
+        taken.touch()
         ran = run(command, "nosuch.dmp", "-o", str(taken))
         assert (ran.code, "already exists" in ran.err) == (4, True)
     ran = run("report", "nosuch.dmp", "-o", str(tmp_path / "nowhere" / "x.html"))

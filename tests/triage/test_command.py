@@ -53,6 +53,12 @@ def triage(folder: Path, *options: str) -> int:
         (["--severity", "bad"], "--severity"),
         (["--watch", "--sort", "pid"], "--watch has no end"),
         (["--watch", "--format", "csv"], "--watch writes JSON lines"),
+        (["--watch", "--format", "table"], "--watch writes JSON lines"),
+        (["--format", "csv", "-o", "x.json"], "x.json: the suffix says json, but --format csv was given"),
+        (
+            ["-o", "x.pdf"],
+            "x.pdf: the suffix says pdf, which is not written here; the suffixes are .txt, .csv, .json, ",
+        ),
         (["--watch", "-o", "x.jsonl"], "--watch writes JSON lines"),
         (["--watch", "--fail-on", "critical"], "--watch has no end"),
         (["--watch", "--limit", "3"], "--watch has no end"),
@@ -70,6 +76,18 @@ def test_wrong_usage_is_one_line(
     assert out == ""
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_the_suffix_tells_the_format(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert triage(folder) == 0  # the rows of later runs are this one's
+    for name, format in [("a.csv", "csv"), ("a.jsonl", "jsonl"), ("a.md", "markdown"), ("a.txt", "table")]:
+        assert triage(folder, "-o", str(tmp_path / name), "--where", "process~shop", "--sort", "pid") == 0
+        capsys.readouterr()
+        assert triage(folder, "--format", format, "--where", "process~shop", "--sort", "pid") == 0
+        assert (tmp_path / name).read_text("utf-8") == capsys.readouterr().out
+    pytest.importorskip("pyarrow")
+    assert triage(folder, "-o", str(tmp_path / "a.parquet")) == 0
+    assert (tmp_path / "a.parquet").read_bytes().startswith(b"PAR1")
 
 
 def test_only_the_selected_rows_are_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
