@@ -240,7 +240,10 @@ class RegionMap:
 
     @cached_property
     def free_blocks(self) -> tuple[FreeBlock, ...] | None:
-        """Free blocks by address; None for a partial map."""
+        """Free blocks by address, whatever is free, as VMMap counts; None for a partial map.
+
+        `dumpmap.analysis.free.free_space(m)` has those that the process could use.
+        """
         if self.gaps is None:
             return None
         return tuple(
@@ -250,16 +253,16 @@ class RegionMap:
 
     @property
     def largest_free_block(self) -> FreeBlock | None:
-        """The largest free block; None for a partial map and for a space without any.
+        """The largest free block that the process could use; None for a partial map and for a space without any.
 
-        As in VMMap, whatever is free counts: also the first 64 KB, which Windows gives to nobody, and for a 32-bit
-        process that a 64-bit program dumped the space that its code cannot reach. The diagnosis counts neither:
-        `dumpmap.analysis.free.free_space(m).largest`.
+        Not counted are the first 64 KB, which Windows gives to nobody, for a 32-bit process that a 64-bit program
+        dumped the space that its code cannot reach, and what the crash reporter had set aside for itself. The summary's
+        row of Free counts them all, as VMMap does.
         """
-        if self.gaps is None or len(self.gaps.free_size) == 0:
-            return None
-        index = int(self.gaps.free_size.argmax())
-        return FreeBlock(int(self.gaps.free_base[index]), int(self.gaps.free_size[index]))
+        from dumpmap.analysis.facts import facts_of
+
+        free = facts_of(self).free
+        return None if free is None else free.largest
 
     # ------------------------------------------------------------ summary
 

@@ -70,7 +70,11 @@ def _largest(facts: Facts) -> int | None:
 
 FIGURES: tuple[Figure, ...] = (
     Figure(
-        "largest_free_block", "bytes", "largest free block within the process's own address space", _largest, "least"
+        "largest_free_block",
+        "bytes",
+        "largest free block within the process's own address space; 0 where nothing is free",
+        _largest,
+        "least",
     ),
     Figure("free", "bytes", "free address space, unusable space not counted", _free, "least"),
     Figure(
@@ -83,7 +87,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure(
         "fragmentation",
         "share",
-        "1 - largest free block / free space",
+        "1 - largest free block / free space; unknown where nothing is free",
         lambda facts: facts.free.fragmentation if facts.free is not None else None,
         "unknown",
     ),

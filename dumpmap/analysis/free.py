@@ -62,7 +62,10 @@ class FreeSpace:
 
     @property
     def fragmentation(self) -> float | None:
-        """1 - largest block / free space, as DebugDiag and WinDbg define it; None where nothing is free."""
+        """1 - largest block / free space, as DebugDiag and WinDbg define it; None where nothing is free.
+
+        What is not counted as free, such as the first 64 KB, is not counted here either: alone it is nothing.
+        """
         return None if self.largest is None or not self.total else 1 - self.largest.size / self.total
 
     def to_dict(self) -> dict[str, Any]:

@@ -94,23 +94,24 @@ def _apportion(values: list[int], scale: int, width: int) -> list[int]:
 
 def largest_free_line(region_map: RegionMap) -> str:
     """The figure that decides whether a 32-bit process lives on."""
-    from dumpmap.analysis.free import GRANULARITY, free_space
+    from dumpmap.analysis.facts import facts_of
+    from dumpmap.analysis.free import GRANULARITY
 
-    space = free_space(region_map)
-    free = region_map.largest_free_block
+    space, free = facts_of(region_map).free, region_map.largest_free_block
     if space is None:
         return "Largest free block: not known (the input has no list of memory regions)"
-    nobodys = free is not None and free.address < GRANULARITY
-    if nobodys:
-        free = space.largest  # the first 64 KB are free, but nobody gets them
     if not space.complete:
         seen = "0 KB" if free is None else f"{size_text(free.size)} KB ({short_size(free.size)})"
         return f"Largest free block: at least {seen} (the list of memory regions is cut off)"
+    # The table above, which counts as VMMap does, has another figure then.
+    narrow = space.limit.size is not None and region_map.end is not None and space.limit.size < region_map.end
+    within = f" within the {space.limit.name} that the process can use" if narrow else ""
     if free is None:
+        nobodys = space.limit.windows and region_map.free_blocks and region_map.free_blocks[0].address < GRANULARITY
         but = " but for its first 64 KB, which Windows gives to nobody" if nobodys else ""
-        return f"Largest free block: none, the address space is full{but}"
+        return f"Largest free block: none, the address space is full{within}{but}"
     where = address_text(free.address, region_map.address_width)
-    return f"Largest free block: {size_text(free.size)} KB ({short_size(free.size)}) at {where}"
+    return f"Largest free block: {size_text(free.size)} KB ({short_size(free.size)}) at {where}{within}"
 
 
 def finding_text(finding: Finding) -> str:

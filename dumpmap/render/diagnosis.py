@@ -233,9 +233,9 @@ def _free_lines(region_map: RegionMap, fits: Sequence[Fit]) -> list[str]:
 
 def _vmmap_difference(region_map: RegionMap, space: FreeSpace) -> list[str]:
     """Why the summary, which counts as VMMap does, has another figure; nothing where nobody would see it."""
-    counted = region_map.line(RegionType.FREE).size or 0
-    largest = region_map.largest_free_block
-    same_largest = (largest and largest.size) == (space.largest and space.largest.size)
+    line = region_map.line(RegionType.FREE)
+    counted = line.size or 0
+    same_largest = line.largest == (space.largest and space.largest.size)
     if short_size(counted) == short_size(space.total) and same_largest:
         return []
     reasons = []

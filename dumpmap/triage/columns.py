@@ -103,7 +103,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("private", "size", "Total: private bytes"),
     *(Column(name, "size", f"{kind.label}: {_SAID[figure]}") for kind, figure, name in TYPE_COLUMNS),
     Column("largest_free", "size", "largest free block that the process could use; 0 where nothing is free"),
-    Column("fragmentation", "share", "1 - largest free block / all free space"),
+    Column("fragmentation", "share", "1 - largest free block / all free space; not known where nothing is free"),
     Column("threads", "count", "threads"),
     Column("heaps", "count", "heaps that could be told"),
     Column("modules", "count", "loaded modules"),

@@ -25,6 +25,7 @@ from dumpmap.render.diagnosis import diagnosis_markdown, fit_text, free_markdown
 from dumpmap.render.snapshot_file import save_snapshot
 from dumpmap.render.text import Units
 from dumpmap.snapshot import Stream, SummaryRow, System
+from dumpmap.types import RegionType
 
 
 def test_totals_of_a_fragmented_space() -> None:
@@ -146,9 +147,9 @@ def test_a_32_bit_process_in_a_64_bit_dump_is_judged_by_its_own_space() -> None:
     assert space.largest is not None
     assert space.largest.address + space.largest.size <= 1 << 32
     assert space.total < 4 * GB
-    whole = region_map.largest_free_block
-    assert whole is not None
-    assert whole.size > 1 << 40
+    assert region_map.largest_free_block == space.largest
+    assert (region_map.line(RegionType.FREE).largest or 0) > 1 << 40
+    assert largest_free_line(region_map).endswith(" within the 2 GB that the process can use")
 
 
 def test_a_cut_off_list_of_regions_is_not_complete() -> None:
@@ -216,8 +217,8 @@ def test_the_first_64_kb_are_not_given_out() -> None:
     scene = Scene()
     scene.allocate(scene.top - 0x10000, base=0x10000)
     region_map = scene.map()
-    assert region_map.largest_free_block is not None
-    assert region_map.largest_free_block.size == 64 * KB
+    assert region_map.largest_free_block is None
+    assert region_map.line(RegionType.FREE).largest == 64 * KB
     fit = fits(region_map, 4 * KB)
     assert fit is not None
     assert not fit.fits

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import dumpmap
 from cli.inputs import FIXTURES, INPUTS, write_inputs
 from cli.support import run
 from dumpmap.cli.app import app
@@ -88,6 +89,18 @@ def test_the_contract_of_the_summary_json(inputs: dict[str, Path]) -> None:
     assert document["total"]["size"] == total
     assert document["types"][7]["size"] is None  # a dump does not know the page tables
     assert set(document["largest_free_block"]) == {"address", "size"}
+
+
+def test_where_nothing_is_free_every_command_says_so() -> None:
+    path = str(FIXTURES / "exhaust-x86.dmp.gz")
+    documents = [json.loads(called(name, path, "--format", "json")) for name in ("summary", "free", "diagnose")]
+    summary, free, diagnosis = documents
+    assert [summary["largest_free_block"], free["largest_free_block"], free["fragmentation"]] == [None] * 3
+    assert diagnosis["address_space"]["largest_free_block"] is None
+    assert (free["free"], free["largest_blocks"]) == (0, [])
+    assert dumpmap.open(path).largest_free_block is None
+    # VMMap counts the first 64 KB.
+    assert {row["type"]: row["largest"] for row in summary["types"]}["Free"] == 0x10000
 
 
 def test_a_partial_map_knows_no_free_space(inputs: dict[str, Path]) -> None:
