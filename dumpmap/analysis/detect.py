@@ -17,7 +17,7 @@ from dumpmap.analysis.free import unusable_causes
 from dumpmap.analysis.judgement import job_is_short, judge_failure, stack_commit_failed
 from dumpmap.analysis.limits import NARROW
 from dumpmap.analysis.rules import Severity
-from dumpmap.analysis.words import address_words, count_words, list_words, percent_words, size_words
+from dumpmap.analysis.words import address_words, count_words, list_words, percent_words, size_left, size_words
 from dumpmap.ntstatus import MSVC_CPP_EXCEPTION
 from dumpmap.snapshot import Module
 from dumpmap.structures.heap_model import PAGE_HEAP
@@ -120,7 +120,7 @@ def stack_commit_failure(facts: Facts, t: Thresholds) -> Hit | None:
         else ""
     )
     return Hit(
-        f"Thread {failure.thread_id} could not grow its stack with {size_words(fault.headroom)} of "
+        f"Thread {failure.thread_id} could not grow its stack with {size_left(fault.headroom)} of "
         f"{size_words(fault.reserve)} still to go. A stack that is not at its end fails when the system cannot "
         f"commit another page.{contradiction}",
         _stack_values(facts),
@@ -136,7 +136,7 @@ def stack_overflow(facts: Facts, t: Thresholds) -> Hit | None:
     if fault.reserve is None or fault.headroom is None:
         left = "how much of its stack was left is not in the input, so a failed commit is not excluded"
     else:
-        left = f"{size_words(fault.headroom)} of {size_words(fault.reserve)} were left: it ran to its end"
+        left = f"{size_left(fault.headroom)} of {size_words(fault.reserve)} were left: it ran to its end"
     return Hit(f"Thread {failure.thread_id} overflowed its stack; {left}.", _stack_values(facts))
 
 
@@ -220,14 +220,14 @@ def _counted_low(facts: Facts, t: Thresholds) -> Hit | None:
     if used is None or limit.size is None or not limit.narrow or limit.size - used >= t["free_total_warning"]:
         return None
     return Hit(
-        f"By the process's counters {size_words(used)} of {limit.name} are in use, {size_words(limit.size - used)} are "
+        f"By the process's counters {size_words(used)} of {limit.name} are in use, {size_left(limit.size - used)} are "
         "not; in what pieces is not recorded.",
         {"limit": limit.size, "limit_name": limit.name, "limit_source": limit.source, "virtual_size": used},
     )
 
 
 def _largest(facts: Facts) -> str:
-    return "no block is free" if not facts.largest else f"the largest free block is {size_words(facts.largest)}"
+    return "no block is free" if not facts.largest else f"the largest free block is {size_left(facts.largest)}"
 
 
 def _used_up(facts: Facts) -> str:
@@ -238,7 +238,7 @@ def _used_up(facts: Facts) -> str:
         for kind, size in list(facts.used.items())[:3]
         if facts.used_total and size / facts.used_total >= 0.05
     ]
-    free = f"{size_words(total)} of {facts.limit.name} are free" if total else f"Nothing of {facts.limit.name} is free"
+    free = f"{size_left(total)} of {facts.limit.name} are free" if total else f"Nothing of {facts.limit.name} is free"
     return f"{free} (source: {facts.limit.source}). In use are {size_words(facts.used_total)}: {list_words(top)}."
 
 
@@ -264,8 +264,8 @@ def address_space_fragmented(facts: Facts, t: Thresholds) -> Hit | None:
         return None
     tiny = f" {size_words(space.tiny)} of it lies in blocks below 1 MB." if space.tiny else ""
     return Hit(
-        f"{size_words(space.total)} of {space.limit.name} are free, but in {count_words(space.count, 'block')} of at "
-        f"most {size_words(facts.largest)}: {percent_words(space.fragmentation)} fragmented.{tiny}",
+        f"{size_left(space.total)} of {space.limit.name} are free, but in {count_words(space.count, 'block')}, the "
+        f"largest of {size_left(facts.largest)}: {percent_words(space.fragmentation)} fragmented.{tiny}",
         {**_space_values(facts), "free_blocks": space.count, "tiny_block_size": space.tiny},
     )
 
@@ -283,8 +283,8 @@ def largest_free_block_small(facts: Facts, t: Thresholds) -> Hit | None:
             _space_values(facts),
         )
     return Hit(
-        f"The largest free block is {size_words(facts.largest)} at {address_words(space.largest.address)}; any larger "
-        f"allocation fails, whatever the free total of {size_words(space.total)}. "
+        f"The largest free block is {size_left(facts.largest)} at {address_words(space.largest.address)}; any larger "
+        f"allocation fails, whatever the free total of {size_left(space.total)}. "
         f"The limit is {space.limit.name} (source: {space.limit.source}).",
         _space_values(facts),
         None if critical else "warning",
@@ -399,7 +399,7 @@ def _commit_text(facts: Facts, proven: bool) -> str:
     commit = facts.commit
     text = (
         f"The system has committed {percent_words(commit.ratio or 0)} of its limit of {size_words(commit.limit or 0)}; "
-        f"{size_words(commit.left or 0)} are left."
+        f"{size_left(commit.left or 0)} are left."
     )
     if commit.process is not None and commit.process_share is not None:
         text += f" This process holds {size_words(commit.process)} of it ({percent_words(commit.process_share)})."

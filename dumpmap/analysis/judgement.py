@@ -13,7 +13,7 @@ from typing import Literal
 
 from dumpmap.analysis.facts import Facts
 from dumpmap.analysis.free import fits
-from dumpmap.analysis.words import percent_words, size_words
+from dumpmap.analysis.words import percent_words, size_left, size_words
 from dumpmap.ntstatus import MemoryLimit
 
 Axis = Literal["address-space", "commit", "neither", "request", "unknown"]
@@ -108,7 +108,7 @@ def _judge(facts: Facts, thresholds: Mapping[str, float], limit: MemoryLimit, re
 
 
 def _largest(facts: Facts) -> str:
-    return "no block is free" if not facts.largest else f"the largest free block is {size_words(facts.largest)}"
+    return "no block is free" if not facts.largest else f"the largest free block is {size_left(facts.largest)}"
 
 
 def _not_said(requested: int | None) -> str:
@@ -129,9 +129,7 @@ def _judge_size(facts: Facts, requested: int) -> Judgement | None:
     fit = fits(space, requested)
     if fit is None or fit.fits is not False:
         return None
-    had = (
-        f"the largest block that could be had is {size_words(fit.largest)}" if fit.largest else "no block could be had"
-    )
+    had = f"the largest block that could be had is {size_left(fit.largest)}" if fit.largest else "no block could be had"
     return Judgement("address-space", "measured", f"{size_words(requested)} was asked for, and {had}")
 
 
@@ -146,9 +144,9 @@ def job_is_short(facts: Facts, thresholds: Mapping[str, float]) -> bool:
 def _short_commit(facts: Facts, thresholds: Mapping[str, float], level: str) -> str | None:
     commit = facts.commit
     if job_is_short(facts, thresholds) and commit.job_left is not None:
-        return f"the job's commit limit leaves {size_words(commit.job_left)}"
+        return f"the job's commit limit leaves {size_left(commit.job_left)}"
     if commit.ratio is not None and commit.left is not None and commit.ratio >= thresholds[level]:
-        return f"the system's commit is at {percent_words(commit.ratio)} of its limit, {size_words(commit.left)} left"
+        return f"the system's commit is at {percent_words(commit.ratio)} of its limit, {size_left(commit.left)} left"
     return None
 
 
@@ -164,7 +162,7 @@ def _neither(facts: Facts, requested: int | None) -> Judgement:
         )
     ratio = percent_words(facts.commit.ratio or 0)
     room = (
-        f"{size_words(requested)} would fit" if requested else f"the largest free block is {size_words(facts.largest)}"
+        f"{size_words(requested)} would fit" if requested else f"the largest free block is {size_left(facts.largest)}"
     )
     return Judgement(
         "neither",

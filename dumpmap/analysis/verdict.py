@@ -14,7 +14,7 @@ from dumpmap.analysis.facts import Facts, facts_of
 from dumpmap.analysis.findings import RULE, Finding, find
 from dumpmap.analysis.judgement import Judgement, Strength, job_is_short, judge_failure
 from dumpmap.analysis.rules import DEFAULT_RULES, RuleSet
-from dumpmap.analysis.words import count_words, list_words, percent_words, size_words
+from dumpmap.analysis.words import count_words, list_words, percent_words, size_left, size_words
 from dumpmap.types import RegionType
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def _opening(story: _Story) -> str:
         if judgement is not None and judgement.strength == "measured":
             least = "" if facts.whole else "at least "
             total = (
-                f"; {least}{size_words(facts.free.total)} are free in total" if facts.free and facts.free.total else ""
+                f"; {least}{size_left(facts.free.total)} are free in total" if facts.free and facts.free.total else ""
             )
             text = judgement.reason + total
         return f"Out of address space{', not of memory' if story.commit == 'ok' else ''}: {text}."
@@ -323,11 +323,11 @@ def _room(facts: Facts) -> str:
     if space.largest is None or space.total == 0:
         return f"nothing of {facts.limit.name} is {'known to be ' if least else ''}free"
     if space.count == 1 or space.total == space.largest.size:
-        return f"{least}{size_words(space.total)} of {facts.limit.name} are free, in one block"
+        return f"{least}{size_left(space.total)} of {facts.limit.name} are free, in one block"
     link = "but" if (space.fragmentation or 0) >= 0.5 else "and"
     return (
-        f"{least}{size_words(space.total)} of {facts.limit.name} are free, {link} the largest block is "
-        f"{least}{size_words(space.largest.size)}"
+        f"{least}{size_left(space.total)} of {facts.limit.name} are free, {link} the largest block is "
+        f"{least}{size_left(space.largest.size)}"
     )
 
 
@@ -428,7 +428,7 @@ def _healthy(facts: Facts) -> str:
 
 
 def _largest(facts: Facts) -> str:
-    return f"the largest free block is {'' if facts.whole else 'at least '}{size_words(facts.largest)}"
+    return f"the largest free block is {'' if facts.whole else 'at least '}{size_left(facts.largest)}"
 
 
 def _lower(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers in sentences. Tables format their own; details of findings and the verdict's sentence are text already."""
+"""Numbers in sentences, for the analysis, whose findings and verdicts are text already, and for what shows them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,19 @@ def size_words(value: int) -> str:
             whole = scaled >= 100 or value % step == 0
             return f"{sign}{scaled:.0f} {name}" if whole else f"{sign}{scaled:.1f} {name}"
     return f"{sign}{value} bytes"
+
+
+def size_left(value: int) -> str:
+    """Writes how much is left of something, like `size_words` but rounded down, never to promise more than there is.
+
+    For what is free, the largest free block, the headroom of a stack, the commit below a limit.
+    """
+    for step, name in _STEPS:
+        if value >= step:
+            tenths = 10 * value // step
+            whole = tenths >= 1000 or value % step == 0
+            return f"{tenths // 10} {name}" if whole else f"{tenths // 10}.{tenths % 10} {name}"
+    return size_words(value)
 
 
 def percent_words(share: float) -> str:

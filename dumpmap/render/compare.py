@@ -10,7 +10,7 @@ from dumpmap.analysis.diff import CHANGE_COLUMNS, Diff, FigureChange
 from dumpmap.analysis.timeline import Series, Timeline
 from dumpmap.render.console import finding_lines
 from dumpmap.render.tables import Column, Table, labelled, to_markdown, to_rich
-from dumpmap.render.text import Units, more_text, percent_text, short_size
+from dumpmap.render.text import Units, more_text, percent_text, short_size, size_left
 
 _CHANGE_KINDS: Mapping[str, Column] = {
     "status": Column("status", "text", "Change"),
@@ -69,17 +69,24 @@ _COUNTS = ("free_blocks", "threads", "heaps", "modules", "handles", "tiny_blocks
 """Figures that are numbers of things; all others are bytes, but for the fragmentation."""
 
 
+_LEFT = ("free", "largest_free_block")
+"""Figures of what is left: they are rounded down."""
+
+
 def _figure_text(name: str, figure: FigureChange) -> str:
     def text(value: float | None) -> str:
         if value is None:
             return "not known"
         if name == "fragmentation":
             return percent_text(value)
-        return f"{int(value):,}" if name in _COUNTS else short_size(int(value))
+        if name in _COUNTS:
+            return f"{int(value):,}"
+        return size_left(int(value)) if name in _LEFT else short_size(int(value))
 
     label = name.replace(".", ": ").replace("_", " ")
     change = figure.delta if name != "fragmentation" else None
-    suffix = f" ({'+' if change > 0 else ''}{text(change)})" if change else ""
+    by = f"{int(change):,}" if change and name in _COUNTS else short_size(int(change)) if change else ""
+    suffix = f" ({'+' if change > 0 else ''}{by})" if change else ""
     return f"{label}: {text(figure.a)} -> {text(figure.b)}{suffix}"
 
 

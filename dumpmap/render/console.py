@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dumpmap.regionmap import RegionMap
 from dumpmap.render.documents import moment_text
 from dumpmap.render.tables import labelled, to_markdown, to_rich
-from dumpmap.render.text import Units, address_text, printable, short_size, size_text
+from dumpmap.render.text import Units, address_text, printable, short_size, size_left, size_text
 from dumpmap.render.views import summary_table
 from dumpmap.types import TYPES, RegionType
 
@@ -101,7 +101,7 @@ def largest_free_line(region_map: RegionMap) -> str:
     if space is None:
         return "Largest free block: not known (the input has no list of memory regions)"
     if not space.complete:
-        seen = "0 KB" if free is None else f"{size_text(free.size)} KB ({short_size(free.size)})"
+        seen = "0 KB" if free is None else f"{size_text(free.size)} KB ({size_left(free.size)})"
         return f"Largest free block: at least {seen} (the list of memory regions is cut off)"
     # The table above, which counts as VMMap does, has another figure then.
     narrow = space.limit.size is not None and region_map.end is not None and space.limit.size < region_map.end
@@ -111,7 +111,7 @@ def largest_free_line(region_map: RegionMap) -> str:
         but = " but for its first 64 KB, which Windows gives to nobody" if nobodys else ""
         return f"Largest free block: none, the address space is full{within}{but}"
     where = address_text(free.address, region_map.address_width)
-    return f"Largest free block: {size_text(free.size)} KB ({short_size(free.size)}) at {where}{within}"
+    return f"Largest free block: {size_text(free.size)} KB ({size_left(free.size)}) at {where}{within}"
 
 
 def finding_text(finding: Finding) -> str:

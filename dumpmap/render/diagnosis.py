@@ -106,10 +106,10 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
     if label == "Address space":
         least = "" if axis.get("complete", True) else "at least "
         if axis.get("free"):
-            parts.append(f"{least}{short_size(axis['free'])} free of {axis.get('limit_name') or 'its limit'}")
+            parts.append(f"{least}{size_left(axis['free'])} free of {axis.get('limit_name') or 'its limit'}")
         largest = axis.get("largest_free_block")
         if largest:
-            parts.append(f"largest block {least}{short_size(largest['size'])}")
+            parts.append(f"largest block {least}{size_left(largest['size'])}")
         elif axis.get("free") is not None and not least:
             parts.append(f"nothing free of {axis.get('limit_name') or 'its limit'}")
         if axis.get("fragmentation") is not None and not least:
@@ -214,11 +214,11 @@ def _free_lines(region_map: RegionMap, fits: Sequence[Fit]) -> list[str]:
         return ["The input has no list of memory regions: free space cannot be known."]
     least = "" if space.complete else "at least "
     lines = [
-        f"Free: {least}{short_size(space.total)} in {_blocks(space.count)}, of a space of {space.limit.name}"
+        f"Free: {least}{size_left(space.total)} in {_blocks(space.count)}, of a space of {space.limit.name}"
         if space.count or least
         else f"Free: nothing of a space of {space.limit.name}",
         "Largest: "
-        + (least + short_size(space.largest.size) if space.largest is not None else "not known" if least else "none"),
+        + (least + size_left(space.largest.size) if space.largest is not None else "not known" if least else "none"),
         f"Fragmentation: {percent_text(space.fragmentation)} (1 - largest / free)"
         if not least and space.largest is not None
         else f"Fragmentation: {'not known' if least else 'none, for nothing is free'}",
@@ -236,7 +236,7 @@ def _vmmap_difference(region_map: RegionMap, space: FreeSpace) -> list[str]:
     line = region_map.line(RegionType.FREE)
     counted = line.size or 0
     same_largest = line.largest == (space.largest and space.largest.size)
-    if short_size(counted) == short_size(space.total) and same_largest:
+    if size_left(counted) == size_left(space.total) and same_largest:
         return []
     reasons = []
     if space.limit.windows and region_map.free_blocks and region_map.free_blocks[0].address < GRANULARITY:
@@ -247,7 +247,7 @@ def _vmmap_difference(region_map: RegionMap, space: FreeSpace) -> list[str]:
         reasons.append(f"{short_size(space.reserve[1])} that the crash reporter had set aside for itself")
     if not reasons:
         return []
-    return [f"The summary counts {short_size(counted)} as free, as VMMap does: with {list_words(reasons)}."]
+    return [f"The summary counts {size_left(counted)} as free, as VMMap does: with {list_words(reasons)}."]
 
 
 def free_view(region_map: RegionMap, fits: Sequence[Fit], count: int, units: Units) -> list[Any]:

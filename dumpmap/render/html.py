@@ -40,7 +40,7 @@ from dumpmap.render.heaps import heap_table, no_heaps_text
 from dumpmap.render.output import replacing
 from dumpmap.render.snapshot_json import clean_text
 from dumpmap.render.tables import Column, Table, cell_text, plain_value
-from dumpmap.render.text import Units, address_text, percent_text, short_size, size_text
+from dumpmap.render.text import Units, address_text, percent_text, short_size, size_left, size_text
 from dumpmap.render.views import fact_rows, module_table, stack_table, stream_table
 from dumpmap.snapshot import WORKING_SET_COLUMNS
 from dumpmap.types import EVIDENCE, TYPES, RegionType
@@ -298,12 +298,12 @@ def _tiles(region_map: RegionMap, space: FreeSpace | None) -> list[tuple[str, st
     tiles += [
         (
             "Free address space",
-            short_size(space.total),
+            size_left(space.total),
             f"of {space.limit.name}, in {space.count:,} block{'' if space.count == 1 else 's'}{more}",
         ),
         (
             "Largest free block",
-            short_size(largest.size) if largest else "none",
+            size_left(largest.size) if largest else "none",
             f"at {address_text(largest.address, region_map.address_width)}" if largest else "",
         ),
     ]
@@ -443,9 +443,9 @@ def diagnosis(judged: Verdict, findings: Sequence[Finding]) -> Diagnosis:
 
 def _space_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if axis.get("free") is not None:
-        yield "free", f"{short_size(axis['free'])} of {axis.get('limit_name') or 'its limit'}"
+        yield "free", f"{size_left(axis['free'])} of {axis.get('limit_name') or 'its limit'}"
     if axis.get("largest_free_block"):
-        yield "largest block", short_size(axis["largest_free_block"]["size"])
+        yield "largest block", size_left(axis["largest_free_block"]["size"])
     if axis.get("fragmentation") is not None:
         yield "fragmentation", percent_text(axis["fragmentation"])
     if axis.get("requested") is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from dumpmap.analysis.words import percent_words
+from dumpmap.analysis.words import percent_words, size_left
 from dumpmap.analysis.words import size_words as short_size
 
 __all__ = [
@@ -52,16 +52,6 @@ def size_text(value: int | None, units: Units = Units.kb, *, left: bool = False)
         tenths = 10 * value >> 20 if left else round(10 * value / (1 << 20))
         return f"{tenths / 10:,.1f}"
     return size_left(value) if left else short_size(value)
-
-
-def size_left(value: int) -> str:
-    """Writes how much is left of something, like `short_size` but rounded down."""
-    for exponent, name in ((60, "EB"), (50, "PB"), (40, "TB"), (30, "GB"), (20, "MB"), (10, "KB")):
-        if value >> exponent:
-            whole, tenths = value >> exponent, (10 * value >> exponent) % 10
-            plain = whole >= 100 or value == whole << exponent
-            return f"{whole} {name}" if plain else f"{whole}.{tenths} {name}"
-    return short_size(value)
 
 
 def unit_name(units: Units) -> str:

@@ -155,7 +155,7 @@ FINDING = "finding"
 GROUPABLE = (*NAMES, FINDING)
 """What rows can be grouped by."""
 
-ROW_VERSION = 2
+ROW_VERSION = 3
 """Raised whenever a row of the same columns comes to mean something else: rows of older versions are not used again."""
 
 _EMPTY: Row = dict.fromkeys(NAMES)

@@ -10,13 +10,16 @@ import pytest
 from synth.process import ProcessBuilder
 
 from analysis.cases import dotnet, heap_and_room, job, roomy, stack_fault
-from analysis.scenes import GB, MB, TB, TOP_2GB, Scene, commit_at, crash, map_of, recorded
+from analysis.scenes import GB, KB, MB, TB, TOP_2GB, Scene, commit_at, crash, map_of, recorded
 from analysis.test_failure import with_errors
+from dumpmap.analysis.facts import facts_of
 from dumpmap.analysis.findings import find
 from dumpmap.analysis.rules import RuleSet
 from dumpmap.analysis.verdict import VERDICTS, VerdictName, verdict
+from dumpmap.analysis.words import size_left
 from dumpmap.classify import classify
 from dumpmap.regionmap import RegionMap
+from dumpmap.render.diagnosis import diagnosis_markdown
 from dumpmap.snapshot import Counters, System
 from dumpmap.types import RegionType
 
@@ -29,6 +32,23 @@ def fragmented(**facts: object) -> RegionMap:
 def wide(**facts: object) -> RegionMap:
     """A 64-bit process."""
     return Scene(64).leave(100 * TB).map(**facts)
+
+
+def test_sentences_promise_no_more_than_there_is() -> None:
+    block = 18 * MB + 192 * KB  # 18.1875 MB
+    region_map = Scene().leave(block, block).map(exception=crash(0xC0000017, 64 * MB), system=commit_at(0.97))
+    judged = verdict(region_map)
+    details = {finding.id: finding.detail for finding in find(region_map)}
+    assert "the largest block that could be had is 18.1 MB; 36.3 MB are free in total" in judged.sentence
+    assert details["largest-free-block-small"].startswith("The largest free block is 18.1 MB at ")
+    assert "whatever the free total of 36.3 MB" in details["largest-free-block-small"]
+    assert "largest block 18.1 MB" in diagnosis_markdown(region_map, judged, [])
+    left = facts_of(region_map).commit.left
+    assert left is not None
+    assert f"{size_left(left)} are left." in details["commit-limit-reached"]
+    assert verdict(Scene(64).leave(128 * TB - 1024 * MB).map()).sentence.startswith(
+        "No memory problem seen: the largest free block is 127 TB of 128 TB"
+    )
 
 
 @pytest.mark.parametrize(
