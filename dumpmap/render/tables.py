@@ -339,7 +339,8 @@ def _draw_with_lines_below(
 
     rich = _ruled(title)
     headings = (Text(field.heading) for field in fields)
-    rich.add_column(line(headings, [field.heading for field in below], "bottom"), width=width)
+    heading = line(headings, [field.heading for field in below], "bottom")
+    rich.add_column(heading, width=width, overflow="fold")
     for row, cells in enumerate(_cells(fields, rows)):
         rich.add_row(line(cells, [field.cells[row] for field in below]))
     return rich

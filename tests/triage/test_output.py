@@ -316,6 +316,15 @@ def test_the_table_of_groups_fits_80_columns(columns: list[str], left_out: str) 
     assert f"No room for {left_out}: a wider terminal or --format csv shows them" in " ".join(lines)
 
 
+def test_a_path_that_is_wider_than_the_table_is_folded() -> None:
+    path = f"/dumps/{'x' * 150}.dmp"
+    out = io.StringIO()
+    write_rows([empty_row(path, "ok")], "table", out, width=80)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert path in "".join(line.strip() for line in lines)
+
+
 def test_what_has_room_shows_everything_in_one_line() -> None:
     titles = "Severity Verdict Process Arch Committed (KB) Largest free (KB) Exception Finding File"
     for width in (None, 250):
