@@ -239,11 +239,8 @@ class _Fitting:
             left_out.append(fields.pop(-min(candidates)[2]))
         widths = _widths(fields, options.max_width)
         width = max(options.max_width, _total(widths))
-        if below:
-            drawn = _draw_with_lines_below(fields, widths, below, width, len(self._table.rows), self._table.title)
-        else:
-            drawn = _draw(fields, widths, len(self._table.rows), self._table.title)
-        yield from console.render(drawn, options.update(width=width))
+        wide = options.update(width=width)
+        yield from _draw(console, wide, fields, widths, below, self._table.title, len(self._table.rows))
         names = [field.column.title for field in reversed(left_out) if not field.empty]
         if names:
             yield Text(f"No room for {', '.join(names)}: a wider terminal or --format csv shows them", style="dim")
@@ -315,44 +312,56 @@ def _widths(fields: Sequence[_Field], room: int) -> list[int]:
     return widths
 
 
-def _draw(fields: Sequence[_Field], widths: Sequence[int], rows: int, title: str | None) -> Any:
-    rich = _ruled(title)
-    for field, width in zip(fields, widths, strict=True):
-        rich.add_column(
-            field.heading, justify="right" if field.column.numeric else "left", width=width, overflow="fold"
-        )
-    for cells in _cells(fields, rows):
-        rich.add_row(*cells)
-    return rich
+def _draw(
+    console: Any,
+    options: Any,
+    fields: Sequence[_Field],
+    widths: Sequence[int],
+    below: Sequence[_Field],
+    title: str | None,
+    rows: int,
+) -> Iterator[Any]:
+    """The drawn table; texts of `below` are under each row, and in the heading too.
 
-
-def _draw_with_lines_below(
-    fields: Sequence[_Field], widths: Sequence[int], below: Sequence[_Field], width: int, rows: int, title: str | None
-) -> Any:
-    """As `_draw`, with the texts of `below` under each row, which the heading shows too."""
-    from rich.console import Group
+    A row whose texts all fit is drawn here; one that is folded by rich, at many times the price.
+    """
+    from rich.segment import Segment
     from rich.text import Text
 
-    def line(cells: Iterable[Text], under: Iterable[str], vertical: Literal["top", "bottom"] = "top") -> Group:
-        texts = "  ".join(text for text in under if text)
-        return Group(_row(fields, widths, cells, vertical), *([indented(texts)] if texts else []))
+    from dumpmap.types import BY_NAME, TYPES
 
-    rich = _ruled(title)
-    headings = (Text(field.heading) for field in fields)
-    heading = line(headings, [field.heading for field in below], "bottom")
-    rich.add_column(heading, width=width, overflow="fold")
-    for row, cells in enumerate(_cells(fields, rows)):
-        rich.add_row(line(cells, [field.cells[row] for field in below]))
-    return rich
+    def under(texts: Iterable[str]) -> Iterator[Any]:
+        line = "  ".join(filter(None, texts))
+        if line and line.isprintable() and _width(line) <= options.max_width - _BETWEEN:
+            yield Segment(f"{' ' * _BETWEEN}{line}\n")
+        elif line:
+            yield from console.render(indented(line, _BETWEEN), options)
 
-
-def _ruled(title: str | None) -> Any:
-    from rich import box
-    from rich.table import Table as RichTable
-
-    return RichTable(
-        box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False, collapse_padding=True
-    )
+    if title is not None:
+        yield from console.render(Text(title, style="table.title"), options)
+    headings = [Text(field.heading, style="table.header") for field in fields]
+    yield from console.render(_row(fields, widths, headings, "bottom"), options)
+    yield from under([field.heading for field in below])
+    yield Segment("─" * (options.max_width if below else _total(widths)) + "\n")
+    styles = {name: console.get_style(TYPES[region_type].color) for name, region_type in BY_NAME.items()}
+    for row in range(rows):
+        texts = [field.cells[row] for field in fields]
+        colors = [
+            styles.get(text.lower()) if field.column.name == "type" else None
+            for field, text in zip(fields, texts, strict=True)
+        ]
+        if all(text.isprintable() and _width(text) <= width for text, width in zip(texts, widths, strict=True)):
+            for place, (field, width, text, color) in enumerate(zip(fields, widths, texts, colors, strict=True)):
+                blanks = " " * (width - _width(text))
+                if field.column.numeric:
+                    yield Segment(blanks)
+                    blanks = ""
+                yield Segment(text, color)
+                yield Segment(blanks + ("\n" if place == len(fields) - 1 else " " * _BETWEEN))
+        else:
+            cells = [Text(text, style=color or "") for text, color in zip(texts, colors, strict=True)]
+            yield from console.render(_row(fields, widths, cells, "top"), options)
+        yield from under([field.cells[row] for field in below])
 
 
 def _row(fields: Sequence[_Field], widths: Sequence[int], cells: Iterable[Any], vertical: Any) -> Any:
@@ -366,21 +375,6 @@ def _row(fields: Sequence[_Field], widths: Sequence[int], cells: Iterable[Any], 
         )
     grid.add_row(*cells)
     return grid
-
-
-def _cells(fields: Sequence[_Field], rows: int) -> Iterator[list[Any]]:
-    """The cells of each row. Text, not markup: a module may be called `[red]`."""
-    from rich.text import Text
-
-    from dumpmap.types import BY_NAME, TYPES
-
-    def cell(column: Column, text: str) -> Text:
-        if column.name == "type" and text.lower() in BY_NAME:
-            return Text(text, style=TYPES[BY_NAME[text.lower()]].color)
-        return Text(text)
-
-    for row in range(rows):
-        yield [cell(field.column, field.cells[row]) for field in fields]
 
 
 def indented(text: str, by: int = 2, style: str = "") -> Any:

@@ -14,7 +14,7 @@ import pytest
 from cli.inputs import FIXTURES
 from cli.support import run
 from dumpmap.render.output import render_rich
-from dumpmap.render.tables import Column, Table, to_rich
+from dumpmap.render.tables import Column, Table, cell_text, to_rich
 from dumpmap.render.text import Units
 
 fcntl = pytest.importorskip("fcntl")
@@ -121,6 +121,22 @@ def test_east_asian_letters_take_two_columns() -> None:
     table = Table((Column("name"), Column("kind")), [["日本語プロセス", "x"]])
     text = render_rich([to_rich(table, Units.kb)], color=False, width=80)
     assert text.split("\n")[2] == "日本語プロセス  x"
+
+
+@pytest.mark.parametrize("width", [30, 44, 80, None])
+def test_a_row_is_drawn_as_rich_draws_it(monkeypatch: pytest.MonkeyPatch, width: int | None) -> None:
+    names = ["ntdll.dll", "日本語.exe", "", "b\x07ell", "a/long/path/that/is/folded/in/a/narrow/terminal.dll"]
+    columns = (Column("type"), Column("path", "text"), Column("size", "size"))
+    table = Table(columns, [("Heap", name, 4096 * place) for place, name in enumerate(names)], title="Files")
+    drawn = render_rich([to_rich(table, Units.kb)], color=False, width=width)
+    assert "4" in drawn
+
+    class Folded(str):
+        def isprintable(self) -> bool:
+            return False
+
+    monkeypatch.setattr("dumpmap.render.tables.cell_text", lambda *arguments: Folded(cell_text(*arguments)))
+    assert render_rich([to_rich(table, Units.kb)], color=False, width=width) == drawn
 
 
 def test_columns_sets_the_width_anywhere() -> None:
