@@ -41,6 +41,9 @@ _HEAD = 4096
 _SLICE = 4096
 """How much of a damaged file is fed to a decoder at a time; what it leaves is copied with every byte it gives."""
 
+_LEAST_FED = 64 << 10
+"""And of any other file, however little is wanted of what it gives."""
+
 _LOOKED_AT = 10_000
 """In a larger archive nobody searches for the one input; it has to be named."""
 
@@ -55,6 +58,9 @@ _ZIP_ERRORS = (
     zlib.error,
 )
 """What `zipfile` raises for archives that are damaged, encrypted, or packed in a way that it does not know."""
+
+_PEEKED = 256 << 10
+"""How much of a packed file is read to see how its content begins: zstd gives whole blocks, of up to 128 KB."""
 
 _Chunks = Generator[bytes, None, None]
 
@@ -120,23 +126,24 @@ class _BrokenError(_DamageError):
 class _Pace:
     """How much is unpacked at a time: much, but byte by byte behind what an attempt that failed had got."""
 
-    def __init__(self, good: int | None = None) -> None:
+    def __init__(self, good: int | None = None, chunk: int = CHUNK) -> None:
         self.done = 0
-        self.slice = CHUNK if good is None else _SLICE
+        self.slice = max(chunk, _LEAST_FED) if good is None else _SLICE
+        self._chunk = chunk
         self._good = good
 
     @property
     def step(self) -> int:
         """How much to unpack next."""
         if self._good is None:
-            return CHUNK
+            return self._chunk
         left = self._good - self.done
         return min(left, CHUNK) if left > 0 else 1
 
 
-def _as_far_as_possible(unpacking: Callable[[_Pace], Iterator[bytes]]) -> Iterator[bytes]:
+def _as_far_as_possible(unpacking: Callable[[_Pace], Iterator[bytes]], chunk: int = CHUNK) -> Iterator[bytes]:
     """Unpacks, and where bytes are wrong once more byte by byte: a step that fails gives nothing at all."""
-    pace = _Pace()
+    pace = _Pace(chunk=chunk)
     try:
         for out in unpacking(pace):
             pace.done += len(out)
@@ -180,6 +187,41 @@ def unpack(source: ByteSource, is_input: Callable[[bytes], bool], member: str | 
     if unpacked.size == 0:
         raise FormatError(f"{container} file that unpacks to nothing: empty or cut off", source=source.name)
     return Unpacked(unpacked, container, tuple(warnings))
+
+
+def first_bytes(
+    source: ByteSource, is_input: Callable[[bytes], bool], *, most_members: int = _LOOKED_AT
+) -> bytes | None:
+    """The first bytes of what `unpack` would give, at the price of little more than these.
+
+    Args:
+        source: the file.
+        is_input: see `unpack`.
+        most_members: a zip archive of more files is not searched for the only input in it.
+
+    Returns:
+        up to 4 KB, none where nothing can be unpacked; None for a file that is not packed.
+    """
+    head = bytes(source.view(0, min(4, source.size)))
+    if head == b"PK\x03\x04":
+        return _first_of_zip(source, is_input, most_members)
+    part = BufferSource(source.name, source.view(0, min(source.size, _PEEKED)))
+    if head[:2] == b"\x1f\x8b":
+        return _beginning(_as_far_as_possible(partial(_gunzip, part), _HEAD))
+    if head == b"\x28\xb5\x2f\xfd":
+        return _beginning(_as_far_as_possible(partial(_unzstd, part), _HEAD))
+    return None
+
+
+def _beginning(chunks: Iterator[bytes]) -> bytes:
+    """The first bytes of what is unpacked; what cannot be unpacked has none."""
+    head = b""
+    with contextlib.suppress(FormatError, _DamageError):
+        for chunk in chunks:
+            head += chunk
+            if len(head) >= _HEAD:
+                break
+    return head[:_HEAD]
 
 
 def collect(chunks: Iterator[bytes], name: str, warnings: list[str] | None = None) -> BufferSource:
@@ -368,10 +410,10 @@ class _ChunkReader(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A file in an archive: its name, and a way to unpack it."""
+    """A file in an archive: its name, and a way to unpack it, so many bytes at a time."""
 
     name: str
-    open: Callable[[], _Chunks]
+    open: Callable[[int], _Chunks]
 
 
 def _unzip(
@@ -385,21 +427,38 @@ def _unzip(
         members = list(islice(_local_members(source), _LOOKED_AT + 1))
         if not members:
             raise FormatError(f"damaged or unsupported zip file: {error}", source=source.name) from None
-        yield from _choose(members, is_input, wanted, source, warnings).open()
+        yield from _choose(members, is_input, wanted, source, warnings).open(CHUNK)
         raise _CutError("zip", source, "its table of contents") from None
     with archive:
-        whole = [
-            _Member(info.filename, _opener(archive, info, source)) for info in archive.infolist() if not info.is_dir()
-        ]
-        yield from _choose(whole, is_input, wanted, source, warnings).open()
+        yield from _choose(_members(archive, source), is_input, wanted, source, warnings).open(CHUNK)
 
 
-def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: ByteSource) -> Callable[[], _Chunks]:
-    def chunks() -> _Chunks:
+def _members(archive: zipfile.ZipFile, source: ByteSource) -> list[_Member]:
+    return [_Member(info.filename, _opener(archive, info, source)) for info in archive.infolist() if not info.is_dir()]
+
+
+def _first_of_zip(source: ByteSource, is_input: Callable[[bytes], bool], most_members: int) -> bytes:
+    """See `first_bytes`. Of an archive that is cut off only the first file counts: what follows costs unpacking it."""
+    try:
+        archive = zipfile.ZipFile(cast("IO[bytes]", _SeekableView(source)))
+    except _ZIP_ERRORS:
+        return b"".join(map(_head_of, islice(_local_members(source), 1)))
+    with archive:
+        members = _members(archive, source)
+        if len(members) > max(1, most_members):
+            return b""
+        try:
+            return _head_of(_choose(members, is_input, None, source, []))
+        except FormatError:
+            return b""
+
+
+def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: ByteSource) -> Callable[[int], _Chunks]:
+    def chunks(size: int) -> _Chunks:
         done = 0
         try:
             with archive.open(info) as file:
-                while out := file.read(CHUNK):
+                while out := file.read(size):
                     done += len(out)
                     yield out
             return
@@ -410,7 +469,7 @@ def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: ByteSource)
         if header is None or info.flag_bits & _ENCRYPTED or info.compress_type not in (_STORED, _DEFLATED):
             raise FormatError(f"damaged or unsupported zip file: {problem}", source=source.name)
         end = header.start + info.compress_size
-        for out in _local_opener(source, info.filename, info.flag_bits, info.compress_type, header.start, end)():
+        for out in _local_opener(source, info.filename, info.flag_bits, info.compress_type, header.start, end)(size):
             before, done = done, done - len(out)
             if done < 0:
                 yield out[before:]
@@ -466,14 +525,9 @@ def _listed(members: Sequence[_Member]) -> str:
 
 
 def _head_of(member: _Member) -> bytes:
-    """The first bytes of a file in an archive; what cannot be unpacked has none."""
-    head = b""
-    with contextlib.suppress(FormatError, _DamageError), contextlib.closing(member.open()) as chunks:
-        for chunk in chunks:
-            head += chunk
-            if len(head) >= _HEAD:
-                break
-    return head[:_HEAD]
+    """The first bytes of a file in an archive."""
+    with contextlib.closing(member.open(_HEAD)) as chunks:
+        return _beginning(chunks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -531,17 +585,17 @@ def _zip64_size(extra: bytes, whole_size_first: bool) -> int:
 
 def _local_opener(
     source: ByteSource, name: str, flags: int, method: int, start: int, end: int | None
-) -> Callable[[], _Chunks]:
+) -> Callable[[int], _Chunks]:
     def inflated(pace: _Pace) -> Iterator[bytes]:
         return (out for out, _ in _inflate(source, start, end, pace))
 
-    def chunks() -> _Chunks:
+    def chunks(size: int) -> _Chunks:
         if flags & _ENCRYPTED:
             raise FormatError(f"damaged zip file, and {name!r} in it is encrypted", source=source.name)
         if method == _STORED:
-            yield from _chunks(source, start, end)
+            yield from _chunks(source, start, end, size)
         elif method == _DEFLATED:
-            yield from _as_far_as_possible(inflated)
+            yield from _as_far_as_possible(inflated, size)
         else:
             raise FormatError(
                 f"damaged zip file, and {name!r} in it is packed by method {method}, which needs a whole one",

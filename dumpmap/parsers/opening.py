@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from dumpmap.errors import DumpmapError, FormatError, InputError
-from dumpmap.parsers.containers import CHUNK, MEMBER_MARK, collect, unpack
+from dumpmap.parsers.containers import CHUNK, MEMBER_MARK, collect, first_bytes, unpack
 from dumpmap.parsers.minidump import read_minidump
 from dumpmap.parsers.source import BufferSource, ByteSource, map_file
 from dumpmap.snapshot import Container, Snapshot
@@ -31,6 +31,17 @@ _HEAD = 4096
 
 # VMMap's CSV and TXT begin with the process; without that line, with the heading of one of its tables.
 _VMMAP_TEXT = re.compile(r'"?(Process:|(Type|Address)"?\s*[,;\t ]\s*"?(Size|Type))')
+
+# What a file must show besides that where nobody says that it is an input: reports of crashes on macOS begin with
+# `Process:`, and `<root>` is the root of many an XML file.
+_VMMAP_TITLE = re.compile(r'"Process:|Process:.*\s+PID:')
+_VMMAP_HEADINGS = ("Type", "Size", "Committed")
+_VMMAP_XML = re.compile(r"(<\?xml[^>]*>\s*)?<root\b.*<(Snapshots?|Region)\b", re.DOTALL)
+
+_PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
+
+MOST_MEMBERS = 256
+"""A zip archive of more files is not searched for an input, unless it is named."""
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"PAGEDU64", "a 64-bit Windows kernel memory dump; dumpmap reads user-mode minidumps"),
@@ -127,7 +138,7 @@ def read_source(
     Raises:
         DumpmapError: it cannot be read.
     """
-    unpacked = unpack(source, _is_input, member)
+    unpacked = unpack(source, is_input, member)
     if unpacked is None:
         return _read(source, path, snapshot, None)
     try:
@@ -160,8 +171,26 @@ def _read(source: ByteSource, path: str | None, snapshot: int | None, container:
     raise FormatError(describe_foreign(head, source.size), source=source.name)
 
 
-def _is_input(head: bytes) -> bool:
-    """Whether a file in an archive begins like an input; crash reports hold other JSON and XML files, too."""
+def begins_like_input(path: str) -> bool:
+    """Whether a local file that nobody named begins like an input, packed or not. Little of it is read.
+
+    Of a zip archive of several files the only input is looked for, as `read_source` does, if it is called `.zip` or has
+    no suffix at all: programs and documents are zip archives, too.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - faster than pathlib
+            head = file.read(_HEAD)
+        if not head.startswith(_PACKED):
+            return is_input(head)
+        suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
+        members = MOST_MEMBERS if suffix in (".zip", "") else 1
+        return is_input(first_bytes(map_file(path), is_input, most_members=members) or b"")
+    except Exception:  # whatever is wrong with it, nobody asked for this file
+        return False
+
+
+def is_input(head: bytes) -> bool:
+    """Whether the beginning of a file is an input's; other JSON, CSV, text and XML files are not."""
     if head.startswith(b"MDMP"):
         return True
     text = _text_head(head)
@@ -169,10 +198,14 @@ def _is_input(head: bytes) -> bool:
         return False
     start = text.lstrip()
     if start.startswith("{"):
-        return "dumpmap-snapshot" in start
+        return '"dumpmap-snapshot"' in start
     if start.startswith("<"):
-        return re.match(r"(<\?xml[^>]*>\s*)?<root\b", start) is not None
-    return _VMMAP_TEXT.match(start) is not None
+        return _VMMAP_XML.match(start) is not None
+    if _VMMAP_TEXT.match(start) is None:
+        return False
+    return _VMMAP_TITLE.match(start) is not None or any(
+        all(heading in line for heading in _VMMAP_HEADINGS) for line in start.splitlines()
+    )
 
 
 def _one_snapshot(source: ByteSource, snapshot: int | None) -> None:

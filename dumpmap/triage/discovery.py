@@ -6,7 +6,7 @@ folder is entered once, so links cannot lead in circles; a folder's names are so
 """
 
 # Paths are strings here: a million of them are compared, joined and stored.
-# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH122, PTH123, PTH206
+# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH122, PTH206
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ import fnmatch
 import os
 import sqlite3
 import stat
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -24,6 +22,7 @@ from itertools import chain, islice
 from typing import Any
 
 from dumpmap.errors import DumpmapError
+from dumpmap.parsers.opening import begins_like_input
 from dumpmap.parsers.remote import file_system, reason, shown_url
 from dumpmap.triage.columns import Status
 
@@ -38,7 +37,6 @@ NAMES_IN_MEMORY = 50_000
 WEB_DEPTH = 16
 """A web server's folders are entered so deep: it may list a link to a folder above as a folder, again and again."""
 
-_HEAD = 1024
 _GLOB = frozenset("*?[")
 
 
@@ -124,7 +122,7 @@ def os_reason(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
-# ---------------------------------------------------------------- what a file is, by its name and its beginning
+# ---------------------------------------------------------------- what a file is, by its name
 
 
 def has_dump_suffix(name: str) -> bool:
@@ -133,46 +131,6 @@ def has_dump_suffix(name: str) -> bool:
     if suffix in COMPRESSED_SUFFIXES:
         suffix = os.path.splitext(base)[1]
     return suffix in DUMP_SUFFIXES
-
-
-def begins_like_input(path: str) -> bool:
-    """Whether a file begins like a minidump, a JSON snapshot or a VMMap CSV, packed or not."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(_HEAD)
-        return _is_input_head(_unpacked(path, head))
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError):
-        return False
-
-
-def _is_input_head(head: bytes) -> bool:
-    if head.startswith(b"MDMP"):
-        return True
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.startswith(b"{"):
-        return b'"dumpmap-snapshot"' in text
-    return text.startswith((b'"Process:"', b"Process:"))
-
-
-def _unpacked(path: str, head: bytes) -> bytes:
-    """The first bytes of what a compressed file holds; other files as they are."""
-    if head.startswith(b"\x1f\x8b"):
-        return zlib.decompressobj(wbits=31).decompress(head, _HEAD)
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
-        import zstandard
-
-        try:
-            return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj().decompress(head)[:_HEAD]
-        except zstandard.ZstdError:
-            return b""
-    if head.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if len(members) != 1:
-                return b""
-            with archive.open(members[0]) as member:
-                return member.read(_HEAD)
-    return head
 
 
 # ---------------------------------------------------------------- local

@@ -1,7 +1,7 @@
 """Triage of dumps as they arrive."""
 
 # Paths are strings here, as in `discovery`.
-# ruff: noqa: PTH112, PTH118, PTH100
+# ruff: noqa: PTH112, PTH113, PTH118, PTH100
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dumpmap.errors import InputError
+from dumpmap.parsers.opening import begins_like_input
 from dumpmap.triage.analyse import Outcome
 from dumpmap.triage.batch import Batch, Options, Paths, open_cache, open_engine, path_list
 from dumpmap.triage.columns import Row
-from dumpmap.triage.discovery import Job, begins_like_input, discover, has_dump_suffix, local_job
+from dumpmap.triage.discovery import Job, discover, has_dump_suffix, local_job
 from dumpmap.triage.progress import Progress
 from dumpmap.triage.store import Store
 
@@ -212,7 +213,7 @@ class _Watcher:
             if os.path.isdir(path):
                 # A folder that was moved here comes without a word about what is in it.
                 self._begin_scan()
-            elif has_dump_suffix(path) or begins_like_input(path):
+            elif has_dump_suffix(path) or (os.path.isfile(path) and begins_like_input(path)):
                 self._arrive(local_job(path))
 
     def _arrive(self, job: Job) -> None:

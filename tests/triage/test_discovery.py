@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
+import random
 import sys
 import zipfile
 from pathlib import Path
@@ -11,12 +13,30 @@ from pathlib import Path
 import pytest
 import zstandard
 
+import dumpmap
+from dumpmap.parsers.opening import MOST_MEMBERS, begins_like_input
 from dumpmap.triage import discovery
-from dumpmap.triage.discovery import Job, begins_like_input, discover, has_dump_suffix
+from dumpmap.triage.discovery import Job, discover, has_dump_suffix
 
 from .support import small_dump
 
 SNAPSHOT = b'{"format":"dumpmap-snapshot","version":1}'
+CSV = (
+    '"Process:","app.exe"\r\r\n"PID:","4242"\r\r\n\r\r\n'
+    '"Type","Size","Committed","Private","Total WS","Private WS","Shareable WS","Blocks","Largest",\r\r\n'
+    '"Address","Type","Size","Committed","Private","Total WS","Blocks","Protection","Details",\r\r\n'
+    '"00970000","Private Data","64","64","64","64","1","Read/Write",""\r\r\n'
+)
+TEXT = (
+    "Process: app.exe\r\nPID: 4242\r\n\r\n"
+    "Address   Type          Size  Committed  Private  Total WS  Blocks  Protection  Details\r\n"
+    "00970000  Private Data  64    64         64       64        1       Read/Write\r\n"
+)
+MMP = (
+    '<?xml version="1.0" encoding="UTF-8"?>\r\n<root PID="4242" Process="app.exe">\r\n<Snapshot Timestamp="1">'
+    '<Region Address="9895936" Size="65536" Commit="65536" Protection="4" UseType="4" Type="Private Data" Blocks="1"/>'
+    "</Snapshot></root>"
+)
 
 
 def names(folder: Path, jobs: list[Job]) -> list[str]:
@@ -28,6 +48,13 @@ def make(folder: Path, *files: str, data: bytes = b"x") -> None:
         path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+
+def zip_of(name: str, data: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, data)
+    return file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -79,6 +106,90 @@ def test_files_that_do_not(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         assert not begins_like_input(str(path)), path.name
     assert not begins_like_input(str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        CSV.encode(),
+        CSV.encode("utf-16"),
+        b"\xfe\xff" + CSV.encode("utf-16-be"),
+        b"\xef\xbb\xbf" + CSV.encode(),
+        CSV.replace('","', '";"').encode(),
+        CSV[CSV.index('"Address') :].encode(),
+        CSV[CSV.index('"Address') :].replace('"', "").replace(",", "\t").encode(),
+        TEXT.encode(),
+        TEXT[TEXT.index("Address") :].encode(),
+        TEXT.encode("utf-16"),
+        MMP.encode(),
+        MMP.replace("UTF-8", "UTF-16").encode("utf-16"),
+        MMP[MMP.index("<root") :].encode(),
+    ],
+)
+def test_vmmap_files_of_any_name_are_found(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "plain").write_bytes(data)
+    (tmp_path / "packed.zst").write_bytes(zstandard.compress(data))
+    assert names(tmp_path, list(discover([tmp_path]))) == ["packed.zst", "plain"]
+    assert dumpmap.open(tmp_path / "plain").total.size
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Type,Size\r\nletter,3\r\n",
+        b"Address,Type,City\r\nMain Street,house,Bonn\r\n",
+        b"Process:               Safari [1234]\nPath:                  /Applications/Safari.app\n",
+        b'<?xml version="1.0"?>\n<root>\n  <resheader name="version"><value>2.0</value></resheader>\n</root>',
+        b"<root/>",
+        b"<html><body>dumps</body></html>",
+        b'{"text": "a dumpmap-snapshot is JSON"}',
+    ],
+)
+def test_other_text_files_are_not(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "plain").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
+        archive.writestr("plain", data)
+    assert list(discover([tmp_path])) == []
+
+
+@pytest.mark.parametrize("level", [-5, 1, 3, 19])
+def test_a_zstd_file_gives_nothing_before_a_whole_block(tmp_path: Path, level: int) -> None:
+    noise = random.Random(3).randbytes(200_000)
+    for name, data in {"dump": small_dump() + noise, "snapshot": SNAPSHOT[:-1] + noise.hex().encode()}.items():
+        packed = zstandard.ZstdCompressor(level=level).compress(data)
+        (tmp_path / name).write_bytes(packed)
+        (tmp_path / f"{name}, in pieces").write_bytes(zstandard.compress(data[:20]) + packed)
+        (tmp_path / f"{name}, cut off").write_bytes(packed[:140_000])
+    for path in tmp_path.iterdir():
+        assert begins_like_input(str(path)), path.name
+
+
+def test_an_archive_with_one_input_among_its_files(tmp_path: Path) -> None:
+    members = {"log.txt": b"hello", "meta.json": b"{}", "x/crash": small_dump()}
+    for name, files in {
+        "report.zip": members,
+        "Report.ZIP": members,
+        "report": members,
+        "document.docx": members,
+        "none.zip": {"a": b"1", "b": b"2"},
+        "many.zip": {**members, **{f"{index}": b"" for index in range(MOST_MEMBERS)}},
+        "two.zip": {**members, "y": small_dump()},
+    }.items():
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, data in files.items():
+                archive.writestr(member, data)
+    whole = (tmp_path / "report.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(zip_of("crash", small_dump())[:-30])
+    (tmp_path / "damaged.zip").write_bytes(whole[:60] + b"\xff" * 5 + whole[65:])
+    assert names(tmp_path, list(discover([tmp_path]))) == [
+        "Report.ZIP",
+        "cut.zip",
+        "damaged.zip",
+        "report",
+        "report.zip",
+    ]
+    for job in discover([tmp_path]):
+        assert dumpmap.open(job.path).process.pid == 77, job.path
 
 
 def test_a_folder_is_walked_in_order(tmp_path: Path) -> None:
