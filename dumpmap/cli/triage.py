@@ -358,7 +358,7 @@ def _batch(
         if not result.state.found:
             say("no dump was found in " + ", ".join(paths))
         # A gate that looked at nothing has not passed.
-        if result.state.absent or not result.state.found:
+        if not result.state.found:
             return InputError.exit_code
         return result.exit_code(fail_on=gate.value if gate else None, strict=strict)
 

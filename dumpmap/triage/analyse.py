@@ -45,6 +45,7 @@ class Outcome:
         stamp: its `Job.stamp` then.
         lasting: whether the same file would give the same row again.
         limit: which limit ended the analysis.
+        unreached: whether the file was named, and could not be opened at all.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Outcome:
     stamp: str | None = None
     lasting: bool = False
     limit: Limit | None = None
+    unreached: bool = False
 
     @property
     def row(self) -> Row:
@@ -73,7 +75,13 @@ def unpack(data: bytes) -> Row:
 
 
 def outcome_of(
-    job: Job, row: Row, *, stamp: str | None = None, lasting: bool = False, limit: Limit | None = None
+    job: Job,
+    row: Row,
+    *,
+    stamp: str | None = None,
+    lasting: bool = False,
+    limit: Limit | None = None,
+    unreached: bool = False,
 ) -> Outcome:
     """Packs a row."""
     return Outcome(
@@ -85,6 +93,7 @@ def outcome_of(
         stamp=stamp,
         lasting=lasting and stamp is not None,
         limit=limit,
+        unreached=unreached,
     )
 
 
@@ -107,10 +116,10 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
     """
     if job.problem is not None:
         status, text = job.problem
-        return outcome_of(job, empty_row(job.path, status, size=job.size, error=text))
+        return outcome_of(job, empty_row(job.path, status, size=job.size, error=text), unreached=job.named)
     began = time.perf_counter()
     size, stamp = job.size, job.stamp
-    lasting = True
+    lasting, opened = True, False
     try:
         if job.remote:
             source: ByteSource = remote_source(job.location, storage_options)
@@ -119,6 +128,7 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
             source = local = map_file(job.location, job.path)
             if local.status is not None:  # it may have grown since it was found
                 size, stamp = local.status.st_size, str(local.status.st_mtime_ns)
+        opened = True
         row = make_row(_classified(source, job.path), job.path, size)
         if job.remote:
             row["bytes_read"] = getattr(source, "bytes_read", None)
@@ -141,7 +151,8 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
         row = empty_row(job.path, "error", size=size, error=text)
         lasting = False
     row["seconds"] = round(time.perf_counter() - began, 6)
-    return outcome_of(job, row, stamp=stamp, lasting=lasting and not _changed(job, size, stamp))
+    lasting = lasting and not _changed(job, size, stamp)
+    return outcome_of(job, row, stamp=stamp, lasting=lasting, unreached=job.named and not opened)
 
 
 def _classified(source: ByteSource, path: str) -> RegionMap:

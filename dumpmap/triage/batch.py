@@ -176,6 +176,8 @@ class Batch:
         state.cached += cached
         state.kept += kept
         state.errors += row["status"] == "error"
+        state.skipped += row["status"] == "skipped"
+        state.unreached += outcome.unreached
         state.critical += row["severity"] == "critical"
         state.warning += row["severity"] == "warning"
         state.info += row["severity"] == "info"
@@ -216,7 +218,6 @@ class Batch:
             count += 1
             if self.store.add(job):
                 self.state.found += 1
-                self.state.absent += job.absent
         self.state.listed = count < _LIST_AT_ONCE
         self.tell()
 
@@ -428,11 +429,15 @@ def exit_code(state: State, *, fail_on: Severity | None = None, strict: bool = F
     Args:
         state: of a finished batch.
         fail_on: 1 when a finding is at least this severe.
-        strict: 3 when a file could not be read; that goes before `fail_on`, whose answer is then incomplete.
+        strict: 3 when a file could not be read.
+
+    Returns:
+        3 also where something that was named could not be opened or listed at all. 3 goes before `fail_on`, whose
+        answer is then incomplete.
     """
     if fail_on not in (None, *SEVERITIES):
         raise ValueError(f"unknown severity {fail_on!r}")
-    if strict and state.errors:
+    if state.unreached or (strict and state.errors):
         return 3
     severe = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on is not None else ()
     return int(any(getattr(state, severity) for severity in severe))

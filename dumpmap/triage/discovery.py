@@ -16,7 +16,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
@@ -52,7 +52,8 @@ class Job:
         size: in bytes.
         stamp: changes when the file does: mtime in ns; for a remote file its ETag or time. None is not known.
         problem: why it is not to be opened: a status and a reason.
-        absent: whether it was named, or is a pattern, and there is no such file.
+        named: whether somebody named it, or it stands for a pattern that leads nowhere: if it cannot be opened or
+            listed, the run has not looked at what it was to look at.
     """
 
     key: str
@@ -62,13 +63,13 @@ class Job:
     size: int | None = None
     stamp: str | None = None
     problem: tuple[Status, str] | None = None
-    absent: bool = False
+    named: bool = False
 
 
-def _failed(location: str, text: str, *, status: Status = "error", remote: bool = False, absent: bool = False) -> Job:
+def _failed(location: str, text: str, *, status: Status = "error", remote: bool = False, named: bool = False) -> Job:
     shown = shown_url(location) if remote else safe_text(location)
     key = shown if remote else safe_text(os.path.abspath(location))
-    return Job(key, shown, location, remote, problem=(status, text), absent=absent)
+    return Job(key, shown, location, remote, problem=(status, text), named=named)
 
 
 def discover(
@@ -138,23 +139,41 @@ def has_dump_suffix(name: str) -> bool:
 
 def _discover_local(text: str, *, recursive: bool, visited: set[tuple[int, int]]) -> Iterator[Job]:
     if os.path.isdir(text):
-        yield from _walk(text, recursive=recursive, visited=visited)
+        yield from _walk(text, recursive=recursive, visited=visited, named=True)
     elif _GLOB.intersection(text) and not os.path.lexists(text):
-        found = False
-        for path in _expand(text):
-            found = True
-            if not os.path.isdir(path):
-                yield local_job(path)
-            elif "**" not in text:  # that reaches into folders itself
-                yield from _walk(path, recursive=recursive, visited=visited)
-        if not found:
-            yield _failed(text, "no file matches", absent=True)
+        yield from _discover_glob(text, recursive=recursive, visited=visited)
     else:
-        job = local_job(text)
-        yield job if os.path.lexists(text) else replace(job, absent=True)
+        yield replace(local_job(text), named=True)
 
 
-def _walk(root: str, *, recursive: bool, visited: set[tuple[int, int]]) -> Iterator[Job]:
+def _discover_glob(pattern: str, *, recursive: bool, visited: set[tuple[int, int]]) -> Iterator[Job]:
+    reached = False
+    closed: dict[str, Job] = {}
+    for path in _expand(pattern):
+        if isinstance(path, Job):
+            closed[path.key] = path
+        elif not os.path.isdir(path):
+            reached = True
+            yield local_job(path)
+        elif "**" in pattern:  # that reaches into folders itself
+            reached = True
+        else:
+            jobs = _walk(path, recursive=recursive, visited=visited)
+            first = next(jobs, None)
+            if first is not None and first.location == path:
+                closed[first.key] = first
+                continue
+            reached = True
+            if first is not None:
+                yield first
+            yield from jobs
+    for job in closed.values():
+        yield replace(job, named=not reached)
+    if not reached and not closed:
+        yield _failed(pattern, "no file matches", named=True)
+
+
+def _walk(root: str, *, recursive: bool, visited: set[tuple[int, int]], named: bool = False) -> Iterator[Job]:
     """Yields a folder's files and those below it."""
     if not _enter(root, visited):
         return
@@ -164,7 +183,7 @@ def _walk(root: str, *, recursive: bool, visited: set[tuple[int, int]]) -> Itera
         try:
             name = next(names, None)
         except OSError as error:
-            yield _failed(folder, os_reason(error))
+            yield _failed(folder, os_reason(error), named=named and folder == root)
             name = None
         if name is None:
             stack.pop()
@@ -222,8 +241,11 @@ def sorted_names(folder: str) -> Iterator[str]:
             yield os.fsdecode(name)
 
 
-def _expand(pattern: str) -> Iterator[str]:
-    """Yields what a glob pattern matches, in order; `**` stands for any number of folders."""
+def _expand(pattern: str) -> Iterator[str | Job]:
+    """Yields what a glob pattern matches, in order; `**` stands for any number of folders.
+
+    A folder that cannot be looked into is a job that says so; it may come twice.
+    """
     drive, rest = os.path.splitdrive(pattern)
     if os.altsep:
         rest = rest.replace(os.altsep, os.sep)
@@ -235,7 +257,7 @@ def _expand(pattern: str) -> Iterator[str]:
     yield from _match(root, parts, set())
 
 
-def _match(folder: str, parts: list[str], above: set[tuple[int, int]]) -> Iterator[str]:
+def _match(folder: str, parts: list[str], above: set[tuple[int, int]]) -> Iterator[str | Job]:
     """Yields the paths below `folder` that match `parts`, one pattern per level."""
     if not parts:
         yield folder
@@ -248,11 +270,17 @@ def _match(folder: str, parts: list[str], above: set[tuple[int, int]]) -> Iterat
         if not _enter(folder or os.curdir, here):
             return
         for name in _names(folder):
+            if isinstance(name, Job):
+                yield name
+                continue
             below = os.path.join(folder, name)
             if not name.startswith(".") and os.path.isdir(below):
                 yield from _match(below, parts, here)
     elif _GLOB.intersection(part):
         for name in _names(folder):
+            if isinstance(name, Job):
+                yield name
+                continue
             hidden = name.startswith(".") and not part.startswith(".")
             if not hidden and fnmatch.fnmatch(name, part):
                 path = os.path.join(folder, name)
@@ -260,15 +288,23 @@ def _match(folder: str, parts: list[str], above: set[tuple[int, int]]) -> Iterat
                     yield from _match(path, rest, above)
     else:
         path = os.path.join(folder, part)
-        if os.path.lexists(path):
+        try:
+            os.lstat(path)
+        except PermissionError as error:
+            yield _failed(path, os_reason(error))
+        except (OSError, ValueError):
+            return
+        else:
             yield from _match(path, rest, above)
 
 
-def _names(folder: str) -> Iterator[str]:
+def _names(folder: str) -> Iterator[str | Job]:
     try:
         yield from sorted_names(folder or os.curdir)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        yield _failed(folder or os.curdir, os_reason(error))
 
 
 # ---------------------------------------------------------------- remote
@@ -281,9 +317,9 @@ def _discover_remote(url: str, *, recursive: bool, storage_options: Mapping[str,
         fs.invalidate_cache()  # an earlier listing of this process may be out of date
         yield from _remote_files(fs, path, url, recursive=recursive)
     except DumpmapError as error:
-        yield _failed(url, error.problem, remote=True)
+        yield _failed(url, error.problem, remote=True, named=True)
     except Exception as error:  # every file system raises its own library's errors
-        yield _failed(url, reason(error), remote=True, absent=isinstance(error, FileNotFoundError))
+        yield _failed(url, reason(error), remote=True, named=True)
 
 
 def _remote_files(fs: Any, path: str, url: str, *, recursive: bool) -> Iterator[Job]:
@@ -296,15 +332,19 @@ def _remote_files(fs: Any, path: str, url: str, *, recursive: bool) -> Iterator[
             if found[name]["type"] != "directory":
                 yield _remote_job(fs, name, found[name])
         if not found:
-            yield _failed(url, "no file matches", remote=True, absent=True)
+            # fsspec takes a folder that cannot be listed for one with nothing in it.
+            first = min(path.find(mark) for mark in _GLOB if mark in path)
+            with suppress(FileNotFoundError):
+                fs.ls(path[: path.rfind("/", 0, first) + 1], detail=False)
+            yield _failed(url, "no file matches", remote=True, named=True)
     elif web and not url.endswith("/"):
-        yield _remote_job(fs, path, fs.info(path))
+        yield replace(_remote_job(fs, path, fs.info(path)), named=True)
     else:
         info = {"type": "directory"} if web else fs.info(path)
         if info["type"] == "directory":
             yield from _remote_walk(fs, path, recursive=recursive)
         else:
-            yield _remote_job(fs, path, info)
+            yield replace(_remote_job(fs, path, info), named=True)
 
 
 def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
@@ -320,7 +360,7 @@ def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
         try:
             entries = {entry["name"]: entry for entry in fs.ls(folder, detail=True)}
         except Exception as error:  # every file system raises its own library's errors
-            yield _failed(fs.unstrip_protocol(folder), reason(error), remote=True)
+            yield _failed(fs.unstrip_protocol(folder), reason(error), remote=True, named=folder == path)
             continue
         below = []
         for name in sorted(entries):

@@ -31,7 +31,7 @@ from dumpmap.triage.selection import ALL, Selection
 
 SCHEMA = "dumpmap.triage/1"
 
-_COUNTS = ("found", "done", "cached", "errors", "critical", "warning", "info")
+_COUNTS = ("found", "done", "cached", "errors", "skipped", "critical", "warning", "info")
 _PARQUET_CHUNK = 10_000
 
 
@@ -124,6 +124,7 @@ def summary_line(state: State) -> str:
         (state.critical, "critical"),
         (state.warning, "with warnings"),
         (state.errors, "unreadable"),
+        (state.skipped, "skipped"),
         (state.cached, "known from an earlier run"),
     ):
         if count:

@@ -26,8 +26,10 @@ class State:
     kept: int = 0
     """Of `done`: the next run will know them."""
     errors: int = 0
-    absent: int = 0
-    """Of `errors`: named, or a pattern, and there is no such file."""
+    skipped: int = 0
+    """Not looked at: no regular files."""
+    unreached: int = 0
+    """Of `errors` and `skipped`: named, or a pattern or URL, and could not be opened or listed at all."""
     critical: int = 0
     """Their worst finding is critical."""
     warning: int = 0

@@ -576,6 +576,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
         (State(errors=1), None, False, 0),
         (State(errors=1), None, True, 3),
         (State(critical=1), None, True, 0),
+        (State(errors=1, unreached=1, critical=1), "critical", False, 3),
         (State(critical=1), "critical", False, 1),
         (State(critical=1), "warning", False, 1),
         (State(warning=1), "critical", False, 0),

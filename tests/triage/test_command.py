@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,6 +141,66 @@ def test_what_is_named_must_be_there(folder: Path, named: str, said: str, capsys
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(rows) == 7
     assert [row["error"] for row in rows if row["path"] == named] == [said]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("closed", "permission denied"),
+        ("closed/*.dmp", "permission denied"),
+        ("secret.dmp", "permission denied"),
+        ("gopher://example/x.dmp", "gopher"),
+        ("http://127.0.0.1:{port}/", ""),
+        ("http://127.0.0.1:{port}/*.dmp", ""),
+        ("http://127.0.0.1:{port}/x.dmp", ""),
+    ],
+)
+def test_what_is_named_must_open(
+    folder: Path, named: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder.parent / "closed").mkdir()
+    (folder.parent / "secret.dmp").write_bytes(small_dump())
+    list_folder, open_file = os.scandir, open
+
+    def refuse_folder(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return list_folder(path)
+
+    def refuse_file(path: Any, *options: Any, **more: Any) -> object:
+        if str(path).endswith("secret.dmp"):
+            raise PermissionError(13, "Permission denied")
+        return open_file(path, *options, **more)
+
+    monkeypatch.setattr(os, "scandir", refuse_folder)
+    monkeypatch.setattr("builtins.open", refuse_file)
+    if "://" in named:
+        pytest.importorskip("aiohttp")
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            path = named.format(port=closed.getsockname()[1])
+    else:
+        path = str(folder.parent / named)
+    assert triage(folder, path, "--no-cache", "--format", "jsonl") == 3
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (error,) = [row["error"] for row in rows if row["path"].startswith(path.removesuffix("*.dmp").rstrip("/"))]
+    assert said in error
+    assert "no file matches" not in error
+
+
+def test_a_broken_dump_that_is_named_is_only_a_row(folder: Path) -> None:
+    assert run(["triage", str(folder / "empty.dmp"), "--engine", "serial"]) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_what_is_skipped_is_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one.dmp", "two.dmp"):
+        os.mkfifo(folder / name)
+    assert triage(folder, "--format", "json") == 0
+    out, err = capsys.readouterr()
+    assert "8 files, 1 critical, 1 unreadable, 2 skipped;" in err
+    assert json.loads(out)["counts"]["skipped"] == 2
+    assert run(["triage", str(folder / "one.dmp"), "--engine", "serial"]) == 3
 
 
 def test_a_broken_link_in_a_folder_is_only_a_row(folder: Path) -> None:

@@ -299,6 +299,52 @@ def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytes
     assert [job.problem for job in jobs] == [("error", "permission denied"), None]
 
 
+@pytest.mark.parametrize(
+    ("named", "found", "problems"),
+    [
+        ("closed", ["closed"], {"closed": True}),
+        ("closed/*.dmp", ["closed"], {"closed": True}),
+        ("closed/**/*.dmp", ["closed"], {"closed": True}),
+        ("clo*", ["closed"], {"closed": True}),
+        ("*", ["open.dmp", "closed"], {"closed": False}),
+        ("**/*.dmp", ["open.dmp", "closed"], {"closed": False}),
+        ("*/*.dmp", ["closed"], {"closed": True}),
+        ("open.dmp/*", ["open.dmp/*"], {"open.dmp/*": True}),
+    ],
+)
+def test_a_folder_that_a_pattern_cannot_look_into_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, found: list[str], problems: dict[str, bool]
+) -> None:
+    make(tmp_path, "closed/a.dmp", "open.dmp")
+    real = os.scandir
+
+    def refuse(path: str) -> object:
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    jobs = list(discover([str(tmp_path / named)]))
+    assert names(tmp_path, jobs) == found
+    failed = [job for job in jobs if job.problem is not None]
+    assert {name: job.named for name, job in zip(names(tmp_path, failed), failed, strict=True)} == problems
+
+
+def test_a_name_that_a_pattern_must_not_ask_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "closed/a.dmp", "open/a.dmp")
+    real = os.lstat
+
+    def refuse(path: str) -> object:
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "lstat", refuse)
+    jobs = list(discover([str(tmp_path / "*" / "a.dmp")]))
+    assert names(tmp_path, jobs) == ["open/a.dmp", "closed/a.dmp"]
+    assert [job.problem for job in jobs] == [None, ("error", "permission denied")]
+
+
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     raw = os.fsencode(tmp_path) + b"/\xff\xfe.dmp"

@@ -57,6 +57,7 @@ def test_json(result: Result) -> None:
         "done": 6,
         "cached": 0,
         "errors": 1,
+        "skipped": 0,
         "critical": 1,
         "warning": 0,
         "info": 4,

@@ -202,7 +202,7 @@ def test_a_server_that_cannot_be_reached_is_not_a_missing_file(tmp_path: Path) -
     assert "Cannot connect" in job.problem[1]
     with http_server(tmp_path) as served:
         (job,) = discover([f"{served.url}/x.dmp"])
-    assert (job.problem, job.absent) == (("error", "no such file"), True)
+    assert (job.problem, job.named) == (("error", "no such file"), True)
 
 
 def test_a_web_server_that_lists_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
