@@ -306,6 +306,7 @@ def _batch(
     gate: FailOn | None,
     strict: bool,
 ) -> int:
+    from dumpmap.parsers.remote_words import shown_url
     from dumpmap.render.output import STANDARD_OUTPUT, check_target, is_standard_output, terminal
     from dumpmap.triage import run
     from dumpmap.triage.output import print_json_line, summary_line, write_result
@@ -356,7 +357,7 @@ def _batch(
             if selection.filters:
                 say(f"{chosen:,} of these are selected")
         if not result.state.found:
-            say("no dump was found in " + ", ".join(paths))
+            say("no dump was found in " + ", ".join(map(shown_url, paths)))
         # A gate that looked at nothing has not passed.
         if not result.state.found:
             return InputError.exit_code

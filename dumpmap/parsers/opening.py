@@ -92,7 +92,8 @@ def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | Non
         if "://" in text:
             from dumpmap.parsers.remote import remote_source
 
-            return read_source(remote_source(text), path=text, snapshot=snapshot)
+            remote = remote_source(text)
+            return read_source(remote, path=remote.name, snapshot=snapshot)
         kind = _kind_of(text)
         if not kind and MEMBER_MARK in text:
             archive, _, member = text.partition(MEMBER_MARK)

@@ -8,7 +8,6 @@ ranges to pick: it is fetched whole, up to `MAX_WHOLE`.
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dumpmap.errors import InputError
+from dumpmap.parsers.remote_words import reason, shown_url
 from dumpmap.parsers.source import TruncatedError
 
 BLOCK = 16 << 10
@@ -63,10 +63,6 @@ MAX_WITHOUT_RANGES = 256 << 20
 """Largest file that is taken whole into memory from a server that gives no parts of files."""
 
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
-_SECRETS = re.compile(
-    r"(?i)([?&](?:sig|signature|token|access_token|x-amz-signature|x-amz-credential|x-amz-security-token|"
-    r"x-goog-signature|x-goog-credential|awsaccesskeyid)=)[^&#]+"
-)
 
 
 def remote_source(url: str, storage_options: Mapping[str, Any] | None = None) -> RemoteSource:
@@ -84,13 +80,13 @@ def remote_source(url: str, storage_options: Mapping[str, Any] | None = None) ->
     try:
         info = fs.info(path)
     except Exception as error:  # every file system raises its own library's errors
-        raise InputError(reason(error), source=name) from error
+        raise InputError(reason(error, url), source=name) from error
     if info.get("type") == "directory":
         raise InputError("is a folder", source=name)
     size = info.get("size")
     if size is None:
         raise InputError("its server does not say how large it is", source=name)
-    source = RemoteSource(fs, path, name, int(size))
+    source = RemoteSource(fs, path, url, int(size))
     head = source.begin(ranges=info.get("partial"))
     if head.startswith(_COMPRESSED) and source.size > MAX_WHOLE:
         raise InputError(
@@ -113,32 +109,12 @@ def file_system(url: str, storage_options: Mapping[str, Any] | None = None) -> t
     try:
         fs, path = url_to_fs(url, **dict(storage_options or {}))
     except ImportError as error:
-        raise InputError(f"its protocol needs another package: {error}", source=shown_url(url)) from error
+        # The package, where fsspec says which one it missed; else its own words.
+        package = getattr(error.__cause__, "name", None) or str(error)
+        raise InputError(f"its protocol needs another package: {package}", source=shown_url(url)) from error
     except Exception as error:  # a bad option is told by whatever the file system's library raises
-        raise InputError(reason(error), source=shown_url(url)) from error
+        raise InputError(reason(error, url), source=shown_url(url)) from error
     return fs, path
-
-
-def shown_url(url: str) -> str:
-    """The URL without its secrets: no user or password, no signature or token."""
-    url = re.sub(r"(?<=://)[^/@?#]*@", "", url, count=1)
-    return _SECRETS.sub(r"\1...", url)
-
-
-def reason(error: BaseException) -> str:
-    """Says in one line why a remote file could not be read."""
-    if isinstance(error, FileNotFoundError):
-        cause = error.__cause__
-        # fsspec takes every failure of a web server for a file that is not there.
-        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
-            return reason(cause)
-        if getattr(cause, "status", 404) not in (404, 410):
-            return f"the server answers {getattr(cause, 'status', '')} {getattr(cause, 'message', '')}".rstrip()
-        return "no such file"
-    if isinstance(error, PermissionError):
-        return "access denied"
-    text = " ".join(str(error).split())
-    return shown_url(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 class RemoteSource:
@@ -151,13 +127,14 @@ class RemoteSource:
         requests: how many requests that took.
     """
 
-    def __init__(self, fs: Any, path: str, name: str, size: int) -> None:
-        self.name = name
+    def __init__(self, fs: Any, path: str, url: str, size: int) -> None:
+        self.name = shown_url(url)
         self.size = size
         self.bytes_read = 0
         self.requests = 0
         self._fs = fs
         self._path = path
+        self._url = url
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._grains: OrderedDict[int, bytes] = OrderedDict()
         self._whole: memoryview | None = None
@@ -231,7 +208,7 @@ class RemoteSource:
         except ValueError:
             return self._fetch_whole()
         except Exception as error:  # every file system raises its own library's errors
-            raise InputError(reason(error), source=self.name) from error
+            raise InputError(reason(error, self._url), source=self.name) from error
         self._count([head, more], [(0, wanted), (wanted, end)])
         self._keep(0, head + more)
         return head
@@ -254,7 +231,7 @@ class RemoteSource:
                 starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
                 parts = self._fs.cat_ranges([self._path] * len(ranges), starts, ends, on_error="raise")
         except Exception as error:  # every file system raises its own library's errors
-            raise InputError(reason(error), source=self.name) from error
+            raise InputError(reason(error, self._url), source=self.name) from error
         self._count(parts, ranges)
         return parts
 

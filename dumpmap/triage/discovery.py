@@ -23,7 +23,8 @@ from typing import Any
 
 from dumpmap.errors import DumpmapError
 from dumpmap.parsers.opening import begins_like_input
-from dumpmap.parsers.remote import file_system, reason, shown_url
+from dumpmap.parsers.remote import file_system
+from dumpmap.parsers.remote_words import reason, shown_url
 from dumpmap.triage.columns import Status
 
 DUMP_SUFFIXES = frozenset((".dmp", ".mdmp", ".hdmp", ".mmp"))
@@ -319,7 +320,7 @@ def _discover_remote(url: str, *, recursive: bool, storage_options: Mapping[str,
     except DumpmapError as error:
         yield _failed(url, error.problem, remote=True, named=True)
     except Exception as error:  # every file system raises its own library's errors
-        yield _failed(url, reason(error), remote=True, named=True)
+        yield _failed(url, reason(error, url), remote=True, named=True)
 
 
 def _remote_files(fs: Any, path: str, url: str, *, recursive: bool) -> Iterator[Job]:
@@ -360,7 +361,8 @@ def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
         try:
             entries = {entry["name"]: entry for entry in fs.ls(folder, detail=True)}
         except Exception as error:  # every file system raises its own library's errors
-            yield _failed(fs.unstrip_protocol(folder), reason(error), remote=True, named=folder == path)
+            place = fs.unstrip_protocol(folder)
+            yield _failed(place, reason(error, place), remote=True, named=folder == path)
             continue
         below = []
         for name in sorted(entries):
@@ -376,7 +378,7 @@ def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
 
 def _remote_job(fs: Any, path: str, info: Mapping[str, Any]) -> Job:
     url = fs.unstrip_protocol(path)
-    shown = shown_url(url)
+    shown = shown_url(url, found=True)
     size = info.get("size")
     return Job(shown, shown, url, remote=True, size=None if size is None else int(size), stamp=_stamp(info))
 

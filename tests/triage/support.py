@@ -77,6 +77,7 @@ class Served:
 
     url: str = ""
     requests: list[str] = field(default_factory=list)
+    heads: int = 0
     bytes_sent: int = 0
 
 
@@ -84,11 +85,19 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     """Serves files; with ranges if the server does."""
 
     ranges: ClassVar[bool] = True
+    head: ClassVar[bool] = True
     log: ClassVar[Served]
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+    def do_HEAD(self) -> None:
+        self.log.heads += 1
+        if self.head:
+            super().do_HEAD()
+        else:
+            self.send_error(405)
 
     def do_GET(self) -> None:
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
@@ -123,13 +132,38 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
                 left -= len(data)
 
 
+@contextlib.contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """A server that gives one answer to all and closes the connection; its URL."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                head, end, body = answer.partition(b"\r\n\r\n")
+                if self.rfile.readline().startswith(b"HEAD "):
+                    body = b""
+                while self.rfile.readline().strip():
+                    pass
+                self.wfile.write(head + end + body)
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
+    request_queue_size = 256  # a connection that finds no room waits for ever
 
 
 @contextlib.contextmanager
-def http_server(folder: Path, *, ranges: bool = True) -> Iterator[Served]:
-    """Serves a folder on the loopback interface."""
+def http_server(folder: Path, *, ranges: bool = True, head: bool = True) -> Iterator[Served]:
+    """Serves a folder on the loopback interface, with parts of files and answers to HEAD unless told otherwise."""
     served = Served()
 
     class Handler(_Handler):
@@ -139,6 +173,7 @@ def http_server(folder: Path, *, ranges: bool = True) -> Iterator[Served]:
             super().__init__(*args, directory=str(folder), **kwargs)  # type: ignore[arg-type]
 
     Handler.ranges = ranges
+    Handler.head = head
     server = _Server(("127.0.0.1", 0), Handler)
     served.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -208,6 +208,19 @@ def test_a_broken_link_in_a_folder_is_only_a_row(folder: Path) -> None:
     assert triage(folder) == 0
 
 
+def test_secrets_of_what_was_named_are_not_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("fsspec")
+    assert run(["triage", "gopher://someone:s3/cret@host/x.dmp", "--engine", "serial", "--no-cache"]) == 3
+    (folder / "empty").mkdir()
+    memory = f"file://{folder / 'empty'}?token=s3cret"
+    assert run(["triage", str(folder / "empty"), memory, "--engine", "serial", "--no-cache"]) == 3
+    out, err = capsys.readouterr()
+    assert "gopher" in out
+    assert "empty?token=..." in out
+    for secret in ("someone", "s3", "/cret"):
+        assert secret not in out + err
+
+
 def test_nothing_found_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert triage(tmp_path, "--no-cache") == 3
     assert f"no dump was found in {tmp_path}" in capsys.readouterr().err

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import itertools
+import os
 import socket
+import ssl
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +19,14 @@ import dumpmap
 from dumpmap.errors import InputError
 from dumpmap.parsers import remote
 from dumpmap.parsers.opening import read_source
-from dumpmap.parsers.remote import RemoteSource, join_near, remote_source, shown_url
+from dumpmap.parsers.remote import RemoteSource, join_near, remote_source
+from dumpmap.parsers.remote_words import reason, shown_url, without_secrets
 from dumpmap.parsers.source import TruncatedError
 from dumpmap.triage import Options, discovery, run
+from dumpmap.triage.analyse import analyse
 from dumpmap.triage.discovery import discover
 
-from .support import MB, http_server, small_dump, write_big_dump
+from .support import MB, answering, http_server, small_dump, write_big_dump
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -160,6 +165,139 @@ def test_secrets_are_not_shown() -> None:
     assert shown_url(url) == "https://host/a@b.dmp?sv=1&sig=...&X-Amz-Signature=...&part=2"
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:p@ss@host/x", "https://host/x"),
+        ("https://user:p@ss/word@host/x", "https://...@host/x"),
+        ("https://user:pa/ss@host/x", "https://...@host/x"),
+        ("https://user:pa?ss@host/x", "https://...@host/x"),
+        ("https://user:pa#ss@host/x", "https://...@host/x"),
+        ("https://user:p@", "https://"),
+        ("https://user:p@/x", "https:///x"),
+        ("https://user:p@[::1]:80/x", "https://[::1]:80/x"),
+        ("https://user:a::b@host/x", "https://host/x"),
+        ("s3://AKIA:wJal/rX@bucket/x", "s3://...@bucket/x"),
+        ("zip://a.dmp::https://user:p@host/x.zip", "zip://a.dmp::https://host/x.zip"),
+        ("simplecache::sftp://user:p@host/x", "simplecache::sftp://host/x"),
+        ("https://host:8080/a@b/c.dmp", "https://host:8080/a@b/c.dmp"),
+        ("https://user@host/a@b/c.dmp", "https://host/a@b/c.dmp"),
+        ("s3://bucket/a:b@c/d.dmp", "s3://bucket/a:b@c/d.dmp"),
+        ("https://host/x?private_token=1&a=2;password=3", "https://host/x?private_token=...&a=2;password=..."),
+    ],
+)
+def test_secrets_of_odd_urls_are_not_shown(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+
+
+def test_what_is_found_has_its_own_name() -> None:
+    assert shown_url("https://me:pw@host/a@b/c.dmp", found=True) == "https://host/a@b/c.dmp"
+
+
+def test_secrets_are_not_in_what_a_library_says() -> None:
+    url = "https://user:p@ss/word%21@host/x?sig=abc"
+    for text in (
+        f"cannot open {url}, sorry",
+        "no route to https://user:p@ss/word%21@host/y",
+        "user p, ss:443 and /word! are wrong, and so is 'abc'",
+    ):
+        said = without_secrets(text, url)
+        assert not any(secret in said.replace("password", "") for secret in ("user", "ss:", "word", "abc")), said
+        assert reason(OSError(text), url) == said
+    assert without_secrets("expression of p-code at example.com", "https://example:p@host/x") == (
+        "expression of p-code at example.com"
+    )
+
+
+def test_secrets_reach_no_row_and_no_map(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "x.dmp").write_bytes(small_dump())
+    with http_server(tmp_path) as served:
+        url = served.url.replace("://", "://someone:s3cret@")
+        paths = [f"{url}/x.dmp", f"{url}/", f"{url}/no.dmp", "https://someone:s@s3cret/word@host.invalid/x.dmp"]
+        with run(paths, Options(engine="serial", cache=tmp_path / "cache")) as result:
+            rows = list(result.rows())
+        opened = dumpmap.open(paths[0])
+    for text in (str(rows), str(opened.snapshot.source), (tmp_path / "cache").read_bytes().decode("latin-1")):
+        assert "someone" not in text
+        assert "s3cret" not in text
+    assert [row["status"] for row in rows] == ["ok", "error", "error"]
+
+
+# ---------------------------------------------------------------- what is said of a server
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"", "{host} closed the connection"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "{host} does not speak HTTP"),
+        (b"HTTP/1.1 401 Unauthorized\r\n\r\n", "access denied: the server answers 401 Unauthorized"),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "access denied: the server answers 403 Forbidden"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "no such file"),
+        (b"HTTP/1.1 500 \r\n\r\n", "the server answers 500 Internal Server Error"),
+        (b"HTTP/1.1 503 Try Later\r\n\r\n", "the server answers 503 Try Later"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /x.dmp\r\n\r\n", "{host} redirects without end"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nMDMP", "{host} broke off its answer"),
+    ],
+)
+@pytest.mark.parametrize("path", ["x.dmp", "folder/", "folder/*.dmp"])
+def test_what_a_server_answers_is_said_in_a_line(answer: bytes, said: str, path: str) -> None:
+    pytest.importorskip("aiohttp")
+    if path == "folder/*.dmp" and said == "no such file":
+        said = "no file matches"
+    with answering(answer) as url:
+        (job,) = discover([f"{url}/{path}"])
+        outcome = analyse(job)
+    assert outcome.row["error"] == said.format(host=url[7:])
+    assert outcome.unreached
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://nothing.invalid/x.dmp", "cannot connect to nothing.invalid:80: host name not known"),
+        ("https://user:p@ss/word@host/x.dmp", "cannot connect to ...:443: host name not known"),
+        ("https://user:pa/ss@host/x.dmp", "not a valid URL"),
+        ("http:///x.dmp", "not a valid URL"),
+        ("gopher://host/x.dmp", "protocol not known: gopher"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_said_in_a_line(url: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+
+    def look_up(*_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    (job,) = discover([url])
+    assert job.problem == ("error", said)
+
+
+def test_other_errors_of_a_connection() -> None:
+    url = "https://host.example:8443/x"
+    untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate (_ssl.c:1006)")
+    wrong = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)")
+    for error, said in (
+        (untrusted, "cannot connect to host.example:8443: its certificate is not trusted (self-signed certificate)"),
+        (wrong, "cannot connect to host.example:8443: no secure connection (wrong version number)"),
+        (TimeoutError(), "host.example:8443 did not answer in time"),
+        (ConnectionResetError(), "host.example:8443 closed the connection"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "no route to host"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (RuntimeError("Session <aiohttp.Session object at 0x7f00> is closed"), "Session ... is closed"),
+    ):
+        assert reason(error, url).lower() == said.lower()
+    aiohttp = pytest.importorskip("aiohttp")
+    key = aiohttp.client_reqrep.ConnectionKey("host", 443, True, True, None, None, None)
+    cause = aiohttp.ClientConnectorCertificateError(key, untrusted)
+    missing = FileNotFoundError(url)
+    missing.__cause__ = cause
+    assert (
+        reason(missing, url) == "cannot connect to host:443: its certificate is not trusted (self-signed certificate)"
+    )
+
+
 def test_a_web_server_with_ranges(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
     write_big_dump(tmp_path / "big.dmp", 64 * MB)
@@ -199,7 +337,7 @@ def test_a_server_that_cannot_be_reached_is_not_a_missing_file(tmp_path: Path) -
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/x.dmp"
     (job,) = discover([url])
     assert job.problem is not None
-    assert "Cannot connect" in job.problem[1]
+    assert job.problem[1] == f"cannot connect to {url[7:-6]}: connection refused"
     with http_server(tmp_path) as served:
         (job,) = discover([f"{served.url}/x.dmp"])
     assert (job.problem, job.named) == (("error", "no such file"), True)
@@ -278,6 +416,58 @@ def test_triage_of_a_bucket(s3: dict[str, Any], tmp_path: Path) -> None:
     assert rows["2026/big.dmp"]["heaps"] == len(local.heaps)
     with run(f"s3://{bucket}/*.dmp", options) as result:
         assert (result.state.done, result.state.cached) == (2, 2)
+
+
+def test_what_is_said_of_a_bucket(s3: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    fs = fsspec.filesystem("s3", **s3)
+    bucket = f"dumps-{uuid.uuid4().hex}"
+    fs.mkdir(bucket)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{closed.getsockname()[1]}"
+    for url, options, said in (
+        (f"s3://{bucket}/none.dmp", s3, "no such file"),
+        ("s3://no-such-bucket/none.dmp", s3, "no such bucket"),
+        ("s3://no-such-bucket/", s3, "no such bucket"),
+        (
+            f"s3://{bucket}/x",
+            {"endpoint_url": s3["endpoint_url"]},
+            "no credentials were found; a public bucket is read",
+        ),
+        (f"s3://{bucket}/x", {"key": "k"}, "incomplete credentials: aws_secret_access_key is missing"),
+        (
+            f"s3://{bucket}/x",
+            {**s3, "endpoint_url": f"http://{place}"},
+            f"cannot connect to {place}: connection refused",
+        ),
+    ):
+        (job,) = discover([url], storage_options=options)
+        assert job.problem is not None
+        assert job.problem[1].startswith(said), url
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (403, "AccessDenied", "access denied"),
+        (403, "InvalidAccessKeyId", "access denied (InvalidAccessKeyId)"),
+        (503, "SlowDown", "the server answers 503 SlowDown: Why"),
+        (404, "NoSuchBucket", "no such bucket"),
+        (404, "NoSuchKey", "no such file"),
+    ],
+)
+def test_what_s3_answers_is_said_in_a_line(status: int, code: str, said: str) -> None:
+    exceptions = pytest.importorskip("botocore.exceptions")
+    answer = {"Error": {"Code": code, "Message": "Why"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    error = OSError(errno.EIO, "Why")
+    error.__cause__ = exceptions.ClientError(answer, "ListObjectsV2")
+    assert reason(error, "s3://bucket/x") == said
+    head = exceptions.ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+    assert reason(head, "s3://bucket/x") == "access denied: the server answers 403 Forbidden"
 
 
 @pytest.mark.slow
