@@ -273,7 +273,8 @@ def _say_ended(ended: _Ended, state: State, options: Options) -> int:
     if options.cache is False:
         say(f"{text}; nothing is kept, as --no-cache says")
     else:
-        say(f"{text}; {state.kept:,} results are kept: the same command goes on from there")
+        going_on = ": the same command goes on from there" if state.kept else ""
+        say(f"{text}; {state.kept:,} results are kept{going_on}")
     return 128 + ended.number
 
 

@@ -8,9 +8,12 @@ ranges to pick: it is fetched whole, up to `MAX_WHOLE`.
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import pairwise
 from typing import Any
 
@@ -62,6 +65,17 @@ MAX_WHOLE = 4 << 30
 MAX_WITHOUT_RANGES = 256 << 20
 """Largest file that is taken whole into memory from a server that gives no parts of files."""
 
+HEADS_AT_ONCE = 16
+"""Requests that ask a web server for the stamps of so many files are under way together."""
+
+HEAD_TIMEOUT = 10.0
+"""Seconds that such a request may take: the analysis does not depend on it."""
+
+_STAMPS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "Last-Modified", "mtime", "created")
+_PAGE = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+)
+
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 
 
@@ -83,17 +97,71 @@ def remote_source(url: str, storage_options: Mapping[str, Any] | None = None) ->
         raise InputError(reason(error, url), source=name) from error
     if info.get("type") == "directory":
         raise InputError("is a folder", source=name)
+    web = "http" in fs.protocol
     size = info.get("size")
     if size is None:
+        if web and info.get("mimetype") == "text/html":
+            raise _web_page(url)
         raise InputError("its server does not say how large it is", source=name)
-    source = RemoteSource(fs, path, url, int(size))
+    source = RemoteSource(fs, path, url, int(size), stamp_of(info) if web else None)
     head = source.begin(ranges=info.get("partial"))
+    if web and _PAGE.match(head):
+        raise _web_page(url)
     if head.startswith(_COMPRESSED) and source.size > MAX_WHOLE:
         raise InputError(
             f"compressed, so all of its {source.size} bytes would have to be fetched; the limit is {MAX_WHOLE}",
             source=name,
         )
     return source
+
+
+def _web_page(url: str) -> InputError:
+    """What a web server shows of a folder, or instead of a file that it does not give."""
+    hint = "" if url.endswith("/") else "; a folder's URL ends in /"
+    return InputError(f"is a web page, not a dump{hint}", source=shown_url(url))
+
+
+def stamp_of(info: Mapping[str, Any]) -> str | None:
+    """What changes when a remote file does, as far as its file system tells."""
+    for field in _STAMPS:
+        value = info.get(field)
+        if value:
+            return f"{field} {value}"
+    return None
+
+
+def web_infos(fs: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Asks a web server for sizes and stamps of files, with a HEAD request each; its listings have neither.
+
+    Args:
+        fs: fsspec's file system for `http`.
+        paths: URLs of the files; all are asked for together.
+
+    Returns:
+        for each file what is known: `size`, `ETag`, `Last-Modified`. What is wrong with a file, its analysis will say.
+    """
+    from fsspec.asyn import sync
+
+    async def ask(path: str) -> dict[str, Any]:
+        options = {"allow_redirects": True, **fs.kwargs}
+        options["headers"] = {**options.get("headers", {}), "Accept-Encoding": "identity"}
+        try:
+            session = await fs.set_session()
+            async with asyncio.timeout(HEAD_TIMEOUT), session.head(fs.encode_url(path), **options) as answer:
+                headers = answer.headers if answer.status == HTTPStatus.OK else {}
+                known = {name: headers[name] for name in ("ETag", "Last-Modified") if headers.get(name)}
+                size = headers.get("Content-Length", "")
+                if size.isdecimal() and headers.get("Content-Encoding", "identity") in ("identity", ""):
+                    known["size"] = int(size)
+                return known
+        except Exception:  # aiohttp's own, and a server that does not answer in time
+            return {}
+
+    async def ask_all() -> list[dict[str, Any]]:
+        return await asyncio.gather(*map(ask, paths))
+
+    infos: list[dict[str, Any]] = sync(fs.loop, ask_all)
+    return infos
 
 
 def file_system(url: str, storage_options: Mapping[str, Any] | None = None) -> tuple[Any, str]:
@@ -125,13 +193,15 @@ class RemoteSource:
         size: of the file, in bytes.
         bytes_read: what was transferred so far.
         requests: how many requests that took.
+        stamp: of a web server's file: changes when it does.
     """
 
-    def __init__(self, fs: Any, path: str, url: str, size: int) -> None:
+    def __init__(self, fs: Any, path: str, url: str, size: int, stamp: str | None = None) -> None:
         self.name = shown_url(url)
         self.size = size
         self.bytes_read = 0
         self.requests = 0
+        self.stamp = stamp
         self._fs = fs
         self._path = path
         self._url = url

@@ -124,6 +124,7 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
         if job.remote:
             source: ByteSource = remote_source(job.location, storage_options)
             size = source.size
+            stamp = getattr(source, "stamp", None) or stamp  # it may have changed since it was found
         else:
             source = local = map_file(job.location, job.path)
             if local.status is not None:  # it may have grown since it was found

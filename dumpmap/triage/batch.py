@@ -241,7 +241,12 @@ def iterate(paths: Paths, options: Options | None = None, *, progress: Progress 
 def _rows(batch: Batch, paths: Sequence[str | os.PathLike[str]], options: Options, notes: list[str]) -> Iterator[Row]:
     batch.cache = open_cache(options, notes)
     try:
-        jobs = discover(paths, recursive=options.recursive, storage_options=options.storage_options)
+        jobs = discover(
+            paths,
+            recursive=options.recursive,
+            storage_options=options.storage_options,
+            stamps=batch.cache is not None,
+        )
         while not batch.state.listed and batch.state.found < options.workers:
             batch.list(jobs)
         engine = open_engine(options, batch.state.found if batch.state.listed else None)

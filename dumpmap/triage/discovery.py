@@ -23,7 +23,7 @@ from typing import Any
 
 from dumpmap.errors import DumpmapError
 from dumpmap.parsers.opening import begins_like_input
-from dumpmap.parsers.remote import file_system
+from dumpmap.parsers.remote import HEADS_AT_ONCE, file_system, stamp_of, web_infos
 from dumpmap.parsers.remote_words import reason, shown_url
 from dumpmap.triage.columns import Status
 
@@ -78,6 +78,7 @@ def discover(
     *,
     recursive: bool = True,
     storage_options: Mapping[str, Any] | None = None,
+    stamps: bool = True,
 ) -> Iterator[Job]:
     """Finds the files, one by one.
 
@@ -85,6 +86,7 @@ def discover(
         paths: files, folders, glob patterns (`**` crosses folders), URLs of the same.
         recursive: also look into folders below the named ones.
         storage_options: for URLs: options of the fsspec file system.
+        stamps: whether `Job.stamp` is worth a request per file, where a listing does not have it.
 
     Yields:
         jobs; one with a `problem` for what is named but not there, and for a folder that cannot be read. The same
@@ -94,7 +96,7 @@ def discover(
     for path in paths:
         text = os.fspath(path)
         if "://" in text:
-            yield from _discover_remote(text, recursive=recursive, storage_options=storage_options)
+            yield from _discover_remote(text, recursive=recursive, storage_options=storage_options, stamps=stamps)
         else:
             yield from _discover_local(text, recursive=recursive, visited=visited)
 
@@ -311,27 +313,27 @@ def _names(folder: str) -> Iterator[str | Job]:
 # ---------------------------------------------------------------- remote
 
 
-def _discover_remote(url: str, *, recursive: bool, storage_options: Mapping[str, Any] | None) -> Iterator[Job]:
+def _discover_remote(
+    url: str, *, recursive: bool, storage_options: Mapping[str, Any] | None, stamps: bool
+) -> Iterator[Job]:
     """Yields the files of a URL. A folder's listing is kept in memory, one at a time: fsspec has no other."""
     try:
         fs, path = file_system(url, storage_options)
         fs.invalidate_cache()  # an earlier listing of this process may be out of date
-        yield from _remote_files(fs, path, url, recursive=recursive)
+        yield from _remote_files(fs, path, url, recursive=recursive, stamps=stamps)
     except DumpmapError as error:
         yield _failed(url, error.problem, remote=True, named=True)
     except Exception as error:  # every file system raises its own library's errors
         yield _failed(url, reason(error, url), remote=True, named=True)
 
 
-def _remote_files(fs: Any, path: str, url: str, *, recursive: bool) -> Iterator[Job]:
+def _remote_files(fs: Any, path: str, url: str, *, recursive: bool, stamps: bool) -> Iterator[Job]:
     web = "http" in fs.protocol
     # In a web URL `?` begins the query, and only a folder's own URL ends in a slash: asking a web server for a listing
     # of what is a file would download it.
     if _GLOB.intersection(path) - (frozenset("?") if web else frozenset()):
         found = fs.glob(path, detail=True)
-        for name in sorted(found):
-            if found[name]["type"] != "directory":
-                yield _remote_job(fs, name, found[name])
+        yield from _remote_jobs(fs, {name: found[name] for name in found if found[name]["type"] != "directory"}, stamps)
         if not found:
             # fsspec takes a folder that cannot be listed for one with nothing in it.
             first = min(path.find(mark) for mark in _GLOB if mark in path)
@@ -343,12 +345,12 @@ def _remote_files(fs: Any, path: str, url: str, *, recursive: bool) -> Iterator[
     else:
         info = {"type": "directory"} if web else fs.info(path)
         if info["type"] == "directory":
-            yield from _remote_walk(fs, path, recursive=recursive)
+            yield from _remote_walk(fs, path, recursive=recursive, stamps=stamps)
         else:
             yield replace(_remote_job(fs, path, info), named=True)
 
 
-def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
+def _remote_walk(fs: Any, path: str, *, recursive: bool, stamps: bool) -> Iterator[Job]:
     pending = [path]
     seen = {path.rstrip("/")}
     web = "http" in fs.protocol
@@ -365,6 +367,7 @@ def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
             yield _failed(place, reason(error, place), remote=True, named=folder == path)
             continue
         below = []
+        files = {}
         for name in sorted(entries):
             entry = entries[name]
             if entry["type"] == "directory":
@@ -372,21 +375,25 @@ def _remote_walk(fs: Any, path: str, *, recursive: bool) -> Iterator[Job]:
                     seen.add(name.rstrip("/"))
                     below.append(name)
             elif has_dump_suffix(name.partition("?")[0] if web else name):
-                yield _remote_job(fs, name, entry)
+                files[name] = entry
+        yield from _remote_jobs(fs, files, stamps)
         pending += reversed(below)
+
+
+def _remote_jobs(fs: Any, files: Mapping[str, Mapping[str, Any]], stamps: bool) -> Iterator[Job]:
+    """Yields the files of a listing in the order of their names."""
+    names = sorted(files)
+    if "http" not in fs.protocol or not stamps:
+        yield from (_remote_job(fs, name, files[name]) for name in names)
+        return
+    for start in range(0, len(names), HEADS_AT_ONCE):
+        some = names[start : start + HEADS_AT_ONCE]
+        for name, info in zip(some, web_infos(fs, some), strict=True):
+            yield _remote_job(fs, name, {**files[name], **info})
 
 
 def _remote_job(fs: Any, path: str, info: Mapping[str, Any]) -> Job:
     url = fs.unstrip_protocol(path)
     shown = shown_url(url, found=True)
     size = info.get("size")
-    return Job(shown, shown, url, remote=True, size=None if size is None else int(size), stamp=_stamp(info))
-
-
-def _stamp(info: Mapping[str, Any]) -> str | None:
-    """What changes when a remote file does, as far as its file system tells."""
-    for field in ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "Last-Modified", "mtime", "created"):
-        value = info.get(field)
-        if value:
-            return f"{field} {value}"
-    return None
+    return Job(shown, shown, url, remote=True, size=None if size is None else int(size), stamp=stamp_of(info))

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 from dumpmap.cli.app import run
+from dumpmap.cli.triage import _Ended, _say_ended
+from dumpmap.triage import Options, State
 
 from .support import partial_dump, small_dump, starved_dump
 
@@ -206,6 +209,19 @@ def test_what_is_skipped_is_counted(folder: Path, capsys: pytest.CaptureFixture[
 def test_a_broken_link_in_a_folder_is_only_a_row(folder: Path) -> None:
     (folder / "link.dmp").symlink_to(folder / "nothing.dmp")
     assert triage(folder) == 0
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (0, "dumpmap: interrupted after 3 of 9 files; 0 results are kept\n"),
+        (2, "dumpmap: interrupted after 3 of 9 files; 2 results are kept: the same command goes on from there\n"),
+    ],
+)
+def test_who_interrupts_is_told_what_is_kept(kept: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    state = State(found=9, listed=True, done=3, kept=kept)
+    assert _say_ended(_Ended(signal.SIGINT), state, Options()) == 130
+    assert capsys.readouterr().err == said
 
 
 def test_secrets_of_what_was_named_are_not_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -247,7 +247,7 @@ def test_what_a_server_answers_is_said_in_a_line(answer: bytes, said: str, path:
     if path == "folder/*.dmp" and said == "no such file":
         said = "no file matches"
     with answering(answer) as url:
-        (job,) = discover([f"{url}/{path}"])
+        (job,) = discover([f"{url}/{path}"], stamps=False)
         outcome = analyse(job)
     assert outcome.row["error"] == said.format(host=url[7:])
     assert outcome.unreached
@@ -341,6 +341,94 @@ def test_a_server_that_cannot_be_reached_is_not_a_missing_file(tmp_path: Path) -
     with http_server(tmp_path) as served:
         (job,) = discover([f"{served.url}/x.dmp"])
     assert (job.problem, job.named) == (("error", "no such file"), True)
+
+
+def test_a_folder_of_a_web_server_is_no_file(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "dumps").mkdir()
+    (tmp_path / "dumps" / "a.dmp").write_bytes(small_dump())
+    said = "is a web page, not a dump; a folder's URL ends in /"
+    with http_server(tmp_path) as served:
+        (job,) = discover([f"{served.url}/dumps"])
+        outcome = analyse(job)
+        assert (outcome.row["error"], outcome.unreached, outcome.lasting) == (said, True, False)
+        assert len(served.requests) <= 3
+    page = b"<html><head><title>Index of /</title></head></html>"
+    for head in (
+        b"Content-Type: text/html; charset=utf-8\r\nConnection: close\r\n\r\n",
+        b"Content-Length: %d\r\n\r\n" % len(page),
+    ):
+        with answering(b"HTTP/1.1 200 OK\r\n" + head + page) as url:
+            (job,) = discover([f"{url}/dumps"])
+            assert analyse(job).row["error"] == said
+            with pytest.raises(InputError, match=r"is a web page, not a dump$"):
+                remote_source(f"{url}/")
+
+
+def test_results_of_a_web_server_are_kept(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    for index in range(40):
+        (dumps / f"{index}.dmp").write_bytes(small_dump(pid=index + 1))
+    options = Options(engine="serial", cache=tmp_path / "cache")
+    with http_server(dumps) as served:
+        for cached in (0, 40):
+            served.requests.clear()
+            with run(f"{served.url}/", options) as result:
+                assert (result.state.done, result.state.cached, result.state.kept) == (40, cached, 40)
+        assert len(served.requests) == 1
+        os.utime(dumps / "7.dmp", (0, 1_000_000_000))
+        (dumps / "8.dmp").write_bytes(small_dump(pid=9) + bytes(8))
+        with run([f"{served.url}/*.dmp", f"{served.url}/7.dmp"], options) as result:
+            assert result.state.cached == 38
+
+
+def test_a_web_server_is_asked_for_stamps_only_if_they_serve(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    for index in range(3):
+        (tmp_path / f"{index}.dmp").write_bytes(small_dump(pid=index + 1))
+    with http_server(tmp_path) as served:
+        assert [job.stamp for job in discover([f"{served.url}/"], stamps=False)] == [None] * 3
+        assert served.heads == 0
+        with run(f"{served.url}/", Options(engine="serial", cache=False)) as result:
+            assert result.state.done == 3
+        assert served.heads == 3
+
+
+def test_a_web_server_without_stamps_has_its_files_read_again(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    (dumps / "a.dmp").write_bytes(small_dump())
+    options = Options(engine="serial", cache=tmp_path / "cache")
+    with http_server(dumps, head=False) as served:
+        assert [job.stamp for job in discover([f"{served.url}/"])] == [None]
+        assert served.requests == ["GET all"]
+        for _ in range(2):
+            with run(f"{served.url}/", options) as result:
+                assert (result.state.done, result.state.cached, result.state.kept) == (1, 0, 0)
+
+
+def test_a_web_server_that_does_not_answer_for_a_stamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(remote, "HEAD_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        fs, path = fsspec.core.url_to_fs(f"http://127.0.0.1:{silent.getsockname()[1]}/x.dmp")
+        assert remote.web_infos(fs, [path] * 3) == [{}] * 3
+
+
+def test_a_file_that_changed_since_it_was_found_is_kept_as_it_was_read(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    path = tmp_path / "a.dmp"
+    path.write_bytes(small_dump())
+    with http_server(tmp_path) as served:
+        (before,) = discover([f"{served.url}/"])
+        os.utime(path, (0, 1_000_000_000))
+        outcome = analyse(before)
+        (after,) = discover([f"{served.url}/"])
+    assert outcome.stamp == after.stamp != before.stamp
+    assert outcome.lasting
 
 
 def test_a_web_server_that_lists_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
