@@ -196,10 +196,10 @@ def command(
         text = str(error).replace("time_limit", "--time-limit").replace("memory_limit", "--memory-limit")
         raise typer.BadParameter(text) from None
     remembered = Remembered()
-    if engine is not EngineName.serial:
-        start_helpers()
     try:
         with _ended_by_signals():
+            if engine is not EngineName.serial:
+                start_helpers()
             if watch:
                 _watch(paths, options, selection, remembered)
                 return

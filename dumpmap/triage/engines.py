@@ -345,18 +345,27 @@ def start_helpers() -> None:
         return
     from multiprocessing import forkserver, resource_tracker
 
-    # What is ignored here, and this option of -W, is handed on to them.
+    # What is blocked while they start, and this option of -W, is handed on to them.
     option = "ignore:resource_tracker:UserWarning"
     sys.warnoptions.append(option)
-    ignored = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
     try:
-        resource_tracker.ensure_running()
+        with _blocked(signal.SIGINT, signal.SIGHUP):
+            resource_tracker.ensure_running()  # it lets SIGINT in again
         if process_context().get_start_method() == "forkserver":
-            forkserver.ensure_running()
+            with _blocked(signal.SIGINT, signal.SIGHUP):
+                forkserver.ensure_running()
     finally:
-        for number, handler in ignored.items():
-            signal.signal(number, handler)
         sys.warnoptions.remove(option)
+
+
+@contextlib.contextmanager
+def _blocked(*numbers: signal.Signals) -> Iterator[None]:
+    """Has signals wait; for processes that are started meanwhile, for ever."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _exit_text(code: int | None) -> str:
