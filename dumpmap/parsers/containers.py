@@ -47,7 +47,14 @@ _LEAST_FED = 64 << 10
 _LOOKED_AT = 10_000
 """In a larger archive nobody searches for the one input; it has to be named."""
 
-_ZIP_ERRORS = (
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it
+    _LZMA_ERRORS: tuple[type[Exception], ...] = ()
+else:
+    _LZMA_ERRORS = (LZMAError,)
+
+_ZIP_ERRORS: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     NotImplementedError,
     RuntimeError,
@@ -56,8 +63,12 @@ _ZIP_ERRORS = (
     IndexError,
     struct.error,
     zlib.error,
+    *_LZMA_ERRORS,
 )
 """What `zipfile` raises for archives that are damaged, encrypted, or packed in a way that it does not know."""
+
+_UNPACKING_ERRORS: tuple[type[Exception], ...] = (*_ZIP_ERRORS, OSError)
+"""And for a file in one: bz2 has no error of its own."""
 
 _PEEKED = 256 << 10
 """How much of a packed file is read to see how its content begins: zstd gives whole blocks, of up to 128 KB."""
@@ -462,11 +473,13 @@ def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: ByteSource)
                     done += len(out)
                     yield out
             return
-        except _ZIP_ERRORS as error:
+        except _UNPACKING_ERRORS as error:
             broken, problem = _BrokenError("zip", error), str(error)
         # zipfile gives nothing of a part whose checksum is wrong.
         header = _local_header(source, info.header_offset)
         if header is None or info.flag_bits & _ENCRYPTED or info.compress_type not in (_STORED, _DEFLATED):
+            if done:
+                raise broken
             raise FormatError(f"damaged or unsupported zip file: {problem}", source=source.name)
         end = header.start + info.compress_size
         for out in _local_opener(source, info.filename, info.flag_bits, info.compress_type, header.start, end)(size):

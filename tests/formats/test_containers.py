@@ -238,6 +238,19 @@ def test_an_encrypted_or_oddly_packed_file_of_a_cut_archive_is_said() -> None:
         dumpmap.open(odd)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_of_another_method_is_read_as_far_as_it_goes(method: int) -> None:
+    data = dump() + random.Random(3).randbytes(4 << 20)
+    packed = bytearray(zipped({"x.dmp": data}, method))
+    packed[len(packed) - (1 << 20)] ^= 0x55
+    read = dumpmap.open(bytes(packed))
+    (warning,) = [text for text in read.snapshot.warnings if "zip file is damaged" in text]
+    assert "could be unpacked" in warning
+    packed[60:200] = bytes(140)
+    with pytest.raises(FormatError, match="damaged or unsupported zip file"):
+        dumpmap.open(bytes(packed))
+
+
 def test_sizes_beyond_four_gigabytes_in_a_cut_archive() -> None:
     data = dump(50)
     packer = zlib.compressobj(wbits=-15)
