@@ -164,6 +164,16 @@ def web_infos(fs: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
     return infos
 
 
+_EXTRAS = {
+    **dict.fromkeys(("http", "https"), "remote"),
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "azure"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("sftp", "ssh"), "sftp"),
+}
+"""Which of our extras brings the package that a protocol needs."""
+
+
 def file_system(url: str, storage_options: Mapping[str, Any] | None = None) -> tuple[Any, str]:
     """Finds the fsspec file system of a URL, and the path inside it.
 
@@ -179,7 +189,9 @@ def file_system(url: str, storage_options: Mapping[str, Any] | None = None) -> t
     except ImportError as error:
         # The package, where fsspec says which one it missed; else its own words.
         package = getattr(error.__cause__, "name", None) or str(error)
-        raise InputError(f"its protocol needs another package: {package}", source=shown_url(url)) from error
+        extra = _EXTRAS.get(url.partition("://")[0].lower())
+        how = f'pip install "dumpmap[{extra}]"' if extra else package
+        raise InputError(f"its protocol needs another package: {how}", source=shown_url(url)) from error
     except Exception as error:  # a bad option is told by whatever the file system's library raises
         raise InputError(reason(error, url), source=shown_url(url)) from error
     return fs, path

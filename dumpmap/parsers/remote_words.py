@@ -85,6 +85,10 @@ def without_secrets(text: str, url: str | None = None) -> str:
 # ---------------------------------------------------------------- why it could not be read
 
 
+_LONGEST = 400
+"""Letters of a reason. Some libraries tell every place where they looked for something."""
+
+
 def reason(error: BaseException, url: str | None = None) -> str:
     """Says in one line why a remote file could not be read.
 
@@ -92,11 +96,13 @@ def reason(error: BaseException, url: str | None = None) -> str:
         error: what a file system's library raised.
         url: what was to be read, to name its server and to leave out its secrets.
     """
-    if url is None:
-        return without_secrets(" ".join(_words(error, None).split()))
-    shown = shown_url(url)
-    # What repeats the whole URL is masked as that is, before its parts are looked for.
-    return without_secrets(" ".join(_words(error, shown).split()).replace(url, shown), url)
+    shown = None if url is None else shown_url(url)
+    text = " ".join(_words(error, shown).split())
+    if url is not None and shown is not None:
+        # What repeats the whole URL is masked as that is, before its parts are looked for.
+        text = text.replace(url, shown)
+    text = without_secrets(text, url)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _words(error: BaseException, url: str | None) -> str:

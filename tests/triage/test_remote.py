@@ -574,3 +574,20 @@ def test_a_source_is_a_byte_source(memory: str) -> None:
     source = remote_source(put(f"{memory}/x", b"abc"))
     assert isinstance(source, RemoteSource)
     assert (source.size, bytes(source.view(0, 3))) == (3, b"abc")
+
+
+@pytest.mark.parametrize(("protocol", "extra"), [("az", "azure"), ("gs", "gcs"), ("sftp", "sftp"), ("https", "remote")])
+def test_the_extra_that_a_protocol_needs_is_named(protocol: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(url: str, **_: object) -> object:
+        raise ImportError(f"install something to access {url}")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
+    with pytest.raises(InputError, match=rf'needs another package: pip install "dumpmap\[{extra}\]"'):
+        dumpmap.open(f"{protocol}://place/a.dmp")
+
+
+def test_a_reason_has_an_end() -> None:
+    text = reason(RuntimeError("looked in " + "/some/place " * 1000))
+    assert text.startswith("looked in /some/place")
+    assert len(text) < 500
+    assert text.endswith("...")
