@@ -63,8 +63,9 @@ def test_largest_free_block(name: str) -> None:
     start = -(-address // GRANULARITY) * GRANULARITY
     wanted = FreeBlock(start, address + size - start)
     m = region_map(name)
-    assert m.largest_free_block == wanted
     assert m.summary().loc["Free", "largest"] == wanted.size
+    # What is left of the exhausted process are its first 64 KB, which Windows gives to nobody.
+    assert m.largest_free_block == (wanted if wanted.address else None)
 
 
 @pytest.mark.parametrize("name", COMPLETE)
