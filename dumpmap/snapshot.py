@@ -83,6 +83,8 @@ class Source:
     """For a JSON snapshot: the kind of source it was made from."""
     original_name: str | None = None
     """For a JSON snapshot: the name of the file or process it was made from."""
+    notes: tuple[str, ...] = ()
+    """How the file was read, where that has to be known and nothing is wrong with it. Not kept in a JSON snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +331,7 @@ class Snapshot:
     """The summary that a VMMap file states, kept to be compared with."""
     memory: Memory = field(default_factory=ExcerptMemory)
     warnings: tuple[str, ...] = ()
+    """What of the input is damaged, contradicts itself or could not be read."""
 
     @property
     def pointer_mask(self) -> int:

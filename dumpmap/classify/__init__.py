@@ -542,7 +542,7 @@ def _notes(
     has_heaps: bool,
     names: set[str],
 ) -> list[str]:
-    notes = []
+    notes = list(snapshot.source.notes)
     windows = snapshot.process.os.family == "windows"
     if completeness == "partial":
         notes.append(

@@ -146,7 +146,10 @@ def command(
     from dumpmap.triage.output import GROUP_FIGURES
     from dumpmap.triage.progress import Remembered
 
-    columns = [name.strip() for name in group_by.split(",") if name.strip()] if group_by is not None else []
+    if not all(paths):
+        raise typer.BadParameter("a PATH is empty")
+    names = group_by.split(",") if group_by is not None else []
+    columns = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     if group_by is not None and not columns:
         raise typer.BadParameter("--group-by names no column")
     try:
@@ -173,6 +176,8 @@ def command(
         raise typer.BadParameter(str(error)) from None
     if scheduler is not None and engine is not EngineName.dask:
         raise typer.BadParameter("--scheduler goes with --engine dask")
+    if engine is EngineName.serial and jobs is not None:
+        raise typer.BadParameter("--engine serial has no worker processes for --jobs")
     if engine is EngineName.serial and (time_limit or memory_limit):
         raise typer.BadParameter("--engine serial works in this process, which has no limits")
     if cache is not None and no_cache:
@@ -193,7 +198,8 @@ def command(
             **limits,
         )
     except ValueError as error:
-        text = str(error).replace("time_limit", "--time-limit").replace("memory_limit", "--memory-limit")
+        text = str(error).replace("above 0 seconds", "above 0 seconds, or 0 for none")
+        text = text.replace("time_limit", "--time-limit").replace("memory_limit", "--memory-limit")
         raise typer.BadParameter(text) from None
     remembered = Remembered()
     try:
@@ -285,7 +291,7 @@ def _progress() -> Iterator[Progress | None]:
 
     if VERBOSITY.level < 0:
         yield None
-    elif sys.stderr.isatty():
+    elif sys.stderr is not None and sys.stderr.isatty():
         with RichProgress() as bar:
             yield bar
     else:
@@ -315,6 +321,10 @@ def _batch(
     if format is TriageFormatName.parquet and output is None:
         raise typer.BadParameter("Parquet needs --output (- is standard output)")
     target = STANDARD_OUTPUT if output is None else output
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):
+            if not is_standard_output(target) and Path(path).samefile(target):
+                raise typer.BadParameter(f"{target}: is one of the files to read")
     # Before the hours that a large batch takes.
     check_target(target, force=force, binary=format is TriageFormatName.parquet)
     live = (

@@ -93,12 +93,14 @@ class Unpacked:
     Attributes:
         source: the bytes; its name is still that of the packed file.
         container: how it was packed.
-        warnings: what is wrong with the packed file, or which of several files was taken.
+        warnings: what is wrong with the packed file.
+        notes: which of several files was taken.
     """
 
     source: ByteSource
     container: Container
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class _DamageError(Exception):
@@ -183,9 +185,10 @@ def unpack(source: ByteSource, is_input: Callable[[bytes], bool], member: str | 
     """
     head = bytes(source.view(0, min(4, source.size)))
     warnings: list[str] = []
+    notes: list[str] = []
     container: Container
     if head[:4] == b"PK\x03\x04":
-        container, chunks = "zip", _unzip(source, is_input, member, warnings)
+        container, chunks = "zip", _unzip(source, is_input, member, notes)
     elif member is not None:
         raise InputError(f"is no zip archive, and so has no {member!r} in it", source=source.name)
     elif head[:2] == b"\x1f\x8b":
@@ -197,13 +200,15 @@ def unpack(source: ByteSource, is_input: Callable[[bytes], bool], member: str | 
     unpacked = collect(chunks, source.name, warnings)
     if unpacked.size == 0:
         raise FormatError(f"{container} file that unpacks to nothing: empty or cut off", source=source.name)
-    return Unpacked(unpacked, container, tuple(warnings))
+    return Unpacked(unpacked, container, tuple(warnings), tuple(notes))
 
 
 def first_bytes(
     source: ByteSource, is_input: Callable[[bytes], bool], *, most_members: int = _LOOKED_AT
 ) -> bytes | None:
     """The first bytes of what `unpack` would give, at the price of little more than these.
+
+    Of a zip archive with several inputs in it, which `unpack` refuses, they are the first one's.
 
     Args:
         source: the file.
@@ -428,7 +433,7 @@ class _Member:
 
 
 def _unzip(
-    source: ByteSource, is_input: Callable[[bytes], bool], wanted: str | None, warnings: list[str]
+    source: ByteSource, is_input: Callable[[bytes], bool], wanted: str | None, notes: list[str]
 ) -> Iterator[bytes]:
     """Unpacks one file of an archive: the one that is wanted, the only one, or the only one that is an input."""
     try:
@@ -438,10 +443,10 @@ def _unzip(
         members = list(islice(_local_members(source), _LOOKED_AT + 1))
         if not members:
             raise FormatError(f"damaged or unsupported zip file: {error}", source=source.name) from None
-        yield from _choose(members, is_input, wanted, source, warnings).open(CHUNK)
+        yield from _choose(members, is_input, wanted, source, notes).open(CHUNK)
         raise _CutError("zip", source, "its table of contents") from None
     with archive:
-        yield from _choose(_members(archive, source), is_input, wanted, source, warnings).open(CHUNK)
+        yield from _choose(_members(archive, source), is_input, wanted, source, notes).open(CHUNK)
 
 
 def _members(archive: zipfile.ZipFile, source: ByteSource) -> list[_Member]:
@@ -458,10 +463,8 @@ def _first_of_zip(source: ByteSource, is_input: Callable[[bytes], bool], most_me
         members = _members(archive, source)
         if len(members) > max(1, most_members):
             return b""
-        try:
-            return _head_of(_choose(members, is_input, None, source, []))
-        except FormatError:
-            return b""
+        heads = map(_head_of, members)
+        return next((head for head in heads if len(members) == 1 or is_input(head)), b"")
 
 
 def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: ByteSource) -> Callable[[int], _Chunks]:
@@ -497,7 +500,7 @@ def _choose(
     is_input: Callable[[bytes], bool],
     wanted: str | None,
     source: ByteSource,
-    warnings: list[str],
+    notes: list[str],
 ) -> _Member:
     """Picks a file of an archive.
 
@@ -528,7 +531,7 @@ def _choose(
             f"{_listed(inputs)}",
             source=source.name,
         )
-    warnings.append(f"{text}: {inputs[0].name!r} was read, the only dump or snapshot among them")
+    notes.append(f"{text}: {inputs[0].name!r} was read, the only dump or snapshot among them")
     return inputs[0]
 
 

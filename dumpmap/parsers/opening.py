@@ -146,9 +146,15 @@ def read_source(
         result = _read(unpacked.source, path, snapshot, unpacked.container)
     except FormatError as error:
         # A JSON text that ends in the middle, say, does so because its archive does.
-        error.problem = "; ".join([error.problem, *unpacked.warnings])
+        error.problem = "; ".join([error.problem, *unpacked.notes, *unpacked.warnings])
         raise
-    return replace(result, warnings=(*unpacked.warnings, *result.warnings)) if unpacked.warnings else result
+    if not unpacked.warnings and not unpacked.notes:
+        return result
+    return replace(
+        result,
+        source=replace(result.source, notes=unpacked.notes),
+        warnings=(*unpacked.warnings, *result.warnings),
+    )
 
 
 def _read(source: ByteSource, path: str | None, snapshot: int | None, container: Container | None) -> Snapshot:
@@ -175,8 +181,8 @@ def _read(source: ByteSource, path: str | None, snapshot: int | None, container:
 def begins_like_input(path: str) -> bool:
     """Whether a local file that nobody named begins like an input, packed or not. Little of it is read.
 
-    Of a zip archive of several files the only input is looked for, as `read_source` does, if it is called `.zip` or has
-    no suffix at all: programs and documents are zip archives, too.
+    A zip archive of several files is searched if it is called `.zip` or has no suffix at all: programs and
+    documents are zip archives, too.
     """
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - faster than pathlib

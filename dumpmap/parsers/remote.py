@@ -9,6 +9,7 @@ ranges to pick: it is fetched whole, up to `MAX_WHOLE`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -183,7 +184,10 @@ def file_system(url: str, storage_options: Mapping[str, Any] | None = None) -> t
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise InputError('reading URLs needs fsspec: pip install "dumpmap[remote]"', source=shown_url(url)) from None
+        brings = _EXTRAS.get(url.partition("://")[0].lower(), "remote")
+        raise InputError(f'reading URLs needs fsspec: pip install "dumpmap[{brings}]"', source=shown_url(url)) from None
+    # It logs with tracebacks what it also raises, and that would reach the terminal.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
     try:
         fs, path = url_to_fs(url, **dict(storage_options or {}))
     except ImportError as error:

@@ -130,7 +130,7 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
             if local.status is not None:  # it may have grown since it was found
                 size, stamp = local.status.st_size, str(local.status.st_mtime_ns)
         opened = True
-        row = make_row(_classified(source, job.path), job.path, size)
+        row = make_row(_classified(source, job), job.path, size)
         if job.remote:
             row["bytes_read"] = getattr(source, "bytes_read", None)
     except DumpmapError as error:
@@ -156,10 +156,10 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
     return outcome_of(job, row, stamp=stamp, lasting=lasting, unreached=job.named and not opened)
 
 
-def _classified(source: ByteSource, path: str) -> RegionMap:
+def _classified(source: ByteSource, job: Job) -> RegionMap:
     from dumpmap.classify import classify
 
-    return classify(read_source(source, path=path), sections=False)
+    return classify(read_source(source, path=job.path, member=job.member), sections=False)
 
 
 def _changed(job: Job, size: int | None, stamp: str | None) -> bool:

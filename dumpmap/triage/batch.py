@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
+from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
@@ -45,6 +46,18 @@ _TELL_EVERY = 1.0
 _FRAME_CHUNK = 20_000
 
 
+_NONE = type(None)
+_KINDS: tuple[tuple[str, tuple[type, ...], str], ...] = (
+    ("jobs", (Integral, _NONE), "a whole number"),
+    ("time_limit", (Real, _NONE), "a number of seconds, or None"),
+    ("memory_limit", (Integral, _NONE), "a number of bytes, or None"),
+    ("cache", (bool, str, os.PathLike), "True, False or a file"),
+    ("scheduler", (str, _NONE), "an address"),
+    ("storage_options", (Mapping, _NONE), "a mapping"),
+)
+"""What options may be, and how that is said: a batch of hours is not the place to find out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a batch runs.
@@ -72,6 +85,10 @@ class Options:
     hook: str | None = None
 
     def __post_init__(self) -> None:
+        for name, kinds, said in _KINDS:
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise TypeError(f"{name} must be {said}, not {value!r}")
         if self.jobs is not None and self.jobs < 1:
             raise ValueError("jobs must be at least 1")
         if self.engine not in ("processes", "serial", "dask"):
@@ -141,8 +158,16 @@ def open_cache(options: Options, notes: list[str] | None = None) -> Cache | None
 
 
 def path_list(paths: Paths) -> list[str | os.PathLike[str]]:
-    """The paths of a call: one or several."""
-    return [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    """The paths of a call: one or several.
+
+    Raises:
+        TypeError: one is not text, nor a path object.
+    """
+    found = [paths] if isinstance(paths, (str, bytes, os.PathLike)) else list(paths)
+    for path in found:
+        if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+            raise TypeError(f"a path must be a str or a path object of text, not {path!r}")
+    return found
 
 
 # ---------------------------------------------------------------- the loop
@@ -389,16 +414,17 @@ class Result:
         """Yields the rows that are selected: by severity, the worst first, then by path, unless another order is."""
         return self._store.rows(selection)
 
-    def groups(self, columns: Sequence[str], selection: Selection = ALL) -> list[Group]:
+    def groups(self, columns: str | Sequence[str], selection: Selection = ALL) -> list[Group]:
         """Counts the rows that have the same values in `columns`; the largest group first.
 
         Args:
-            columns: names of columns, or `finding`: a row counts under each of its findings.
+            columns: a column's name, or several; `finding`: a row counts under each of its findings.
             selection: which rows are counted; its order and number are those of the groups.
 
         Raises:
             ValueError: a column cannot be grouped by.
         """
+        columns = [columns] if isinstance(columns, str) else columns
         groups = group_rows(self.rows(replace(selection, sort=None, top=None)), columns)
         name = selection.sort_column
 
@@ -513,7 +539,7 @@ def make_frame(rows: Iterable[Row]) -> pd.DataFrame:
         for column in COLUMNS:
             values: list[Any] = [row[column.name] for row in chunk]
             if column.kind == "texts":
-                values = [None if value is None else ", ".join(value) for value in values]
+                values = [None if value is None else tuple(value) for value in values]
             if column.kind == "time":
                 values = [value and dt.datetime.fromisoformat(value) for value in values]
             columns[column.name] = pd.Series(values, dtype=cast("Any", column.dtype))

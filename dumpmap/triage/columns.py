@@ -20,7 +20,7 @@ Kind = Literal["text", "texts", "size", "count", "share", "seconds", "flag", "ti
 
 _DTYPES: dict[Kind, str] = {
     "text": "string",
-    "texts": "string",
+    "texts": "object",
     "size": "Int64",
     "count": "Int64",
     "share": "Float64",
@@ -155,7 +155,7 @@ FINDING = "finding"
 GROUPABLE = (*NAMES, FINDING)
 """What rows can be grouped by."""
 
-ROW_VERSION = 3
+ROW_VERSION = 4
 """Raised whenever a row of the same columns comes to mean something else: rows of older versions are not used again."""
 
 _EMPTY: Row = dict.fromkeys(NAMES)

@@ -7,10 +7,12 @@ size as the analysis of a small dump; a bundle whose worker is lost runs again e
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import multiprocessing
 import os
+import tempfile
 import threading
 import time
 import uuid
@@ -65,15 +67,19 @@ class DaskEngine:
         try:
             if scheduler is None:
                 # No dashboard; but a scheduler has a web server for its health in any case: on whatever port is free.
+                scratch = tempfile.TemporaryDirectory(prefix="dumpmap-dask-", ignore_cleanup_errors=True)
+                self._quiet.callback(scratch.cleanup)
                 self._cluster = _DASK.LocalCluster(
                     n_workers=jobs,
                     threads_per_worker=1,
+                    local_directory=scratch.name,
                     dashboard_address="127.0.0.1:0",
                     scheduler_kwargs={"dashboard": False},
                     silence_logs=_LOG_LEVEL,
                 )
             else:
                 _check_address(scheduler)
+                _check_scheduler(scheduler)
             self._client: Any = _DASK.Client(self._cluster or scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
         except BaseException as error:
             if self._cluster is not None:
@@ -226,6 +232,39 @@ def _check_address(scheduler: str) -> None:
     registry.get_backend(scheme)
     if scheme in ("tcp", "tls"):
         addressing.get_address_host_port(scheduler)
+
+
+def _check_scheduler(address: str) -> None:
+    """Asks whether a scheduler is there: a client would wait for ever for what is no scheduler to answer.
+
+    Raises:
+        OSError: nothing is there, or something else.
+    """
+
+    async def ask() -> Any:
+        security = _DASK.Security().get_connection_args("client")
+        async with _DASK.core.rpc(address, connection_args=security) as scheduler:
+            return await scheduler.identity()
+
+    answers: list[Any] = []
+
+    def run() -> None:
+        try:
+            answers.append(asyncio.run(asyncio.wait_for(ask(), CONNECT_TIMEOUT)))
+        except Exception as error:  # whatever came instead of an answer
+            answers.append(error)
+
+    # In a thread of its own: the caller may be in an event loop, as notebooks are.
+    asking = threading.Thread(target=run, daemon=True)
+    asking.start()
+    asking.join(CONNECT_TIMEOUT + 1)
+    answer = answers[0] if answers else TimeoutError()
+    if isinstance(answer, TimeoutError) and not str(answer):
+        raise OSError(f"what is there does not answer as a scheduler does, for {CONNECT_TIMEOUT} s")
+    if isinstance(answer, Exception):
+        raise OSError(str(answer) or type(answer).__name__) from answer
+    if answer.get("type") != "Scheduler":
+        raise OSError(f"what is there is no scheduler but a {answer.get('type')}")
 
 
 # ---------------------------------------------------------------- in the Dask worker

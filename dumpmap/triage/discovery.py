@@ -6,7 +6,7 @@ folder is entered once, so links cannot lead in circles; a folder's names are so
 """
 
 # Paths are strings here: a million of them are compared, joined and stored.
-# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH122, PTH206
+# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH118, PTH122, PTH206
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from itertools import chain, islice
 from typing import Any
 
 from dumpmap.errors import DumpmapError
+from dumpmap.parsers.containers import MEMBER_MARK
 from dumpmap.parsers.opening import begins_like_input
 from dumpmap.parsers.remote import HEADS_AT_ONCE, file_system, stamp_of, web_infos
 from dumpmap.parsers.remote_words import reason, shown_url
@@ -51,6 +52,7 @@ class Job:
         location: what to open: the path as the system gave it, or the URL with its secrets.
         remote: whether that is a URL.
         size: in bytes.
+        member: which file of a zip archive is meant, where that was said.
         stamp: changes when the file does: mtime in ns; for a remote file its ETag or time. None is not known.
         problem: why it is not to be opened: a status and a reason.
         named: whether somebody named it, or it stands for a pattern that leads nowhere: if it cannot be opened or
@@ -64,6 +66,7 @@ class Job:
     size: int | None = None
     stamp: str | None = None
     problem: tuple[Status, str] | None = None
+    member: str | None = None
     named: bool = False
 
 
@@ -112,10 +115,21 @@ def local_job(path: str) -> Job:
         info = os.stat(path)
     except OSError as error:
         return _failed(path, os_reason(error))
+    except ValueError as error:  # a name that no file can have
+        return _failed(path, str(error))
     if not stat.S_ISREG(info.st_mode):
         return _failed(path, "not a regular file", status="skipped")
     location = os.path.abspath(path)  # a worker of a cluster has another current folder
     return Job(safe_text(location), safe_text(path), location, size=info.st_size, stamp=str(info.st_mtime_ns))
+
+
+def _member_job(text: str) -> Job:
+    """The job of a file in a local zip archive, `x.zip::y.dmp`."""
+    path, _, member = text.partition(MEMBER_MARK)
+    job = local_job(path)
+    return replace(
+        job, key=safe_text(f"{job.key}{MEMBER_MARK}{member}"), path=safe_text(text), member=member, named=True
+    )
 
 
 def os_reason(error: OSError) -> str:
@@ -143,6 +157,8 @@ def has_dump_suffix(name: str) -> bool:
 def _discover_local(text: str, *, recursive: bool, visited: set[tuple[int, int]]) -> Iterator[Job]:
     if os.path.isdir(text):
         yield from _walk(text, recursive=recursive, visited=visited, named=True)
+    elif MEMBER_MARK in text and not os.path.lexists(text) and os.path.isfile(text.partition(MEMBER_MARK)[0]):
+        yield _member_job(text)
     elif _GLOB.intersection(text) and not os.path.lexists(text):
         yield from _discover_glob(text, recursive=recursive, visited=visited)
     else:
@@ -332,6 +348,12 @@ def _remote_files(fs: Any, path: str, url: str, *, recursive: bool, stamps: bool
     # In a web URL `?` begins the query, and only a folder's own URL ends in a slash: asking a web server for a listing
     # of what is a file would download it.
     if _GLOB.intersection(path) - (frozenset("?") if web else frozenset()):
+        if not web:  # a file may be called so
+            with suppress(FileNotFoundError):
+                info = fs.info(path)
+                if info["type"] == "file":
+                    yield replace(_remote_job(fs, path, info), named=True)
+                    return
         found = fs.glob(path, detail=True)
         yield from _remote_jobs(fs, {name: found[name] for name in found if found[name]["type"] != "directory"}, stamps)
         if not found:

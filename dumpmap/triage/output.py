@@ -54,8 +54,8 @@ VIEW: tuple[Column, ...] = (
     Column("committed", "size"),
     Column("largest_free", "size", "Largest free", left=True),
     Column("exception", optional=1),
-    Column("detail", "text", "Finding", below=2),
     Column("path", "text", "File", folds=False, below=1),
+    Column("detail", "text", "Finding", below=2),
 )
 """Columns of the text table and of Markdown."""
 
@@ -86,9 +86,16 @@ def _view_cells(row: Row) -> tuple[Any, ...]:
         row["committed"],
         row["largest_free"],
         row["exception"],
-        row["error"] if unread else row["headline"],
         row["path"],
+        row["error"] if unread else row["headline"],
     )
+
+
+def _group_column(name: str) -> Column:
+    """A column that rows are grouped by; a value stands for a group as CSV writes it, a size in bytes."""
+    column = Column(name, folds=not _is_settled(name))
+    in_bytes = name != FINDING and BY_NAME[name].kind == "size"
+    return replace(column, heading=f"{column.title} (bytes)") if in_bytes else column
 
 
 def group_table(groups: Iterable[Group], columns: Sequence[str]) -> Table:
@@ -98,7 +105,7 @@ def group_table(groups: Iterable[Group], columns: Sequence[str]) -> Table:
         for group in groups
     ]
     # A name that is one of few is better read whole: a figure can be done without sooner.
-    return Table((*(Column(name, folds=not _is_settled(name)) for name in columns), *GROUP_FIGURES), rows)
+    return Table((*(_group_column(name) for name in columns), *GROUP_FIGURES), rows)
 
 
 def _is_settled(name: str) -> bool:

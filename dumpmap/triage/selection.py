@@ -242,7 +242,7 @@ ALL = Selection()
 
 
 def select(
-    where: Sequence[str] = (),
+    where: str | Sequence[str] = (),
     *,
     severity: Severity | None = None,
     sort: str | None = None,
@@ -253,7 +253,7 @@ def select(
     """Makes a selection of what a user wrote.
 
     Args:
-        where: conditions, as `parse_condition` takes them.
+        where: a condition, or several, as `parse_condition` takes them.
         severity: see `Selection`.
         sort: see `Selection`; where there are groups, a column of theirs.
         top: see `Selection`.
@@ -263,7 +263,8 @@ def select(
     Raises:
         ValueError: a condition or a column is none.
     """
-    selection = Selection(tuple(map(parse_condition, where)), severity, sort, top)
+    conditions = [where] if isinstance(where, str) else where
+    selection = Selection(tuple(map(parse_condition, conditions)), severity, sort, top)
     name = selection.sort_column
     if name is not None and group_by:
         if name not in (*group_by, *figures):

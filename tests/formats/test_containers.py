@@ -157,7 +157,7 @@ def test_the_only_input_of_an_archive_is_taken(streamed: bool, end: int | None) 
     }
     snapshot = dumpmap.open(zipped(files, streamed=streamed)[:end]).snapshot
     assert snapshot.source.size == len(files["c/x.dmp"])
-    assert "a zip archive of 5 files: 'c/x.dmp' was read, the only dump or snapshot among them" in snapshot.warnings
+    assert "a zip archive of 5 files: 'c/x.dmp' was read, the only dump or snapshot among them" in snapshot.source.notes
     assert any("cut off" in warning for warning in snapshot.warnings) == (end is not None)
 
 
@@ -215,7 +215,7 @@ def test_snapshots_and_vmmap_files_are_inputs() -> None:
     ):
         packed = zipped({"meta.json": b"{}", name: data})
         try:
-            said = dumpmap.open(packed).warnings
+            said = dumpmap.open(packed).notes
         except FormatError as error:  # these are too short to be read, but were taken for what they are
             said = (error.problem,)
         assert any(f"'{name}' was read" in one for one in said), name

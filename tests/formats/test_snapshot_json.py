@@ -235,7 +235,7 @@ def test_every_field_is_documented() -> None:
 
 def test_every_fact_has_a_place_in_the_file() -> None:
     """A field that is added to the snapshot must be added to the format too."""
-    of_the_file = {"captured_at", "reduced_from", "original_name"}
+    of_the_file = {"captured_at", "reduced_from", "original_name", "notes"}
     for entry, kind in COUNTERPARTS.items():
         struct = getattr(kind, "__struct_fields__", None)
         missing = set(struct or [field.name for field in fields(kind)]) - set(entry.__struct_fields__)

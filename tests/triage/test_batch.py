@@ -22,7 +22,7 @@ import zstandard
 
 import dumpmap
 from dumpmap.errors import DumpmapError, OutputError
-from dumpmap.triage import EngineError, Options, State, batch, exit_code, iterate, run, triage
+from dumpmap.triage import EngineError, Options, State, batch, exit_code, iterate, run, select, triage
 from dumpmap.triage.cache import Cache, default_path
 from dumpmap.triage.columns import COLUMNS, Row
 from dumpmap.triage.discovery import local_job
@@ -159,6 +159,47 @@ def test_iterate_can_be_closed(folder: Path) -> None:
     rows = iterate(folder, Options(jobs=1, cache=False))
     assert next(rows)["status"]
     rows.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"jobs": "2"},
+        {"jobs": 1.5},
+        {"jobs": True},
+        {"time_limit": "abc"},
+        {"memory_limit": "1GB"},
+        {"cache": None},
+        {"scheduler": 8786, "engine": "dask"},
+        {"storage_options": "anon=true"},
+    ],
+    ids=lambda value: str(value),
+)
+def test_options_of_the_wrong_type(change: dict[str, Any]) -> None:
+    (name, value), *_ = change.items()
+    with pytest.raises(TypeError, match=rf"^{name} must be .*, not {value!r}$"):
+        replace(SERIAL, **change)
+
+
+def test_paths_of_the_wrong_type(folder: Path) -> None:
+    for paths in (b"dumps", [b"dumps"], 3, [3], [None]):
+        with pytest.raises(TypeError, match=r"path|iterable"):
+            result_rows(paths, SERIAL)
+    assert result_rows([], SERIAL) == []
+    assert len(result_rows((path for path in [str(folder), folder]), SERIAL)) == 24
+    (row,) = result_rows("a\0b.dmp", SERIAL)
+    assert row["error"] == "embedded null byte"
+
+
+def test_one_condition_and_one_column_need_no_list(folder: Path) -> None:
+    with run(folder, SERIAL) as result:
+        rows = list(result.rows(select("status=error")))
+        assert {row["status"] for row in rows} == {"error"}
+        assert result.groups("status") == result.groups(["status"])
+        frame = result.frame()
+    assert all(isinstance(value, tuple) for value in frame.findings.dropna())
+    assert len(frame.explode("findings")) >= len(frame)
+    assert frame.groupby("findings").size().sum() == frame.findings.notna().sum()
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,6 @@ def test_the_gates_see_all_files(folder: Path, capsys: pytest.CaptureFixture[str
     ("named", "said"),
     [
         ("nothing.dmp", "no such file or directory"),
-        ("", "no such file or directory"),
         ("*.nothing", "no file matches"),
         ("**/*.nothing", "no file matches"),
         ("memory://nothing-of-this-name/x.dmp", "no such file"),
@@ -138,7 +137,7 @@ def test_the_gates_see_all_files(folder: Path, capsys: pytest.CaptureFixture[str
 def test_what_is_named_must_be_there(folder: Path, named: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     if "://" in named:
         pytest.importorskip("fsspec")
-    elif named:
+    else:
         named = str(folder / named)
     assert triage(folder, named, "--format", "jsonl") == 3
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -312,3 +311,19 @@ def test_a_long_name_of_the_temporary_folder(folder: Path, tmp_path: Path) -> No
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     assert "internal" not in done.stdout
+
+
+def test_the_output_is_no_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dump = folder / "good-0.dmp"
+    before = dump.read_bytes()
+    assert triage(dump, "-o", str(dump), "--force", "-f", "table", "--no-cache") == 2
+    assert dump.read_bytes() == before
+    assert triage(folder, "", "--no-cache") == 2
+    assert "a PATH is empty" in capsys.readouterr().err
+
+
+def test_a_closed_standard_error(folder: Path) -> None:
+    command = f"'{sys.executable}' -m dumpmap triage '{folder}' --no-cache -j 1 -f csv 2>&-"
+    done = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, text=True, check=False, timeout=120)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 7

@@ -179,6 +179,28 @@ def test_no_scheduler_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch)
         rows_of(folder, Options(engine="dask", scheduler="tcp://127.0.0.1:1", cache=False))
 
 
+def test_what_listens_and_is_no_scheduler_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dumpmap.triage import dask_engine
+
+    monkeypatch.setattr(dask_engine, "CONNECT_TIMEOUT", 2)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(EngineError, match="does not answer as a scheduler does"):
+            rows_of(folder, Options(engine="dask", scheduler=address, cache=False))
+
+
+def test_a_worker_is_no_scheduler(folder: Path, cluster: Cluster) -> None:
+    import distributed
+
+    with distributed.Client(cluster.address) as client:  # type: ignore[no-untyped-call]
+        client.wait_for_workers(1)
+        (address, *_) = client.scheduler_info()["workers"]
+    with pytest.raises(EngineError, match="no scheduler but a Worker"):
+        rows_of(folder, Options(engine="dask", scheduler=address, cache=False))
+
+
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "dumpmap", "triage", *arguments],

@@ -15,7 +15,7 @@ import zstandard
 
 import dumpmap
 from dumpmap.parsers.opening import MOST_MEMBERS, begins_like_input
-from dumpmap.triage import discovery
+from dumpmap.triage import Options, discovery, run
 from dumpmap.triage.discovery import Job, discover, has_dump_suffix
 
 from .support import small_dump
@@ -100,9 +100,6 @@ def test_files_that_do_not(tmp_path: Path) -> None:
     }
     for name, data in contents.items():
         (tmp_path / name).write_bytes(data)
-    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
-        archive.writestr("a.dmp", small_dump())
-        archive.writestr("b.dmp", small_dump())
     for path in tmp_path.iterdir():
         assert not begins_like_input(str(path)), path.name
     assert not begins_like_input(str(tmp_path / "nothing"))
@@ -187,9 +184,28 @@ def test_an_archive_with_one_input_among_its_files(tmp_path: Path) -> None:
         "damaged.zip",
         "report",
         "report.zip",
+        "two.zip",  # a row that says which to name
     ]
+    (tmp_path / "two.zip").unlink()
     for job in discover([tmp_path]):
         assert dumpmap.open(job.path).process.pid == 77, job.path
+
+
+def test_a_file_of_an_archive_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("two.zip", "w") as archive:
+        archive.writestr("a.dmp", small_dump(pid=1))
+        archive.writestr("x/b[1].dmp", small_dump(pid=2))
+    for engine in ("serial", "processes"):
+        options = Options(engine=engine, jobs=1, cache=tmp_path / f"{engine}.sqlite")
+        for cached in (False, True):
+            with run(["two.zip", "two.zip::a.dmp", "two.zip::x/b[1].dmp", "two.zip::c.dmp"], options) as result:
+                rows = {row["path"]: row for row in result.rows()}
+            assert rows["two.zip::a.dmp"]["pid"] == 1
+            assert rows["two.zip::x/b[1].dmp"]["pid"] == 2
+            assert rows["two.zip::a.dmp"]["cached"] == cached
+            assert "as in FILE::a.dmp" in rows["two.zip"]["error"]
+            assert "has no 'c.dmp'" in rows["two.zip::c.dmp"]["error"]
 
 
 def test_a_folder_is_walked_in_order(tmp_path: Path) -> None:

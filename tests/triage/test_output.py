@@ -327,7 +327,7 @@ def test_a_path_that_is_wider_than_the_table_is_folded() -> None:
 
 
 def test_what_has_room_shows_everything_in_one_line() -> None:
-    titles = "Severity Verdict Process Arch Committed (KB) Largest free (KB) Exception Finding File"
+    titles = "Severity Verdict Process Arch Committed (KB) Largest free (KB) Exception File Finding"
     for width in (None, 250):
         lines = drawn(width)
         assert len(lines) == 2 + len(wide_rows())

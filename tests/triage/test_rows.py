@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -248,3 +249,14 @@ def test_the_whole_corpus_gives_rows(corpus: Path) -> None:
 def test_a_problem_is_a_row() -> None:
     outcome = analyse(Job("k", "p", "p", problem=("skipped", "not a regular file")))
     assert (outcome.row["status"], outcome.row["error"]) == ("skipped", "not a regular file")
+
+
+def test_what_else_is_in_an_archive_is_no_damage(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "case.zip", "w") as archive:
+        archive.writestr("a.dmp", small_dump())
+        archive.writestr("readme.txt", "hello")
+    (tmp_path / "a.dmp").write_bytes(small_dump())
+    alone, packed = (analyse(local_job(str(tmp_path / name))).row for name in ("a.dmp", "case.zip"))
+    differ = {name for name in alone if alone[name] != packed[name]}
+    assert differ <= {"path", "size", "container", "seconds"}
+    assert packed["status"] == "ok"
