@@ -149,9 +149,10 @@ class _Draft:
 class _File:
     """Bounded access to the parts of the file."""
 
-    def __init__(self, source: ByteSource) -> None:
+    def __init__(self, source: ByteSource, debug_ids: bool) -> None:
         self.view = source.view
         self.size = source.size
+        self.debug_ids = debug_ids
         self._texts: dict[tuple[int, int], str | None] = {}
         # Strings of a real file do not overlap. A hostile one can point a million records into one long string.
         self._room_for_texts = source.size + MAX_STRING
@@ -250,18 +251,21 @@ class _File:
         return text.partition("\0")[0] if "\0" in text else text
 
 
-def read_minidump(source: ByteSource, *, path: str | None = None, container: Container | None = None) -> Snapshot:
+def read_minidump(
+    source: ByteSource, *, path: str | None = None, container: Container | None = None, debug_ids: bool = True
+) -> Snapshot:
     """Reads a minidump.
 
     Args:
         source: the file's bytes, decompressed.
         path: where it lies, for the record.
         container: how it was wrapped, for the record.
+        debug_ids: whether to read each module's CodeView record, which says what its debug file is; the map needs none.
 
     Raises:
         FormatError: it is no minidump, or no directory of streams can be read from it.
     """
-    file = _File(source)
+    file = _File(source, debug_ids)
     try:
         header = file.record(_HEADER, 0, limit=file.size)
     except _StreamProblemError:
@@ -569,7 +573,7 @@ def _module_list(file: _File, stream: Stream, draft: _Draft) -> str | None:
         if base + size > 1 << 64:
             impossible += 1
             continue
-        debug_id, debug_file = _codeview(file, cv_rva, cv_size)
+        debug_id, debug_file = _codeview(file, cv_rva, cv_size) if file.debug_ids else (None, None)
         version = None
         if signature == 0xFEEF04BD:  # VS_FFI_SIGNATURE
             version = f"{version_ms >> 16}.{version_ms & 0xFFFF}.{version_ls >> 16}.{version_ls & 0xFFFF}"

@@ -126,7 +126,12 @@ def _from_file(file: BinaryIO, name: str, snapshot: int | None) -> Snapshot:
 
 
 def read_source(
-    source: ByteSource, *, path: str | None = None, snapshot: int | None = None, member: str | None = None
+    source: ByteSource,
+    *,
+    path: str | None = None,
+    snapshot: int | None = None,
+    member: str | None = None,
+    debug_ids: bool = True,
 ) -> Snapshot:
     """Reads a snapshot out of a byte source, unwrapping one layer of compression.
 
@@ -135,15 +140,16 @@ def read_source(
         path: where they come from, for the record.
         snapshot: which snapshot of a VMMap file that holds several.
         member: which file of a zip archive; the only input in it where None.
+        debug_ids: whether to read which debug file belongs to each module of a minidump.
 
     Raises:
         DumpmapError: it cannot be read.
     """
     unpacked = unpack(source, is_input, member)
     if unpacked is None:
-        return _read(source, path, snapshot, None)
+        return _read(source, path, snapshot, None, debug_ids)
     try:
-        result = _read(unpacked.source, path, snapshot, unpacked.container)
+        result = _read(unpacked.source, path, snapshot, unpacked.container, debug_ids)
     except FormatError as error:
         # A JSON text that ends in the middle, say, does so because its archive does.
         error.problem = "; ".join([error.problem, *unpacked.notes, *unpacked.warnings])
@@ -157,13 +163,15 @@ def read_source(
     )
 
 
-def _read(source: ByteSource, path: str | None, snapshot: int | None, container: Container | None) -> Snapshot:
+def _read(
+    source: ByteSource, path: str | None, snapshot: int | None, container: Container | None, debug_ids: bool
+) -> Snapshot:
     if snapshot is not None and snapshot < 1:
         raise InputError(f"has no snapshot {snapshot}; they are counted from 1", source=source.name)
     head = bytes(source.view(0, min(_HEAD, source.size)))
     if head.startswith(b"MDMP"):
         _one_snapshot(source, snapshot)
-        read = read_minidump(source, path=path, container=container)
+        read = read_minidump(source, path=path, container=container, debug_ids=debug_ids)
         if read.regions is None and not (read.modules or read.threads or read.captured):
             raise FormatError(
                 "minidump without anything to make a map of: " + ("; ".join(read.warnings[:2]) or "no such stream"),

@@ -159,7 +159,7 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
 def _classified(source: ByteSource, job: Job) -> RegionMap:
     from dumpmap.classify import classify
 
-    return classify(read_source(source, path=job.path, member=job.member), sections=False)
+    return classify(read_source(source, path=job.path, member=job.member, debug_ids=False), sections=False)
 
 
 def _changed(job: Job, size: int | None, stamp: str | None) -> bool:
