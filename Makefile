@@ -30,12 +30,13 @@ test: setup lint docs ## every check: ruff, mypy, all tests, documents in step
 quick: setup ## the checks that take less than a minute: style, the recorded dumps, structures, findings, triage rows
 	$(BIN)/ruff check .
 	$(PYTEST) -n auto -q -m 'not slow and not wine and not chromium' tests/structures \
-	  tests/core/test_recorded_*.py tests/core/test_process_map.py tests/analysis/test_findings.py \
+	  tests/classify tests/analysis/test_findings.py \
 	  tests/analysis/test_verdict.py tests/analysis/test_diff.py tests/triage/test_rows.py tests/cli/test_golden.py
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 format: setup ## let ruff format the code

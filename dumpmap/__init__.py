@@ -19,11 +19,10 @@ from dumpmap._version import __version__
 from dumpmap.errors import CaptureError, DumpmapError, FormatError, InputError, OutputError, SnapshotError
 
 if TYPE_CHECKING:
-    import os
-
     from dumpmap.analysis.diff import diff
-    from dumpmap.parsers.opening import Input
-    from dumpmap.regionmap import FreeBlock, Location, RegionMap
+    from dumpmap.api import RegionMap, open
+    from dumpmap.model.location import Location
+    from dumpmap.model.region_map import FreeBlock
     from dumpmap.triage.batch import triage
 
 __all__ = [
@@ -43,38 +42,12 @@ __all__ = [
 ]
 
 
-def open(
-    source: Input,
-    *,
-    image_path: str | os.PathLike[str] | None = None,
-    snapshot: int | None = None,
-) -> RegionMap:
-    """Reads an input and classifies its address space.
-
-    Args:
-        source: a minidump, a JSON snapshot or a VMMap file, compressed or not: a path (`-` is standard input), the
-            bytes themselves, or a binary file.
-        image_path: a folder with the process's own EXE and DLL files; they give image sections where the input does
-            not hold the PE headers.
-        snapshot: which snapshot of a VMMap file that holds several, counted from 1; the last by default.
-
-    Raises:
-        DumpmapError: the input cannot be read.
-    """
-    from pathlib import Path
-
-    from dumpmap.classify import classify
-    from dumpmap.parsers.opening import open_snapshot
-
-    folder = Path(image_path) if image_path is not None else None
-    return classify(open_snapshot(source, snapshot=snapshot), image_path=folder)
-
-
 # Loading NumPy takes longer than most commands of the command line: only who asks for these gets it.
 _LAZY = {
-    "RegionMap": "dumpmap.regionmap",
-    "FreeBlock": "dumpmap.regionmap",
-    "Location": "dumpmap.regionmap",
+    "open": "dumpmap.api",
+    "RegionMap": "dumpmap.api",
+    "FreeBlock": "dumpmap.model.region_map",
+    "Location": "dumpmap.model.location",
     "diff": "dumpmap.analysis.diff",
     "triage": "dumpmap.triage",
 }

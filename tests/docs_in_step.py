@@ -62,7 +62,7 @@ def _enum_members(kind: Any) -> list[Enum]:
 
 def classification() -> str:
     """docs/classification.md with its table of evidence."""
-    from dumpmap.types import EVIDENCE
+    from dumpmap.model.types import EVIDENCE
 
     text = (DOCS / "classification.md").read_text(encoding="utf-8")
     rows = "\n".join(f"| `{info.name}` | {info.meaning} |" for info in EVIDENCE)

@@ -17,12 +17,12 @@ from dumpmap.analysis.free import unusable_causes
 from dumpmap.analysis.judgement import job_is_short, judge_failure, stack_commit_failed
 from dumpmap.analysis.limits import NARROW
 from dumpmap.analysis.rules import Severity
-from dumpmap.analysis.words import address_words, count_words, list_words, percent_words, size_left, size_words
-from dumpmap.ntstatus import MSVC_CPP_EXCEPTION
-from dumpmap.snapshot import Module
-from dumpmap.structures.heap_model import PAGE_HEAP
-from dumpmap.types import RegionType
-from dumpmap.winnt import MemState, MemType, PageProtect
+from dumpmap.model.heaps import PAGE_HEAP
+from dumpmap.model.ntstatus import MSVC_CPP_EXCEPTION
+from dumpmap.model.snapshot import Module
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import MemState, MemType, PageProtect
+from dumpmap.wording.numbers import address_words, count_words, list_words, percent_words, size_left, size_words
 
 Thresholds = Mapping[str, float]
 
@@ -651,7 +651,7 @@ def dump_too_small(facts: Facts, t: Thresholds) -> Hit | None:
     """There is no list of regions."""
     if not facts.map.partial:
         return None
-    from dumpmap.advice import advise
+    from dumpmap.wording.advice import advise
 
     advice = advise(facts.map)
     how = f" To have them: {advice[0].how}." if advice else ""

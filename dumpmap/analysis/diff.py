@@ -28,9 +28,11 @@ from dumpmap.analysis.findings import Finding, find
 from dumpmap.analysis.free import FreeSpace
 from dumpmap.analysis.rules import RuleSet
 from dumpmap.analysis.verdict import verdict
-from dumpmap.regionmap import SUMMARY_COLUMNS, RegionMap, own_frame
-from dumpmap.snapshot import I64, U64, Counters, System
-from dumpmap.types import RegionType
+from dumpmap.model.columns import SUMMARY_COLUMNS
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import I64, U64, Counters, System
+from dumpmap.model.types import RegionType
+from dumpmap.views.frames import own_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -334,8 +336,8 @@ class Diff:
         return f"<Diff {names}: {kind}, {self.changes.counts_text()}>"
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        from dumpmap.render.compare import diff_view
-        from dumpmap.render.text import Units
+        from dumpmap.views.compare import diff_view
+        from dumpmap.wording.text import Units
 
         yield from diff_view(self, 40, Units.kb)
 

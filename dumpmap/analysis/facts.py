@@ -17,8 +17,8 @@ from dumpmap.analysis.failure import Failure, LastError, find_failure, last_erro
 from dumpmap.analysis.free import FreeSpace, free_space
 from dumpmap.analysis.heaps import HeapRow, heap_rows
 from dumpmap.analysis.limits import AddressLimit, address_limit
-from dumpmap.regionmap import RegionMap
-from dumpmap.types import TYPES, RegionType
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.types import TYPES, RegionType
 
 CLR_MODULES = frozenset(("coreclr.dll", "clr.dll", "mscorwks.dll", "mscorsvr.dll"))
 """Modules whose presence means that a .NET garbage collector runs in the process."""

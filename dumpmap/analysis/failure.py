@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dumpmap import ntstatus
-from dumpmap.classify.stacks import Stack
-from dumpmap.memory import Memory
-from dumpmap.ntstatus import MemoryLimit
-from dumpmap.regionmap import RegionMap
-from dumpmap.snapshot import ExceptionRecord, Snapshot
-from dumpmap.structures.teb import Teb
+from dumpmap.model import ntstatus
+from dumpmap.model.memory import Memory
+from dumpmap.model.ntstatus import MemoryLimit
+from dumpmap.model.process import Teb
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import ExceptionRecord, Snapshot
+from dumpmap.model.stacks import Stack
 
 How = Literal["exception", "annotation"]
 

@@ -13,9 +13,10 @@ from typing import Literal
 
 from dumpmap.analysis.facts import Facts, facts_of
 from dumpmap.analysis.rules import RulesError
-from dumpmap.regionmap import SUMMARY_COLUMNS, RegionMap
-from dumpmap.snapshot import Counters
-from dumpmap.types import TYPES, RegionType, parse_type
+from dumpmap.model.columns import SUMMARY_COLUMNS
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import Counters
+from dumpmap.model.types import TYPES, RegionType, parse_type
 
 FigureUnit = Literal["bytes", "count", "share"]
 

@@ -20,10 +20,10 @@ from dumpmap.analysis import detect
 from dumpmap.analysis.detect import Hit
 from dumpmap.analysis.facts import Facts, facts_of
 from dumpmap.analysis.rules import DEFAULT_RULES, SEVERITIES, THRESHOLD, THRESHOLDS, RuleSet, Severity, Threshold
-from dumpmap.analysis.words import percent_words, size_words
+from dumpmap.wording.numbers import percent_words, size_words
 
 if TYPE_CHECKING:
-    from dumpmap.regionmap import RegionMap
+    from dumpmap.model.region_map import RegionMap
 
 About = Literal["address-space", "commit", "process", "input"]
 """What a finding is about. Address space and commit are the two axes, and no finding mixes them."""

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.analysis.limits import AddressLimit, address_limit
-from dumpmap.regionmap import FreeBlock, RegionMap
-from dumpmap.snapshot import I64, U64
-from dumpmap.types import RegionType
+from dumpmap.model.region_map import FreeBlock, RegionMap
+from dumpmap.model.snapshot import I64, U64
+from dumpmap.model.types import RegionType
 
 TINY_BLOCK = 1 << 20
 """Free blocks below this are of no use to most allocators; Mozilla sums them as `tiny_block_size`."""

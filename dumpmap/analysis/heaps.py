@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.classify.heaps import Heap
-from dumpmap.regionmap import RegionMap
-from dumpmap.snapshot import I64, U64
-from dumpmap.winnt import MemState
+from dumpmap.model.heaps import Heap
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import I64, U64
+from dumpmap.model.winnt import MemState
 
 HEAP_FLAGS: tuple[tuple[int, str], ...] = (
     (0x00000001, "HEAP_NO_SERIALIZE"),

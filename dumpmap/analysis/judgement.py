@@ -13,8 +13,8 @@ from typing import Literal
 
 from dumpmap.analysis.facts import Facts
 from dumpmap.analysis.free import fits
-from dumpmap.analysis.words import percent_words, size_left, size_words
-from dumpmap.ntstatus import MemoryLimit
+from dumpmap.model.ntstatus import MemoryLimit
+from dumpmap.wording.numbers import percent_words, size_left, size_words
 
 Axis = Literal["address-space", "commit", "neither", "request", "unknown"]
 Strength = Literal["recorded", "measured", "inferred"]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dumpmap.analysis.words import size_words
-from dumpmap.regionmap import RegionMap
+from dumpmap.model.region_map import RegionMap
+from dumpmap.wording.numbers import size_words
 
 _GB, _TB = 1 << 30, 1 << 40
 _CLASSES = ((2 * _GB, "2 GB"), (3 * _GB, "3 GB"), (4 * _GB, "4 GB"), (8 * _TB, "8 TB"), (128 * _TB, "128 TB"))

@@ -39,8 +39,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dumpmap.analysis.words import percent_words, size_words
 from dumpmap.errors import DumpmapError
+from dumpmap.wording.numbers import percent_words, size_words
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.analysis.facts import facts_of
-from dumpmap.analysis.words import size_words
-from dumpmap.regionmap import RegionMap
-from dumpmap.types import TYPES, RegionType
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.types import TYPES, RegionType
+from dumpmap.wording.numbers import size_words
 
 TIMELINE_SCHEMA = "dumpmap.timeline/1"
 

@@ -14,11 +14,11 @@ from dumpmap.analysis.facts import Facts, facts_of
 from dumpmap.analysis.findings import RULE, Finding, find
 from dumpmap.analysis.judgement import Judgement, Strength, job_is_short, judge_failure
 from dumpmap.analysis.rules import DEFAULT_RULES, RuleSet
-from dumpmap.analysis.words import count_words, list_words, percent_words, size_left, size_words
-from dumpmap.types import RegionType
+from dumpmap.model.types import RegionType
+from dumpmap.wording.numbers import count_words, list_words, percent_words, size_left, size_words
 
 if TYPE_CHECKING:
-    from dumpmap.regionmap import RegionMap
+    from dumpmap.model.region_map import RegionMap
 
 VerdictName = Literal[
     "out-of-address-space",

@@ -26,8 +26,11 @@ _PACKAGE = Path(__file__).parents[1]
 _SOURCES = (
     "_version.py",
     "errors.py",
-    "memory.py",
-    "winnt.py",
+    "model/memory.py",
+    "model/winnt.py",
+    "model/process.py",
+    "model/heaps.py",
+    "model/managed_heaps.py",
     "parsers/linux_maps.py",
     "capture/*.py",
     "structures/**/*.py",
@@ -35,7 +38,7 @@ _SOURCES = (
 """What a capture uses of dumpmap. None of it imports more than the standard library and construct."""
 
 _LEFT_OUT = ("capture/build.py",)
-_EMPTY = ("dumpmap/__init__.py", "dumpmap/parsers/__init__.py")
+_EMPTY = ("dumpmap/__init__.py", "dumpmap/model/__init__.py", "dumpmap/parsers/__init__.py")
 """Packages whose own `__init__` would import what is not in the file."""
 
 _SHEBANG = b"#!/usr/bin/env python3\n"

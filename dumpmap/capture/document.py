@@ -10,7 +10,7 @@ from typing import Any
 from dumpmap._version import __version__
 from dumpmap.capture.facts import Facts
 from dumpmap.capture.regions import WORKING_SET_COLUMNS, RegionTable
-from dumpmap.winnt import MemState, MemType
+from dumpmap.model.winnt import MemState, MemType
 
 FORMAT = "dumpmap-snapshot"
 VERSION = 1

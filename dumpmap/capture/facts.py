@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from dumpmap.capture.regions import RegionTable
 from dumpmap.errors import CaptureError
-from dumpmap.memory import Excerpt
+from dumpmap.model.memory import Excerpt
 
 
 class ProcessExitedError(CaptureError):

@@ -31,8 +31,8 @@ from typing import Any, Literal
 from dumpmap.capture.facts import Facts, Options, ProcessExitedError
 from dumpmap.capture.regions import RegionTable, Row, WorkingSet
 from dumpmap.errors import CaptureError
+from dumpmap.model.winnt import MemState, MemType, PageProtect
 from dumpmap.parsers import linux_maps
-from dumpmap.winnt import MemState, MemType, PageProtect
 
 assert sys.platform == "linux"  # noqa: S101 - tells the type checker as well
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from dumpmap.winnt import MemState, MemType, PageProtect
+from dumpmap.model.winnt import MemState, MemType, PageProtect
 
 Row = tuple[int, int, int, int, int, int, int]
 """base, allocation base, allocation protect, size, state, protect, type, as VirtualQuery has them."""

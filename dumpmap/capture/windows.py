@@ -34,11 +34,11 @@ from dumpmap.capture.winapi import (
     WindowsApi,
 )
 from dumpmap.errors import CaptureError
-from dumpmap.memory import LiveMemory, RecordingMemory
+from dumpmap.model.memory import LiveMemory, RecordingMemory
+from dumpmap.model.winnt import MemState, MemType
 from dumpmap.structures.bounds import is_page
 from dumpmap.structures.pe import read_image
 from dumpmap.structures.survey import survey
-from dumpmap.winnt import MemState, MemType
 
 MAX_WORKING_SET_PAGES = 1 << 28
 """Committed pages that are asked for their residency (1 TiB, about half a minute); the rest stays unknown."""

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.classify.heaps import Heap, label_heaps
-from dumpmap.classify.images import MAX_IMAGES, MappedCopy, Sections, label_images, label_mapped_copies
+from dumpmap.classify.heaps import label_heaps
+from dumpmap.classify.images import MAX_IMAGES, Sections, label_images, label_mapped_copies
 from dumpmap.classify.labels import Labels, Mark, Texts
 from dumpmap.classify.managed import has_unread_runtime, label_managed_heaps, managed_notes
 from dumpmap.classify.named import (
@@ -35,24 +35,19 @@ from dumpmap.classify.named import (
 )
 from dumpmap.classify.partial import partial_regions
 from dumpmap.classify.recorded import is_recorded, take_allocations, take_parts, take_rows
-from dumpmap.classify.space import (
-    LINUX_USER_SPACE_END,
-    USER_SPACE_LIMIT,
-    AllocationSpace,
-    Index,
-    find_gaps,
-    group_allocations,
-    space_end,
-    working_sets,
-)
-from dumpmap.classify.stacks import Stack, label_stacks
-from dumpmap.memory import Memory
-from dumpmap.regionmap import AllocationColumns, BlockColumns, Completeness, Pieces, RegionMap
-from dumpmap.snapshot import I32, I64, U64, Process, Regions, Snapshot
+from dumpmap.classify.space import LINUX_USER_SPACE_END, USER_SPACE_LIMIT, find_gaps, group_allocations, space_end
+from dumpmap.classify.stacks import label_stacks
+from dumpmap.model.heaps import Heap
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import ProcessStructures
+from dumpmap.model.region_map import AllocationColumns, BlockColumns, Completeness, MappedCopy, Pieces, RegionMap
+from dumpmap.model.snapshot import I32, I64, U64, Process, Regions, Snapshot
+from dumpmap.model.space import AllocationSpace, Index, working_sets
+from dumpmap.model.stacks import Stack
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import PAGE_WRITABLE, MemState, MemType, PageProtect
 from dumpmap.structures.space import NoSpace
-from dumpmap.structures.survey import ProcessStructures, survey
-from dumpmap.types import RegionType
-from dumpmap.winnt import PAGE_WRITABLE, MemState, MemType, PageProtect
+from dumpmap.structures.survey import survey
 
 _COMMIT, _GUARD, _STACK = int(MemState.MEM_COMMIT), int(PageProtect.PAGE_GUARD), int(RegionType.STACK)
 # Plain numbers: an array is compared with one in a third of the time that an enum member takes.
@@ -302,7 +297,7 @@ def _pieces(
         allocation=allocation,
         region=region,
         first=first,
-        count=count,
+        blocks=count,
         type=of_pieces,
     )
 
@@ -445,7 +440,7 @@ def _allocations(
         size=(space.ends - space.bases).view(np.int64),
         committed=np.add.reduceat(figures[0], first),
         private=np.add.reduceat(figures[1], first),
-        blocks=np.add.reduceat(pieces.count, firsts),
+        blocks=np.add.reduceat(pieces.blocks, firsts),
         protect=protect,
         state=state,
         type=labels.types,

@@ -8,42 +8,14 @@ import msgspec
 import numpy as np
 
 from dumpmap.classify.labels import Label, Labels
-from dumpmap.classify.space import AllocationSpace
-from dumpmap.snapshot import RecordedHeap, Snapshot
-from dumpmap.structures.heap_model import HeapInfo, HeapRange
-from dumpmap.structures.survey import ProcessStructures
-from dumpmap.types import RegionType
-from dumpmap.winnt import MemType
+from dumpmap.model.heaps import Heap, HeapInfo, HeapRange
+from dumpmap.model.process import ProcessStructures
+from dumpmap.model.snapshot import RecordedHeap, Snapshot
+from dumpmap.model.space import AllocationSpace
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import MemType
 
 _PRIVATE_OR_UNKNOWN = (int(MemType.MEM_PRIVATE), 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Heap:
-    """A heap of the process. Sizes are bytes.
-
-    Attributes:
-        info: what was read of its structures, or what the heap stream says in the same form.
-        name: the name that the heap stream gives it.
-        ranges: every range that belongs to it and lies in an allocation of the map, by address.
-        allocations: (base, size) of the allocations labelled as this heap, by address.
-        evidence: what says that it is a heap: `heap-list`, `peb`, `heap-signature`, `heap-stream`.
-    """
-
-    info: HeapInfo
-    name: str | None
-    ranges: tuple[HeapRange, ...]
-    allocations: tuple[tuple[int, int], ...]
-    evidence: str
-
-    @property
-    def title(self) -> str:
-        """How the heap is called in details: VMMap's words, then the name."""
-        # VMMap numbers heaps by the PEB's list; one that is not in it is called by its address.
-        text = f"Heap 0x{self.info.address:x}" if self.info.id is None else f"Heap ID: {self.info.id}"
-        if self.info.lfh:
-            text += " [LOW FRAGMENTATION]"
-        return text if self.name is None else f"{text} ({self.name})"
 
 
 def label_heaps(

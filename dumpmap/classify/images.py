@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from dumpmap.classify.labels import Label, Labels, Mark
-from dumpmap.classify.space import AllocationSpace
-from dumpmap.memory import Memory
-from dumpmap.snapshot import Module, Snapshot
-from dumpmap.structures.pe import PeImage, parse_image, read_image
-from dumpmap.types import RegionType
-from dumpmap.winnt import PAGE_SIZE, MemType
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import PeImage
+from dumpmap.model.region_map import MappedCopy
+from dumpmap.model.snapshot import Module, Snapshot
+from dumpmap.model.space import AllocationSpace
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import PAGE_SIZE, MemType
+from dumpmap.structures.pe import parse_image, read_image
 
 MAX_IMAGES = 4096
 """Modules whose headers are read; the largest processes have one or two thousand."""
@@ -26,14 +28,6 @@ _HEADER_BYTES = 0x10000
 """How much of a file on disk is read for its headers."""
 
 _MEM_IMAGE, _MEM_MAPPED = int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED)
-
-
-@dataclass(frozen=True, slots=True)
-class MappedCopy:
-    """A view of a section that begins with the PE header of a loaded module: its file, mapped as data."""
-
-    address: int
-    module: str
 
 
 class ImageFiles:

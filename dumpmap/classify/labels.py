@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.snapshot import I32, U64
-from dumpmap.types import RegionType
+from dumpmap.model.snapshot import I32, U64
+from dumpmap.model.types import RegionType
 
 
 class Label(msgspec.Struct, frozen=True):

@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 
 from dumpmap.classify.labels import Label, Labels
-from dumpmap.classify.space import AllocationSpace
-from dumpmap.snapshot import Snapshot
-from dumpmap.structures.gc_model import BOOKKEEPING, ManagedHeap
-from dumpmap.structures.survey import ProcessStructures
-from dumpmap.types import RegionType
-from dumpmap.winnt import MemType
+from dumpmap.model.managed_heaps import BOOKKEEPING, ManagedHeap
+from dumpmap.model.process import ProcessStructures
+from dumpmap.model.snapshot import Snapshot
+from dumpmap.model.space import AllocationSpace
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import MemType
 
 _CORE = "coreclr.dll"
 _FRAMEWORK = frozenset(("clr.dll", "mscorwks.dll", "mscorsvr.dll"))

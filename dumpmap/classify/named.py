@@ -8,12 +8,12 @@ from typing import cast
 import numpy as np
 
 from dumpmap.classify.labels import Label, Labels
-from dumpmap.classify.space import AllocationSpace
-from dumpmap.memory import Memory
-from dumpmap.snapshot import Snapshot
-from dumpmap.structures.survey import ProcessStructures
-from dumpmap.types import RegionType
-from dumpmap.winnt import PAGE_SIZE, MemType, PageProtect
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import ProcessStructures
+from dumpmap.model.snapshot import Snapshot
+from dumpmap.model.space import AllocationSpace
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import PAGE_SIZE, MemType, PageProtect
 
 _MAPPED, _READONLY = int(MemType.MEM_MAPPED), int(PageProtect.PAGE_READONLY)
 _ACTIVATION_CONTEXT = b"Actx"

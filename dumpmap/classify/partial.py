@@ -10,11 +10,11 @@ from bisect import bisect_right
 from collections.abc import Iterable
 
 from dumpmap.classify.space import USER_SPACE_LIMIT
-from dumpmap.snapshot import Regions, Snapshot, make_regions
-from dumpmap.structures.gc_model import BOOKKEEPING, RESERVE
-from dumpmap.structures.heap_model import UNKNOWN_HEAP
-from dumpmap.structures.survey import ProcessStructures
-from dumpmap.winnt import PAGE_SIZE, MemState, MemType
+from dumpmap.model.heaps import UNKNOWN_HEAP
+from dumpmap.model.managed_heaps import BOOKKEEPING, RESERVE
+from dumpmap.model.process import ProcessStructures
+from dumpmap.model.snapshot import Regions, Snapshot, make_regions
+from dumpmap.model.winnt import PAGE_SIZE, MemState, MemType
 
 _COMMIT, _RESERVE = int(MemState.MEM_COMMIT), int(MemState.MEM_RESERVE)
 _PRIVATE, _IMAGE, _UNKNOWN = int(MemType.MEM_PRIVATE), int(MemType.MEM_IMAGE), 0

@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.classify.heaps import Heap, label_heaps
+from dumpmap.classify.heaps import label_heaps
 from dumpmap.classify.labels import Labels
-from dumpmap.classify.space import AllocationSpace
-from dumpmap.classify.stacks import Stack, measure_stack
-from dumpmap.snapshot import I32, Regions, Snapshot, TextColumn, Thread
-from dumpmap.structures.survey import ProcessStructures
-from dumpmap.types import BY_NAME, RegionType
+from dumpmap.classify.stacks import measure_stack
+from dumpmap.model.heaps import Heap
+from dumpmap.model.process import ProcessStructures
+from dumpmap.model.snapshot import I32, Regions, Snapshot, TextColumn, Thread
+from dumpmap.model.space import AllocationSpace
+from dumpmap.model.stacks import Stack
+from dumpmap.model.types import BY_NAME, RegionType
 
 _THREAD = re.compile(r"Thread ID: (\d{1,10})\b")
 

@@ -8,44 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from dumpmap.classify.labels import Label, Labels
-from dumpmap.classify.space import AllocationSpace
-from dumpmap.snapshot import Snapshot, Thread
-from dumpmap.structures.survey import ProcessStructures
-from dumpmap.structures.teb import Teb
-from dumpmap.types import RegionType
-from dumpmap.winnt import MemState, MemType, PageProtect
+from dumpmap.model.process import ProcessStructures, Teb
+from dumpmap.model.snapshot import Snapshot, Thread
+from dumpmap.model.space import AllocationSpace
+from dumpmap.model.stacks import Stack
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import MemState, MemType, PageProtect
 
 _PRIVATE_OR_UNKNOWN = (int(MemType.MEM_PRIVATE), 0)
 _COMMIT, _GUARD = int(MemState.MEM_COMMIT), int(PageProtect.PAGE_GUARD)
-
-
-class Stack(msgspec.Struct, frozen=True):
-    """One stack of one thread. Sizes are bytes; None is unknown."""
-
-    thread_id: int
-    name: str | None
-    teb: int | None
-    bits: int | None
-    """64 or 32; a WoW64 thread has one of each. None where only a stack pointer is known."""
-    base: int
-    """Lowest address of the reservation."""
-    end: int
-    """High end (exclusive), where the stack begins to grow downwards from."""
-    reserve: int | None
-    """Bytes of the reservation; None where a map without a list of regions does not show its start."""
-    committed: int
-    guard: int | None
-    """Bytes of guard pages; None in a map without protections."""
-    stack_pointer: int | None
-    headroom: int | None
-    """Bytes between the stack pointer and the lowest address: what is left to grow into, guard pages included. None
-    with `reserve`."""
-    evidence: str
-    inferred: bool
-    exited: bool
 
 
 def label_stacks(

@@ -16,7 +16,7 @@ from dumpmap.cli.options import (
     SnapshotOption,
     UnitsOption,
 )
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 
 def command(
@@ -39,11 +39,11 @@ def command(
     dumpmap address crash.dmp 00007ff6`12340000 ntdll.dll+0x1000
     ```
     """
-    from dumpmap.render.documents import head, location_document
-    from dumpmap.render.filters import parse_address
-    from dumpmap.render.output import emit
-    from dumpmap.render.text import hex_text
-    from dumpmap.render.views import location_table, location_view
+    from dumpmap.render.emit import emit
+    from dumpmap.views.documents import head, location_document
+    from dumpmap.views.filters import parse_address
+    from dumpmap.views.views import location_table, location_view
+    from dumpmap.wording.text import hex_text
 
     format = chosen_format(format, output)
     region_map = load(file, image_path=image_path, snapshot=snapshot)

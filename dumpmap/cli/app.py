@@ -124,7 +124,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _unheard() -> int:
     """Whoever read the output has gone (`| head`): not an error."""
-    from dumpmap.render.output import silence
+    from dumpmap.writers.output import silence
 
     silence()
     return 0

@@ -42,8 +42,9 @@ def command(
     from dumpmap.analysis.check import CHECK_SCHEMA, check, check_document, github_annotations, junit_xml, passed
     from dumpmap.analysis.rules import load_rules
     from dumpmap.errors import DumpmapError
-    from dumpmap.render.compare import check_table, check_view
-    from dumpmap.render.output import emit, write_text
+    from dumpmap.render.emit import emit
+    from dumpmap.views.compare import check_table, check_view
+    from dumpmap.writers.output import write_text
 
     format = chosen_format(format, output)
     if output in (None, "-"):

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dumpmap.regionmap import RegionMap
-    from dumpmap.render.tables import Format, Table
-    from dumpmap.render.text import Units
+    from dumpmap.api import RegionMap
+    from dumpmap.render.tables import Format
+    from dumpmap.views.table import Table
+    from dumpmap.wording.text import Units
 
 
 _SHOWN_WARNINGS = 3
@@ -82,8 +83,8 @@ def chosen_format(format: Format | None, output: str | None) -> Format:
     """
     import typer
 
-    from dumpmap.render.suffixes import choose_format
     from dumpmap.render.tables import Format
+    from dumpmap.writers.suffixes import choose_format
 
     try:
         return choose_format(output, format, list(Format), Format.table)
@@ -106,9 +107,9 @@ def show_rows(
     Raises:
         OutputError: it cannot be written.
     """
-    from dumpmap.render.documents import head
-    from dumpmap.render.output import emit
-    from dumpmap.render.tables import to_records
+    from dumpmap.render.emit import emit
+    from dumpmap.views.documents import head
+    from dumpmap.views.table import to_records
 
     document = {**head(f"dumpmap.{name}/1", region_map), name: to_records(table)}
     emit(format=format, document=document, table=table, units=units, output=output, force=force)

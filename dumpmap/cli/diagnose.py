@@ -45,8 +45,8 @@ def command(
     from dumpmap.analysis.findings import at_least, find
     from dumpmap.analysis.rules import load_rules
     from dumpmap.analysis.verdict import verdict
-    from dumpmap.render.diagnosis import diagnosis_document, diagnosis_markdown, diagnosis_view, finding_table
-    from dumpmap.render.output import emit
+    from dumpmap.render.emit import emit
+    from dumpmap.views.diagnosis import diagnosis_document, diagnosis_markdown, diagnosis_view, finding_table
 
     format = chosen_format(format, output)
     rule_set = load_rules(rules) if rules is not None else None

@@ -9,7 +9,7 @@ import typer
 from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
 from dumpmap.render.tables import Format
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 
 def command(
@@ -34,8 +34,8 @@ def command(
     ```
     """
     from dumpmap.analysis.diff import diff
-    from dumpmap.render.compare import change_table, diff_markdown, diff_view
-    from dumpmap.render.output import emit
+    from dumpmap.render.emit import emit
+    from dumpmap.views.compare import change_table, diff_markdown, diff_view
 
     format = chosen_format(format, output)
     difference = diff(load(before), load(after))

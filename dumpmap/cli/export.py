@@ -8,7 +8,7 @@ import typer
 
 from dumpmap.cli.common import load
 from dumpmap.cli.options import ForceOption, ImagePathOption, InputFile, SnapshotOption
-from dumpmap.render.tables import ExportFormat
+from dumpmap.writers.formats import ExportFormat
 
 
 def command(
@@ -45,9 +45,9 @@ def command(
     dumpmap export crash.dmp -o - --to jsonl | grep '"Heap"'
     ```
     """
-    from dumpmap.render.export import BINARY, export, format_of
-    from dumpmap.render.output import check_target
-    from dumpmap.render.suffixes import check_name
+    from dumpmap.writers.export import BINARY, export, format_of
+    from dumpmap.writers.output import check_target
+    from dumpmap.writers.suffixes import check_name
 
     try:
         if to is not None:

@@ -9,7 +9,7 @@ import typer
 from dumpmap.cli.common import chosen_format, load, say
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
 from dumpmap.render.tables import Format
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 
 def command(
@@ -48,10 +48,10 @@ def command(
     ```
     """
     from dumpmap.analysis.free import fits, free_report
-    from dumpmap.render.diagnosis import fit_text, free_markdown, free_view, histogram_table
-    from dumpmap.render.documents import head
-    from dumpmap.render.filters import parse_size
-    from dumpmap.render.output import emit
+    from dumpmap.render.emit import emit
+    from dumpmap.views.diagnosis import fit_text, free_markdown, free_view, histogram_table
+    from dumpmap.views.documents import head
+    from dumpmap.views.filters import parse_size
 
     format = chosen_format(format, output)
     if align is not None and not fit:

@@ -9,7 +9,7 @@ import typer
 from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
 from dumpmap.render.tables import Format
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 
 def command(
@@ -37,9 +37,9 @@ def command(
     dumpmap heaps full.dmp --blocks --format csv
     ```
     """
-    from dumpmap.render.heaps import block_table, heap_document, heap_table, heap_view, range_table
-    from dumpmap.render.output import emit
+    from dumpmap.render.emit import emit
     from dumpmap.render.tables import to_markdown
+    from dumpmap.views.heaps import block_table, heap_document, heap_table, heap_view, range_table
 
     format = chosen_format(format, output)
     if format is Format.csv and segments and blocks:

@@ -21,9 +21,9 @@ def command(
     dumpmap info crash.dmp
     ```
     """
-    from dumpmap.render.info import info_document, info_markdown, info_view
-    from dumpmap.render.output import emit
-    from dumpmap.render.views import stream_table
+    from dumpmap.render.emit import emit
+    from dumpmap.views.info import info_document, info_markdown, info_view
+    from dumpmap.views.views import stream_table
 
     format = chosen_format(format, output)
     region_map = load(file, snapshot=snapshot)

@@ -12,7 +12,7 @@ from dumpmap.cli.options import (
     SnapshotOption,
     UnitsOption,
 )
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 
 def command(
@@ -30,7 +30,7 @@ def command(
     dumpmap modules crash.dmp --format csv
     ```
     """
-    from dumpmap.render.views import module_table
+    from dumpmap.views.views import module_table
 
     format = chosen_format(format, output)
     region_map = load(file, image_path=image_path, snapshot=snapshot)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dumpmap.render.tables import Format
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 InputFile = Annotated[
     str,

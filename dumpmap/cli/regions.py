@@ -17,7 +17,7 @@ from dumpmap.cli.options import (
     UnitsOption,
 )
 from dumpmap.render.tables import Format
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 
 def command(
@@ -73,8 +73,9 @@ def command(
     dumpmap regions crash.dmp --blocks -o regions.csv
     ```
     """
-    from dumpmap.render.documents import head
-    from dumpmap.render.filters import (
+    from dumpmap.render.emit import emit
+    from dumpmap.views.documents import head
+    from dumpmap.views.filters import (
         Filter,
         parse_address,
         parse_protections,
@@ -83,9 +84,9 @@ def command(
         parse_types,
         sort_rows,
     )
-    from dumpmap.render.output import emit
-    from dumpmap.render.tables import to_records
-    from dumpmap.render.views import nothing_text, region_markdown, region_table, region_view
+    from dumpmap.views.frames import allocation_frame, region_frame
+    from dumpmap.views.table import to_records
+    from dumpmap.views.views import nothing_text, region_markdown, region_table, region_view
 
     format = chosen_format(format, output)
     try:
@@ -105,7 +106,7 @@ def command(
             min_size=smallest,
             at=parse_address(at, region_map) if at else None,
         )
-        found = chosen.apply(region_map, region_map.regions if blocks else region_map.allocations)
+        found = chosen.apply(region_map, region_frame(region_map) if blocks else allocation_frame(region_map))
         found = sort_rows(found, sort)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

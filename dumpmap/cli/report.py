@@ -30,8 +30,8 @@ def command(
     dumpmap report crash.dmp -o crash.html
     ```
     """
-    from dumpmap.render.output import check_target
-    from dumpmap.render.suffixes import choose_format
+    from dumpmap.writers.output import check_target
+    from dumpmap.writers.suffixes import choose_format
 
     try:
         choose_format(output, None, ["html"], "html")

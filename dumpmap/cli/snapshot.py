@@ -8,7 +8,7 @@ import typer
 
 from dumpmap.cli.common import load
 from dumpmap.cli.options import ForceOption, InputFile, SnapshotOption
-from dumpmap.render.tables import SnapshotFormat
+from dumpmap.writers.formats import SnapshotFormat
 
 
 def command(
@@ -40,9 +40,9 @@ def command(
     dumpmap snapshot crash.dmp -o - | jq .process
     ```
     """
-    from dumpmap.render.output import check_target
-    from dumpmap.render.snapshot_file import save_snapshot, snapshot_format_of
-    from dumpmap.render.suffixes import check_name
+    from dumpmap.writers.output import check_target
+    from dumpmap.writers.snapshot_file import save_snapshot, snapshot_format_of
+    from dumpmap.writers.suffixes import check_name
 
     try:
         if to is not None:

@@ -12,7 +12,7 @@ from dumpmap.cli.options import (
     SnapshotOption,
     UnitsOption,
 )
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 
 def command(
@@ -31,7 +31,7 @@ def command(
     dumpmap stacks crash.dmp --format csv | sort -t, -k7 -n
     ```
     """
-    from dumpmap.render.views import stack_table
+    from dumpmap.views.views import stack_table
 
     format = chosen_format(format, output)
     region_map = load(file, image_path=image_path, snapshot=snapshot)

@@ -13,7 +13,7 @@ from dumpmap.cli.options import (
     UnitsOption,
 )
 from dumpmap.render.tables import Format
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 
 def command(
@@ -36,10 +36,10 @@ def command(
     dumpmap summary capture.json -o summary.md
     ```
     """
-    from dumpmap.render.console import summary_markdown, summary_view
-    from dumpmap.render.documents import summary_document
-    from dumpmap.render.output import emit, terminal
-    from dumpmap.render.views import summary_table
+    from dumpmap.render.emit import emit, terminal
+    from dumpmap.views.documents import summary_document
+    from dumpmap.views.summary import summary_markdown, summary_view
+    from dumpmap.views.views import summary_table
 
     format = chosen_format(format, output)
     region_map = load(file, image_path=image_path, snapshot=snapshot)

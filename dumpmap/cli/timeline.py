@@ -10,10 +10,10 @@ import typer
 from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
 from dumpmap.render.tables import Format
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 if TYPE_CHECKING:
-    from dumpmap.regionmap import RegionMap
+    from dumpmap.model.region_map import RegionMap
 
 
 def command(
@@ -35,8 +35,8 @@ def command(
     ```
     """
     from dumpmap.analysis.timeline import timeline
-    from dumpmap.render.compare import timeline_markdown, timeline_table, timeline_view
-    from dumpmap.render.output import emit
+    from dumpmap.render.emit import emit
+    from dumpmap.views.compare import timeline_markdown, timeline_table, timeline_view
 
     format = chosen_format(format, output)
 

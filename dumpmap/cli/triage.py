@@ -17,7 +17,7 @@ import typer
 from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.cli.options import FORMAT_HELP, FailOn, ForceOption, OutputOption, UnitsOption
 from dumpmap.errors import InputError
-from dumpmap.render.text import Units
+from dumpmap.wording.text import Units
 
 if TYPE_CHECKING:
     from dumpmap.triage import Options, Progress, Row, Selection, State
@@ -138,13 +138,13 @@ def command(
     dumpmap triage incoming/ --watch
     ```
     """
-    from dumpmap.render.filters import parse_size
-    from dumpmap.render.suffixes import choose_format
     from dumpmap.triage import Options, select
     from dumpmap.triage.batch import check_groupable
     from dumpmap.triage.engines import start_helpers
     from dumpmap.triage.output import GROUP_FIGURES
     from dumpmap.triage.progress import Remembered
+    from dumpmap.views.filters import parse_size
+    from dumpmap.writers.suffixes import choose_format
 
     if not all(paths):
         raise typer.BadParameter("a PATH is empty")
@@ -313,10 +313,11 @@ def _batch(
     gate: FailOn | None,
     strict: bool,
 ) -> int:
-    from dumpmap.parsers.remote_words import shown_url
-    from dumpmap.render.output import STANDARD_OUTPUT, check_target, is_standard_output, terminal
+    from dumpmap.render.emit import terminal
+    from dumpmap.sources.remote_errors import shown_url
     from dumpmap.triage import run
     from dumpmap.triage.output import print_json_line, summary_line, write_result
+    from dumpmap.writers.output import STANDARD_OUTPUT, check_target, is_standard_output
 
     if format is TriageFormatName.parquet and output is None:
         raise typer.BadParameter("Parquet needs --output (- is standard output)")

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dumpmap.winnt import MemState, MemType, PageProtect
+from dumpmap.model.winnt import MemState, MemType, PageProtect
 
 _LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([ps]) [0-9a-f]+ \S+ (\d+)\s*(.*)")
 

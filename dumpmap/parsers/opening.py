@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from dumpmap.errors import DumpmapError, FormatError, InputError
-from dumpmap.parsers.containers import CHUNK, MEMBER_MARK, collect, first_bytes, unpack
-from dumpmap.parsers.minidump import read_minidump
-from dumpmap.parsers.source import BufferSource, ByteSource, map_file
-from dumpmap.snapshot import Container, Snapshot
+from dumpmap.model.snapshot import Container, Snapshot
+from dumpmap.parsers.minidump.reader import read_minidump
+from dumpmap.sources.archive import CHUNK, MEMBER_MARK, collect, first_bytes, unpack
+from dumpmap.sources.files import BufferSource, ByteSource, map_file
 
 Input = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """What `dumpmap.open` takes: a path, the bytes themselves, or a binary file."""
@@ -90,7 +90,7 @@ def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | Non
                 raise InputError("is closed", source="standard input")
             return _from_file(cast("BinaryIO", sys.stdin.buffer), name or "<stdin>", snapshot)
         if "://" in text:
-            from dumpmap.parsers.remote import remote_source
+            from dumpmap.sources.remote import remote_source
 
             remote = remote_source(text)
             return read_source(remote, path=remote.name, snapshot=snapshot)
@@ -255,15 +255,17 @@ def _read_text(
     name = source.name.replace("\\", "/").rsplit("/", 1)[-1]
     try:
         if is_json:
-            from dumpmap.parsers.snapshot_json import load_snapshot
+            from dumpmap.parsers.snapshot_json.reader import load_snapshot
 
             return load_snapshot(data, name=name, path=path, container=container)
-        from dumpmap.parsers import vmmap
-
         if is_xml:
-            result = vmmap.load_mmp(data, name=name, path=path, snapshot_index=snapshot)
+            from dumpmap.parsers.vmmap.mmp import load_mmp
+
+            result = load_mmp(data, name=name, path=path, snapshot_index=snapshot)
         else:
-            result = vmmap.load_vmmap_csv(data, name=name, path=path)
+            from dumpmap.parsers.vmmap.text import load_vmmap_csv
+
+            result = load_vmmap_csv(data, name=name, path=path)
     except DumpmapError as error:
         error.source = source.name
         raise

@@ -29,21 +29,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dumpmap._version import __version__
-from dumpmap.advice import advise
 from dumpmap.analysis.findings import RULE, Finding, find
 from dumpmap.analysis.free import FreeSpace, free_space, histogram
 from dumpmap.analysis.heaps import heap_range_rows
 from dumpmap.analysis.verdict import VERDICTS, Verdict, verdict
-from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS, RegionMap
-from dumpmap.render.console import process_line
-from dumpmap.render.heaps import heap_table, no_heaps_text
-from dumpmap.render.output import replacing
-from dumpmap.render.snapshot_json import clean_text
-from dumpmap.render.tables import Column, Table, cell_text, plain_value
-from dumpmap.render.text import Units, address_text, percent_text, short_size, size_left, size_text
-from dumpmap.render.views import fact_rows, module_table, stack_table, stream_table
-from dumpmap.snapshot import WORKING_SET_COLUMNS
-from dumpmap.types import EVIDENCE, TYPES, RegionType
+from dumpmap.model.columns import COLUMNS, SUMMARY_COLUMNS
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import WORKING_SET_COLUMNS
+from dumpmap.model.types import EVIDENCE, TYPES, RegionType
+from dumpmap.views.frames import allocation_frame, region_frame
+from dumpmap.views.heaps import heap_table, no_heaps_text
+from dumpmap.views.summary import process_line
+from dumpmap.views.table import Column, Table, cell_text, plain_value
+from dumpmap.views.views import fact_rows, module_table, stack_table, stream_table
+from dumpmap.wording.advice import advise
+from dumpmap.wording.text import Units, address_text, percent_text, short_size, size_left, size_text
+from dumpmap.writers.output import replacing
+from dumpmap.writers.snapshot_json import clean_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -473,7 +475,7 @@ def page_data(region_map: RegionMap) -> dict[str, Any]:
     a row begins where the one before it ends, and `gaps` has (row, bytes as hex) where that is not so. Blocks fill
     their allocation in the same way. Sizes count in units of `unit` bytes: 4096, or 1 where some are no whole pages.
     """
-    allocations, regions = region_map.allocations, region_map.regions
+    allocations, regions = allocation_frame(region_map), region_frame(region_map)
     owner = np.searchsorted(allocations["address"].to_numpy(), regions["allocation"].to_numpy())
     kept = _telling_blocks(allocations, regions, owner)
     parts = regions[kept]

@@ -10,14 +10,14 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
-from dumpmap.render.text import Units, address_text, hex_text, percent_text, printable, short_size, size_text, unit_name
-
-Kind = Literal["text", "size", "short", "address", "count", "number", "hex", "percent", "flag"]
-"""What a column holds. A count has thousands separators, a number (an id, say) none; a short size has its own unit."""
+from dumpmap.views.table import Column, Table, cell_text, plain_value
+from dumpmap.wording.text import (
+    Units,
+    unit_name,
+)
 
 
 class Format(StrEnum):
@@ -27,110 +27,6 @@ class Format(StrEnum):
     json = "json"
     csv = "csv"
     markdown = "markdown"
-
-
-class ExportFormat(StrEnum):
-    """What `export` writes."""
-
-    mmp = "mmp"
-    vmmap_csv = "vmmap-csv"
-    vmmap_txt = "vmmap-txt"
-    csv = "csv"
-    jsonl = "jsonl"
-    parquet = "parquet"
-    markdown = "markdown"
-    text = "text"
-
-
-class SnapshotFormat(StrEnum):
-    """How a JSON snapshot is compressed: what its file's name ends in."""
-
-    json = "json"
-    gzip = "json.gz"
-    zstd = "json.zst"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its name in CSV and JSON, what it holds, and its heading where it is shown to a person."""
-
-    name: str
-    kind: Kind = "text"
-    heading: str | None = None
-    shown: bool = True
-    """Whether the text table and Markdown show it; CSV and JSON always do."""
-    optional: int = 0
-    """Where room is short, the text table leaves out columns of the highest number first; those of 0 never."""
-    left: bool = False
-    """Whether a size is how much is left of something: such are rounded down."""
-    folds: bool | None = None
-    """Whether a text may be folded where room is short; None leaves it to the name, see `_SHRINKING`."""
-    below: int = 0
-    """Where room is short, texts with a number stand on lines of their own under their row, in the order of these."""
-
-    @property
-    def title(self) -> str:
-        """The heading."""
-        return self.heading or self.name.replace("_", " ").capitalize()
-
-    @property
-    def numeric(self) -> bool:
-        """Whether it is set flush right."""
-        return self.kind in ("size", "short", "count", "percent")
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under columns. A None value is not known."""
-
-    columns: tuple[Column, ...]
-    rows: Sequence[Sequence[Any]]
-    address_width: int = 16
-    title: str | None = None
-
-
-def cell_text(value: Any, column: Column, units: Units, address_width: int) -> str:
-    """Writes a value for a person to read."""
-    if value is None:
-        return ""
-    if column.kind == "size":
-        return size_text(int(value), units, left=column.left)
-    if column.kind == "short":
-        return short_size(int(value))
-    if column.kind == "address":
-        return address_text(int(value), address_width)
-    if column.kind == "hex":
-        return hex_text(int(value))
-    if column.kind == "percent":
-        return percent_text(float(value))
-    if column.kind == "count":
-        return f"{int(value):,}"
-    if column.kind == "flag":
-        return "yes" if value else ""
-    return printable(str(value))
-
-
-def plain_value(value: Any, column: Column) -> Any:
-    """A value for JSON: addresses as hex strings, everything else as it is."""
-    if value is None:
-        return None
-    if column.kind in ("address", "hex"):
-        return f"0x{int(value):x}"
-    if column.kind in ("size", "short", "count", "number"):
-        return int(value)
-    if column.kind == "percent":
-        return float(value)
-    if column.kind == "flag":
-        return bool(value)
-    return str(value)
-
-
-def to_records(table: Table) -> list[dict[str, Any]]:
-    """The rows as dictionaries for JSON."""
-    return [
-        {column.name: plain_value(value, column) for column, value in zip(table.columns, row, strict=True)}
-        for row in table.rows
-    ]
 
 
 def to_csv(table: Table) -> str:
@@ -328,7 +224,7 @@ def _draw(
     from rich.segment import Segment
     from rich.text import Text
 
-    from dumpmap.types import BY_NAME, TYPES
+    from dumpmap.model.types import BY_NAME, TYPES
 
     def under(texts: Iterable[str]) -> Iterator[Any]:
         line = "  ".join(filter(None, texts))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dumpmap.memory import Memory
+from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
+from dumpmap.model.memory import Memory
 from dumpmap.structures.heap_context import HeapContext
-from dumpmap.structures.heap_model import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import nt_heap as layouts
 from dumpmap.structures.nt_heap import HeapSegment, find_old_segment, read_segment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dumpmap.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
+from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 
 MAX_SEGMENTS = 100_000
 """Nodes of one list of heap segments or large blocks that are followed."""

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from dumpmap.memory import Memory
+from dumpmap.model.memory import Memory
 from dumpmap.structures.layouts import gc as layouts
 
 MAX_JSON = 4 << 20

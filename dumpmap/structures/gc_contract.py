@@ -6,11 +6,11 @@ optional: the first previews did not have them all.
 
 from __future__ import annotations
 
-from dumpmap.memory import Memory
+from dumpmap.model.managed_heaps import CONTRACT, GcRoots, HeapRoots, pointer_at
+from dumpmap.model.memory import Memory
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.contract import Contract
 from dumpmap.structures.gc_dac_vars import MAX_FREE_REGION_KINDS, MAX_HEAPS
-from dumpmap.structures.gc_model import CONTRACT, GcRoots, HeapRoots, pointer_at
 from dumpmap.structures.layout import POINTER, U32, Layout
 from dumpmap.structures.layouts import gc as layouts
 

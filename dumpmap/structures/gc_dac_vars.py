@@ -11,12 +11,13 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dumpmap.memory import Memory
+from dumpmap.model.managed_heaps import DAC_VARS, GcRoots, HeapRoots, pointer_at
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import PeImage
 from dumpmap.structures.bounds import is_user_address, round_up
-from dumpmap.structures.gc_model import DAC_VARS, GcRoots, HeapRoots, pointer_at
 from dumpmap.structures.layout import Layout
 from dumpmap.structures.layouts import gc as layouts
-from dumpmap.structures.pe import PeImage, find_export
+from dumpmap.structures.pe import find_export
 
 MAX_SCAN = 4 << 20
 """Bytes of writable sections that are searched; those of a runtime take 100 KB."""

@@ -10,9 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from dumpmap.memory import Memory
-from dumpmap.structures.bounds import USER_LIMIT, is_user_address, round_up
-from dumpmap.structures.gc_model import (
+from dumpmap.model.managed_heaps import (
     BOOKKEEPING,
     FREE_REGION,
     FROZEN,
@@ -24,9 +22,11 @@ from dumpmap.structures.gc_model import (
     ManagedRange,
     pointer_at,
 )
+from dumpmap.model.memory import Memory
+from dumpmap.model.winnt import PAGE_SIZE
+from dumpmap.structures.bounds import USER_LIMIT, is_user_address, round_up
 from dumpmap.structures.layouts.gc import SEGMENT_READ_ONLY
 from dumpmap.structures.space import Space
-from dumpmap.winnt import PAGE_SIZE
 
 MAX_SEGMENTS = 65_536
 """Segments or regions of one runtime that are followed, the number that upstream's own reader uses."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from dumpmap.memory import Memory
+from dumpmap.model.heaps import HeapRange
+from dumpmap.model.memory import Memory
+from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.structures.bounds import MAX_NODES, MAX_SEGMENTS, round_up
-from dumpmap.structures.heap_model import HeapRange
 from dumpmap.structures.space import Space
 from dumpmap.structures.walk import ListWalk, Visit, walk_list
-from dumpmap.winnt import ALLOCATION_GRANULARITY
 
 NO_MEMORY = "no memory there"
 

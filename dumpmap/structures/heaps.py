@@ -8,10 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from operator import itemgetter
 
-from dumpmap.memory import Memory
-from dumpmap.structures.bounds import MAX_HEAPS, is_page
-from dumpmap.structures.heap_context import Budget, HeapContext, left_out
-from dumpmap.structures.heap_model import (
+from dumpmap.model.heaps import (
     HEAP_EVIDENCE,
     HEAP_KINDS,
     HEAP_ROLES,
@@ -23,6 +20,11 @@ from dumpmap.structures.heap_model import (
     HeapRange,
     HeapSurvey,
 )
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import Peb
+from dumpmap.model.winnt import PAGE_SIZE
+from dumpmap.structures.bounds import MAX_HEAPS, is_page
+from dumpmap.structures.heap_context import Budget, HeapContext, left_out
 from dumpmap.structures.layouts.nt_heap import HEAP_SEGMENT, HEAP_SIGNATURE, SEGMENT_SIGNATURE
 from dumpmap.structures.layouts.page_heap import DPH_HEAP_ROOT_SIGNATURE, FLG_HEAP_PAGE_ALLOCS
 from dumpmap.structures.layouts.segment_heap import SEGMENT_HEAP_SIGNATURE
@@ -35,11 +37,9 @@ from dumpmap.structures.nt_heap import (
     segment_range,
 )
 from dumpmap.structures.page_heap import read_page_heap
-from dumpmap.structures.peb import Peb
 from dumpmap.structures.segment_heap import read_segment_heap
 from dumpmap.structures.space import Space
 from dumpmap.structures.wine_heap import other_wine_heaps, read_wine_heap
-from dumpmap.winnt import PAGE_SIZE
 
 __all__ = ["HEAP_EVIDENCE", "HEAP_KINDS", "HEAP_ROLES", "HeapInfo", "HeapRange", "HeapSurvey", "find_heaps"]
 

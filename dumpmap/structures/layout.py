@@ -14,7 +14,7 @@ from typing import Any
 
 import construct
 
-from dumpmap.memory import Memory
+from dumpmap.model.memory import Memory
 
 FieldType = Any
 """A construct field of fixed size, or `POINTER`."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dumpmap.memory import Memory
+from dumpmap.model.managed_heaps import GcRoots, ManagedHeap, ManagedSurvey
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import PeImage
 from dumpmap.structures.contract import read_contract
 from dumpmap.structures.gc_contract import contract_roots
 from dumpmap.structures.gc_dac_vars import find_dac_vars, roots_of, writable_ranges
-from dumpmap.structures.gc_model import GcRoots, ManagedHeap, ManagedSurvey
 from dumpmap.structures.gc_walk import walk_heaps
-from dumpmap.structures.pe import PeImage, find_export, read_image
+from dumpmap.structures.pe import find_export, read_image
 from dumpmap.structures.space import Space
 
 MAX_RUNTIMES = 16

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
+from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import MAX_SEGMENTS, USER_LIMIT, is_page, is_user_address
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, left_out
-from dumpmap.structures.heap_model import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import nt_heap as layouts
 from dumpmap.structures.walk import NOT_CAPTURED
-from dumpmap.winnt import PAGE_SIZE
 
 BUILD_WINDOWS_8 = 9200
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dumpmap.model.heaps import PAGE_HEAP, HeapInfo, HeapRange
+from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import USER_LIMIT, is_page, is_user_address
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
-from dumpmap.structures.heap_model import PAGE_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import page_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
 from dumpmap.structures.walk import NOT_CAPTURED
-from dumpmap.winnt import PAGE_SIZE
 
 BUILD_VISTA = 6000
 

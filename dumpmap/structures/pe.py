@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from dumpmap.memory import ExcerptMemory, Memory
+from dumpmap.model.memory import ExcerptMemory, Memory
+from dumpmap.model.process import PeImage, Section
+from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import round_up
 from dumpmap.structures.layouts import pe as layouts
-from dumpmap.winnt import PAGE_SIZE
 
 MAX_SECTIONS = 1024
 """Sections of one image that are read. Windows up to 7 loads at most 96, linkers stay far below that."""
@@ -36,60 +35,6 @@ _DIRECTORY = layouts.IMAGE_EXPORT_DIRECTORY[4].part(
 )
 _FILE_SIZE = layouts.IMAGE_FILE_HEADER[4].size
 _SECTION_SIZE = layouts.IMAGE_SECTION_HEADER[4].size
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One section of an image.
-
-    Attributes:
-        name: decoded with replacement, without the padding.
-        address: RVA of its first byte.
-        virtual_size: bytes the linker asked for.
-        size: bytes of address space it takes: `virtual_size` rounded up to the section alignment.
-        characteristics: IMAGE_SCN_* bits.
-    """
-
-    name: str
-    address: int
-    virtual_size: int
-    size: int
-    characteristics: int
-
-
-@dataclass(frozen=True, slots=True)
-class PeImage:
-    """What the headers of an image say. Sizes are bytes, addresses RVAs.
-
-    Attributes:
-        machine: IMAGE_FILE_MACHINE_*.
-        timestamp: TimeDateStamp, seconds since 1970 or, in reproducible builds, a hash.
-        checksum: the optional header's CheckSum.
-        size_of_image: address space of the whole image.
-        size_of_headers: bytes of headers before the first section.
-        section_alignment: unit that sections start at.
-        is_dll: IMAGE_FILE_DLL.
-        large_address_aware: IMAGE_FILE_LARGE_ADDRESS_AWARE; decides what a 32-bit process can use.
-        subsystem: IMAGE_SUBSYSTEM_*.
-        pointer_size: 4 for PE32, 8 for PE32+.
-        sections: in the order of the section table; fewer than the header says where the table is cut off.
-        section_count: NumberOfSections.
-        exports: RVA and size of the export directory; (0, 0) where there is none.
-    """
-
-    machine: int
-    timestamp: int
-    checksum: int
-    size_of_image: int
-    size_of_headers: int
-    section_alignment: int
-    is_dll: bool
-    large_address_aware: bool
-    subsystem: int
-    pointer_size: int
-    sections: tuple[Section, ...]
-    section_count: int
-    exports: tuple[int, int]
 
 
 def read_image(memory: Memory, base: int) -> PeImage | None:

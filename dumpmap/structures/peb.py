@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from dumpmap.memory import Memory
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import NamedRegion, Peb, PeImage, Teb
 from dumpmap.structures.bounds import MAX_HEAPS, MAX_STRING, is_page, is_user_address
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import process as layouts
-from dumpmap.structures.pe import PeImage, find_export
-from dumpmap.structures.teb import Teb
+from dumpmap.structures.pe import find_export
 
 WINDOWS_VISTA = (6, 0, 0)
 WINDOWS_7 = (6, 1, 0)
@@ -83,66 +82,6 @@ _INIT_BLOCKS = (
     (0x70, layouts.PS_SYSTEM_DLL_INIT_BLOCK_V1),
 )
 _INIT_SIZE = layouts.PS_SYSTEM_DLL_INIT_BLOCK_V1[8].part("Size")
-
-
-@dataclass(frozen=True, slots=True)
-class NamedRegion:
-    """An address that a documented pointer names; the allocation that holds it has this kind, unless it is a heap.
-
-    Attributes:
-        address: what the pointer says. Nobody checked that memory is there.
-        kind: one of `NAMED_KINDS`.
-        field: where the pointer stands, as "PEB.ApiSetMap".
-    """
-
-    address: int
-    kind: str
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
-class Peb:
-    """One process environment block. Sizes are bytes; pointers are addresses, 0 where the process has none.
-
-    Attributes:
-        address: where it is.
-        pointer_size: 4 or 8; a WoW64 process has both.
-        image_base: the executable.
-        ldr: the loader's module lists.
-        process_parameters: RTL_USER_PROCESS_PARAMETERS.
-        process_heap: the default heap.
-        number_of_heaps: NumberOfHeaps, as recorded.
-        maximum_number_of_heaps: room in the array.
-        heaps: the heap list in its order; None where the array is not in the memory or its count is not believable.
-        heap_array_address: ProcessHeaps.
-        nt_global_flag: FLG_* bits.
-        os_version: major, minor and build (modulo 65536).
-        heap_segment_reserve: reserve of a heap whose creator asked for none.
-        heap_segment_commit: commit of the same.
-        session_id: terminal session; None if not captured.
-        image_path: from the process parameters; None if not captured or not asked for.
-        command_line: the same.
-        named: the regions that its pointers name.
-    """
-
-    address: int
-    pointer_size: int
-    image_base: int
-    ldr: int
-    process_parameters: int
-    process_heap: int
-    number_of_heaps: int
-    maximum_number_of_heaps: int
-    heaps: tuple[int, ...] | None
-    heap_array_address: int
-    nt_global_flag: int
-    os_version: tuple[int, int, int]
-    heap_segment_reserve: int
-    heap_segment_commit: int
-    session_id: int | None
-    image_path: str | None
-    command_line: str | None
-    named: tuple[NamedRegion, ...]
 
 
 def read_peb(memory: Memory, address: int, pointer_size: int, *, read_parameters: bool = True) -> Peb | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dumpmap.memory import Memory
-from dumpmap.structures.pe import PeImage, find_export, read_image
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import PeImage
+from dumpmap.structures.pe import find_export, read_image
 
 RUNTIME_MODULE = "coreclr.dll"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from dumpmap.model.heaps import SEGMENT_HEAP, HeapInfo, HeapRange
+from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 from dumpmap.structures.bounds import MAX_SEGMENTS, MAX_TREE_NODES, USER_LIMIT, is_page, is_user_address
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, left_out
-from dumpmap.structures.heap_model import SEGMENT_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import segment_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
 from dumpmap.structures.walk import NOT_CAPTURED
-from dumpmap.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 
 BUILD_1709 = 16299
 

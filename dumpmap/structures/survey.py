@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from dumpmap.memory import Memory
+from dumpmap.model.managed_heaps import ManagedSurvey
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import NamedRegion, PeImage, ProcessStructures, Teb
 from dumpmap.structures.bounds import is_page
-from dumpmap.structures.gc_model import ManagedHeap, ManagedSurvey
-from dumpmap.structures.heaps import HeapInfo, find_heaps
+from dumpmap.structures.heaps import find_heaps
 from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
-from dumpmap.structures.pe import PeImage, read_image
-from dumpmap.structures.peb import NamedRegion, Peb, find_cfg_bitmaps, find_pebs
+from dumpmap.structures.pe import read_image
+from dumpmap.structures.peb import find_cfg_bitmaps, find_pebs
 from dumpmap.structures.runtimes import find_runtimes
 from dumpmap.structures.space import Space
-from dumpmap.structures.teb import Teb, read_tebs
+from dumpmap.structures.teb import read_tebs
 
 BUILD_1703 = 15063
 """Since then the TEB holds the address of the desktop heap; before, a distance."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessStructures:
-    """What was found in the memory of one process.
-
-    Attributes:
-        tebs: in the order of the thread list; two for a WoW64 thread, the listed one first.
-        pebs: at most one of each width, the 32-bit one first.
-        images: headers by module base, of the modules whose headers are in the memory.
-        heaps: every heap, with the ranges that belong to it.
-        heap_list_captured: whether the list of heaps was in the memory; None without a PEB.
-        managed_heaps: one of each .NET runtime whose garbage collector could be read.
-        runtimes: names of the modules that hold a .NET runtime, whether it could be read or not.
-        named: regions that a pointer names, without repeats.
-        missing: what of the heap lists and of managed heaps was not captured, one line each.
-        warnings: contradictions, one line each.
-    """
-
-    tebs: tuple[Teb, ...] = ()
-    pebs: tuple[Peb, ...] = ()
-    images: dict[int, PeImage] = field(default_factory=dict)
-    heaps: tuple[HeapInfo, ...] = ()
-    heap_list_captured: bool | None = None
-    managed_heaps: tuple[ManagedHeap, ...] = ()
-    runtimes: tuple[str, ...] = ()
-    named: tuple[NamedRegion, ...] = ()
-    missing: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 def survey(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from dumpmap.memory import Memory
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import Teb
 from dumpmap.structures.bounds import is_page, is_user_address
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import process as layouts
@@ -29,45 +28,6 @@ _STATUS = parts(layouts.TEB, "LastStatusValue")
 _BATCH = parts(layouts.TEB, "GdiBatchCount", "GuaranteedStackBytes")
 _FLAGS = parts(layouts.TEB, "SameTebFlags")
 _WOW = parts(layouts.TEB, "WowTebOffset")
-
-
-@dataclass(frozen=True, slots=True)
-class Teb:
-    """One thread environment block whose self-pointer and thread id proved right.
-
-    Attributes:
-        address: where it is.
-        pointer_size: 4 for a TEB32, 8 for a TEB64; a WoW64 thread has both.
-        thread_id: ClientId.UniqueThread.
-        process_id: ClientId.UniqueProcess.
-        stack_base: high end (exclusive) of the stack; None where base and limit contradict each other. Not always the
-            end of a page: the 64-bit stack of a WoW64 thread keeps something above it.
-        stack_limit: lowest committed byte above the guard pages; None with `stack_base`.
-        allocation_base: DeallocationStack, the start of the stack's reservation; None if not captured or not below
-            the limit. On a fiber it and the two before describe the fiber's stack.
-        peb: address of the PEB of this width.
-        last_error: LastErrorValue (GetLastError).
-        last_status: LastStatusValue (the last NTSTATUS that became an error); None if not captured.
-        guaranteed_stack_bytes: SetThreadStackGuarantee; the guard area is larger by it. None if not captured.
-        is_fiber: the thread runs on a fiber; None if not captured.
-        desktop_heap: Win32ClientInfo.DesktopBase of a GUI thread, an address since Windows 10 1703; else None.
-        other_teb: the address that this TEB gives for its twin of the other width, not checked; None if none.
-    """
-
-    address: int
-    pointer_size: int
-    thread_id: int
-    process_id: int
-    stack_base: int | None
-    stack_limit: int | None
-    allocation_base: int | None
-    peb: int
-    last_error: int
-    last_status: int | None
-    guaranteed_stack_bytes: int | None
-    is_fiber: bool | None
-    desktop_heap: int | None
-    other_teb: int | None
 
 
 def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | None = None) -> Teb | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dumpmap.model.heaps import WINE_HEAP, HeapInfo, HeapRange
+from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import is_page, is_user_address, round_up
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
-from dumpmap.structures.heap_model import WINE_HEAP, HeapInfo, HeapRange
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import wine_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES, HEAP_GROWABLE, SEGMENT_SIGNATURE
 from dumpmap.structures.walk import NOT_CAPTURED
-from dumpmap.winnt import PAGE_SIZE
 
 _HEAD = parts(layouts.HEAP, "SegmentSignature", "Heap", "Flags", "magic")
 _LISTS = parts(

@@ -13,15 +13,15 @@ from typing import Any, Literal
 import msgspec
 
 from dumpmap.errors import DumpmapError, FormatError
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import Module
+from dumpmap.model.types import RegionType
 from dumpmap.parsers.opening import read_source
-from dumpmap.parsers.remote import remote_source
-from dumpmap.parsers.source import ByteSource, map_file
-from dumpmap.regionmap import RegionMap
-from dumpmap.snapshot import Module
+from dumpmap.sources.files import ByteSource, map_file
+from dumpmap.sources.remote import remote_source
 from dumpmap.triage.columns import NAMES, TYPE_COLUMNS, Row, empty_row, severity_rank
 from dumpmap.triage.diagnosis import diagnose, exception_name
 from dumpmap.triage.discovery import Job, os_reason
-from dumpmap.types import RegionType
 
 Limit = Literal["time", "memory"]
 

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from dumpmap.analysis.rules import SEVERITIES, Severity
-from dumpmap.analysis.words import size_words
 from dumpmap.errors import OutputError
 from dumpmap.triage.analyse import Outcome, analyse
 from dumpmap.triage.cache import Cache, default_path
@@ -26,6 +25,7 @@ from dumpmap.triage.progress import Progress, State
 from dumpmap.triage.selection import ALL, Selection, sort_key
 from dumpmap.triage.store import Store, finished_row
 from dumpmap.triage.worker import Setup
+from dumpmap.wording.numbers import size_words
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Literal, get_args
 
 from dumpmap.analysis.rules import SEVERITIES
-from dumpmap.types import TYPES, RegionType
+from dumpmap.model.types import TYPES, RegionType
 
 Row = dict[str, Any]
 """One file's result: every column of `COLUMNS`."""
@@ -134,8 +134,8 @@ def known_values(name: str) -> tuple[str, ...]:
     """Every text that a column can hold, where these are settled; empty where it can be any, as a process's name is."""
     from dumpmap.analysis.findings import RULES
     from dumpmap.analysis.verdict import VERDICTS
-    from dumpmap.regionmap import Completeness
-    from dumpmap.snapshot import Container, SourceKind
+    from dumpmap.model.region_map import Completeness
+    from dumpmap.model.snapshot import Container, SourceKind
 
     settled: dict[str, tuple[str, ...]] = {
         "status": tuple(STATUSES),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from dumpmap.analysis.facts import facts_of
 from dumpmap.analysis.findings import find
 from dumpmap.analysis.verdict import verdict
-from dumpmap.ntstatus import EXC_CRASH, exception_code
-from dumpmap.regionmap import RegionMap
-from dumpmap.snapshot import ExceptionRecord
+from dumpmap.model.ntstatus import EXC_CRASH, exception_code
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import ExceptionRecord
 
 
 @dataclass(frozen=True, slots=True)

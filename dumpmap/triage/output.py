@@ -21,13 +21,15 @@ from typing import IO, Any
 
 from dumpmap._version import __version__
 from dumpmap.errors import OutputError
-from dumpmap.render.output import render_rich, replacing, silence
-from dumpmap.render.tables import Column, Table, to_markdown, to_rich
-from dumpmap.render.text import Units
+from dumpmap.render.emit import render_rich
+from dumpmap.render.tables import to_markdown, to_rich
 from dumpmap.triage.batch import Group, Result, group_rows
 from dumpmap.triage.columns import BY_NAME, COLUMNS, FINDING, Kind, Row, known_values
 from dumpmap.triage.progress import State
 from dumpmap.triage.selection import ALL, Selection
+from dumpmap.views.table import Column, Table
+from dumpmap.wording.text import Units
+from dumpmap.writers.output import replacing, silence
 
 SCHEMA = "dumpmap.triage/1"
 

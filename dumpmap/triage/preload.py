@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dumpmap.analysis.verdict
 import dumpmap.classify
-import dumpmap.parsers.minidump
+import dumpmap.parsers.minidump.reader
 import dumpmap.triage.worker  # noqa: F401
 
 

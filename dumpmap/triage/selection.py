@@ -139,7 +139,7 @@ def _pattern(wanted: str) -> Callable[[str], bool]:
 
 def _figure(column: Column, wanted: str) -> float:
     if column.kind == "size":
-        from dumpmap.render.filters import parse_size
+        from dumpmap.views.filters import parse_size
 
         return parse_size(wanted)
     text = wanted.replace(",", "").replace("_", "")

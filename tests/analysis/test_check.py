@@ -7,9 +7,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from support.scenes import FIXTURES, MB, Scene, cut_list, recorded
 from typer.testing import CliRunner
 
-from analysis.scenes import FIXTURES, MB, Scene, cut_list, recorded
 from dumpmap.analysis.check import (
     RESULT_COLUMNS,
     RuleResult,
@@ -20,10 +20,10 @@ from dumpmap.analysis.check import (
     passed,
 )
 from dumpmap.analysis.rules import parse_rules
+from dumpmap.api import RegionMap
 from dumpmap.cli.app import app
-from dumpmap.regionmap import RegionMap
-from dumpmap.render.compare import check_view
-from dumpmap.snapshot import Counters, Module
+from dumpmap.model.snapshot import Counters, Module
+from dumpmap.views.compare import check_view
 
 
 def process(private: int = 100 * MB, **facts: object) -> RegionMap:

@@ -8,16 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.scenes import FIXTURES, GB, KB, MB, Scene, commit_at, recorded
 from synth.minidump import MEM_IMAGE, MEM_MAPPED, PAGE_EXECUTE_READ, PAGE_READONLY
 
 import dumpmap
-from analysis.scenes import FIXTURES, GB, KB, MB, Scene, commit_at, recorded
 from dumpmap.analysis.diff import CHANGE_COLUMNS, STATUSES, Change, diff, identity, same_process
-from dumpmap.classify import classify
-from dumpmap.regionmap import RegionMap
-from dumpmap.render.compare import diff_markdown
-from dumpmap.render.text import Units
-from dumpmap.snapshot import (
+from dumpmap.api import RegionMap, map_snapshot
+from dumpmap.model.snapshot import (
     Counters,
     Module,
     OperatingSystem,
@@ -30,7 +27,9 @@ from dumpmap.snapshot import (
     System,
     Thread,
 )
-from dumpmap.types import RegionType
+from dumpmap.model.types import RegionType
+from dumpmap.views.compare import diff_markdown
+from dumpmap.wording.text import Units
 
 LEAK = [FIXTURES / "leak-x64-before.dmp.gz", FIXTURES / "leak-x64-after.dmp.gz"]
 
@@ -416,9 +415,9 @@ def test_addresses_are_exact_to_the_last_bit() -> None:
 def test_empty_maps() -> None:
     empty = Snapshot(Source("minidump", "x"), Process(pid=1), regions=Scene().snapshot().regions)
     full = Scene().leave(MB).map(pid=1, name="")
-    assert diff(classify(empty), full).changes.count("added") == len(full.allocation_columns.base)
-    assert diff(full, classify(empty)).changes.count("removed") == len(full.allocation_columns.base)
-    assert len(diff(classify(empty), classify(empty)).changes) == 0
+    assert diff(map_snapshot(empty), full).changes.count("added") == len(full.allocation_columns.base)
+    assert diff(full, map_snapshot(empty)).changes.count("removed") == len(full.allocation_columns.base)
+    assert len(diff(map_snapshot(empty), map_snapshot(empty)).changes) == 0
 
 
 def million(seed: int, count: int, pid: int) -> RegionMap:
@@ -429,7 +428,7 @@ def million(seed: int, count: int, pid: int) -> RegionMap:
     full = np.full(count, 0x1000, np.uint32)
     flags = np.full(count, 4, np.uint32)
     regions = Regions(base, base, flags, size, full, flags, np.full(count, 0x20000, np.uint32))
-    return classify(
+    return map_snapshot(
         Snapshot(
             Source("minidump", "x"),
             Process(pid=pid, pointer_size=8, os=OperatingSystem(family="windows")),

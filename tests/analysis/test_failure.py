@@ -5,14 +5,12 @@ from __future__ import annotations
 import struct
 
 import pytest
-from synth.minidump import MinidumpBuilder
-from synth.process import ProcessBuilder
+from support.scenes import MB, Scene, crash, map_of, throw_info, with_errors
 
-from analysis.scenes import MB, Scene, crash, map_of
-from dumpmap import ntstatus
 from dumpmap.analysis.failure import Failure, find_failure, last_errors, thrown_types, undecorate
-from dumpmap.memory import ExcerptMemory
-from dumpmap.snapshot import ExceptionRecord
+from dumpmap.model import ntstatus
+from dumpmap.model.memory import ExcerptMemory
+from dumpmap.model.snapshot import ExceptionRecord
 
 
 def failure_of(exception: ExceptionRecord, **facts: object) -> Failure:
@@ -23,30 +21,6 @@ def failure_of(exception: ExceptionRecord, **facts: object) -> Failure:
 
 
 # ---------------------------------------------------------------- C++ types
-
-
-def throw_info(names: list[bytes], *, wide: bool, image: int = 0x10000000) -> tuple[bytes, int]:
-    """Lays out ThrowInfo, the array of catchable types and their descriptors as Microsoft's compiler does.
-
-    Returns:
-        the bytes at `image`, and the address of the ThrowInfo.
-    """
-    base = image if not wide else 0
-    data = bytearray(0x1000)
-    array, descriptors = 0x100, []
-    at = 0x400
-    for name in names:
-        start = at
-        data[start + (16 if wide else 8) : start + (16 if wide else 8) + len(name)] = name
-        descriptors.append(start)
-        at += 0x80
-    for index, descriptor in enumerate(descriptors):
-        catchable = 0x200 + 0x20 * index
-        struct.pack_into("<II", data, catchable, 0, base + descriptor)
-        struct.pack_into("<I", data, array + 4 + 4 * index, base + catchable)
-    struct.pack_into("<I", data, array, len(names))
-    struct.pack_into("<IIII", data, 0x20, 0, 0, 0, base + array)
-    return bytes(data), image + 0x20
 
 
 NAMES = [b".?AVbad_array_new_length@std@@\0", b".?AVbad_alloc@std@@\0", b".?AVexception@std@@\0"]
@@ -160,20 +134,6 @@ def test_signals_are_not_ntstatus() -> None:
 
 
 # ---------------------------------------------------------------- last errors
-
-
-def with_errors(*errors: tuple[int, int], crashing: int | None = 0) -> MinidumpBuilder:
-    """A dump whose threads have these last errors and statuses; the thread of number `crashing` crashed."""
-    process = ProcessBuilder("x64").furnish()
-    while len(process.threads) < len(errors):
-        process.add_thread()
-    for thread, (error, status) in zip(process.threads, errors, strict=False):
-        process.set_teb(thread, "LastErrorValue", error)
-        process.set_teb(thread, "LastStatusValue", status)
-    dump = process.to_minidump()
-    if crashing is not None:
-        dump.exception(process.threads[crashing].tid, 0xC0000005, 0x140001000, [1, 0])
-    return dump
 
 
 @pytest.mark.parametrize(

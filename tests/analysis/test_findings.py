@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from support.cases import CASES, Case
+from support.scenes import MB, Scene, commit_at, crash, recorded
 
-from analysis.cases import CASES, Case
-from analysis.scenes import MB, Scene, commit_at, crash, recorded
 from dumpmap.analysis.findings import (
     FINDING_COLUMNS,
     RULE,

@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.scenes import FIXTURES, GB, GRANULE, KB, MB, TOP_4GB, Scene, cut_list, recorded
 from synth.process import ProcessBuilder
 from typer.testing import CliRunner, Result
 
 import dumpmap
-from analysis.scenes import FIXTURES, GB, GRANULE, KB, MB, TOP_4GB, Scene, cut_list, recorded
 from dumpmap.analysis.findings import find
 from dumpmap.analysis.free import fits, free_report, free_space, histogram, largest_blocks, unusable_causes
 from dumpmap.analysis.verdict import verdict
-from dumpmap.classify import classify
+from dumpmap.api import map_snapshot
 from dumpmap.cli.app import app
-from dumpmap.render.console import largest_free_line
-from dumpmap.render.diagnosis import diagnosis_markdown, fit_text, free_markdown
-from dumpmap.render.snapshot_file import save_snapshot
-from dumpmap.render.text import Units
-from dumpmap.snapshot import Stream, SummaryRow, System
-from dumpmap.types import RegionType
+from dumpmap.model.snapshot import Stream, SummaryRow, System
+from dumpmap.model.types import RegionType
+from dumpmap.views.diagnosis import diagnosis_markdown, fit_text, free_markdown
+from dumpmap.views.summary import largest_free_line
+from dumpmap.wording.text import Units
+from dumpmap.writers.snapshot_file import save_snapshot
 
 
 def test_totals_of_a_fragmented_space() -> None:
@@ -176,7 +176,7 @@ def test_a_vmmap_file_states_its_free_space_in_its_summary() -> None:
         SummaryRow("Page Table", {"size": 8 * KB}),
         SummaryRow("Free", {"size": TOP_4GB - 64 * MB, "largest": TOP_4GB - 64 * MB - 0x10000}),
     )
-    space = free_space(classify(replace(snapshot, recorded_summary=summary)))
+    space = free_space(map_snapshot(replace(snapshot, recorded_summary=summary)))
     assert space is not None
     assert space.limit.size == TOP_4GB
     assert space.limit.source == "recorded summary"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.cases import heap_with_holes
+from support.scenes import FIXTURES, KB, MB, Scene, map_of, recorded
 from synth.heaps import many_heaps_x86, write_heap_array
 from synth.nt_heap import FRONT_END_LOW_FRAGMENTATION, LargeSpec, SegmentSpec, nt_heap
 from synth.process import ProcessBuilder
 
-from analysis.cases import heap_with_holes
-from analysis.scenes import FIXTURES, KB, MB, Scene, map_of, recorded
 from dumpmap.analysis.heaps import HEAP_COLUMNS, RANGE_COLUMNS, flag_names, heap_range_rows, heap_rows
-from dumpmap.regionmap import RegionMap
-from dumpmap.snapshot import RecordedHeap, RecordedRange
+from dumpmap.api import RegionMap
+from dumpmap.model.snapshot import RecordedHeap, RecordedRange
 
 
 def counted(region_map: RegionMap, base: int, end: int) -> tuple[int, list[int]]:

@@ -7,11 +7,11 @@ import json
 import random
 
 import pytest
+from support.scenes import FIXTURES
 from synth.heaps import many_heaps_x86
 from synth.process import ProcessBuilder
 
 import dumpmap
-from analysis.scenes import FIXTURES
 from dumpmap.analysis.diff import diff
 from dumpmap.analysis.findings import find
 from dumpmap.analysis.free import fits, free_report

@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from synth.images import DEFAULT_SECTIONS, pe_header, place_sections
+from support.scenes import CHARACTERISTICS, GB, LARGE_ADDRESS_AWARE, MB, TB, TOP_2GB, TOP_4GB, Scene, program
 from synth.minidump import MEM_IMAGE, PAGE_READONLY
 from synth.process import TOP_8TB, ProcessBuilder
 
 import dumpmap
-from analysis.scenes import GB, MB, TB, TOP_2GB, TOP_4GB, Scene
 from dumpmap.analysis.free import free_space
 from dumpmap.analysis.limits import AddressLimit, address_limit
-from dumpmap.snapshot import Module, System
-
-CHARACTERISTICS = 0x80 + 4 + 18
-"""Offset of the file header's Characteristics in the headers that `pe_header` makes."""
-
-LARGE_ADDRESS_AWARE = 0x20
-
-
-def program(bits: int, *, aware: bool) -> tuple[Module, bytes]:
-    """An EXE at 0x400000 and its headers."""
-    header = bytearray(
-        pe_header("x86" if bits == 32 else "x64", 0x400000, place_sections(DEFAULT_SECTIONS), is_dll=False)
-    )
-    flags = int.from_bytes(header[CHARACTERISTICS : CHARACTERISTICS + 2], "little") & ~LARGE_ADDRESS_AWARE
-    header[CHARACTERISTICS : CHARACTERISTICS + 2] = (flags | (LARGE_ADDRESS_AWARE if aware else 0)).to_bytes(
-        2, "little"
-    )
-    return Module(0x400000, 0x10000, "C:\\app\\app.exe"), bytes(header)
+from dumpmap.model.snapshot import System
 
 
 def limit_of(

@@ -6,15 +6,14 @@ import subprocess
 import sys
 
 import pytest
+from support.scenes import MB
 
-from analysis.scenes import MB
 from dumpmap.analysis.diff import diff
 from dumpmap.analysis.timeline import timeline
+from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.capture.output import encode
 from dumpmap.capture.series import capture_process
-from dumpmap.classify import classify
-from dumpmap.parsers.snapshot_json import load_snapshot
-from dumpmap.regionmap import RegionMap
+from dumpmap.parsers.snapshot_json.reader import load_snapshot
 
 # Takes and touches so many bytes for each line that it reads.
 _CHILD = """
@@ -32,7 +31,7 @@ for line in sys.stdin:
 def captured(pid: int) -> RegionMap:
     """A map of a running process."""
     document = capture_process(pid)
-    return classify(load_snapshot(b"".join(encode(document)), name="live.json"))
+    return map_snapshot(load_snapshot(b"".join(encode(document)), name="live.json"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="captures a Linux process")

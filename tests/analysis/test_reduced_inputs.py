@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.scenes import FIXTURES
 
 import dumpmap
-from analysis.scenes import FIXTURES
 from dumpmap.analysis.diff import diff
 from dumpmap.analysis.findings import find
 from dumpmap.analysis.verdict import verdict
-from dumpmap.render.snapshot_file import save_snapshot
+from dumpmap.writers.snapshot_file import save_snapshot
 
 NAMES = sorted(path.name.split(".")[0] for path in FIXTURES.glob("*.dmp*"))
 

@@ -215,7 +215,7 @@ def test_limits(text: str, below: bool, at: bool, above: bool) -> None:
 
 
 def test_every_figure_can_be_asked_for() -> None:
-    from analysis.scenes import recorded
+    from support.scenes import recorded
 
     region_map = recorded("layout-x86")
     names = [item.name for item in FIGURES]

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumpmap.parsers.stability_report import MAX_FIELDS, PAGE, ProcessReport, StabilityReport, read_stability_report
+from dumpmap.parsers.minidump.stability_report import (
+    MAX_FIELDS,
+    PAGE,
+    ProcessReport,
+    StabilityReport,
+    read_stability_report,
+)
 
 
 def varint(value: int) -> bytes:

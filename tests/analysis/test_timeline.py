@@ -11,17 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.scenes import FIXTURES, KB, MB, Scene, commit_at
 from synth.minidump import MEM_IMAGE, PAGE_EXECUTE_READ
 
 import dumpmap
-from analysis.scenes import FIXTURES, KB, MB, Scene, commit_at
 from dumpmap.analysis.timeline import SERIES_COLUMNS, Timeline, _Fit, group_name, student_t, timeline
-from dumpmap.classify import classify
-from dumpmap.regionmap import RegionMap
-from dumpmap.render.compare import timeline_markdown
-from dumpmap.render.text import Units
-from dumpmap.snapshot import Counters, Module, System
-from dumpmap.types import RegionType
+from dumpmap.api import RegionMap, map_snapshot
+from dumpmap.model.snapshot import Counters, Module, System
+from dumpmap.model.types import RegionType
+from dumpmap.views.compare import timeline_markdown
+from dumpmap.wording.text import Units
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -300,7 +299,7 @@ def test_linux_memory_without_a_name_is_one_group(tmp_path: Path) -> None:
     def linux(seconds: float, size: int) -> RegionMap:
         scene = Scene(64)
         scene.allocate(size, base=0x10000000)
-        return classify(scene.snapshot(family="linux", captured_at=at(seconds), system=System(page_size=4096)))
+        return map_snapshot(scene.snapshot(family="linux", captured_at=at(seconds), system=System(page_size=4096)))
 
     result = timeline(linux(60 * index, (index + 1) * MB) for index in range(4))
     assert [series.name for series in result.growing if series.metric == "committed"] == ["without a name"]

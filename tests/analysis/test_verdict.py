@@ -7,21 +7,19 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
+from support.cases import dotnet, heap_and_room, job, roomy, stack_fault
+from support.scenes import GB, KB, MB, TB, TOP_2GB, Scene, commit_at, crash, map_of, recorded, with_errors
 from synth.process import ProcessBuilder
 
-from analysis.cases import dotnet, heap_and_room, job, roomy, stack_fault
-from analysis.scenes import GB, KB, MB, TB, TOP_2GB, Scene, commit_at, crash, map_of, recorded
-from analysis.test_failure import with_errors
 from dumpmap.analysis.facts import facts_of
 from dumpmap.analysis.findings import find
 from dumpmap.analysis.rules import RuleSet
 from dumpmap.analysis.verdict import VERDICTS, VerdictName, verdict
-from dumpmap.analysis.words import size_left
-from dumpmap.classify import classify
-from dumpmap.regionmap import RegionMap
-from dumpmap.render.diagnosis import diagnosis_markdown
-from dumpmap.snapshot import Counters, System
-from dumpmap.types import RegionType
+from dumpmap.api import RegionMap, map_snapshot
+from dumpmap.model.snapshot import Counters, System
+from dumpmap.model.types import RegionType
+from dumpmap.views.diagnosis import diagnosis_markdown
+from dumpmap.wording.numbers import size_left
 
 
 def fragmented(**facts: object) -> RegionMap:
@@ -131,7 +129,7 @@ def test_a_size_that_no_process_could_have_is_a_fault_of_the_size() -> None:
 def with_commit(system: System, counters: Counters | None = None) -> RegionMap:
     """A stack with 900 KB left that could not grow, beside this state of the commit."""
     snapshot = stack_fault(900 * 1024).snapshot
-    return classify(replace(snapshot, system=system, counters=counters or Counters()))
+    return map_snapshot(replace(snapshot, system=system, counters=counters or Counters()))
 
 
 def test_a_stack_that_could_not_grow_is_out_of_commit_unless_there_is_plenty() -> None:
@@ -253,7 +251,7 @@ def test_plain_data() -> None:
 
 
 def test_every_sentence_is_one() -> None:
-    from analysis.cases import CASES
+    from support.cases import CASES
 
     for case in CASES:
         sentence = verdict(case.make()).sentence

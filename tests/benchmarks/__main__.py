@@ -130,7 +130,7 @@ _PEAK = "\nprint(next(line.split()[1] for line in open('/proc/self/status') if l
 
 _COUNTED = """
 import sys, dumpmap
-from dumpmap.parsers.source import BufferSource, MappedSource
+from dumpmap.sources.files import BufferSource, MappedSource
 looked = [0]
 for kind in (BufferSource, MappedSource):
     def view(self, offset, size, of=kind.view):

@@ -17,15 +17,15 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("needs Linux", allow_module_level=True)
 
-from capture_support import MB, Child, linux_child, loaded, sleeper
+from support.capture import MB, Child, linux_child, loaded, sleeper
 
 import dumpmap
 from dumpmap.capture import Options, ProcessExitedError, capture_process, write_document
 from dumpmap.capture.linux import LinuxProcess, _in_order, parse_smaps
 from dumpmap.errors import CaptureError
+from dumpmap.model.snapshot import Snapshot
+from dumpmap.model.winnt import MemState, MemType
 from dumpmap.parsers.linux_maps import Mapping
-from dumpmap.snapshot import Snapshot
-from dumpmap.winnt import MemState, MemType
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

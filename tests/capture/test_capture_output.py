@@ -13,17 +13,17 @@ from typing import Any
 
 import jsonschema
 import pytest
-from capture_support import loaded
+from support.capture import loaded
 
-from dumpmap import snapshot as model
 from dumpmap.capture import check_output, write_document
 from dumpmap.capture.document import FIELDS, make_document
 from dumpmap.capture.facts import Facts
 from dumpmap.capture.output import encode, series_path
 from dumpmap.capture.regions import WORKING_SET_COLUMNS, RegionTable
 from dumpmap.errors import OutputError
+from dumpmap.model import snapshot as model
 from dumpmap.parsers.opening import open_snapshot
-from dumpmap.parsers.snapshot_json import SnapshotDocument, json_schema
+from dumpmap.parsers.snapshot_json.reader import SnapshotDocument, json_schema
 
 TOP = 0x7FFF_FFFE_FFFF
 

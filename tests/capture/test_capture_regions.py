@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from dumpmap.capture.regions import RegionSpace, Row
 from dumpmap.classify.space import group_allocations
-from dumpmap.snapshot import make_regions
-from dumpmap.winnt import MemState, MemType, PageProtect
+from dumpmap.model.snapshot import make_regions
+from dumpmap.model.winnt import MemState, MemType, PageProtect
 
 PAGE = 0x1000
 COMMIT, RESERVE, FREE = map(int, MemState)

@@ -14,7 +14,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("needs child processes on Linux", allow_module_level=True)
 
-from capture_support import sleeper
+from support.capture import sleeper
 
 from dumpmap.capture import Options, capture_to_files
 from dumpmap.capture.standalone import main

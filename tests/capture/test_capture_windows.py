@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from capture_support import loaded
+from support.capture import loaded
 
 from dumpmap.capture import Options, ProcessExitedError, winapi, windows
 from dumpmap.capture.document import make_document

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from capture_support import loaded
+from support.capture import loaded
 
 import dumpmap
+from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.capture import build
-from dumpmap.classify import classify
-from dumpmap.memory import RecordingMemory
+from dumpmap.model.memory import RecordingMemory
 from dumpmap.parsers.opening import open_snapshot
-from dumpmap.regionmap import RegionMap
 
 pytestmark = [pytest.mark.wine, pytest.mark.slow]
 
@@ -234,7 +233,7 @@ def test_the_bytes_are_those_that_the_map_needs(x64: Recorded) -> None:
     path = x64.output / "layout64.x64.json"
     snapshot = open_snapshot(path)
     recording = RecordingMemory(snapshot.memory)
-    classify(snapshot, memory=recording, read_parameters=False)
+    map_snapshot(snapshot, memory=recording, read_parameters=False)
     used = {address for start, data in recording.excerpts() for address in range(start, start + len(data))}
     held = {address for start, size in snapshot.memory.ranges() for address in range(start, start + size)}
     # A capture reads what any classification could ask for; next to nothing of it goes unused.

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from support.cli import run
+from support.cli_inputs import FIXTURES
 from synth.minidump import MEM_COMMIT, MEM_PRIVATE, MinidumpBuilder
 from typer.testing import CliRunner
 
-from cli.inputs import FIXTURES
-from cli.support import run
 from dumpmap.cli.app import app
 
 X64 = str(FIXTURES / "layout-x64.dmp.gz")

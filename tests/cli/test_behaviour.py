@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from cli.support import run
+from support.cli import run
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 X64 = str(FIXTURES / "layout-x64.dmp.gz")

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from support.cli import run
+from support.cli_inputs import FIXTURES
 
 import dumpmap
-from cli.inputs import FIXTURES
-from cli.support import run
 from dumpmap.capture import standalone
 from dumpmap.cli import app
 

@@ -8,18 +8,19 @@ from fractions import Fraction
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.cli import run
+from support.cli_inputs import FIXTURES
 from typer.testing import CliRunner
 
 import dumpmap
-from cli.inputs import FIXTURES
-from cli.support import run
 from dumpmap.analysis.findings import Finding
 from dumpmap.analysis.free import fits
 from dumpmap.cli.app import app
-from dumpmap.render.console import finding_text
-from dumpmap.render.diagnosis import fit_text
-from dumpmap.render.tables import Column, Format, cell_text
-from dumpmap.render.text import Units, percent_text, size_left, size_text
+from dumpmap.render.tables import Format
+from dumpmap.views.diagnosis import fit_text
+from dumpmap.views.summary import finding_text
+from dumpmap.views.table import Column, cell_text
+from dumpmap.wording.text import Units, percent_text, size_left, size_text
 
 X64 = str(FIXTURES / "layout-x64.dmp.gz")
 FRAGMENT = str(FIXTURES / "fragment-x86.dmp.gz")

@@ -8,13 +8,13 @@ import json
 from pathlib import Path
 
 import pytest
+from support.cli import run
+from support.cli_inputs import FIXTURES, INPUTS, write_inputs
 from typer.testing import CliRunner
 
 import dumpmap
-from cli.inputs import FIXTURES, INPUTS, write_inputs
-from cli.support import run
 from dumpmap.cli.app import app
-from dumpmap.regionmap import COLUMNS, SUMMARY_COLUMNS
+from dumpmap.model.columns import COLUMNS, SUMMARY_COLUMNS
 
 COMMANDS: dict[str, list[str]] = {
     "summary": [],

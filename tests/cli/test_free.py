@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.cli_inputs import FIXTURES
 from synth.minidump import MEM_COMMIT, MEM_FREE, MEM_PRIVATE, MinidumpBuilder
 from typer.testing import CliRunner
 
-from cli.inputs import FIXTURES
 from dumpmap.cli.app import app
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from cli.support import run
+from support.cli import run
 
 FIXTURES = "tests/fixtures"
 GOLDEN = Path(__file__).parent / "golden"

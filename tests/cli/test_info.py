@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from support.cli import run
 from synth.process import ProcessBuilder
-
-from cli.support import run
 
 
 @pytest.mark.parametrize(

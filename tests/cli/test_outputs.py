@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from support.cli import run
+from support.cli_inputs import FIXTURES
 
 import dumpmap
-from cli.inputs import FIXTURES
-from cli.support import run
 from dumpmap.cli.app import COMMANDS
 
 X64 = str(FIXTURES / "layout-x64.dmp.gz")

@@ -7,14 +7,14 @@ import io
 import json
 
 import pytest
+from support.cli import run
+from support.cli_inputs import FIXTURES
 from typer.testing import CliRunner
 
-from cli.inputs import FIXTURES
-from cli.support import run
 from dumpmap.cli.app import app
-from dumpmap.protection import parse_protection
-from dumpmap.render.filters import parse_protections
-from dumpmap.winnt import PageProtect
+from dumpmap.model.protection import parse_protection
+from dumpmap.model.winnt import PageProtect
+from dumpmap.views.filters import parse_protections
 
 X64 = str(FIXTURES / "layout-x64.dmp.gz")
 
@@ -38,7 +38,7 @@ def test_a_pattern_of_a_kind_fits_each_of_several_kinds() -> None:
 
 
 def test_a_kind_in_brackets_is_not_taken_for_a_pattern() -> None:
-    from dumpmap.render.filters import _has_kind
+    from dumpmap.views.filters import _has_kind
 
     pd = pytest.importorskip("pandas")
     assert _has_kind(pd.Series(["[heap]", "a", ""]), ("[heap]",)).tolist() == [True, True, False]

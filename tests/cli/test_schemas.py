@@ -8,11 +8,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from core.recorded import DUMPS
+from support.cli_inputs import INPUTS, write_inputs
+from support.cli_schemas import SCHEMAS, SUMMARY, TYPES
+from support.recorded import DUMPS
 from typer.testing import CliRunner
 
-from cli.inputs import INPUTS, write_inputs
-from cli.schemas import SCHEMAS, SUMMARY, TYPES
 from dumpmap.cli.app import app
 
 ADDRESSES = ["0x0", "0x60010", "7ffe0000", "00007ff6`12340000", "ffffffffffffffff"]

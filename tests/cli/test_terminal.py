@@ -10,12 +10,13 @@ import subprocess
 import sys
 
 import pytest
+from support.cli import run
+from support.cli_inputs import FIXTURES
 
-from cli.inputs import FIXTURES
-from cli.support import run
-from dumpmap.render.output import render_rich
-from dumpmap.render.tables import Column, Table, cell_text, to_rich
-from dumpmap.render.text import Units
+from dumpmap.render.emit import render_rich
+from dumpmap.render.tables import to_rich
+from dumpmap.views.table import Column, Table, cell_text
+from dumpmap.wording.text import Units
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")

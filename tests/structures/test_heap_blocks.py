@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from structures_support import heap_at, memory_of, survey_process
+from support.structures import heap_at, memory_of, survey_process
 from synth import heaps as hp
 from synth.heaps import HeapTruth, LargeSpec, SegmentSpec
 from synth.process import ProcessBuilder
 
-from dumpmap.memory import ExcerptMemory
+from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures import blocks
 from dumpmap.structures.blocks import BlockStatistics, heap_blocks
 

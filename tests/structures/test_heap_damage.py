@@ -10,16 +10,15 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structures_support import allocations, expected, heap_at, memory_of, space_of, survey_process
+from support.structures import allocations, expected, heap_at, memory_of, space_of, survey_process
 from synth import heaps as hp
 from synth.heaps import HeapTruth, LargeSpec, SegmentSpec
 from synth.process import ProcessBuilder
 
-from dumpmap.memory import ExcerptMemory, RecordingMemory, find_by_reading
+from dumpmap.model.memory import ExcerptMemory, RecordingMemory, find_by_reading
+from dumpmap.model.process import Peb, ProcessStructures
 from dumpmap.structures import heap_context
 from dumpmap.structures.heaps import find_heaps
-from dumpmap.structures.peb import Peb
-from dumpmap.structures.survey import ProcessStructures
 
 # Under coverage or a debugger nothing is as fast as it is.
 IS_TRACED = sys.gettrace() is not None

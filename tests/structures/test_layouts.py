@@ -10,7 +10,7 @@ import pytest
 from synth import layouts as synth_layouts
 from synth import nt_layouts as synth_nt
 
-from dumpmap.memory import ExcerptMemory
+from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures import layouts as package
 from dumpmap.structures.layout import POINTER, U16, U32, Layout, declare, parts
 from dumpmap.structures.layouts import nt_heap, process

@@ -6,17 +6,18 @@ import random
 from typing import Any
 
 import pytest
-from structures_support import memory_of, space_of, survey_process
+from support.structures import memory_of, space_of, survey_process
 from synth.managed import GENERATIONS, VARS, VARS_AT, Runtime
 from synth.process import ProcessBuilder
 
-from dumpmap.memory import ExcerptMemory, RecordingMemory
+from dumpmap.model.managed_heaps import ManagedHeap
+from dumpmap.model.memory import ExcerptMemory, RecordingMemory
+from dumpmap.model.process import ProcessStructures
 from dumpmap.structures.contract import _resolve, read_contract
-from dumpmap.structures.gc_model import ManagedHeap
 from dumpmap.structures.layouts import gc as layouts
 from dumpmap.structures.pe import find_export, read_image
 from dumpmap.structures.space import NoSpace
-from dumpmap.structures.survey import ProcessStructures, survey
+from dumpmap.structures.survey import survey
 
 
 def build(arch: str = "x64", **options: Any) -> Runtime:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from structures_support import allocations, expected, heap_at, memory_of, space_of, survey_process
+from support.structures import allocations, expected, heap_at, memory_of, space_of, survey_process
 from synth import heaps as hp
 from synth.heaps import HeapTruth, LargeSpec, SegmentSpec
 from synth.process import ProcessBuilder
 from synth.space import PAGE
 
-from dumpmap.memory import ExcerptMemory, RecordingMemory
-from dumpmap.structures.heap_model import HEAP_EVIDENCE, HEAP_KINDS, HEAP_ROLES, HeapInfo
+from dumpmap.model.heaps import HEAP_EVIDENCE, HEAP_KINDS, HEAP_ROLES, HeapInfo
+from dumpmap.model.memory import ExcerptMemory, RecordingMemory
 from dumpmap.structures.heaps import find_heaps
 from dumpmap.structures.space import NoSpace
 

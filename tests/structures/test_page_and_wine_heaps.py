@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structures_support import allocations, expected, heap_at, load, space_of, survey_process
+from support.structures import allocations, expected, heap_at, load, space_of, survey_process
 from synth import heaps as hp
 from synth.heaps import HeapTruth
 from synth.process import ProcessBuilder
 from synth.space import PAGE
 
-from dumpmap.memory import ExcerptMemory, RecordingMemory
+from dumpmap.model.memory import ExcerptMemory, RecordingMemory
 
 # _DPH_HEAP_ROOT and _DPH_HEAP_BLOCK, (x86, x64): what the test data's writer leaves out.
 STORAGE_LIST, STORAGE_COUNT = (0x10, 0x18), (0x18, 0x28)

@@ -7,11 +7,11 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structures_support import memory_of
+from support.structures import memory_of
 from synth import images
 from synth.process import ProcessBuilder
 
-from dumpmap.memory import ExcerptMemory, RecordingMemory
+from dumpmap.model.memory import ExcerptMemory, RecordingMemory
 from dumpmap.structures.pe import MAX_SECTIONS, find_export, parse_image, read_image
 
 BASE = 0x7FF612340000

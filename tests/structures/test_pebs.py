@@ -6,14 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from structures_support import load, memory_of, survey_process
+from support.structures import load, memory_of, survey_process
 from synth import layouts as synth_layouts
 from synth.heaps import nt_heap, write_heap_array
 from synth.process import ProcessBuilder
 
-from dumpmap.memory import RecordingMemory
+from dumpmap.model.memory import RecordingMemory
+from dumpmap.model.process import Peb
 from dumpmap.structures.pe import read_image
-from dumpmap.structures.peb import NAMED_KINDS, Peb, find_cfg_bitmaps, find_pebs, read_peb
+from dumpmap.structures.peb import NAMED_KINDS, find_cfg_bitmaps, find_pebs, read_peb
 from dumpmap.structures.teb import read_tebs
 
 BUILDS = [("x86", 2600), ("x64", 3790), ("x86", 6002), ("x64", 7601), ("x64", 9600), ("x64", 14393), ("x86", 19045)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from structures_support import allocations, expected, heap_at, memory_of, space_of, survey_process
+from support.structures import allocations, expected, heap_at, memory_of, space_of, survey_process
 from synth import heaps as hp
 from synth.heaps import HeapTruth
 from synth.process import ProcessBuilder
 
-from dumpmap.memory import ExcerptMemory, RecordingMemory
+from dumpmap.model.memory import ExcerptMemory, RecordingMemory
 from dumpmap.structures import segment_heap as reader
 from dumpmap.structures.heaps import find_heaps
 from dumpmap.structures.space import NoSpace

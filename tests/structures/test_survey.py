@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from structures_support import load, memory_of, survey_process
+from support.structures import load, memory_of, survey_process
 from synth import heaps as hp
 from synth.process import ProcessBuilder
 
-from dumpmap.memory import ExcerptMemory, RecordingMemory
+from dumpmap.model.memory import ExcerptMemory, RecordingMemory
+from dumpmap.model.process import ProcessStructures
 from dumpmap.structures.space import NoSpace
-from dumpmap.structures.survey import ProcessStructures, survey
+from dumpmap.structures.survey import survey
 
 
 def furnished(arch: str = "x64", number: int = 19045, *, wow64: bool = False) -> ProcessBuilder:

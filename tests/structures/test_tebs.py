@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from structures_support import load, memory_of
+from support.structures import load, memory_of
 from synth.process import ProcessBuilder
 
-from dumpmap.memory import ExcerptMemory
+from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures.teb import read_teb, read_tebs
 
 NATIVE = [("x86", 2600), ("x64", 3790), ("x86", 7601), ("x64", 7601), ("x64", 14393), ("x86", 19045), ("x64", 26100)]

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import zstandard
+from support.triage import MB, partial_dump, small_dump, starved_dump
 
 import dumpmap
 from dumpmap.errors import DumpmapError, OutputError
@@ -28,8 +29,6 @@ from dumpmap.triage.columns import COLUMNS, Row
 from dumpmap.triage.discovery import local_job
 from dumpmap.triage.engines import ProcessEngine, limit_text, process_context
 from dumpmap.triage.worker import Diary, Setup
-
-from .support import MB, partial_dump, small_dump, starved_dump
 
 MISBEHAVE = "triage.hooks:misbehave"
 SERIAL = Options(engine="serial", cache=False)

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.triage import partial_dump, small_dump, starved_dump
 
 from dumpmap.cli.app import run
 from dumpmap.cli.triage import _Ended, _say_ended
 from dumpmap.triage import Options, State
-
-from .support import partial_dump, small_dump, starved_dump
 
 
 @pytest.fixture

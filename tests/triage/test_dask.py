@@ -16,11 +16,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.triage import MB, partial_dump, small_dump, starved_dump
 
 from dumpmap.triage import EngineError, Options, State, run
 from dumpmap.triage.columns import Row
-
-from .support import MB, partial_dump, small_dump, starved_dump
 
 pytest.importorskip("distributed")
 pytestmark = [

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from support.triage import small_dump
 
 import dumpmap
 from dumpmap.parsers.opening import MOST_MEMBERS, begins_like_input
 from dumpmap.triage import Options, discovery, run
 from dumpmap.triage.discovery import Job, discover, has_dump_suffix
-
-from .support import small_dump
 
 SNAPSHOT = b'{"format":"dumpmap-snapshot","version":1}'
 CSV = (

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from .support import small_dump
+from support.triage import small_dump
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 

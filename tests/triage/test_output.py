@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.triage import partial_dump, small_dump, starved_dump
 
 from dumpmap.errors import OutputError
 from dumpmap.triage import Options, Result, group_rows, run
@@ -22,8 +23,6 @@ from dumpmap.triage.output import (
     write_result,
     write_rows,
 )
-
-from .support import partial_dump, small_dump, starved_dump
 
 
 @pytest.fixture(scope="module")

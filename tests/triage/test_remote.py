@@ -14,19 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.triage import MB, answering, http_server, small_dump, write_big_dump
 
 import dumpmap
 from dumpmap.errors import InputError
-from dumpmap.parsers import remote
 from dumpmap.parsers.opening import read_source
-from dumpmap.parsers.remote import RemoteSource, join_near, remote_source
-from dumpmap.parsers.remote_words import reason, shown_url, without_secrets
-from dumpmap.parsers.source import TruncatedError
+from dumpmap.sources import remote
+from dumpmap.sources.files import TruncatedError
+from dumpmap.sources.remote import RemoteSource, join_near, remote_source
+from dumpmap.sources.remote_errors import reason, shown_url, without_secrets
 from dumpmap.triage import Options, discovery, run
 from dumpmap.triage.analyse import analyse
 from dumpmap.triage.discovery import discover
-
-from .support import MB, answering, http_server, small_dump, write_big_dump
 
 fsspec = pytest.importorskip("fsspec")
 

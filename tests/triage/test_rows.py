@@ -7,19 +7,18 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.triage import partial_dump, small_dump, starved_dump
 from synth.minidump import MinidumpBuilder
 
 import dumpmap
 from dumpmap.analysis.free import free_space
 from dumpmap.analysis.verdict import verdict
-from dumpmap.classify import classify
+from dumpmap.api import map_snapshot
+from dumpmap.model.types import TYPES, RegionType
 from dumpmap.parsers.opening import open_snapshot
 from dumpmap.triage.analyse import analyse, make_row, unpack
 from dumpmap.triage.columns import BY_NAME, COLUMNS, GROUPABLE, NAMES, STATUSES, Row, type_column
 from dumpmap.triage.discovery import Job, local_job
-from dumpmap.types import TYPES, RegionType
-
-from .support import partial_dump, small_dump, starved_dump
 
 
 def row_of(path: Path) -> Row:
@@ -77,7 +76,9 @@ def test_sections_change_no_row(fixtures: Path, corpus: Path) -> None:
             snapshot = open_snapshot(path)
         except dumpmap.DumpmapError:
             continue
-        assert make_row(classify(snapshot), "x", 1) == make_row(classify(snapshot, sections=False), "x", 1), path.name
+        assert make_row(map_snapshot(snapshot), "x", 1) == make_row(map_snapshot(snapshot, sections=False), "x", 1), (
+            path.name
+        )
 
 
 def test_a_good_dump(tmp_path: Path) -> None:

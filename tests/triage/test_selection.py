@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.triage import partial_dump, small_dump, starved_dump
 
 from dumpmap.triage import Options, Result, Selection, run, select
 from dumpmap.triage.columns import NAMES, Row, empty_row, known_values
 from dumpmap.triage.output import write_result
 from dumpmap.triage.selection import parse_condition
-
-from .support import partial_dump, small_dump, starved_dump
 
 MB = 1 << 20
 

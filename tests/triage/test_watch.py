@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.triage import small_dump
 
 from dumpmap.errors import InputError
 from dumpmap.triage import Options, watch
 from dumpmap.triage.columns import Row
-
-from .support import small_dump
 
 SETTLE = 0.4
 

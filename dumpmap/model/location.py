@@ -1,0 +1,135 @@
+"""What is at one address of a region map."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumpmap.model.protection import protection_text
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import MemState
+
+if TYPE_CHECKING:
+    from dumpmap.model.region_map import RegionMap
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """What is at an address."""
+
+    address: int
+    type: RegionType
+    kind: str
+    details: str
+    evidence: str
+    inferred: bool
+    allocation: int
+    allocation_size: int
+    block: int
+    block_size: int
+    state: str
+    """`Committed`, `Reserved` or `Free`."""
+    protection: str
+    offset: int
+    """From the allocation's base."""
+    module: str | None
+    section: str | None
+    thread_id: int | None
+    heap: str | None
+    in_file: int
+    """How many bytes from this address on the input holds."""
+
+
+def locate(region_map: RegionMap, address: int) -> Location | None:
+    """Says what is at an address.
+
+    Returns:
+        None for an address outside the address space, or of which a partial map knows nothing.
+    """
+    if isinstance(address, bool):
+        raise TypeError("an address is a whole number, not a bool")
+    address = operator.index(address)  # NumPy's integers are addresses too
+    in_file = _bytes_from(region_map, address)
+    b = region_map.block_columns
+    index = -1
+    if 0 <= address < 1 << 64:
+        index = int(np.searchsorted(b.base, np.uint64(address), side="right")) - 1
+    if index < 0 or address >= int(b.base[index]) + int(b.size[index]):
+        return _free_at(region_map, address, in_file)
+    owner = int(b.allocation[index])
+    base, size = int(region_map.allocation_columns.base[owner]), int(region_map.allocation_columns.size[owner])
+    region_type = RegionType(int(b.type[index]))
+    kind, whole_kind = region_map.texts[b.kind[index]], region_map.texts[region_map.allocation_columns.kind[owner]]
+    details = region_map.texts[b.details[index]] or region_map.texts[region_map.allocation_columns.details[owner]]
+    module = _module_at(region_map, address)
+    stack = next((stack for stack in region_map.stacks if stack.base <= address < stack.end), None)
+    heap = next((h for h in region_map.heaps if any(start <= address < start + n for start, n in h.allocations)), None)
+    state = int(b.state[index])
+    return Location(
+        address=address,
+        type=region_type,
+        kind=kind,
+        details=details,
+        evidence=region_map.texts[b.evidence[index]],
+        inferred=bool(b.inferred[index]),
+        allocation=base,
+        allocation_size=size,
+        block=int(b.base[index]),
+        block_size=int(b.size[index]),
+        state="Committed" if state == MemState.MEM_COMMIT else "Reserved",
+        protection=protection_text(int(b.protect[index]), state),
+        offset=address - base,
+        module=module,
+        section=kind if module is not None and kind != whole_kind else None,
+        thread_id=stack.thread_id if stack else None,
+        heap=heap.title if heap else None,
+        in_file=in_file,
+    )
+
+
+def _bytes_from(region_map: RegionMap, address: int) -> int:
+    for start, size in region_map.file_ranges:
+        if start <= address < start + size:
+            return start + size - address
+    return 0
+
+
+def _module_at(region_map: RegionMap, address: int) -> str | None:
+    for module in region_map.snapshot.modules:
+        if module.base <= address < module.base + module.size:
+            return module.path
+    return None
+
+
+def _free_at(region_map: RegionMap, address: int, in_file: int) -> Location | None:
+    base, size, types = region_map.gap_rows
+    if not 0 <= address < 1 << 64:
+        return None
+    wanted = np.uint64(address)
+    hits = np.flatnonzero((base <= wanted) & (wanted - base < size.astype(np.uint64))).tolist()
+    if not hits:
+        return None
+    start, length, free_type = int(base[hits[0]]), int(size[hits[0]]), RegionType(int(types[hits[0]]))
+    return Location(
+        address=address,
+        type=free_type,
+        kind="",
+        details="",
+        evidence="gap",
+        inferred=False,
+        allocation=start,
+        allocation_size=length,
+        block=start,
+        block_size=length,
+        state="Free",
+        protection="",
+        offset=address - start,
+        module=None,
+        section=None,
+        thread_id=None,
+        heap=None,
+        in_file=in_file,
+    )

@@ -1,0 +1,103 @@
+"""Protections and states in words: VMMap's spelling, and masks to filter by."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.model.snapshot import U32
+from dumpmap.model.winnt import MemState, PageProtect
+
+WORDS: tuple[tuple[PageProtect, str], ...] = (
+    (PageProtect.PAGE_NOACCESS, "No access"),
+    (PageProtect.PAGE_READONLY, "Read"),
+    (PageProtect.PAGE_READWRITE, "Read/Write"),
+    (PageProtect.PAGE_WRITECOPY, "Copy on write"),
+    (PageProtect.PAGE_EXECUTE, "Execute"),
+    (PageProtect.PAGE_EXECUTE_READ, "Execute/Read"),
+    (PageProtect.PAGE_EXECUTE_READWRITE, "Execute/Read/Write"),
+    (PageProtect.PAGE_EXECUTE_WRITECOPY, "Execute/Copy on Write"),
+)
+"""Each base protection in VMMap's words."""
+
+MODIFIERS: tuple[tuple[PageProtect, str], ...] = (
+    (PageProtect.PAGE_GUARD, "Guard"),
+    (PageProtect.PAGE_NOCACHE, "NoCache"),
+    (PageProtect.PAGE_WRITECOMBINE, "WriteCombine"),
+)
+"""What may be added to a base protection, as a suffix."""
+
+_LETTERS = {
+    "na": PageProtect.PAGE_NOACCESS,
+    "r": PageProtect.PAGE_READONLY,
+    "rw": PageProtect.PAGE_READWRITE,
+    "wc": PageProtect.PAGE_WRITECOPY,
+    "x": PageProtect.PAGE_EXECUTE,
+    "e": PageProtect.PAGE_EXECUTE,
+    "rx": PageProtect.PAGE_EXECUTE_READ,
+    "er": PageProtect.PAGE_EXECUTE_READ,
+    "rwx": PageProtect.PAGE_EXECUTE_READWRITE,
+    "erw": PageProtect.PAGE_EXECUTE_READWRITE,
+    "rwxc": PageProtect.PAGE_EXECUTE_WRITECOPY,
+    "erwc": PageProtect.PAGE_EXECUTE_WRITECOPY,
+    "guard": PageProtect.PAGE_GUARD,
+    "nocache": PageProtect.PAGE_NOCACHE,
+    "writecombine": PageProtect.PAGE_WRITECOMBINE,
+}
+"""Short names, as debuggers and other tools use them."""
+
+RESERVED = "Reserved"
+
+
+def protection_text(protect: int, state: int = int(MemState.MEM_COMMIT)) -> str:
+    """Writes a protection as VMMap does; reserved memory is `Reserved`, an unknown protection is empty."""
+    if state == MemState.MEM_RESERVE:
+        return RESERVED
+    if protect == 0:
+        return ""
+    words = [word for value, word in WORDS if protect & value]
+    # Zero or several base bits is nothing that Windows has a word for: show the number.
+    text = words[0] if len(words) == 1 else f"0x{protect:x}"
+    if len(words) == 1:
+        text += "".join(f"/{word}" for value, word in MODIFIERS if protect & value)
+    return text
+
+
+def protection_texts(protect: U32, state: U32) -> npt.NDArray[np.object_]:
+    """Writes a whole column; there are few different values however many rows."""
+    pairs = (state.astype(np.uint64) << np.uint64(32)) | protect
+    values, inverse = np.unique(pairs, return_inverse=True)
+    texts = np.array([protection_text(int(v) & 0xFFFFFFFF, int(v) >> 32) for v in values], dtype=object)
+    return texts[inverse] if len(values) else np.empty(0, object)
+
+
+def parse_protection(text: str) -> int | None:
+    """Reads a protection in VMMap's words, WinDbg's constants or a number; None where it is none of them.
+
+    Besides, letters are understood: `rw`, `rx` or `er`, `rwx` or `erw`, `r`, `x`, `wc`, `na`, with `+g` for guard;
+    and constants joined by `|`.
+    """
+    cleaned = text.strip().lower()
+    if "|" in cleaned:
+        parts = [parse_protection(part) for part in cleaned.split("|")]
+        return None if None in parts else sum({part for part in parts if part is not None})
+    guard = cleaned.endswith("+g")
+    cleaned = cleaned.removesuffix("+g")
+    value = 0
+    if cleaned in _LETTERS:
+        value = int(_LETTERS[cleaned])
+    elif cleaned.startswith("page_") and cleaned.upper() in PageProtect.__members__:
+        value = int(PageProtect[cleaned.upper()])
+    else:
+        words = cleaned.split("/")
+        suffixes = {word.lower(): value for value, word in MODIFIERS}
+        while words and words[-1] in suffixes:
+            value |= int(suffixes[words.pop()])
+        base = {word.lower(): int(protect) for protect, word in WORDS}.get("/".join(words))
+        if base is None:
+            try:
+                return int(cleaned, 0)
+            except ValueError:
+                return None
+        value |= base
+    return value | (int(PageProtect.PAGE_GUARD) if guard else 0)

@@ -1,0 +1,373 @@
+"""The snapshot: raw facts about one process's address space at one moment, whatever file they came from.
+
+Parsers make it, the classifier reads it, nothing changes it. Nothing in here knows a file format, and nothing in here
+is an interpretation. Addresses are unsigned integers, sizes are bytes, ends are exclusive, times are UTC, and None
+means that the source does not say.
+
+Of modules, threads and streams a file has many: they are msgspec structs, made in a tenth of a frozen dataclass's time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.model.memory import ExcerptMemory, Memory
+
+U64 = npt.NDArray[np.uint64]
+U32 = npt.NDArray[np.uint32]
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
+
+Family = Literal["windows", "linux", "macos", "other"]
+SourceKind = Literal["minidump", "live", "vmmap"]
+Container = Literal["gzip", "zstd", "zip"]
+
+WORKING_SET_COLUMNS = ("total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws")
+"""Working-set bytes of a region, as VMMap names them; only live captures and VMMap files know them."""
+
+NUMBER_COLUMNS = (*WORKING_SET_COLUMNS, "committed", "private", "blocks")
+"""Optional whole-number columns of `Regions`. The last three are there only where a source states them itself."""
+
+TEXT_COLUMNS = (
+    "file",
+    "recorded_type",
+    "recorded_kind",
+    "recorded_details",
+    "recorded_protection",
+    "recorded_block_kind",
+    "recorded_block_details",
+)
+"""Optional text columns of `Regions`: the file behind a mapping, and what another tool's file says of the region.
+
+What a file says of an allocation stands at its first region; what it says of that first region alone, where that
+differs, is in the two `recorded_block_` columns.
+"""
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """One part of the input file: a minidump stream."""
+
+    type: int
+    name: str
+    offset: int
+    size: int
+    status: str = "listed"
+    """`read`, `listed` (present, of no use to the map), `empty`, or what was wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the facts come from."""
+
+    kind: SourceKind
+    name: str
+    path: str | None = None
+    size: int | None = None
+    captured_at: dt.datetime | None = None
+    flags: int | None = None
+    """MINIDUMP_TYPE bits of a minidump."""
+    streams: tuple[Stream, ...] = ()
+    container: Container | None = None
+    """How the file was wrapped, if it was."""
+    memory_size: int | None = None
+    """For a reduced snapshot: how many bytes of the process's memory the input held before."""
+    reduced_from: str | None = None
+    """For a JSON snapshot: the kind of source it was made from."""
+    original_name: str | None = None
+    """For a JSON snapshot: the name of the file or process it was made from."""
+    notes: tuple[str, ...] = ()
+    """How the file was read, where that has to be known and nothing is wrong with it. Not kept in a JSON snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingSystem:
+    """The system that the process ran on."""
+
+    family: Family = "windows"
+    version: str | None = None
+    """`major.minor.build` on Windows, the kernel's or system's own version elsewhere."""
+    build: int | None = None
+    service_pack: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The process itself."""
+
+    pid: int | None = None
+    name: str | None = None
+    path: str | None = None
+    command_line: str | None = None
+    architecture: str = "unknown"
+    """`x86`, `x64`, `arm`, `arm64`, or another name in lower case: what the process's own code runs as."""
+    pointer_size: int = 8
+    wow64: bool | None = None
+    """True for a 32-bit process on 64-bit Windows, None where that cannot be told."""
+    os: OperatingSystem = field(default_factory=OperatingSystem)
+    created_at: dt.datetime | None = None
+    user_time: int | None = None
+    """CPU seconds in user mode."""
+    kernel_time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The machine: bytes and addresses."""
+
+    page_size: int = 0x1000
+    allocation_granularity: int = 0x10000
+    min_address: int | None = None
+    max_address: int | None = None
+    """Highest user-mode address, inclusive, as Windows reports it."""
+    processors: int | None = None
+    commit_limit: int | None = None
+    commit_total: int | None = None
+    commit_peak: int | None = None
+    physical_total: int | None = None
+    physical_available: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the system counted for the process, in bytes."""
+
+    private_usage: int | None = None
+    working_set: int | None = None
+    peak_working_set: int | None = None
+    private_working_set: int | None = None
+    pagefile_usage: int | None = None
+    peak_pagefile_usage: int | None = None
+    virtual_size: int | None = None
+    peak_virtual_size: int | None = None
+    shared_commit_usage: int | None = None
+    page_table: int | None = None
+    job_private_commit_usage: int | None = None
+    job_peak_private_commit_usage: int | None = None
+    job_private_commit_limit: int | None = None
+    job_total_commit_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextColumn:
+    """A column of few distinct texts: `codes` index into `values`, -1 is unknown."""
+
+    codes: I32
+    values: tuple[str, ...]
+
+    def __getitem__(self, index: int) -> str | None:
+        code = int(self.codes[index])
+        return self.values[code] if code >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """The regions of an address space, columnar, sorted by base, not overlapping.
+
+    Free memory may be listed or left out: a gap between regions is free. All arrays have one length.
+    """
+
+    base: U64
+    allocation_base: U64
+    allocation_protect: U32
+    size: U64
+    state: U32
+    protect: U32
+    type: U32
+    numbers: Mapping[str, I64] = field(default_factory=dict)
+    """Optional columns of `NUMBER_COLUMNS`; -1 is unknown."""
+    texts: Mapping[str, TextColumn] = field(default_factory=dict)
+    """Optional columns of `TEXT_COLUMNS`."""
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Regions:
+        """Returns the regions that `index` selects, in its order."""
+        return Regions(
+            base=self.base[index],
+            allocation_base=self.allocation_base[index],
+            allocation_protect=self.allocation_protect[index],
+            size=self.size[index],
+            state=self.state[index],
+            protect=self.protect[index],
+            type=self.type[index],
+            numbers={name: values[index] for name, values in self.numbers.items()},
+            texts={name: TextColumn(column.codes[index], column.values) for name, column in self.texts.items()},
+        )
+
+
+@lru_cache(maxsize=4096)  # asked for again and again, and processes load the same modules
+def file_name(path: str) -> str:
+    """The file name of a path without its folders, whichever system wrote it."""
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+class Module(msgspec.Struct, frozen=True):
+    """A loaded module."""
+
+    base: int
+    size: int
+    path: str
+    timestamp: int | None = None
+    """The PE header's TimeDateStamp, raw: with SizeOfImage it identifies the file."""
+    checksum: int | None = None
+    version: str | None = None
+    debug_id: str | None = None
+    debug_file: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file name without its folders, whichever system wrote the path."""
+        return file_name(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadedModule:
+    """A module that was unloaded before the snapshot."""
+
+    base: int
+    size: int
+    path: str
+    timestamp: int | None = None
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """A thread."""
+
+    id: int
+    name: str | None = None
+    teb: int | None = None
+    stack_base: int | None = None
+    """The captured or reported stack range: lowest address and size. Not the reserve."""
+    stack_size: int | None = None
+    stack_pointer: int | None = None
+    instruction_pointer: int | None = None
+    start_address: int | None = None
+    created_at: dt.datetime | None = None
+    exited: bool = False
+    suspend_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionRecord:
+    """The exception that the dump was written for."""
+
+    thread_id: int | None
+    code: int
+    flags: int = 0
+    address: int | None = None
+    parameters: tuple[int, ...] = ()
+    stack_pointer: int | None = None
+    instruction_pointer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRange:
+    """A range that belongs to a heap, as the process itself reported it."""
+
+    base: int
+    size: int
+    committed: int | None = None
+    kind: str = "other"
+    """`segment`, `large block`, `front end`, `arena`, `other`; for a managed heap the generation or heap name."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedHeap:
+    """A heap that the process itself reported, in a heap stream or a live capture."""
+
+    id: int
+    kind: str = "unknown"
+    name: str | None = None
+    address: int | None = None
+    flags: int | None = None
+    ranges: tuple[RecordedRange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """A line of a summary that another tool printed: type name to column to bytes, None where blank."""
+
+    type: str
+    values: Mapping[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything known about one process's address space at one moment."""
+
+    source: Source
+    process: Process
+    system: System = field(default_factory=System)
+    counters: Counters = field(default_factory=Counters)
+    regions: Regions | None = None
+    """None where the source has no memory map: the result can only be partial."""
+    modules: tuple[Module, ...] = ()
+    captured: tuple[tuple[int, int], ...] = ()
+    """(address, size) of the bytes that the input held, kept only where it has no list of regions: there they are all
+    that is known of most of the memory. A reduced snapshot keeps this list without the bytes."""
+    unloaded_modules: tuple[UnloadedModule, ...] = ()
+    threads: tuple[Thread, ...] = ()
+    peb: int | None = None
+    """Address of the PEB where the source states it; else it is found through a TEB."""
+    wow64_peb: int | None = None
+    heaps: tuple[RecordedHeap, ...] = ()
+    managed_heaps: tuple[RecordedHeap, ...] = ()
+    exception: ExceptionRecord | None = None
+    handle_count: int | None = None
+    handle_types: Mapping[str, int] = field(default_factory=dict)
+    comments: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Crash reporter's own facts about memory, e.g. the range it reserved for itself."""
+    recorded_summary: tuple[SummaryRow, ...] = ()
+    """The summary that a VMMap file states, kept to be compared with."""
+    memory: Memory = field(default_factory=ExcerptMemory)
+    warnings: tuple[str, ...] = ()
+    """What of the input is damaged, contradicts itself or could not be read."""
+
+    @property
+    def pointer_mask(self) -> int:
+        """The highest address that a pointer of the process can hold."""
+        return (1 << (8 * self.process.pointer_size)) - 1
+
+
+def make_regions(
+    rows: Sequence[tuple[int, int, int, int, int, int, int]],
+    *,
+    numbers: Mapping[str, Sequence[int]] | None = None,
+    texts: Mapping[str, Sequence[str | None]] | None = None,
+) -> Regions:
+    """Builds `Regions` from (base, allocation base, allocation protect, size, state, protect, type) tuples.
+
+    Args:
+        rows: sorted by base.
+        numbers: optional columns of `NUMBER_COLUMNS`, -1 for unknown.
+        texts: optional columns of `TEXT_COLUMNS`, None for unknown.
+    """
+    columns = list(zip(*rows, strict=True)) or [()] * 7
+    return Regions(
+        base=np.array(columns[0], np.uint64),
+        allocation_base=np.array(columns[1], np.uint64),
+        allocation_protect=np.array(columns[2], np.uint32),
+        size=np.array(columns[3], np.uint64),
+        state=np.array(columns[4], np.uint32),
+        protect=np.array(columns[5], np.uint32),
+        type=np.array(columns[6], np.uint32),
+        numbers={name: np.array(values, np.int64) for name, values in (numbers or {}).items()},
+        texts={name: text_column(values) for name, values in (texts or {}).items()},
+    )
+
+
+def text_column(values: Sequence[str | None]) -> TextColumn:
+    """Packs texts into a `TextColumn`."""
+    table: dict[str, int] = {}
+    codes = [-1 if value is None else table.setdefault(value, len(table)) for value in values]
+    return TextColumn(np.array(codes, np.int32), tuple(table))

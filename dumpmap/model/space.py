@@ -1,0 +1,112 @@
+"""The address space in use, grouped into allocations, and the gaps between them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.model.snapshot import I64, U32, U64, WORKING_SET_COLUMNS, Regions
+from dumpmap.model.winnt import MemState, MemType
+
+Index = npt.NDArray[np.intp]
+
+_COMMIT, _PRIVATE = int(MemState.MEM_COMMIT), int(MemType.MEM_PRIVATE)
+
+
+@dataclass(frozen=True)
+class AllocationSpace:
+    """Regions in use, grouped into allocations.
+
+    Attributes:
+        regions: those that are not free, sorted.
+        allocation_of: for each region the index of its allocation.
+        first: for each allocation the index of its first region; the regions of an allocation are neighbours.
+        bases: first byte of each allocation.
+        ends: end (exclusive) of each allocation.
+    """
+
+    regions: Regions
+    allocation_of: Index
+    first: Index
+    bases: U64
+    ends: U64
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @cached_property
+    def kinds(self) -> U32:
+        """MEM_PRIVATE, MEM_MAPPED or MEM_IMAGE of each allocation; 0 where it is not known."""
+        return self.regions.type[self.first]
+
+    @cached_property
+    def _views(self) -> tuple[memoryview, memoryview]:
+        """Bases and ends for single look-ups, which are several times faster than in an array."""
+        return self.bases.data, self.ends.data
+
+    def index_of(self, address: int) -> int:
+        """Returns the index of the allocation that holds `address`, or -1."""
+        bases, ends = self._views
+        index = bisect_right(bases, address) - 1
+        return index if index >= 0 and address < ends[index] else -1
+
+    def region_at(self, address: int) -> int:
+        """Returns the index of the region that holds `address`, or -1."""
+        if not 0 <= address < 1 << 64:
+            return -1
+        index = int(np.searchsorted(self.regions.base, np.uint64(address), side="right")) - 1
+        if index < 0 or address >= int(self.regions.base[index]) + int(self.regions.size[index]):
+            return -1
+        return index
+
+    # The three that `dumpmap.structures.space.Space` asks for.
+
+    def private_allocations(self) -> Sequence[int]:
+        """See `dumpmap.structures.space.Space`."""
+        first = self.first
+        wanted = (self.regions.type[first] == _PRIVATE) & (self.regions.state[first] == _COMMIT)
+        # An array is passed on as it is: it may have a million entries, and `Memory.find` wants an array.
+        return cast("Sequence[int]", self.bases[wanted])
+
+    def allocation(self, address: int) -> tuple[int, int] | None:
+        """See `dumpmap.structures.space.Space`."""
+        index = self.index_of(address)
+        return None if index < 0 else (int(self.bases[index]), int(self.ends[index]) - int(self.bases[index]))
+
+    def committed(self, base: int, size: int) -> int:
+        """See `dumpmap.structures.space.Space`."""
+        low, high = np.uint64(base), np.uint64(min(base + size, (1 << 64) - 1))
+        start = max(0, int(np.searchsorted(self.regions.base, low, side="right")) - 1)
+        stop = int(np.searchsorted(self.regions.base, high, side="left"))
+        bases, sizes = self.regions.base[start:stop], self.regions.size[start:stop]
+        lows, highs = np.maximum(bases, low), np.minimum(bases + sizes, high)
+        held = (self.regions.state[start:stop] == _COMMIT) & (highs > lows)
+        return int((highs[held] - lows[held]).sum())
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Free space: each gap between allocations, its unusable start and the rest."""
+
+    unusable_base: U64
+    unusable_size: U64
+    free_base: U64
+    free_size: U64
+
+
+def working_sets(space: AllocationSpace) -> dict[str, I64]:
+    """Working-set bytes of each allocation, by column; -1 is unknown. Empty where the input has none."""
+    sums = {}
+    for name in WORKING_SET_COLUMNS:
+        values = space.regions.numbers.get(name)
+        if values is not None and len(space):
+            known = np.add.reduceat(np.maximum(values, 0), space.first)
+            unknown = np.minimum.reduceat(values, space.first) < 0
+            sums[name] = np.where(unknown & (known == 0), -1, known)
+    return sums

@@ -1,0 +1,31 @@
+"""The stacks of a process's threads, as a region map holds them."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Stack(msgspec.Struct, frozen=True):
+    """One stack of one thread. Sizes are bytes; None is unknown."""
+
+    thread_id: int
+    name: str | None
+    teb: int | None
+    bits: int | None
+    """64 or 32; a WoW64 thread has one of each. None where only a stack pointer is known."""
+    base: int
+    """Lowest address of the reservation."""
+    end: int
+    """High end (exclusive), where the stack begins to grow downwards from."""
+    reserve: int | None
+    """Bytes of the reservation; None where a map without a list of regions does not show its start."""
+    committed: int
+    guard: int | None
+    """Bytes of guard pages; None in a map without protections."""
+    stack_pointer: int | None
+    headroom: int | None
+    """Bytes between the stack pointer and the lowest address: what is left to grow into, guard pages included. None
+    with `reserve`."""
+    evidence: str
+    inferred: bool
+    exited: bool

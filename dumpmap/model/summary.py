@@ -1,0 +1,137 @@
+"""The summary of a region map: VMMap's table of types."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.model.columns import SUMMARY_COLUMNS
+from dumpmap.model.snapshot import I64
+from dumpmap.model.space import working_sets
+from dumpmap.model.types import TYPES, RegionType
+
+if TYPE_CHECKING:
+    from dumpmap.model.region_map import RegionMap
+
+
+class SummaryLine(msgspec.Struct, frozen=True):
+    """A row of the summary. None is unknown or has no meaning for the type."""
+
+    name: str
+    size: int | None = None
+    committed: int | None = None
+    private: int | None = None
+    total_ws: int | None = None
+    private_ws: int | None = None
+    shareable_ws: int | None = None
+    shared_ws: int | None = None
+    locked_ws: int | None = None
+    blocks: int | None = None
+    largest: int | None = None
+
+    def values(self) -> dict[str, int | None]:
+        """The figures by column."""
+        return {column: getattr(self, column) for column in SUMMARY_COLUMNS}
+
+
+def summarize(region_map: RegionMap) -> tuple[SummaryLine, ...]:
+    """Returns `Total`, then every type in VMMap's order; `Unknown` only for partial maps."""
+    types = TYPES if region_map.partial else TYPES[:-1]  # Unknown is the last
+    sums = _sums(region_map)
+    lines = [_type_line(region_map, info.type, sums) for info in types]
+    return (_total_line(lines), *lines)
+
+
+def _sums(region_map: RegionMap) -> dict[str, list[int]]:
+    """Sums over blocks, by type."""
+    pieces, count = region_map.pieces, len(TYPES)
+
+    def by_type(values: I64, types: npt.NDArray[np.uint8] = pieces.type) -> list[int]:
+        if values.sum() < 1 << 53:  # every sum is exact in a float, and this is the fast way
+            sums: list[int] = np.bincount(types, values, count).astype(np.int64).tolist()
+            return sums
+        return [int(values[types == number].sum()) for number in range(count)]
+
+    sums = {
+        "size": by_type(pieces.size),
+        "committed": by_type(pieces.committed),
+        "private": by_type(pieces.private),
+        "blocks": by_type(pieces.blocks),
+    }
+    for name, values in working_sets(region_map.space).items():
+        known = values >= 0
+        sums[name] = by_type(values[known], region_map.types[known])
+    largest = np.zeros(count, np.int64)
+    np.maximum.at(largest, region_map.types, (region_map.space.ends - region_map.space.bases).view(np.int64))
+    sums["largest"] = largest.tolist()
+    return sums
+
+
+def _type_line(region_map: RegionMap, region_type: RegionType, sums: Mapping[str, list[int]]) -> SummaryLine:
+    name = TYPES[region_type].name
+    if region_type in region_map.unknown_types:
+        return SummaryLine(name)
+    if name in (_FREE, _UNUSABLE):
+        return _gaps_line(region_map, name)
+    if name == _PAGE_TABLE:
+        return _page_table_line(region_map)
+    figures = [None if values is None else values[region_type] for values in map(sums.get, SUMMARY_COLUMNS)]
+    if region_map.partial:
+        figures[_BLOCKS] = None
+        if name in (_IMAGE, _UNKNOWN):
+            figures[_PRIVATE] = None  # it follows from page protections, which only a list of regions has
+    if not sums["blocks"][region_type]:
+        figures[_LARGEST] = None
+    return SummaryLine(name, *figures)
+
+
+def _gaps_line(region_map: RegionMap, name: str) -> SummaryLine:
+    none = np.empty(0, np.uint64)
+    if name == _UNUSABLE:
+        sizes = region_map.gaps.unusable_size if region_map.gaps is not None else none
+    else:
+        sizes = region_map.gaps.free_size if region_map.gaps is not None else none
+    return SummaryLine(
+        name,
+        size=int(sizes.sum()),
+        blocks=None if name == _UNUSABLE else len(sizes),
+        largest=int(sizes.max()) if len(sizes) else None,
+    )
+
+
+def _page_table_line(region_map: RegionMap) -> SummaryLine:
+    for row in region_map.snapshot.recorded_summary:
+        if row.type == _PAGE_TABLE:
+            return SummaryLine(_PAGE_TABLE, **{k: v for k, v in row.values.items() if k in SUMMARY_COLUMNS})
+    size = region_map.counters.page_table
+    if size is None:
+        return SummaryLine(_PAGE_TABLE)
+    return SummaryLine(_PAGE_TABLE, size=size, committed=size, private=size, total_ws=size, private_ws=size)
+
+
+def _total_line(lines: list[SummaryLine]) -> SummaryLine:
+    """Adds up all rows but Free."""
+    rows = [figures_of(line) for line in lines if line.name not in (_FREE, _PAGE_TABLE)]
+    page_tables = next((figures_of(line) for line in lines if line.name == _PAGE_TABLE), None)
+    sums: list[int | None] = []
+    for index, column in enumerate(zip(*rows, strict=True)):
+        known = [value for value in column if value is not None]
+        # The page tables alone are no total: a dump can know their size and nobody's working set.
+        extra = (page_tables[index] or 0) if page_tables is not None else 0
+        sums.append(sum(known) + extra if known else None)
+    # Nor is a sum one that leaves a type out: a partial map has images, but not what of them is private.
+    if any(line.committed and line.private is None for line in lines):
+        sums[SUMMARY_COLUMNS.index("private")] = None
+    return SummaryLine("Total", *sums[:-1])
+
+
+_FREE, _UNUSABLE, _PAGE_TABLE = RegionType.FREE.label, RegionType.UNUSABLE.label, RegionType.PAGE_TABLE.label
+_IMAGE, _UNKNOWN = RegionType.IMAGE.label, RegionType.UNKNOWN.label
+_PRIVATE, _BLOCKS, _LARGEST = (SUMMARY_COLUMNS.index(name) for name in ("private", "blocks", "largest"))
+figures_of: Callable[[SummaryLine], tuple[int | None, ...]] = operator.attrgetter(*SUMMARY_COLUMNS)
+"""The figures of a line, in the order of `SUMMARY_COLUMNS`."""

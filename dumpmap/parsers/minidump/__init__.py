@@ -1,0 +1,1 @@
+"""Minidumps: the header, the directory, and one reader per stream."""

@@ -1,0 +1,45 @@
+"""Turning a list of regions from a file into one that the classifier can trust."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dumpmap.model.snapshot import Regions
+
+
+def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
+    """Sorts the regions and drops those that cannot be: empty ones, ones past the address space, overlapping ones.
+
+    Of two that overlap the one that starts lower stays; of two that start together, the first listed.
+
+    Returns:
+        the clean regions and one warning for each kind of fault.
+    """
+    warnings = []
+    with np.errstate(over="ignore"):
+        ends = regions.base + regions.size
+    impossible = (regions.size == 0) | (ends < regions.base)
+    if impossible.any():
+        first = int(regions.base[impossible.argmax()])
+        warnings.append(f"{int(impossible.sum())} regions have no size or an impossible one, the first at 0x{first:x}")
+        regions = regions.take(~impossible)
+    if len(regions) < 2:
+        return regions, warnings
+    if (regions.base[1:] < regions.base[:-1]).any():
+        warnings.append("the regions are not in order of address")
+        regions = regions.take(np.argsort(regions.base, kind="stable"))
+    ends = regions.base + regions.size
+    if (regions.base[1:] < ends[:-1]).any():
+        keep = np.ones(len(regions), np.bool_)
+        # Only the neighbourhood of an overlap needs the slow, exact walk; each dropped one can free the next.
+        reach = 0
+        for index in range(len(regions)):
+            start = int(regions.base[index])
+            if start < reach:
+                keep[index] = False
+            else:
+                reach = int(ends[index])
+        first = int(regions.base[(~keep).argmax()])
+        warnings.append(f"{int((~keep).sum())} regions overlap one before them, the first at 0x{first:x}; left out")
+        regions = regions.take(keep)
+    return regions, warnings

@@ -1,0 +1,1 @@
+"""JSON snapshots: the schema, and the reader. See `docs/snapshot.md`."""

@@ -1,0 +1,363 @@
+"""VMMap's CSV and text exports.
+
+What is known of them is in `docs/vmmap.md`. Both hold the same: the process, the summary, one row per allocation and
+below it, indented, one per block. Sizes are in KB with the thousands separator of whoever exported the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+import sys
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from dumpmap.errors import FormatError
+from dumpmap.model.snapshot import Snapshot, SummaryRow
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import MemState
+from dumpmap.parsers.vmmap.rows import (
+    ADDRESS_SPACE,
+    Allocation,
+    Known,
+    Remarks,
+    Row,
+    bound_figures,
+    build,
+    memory_type_of,
+    protection_of_words,
+    tidy,
+    type_of_words,
+)
+
+Buffer = bytes | bytearray | memoryview
+
+_COLUMNS = {
+    "address": "address",
+    "type": "type",
+    "size": "size",
+    "committed": "committed",
+    "private": "private",
+    "total ws": "total_ws",
+    "private ws": "private_ws",
+    "shareable ws": "shareable_ws",
+    "shared ws": "shared_ws",
+    "locked ws": "locked_ws",
+    "blocks": "blocks",
+    "largest": "largest",
+    "protection": "protection",
+    "details": "details",
+}
+"""Headings in lower case, and what the column is called here."""
+
+_SIZES = ("committed", "private", "total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws")
+_HEADING = re.compile(
+    r"Address|Type|Size|Committed|Private WS|Private|Total WS|Shareable WS|Shared WS|Locked WS|Blocks|Largest"
+    r"|Protection|Details",
+    re.IGNORECASE,
+)
+_CELL = re.compile(r"[^ \t]+(?: [^ \t]+)*")  # no other blank: a thousands separator may be one
+_LINE_END = re.compile(r"\r*\n|\r")
+_ADDRESS = re.compile(r"(?:0x)?([0-9A-Fa-f]{1,16})")
+
+# Thousands separators of any locale: comma, point, apostrophes, and the blanks that Unicode has for it.
+_SEPARATORS = str.maketrans("", "", ",.'\u2019 \t\u00a0\u2007\u2009\u202f")
+_UNITS = re.compile(r"([0-9]{1,18})(?:kb?)?", re.IGNORECASE)
+
+_DELIMITERS = (",", ";", "\t")
+
+
+def load_vmmap_csv(data: Buffer, *, name: str, path: str | None = None) -> Snapshot:
+    """Reads a map that VMMap exported as CSV or as text; which of the two is told by its headings.
+
+    Args:
+        data: the whole file, in UTF-8 or UTF-16 or, failing both, Windows-1252.
+        name: the file's name, for the snapshot and for messages.
+        path: where the file is.
+
+    Returns:
+        a snapshot of kind `vmmap` with one region per block. Rows that cannot be read are left out, with a warning.
+
+    Raises:
+        FormatError: it has no table of VMMap's.
+    """
+    remarks = Remarks()
+    text = _decode(memoryview(data).cast("B"), remarks)
+    reader = _Reader(remarks)
+    for number, line in enumerate(_LINE_END.split(text), 1):
+        reader.line(number, line)
+    if not reader.has_details:
+        raise FormatError("not a VMMap export: no line with the headings Address, Type and Size", source=name)
+    if not reader.allocations:
+        place = f"after line {reader.heading_line}"
+        raise FormatError("the VMMap export has no row that can be read", source=name, place=place)
+    known = Known(
+        name=name,
+        path=path,
+        size=len(data),
+        pid=reader.pid,
+        process_name=reader.process_name,
+        address_digits=reader.digits,
+        page_table=reader.page_table(),
+        end=reader.end_of_space(),
+        summary=tuple(reader.summary),
+    )
+    return build(known, tidy(reader.allocations, remarks), remarks)
+
+
+def _decode(data: memoryview, remarks: Remarks) -> str:
+    start = bytes(data[:512])
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return str(data, "utf-16", "replace")
+    if start.startswith(codecs.BOM_UTF8):
+        return str(data[3:], "utf-8", "replace")
+    if start[1::2].count(0) > len(start) // 4:
+        return str(data, "utf-16-le", "replace")
+    if start[::2].count(0) > len(start) // 4:
+        return str(data, "utf-16-be", "replace")
+    try:
+        return str(data, "utf-8")
+    except UnicodeDecodeError:
+        text = str(data, "cp1252", "replace")
+        # The no-break space between thousands is no reason to doubt names.
+        if any(ord(letter) > 127 and letter != "\u00a0" for letter in text):
+            remarks.add("the file is not UTF-8 and was read as Windows-1252: names in other letters are wrong")
+        return text
+
+
+def parse_count(text: str) -> int | None:
+    """Reads a whole number with any locale's thousands separators; nothing is 0, and None is not a number."""
+    cleaned = text.translate(_SEPARATORS)
+    if not cleaned:
+        return 0
+    match = _UNITS.fullmatch(cleaned)
+    return int(match[1]) if match else None
+
+
+@lru_cache(1 << 12)
+def parse_size(text: str) -> int | None:
+    """Reads a size in KB and returns it in bytes; None where it is none."""
+    count = parse_count(text)
+    return None if count is None or count > ADDRESS_SPACE >> 10 else count << 10
+
+
+class _Layout:
+    """How the cells of a table's rows are found: between delimiters, or under their headings."""
+
+    def __init__(self, columns: Sequence[str | None], delimiter: str | None, spans: Sequence[tuple[int, int]]) -> None:
+        self.columns = columns
+        self._delimiter = delimiter
+        self._spans = spans
+        self._starts = [*(low for low, _ in spans), sys.maxsize]
+
+    def cells(self, line: str) -> dict[str, str] | None:
+        """Returns the row's cells by column, blanks at their ends included; None where the line is broken."""
+        if self._delimiter is None:
+            return self._under_headings(line)
+        values = split_line(line, self._delimiter)
+        if values is None:
+            return None
+        return {column: value for column, value in zip(self.columns, values, strict=False) if column is not None}
+
+    def _under_headings(self, line: str) -> dict[str, str]:
+        cells: dict[str, str] = {}
+        last = len(self._spans) - 1
+        for match in _CELL.finditer(line):
+            index = self._column_at(*match.span())
+            column = self.columns[index]
+            if column is None:
+                continue
+            if index == last:
+                # The last column, Details, can hold anything, runs of blanks too.
+                cells[column] = line[match.start() :].rstrip()
+                break
+            indent = line[: match.start()] if not cells else ""
+            cells[column] = indent + match[0]
+        return cells
+
+    def _column_at(self, start: int, end: int) -> int:
+        """Returns the column of a value: the one whose heading it is under, else the last that begins before it."""
+        likely = bisect_right(self._starts, start) - 1
+        if likely >= 0 and start < self._spans[likely][1] and end <= self._starts[likely + 1]:
+            return likely
+        best, most = 0, 0
+        for index, (low, high) in enumerate(self._spans):
+            overlap = min(end, high) - max(start, low)
+            if overlap > most:
+                best, most = index, overlap
+            elif most == 0 and low <= start:
+                best = index
+        return best
+
+
+def split_line(line: str, delimiter: str) -> list[str] | None:
+    """Splits a line of a CSV file; None where it cannot be split."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=False), [])
+    except csv.Error:
+        return None
+
+
+def _layout_of(line: str) -> _Layout | None:
+    """Returns how a table is laid out, if the line holds its headings."""
+    for delimiter in _DELIMITERS:
+        cells = split_line(line, delimiter) or []
+        names = [cell.strip().lower() for cell in cells]
+        if "type" in names and "size" in names:
+            return _Layout([_COLUMNS.get(name) for name in names], delimiter, [])
+    if '"' in line:
+        return None
+    matches = list(_HEADING.finditer(line))
+    names = [match[0].lower() for match in matches]
+    rest = _HEADING.sub("", line).strip()
+    if rest or "type" not in names or "size" not in names:
+        return None
+    return _Layout([_COLUMNS[name] for name in names], None, [match.span() for match in matches])
+
+
+class _Reader:
+    """Reads a file line by line."""
+
+    def __init__(self, remarks: Remarks) -> None:
+        self._remarks = remarks
+        self._layout: _Layout | None = None
+        self.pid: int | None = None
+        self.process_name: str | None = None
+        self.summary: list[SummaryRow] = []
+        self.allocations: list[Allocation] = []
+        self.has_details = False
+        self.heading_line = 0
+        self.digits = 0
+        self._page_table_rows = 0
+        self._free_end = 0
+
+    def line(self, number: int, line: str) -> None:
+        """Takes the next line."""
+        if not line.strip():
+            return
+        if "Size" in line or "size" in line:
+            layout = _layout_of(line)
+            if layout is not None:
+                self._layout = layout
+                self.has_details |= "address" in layout.columns
+                self.heading_line = number
+                return
+        if self._layout is None:
+            self._take_title(line)
+            return
+        cells = self._layout.cells(line)
+        if cells is None:
+            self._remarks.row("cannot be split into cells, left out", number, line)
+        elif "address" in self._layout.columns:
+            self._take_row(number, cells)
+        else:
+            self._take_summary(number, cells)
+
+    def _take_title(self, line: str) -> None:
+        """Takes a line above the tables: `"Process:","app.exe"`, or `Process: app.exe` in a text."""
+        title, value = "", ""
+        for delimiter in _DELIMITERS:
+            cells = split_line(line, delimiter) or [""]
+            if cells[0].rstrip().endswith(":"):
+                title, value = cells[0], "".join(cells[1:2])
+                break
+        else:
+            title, _, value = line.partition(":")
+        title = title.strip().rstrip(":").lower()
+        if title == "process" and value.strip():
+            self.process_name = value.strip()
+        elif title == "pid":
+            pid = parse_count(value)
+            self.pid = pid if pid and pid < 1 << 32 else None
+
+    def _take_summary(self, number: int, cells: dict[str, str]) -> None:
+        label = cells.pop("type", "").strip()
+        values: dict[str, int | None] = {}
+        for column, text in cells.items():
+            if column not in (*_SIZES, "size", "blocks", "largest"):
+                continue
+            blank = not text.strip()
+            value = parse_count(text) if column == "blocks" else parse_size(text)
+            if value is None:
+                self._remarks.row("figure of the summary that is not a number", number, text)
+            values[column] = None if blank else value
+        if label:
+            self.summary.append(SummaryRow(label, values))
+
+    def _take_row(self, number: int, cells: dict[str, str]) -> None:
+        address = cells.get("address", "")
+        match = _ADDRESS.fullmatch(address.strip())
+        size = parse_size(cells.get("size", ""))
+        if match is None or not size:
+            self._remarks.row("no address or no size, left out", number, f"{address} {cells.get('size', '')}")
+            return
+        words = cells.get("type", "").strip()
+        row = Row(
+            line=number,
+            address=int(match[1], 16),
+            size=size,
+            words=words,
+            type=type_of_words(words),
+            details=cells.get("details", "").strip(),
+        )
+        if row.end > ADDRESS_SPACE:
+            self._remarks.row("end beyond the address space, left out", number, address)
+            return
+        if row.type is None:
+            self._remarks.row("type that is not VMMap's", number, words)
+        self._take_figures(row, cells)
+        if row.type == RegionType.PAGE_TABLE:
+            self._page_table_rows += row.size
+        elif row.type in (RegionType.FREE, RegionType.UNUSABLE):
+            self._free_end = max(self._free_end, row.end)
+        else:
+            self.digits = max(self.digits, len(match[1]))
+            self._place(row, is_block=address[:1].isspace())
+
+    def _take_figures(self, row: Row, cells: dict[str, str]) -> None:
+        for column in _SIZES:
+            value = parse_size(cells.get(column, ""))
+            if value is None:
+                self._remarks.row("figure that is not a number, taken as 0", row.line, cells[column])
+            setattr(row, column, value or 0)
+        row.blocks = parse_count(cells.get("blocks", "")) or 0
+        bound_figures(row, self._remarks)
+        row.memory_type = int(memory_type_of(row.type, row.words))
+        words = cells.get("protection", "").strip()
+        meaning = protection_of_words(words)
+        if meaning is None:
+            self._remarks.row("protection that is not VMMap's", row.line, words)
+            row.protection = words
+        else:
+            row.protect, row.state = int(meaning[0]), int(meaning[1])
+        if not words and not row.committed:
+            row.state = int(MemState.MEM_RESERVE)
+
+    def _place(self, row: Row, *, is_block: bool) -> None:
+        last = self.allocations[-1] if self.allocations else None
+        if is_block and last is not None and last.head.address <= row.address < last.head.end:
+            last.blocks.append(row)
+            return
+        if is_block:
+            self._remarks.row("block outside of the allocation above it", row.line)
+        self.allocations.append(Allocation(row))
+
+    def _sizes(self) -> Iterator[tuple[RegionType | None, int]]:
+        for row in self.summary:
+            if row.type.lower() != "total":
+                yield type_of_words(row.type), row.values.get("size") or 0
+
+    def page_table(self) -> int | None:
+        """Returns the size of the page tables, if the file states it."""
+        stated = sum(size for region_type, size in self._sizes() if region_type == RegionType.PAGE_TABLE)
+        return min(stated or self._page_table_rows, ADDRESS_SPACE) or None
+
+    def end_of_space(self) -> int | None:
+        """Returns where the address space ends: everything in it is in the summary, free space too."""
+        sizes = dict(self._sizes())
+        if RegionType.FREE in sizes:
+            end = sum(size for region_type, size in sizes.items() if region_type != RegionType.PAGE_TABLE)
+            return min(end, ADDRESS_SPACE)
+        return self._free_end or None

@@ -1,0 +1,1 @@
+"""What each command shows, made from finished values; one module per command."""

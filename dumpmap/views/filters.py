@@ -1,0 +1,264 @@
+"""Choosing rows of `allocations` and `regions`."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.model.columns import COLUMNS
+from dumpmap.model.protection import RESERVED, parse_protection, protection_text
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.types import TYPES, RegionType, parse_type
+from dumpmap.model.winnt import PageProtect
+from dumpmap.views.frames import allocation_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_LARGEST = 1 << 62
+"""Sizes are worked out in signed 64-bit numbers, and no process has a quarter of their range."""
+
+STATES = ("committed", "reserved", "free")
+
+
+def parse_size(text: str) -> int:
+    """Reads a size: `65536`, `64KB`, `1.5 GB` (powers of 1024), `0x10000`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    cleaned = text.strip().replace(",", "").replace("_", "")
+    match = _SIZE.fullmatch(cleaned)
+    if re.fullmatch(r"0x[0-9a-f]+", cleaned, re.IGNORECASE):
+        size = int(cleaned, 16)
+    elif match is None:
+        raise ValueError(f"{text!r} is not a size; write 65536, 64KB, 1.5GB or 0x10000")
+    else:
+        factor = _FACTORS[match[2].lower()]
+        size = int(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
+    if size > _LARGEST:
+        raise ValueError(f"{text!r} is more than any address space has")
+    return size
+
+
+def parse_address(text: str, region_map: RegionMap | None = None) -> int:
+    """Reads an address: hex with or without `0x`, WinDbg's backtick form, or `module+0x12`.
+
+    Raises:
+        ValueError: it is none, or names a module that the process does not have.
+    """
+    cleaned = text.strip().replace("`", "").replace("_", "")
+    name, plus, offset = text.strip().partition("+")
+    if region_map is not None and not re.fullmatch(r"(0x)?[0-9a-f]+", cleaned, re.IGNORECASE):
+        wanted = name.strip().lower()
+        for module in region_map.snapshot.modules:
+            if wanted in (module.name.lower(), module.name.lower().rpartition(".")[0]):
+                if plus and not re.fullmatch(r"\s*(0x)?[0-9a-f`]+\s*", offset, re.IGNORECASE):
+                    raise ValueError(f"{text!r}: {offset.strip()!r} is not an offset; write hex digits, as in +0x12")
+                return module.base + (int(offset.replace("`", ""), 16) if plus else 0)
+        raise ValueError(f"{text!r} is neither an address nor a module of the process")
+    try:
+        value = int(cleaned, 16)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an address; write hex digits, as in 0x7ffe0000") from None
+    if value >= 1 << 64:
+        raise ValueError(f"{text!r} is more than 64 bits")
+    return value
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which rows to keep; each condition that is given has to hold."""
+
+    types: tuple[RegionType, ...] = ()
+    kinds: tuple[str, ...] = ()
+    """Parts of a kind, or shell patterns of one of the kinds that a row may have several of (`PEB, TEB`)."""
+    states: tuple[str, ...] = ()
+    protections: tuple[Protection, ...] = field(default=())
+    modules: tuple[str, ...] = ()
+    """File names in the details, with or without their suffix, or shell patterns of them."""
+    min_size: int = 0
+    at: int | None = None
+
+    def apply(self, region_map: RegionMap, frame: pd.DataFrame) -> pd.DataFrame:
+        """Returns the rows of `frame` that pass."""
+        keep = np.ones(len(frame), np.bool_)
+        if self.types:
+            keep &= frame["type"].isin([kind.label for kind in self.types]).to_numpy()
+        if self.kinds:
+            keep &= _has_kind(frame["kind"], self.kinds)
+        if self.modules:
+            keep &= _is_file(owner_details(region_map, frame), self.modules)
+        if self.states:
+            keep &= _states(frame, self.states)
+        if self.protections:
+            keep &= _of_each(frame["protection"], lambda text: any(one.matches(text) for one in self.protections))
+        if self.min_size:
+            keep &= (frame["size"] >= self.min_size).to_numpy()
+        if self.at is not None:
+            base = frame["address"].to_numpy()
+            wanted = np.uint64(self.at)
+            keep &= (base <= wanted) & (wanted - base < frame["size"].to_numpy().astype(np.uint64))
+        return frame[keep]
+
+
+def owner_details(region_map: RegionMap, frame: pd.DataFrame) -> pd.Series[str]:
+    """The details of the allocation that each row is, or belongs to."""
+    if "allocation" not in frame:
+        return frame["details"]
+    owners = allocation_frame(region_map).set_index("address")["details"]
+    return frame["allocation"].map(owners).fillna("")
+
+
+def file_name(details: str) -> str:
+    """The last part of a path; of anything else the text as it is."""
+    return details.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _of_each(values: pd.Series[Any], condition: Callable[[str], bool]) -> npt.NDArray[np.bool_]:
+    """Asks once for each different value: there are few kinds, names and protections, however many rows."""
+    table = {value: condition(value) for value in values.unique()}
+    return values.map(table).to_numpy(dtype=np.bool_)
+
+
+def _patterns(texts: tuple[str, ...]) -> list[re.Pattern[str]]:
+    return [re.compile(fnmatch.translate(text), re.IGNORECASE) for text in texts]
+
+
+def _has_kind(values: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Whether a kind has one of the texts in it, or one of its parts fits a pattern."""
+    patterns, texts = _patterns(wanted), [text.lower() for text in wanted]
+
+    def condition(kind: str) -> bool:
+        # The text itself first: Linux has kinds such as `[heap]`, which would be a pattern of one letter.
+        if any(text in kind.lower() for text in texts):
+            return True
+        return any(pattern.match(part) for pattern in patterns for part in (kind, *kind.split(", ")))
+
+    return _of_each(values, condition)
+
+
+def _is_file(details: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Whether a path's last part is one of the names, with its suffix or without, or fits a pattern."""
+    patterns, texts = _patterns(wanted), [text.lower() for text in wanted]
+
+    def condition(path: str) -> bool:
+        name = file_name(path)
+        stem = name.lower().rpartition(".")[0]
+        return name.lower() in texts or stem in texts or any(pattern.match(name) for pattern in patterns)
+
+    return _of_each(details, condition)
+
+
+def _states(frame: pd.DataFrame, states: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """A row with some committed bytes is committed; one with none is reserved; free space is free."""
+    free = frame["type"].isin([RegionType.FREE.label, RegionType.UNUSABLE.label]).to_numpy()
+    committed = frame["committed"].fillna(0).to_numpy(dtype=np.int64) > 0
+    keep = np.zeros(len(frame), np.bool_)
+    for state in states:
+        if state == "free":
+            keep |= free
+        elif state == "committed":
+            keep |= committed & ~free
+        else:
+            keep |= ~committed & ~free
+    return keep
+
+
+def parse_types(texts: list[str]) -> tuple[RegionType, ...]:
+    """Reads type names.
+
+    Raises:
+        ValueError: one is not a type.
+    """
+    types = []
+    for text in texts:
+        kind = parse_type(text)
+        if kind is None:
+            names = ", ".join(info.name for info in TYPES)
+            raise ValueError(f"{text!r} is not a type; the types are {names}")
+        types.append(kind)
+    return tuple(types)
+
+
+def parse_states(texts: list[str]) -> tuple[str, ...]:
+    """Reads states; `commit` and `reserve` are understood too.
+
+    Raises:
+        ValueError: one is not a state.
+    """
+    states = []
+    for text in texts:
+        match = [state for state in STATES if text and state.startswith(text.lower())]
+        if not match:
+            raise ValueError(f"{text!r} is not a state; the states are {', '.join(STATES)}")
+        states.append(match[0])
+    return tuple(states)
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """A protection to look for.
+
+    Attributes:
+        words: in VMMap's words, as rows have them.
+        modifiers: where only these bits are looked for (`guard`), whatever they are added to.
+    """
+
+    words: str
+    modifiers: int = 0
+
+    def matches(self, text: str) -> bool:
+        """Whether a row's protection is this one."""
+        if self.modifiers:
+            value = parse_protection(text)
+            return value is not None and value & self.modifiers == self.modifiers
+        return text.lower() == self.words.lower()
+
+
+_MODIFIERS = int(PageProtect.PAGE_GUARD | PageProtect.PAGE_NOCACHE | PageProtect.PAGE_WRITECOMBINE)
+
+
+def parse_protections(texts: list[str]) -> tuple[Protection, ...]:
+    """Reads protections in any spelling.
+
+    Raises:
+        ValueError: one is not a protection.
+    """
+    protections = []
+    for text in texts:
+        if text.strip().lower() == RESERVED.lower():
+            protections.append(Protection(RESERVED))
+            continue
+        value = parse_protection(text)
+        if value is None or not 0 < value < 1 << 32:
+            raise ValueError(f"{text!r} is not a protection; write Read/Write, PAGE_READWRITE, rw, guard or 0x4")
+        protections.append(Protection(protection_text(value), 0 if value & ~_MODIFIERS else value))
+    return tuple(protections)
+
+
+def sort_rows(frame: pd.DataFrame, by: str | None) -> pd.DataFrame:
+    """Sorts by a column: figures largest first, texts and addresses ascending.
+
+    With a sign it is as in `triage --sort`, whatever the column holds: `-column` descending, `+column` ascending.
+
+    Raises:
+        ValueError: there is no such column.
+    """
+    if not by:
+        return frame
+    sign, rest = (by.strip()[0], by.strip()[1:]) if by.strip()[:1] in ("-", "+") else ("", by.strip())
+    name = rest.replace("-", "_").lower()
+    if name not in frame.columns:
+        raise ValueError(f"{by!r} is not a column; the columns are {', '.join(COLUMNS)}")
+    figures = frame[name].dtype.kind in "iu" and name not in ("address", "allocation")
+    ascending = sign == "+" if sign else not figures
+    return frame.sort_values(name, ascending=ascending, kind="stable", na_position="last")

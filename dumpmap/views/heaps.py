@@ -1,0 +1,149 @@
+"""What `heaps` shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from dumpmap.analysis.heaps import heap_range_rows, heap_rows
+from dumpmap.model.region_map import RegionMap
+from dumpmap.render.tables import to_rich
+from dumpmap.views.documents import head
+from dumpmap.views.table import Column, Table, to_records
+from dumpmap.wording.text import Units
+
+HEAP_COLUMNS = (
+    Column("id", "number", "ID"),
+    Column("address", "address"),
+    Column("bits", "number", shown=False),
+    Column("kind"),
+    Column("name"),
+    Column("heap_class", "text", "Class", optional=5),
+    Column("is_default", "flag", "Default", optional=7),
+    Column("flags", "hex", optional=8),
+    Column("flag_names", shown=False),
+    Column("lfh", "flag", "LFH"),
+    Column("segments", "count", optional=3),
+    Column("large_blocks", "count", "Large", optional=4),
+    Column("allocations", "count", shown=False),
+    Column("reserved", "size"),
+    Column("committed", "size"),
+    Column("uncommitted", "size", shown=False),
+    Column("uncommitted_ranges", "count", "Uncommitted ranges", optional=9),
+    Column("largest_uncommitted", "size", "Largest uncommitted", optional=6),
+    Column("fragmentation", "percent", "Fragm."),
+    Column("va_fragmentation", "percent", "VA fragm.", optional=1),
+    Column("next_segment", "size", "Next segment", optional=2),
+    Column("free", "size", optional=2),
+    Column("evidence", shown=False),
+    Column("inferred", "flag", shown=False),
+)
+
+RANGE_COLUMNS = (
+    Column("heap", "number"),
+    Column("heap_address", "address", shown=False),
+    Column("address", "address"),
+    Column("size", "size"),
+    Column("role"),
+    Column("allocation", "address", optional=3),
+    Column("committed", "size"),
+    Column("uncommitted_ranges", "count", "Uncommitted ranges", optional=2),
+    Column("largest_uncommitted", "size", "Largest uncommitted", optional=1),
+    Column("evidence", optional=4),
+    Column("inferred", "flag"),
+)
+
+BLOCK_COLUMNS = (
+    Column("heap", "number"),
+    Column("heap_address", "address", optional=1),
+    Column("limit", "count", "Blocks up to (bytes)"),
+    Column("busy_count", "count", "Busy"),
+    Column("busy_bytes", "size", "Busy size"),
+    Column("free_count", "count", "Free"),
+    Column("free_bytes", "size", "Free size"),
+)
+
+
+def _value(row: object, name: str) -> Any:
+    value = getattr(row, name)
+    return " ".join(value) if isinstance(value, tuple) else value
+
+
+def heap_table(region_map: RegionMap) -> Table:
+    """One row per heap."""
+    rows = [[_value(row, column.name) for column in HEAP_COLUMNS] for row in heap_rows(region_map)]
+    return Table(HEAP_COLUMNS, rows, region_map.address_width)
+
+
+def range_table(region_map: RegionMap) -> Table:
+    """One row per segment, large block or front end."""
+    rows = [[_value(row, column.name) for column in RANGE_COLUMNS] for row in heap_range_rows(region_map)]
+    return Table(RANGE_COLUMNS, rows, region_map.address_width)
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """Block statistics of all heaps: the table, and why what is missing is missing."""
+
+    table: Table
+    problems: tuple[str, ...]
+
+
+def block_table(region_map: RegionMap) -> Blocks:
+    """One row per heap and size class, by walking every heap's blocks."""
+    from dumpmap.structures.blocks import heap_blocks
+
+    rows: list[list[Any]] = []
+    problems: list[str] = []
+    for heap in region_map.heaps:
+        statistics = heap_blocks(region_map.snapshot.memory, heap.info)
+        if statistics is None:
+            problems.append(f"{heap.title}: its kind ({heap.info.kind}) has no blocks that can be walked")
+            continue
+        problems += statistics.problems
+        rows += [
+            [heap.info.id, heap.info.address, *(getattr(entry, column.name) for column in BLOCK_COLUMNS[2:])]
+            for entry in statistics.classes
+        ]
+    return Blocks(Table(BLOCK_COLUMNS, rows, region_map.address_width), tuple(problems))
+
+
+def no_heaps_text(region_map: RegionMap) -> str:
+    """Why no heap is shown."""
+    if region_map.process.os.family != "windows":
+        return "No heap structures: the process is not a Windows process."
+    if region_map.heap_list_captured:
+        return "The process has no heap in its list."
+    return "No heap can be told: the input holds neither the list of heaps nor their headers (dumpmap info says more)."
+
+
+def heap_document(region_map: RegionMap, *, segments: bool, blocks: Blocks | None) -> dict[str, Any]:
+    """`dumpmap.heaps/1`."""
+    document = {
+        **head("dumpmap.heaps/1", region_map),
+        "heap_list_captured": region_map.heap_list_captured,
+        "heaps": [row.to_dict() for row in heap_rows(region_map)],
+    }
+    if segments:
+        document["ranges"] = [row.to_dict() for row in heap_range_rows(region_map)]
+    if blocks is not None:
+        document["blocks"] = to_records(blocks.table)
+        document["block_problems"] = list(blocks.problems)
+    return document
+
+
+def heap_view(region_map: RegionMap, *, segments: bool, blocks: Blocks | None, units: Units) -> list[Any]:
+    """The text that a terminal shows."""
+    from rich.text import Text
+
+    if not region_map.heaps:
+        return [Text(no_heaps_text(region_map))]
+    view: list[Any] = [to_rich(heap_table(region_map), units)]
+    if segments:
+        view += [Text(""), to_rich(range_table(region_map), units)]
+    if blocks is not None:
+        view += [Text(""), to_rich(blocks.table, units)]
+        view += [Text(problem) for problem in blocks.problems]
+    if not region_map.heap_list_captured:
+        view += [Text(""), Text("The list of heaps is not in the input: there may be more heaps than shown.")]
+    return view

@@ -1,0 +1,209 @@
+"""Writing a JSON snapshot. The format is declared in `dumpmap.parsers.snapshot_json.reader`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+
+from dumpmap._version import __version__
+from dumpmap.model import snapshot as model
+from dumpmap.model.memory import Excerpt, ExcerptMemory
+from dumpmap.model.winnt import MemState
+from dumpmap.parsers.snapshot_json.reader import (
+    COUNTERPARTS,
+    FORMAT,
+    REQUIRED_COLUMNS,
+    STATE_WORDS,
+    TYPE_WORDS,
+    VERSION,
+    Entry,
+    ExcerptEntry,
+    SnapshotDocument,
+    address_fields,
+    region_fault,
+)
+
+_ENTRIES: dict[type[Any], type[Entry]] = {kind: entry for entry, kind in COUNTERPARTS.items()}
+_STATES: dict[int, str] = {int(state): word for word, state in STATE_WORDS.items()}
+_TYPES: dict[int, str | None] = {0: None, **{int(kind): word for word, kind in TYPE_WORDS.items()}}
+_BITS_64 = (1 << 64) - 1
+
+# Enough rows for the encoder to run at full speed, few enough to keep a million regions out of Python objects.
+_ROWS_AT_ONCE = 1 << 16
+
+
+def dump_snapshot(snapshot: model.Snapshot, excerpts: Iterable[Excerpt], *, indent: int | None = None) -> bytes:
+    """Returns a snapshot as JSON; see `write_snapshot`."""
+    file = io.BytesIO()
+    write_snapshot(file, snapshot, excerpts, indent=indent)
+    return file.getvalue()
+
+
+def write_snapshot(
+    file: BinaryIO, snapshot: model.Snapshot, excerpts: Iterable[Excerpt], *, indent: int | None = None
+) -> None:
+    """Writes a snapshot as JSON.
+
+    The text has one line for each member of the document and one for each region and each piece of memory, so that
+    it can be searched and compared line by line and still be read and written in bounded memory.
+
+    Args:
+        file: where to write, open for binary writing.
+        snapshot: what to write.
+        excerpts: the memory to keep with it. The snapshot's own memory is not looked at.
+        indent: spaces per level of a fully indented text, which is larger and built in memory.
+
+    Raises:
+        ValueError: the snapshot is not as `dumpmap.model.snapshot` demands, such as regions out of order.
+    """
+    parts = _parts(snapshot, excerpts)
+    if indent is None:
+        for part in parts:
+            file.write(part)
+    else:
+        file.write(msgspec.json.format(b"".join(parts), indent=indent) + b"\n")
+
+
+def _parts(snapshot: model.Snapshot, excerpts: Iterable[Excerpt]) -> Iterator[bytes]:
+    converter = _Converter()
+    regions = None if snapshot.regions is None else converter.sound_regions(snapshot.regions)
+    source = snapshot.source
+    given: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "captured_at": source.captured_at,
+        "tool": f"dumpmap {__version__}",
+        "source": replace(source, name=source.original_name or source.name),
+        "captured": [(hex(address), size) for address, size in snapshot.captured],
+    }
+    # Warnings come last: converting the rest can add to them.
+    names = [name for name in SnapshotDocument.__struct_fields__ if name != "warnings"]
+    for number, name in enumerate([*names, "warnings"]):
+        yield (b",\n" if number else b"{") + msgspec.json.encode(name) + b":"
+        if name == "regions":
+            yield from _region_parts(regions)
+        elif name == "memory":
+            yield from _memory_parts(excerpts)
+        else:
+            value = given[name] if name in given else getattr(snapshot, name)
+            entry = converter.convert(value, name, hexadecimal=name in address_fields(SnapshotDocument))
+            yield msgspec.json.encode([*entry, *converter.warnings] if name == "warnings" else entry)
+    yield b"}\n"
+
+
+def _region_parts(regions: model.Regions | None) -> Iterator[bytes]:
+    if regions is None:
+        yield b"null"
+        return
+    columns = [*REQUIRED_COLUMNS, *regions.numbers, *regions.texts]
+    yield b'{"columns":' + msgspec.json.encode(columns) + b',"rows":['
+    texts = {
+        name: ([clean_text(text) for text in column.values], column.codes) for name, column in regions.texts.items()
+    }
+    encoder = msgspec.json.Encoder()
+    for start in range(0, len(regions), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        values: list[Iterable[Any]] = [
+            map(hex, regions.base[part].tolist()),
+            map(hex, regions.allocation_base[part].tolist()),
+            regions.allocation_protect[part].tolist(),
+            regions.size[part].tolist(),
+            (_STATES.get(state, state) for state in regions.state[part].tolist()),
+            regions.protect[part].tolist(),
+            (_TYPES.get(kind, kind) for kind in regions.type[part].tolist()),
+        ]
+        values += [_known(numbers[part].tolist()) for numbers in regions.numbers.values()]
+        values += [_named(codes[part].tolist(), table) for table, codes in texts.values()]
+        # A line break inside a text is escaped, so one that is not ends a row.
+        lines = encoder.encode_lines(zip(*values, strict=True))[:-1].replace(b"]\n", b"],\n")
+        yield (b",\n" if start else b"\n") + lines
+    yield b"]}"
+
+
+def _known(numbers: list[int]) -> Iterator[int | None]:
+    return (None if number < 0 else number for number in numbers)
+
+
+def _named(codes: list[int], table: Sequence[str]) -> Iterator[str | None]:
+    return (None if code < 0 else table[code] for code in codes)
+
+
+def _memory_parts(excerpts: Iterable[Excerpt]) -> Iterator[bytes]:
+    memory = ExcerptMemory(excerpts)
+    yield b"["
+    for number, (address, size) in enumerate(memory.ranges()):
+        entry = ExcerptEntry(address=hex(address), data=memory.read(address, size) or b"")
+        yield (b",\n" if number else b"\n") + msgspec.json.encode(entry)
+    yield b"]"
+
+
+def clean_text(text: str) -> str:
+    """Replaces what cannot be written as UTF-8: halves of surrogate pairs, which file names of odd bytes turn into."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+class _Converter:
+    """Turns the program's own classes into structures of the file. What cannot be written is noted in `warnings`."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def convert(self, value: Any, place: str, *, hexadecimal: bool = False) -> Any:
+        """Converts a value and all that is in it.
+
+        Args:
+            value: what to convert.
+            place: its path in the document.
+            hexadecimal: write integers as hexadecimal strings.
+        """
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            if not 0 <= value <= _BITS_64:
+                self.warnings.append(f"{place} was {value}, which a snapshot cannot hold, and is left out")
+                return None
+            return hex(value) if hexadecimal else value
+        if isinstance(value, str):
+            return clean_text(value)
+        if isinstance(value, dt.datetime):
+            return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+        if isinstance(value, Mapping):
+            return {clean_text(key): self.convert(item, f"{place}[{key!r}]") for key, item in value.items()}
+        if isinstance(value, Sequence):
+            return [
+                self.convert(item, f"{place}[{index}]", hexadecimal=hexadecimal) for index, item in enumerate(value)
+            ]
+        kind = _ENTRIES[type(value)]
+        addresses = address_fields(kind)
+        return kind(
+            **{
+                name: self.convert(getattr(value, name), f"{place}.{name}", hexadecimal=name in addresses)
+                for name in kind.__struct_fields__
+            }
+        )
+
+    def sound_regions(self, regions: model.Regions) -> model.Regions:
+        """Returns the regions as the reader will accept them.
+
+        A damaged dump can state allocation bases that lie above their region; those become the region's own base.
+        """
+        wrong = (regions.allocation_base > regions.base) & (regions.state != MemState.MEM_FREE)
+        if wrong.any():
+            self.warnings.append(f"{int(wrong.sum())} regions stated an allocation that starts after them; not kept")
+            base = np.where(wrong, regions.base, regions.allocation_base)
+            regions = replace(regions, allocation_base=base)
+        fault = region_fault(regions)
+        if fault is not None:
+            index, column, problem = fault
+            raise ValueError(f"region {index}, {column}: {problem}")
+        return regions

@@ -1,1 +1,0 @@
-"""Tests of the core: from a file's bytes to a region map."""

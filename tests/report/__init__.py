@@ -1,1 +1,0 @@
-"""Tests of the HTML report: the page as text, and the page in a browser."""

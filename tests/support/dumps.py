@@ -1,0 +1,32 @@
+"""Short cuts from a synthetic dump to what is read out of it."""
+
+from __future__ import annotations
+
+from synth.minidump import MinidumpBuilder
+
+import dumpmap
+from dumpmap.api import RegionMap
+from dumpmap.model.snapshot import Snapshot, Stream
+from dumpmap.parsers.minidump.reader import read_minidump
+from dumpmap.sources.files import BufferSource
+
+
+def read(dump: MinidumpBuilder | bytes) -> Snapshot:
+    """Parses a dump."""
+    data = dump if isinstance(dump, bytes) else dump.build()
+    return read_minidump(BufferSource("test.dmp", data))
+
+
+def map_of(dump: MinidumpBuilder | bytes) -> RegionMap:
+    """Parses and classifies a dump."""
+    return dumpmap.open(dump if isinstance(dump, bytes) else dump.build())
+
+
+def stream(snapshot: Snapshot, name: str) -> Stream:
+    """The first stream of a name."""
+    return next(found for found in snapshot.source.streams if found.name == name)
+
+
+def tiny(arch: str = "x64") -> MinidumpBuilder:
+    """A dump that says what it ran on and nothing else."""
+    return MinidumpBuilder(arch).system_info()
