@@ -1,8 +1,17 @@
-"""The formats that `export` and `snapshot` write."""
+"""The formats that commands write."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+
+class Format(StrEnum):
+    """Output formats of every command that shows something."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
 
 
 class ExportFormat(StrEnum):
