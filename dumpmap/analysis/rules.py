@@ -410,7 +410,7 @@ def parse_rules(text: str, *, name: str | None = None) -> RuleSet:
 
 def _rule_set(document: dict[str, Any], name: str | None) -> RuleSet:
     # Imported here: the tables that give the known names are made of what this module defines.
-    from dumpmap.analysis.figures import check_figure, figure_unit
+    from dumpmap.analysis.gate_figures import find_figure
     from dumpmap.wording.findings import RULE
     from dumpmap.wording.verdicts import VERDICTS
 
@@ -434,10 +434,10 @@ def _rule_set(document: dict[str, Any], name: str | None) -> RuleSet:
         limits[table] = {}
         for key, value in _table(document, table).items():
             place = f'{table}."{key}"' if "." in key else f"{table}.{key}"
-            check_figure(key, place)
+            unit = find_figure(key, place).unit
             limits[table][key] = limit = parse_limit(value, place)
-            _check_unit(limit.text.removeprefix(limit.comparison), figure_unit(key), place)
-            if table == "limits" and limits[table][key].percent and figure_unit(key) != "share":
+            _check_unit(limit.text.removeprefix(limit.comparison), unit, place)
+            if table == "limits" and limits[table][key].percent and unit != "share":
                 raise RulesError("a limit in percent makes sense for a change only: put it into [deltas]", place=place)
     worst = findings.get("max_severity")
     return RuleSet(

@@ -15,7 +15,7 @@ from dumpmap.analysis.timeline import METRICS, Metric, follow
 from dumpmap.api import open
 from dumpmap.model.region_map import RegionMap
 from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, compare_diagnoses
-from dumpmap.wording.timeline import NamedGrowth, NamedSeries, name_series
+from dumpmap.wording.timeline import NamedGrowth, name_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,10 +82,10 @@ class Diff(DiagnosedDiff):
         return f"<Diff {names}: {process}, {change_counts_text(self.changes)}>"
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        from dumpmap.views.compare import diff_view
-        from dumpmap.wording.text import Units
+        from dumpmap.render.terminal import to_rich
+        from dumpmap.views.diff import diff_blocks
 
-        yield from diff_view(self, 40, Units.kb)
+        yield from to_rich(diff_blocks(self, 40))
 
 
 @dataclass(frozen=True)

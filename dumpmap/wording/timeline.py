@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dumpmap.analysis.groups import Group
-from dumpmap.analysis.timeline import Growth, Series, TimeUnit, whole_number
+from dumpmap.analysis.timeline import Forecast, Growth, Series, TimeUnit, whole_number
 from dumpmap.wording.caveats import caveat_texts
 from dumpmap.wording.numbers import size_words
+from dumpmap.wording.text import short_size
 
 HOUR = 3600
 """Seconds; rates are shown per hour."""
@@ -94,3 +95,48 @@ def group_name(group: Group) -> str:
     if group.by == "size":
         return f"allocations of {size_words(group.size)} (0x{group.size:x})"
     return group.name if group.by == "name" else "without a name"
+
+
+def rate_text(series: Series, unit: TimeUnit) -> str | None:
+    """Writes the slope with half its confidence interval: `60 MB/h ± 2 MB/h`."""
+    if series.slope is None:
+        return None
+    factor, per = (HOUR, "/h") if unit == "seconds" else (1, " per sample")
+    text = short_size(round(series.slope * factor)) + per
+    if series.low is not None and series.high is not None:
+        half = (series.high - series.low) / 2 * factor
+        text += f" ± {short_size(round(half))}{per}"
+    return text
+
+
+def headline(growth: Growth) -> str:
+    """Writes how many maps there are, over what time."""
+    # A caveat says why slopes are per sample: times are missing, or all the same.
+    span = f"over {growth.points[-1].at:,.0f} s" if growth.unit == "seconds" else "in the order of the inputs"
+    return f"{len(growth.points)} maps {span}"
+
+
+def statements(growth: NamedGrowth) -> list[str]:
+    """Says what grows, and when free memory is used up."""
+    return [_growth_text(growth), *(_forecast_text(forecast, growth.unit) for forecast in growth.forecasts)]
+
+
+def _growth_text(growth: NamedGrowth) -> str:
+    if not growth.changed:
+        known = growth.types and all(None not in series.values for series in growth.types)
+        return "No figure changed." if known else "No known figure changed."
+    if not growth.growing:
+        return "Nothing grows with certainty."
+    # Committed memory that leaks grows in size as well. It is named once, by what it commits.
+    leaks: dict[str, NamedSeries] = {}
+    for series in growth.growing:
+        if series.title not in leaks or series.metric == "committed":
+            leaks[series.title] = series
+    names = [f"{title} ({one.metric} {rate_text(one, growth.unit)})" for title, one in list(leaks.items())[:3]]
+    return f"Growing: {'; '.join(names)}"
+
+
+def _forecast_text(forecast: Forecast, unit: TimeUnit) -> str:
+    when = f"{forecast.expected:,.0f} {'s' if unit == 'seconds' else 'samples'}"
+    name = forecast.figure.replace("_", " ")
+    return f"At this rate, {name} is used up in {when} ({forecast.earliest:,.0f} to {forecast.latest:,.0f})."
