@@ -1,10 +1,10 @@
-"""Analysis: what a region map means. Values and functions only; nothing here prints or draws.
+"""Analysis: what a region map means, as data. Nothing here opens files, prints, draws, or writes sentences.
 
 - `free`: the free space, and what an allocation of a given size would find there;
 - `heaps`: a row per heap;
-- `facts`: what findings and verdict are judged by, measured once per map;
-- `findings`: the table of rules, and which of them a map meets;
-- `verdict`: out of address space, of commit, or of neither;
-- `diff`, `timeline`: what changed between maps;
-- `check`: the gate for continuous integration.
+- `measurements`: what findings and the verdict are judged by, measured once per map;
+- `subjects`: what each allocation belongs to; comparisons recognise allocations by it;
+- `diff`, `changes`, `matching`: the difference of two maps;
+- `timeline`, `groups`, `trend`: growth over a series of maps;
+- `check`, `gate_figures`: the gate for continuous integration, and the figures that it can limit.
 """

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dumpmap.cli.common import VERBOSITY, chosen_format, load, say
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 from dumpmap.writers.formats import Format
+
+if TYPE_CHECKING:
+    from dumpmap.analysis.rules import RuleSet
+    from dumpmap.api import RegionMap
+    from dumpmap.wording.gate import RuleResult
 
 
 def command(
@@ -43,27 +48,15 @@ def command(
     from dumpmap.errors import DumpmapError
     from dumpmap.render.emit import emit
     from dumpmap.views.check import all_passed, check_blocks, check_document, check_table
-    from dumpmap.wording.gate import check
     from dumpmap.writers.ci_reports import github_annotations, junit_xml
     from dumpmap.writers.output import write_text
 
     format = chosen_format(format, output)
-    if output in (None, "-"):
-        if junit == "-":
-            raise typer.BadParameter("--junit - and the result both write to standard output; name a file for one")
-        if github and format in (Format.json, Format.csv):
-            raise typer.BadParameter(f"--github writes to standard output; name a file for the {format.value} (-o)")
+    _refuse_shared_output(output, junit, github=github, format=format)
     rule_set = load_rules(rules)
     if not rule_set.has_gates:
         raise typer.BadParameter(f"{rules} has no rules to check: add [limits], [findings], [verdict], or [deltas]")
-    before = load(baseline) if baseline is not None else None
-    results, errors = {}, {}
-    for file in files:
-        try:
-            results[file] = check(load(file), rule_set, before)
-        except DumpmapError as error:
-            errors[file] = " ".join(str(error).split())
-            say(errors[file])
+    results, errors = _check_all(files, rule_set, load(baseline) if baseline is not None else None)
     emit(
         format=format,
         document=lambda: check_document(results, errors),
@@ -80,3 +73,31 @@ def command(
         raise typer.Exit(DumpmapError.exit_code)
     if not all_passed(results, errors):
         raise typer.Exit(1)
+
+
+def _refuse_shared_output(output: str | None, junit: str | None, *, github: bool, format: Format) -> None:
+    """Raises BadParameter if two results would be mixed on standard output."""
+    if output not in (None, "-"):
+        return
+    if junit == "-":
+        raise typer.BadParameter("--junit - and the result both write to standard output; name a file for one")
+    if github and format in (Format.json, Format.csv):
+        raise typer.BadParameter(f"--github writes to standard output; name a file for the {format.value} (-o)")
+
+
+def _check_all(
+    files: list[str], rules: RuleSet, baseline: RegionMap | None
+) -> tuple[dict[str, list[RuleResult]], dict[str, str]]:
+    """Checks every input; returns the results, and why inputs could not be read."""
+    from dumpmap.errors import DumpmapError
+    from dumpmap.wording.gate import check
+
+    results: dict[str, list[RuleResult]] = {}
+    errors: dict[str, str] = {}
+    for file in files:
+        try:
+            results[file] = check(load(file), rules, baseline)
+        except DumpmapError as error:
+            errors[file] = " ".join(str(error).split())
+            say(errors[file])
+    return results, errors
