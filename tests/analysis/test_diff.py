@@ -324,7 +324,7 @@ def test_a_map_without_a_list_of_regions_is_no_growth() -> None:
                 assert all(figure.delta is None for figure in row.figures.values()), row.type
         assert all(figure.delta is None for figure in result.free.values())
         assert "heaps" not in result.counters or result.counters["heaps"].delta is None
-        assert any("only modules and counters are compared" in note for note in result.notes)
+        assert any("Only modules and counters are compared" in note for note in result.notes)
         document = result.to_dict()
         assert all(row["size"]["delta"] is None for row in document["types"] if row["type"] == "Total")
 
