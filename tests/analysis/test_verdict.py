@@ -18,7 +18,7 @@ from dumpmap.model.snapshot import Counters, System
 from dumpmap.model.types import RegionType
 from dumpmap.views.diagnosis import diagnosis_markdown
 from dumpmap.wording.findings import find
-from dumpmap.wording.numbers import size_left
+from dumpmap.wording.text import size_left
 from dumpmap.wording.verdicts import VERDICTS, VerdictName, verdict
 
 
