@@ -59,7 +59,7 @@ _SIGNALS = (
 _CRITICAL_SPACE = ("address-space-exhausted", "largest-free-block-small")
 _LOW_SPACE = (*_CRITICAL_SPACE, "address-space-low", "gc-segment-will-not-fit")
 LOW_COMMIT = ("job-commit-limit-near", "commit-limit-reached", "commit-limit-near")
-"""Findings of which one means that commit is low, the strongest first."""
+"""Findings that mean low commit, the strongest evidence first."""
 
 _PLENTY = 256 << 20
 """A free block of this size shows that there is room even if the list of regions is truncated."""

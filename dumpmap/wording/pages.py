@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from dumpmap.analysis.rules import RULE, RULES, THRESHOLDS, Rule
+from dumpmap.analysis.rules import RULE, Rule
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.findings import EXPLANATIONS
 from dumpmap.wording.text import sentence
-from dumpmap.wording.thresholds import THRESHOLD_TEXTS, default_text
+from dumpmap.wording.thresholds import THRESHOLD_COLUMNS, default_text, threshold_row
 
-_ABOUT = {
+ABOUT = {
     "address-space": "the address space",
     "commit": "the commit",
     "process": "the process",
@@ -24,7 +24,7 @@ def page_text(rule: Rule | str) -> str:
     explanation = EXPLANATIONS[rule.id]
     parts = [
         f"# {explanation.title}",
-        f"`{rule.id}` · {rule.severity} · about {_ABOUT[rule.about]}",
+        f"`{rule.id}` · {rule.severity} · about {ABOUT[rule.about]}",
         "## What it means",
         explanation.meaning,
         "## Why it matters",
@@ -46,10 +46,10 @@ def _threshold_parts(explanation: Explanation) -> list[str]:
     names = threshold_names(explanation)
     if not names:
         return []
-    rows = "\n".join(_threshold_row(name) for name in names)
+    rows = [THRESHOLD_COLUMNS, ["---"] * len(THRESHOLD_COLUMNS), *map(threshold_row, names)]
     return [
-        f"| threshold | default | what it decides | where the number comes from |\n|---|---|---|---|\n{rows}",
-        "A rules file can change them in its table `[thresholds]`.",
+        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        "A rules file can change these numbers in its table `[thresholds]`.",
     ]
 
 
@@ -60,23 +60,3 @@ def threshold_names(explanation: Explanation) -> list[str]:
 
 def _fill(text: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: default_text(match[1]), text)
-
-
-def _threshold_row(name: str) -> str:
-    text = THRESHOLD_TEXTS[name]
-    return f"| `{name}` | {default_text(name)} | {text.meaning} | {text.source} |"
-
-
-def index_text() -> str:
-    """Writes the list of all findings."""
-    rows = [
-        f"| [`{rule.id}`]({rule.id}.md) | {rule.severity} | {_ABOUT[rule.about]} | {EXPLANATIONS[rule.id].title} |"
-        for rule in RULES
-    ]
-    return "\n".join(["# Findings", "", "| finding | severity | about | headline |", "|---|---|---|---|", *rows]) + "\n"
-
-
-def threshold_table() -> str:
-    """Writes the table of all thresholds."""
-    lines = ["| threshold | default | what it decides | where the number comes from |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(_threshold_row(threshold.name) for threshold in THRESHOLDS)]) + "\n"

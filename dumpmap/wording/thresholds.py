@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dumpmap.analysis.rules import THRESHOLD, Threshold
+from dumpmap.analysis.rules import THRESHOLD
 from dumpmap.wording.text import percent_words, size_words
 
 
@@ -118,12 +118,19 @@ THRESHOLD_TEXTS: Mapping[str, ThresholdText] = {
 """The texts of every threshold."""
 
 
+THRESHOLD_COLUMNS = ("threshold", "default", "what it decides", "where the number comes from")
+"""Columns of the tables of thresholds in the documentation."""
+
+
+def threshold_row(name: str) -> tuple[str, ...]:
+    """Writes the row of a threshold for such a table."""
+    text = THRESHOLD_TEXTS[name]
+    return f"`{name}`", default_text(name), text.meaning, text.source
+
+
 def default_text(name: str) -> str:
     """Writes the default value of a threshold with its unit."""
-    return _amount(THRESHOLD[name])
-
-
-def _amount(threshold: Threshold) -> str:
+    threshold = THRESHOLD[name]
     if threshold.unit == "bytes":
         return size_words(int(threshold.default))
     return percent_words(threshold.default) if threshold.unit == "share" else f"{threshold.default:,.0f}"

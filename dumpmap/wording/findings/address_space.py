@@ -116,7 +116,7 @@ EXPLANATIONS = {
         advice="If much more is free in total, the space is fragmented: look for many small or scattered allocations "
         "and for modules at scattered addresses. If not, it is used up: look at what holds it.",
         when="The largest free block is below {largest_free_critical}.",
-        lower="Warning from there up to {largest_free_warning}.",
+        lower="From there up to {largest_free_warning}, the severity is warning.",
         source="Ian Voyce on VMMap (2009): expect memory trouble below 64 MB; Tess Ferrandez (2006) for the reason.",
         detail=_largest_free_block_small,
     ),
@@ -183,8 +183,8 @@ EXPLANATIONS = {
         "reserve of stacks and heaps that do not need it.",
         when="{reserve_share} or more of an address space of up to 4 GB is reserved without being committed, and the "
         "largest free block is below {largest_free_warning}.",
-        lower="Info if the largest free block is not small.",
-        source="own rule.",
+        lower="The severity is info if the largest free block is not small.",
+        source="a rule of dumpmap's authors.",
         detail=_reserve_exceeds_commit,
     ),
 }

@@ -42,7 +42,7 @@ EXPLANATIONS = {
         "raises the limit.",
         when="The commit charge is {commit_reached} or more of the commit limit, and a recorded failure has no better "
         "explanation.",
-        lower="Warning if the input records no such failure.",
+        lower="The severity is warning if the input records no such failure.",
         source="Benjamin Smedberg (2013-04-24) on distinguishing the two kinds; TechNet wiki 2248 on page files that "
         "grow; measurements by stablyai/orca of a machine that survived it.",
         detail=_commit_limit,
@@ -68,7 +68,7 @@ EXPLANATIONS = {
         advice="Raise the job's limit, or find the process in the job that holds the commit.",
         when="The job's private commit is {job_warning} or more of its limit, and less than {job_headroom_critical} is "
         "left.",
-        lower="Warning if more is left.",
+        lower="The severity is warning if more is left.",
         source="Raymond Chen, 2022-02-04, on the job counters of a dump.",
         detail=_job_commit_limit_near,
     ),

@@ -142,7 +142,7 @@ EXPLANATIONS = {
         "WinDbg, `.exr -1` shows it as a parameter of the exception, and `k` shows who requested it.",
         advice="Find where the size comes from: an overflow, a negative number, or a corrupt length field.",
         when="The input records the size of the request, and it is not below the size of the address space.",
-        source="arithmetic.",
+        source="simple arithmetic.",
         detail=_allocation_request_impossible,
     ),
     "last-error-out-of-memory": Explanation(
@@ -155,7 +155,7 @@ EXPLANATIONS = {
         "thread was doing.",
         advice="Look for an allocation in the crashing thread whose result the code does not check.",
         when="The last error of the thread that crashed is 8, 14, 1454, or 1455.",
-        lower="Info if only other threads have such a last error, or nothing crashed.",
+        lower="The severity is info if only other threads have such a last error, or nothing crashed.",
         source="Mozilla Socorro's rules on the last error of the crashing thread.",
         detail=_last_error_out_of_memory,
     ),

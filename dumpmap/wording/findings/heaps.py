@@ -102,7 +102,7 @@ EXPLANATIONS = {
         "`!heap -p` the page heaps.",
         advice="Turn it off (`gflags /p /disable PROGRAM.exe`) unless you need it.",
         when="NtGlobalFlag in the PEB has 0x02000000, or a heap has the structures of page heap.",
-        lower="Info in address spaces above 4 GB.",
+        lower="The severity is info in address spaces above 4 GB.",
         source="Microsoft on page heap's memory requirements.",
         detail=_page_heap_on,
     ),
@@ -116,7 +116,7 @@ EXPLANATIONS = {
         advice="Look for blocks of very different lifetimes in one heap, and move the long-lived ones to another.",
         when="A heap reserves {heap_fragmentation_size} or more, and 1 - committed / virtual bytes is "
         "{heap_fragmentation} or more, in more than one range.",
-        lower="Info in address spaces above 4 GB.",
+        lower="The severity is info in address spaces above 4 GB.",
         source="WinDbg's `!heap -s` (virtual address fragmentation) and DebugDiag (heap fragmentation) for the "
         "definitions; the values have both figures.",
         detail=_heap_fragmented,

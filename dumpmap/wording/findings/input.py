@@ -72,7 +72,7 @@ EXPLANATIONS = {
         confirm="`dumpmap info FILE` lists all warnings.",
         advice="Read the warnings before you rely on what they concern.",
         when="dumpmap printed warnings while it classified the memory.",
-        source="own rule.",
+        source="a rule of dumpmap's authors.",
         detail=_input_contradictory,
     ),
 }

@@ -60,7 +60,7 @@ EXPLANATIONS = {
         "STACK_SIZE_PARAM_IS_A_RESERVATION).",
         when="There are more than {many_threads} threads, or stacks reserve {stack_share} or more of an address space "
         "of up to 4 GB.",
-        lower="Info in address spaces above 4 GB, where stacks do not matter.",
+        lower="The severity is info in address spaces above 4 GB, where stacks do not matter.",
         source="msos (more than 200); Raymond Chen, 2005-07-29, on how many threads fit.",
         detail=_many_threads,
     ),
@@ -71,7 +71,7 @@ EXPLANATIONS = {
         confirm="`dumpmap modules FILE` lists the modules with their paths and addresses.",
         advice="Look for copies of one library in different folders, and for tools that map files to read them.",
         when="The copies beyond the largest of each take {repeated_size} or more.",
-        source="own rule.",
+        source="a rule of dumpmap's authors.",
         detail=_module_loaded_twice,
     ),
     "file-mapped-repeatedly": Explanation(
@@ -82,13 +82,13 @@ EXPLANATIONS = {
         advice="Look for code that maps the file and does not call UnmapViewOfFile.",
         when="A file has more than one view, and its views take {repeated_size} or more. Only inputs that record file "
         "names can show it; minidumps do not.",
-        source="own rule.",
+        source="a rule of dumpmap's authors.",
         detail=_file_mapped_repeatedly,
     ),
     "type-dominates": Explanation(
         title="One type takes most of the memory",
         meaning="More than half of the memory in use is of one type, so this type explains the size of the process.",
-        why="Savings elsewhere change little. The type tells what to look at: Heap means allocations of native code, "
+        why="Savings elsewhere change little. The type shows where to look: Heap means allocations of native code, "
         "Managed Heap objects of .NET, Image loaded modules, Private Data memory that code got from VirtualAlloc, such "
         "as the arenas of other allocators and runtimes.",
         confirm="`dumpmap summary FILE` shows the bytes of every type, and `dumpmap regions FILE --type TYPE --sort "
@@ -97,7 +97,7 @@ EXPLANATIONS = {
         "belong to. If memory grows, `dumpmap diff OLD NEW` or `dumpmap timeline FILE...` shows what grows.",
         when="{type_size} or more is in use, and one type takes more than {type_share} of it: of the address space in "
         "use up to 4 GB, of the committed memory in larger address spaces.",
-        source="own rule.",
+        source="a rule of dumpmap's authors.",
         detail=_type_dominates,
     ),
     "executable-writable-memory": Explanation(
@@ -105,11 +105,11 @@ EXPLANATIONS = {
         meaning="Code can write to this memory and run what it wrote: a JIT compiler's generated code, a hook of a "
         "security product, or injected code.",
         why="It is not a memory problem, but it helps an attacker, and it points to foreign code in the process.",
-        confirm="`dumpmap regions FILE --blocks --protect execute_readwrite` lists the regions. In WinDbg, `u ADDRESS` "
-        "shows their code.",
+        confirm="`dumpmap regions FILE --blocks --protect PAGE_EXECUTE_READWRITE` lists the regions. In WinDbg, `u "
+        "ADDRESS` shows their code.",
         advice="Check which component owns the regions if the program does not generate code.",
         when="Committed private memory has PAGE_EXECUTE_READWRITE or PAGE_EXECUTE_WRITECOPY.",
-        source="own rule.",
+        source="a rule of dumpmap's authors.",
         detail=_executable_writable_memory,
     ),
 }
