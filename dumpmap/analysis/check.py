@@ -8,10 +8,11 @@ lower one, and proves nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from dumpmap.analysis.diagnosis import Diagnosis, diagnose
 from dumpmap.analysis.gate_figures import Measured, measure
 from dumpmap.analysis.rules import SEVERITIES, Limit, RuleSet, Severity
 from dumpmap.model.region_map import RegionMap
@@ -110,8 +111,24 @@ class VerdictOutcome:
 Outcome = LimitOutcome | DeltaOutcome | FindingOutcome | SeverityOutcome | VerdictOutcome
 
 
-def check_limits(region_map: RegionMap, rules: RuleSet) -> Iterator[LimitOutcome]:
-    """Checks the rules in `[limits]`, in the file's order."""
+def check_gates(region_map: RegionMap, rules: RuleSet, baseline: RegionMap | None = None) -> Iterator[Outcome]:
+    """Checks a map against the gates of a rules file, in the file's order of tables.
+
+    Args:
+        region_map: the map.
+        rules: the rules.
+        baseline: what `[deltas]` compare with; without one they fail.
+    """
+    yield from _limits(region_map, rules)
+    # A diagnosis takes longer than figures do.
+    if rules.forbidden_findings or rules.max_severity:
+        yield from _findings(diagnose(region_map, rules), rules)
+    if rules.forbidden_verdicts:
+        yield VerdictOutcome(diagnose(region_map, rules).verdict, rules.forbidden_verdicts)
+    yield from _deltas(region_map, baseline, rules)
+
+
+def _limits(region_map: RegionMap, rules: RuleSet) -> Iterator[LimitOutcome]:
     for name, limit in rules.limits.items():
         measured = measure(region_map, name)
         ok = None
@@ -121,13 +138,8 @@ def check_limits(region_map: RegionMap, rules: RuleSet) -> Iterator[LimitOutcome
         yield LimitOutcome(name, limit, measured, ok)
 
 
-def check_findings(severities: Mapping[str, Severity], rules: RuleSet) -> Iterator[FindingOutcome | SeverityOutcome]:
-    """Checks the rules in `[findings]`.
-
-    Args:
-        severities: the map's findings by id, most severe first.
-        rules: the rules.
-    """
+def _findings(diagnosis: Diagnosis, rules: RuleSet) -> Iterator[FindingOutcome | SeverityOutcome]:
+    severities = {hit.id: hit.severity for hit in diagnosis.hits}
     for name in rules.forbidden_findings:
         yield FindingOutcome(name, severities.get(name))
     if rules.max_severity is not None:
@@ -137,8 +149,7 @@ def check_findings(severities: Mapping[str, Severity], rules: RuleSet) -> Iterat
         yield SeverityOutcome(rules.max_severity, next(iter(severities.values()), None), above)
 
 
-def check_deltas(region_map: RegionMap, baseline: RegionMap | None, rules: RuleSet) -> Iterator[DeltaOutcome]:
-    """Checks the rules in `[deltas]`, in the file's order; without a baseline none is kept."""
+def _deltas(region_map: RegionMap, baseline: RegionMap | None, rules: RuleSet) -> Iterator[DeltaOutcome]:
     for name, limit in rules.deltas.items():
         if baseline is None:
             yield DeltaOutcome(name, limit, None, None, ok=False, missing="baseline")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from dumpmap.analysis.caveats import Caveat
 from dumpmap.analysis.changes import Changes
+from dumpmap.analysis.diagnosis import Hit, diagnose
 from dumpmap.analysis.free import FreeSpace
 from dumpmap.analysis.matching import match_allocations
 from dumpmap.analysis.measurements import measurements_of
-from dumpmap.analysis.rules import SEVERITIES, Severity
+from dumpmap.analysis.rules import SEVERITIES, RuleSet, VerdictName
 from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Counters, System
@@ -107,20 +108,41 @@ def same_process(a: RegionMap, b: RegionMap) -> bool:
     return all(x is None or y is None or x == y for x, y in known)
 
 
-def severity_changes(
-    before: Mapping[str, Severity], after: Mapping[str, Severity]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Compares the severities of findings by id.
+@dataclass(frozen=True, slots=True)
+class DiagnosisChange:
+    """What changed between the diagnoses of two maps.
 
-    Returns:
-        the ids of findings that are new or more severe, and of those that are gone or less severe.
+    Attributes:
+        gained: ids of findings that only the second map has, or that became more severe.
+        lost: ids of findings that only the first map has, or that became less severe.
+        verdicts: the verdicts on both sides.
     """
-    return tuple(_worse(after, before)), tuple(_worse(before, after))
+
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+    verdicts: tuple[VerdictName, VerdictName]
 
 
-def _worse(these: Mapping[str, Severity], than: Mapping[str, Severity]) -> Iterable[str]:
-    rank = SEVERITIES.index
-    return (name for name, severity in these.items() if name not in than or rank(severity) < rank(than[name]))
+def compare_diagnoses(a: RegionMap, b: RegionMap, rules: RuleSet | None = None) -> DiagnosisChange:
+    """Diagnoses two maps and compares the results.
+
+    Args:
+        a: the first map.
+        b: the second map.
+        rules: thresholds and severities for both; the defaults otherwise.
+    """
+    before, after = diagnose(a, rules), diagnose(b, rules)
+    return DiagnosisChange(
+        gained=tuple(_worse(after.hits, before.hits)),
+        lost=tuple(_worse(before.hits, after.hits)),
+        verdicts=(before.verdict, after.verdict),
+    )
+
+
+def _worse(these: Iterable[Hit], than: Iterable[Hit]) -> Iterator[str]:
+    """Yields the ids of findings that the others lack, or have with a lower severity."""
+    known = {hit.id: SEVERITIES.index(hit.severity) for hit in than}
+    return (hit.id for hit in these if SEVERITIES.index(hit.severity) < known.get(hit.id, len(SEVERITIES)))
 
 
 def _first_base(region_map: RegionMap) -> int | None:

@@ -38,7 +38,7 @@ class Figure:
         unit: what it counts.
         meaning: what it is.
         value: measures it; None where the input cannot know it.
-        incomplete: what it is where the list of regions is missing or cut off: still `exact`, a `lower bound`, or
+        incomplete: what it is where the list of regions is missing or truncated: still `exact`, a `lower bound`, or
             `unknown`.
     """
 

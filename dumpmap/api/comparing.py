@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis import changes
-from dumpmap.analysis.diff import compare_maps
+from dumpmap.analysis.diff import compare_diagnoses, compare_maps
 from dumpmap.analysis.rules import RuleSet
 from dumpmap.analysis.timeline import METRICS, Metric, follow
 from dumpmap.api import open
 from dumpmap.model.region_map import RegionMap
-from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, compare_diagnoses
+from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, findings_changed
 from dumpmap.wording.timeline import NamedGrowth, name_series
 
 if TYPE_CHECKING:
@@ -106,9 +106,13 @@ class Timeline(NamedGrowth):
 def diff(a: Comparable, b: Comparable, *, rules: RuleSet | None = None) -> Diff:
     """See `dumpmap.api.diff`."""
     difference = compare_maps(_opened(a), _opened(b))
-    diagnosis = compare_diagnoses(difference, rules)
+    diagnosis = compare_diagnoses(difference.a, difference.b, rules)
+    gained, lost = findings_changed(difference, diagnosis, rules)
     return Diff(
-        **{**_values(difference), **_values(diagnosis), "changes": Changes(**_values(difference.changes))},
+        **{**_values(difference), "changes": Changes(**_values(difference.changes))},
+        gained=gained,
+        lost=lost,
+        verdicts=diagnosis.verdicts,
     )
 
 

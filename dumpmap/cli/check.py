@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dumpmap.cli.common import VERBOSITY, chosen_format, load, say
+from dumpmap.cli.common import VERBOSITY, chosen_format, load, load_rules, say
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 from dumpmap.writers.formats import Format
 
@@ -44,7 +44,6 @@ def command(
     dumpmap check *.dmp --rules memory.toml --junit memory.xml
     ```
     """
-    from dumpmap.analysis.rules import load_rules
     from dumpmap.errors import DumpmapError
     from dumpmap.render.emit import emit
     from dumpmap.views.check import all_passed, check_blocks, check_document, check_table

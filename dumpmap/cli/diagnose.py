@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import chosen_format, load
+from dumpmap.cli.common import chosen_format, load, load_rules
 from dumpmap.cli.options import (
     FailOnOption,
     ForceOption,
@@ -42,7 +42,6 @@ def command(
     dumpmap diagnose crash.dmp --fail-on critical
     ```
     """
-    from dumpmap.analysis.rules import load_rules
     from dumpmap.render.emit import emit
     from dumpmap.views.diagnosis import diagnosis_blocks, diagnosis_document, finding_table
     from dumpmap.wording.findings import at_least, find

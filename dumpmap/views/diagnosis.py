@@ -9,12 +9,9 @@ from dumpmap.analysis.free import (
     GRANULARITY,
     Fit,
     FreeSpace,
-    Neighbour,
     free_space,
-    histogram,
-    largest_blocks,
-    unusable_causes,
 )
+from dumpmap.analysis.free_blocks import Neighbour, histogram, largest_blocks, unusable_causes
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Blank, Block, Entry, Fact, Facts, Heading, Lines, Paragraph, Style
@@ -22,8 +19,7 @@ from dumpmap.views.documents import finding_document, head
 from dumpmap.views.summary import process_line
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.findings import Finding
-from dumpmap.wording.numbers import list_words
-from dumpmap.wording.text import address_text, percent_text, short_size, size_left
+from dumpmap.wording.text import address_text, list_words, percent_text, short_size, size_left
 
 if TYPE_CHECKING:
     from dumpmap.wording.verdicts import Verdict

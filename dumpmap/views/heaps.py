@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from dumpmap.analysis import heaps
 from dumpmap.analysis.heaps import heap_range_rows, heap_rows
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Paragraph
@@ -91,12 +92,9 @@ class Blocks:
 
 def block_table(region_map: RegionMap) -> Blocks:
     """One row per heap and size class, by walking every heap's blocks."""
-    from dumpmap.structures.blocks import heap_blocks
-
     rows: list[list[Any]] = []
     problems: list[str] = []
-    for heap in region_map.heaps:
-        statistics = heap_blocks(region_map.snapshot.memory, heap.info)
+    for heap, statistics in ((one.heap, one.statistics) for one in heaps.heap_blocks(region_map)):
         if statistics is None:
             problems.append(f"{heap.title}: its kind ({heap.info.kind}) has no blocks that can be walked")
             continue

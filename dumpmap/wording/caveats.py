@@ -18,13 +18,13 @@ _SENTENCES: Mapping[CaveatId, str | Callable[[_Values], str]] = {
         "Only modules and counters are compared."
     ),
     "region-list-cut-off": lambda values: (
-        f"The {'first' if values['a'] else 'second'} input's list of memory regions is cut off. Memory beyond its end "
-        "is not compared."
+        f"The {'first' if values['a'] else 'second'} input's list of memory regions is truncated. "
+        "Memory beyond its end is not compared."
     ),
     "different-pointer-sizes": "One process is 32-bit, the other 64-bit.",
     "several-processes": "The inputs show more than one process. A difference between them is not necessarily growth.",
     "incomplete-inputs": (
-        "Some inputs have no list of memory regions, or one that is cut off. Their figures are unknown and left out."
+        "Some inputs have no list of memory regions, or a truncated one. Their figures are unknown and left out."
     ),
     "times-missing": lambda values: (
         f"{values['count']} of {values['of']} inputs do not record when they were captured, so slopes are per sample."

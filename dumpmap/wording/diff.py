@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dumpmap.analysis.changes import Changes
-from dumpmap.analysis.diff import FigureChange, MapDiff, severity_changes
+from dumpmap.analysis.diff import DiagnosisChange, FigureChange, MapDiff
 from dumpmap.analysis.rules import RuleSet
 from dumpmap.wording.caveats import caveat_texts
 from dumpmap.wording.findings import Finding, find
 from dumpmap.wording.text import percent_text, short_size, size_left
-from dumpmap.wording.verdicts import verdict
 
 _COUNTS = ("free_blocks", "threads", "heaps", "modules", "handles")
 """Figures that count things. All others are bytes, except fragmentation, which is a share."""
@@ -39,34 +38,21 @@ class DiagnosedDiff(MapDiff):
         return caveat_texts(self.caveats)
 
 
-@dataclass(frozen=True, slots=True)
-class DiagnosisChange:
-    """What changed between the diagnoses of two maps; see `DiagnosedDiff`."""
-
-    gained: tuple[Finding, ...]
-    lost: tuple[Finding, ...]
-    verdicts: tuple[str, str]
-
-
-def compare_diagnoses(difference: MapDiff, rules: RuleSet | None = None) -> DiagnosisChange:
-    """Diagnoses both sides of a difference and compares the results.
+def findings_changed(
+    difference: MapDiff, change: DiagnosisChange, rules: RuleSet | None = None
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Puts the findings that changed between two maps into words.
 
     Args:
-        difference: the difference of two maps.
-        rules: thresholds and severities for both sides; the defaults otherwise.
+        difference: the difference of the maps.
+        change: the difference of their diagnoses.
+        rules: the rules of the diagnoses.
+
+    Returns:
+        the findings gained, and those lost.
     """
-    a, b = difference.a, difference.b
-    before = {finding.id: finding for finding in find(a, rules)}
-    after = {finding.id: finding for finding in find(b, rules)}
-    gained, lost = severity_changes(
-        {name: finding.severity for name, finding in before.items()},
-        {name: finding.severity for name, finding in after.items()},
-    )
-    return DiagnosisChange(
-        gained=tuple(after[name] for name in gained),
-        lost=tuple(before[name] for name in lost),
-        verdicts=(verdict(a, rules).verdict, verdict(b, rules).verdict),
-    )
+    gained = tuple(finding for finding in find(difference.b, rules) if finding.id in change.gained)
+    return gained, tuple(finding for finding in find(difference.a, rules) if finding.id in change.lost)
 
 
 def change_counts_text(changes: Changes) -> str:

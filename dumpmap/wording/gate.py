@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,13 @@ from dumpmap.analysis.check import (
     Outcome,
     SeverityOutcome,
     VerdictOutcome,
-    check_deltas,
-    check_findings,
-    check_limits,
+    check_gates,
 )
 from dumpmap.analysis.gate_figures import find_figure
 from dumpmap.analysis.rules import Limit, RuleSet
 from dumpmap.model.region_map import RegionMap
-from dumpmap.wording.findings import Finding, find
-from dumpmap.wording.numbers import list_words, percent_words, size_words
+from dumpmap.wording.findings import find
+from dumpmap.wording.text import list_words, percent_words, size_words
 from dumpmap.wording.verdicts import verdict
 
 
@@ -69,21 +67,8 @@ def check(region_map: RegionMap, rules: RuleSet, baseline: RegionMap | None = No
     Returns:
         a result per rule, in the file's order of tables.
     """
-    findings: dict[str, Finding] = {}
-    if rules.forbidden_findings or rules.max_severity:
-        findings = {finding.id: finding for finding in find(region_map, rules)}
-    outcomes: list[Outcome] = [
-        *check_limits(region_map, rules),
-        *check_findings({name: finding.severity for name, finding in findings.items()}, rules),
-    ]
-    sentence = ""
-    if rules.forbidden_verdicts:
-        judged = verdict(region_map, rules)
-        sentence = judged.sentence
-        outcomes.append(VerdictOutcome(judged.verdict, rules.forbidden_verdicts))
-    outcomes += check_deltas(region_map, baseline, rules)
     skip = rules.unknown == "skip"
-    return [_result(outcome, findings, sentence, skip=skip) for outcome in outcomes]
+    return [_result(outcome, region_map, rules, skip=skip) for outcome in check_gates(region_map, rules, baseline)]
 
 
 def passed(results: Iterable[RuleResult]) -> bool:
@@ -103,30 +88,25 @@ def tally_text(results: Sequence[RuleResult]) -> str:
     return f"{'1 rule is' if met == 1 else f'{met} rules are'} met, {left_out}"
 
 
-def _result(outcome: Outcome, findings: Mapping[str, Finding], sentence: str, *, skip: bool) -> RuleResult:
+def _result(outcome: Outcome, region_map: RegionMap, rules: RuleSet, *, skip: bool) -> RuleResult:
     match outcome:
         case LimitOutcome():
             return _limit_result(outcome, skip=skip)
         case DeltaOutcome():
             return _delta_result(outcome, skip=skip)
         case FindingOutcome():
-            return RuleResult(
-                f"findings.forbid: {outcome.id}",
-                outcome.ok,
-                outcome.severity or "absent",
-                "absent",
-                f"{outcome.severity}: {findings[outcome.id].detail}" if outcome.severity else f"{outcome.id} is absent",
-            )
+            message = f"{outcome.id} is absent"
+            if outcome.severity is not None:
+                finding = next(one for one in find(region_map, rules) if one.id == outcome.id)
+                message = f"{outcome.severity}: {finding.detail}"
+            actual = outcome.severity or "absent"
+            return RuleResult(f"findings.forbid: {outcome.id}", outcome.ok, actual, "absent", message)
         case SeverityOutcome():
             return _severity_result(outcome)
         case VerdictOutcome():
-            return RuleResult(
-                "verdict.forbid",
-                outcome.ok,
-                outcome.verdict,
-                f"none of {', '.join(outcome.forbidden)}",
-                f"verdict {outcome.verdict}: {sentence}",
-            )
+            limit = f"none of {', '.join(outcome.forbidden)}"
+            message = f"verdict {outcome.verdict}: {verdict(region_map, rules).sentence}"
+            return RuleResult("verdict.forbid", outcome.ok, outcome.verdict, limit, message)
 
 
 def _limit_result(outcome: LimitOutcome, *, skip: bool) -> RuleResult:

@@ -9,8 +9,7 @@ from typing import Any
 from dumpmap.analysis.groups import Group
 from dumpmap.analysis.timeline import Forecast, Growth, Series, TimeUnit, whole_number
 from dumpmap.wording.caveats import caveat_texts
-from dumpmap.wording.numbers import size_words
-from dumpmap.wording.text import short_size
+from dumpmap.wording.text import short_size, size_words
 
 HOUR = 3600
 """Seconds; rates are shown per hour."""

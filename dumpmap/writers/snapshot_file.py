@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Generic, TypeVar, cast
 
+from dumpmap.analysis.diagnosis import diagnose
 from dumpmap.classify import classify
 from dumpmap.model.memory import Excerpt, ExcerptMemory, RecordingMemory
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Snapshot
-from dumpmap.wording.findings import find
 from dumpmap.writers.formats import SnapshotFormat
 from dumpmap.writers.output import check_target, is_standard_output, replacing
 from dumpmap.writers.snapshot_json import write_snapshot
@@ -77,7 +77,7 @@ def snapshot_format_of(path: str | os.PathLike[str]) -> SnapshotFormat:
 def needed_excerpts(snapshot: Snapshot) -> list[Excerpt]:
     """Returns the bytes that classification and diagnosis read, found out by doing both."""
     recording = RecordingMemory(snapshot.memory)
-    find(classify(replace(snapshot, memory=recording)))
+    diagnose(classify(replace(snapshot, memory=recording)))
     return recording.excerpts()
 
 

@@ -10,7 +10,7 @@ import pytest
 from support.scenes import FIXTURES, MB, Scene, cut_list, recorded
 from typer.testing import CliRunner
 
-from dumpmap.analysis.rules import parse_rules
+from dumpmap.analysis.rules_file import parse_rules
 from dumpmap.api import RegionMap
 from dumpmap.cli.app import app
 from dumpmap.model.snapshot import Counters, Module

@@ -349,7 +349,7 @@ def test_what_lies_behind_the_end_of_a_cut_list_is_not_gone() -> None:
         assert len(result.changes) == 0
         assert result.types[0].figures["size"].delta is None
         assert result.free["free"].delta is None
-        assert any("cut off" in note for note in result.notes)
+        assert any("truncated" in note for note in result.notes)
 
 
 def test_plain_data_and_frame() -> None:

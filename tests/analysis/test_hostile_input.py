@@ -12,7 +12,8 @@ from synth.heaps import many_heaps_x86
 from synth.process import ProcessBuilder
 
 import dumpmap
-from dumpmap.analysis.free import fits, free_report
+from dumpmap.analysis.free import fits
+from dumpmap.analysis.free_blocks import free_report
 from dumpmap.analysis.heaps import heap_range_rows, heap_rows
 from dumpmap.wording.findings import find
 from dumpmap.wording.verdicts import verdict

@@ -19,8 +19,8 @@ from dumpmap.writers.export import export
 def identity(region_map: RegionMap, address: int, *, same_process: bool) -> Hashable | None:
     """What the allocation at an address can be recognised by."""
     namings, codes = namings_of(region_map)
-    index = region_map.space.index_of(address)
-    return namings[codes[index]].identity(same_process=same_process)
+    index = int(codes[region_map.space.index_of(address)])
+    return namings[index].identity(same_process=same_process)
 
 
 def with_thread(thread: Thread, base: int = 0x100000, **facts: object) -> RegionMap:

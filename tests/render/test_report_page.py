@@ -47,7 +47,7 @@ from dumpmap.render.html import (
     summary_fragment,
     write_report,
 )
-from dumpmap.wording.findings import RULES, find
+from dumpmap.wording.findings import EXPLANATIONS, find
 from dumpmap.wording.text import short_size, size_text
 from dumpmap.wording.verdicts import VERDICTS, Verdict
 
@@ -397,9 +397,9 @@ def test_every_verdict_has_a_level(name: Any) -> None:
 
 
 def test_every_rule_has_what_the_page_says_of_it() -> None:
-    for rule in RULES:
-        assert rule.meaning
-        assert rule.advice
+    for explanation in EXPLANATIONS.values():
+        assert explanation.meaning
+        assert explanation.advice
 
 
 # ---------------------------------------------------------------- words
