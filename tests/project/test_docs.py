@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import docs_in_step
 import pytest
-
-from tests import docs_in_step
 
 
 @pytest.fixture
