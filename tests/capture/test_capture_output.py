@@ -23,7 +23,7 @@ from dumpmap.capture.regions import WORKING_SET_COLUMNS, RegionTable
 from dumpmap.errors import OutputError
 from dumpmap.model import snapshot as model
 from dumpmap.parsers.opening import open_snapshot
-from dumpmap.parsers.snapshot_json.reader import SnapshotDocument, json_schema
+from dumpmap.parsers.snapshot_json.schema import SnapshotDocument, json_schema
 
 TOP = 0x7FFF_FFFE_FFFF
 
