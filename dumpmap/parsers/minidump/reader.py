@@ -16,7 +16,7 @@ from dumpmap.parsers.minidump import layout, records
 from dumpmap.parsers.minidump.assembly import snapshot_of
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.file import DumpFile, NotReadError
-from dumpmap.parsers.minidump.registry import BY_NUMBER, KNOWN_STREAMS, READING_ORDER, stream_name
+from dumpmap.parsers.minidump.registry import READERS, READING_ORDER, stream_name
 from dumpmap.parsers.minidump.stream import StreamData, StreamReader
 from dumpmap.sources.files import ByteSource
 
@@ -94,17 +94,14 @@ def _read_streams(file: DumpFile, streams: list[Stream], draft: Draft) -> list[S
     """Reads the streams in the order of the registry; returns them with their statuses."""
     done = list(streams)
     tries: dict[int, int] = {}
-    last = len(KNOWN_STREAMS)
-    for index in sorted(range(len(streams)), key=lambda index: READING_ORDER.get(streams[index].type, last)):
+    readable = [index for index, stream in enumerate(streams) if stream.type in READERS]
+    for index in sorted(readable, key=lambda index: READING_ORDER[streams[index].type]):
         stream = streams[index]
-        entry = BY_NUMBER.get(stream.type)
-        if entry is None or entry.read is None:
-            continue
         tried = tries.get(stream.type, 0)
         status, absence = "empty", cast("Absence | None", "absent")
         if stream.size:
             if tried < MAX_TRIES:
-                status, absence = _read_stream(entry.read, file, stream, draft)
+                status, absence = _read_stream(READERS[stream.type], file, stream, draft)
                 tries[stream.type] = tried + 1 if absence else MAX_TRIES
             else:
                 # As MiniDumpReadDumpStream does. Besides, a directory can name one long list four thousand times.

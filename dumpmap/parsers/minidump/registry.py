@@ -7,7 +7,7 @@ to that module's `STREAMS`. A new family of streams is a new module there and a 
 
 from __future__ import annotations
 
-from dumpmap.parsers.minidump.stream import KnownStream
+from dumpmap.parsers.minidump.stream import KnownStream, StreamReader
 from dumpmap.parsers.minidump.streams import (
     comments,
     crash_reporters,
@@ -43,6 +43,9 @@ KNOWN_STREAMS: tuple[KnownStream, ...] = tuple(entry for family in _FAMILIES for
 
 BY_NUMBER: dict[int, KnownStream] = {entry.number: entry for entry in KNOWN_STREAMS}
 """The entry of a stream type."""
+
+READERS: dict[int, StreamReader] = {entry.number: entry.read for entry in KNOWN_STREAMS if entry.read is not None}
+"""The reader of a stream type; none for a type that is only listed."""
 
 READING_ORDER: dict[int, int] = {entry.number: rank for rank, entry in enumerate(KNOWN_STREAMS)}
 """The position of a stream type in the order of reading."""

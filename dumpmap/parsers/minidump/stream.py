@@ -26,6 +26,8 @@ class StreamData:
         problems: what was found wrong, in words; the rest of the stream was read nevertheless.
     """
 
+    __slots__ = ("end", "file", "offset", "problems", "size")
+
     def __init__(self, file: DumpFile, stream: Stream) -> None:
         self.file = file
         self.offset = stream.offset
