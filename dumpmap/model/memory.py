@@ -53,20 +53,6 @@ def find_by_reading(
     return found
 
 
-def join_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sorts (address, size) ranges and joins those that touch or overlap."""
-    joined: list[tuple[int, int]] = []
-    for start, size in sorted(ranges):
-        if size <= 0:
-            continue
-        if joined and start <= joined[-1][0] + joined[-1][1]:
-            first, length = joined[-1]
-            joined[-1] = (first, max(length, start + size - first))
-        else:
-            joined.append((start, size))
-    return joined
-
-
 class ExcerptMemory:
     """Memory held as a list of excerpts, as a JSON snapshot carries it.
 

@@ -6,6 +6,7 @@ and not a silent False.
 
 from __future__ import annotations
 
+import datetime as dt
 from enum import IntFlag
 
 PAGE_SIZE = 0x1000
@@ -13,6 +14,9 @@ PAGE_SIZE = 0x1000
 
 ALLOCATION_GRANULARITY = 0x10000
 """VirtualAlloc starts every allocation at a multiple of this (SYSTEM_INFO.dwAllocationGranularity)."""
+
+FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
+"""A FILETIME counts units of 100 nanoseconds since this moment."""
 
 
 class MemState(IntFlag):
