@@ -21,7 +21,8 @@ from support.capture import MB, Child, linux_child, loaded, sleeper
 
 import dumpmap
 from dumpmap.capture import Options, ProcessExitedError, capture_process, write_document
-from dumpmap.capture.linux import LinuxProcess, _in_order, parse_smaps
+from dumpmap.capture.linux import LinuxProcess
+from dumpmap.capture.linux.smaps import in_order, parse_smaps
 from dumpmap.errors import CaptureError
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.winnt import MemState, MemType
@@ -260,7 +261,7 @@ def state_of(pid: int) -> str:
 
 
 def test_a_process_does_not_freeze_itself() -> None:
-    with pytest.raises(CaptureError, match="cannot stop itself"):
+    with pytest.raises(CaptureError, match="cannot freeze the process that runs the capture"):
         capture_process(os.getpid(), freeze=True)
 
 
@@ -285,7 +286,7 @@ def test_a_process_that_exits_while_it_is_open() -> None:
         opened = LinuxProcess(process.pid)
         process.kill()
         process.wait()
-        with pytest.raises(ProcessExitedError, match=rf"^sleep \({process.pid}\): has exited$"):
+        with pytest.raises(ProcessExitedError, match=rf"^sleep \({process.pid}\): the process has exited$"):
             opened.capture(Options())
         opened.close()
 
@@ -331,7 +332,10 @@ except Exception as error:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 3, result.stderr
     assert len(result.stdout.splitlines()) == 1
-    assert f"({os.getpid()}): access denied: /proc/{os.getpid()}/" in result.stdout
+    assert (
+        f"({os.getpid()}): access denied: only the owner of the process and root can read /proc/{os.getpid()}/"
+        in result.stdout
+    )
 
 
 def test_names(tmp_path: Path) -> None:
@@ -423,7 +427,7 @@ def mapping(start: int, end: int) -> Mapping:
 def test_a_mapping_that_moved_while_the_list_was_read_is_listed_once() -> None:
     warnings: list[str] = []
     listed = [mapping(0x1000, 0x4000), mapping(0x3000, 0x6000), mapping(0x5000, 0x6000), mapping(0x7000, 0x8000)]
-    kept = _in_order([*listed, mapping(0xF000, 0x11000)], 0x10000, warnings)
+    kept = in_order([*listed, mapping(0xF000, 0x11000)], 0x10000, warnings)
     assert [(index, one.start, one.end) for index, one in kept] == [
         (0, 0x1000, 0x4000),
         (1, 0x4000, 0x6000),

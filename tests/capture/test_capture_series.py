@@ -127,7 +127,7 @@ def test_main_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "a.json").write_text("precious")
     capsys.readouterr()
     assert main([str(os.getpid()), "-o", target]) == 4
-    assert capsys.readouterr().err == f"dumpmap: {target}: exists already; --force overwrites it\n"
+    assert capsys.readouterr().err == f"dumpmap: {target}: already exists; use --force to overwrite it\n"
     assert main([str(os.getpid()), "-o", target, "--force"]) == 0
 
 

@@ -34,7 +34,7 @@ WINE_ROOT = Path(os.environ.get("DUMPMAP_WINE32", Path.home() / ".cache" / "dump
 DRIVER = Path(__file__).with_name("wine_driver.py")
 
 # What Wine 8 does not do for another process than the caller's own.
-NO_WORKING_SET = "warning: the working set cannot be read: Invalid parameter (error 87)"
+NO_WORKING_SET = "warning: cannot read the working set: Invalid parameter (error 87)"
 
 
 @dataclass(frozen=True)
@@ -216,9 +216,7 @@ def test_pythons_of_both_widths_agree(wow64: Recorded, scene: str) -> None:
         pytest.skip("no 32-bit Windows Python: set DUMPMAP_WINPY32 to its folder")
     if scene == "layout64":
         assert outcome["code"] == 3
-        assert says(outcome)[0].endswith(
-            ": a 64-bit process; this Python is a 32-bit program and cannot look at it, use a 64-bit Python"
-        )
+        assert says(outcome)[0].endswith(": a 32-bit Python cannot capture a 64-bit process; use a 64-bit Python")
         assert not (wow64.output / "layout64.x86.json").exists()
         return
     assert outcome["code"] == 0
@@ -312,13 +310,13 @@ def test_by_name(x64: Recorded) -> None:
 def test_a_file_that_is_there(x64: Recorded) -> None:
     assert x64.result["exists"]["code"] == 4
     (line,) = says(x64.result["exists"])
-    assert line.endswith("named.json: exists already; --force overwrites it")
+    assert line.endswith("named.json: already exists; use --force to overwrite it")
 
 
 def test_two_of_a_name(x64: Recorded) -> None:
     assert x64.result["two of a name"]["code"] == 3
     (line,) = says(x64.result["two of a name"])
-    assert line.startswith("dumpmap: layout64: 2 processes have this name; give one of their ids: ")
+    assert line.startswith("dumpmap: layout64: 2 processes have this name; pass one of their ids: ")
     assert str(x64.result["pid"]) in line
 
 
