@@ -42,11 +42,8 @@ def test_contents(pyz: Path) -> None:
         assert archive.read("dumpmap/__init__.py") == b""
         assert "Permission is hereby granted" in archive.read("construct/LICENSE").decode()
     assert {name.split("/")[0] for name in names} == {"__main__.py", "construct", "dumpmap"}
-    assert {
-        "dumpmap/capture/windows/process.py",
-        "dumpmap/capture/linux/process.py",
-        "dumpmap/structures/survey.py",
-    } <= names
+    modules = ("capture/windows/process", "capture/linux/process", "structures/survey")
+    assert {f"dumpmap/{module}.py" for module in modules} <= names
     assert all(name.endswith(".py") or name == "construct/LICENSE" for name in names)
     unwanted = ("snapshot", "classify", "render", "cli", "triage", "analysis", "capture/build")
     assert not [name for name in names if name.removeprefix("dumpmap/").startswith(unwanted)]

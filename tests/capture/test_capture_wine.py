@@ -346,7 +346,7 @@ def test_a_process_that_has_ended(x64: Recorded) -> None:
 def test_access_denied(x64: Recorded, label: str) -> None:
     outcome = x64.result[label]
     assert outcome["code"] == 3
-    assert says(outcome) == [f"dumpmap: python.exe ({outcome['pid']}): access denied; try again as an administrator"]
+    assert says(outcome) == [f"dumpmap: python.exe ({outcome['pid']}): access denied; run dumpmap as administrator"]
     assert not (x64.output / f"{label}.json").exists()
 
 
