@@ -1,4 +1,4 @@
-"""A series without a count, on a clock that nobody has to wait for."""
+"""A series without a count, on a simulated clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dumpmap.errors import OutputError
 
 
 class World:
-    """A clock that moves when somebody sleeps, and a process that looks at it."""
+    """A clock that only sleeping moves, and a process on that clock."""
 
     label = "app (42)"
     pid = 42
@@ -88,7 +88,7 @@ def test_it_goes_on_until_the_process_ends(world: World, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("where", ["sleep", "capture"])
-def test_it_goes_on_until_somebody_stops_it(world: World, tmp_path: Path, where: str) -> None:
+def test_it_goes_on_until_it_is_interrupted(world: World, tmp_path: Path, where: str) -> None:
     world.interrupted, world.interrupted_in, world.costs = 1000 + 61, where, 2
     series = endless(tmp_path)
     # The second one starts at 60 seconds and takes two: stopped in its midst it leaves no file.

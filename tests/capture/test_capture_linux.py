@@ -42,7 +42,7 @@ def snapshot(child: Child) -> Snapshot:
 
 
 def kernel_figures(pid: int) -> dict[str, int]:
-    """What /proc says in sums, read by other code than the capture's, in bytes."""
+    """Returns the kernel's sums from /proc in bytes, read by other code than the capture's."""
     figures = {}
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("Vm"):
@@ -57,8 +57,8 @@ def kernel_figures(pid: int) -> dict[str, int]:
 def captured_with_figures(pid: int) -> tuple[Snapshot, dict[str, int]]:
     """A capture of a stopped process, and the kernel's sums at the same moment.
 
-    A stopped process does not change its own pages, but others do: a page of a file that only this process had becomes
-    a shared one when another process loads it. So the sums are read before and after, until they are equal.
+    A stopped process does not change its own pages, but other processes do: a page of a file that only this process had
+    becomes shared when another process loads it. So this reads the sums before and after, until they are equal.
     """
     with stopped(pid):
         for _ in range(100):
@@ -66,7 +66,7 @@ def captured_with_figures(pid: int) -> tuple[Snapshot, dict[str, int]]:
             taken = loaded(capture_process(pid))
             if kernel_figures(pid) == before:
                 return taken, before
-    raise AssertionError("the kernel's figures never stood still")
+    raise AssertionError("the kernel's figures never stayed the same")
 
 
 def row_at(snapshot: Snapshot, address: int) -> int:
@@ -243,7 +243,7 @@ def test_the_map_of_a_capture(child: Child, tmp_path: Path) -> None:
     write_document(capture_process(child.pid, freeze=True), path)
     region_map = dumpmap.open(path)
     rows = region_map.allocations.set_index("address")
-    # Neighbouring anonymous mappings can be one to the kernel, so only what stands for itself is looked up.
+    # The kernel can merge adjacent anonymous mappings, so this looks up only mappings that cannot merge.
     assert rows.loc[child.places["file"], "type"] == "Mapped File"
     assert rows.loc[child.places["shared"], "type"] == "Shareable"
     assert rows.loc[child.places["shared"], "total_ws"] == 2 * MB
@@ -319,7 +319,7 @@ def test_access_denied() -> None:
         with pytest.raises(CaptureError, match="access denied"):
             capture_process(1)
         return
-    # Nobody may look at this process. The sources may lie where only root can read: they are loaded before.
+    # This user can read no process of root. Only root may be able to read the sources: load them first.
     code = f"""
 import os, sys
 sys.path[:0] = {sys.path!r}

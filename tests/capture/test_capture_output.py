@@ -1,4 +1,4 @@
-"""The document and its files: what is written is what the project's own reader takes."""
+"""The document and its files: the project's own reader reads what the capture writes."""
 
 from __future__ import annotations
 

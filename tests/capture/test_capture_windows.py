@@ -337,7 +337,7 @@ BLOCKED: RegionRow = (0x7FFF_0000, 0x7FFF_0000, 1, 0x7FF9_0000_0000, RESERVE, 0,
 @pytest.mark.parametrize(
     ("last", "end"),
     [
-        # What a program may not use is blocked by one reservation that reaches far beyond 4 GB.
+        # Windows blocks what a program must not use with one reservation that reaches far beyond 4 GB.
         (BLOCKED, 0x7FFF_0000),
         ((0x7FFE_1000, 0, 0, 0x7FF9_0000_0000, FREE, 1, 0), 0xFFFF_0000),
         ((0x8000_0000, 0x8000_0000, 1, 0x1_0000_0000, RESERVE, 0, PRIVATE), 0xFFFF_0000),

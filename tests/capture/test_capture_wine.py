@@ -39,7 +39,7 @@ NO_WORKING_SET = "warning: cannot read the working set: Invalid parameter (error
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a run of the driver left behind."""
+    """The results of one run of the driver."""
 
     result: Mapping[str, Any]
     output: Path
@@ -234,7 +234,7 @@ def test_the_bytes_are_those_that_the_map_needs(x64: Recorded) -> None:
     map_snapshot(snapshot, memory=recording, read_parameters=False)
     used = {address for start, data in recording.excerpts() for address in range(start, start + len(data))}
     held = {address for start, size in snapshot.memory.ranges() for address in range(start, start + size)}
-    # A capture reads what any classification could ask for; next to nothing of it goes unused.
+    # A capture reads what any classification could need; almost all of it is used.
     assert used <= held
     assert len(held - used) < len(held) / 10
     assert path.stat().st_size < 200_000
@@ -243,20 +243,26 @@ def test_the_bytes_are_those_that_the_map_needs(x64: Recorded) -> None:
 def test_the_facts(x64: Recorded) -> None:
     snapshot = open_snapshot(x64.output / "layout64.x64.json")
     truth = x64.truth("layout64")
-    process, told = snapshot.process, truth["process"]
+    process, recorded = snapshot.process, truth["process"]
     assert (process.name, process.architecture, process.pointer_size, process.wow64) == (
         "layout64.exe",
         "x64",
         8,
         False,
     )
-    assert process.pid == told["pid"] == x64.result["pid"]
-    assert process.os.version == told["windows"]
+    assert process.pid == recorded["pid"] == x64.result["pid"]
+    assert process.os.version == recorded["windows"]
     assert process.command_line is None
-    assert snapshot.peb == int(told["peb"], 16)
+    assert snapshot.peb == int(recorded["peb"], 16)
     system = snapshot.system
-    assert (system.min_address, system.max_address) == (int(told["min_address"], 16), int(told["max_address"], 16))
-    assert (system.page_size, system.allocation_granularity) == (told["page_size"], told["allocation_granularity"])
+    assert (system.min_address, system.max_address) == (
+        int(recorded["min_address"], 16),
+        int(recorded["max_address"], 16),
+    )
+    assert (system.page_size, system.allocation_granularity) == (
+        recorded["page_size"],
+        recorded["allocation_granularity"],
+    )
     assert system.physical_total
     assert snapshot.counters.working_set
     assert snapshot.counters.virtual_size

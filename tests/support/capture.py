@@ -1,4 +1,4 @@
-"""What the tests of live capture share: child processes with known memory maps."""
+"""Helpers of the tests of live capture: child processes with known memory maps."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dumpmap.parsers.snapshot_json.reader import load_snapshot
 
 MB = 1 << 20
 
-# Maps one thing of each kind, prints where, and stops itself when it is told to. Its fork is stopped before that: a
-# fork that still runs writes to pages that it shares with this process, and each of them becomes private in both.
+# Maps one thing of each kind, prints where, and waits. Its fork stops itself: a running fork writes to pages that it
+# shares with this process, and each of those pages becomes private in both.
 _CHILD = """
 import ctypes, json, mmap, os, signal, sys, threading
 
@@ -95,11 +95,11 @@ class Child:
         process: the process, for ending it.
     """
 
-    def __init__(self, process: subprocess.Popen[str], told: dict[str, Any]) -> None:
+    def __init__(self, process: subprocess.Popen[str], printed: dict[str, Any]) -> None:
         self.process = process
         self.pid = process.pid
-        self.places: dict[str, int] = told["places"]
-        self.locked: bool = told["locked"]
+        self.places: dict[str, int] = printed["places"]
+        self.locked: bool = printed["locked"]
 
 
 @contextlib.contextmanager
@@ -117,9 +117,9 @@ def linux_child(folder: Path) -> Iterator[Child]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        told = json.loads(process.stdout.readline())
+        printed = json.loads(process.stdout.readline())
         assert process.stdout.readline() == "READY\n"
-        yield Child(process, told)
+        yield Child(process, printed)
     finally:
         with contextlib.suppress(OSError):
             process.stdin.write("\n")
@@ -129,7 +129,7 @@ def linux_child(folder: Path) -> Iterator[Child]:
 
 
 def states(pid: int) -> list[str]:
-    """The states of a process's threads, as /proc has them."""
+    """Returns the states of a process's threads from /proc."""
     return [
         (thread / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
         for thread in Path(f"/proc/{pid}/task").iterdir()
@@ -138,7 +138,7 @@ def states(pid: int) -> list[str]:
 
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Stops a process for the block. A signal takes effect later: this waits until every thread stands still."""
+    """Stops a process for the block. A signal takes effect later, so this waits until every thread has stopped."""
     os.kill(pid, signal.SIGSTOP)
     try:
         while set(states(pid)) != {"T"}:
