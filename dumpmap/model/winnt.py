@@ -18,7 +18,7 @@ ALLOCATION_GRANULARITY = 0x10000
 """VirtualAlloc starts every allocation at a multiple of this (SYSTEM_INFO.dwAllocationGranularity)."""
 
 FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
-"""Windows counts time from here, in units of 100 nanoseconds."""
+"""A FILETIME counts units of 100 nanoseconds since this moment."""
 
 
 class MemState(IntFlag):
