@@ -7,10 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from dumpmap.model.winnt import MemState, MemType, PageProtect
-
-RegionRow = tuple[int, int, int, int, int, int, int]
-"""base, allocation base, allocation protect, size, state, protect, type, as VirtualQuery returns them."""
+from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
 WorkingSet = tuple[int, int, int, int, int]
 """Resident bytes of a region: all, private, shareable, shared, locked; the order of `WORKING_SET_COLUMNS`."""

@@ -20,6 +20,9 @@ ALLOCATION_GRANULARITY = 0x10000
 FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 """A FILETIME counts units of 100 nanoseconds since this moment."""
 
+RegionRow = tuple[int, int, int, int, int, int, int]
+"""base, allocation base, allocation protect, size, state, protect, type, as VirtualQuery returns them."""
+
 
 class MemState(IntFlag):
     """MEMORY_BASIC_INFORMATION.State."""

@@ -7,10 +7,10 @@ import bisect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpmap.capture.regions import RegionRow, RegionSpace
+from dumpmap.capture.regions import RegionSpace
 from dumpmap.classify.space import group_allocations
 from dumpmap.model.snapshot import make_regions
-from dumpmap.model.winnt import MemState, MemType, PageProtect
+from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
 PAGE = 0x1000
 COMMIT, RESERVE, FREE = map(int, MemState)

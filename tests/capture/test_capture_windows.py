@@ -16,7 +16,6 @@ from support.capture import loaded
 
 from dumpmap.capture import Options, ProcessExitedError
 from dumpmap.capture.document import make_document
-from dumpmap.capture.regions import RegionRow
 from dumpmap.capture.windows import WindowsProcess, find_processes, layouts, process, working_set
 from dumpmap.capture.windows.api import ApiError, Machine, SystemFacts, WindowsApi
 from dumpmap.capture.windows.layouts import (
@@ -30,6 +29,7 @@ from dumpmap.capture.windows.layouts import (
 )
 from dumpmap.capture.windows.paths import drive_path
 from dumpmap.errors import CaptureError
+from dumpmap.model.winnt import RegionRow
 
 PAGE = 0x1000
 COMMIT, RESERVE, FREE = 0x1000, 0x2000, 0x10000

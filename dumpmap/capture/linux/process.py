@@ -17,9 +17,9 @@ from typing import Any
 from dumpmap.capture.facts import CaptureOptions, LiveFacts, ProcessExitedError
 from dumpmap.capture.linux import machine, smaps
 from dumpmap.capture.linux.proc import PROC, ProcDirectory, reason, sizes
-from dumpmap.capture.regions import NOTHING_RESIDENT, RegionRow, RegionTable, WorkingSet
+from dumpmap.capture.regions import NOTHING_RESIDENT, RegionTable, WorkingSet
 from dumpmap.errors import CaptureError
-from dumpmap.model.winnt import MemState, PageProtect
+from dumpmap.model.winnt import MemState, PageProtect, RegionRow
 from dumpmap.parsers import linux_maps
 
 assert sys.platform == "linux"  # noqa: S101 - tells the type checker as well

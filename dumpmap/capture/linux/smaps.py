@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from dumpmap.capture.regions import RegionRow, WorkingSet
-from dumpmap.model.winnt import MemType
+from dumpmap.capture.regions import WorkingSet
+from dumpmap.model.winnt import MemType, RegionRow
 from dumpmap.parsers.linux_maps import Mapping, parse_line
 
 # A detail begins with a capital letter, a mapping with an address. Details that a capture does not use do not match.

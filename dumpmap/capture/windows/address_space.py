@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 
-from dumpmap.capture.regions import RegionRow, RegionSpace
+from dumpmap.capture.regions import RegionSpace
 from dumpmap.capture.windows.api import ApiError, WindowsApi
 from dumpmap.capture.windows.paths import drive_path, file_name
 from dumpmap.model.memory import LiveMemory
-from dumpmap.model.winnt import MemState, MemType
+from dumpmap.model.winnt import MemState, MemType, RegionRow
 from dumpmap.structures.pe import read_image
 
 WOW64_LIMIT = {True: 0xFFFF_0000, False: 0x7FFF_0000}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from dumpmap.capture.facts import CaptureOptions, LiveFacts, ProcessExitedError
-from dumpmap.capture.regions import RegionRow, RegionSpace, RegionTable, WorkingSet
+from dumpmap.capture.regions import RegionSpace, RegionTable, WorkingSet
 from dumpmap.capture.windows.address_space import clip, mapped_files, reader, walk, wow64_limit
 from dumpmap.capture.windows.api import ApiError, Machine, WindowsApi
 from dumpmap.capture.windows.layouts import (
@@ -31,6 +31,7 @@ from dumpmap.capture.windows.threads import list_threads, moment
 from dumpmap.capture.windows.working_set import working_sets
 from dumpmap.errors import CaptureError
 from dumpmap.model.memory import LiveMemory, RecordingMemory
+from dumpmap.model.winnt import RegionRow
 from dumpmap.structures.bounds import is_page
 from dumpmap.structures.pe import read_image
 from dumpmap.structures.survey import survey

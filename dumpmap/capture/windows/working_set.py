@@ -6,10 +6,10 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from dumpmap.capture.regions import NOTHING_RESIDENT, RegionRow, WorkingSet
+from dumpmap.capture.regions import NOTHING_RESIDENT, WorkingSet
 from dumpmap.capture.windows.api import WindowsApi
 from dumpmap.capture.windows.layouts import ADDRESS_CODE
-from dumpmap.model.winnt import MemState
+from dumpmap.model.winnt import MemState, RegionRow
 
 MAX_PAGES = 1 << 28
 """Committed pages for which a capture reads the residency (1 TiB, about half a minute). The rest stays unknown."""

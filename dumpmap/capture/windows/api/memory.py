@@ -7,7 +7,6 @@ from array import array
 from collections.abc import Iterator
 from ctypes import byref, c_size_t, sizeof
 
-from dumpmap.capture.regions import RegionRow
 from dumpmap.capture.windows.api.calls import Calls
 from dumpmap.capture.windows.layouts import (
     ADDRESS_CODE,
@@ -16,6 +15,7 @@ from dumpmap.capture.windows.layouts import (
     MEMORY_BASIC_INFORMATION,
     POINTER_SIZE,
 )
+from dumpmap.model.winnt import RegionRow
 
 
 class MemoryApi(Calls):
