@@ -96,16 +96,8 @@ def capture_to_files(
         OutputError: a file could not be written.
         ValueError: wrong arguments.
     """
-    if (count is not None and count < 1) or not 0 < interval < float("inf"):
-        raise ValueError("count must be at least 1, and interval a positive number of seconds")
     name = os.fspath(output)
-    if name == STANDARD_OUTPUT and count != 1:
-        raise ValueError("a series needs a file name; standard output takes one capture only")
-    if count is None:
-        check_series(name, force=force)
-    else:
-        for path in _paths(name, count):
-            check_output(path, force=force)
+    _check(name, count, interval, force)
     process = open_process(target)
     try:
         series = CaptureSeries(process.label)
@@ -113,8 +105,7 @@ def capture_to_files(
         for number, path in enumerate(_paths(name, count)):
             try:
                 _wait(process, start + number * interval)
-                facts = process.capture(options or CaptureOptions())
-                document = make_document(facts)
+                document = make_document(process.capture(options or CaptureOptions()))
                 write_document(document, path, force)
             except ProcessExitedError:
                 if not series.paths:
@@ -133,6 +124,24 @@ def capture_to_files(
         return series
     finally:
         process.close()
+
+
+def _check(name: str, count: int | None, interval: float, force: bool) -> None:
+    """Checks the arguments, and that the files can be written, before the first capture.
+
+    Raises:
+        OutputError: a file could not be written.
+        ValueError: wrong arguments.
+    """
+    if (count is not None and count < 1) or not 0 < interval < float("inf"):
+        raise ValueError("count must be at least 1, and interval a positive number of seconds")
+    if name == STANDARD_OUTPUT and count != 1:
+        raise ValueError("a series needs a file name; standard output takes one capture only")
+    if count is None:
+        check_series(name, force=force)
+    else:
+        for path in _paths(name, count):
+            check_output(path, force=force)
 
 
 def _paths(name: str, count: int | None) -> Iterator[str]:

@@ -10,42 +10,53 @@ from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.cli.options import ForceOption
 
 
+ProcessArgument = Annotated[
+    str, typer.Argument(metavar="PID|NAME", help="Process id or program name.", show_default=False)
+]
+SnapshotOption = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Output file: .json, .json.gz or .json.zst; - for standard output.",
+        show_default=False,
+    ),
+]
+IntervalOption = Annotated[
+    float | None,
+    typer.Option("--interval", metavar="SECONDS", help="Capture repeatedly, with this much time between starts."),
+]
+CountOption = Annotated[
+    int | None,
+    typer.Option(
+        "--count",
+        metavar="N",
+        min=1,
+        help="Number of captures. Default with --interval: until the process exits or Ctrl-C.",
+    ),
+]
+FreezeOption = Annotated[bool, typer.Option("--freeze", help="Stop the process during each capture.")]
+NoMemoryOption = Annotated[
+    bool, typer.Option("--no-memory", help="Capture the map only, without bytes of the process's memory.")
+]
+NoWorkingSetOption = Annotated[
+    bool, typer.Option("--no-working-set", help="Do not read which pages are resident; faster for huge processes.")
+]
+CommandLineOption = Annotated[
+    bool, typer.Option("--command-line", help="Include the command line, which can contain secrets.")
+]
+
+
 def command(
-    process: Annotated[str, typer.Argument(metavar="PID|NAME", help="Process id or program name.", show_default=False)],
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Output file: .json, .json.gz or .json.zst; - for standard output.",
-            show_default=False,
-        ),
-    ],
-    interval: Annotated[
-        float | None,
-        typer.Option("--interval", metavar="SECONDS", help="Capture repeatedly, with this much time between starts."),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option(
-            "--count",
-            metavar="N",
-            min=1,
-            help="Number of captures. Default with --interval: until the process exits or Ctrl-C.",
-        ),
-    ] = None,
-    freeze: Annotated[bool, typer.Option("--freeze", help="Stop the process during each capture.")] = False,
-    no_memory: Annotated[
-        bool, typer.Option("--no-memory", help="Capture the map only, without bytes of the process's memory.")
-    ] = False,
-    no_working_set: Annotated[
-        bool,
-        typer.Option("--no-working-set", help="Do not read which pages are resident; faster for huge processes."),
-    ] = False,
-    command_line: Annotated[
-        bool, typer.Option("--command-line", help="Include the command line, which can contain secrets.")
-    ] = False,
+    process: ProcessArgument,
+    output: SnapshotOption,
+    interval: IntervalOption = None,
+    count: CountOption = None,
+    freeze: FreezeOption = False,
+    no_memory: NoMemoryOption = False,
+    no_working_set: NoWorkingSetOption = False,
+    command_line: CommandLineOption = False,
     force: ForceOption = False,
 ) -> None:
     """Capture a running process into a JSON snapshot, on Windows or Linux.
