@@ -9,7 +9,6 @@ import typer
 from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.cli.options import ForceOption
 
-
 ProcessArgument = Annotated[
     str, typer.Argument(metavar="PID|NAME", help="Process id or program name.", show_default=False)
 ]
