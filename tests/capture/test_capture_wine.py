@@ -345,7 +345,7 @@ def test_no_such_process(x64: Recorded) -> None:
 
 def test_a_process_that_has_ended(x64: Recorded) -> None:
     assert x64.result["ended"]["code"] == 3
-    assert says(x64.result["ended"]) == [f"dumpmap: layout64.exe ({x64.result['pid']}): has exited"]
+    assert says(x64.result["ended"]) == [f"dumpmap: layout64.exe ({x64.result['pid']}): the process has exited"]
 
 
 @pytest.mark.parametrize("label", ["limited", "denied"])
@@ -359,7 +359,7 @@ def test_access_denied(x64: Recorded, label: str) -> None:
 def test_without_the_right_to_read_memory(x64: Recorded) -> None:
     outcome = x64.result["map only"]
     assert outcome["code"] == 0
-    assert any("the capture has the map without any bytes" in line for line in says(outcome))
+    assert any("the capture contains the map without bytes" in line for line in says(outcome))
     live = dumpmap.open(x64.output / "map only.json")
     assert live.snapshot.memory.ranges() == []
     assert {"python.exe", "ntdll.dll"} <= {module.name.lower() for module in live.snapshot.modules}
