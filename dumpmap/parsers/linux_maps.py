@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dumpmap.model.winnt import MemState, MemType, PageProtect
+from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
 _LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([ps]) [0-9a-f]+ \S+ (\d+)\s*(.*)")
 
@@ -43,10 +43,6 @@ class Mapping:
     def is_file(self) -> bool:
         """Whether it maps a file of a file system."""
         return self.path.startswith("/") and not self.path.startswith(_SHAREABLE_FILES)
-
-
-Row = tuple[int, int, int, int, int, int, int]
-"""base, allocation base, allocation protect, size, state, protect, type."""
 
 
 def parse_line(line: str) -> Mapping | None:
@@ -90,7 +86,7 @@ def protection(mapping: Mapping) -> PageProtect:
     return PageProtect.PAGE_READWRITE if mapping.writable else PageProtect.PAGE_READONLY
 
 
-def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[list[Row], list[str | None]]:
+def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[list[RegionRow], list[str | None]]:
     """Returns regions in Windows' terms, and for each its file or its name in brackets.
 
     Args:
@@ -100,7 +96,7 @@ def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[
     mappings = list(mappings)
     images = {mapping.path for mapping in mappings if mapping.executable and mapping.is_file}
     images.update(image_paths)
-    result: list[Row] = []
+    result: list[RegionRow] = []
     names: list[str | None] = []
     allocation, allocation_protect = 0, PageProtect.PAGE_NOACCESS
     previous: Mapping | None = None
