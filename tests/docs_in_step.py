@@ -119,16 +119,47 @@ def evidence_table() -> str:
 
 def finding_pages() -> dict[str, str]:
     """Writes one page a finding, and their index."""
-    from dumpmap.analysis.findings import pages
+    from dumpmap.analysis.rules import RULES
+    from dumpmap.wording.pages import page_text
 
-    return pages()
+    note = f"{NOTE}`python -m tests.docs_in_step --write`; do not edit. -->\n\n"
+    pages = {f"{rule.id}.md": page_text(rule) for rule in RULES} | {"README.md": finding_index()}
+    return {name: note + text for name, text in pages.items()}
 
 
-def thresholds_table() -> str:
+def finding_index() -> str:
+    """Writes the list of all findings."""
+    from dumpmap.analysis.rules import RULES
+    from dumpmap.wording.findings import EXPLANATIONS
+    from dumpmap.wording.pages import ABOUT
+
+    rows = (
+        (f"[`{rule.id}`]({rule.id}.md)", rule.severity, ABOUT[rule.about], EXPLANATIONS[rule.id].title)
+        for rule in RULES
+    )
+    return "# Findings\n\n" + table(("finding", "severity", "about", "headline"), rows)
+
+
+def verdict_table() -> str:
+    """Writes the table of the verdicts."""
+    from dumpmap.wording.verdicts import VERDICTS
+
+    return table(("verdict", "meaning"), ((f"`{name}`", meaning) for name, meaning in VERDICTS.items()))
+
+
+def threshold_table() -> str:
     """Writes the table of the thresholds, with the source of each number."""
-    from dumpmap.analysis.findings import thresholds_text
+    from dumpmap.analysis.rules import THRESHOLDS
+    from dumpmap.wording.thresholds import THRESHOLD_COLUMNS, threshold_row
 
-    return thresholds_text()
+    return table(THRESHOLD_COLUMNS, (threshold_row(threshold.name) for threshold in THRESHOLDS))
+
+
+def figure_table() -> str:
+    """Writes the table of the figures that gates refer to."""
+    from dumpmap.analysis.figures import FIGURES
+
+    return table(("figure", "unit", "meaning"), ((f"`{item.name}`", item.unit, item.meaning) for item in FIGURES))
 
 
 # ---------------------------------------------------------------- the tables, and the tool
@@ -143,7 +174,9 @@ FOLDERS: dict[str, Callable[[], Mapping[str, str]]] = {
 SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("formats.md", "streams"): streams_table,
     ("classification.md", "evidence"): evidence_table,
-    ("diagnosis.md", "thresholds"): thresholds_table,
+    ("diagnosis.md", "thresholds"): threshold_table,
+    ("diagnosis.md", "verdicts"): verdict_table,
+    ("diagnosis.md", "figures"): figure_table,
 }
 
 

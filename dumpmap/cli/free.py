@@ -47,7 +47,8 @@ def command(
     dumpmap free crash.dmp --fit 64MB
     ```
     """
-    from dumpmap.analysis.free import fits, free_report
+    from dumpmap.analysis.free import fits
+    from dumpmap.analysis.free_blocks import free_report
     from dumpmap.render.emit import emit
     from dumpmap.views.diagnosis import fit_text, free_markdown, free_view, histogram_table
     from dumpmap.views.documents import head

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from dumpmap.analysis.heaps import heap_range_rows, heap_rows
+from dumpmap.analysis.heaps import heap_blocks, heap_range_rows, heap_rows
 from dumpmap.model.region_map import RegionMap
 from dumpmap.render.tables import to_rich
 from dumpmap.views.documents import head
@@ -91,12 +91,9 @@ class Blocks:
 
 def block_table(region_map: RegionMap) -> Blocks:
     """One row per heap and size class, by walking every heap's blocks."""
-    from dumpmap.structures.blocks import heap_blocks
-
     rows: list[list[Any]] = []
     problems: list[str] = []
-    for heap in region_map.heaps:
-        statistics = heap_blocks(region_map.snapshot.memory, heap.info)
+    for heap, statistics in ((one.heap, one.statistics) for one in heap_blocks(region_map)):
         if statistics is None:
             problems.append(f"{heap.title}: its kind ({heap.info.kind}) has no blocks that can be walked")
             continue

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Generic, TypeVar, cast
 
-from dumpmap.analysis.findings import find
+from dumpmap.analysis.diagnosis import diagnose
 from dumpmap.classify import classify
 from dumpmap.model.memory import Excerpt, ExcerptMemory, RecordingMemory
 from dumpmap.model.region_map import RegionMap
@@ -77,7 +77,7 @@ def snapshot_format_of(path: str | os.PathLike[str]) -> SnapshotFormat:
 def needed_excerpts(snapshot: Snapshot) -> list[Excerpt]:
     """Returns the bytes that classification and diagnosis read, found out by doing both."""
     recording = RecordingMemory(snapshot.memory)
-    find(classify(replace(snapshot, memory=recording)))
+    diagnose(classify(replace(snapshot, memory=recording)))
     return recording.excerpts()
 
 
