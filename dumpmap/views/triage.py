@@ -6,7 +6,7 @@ of the rows, or the groups instead. The text table and Markdown show a few colum
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -138,7 +138,7 @@ def group_records(groups: Iterable[TriageGroup], columns: Sequence[str]) -> Reco
     """Returns groups as records."""
     holds: dict[str, TriageContent] = {name: "text" if name == FINDING else BY_NAME[name].holds for name in columns}
     for figure in GROUP_FIGURES:
-        holds[figure.name] = "text" if figure.kind == "text" else "count"
+        holds[figure.name] = "text" if figure.holds == "text" else "count"
     return Records(holds, (_group_record(group, columns) for group in groups))
 
 
