@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import typer
 
-from dumpmap.cli import triage_options as of
+from dumpmap.cli import triage_options as options
 from dumpmap.cli.options import ForceOption, OutputOption, UnitsOption
 from dumpmap.wording.text import Units
 
 
 def command(
-    paths: of.PathsArgument,
-    group_by: of.GroupByOption = None,
-    where: of.WhereOption = None,
-    severity: of.SeverityOption = None,
-    sort: of.SortOption = None,
-    top: of.TopOption = None,
-    format: of.TriageFormatOption = None,
-    limit: of.LimitOption = None,
-    jobs: of.JobsOption = None,
-    time_limit: of.TimeLimitOption = None,
-    memory_limit: of.MemoryLimitOption = None,
-    cache: of.CacheOption = None,
-    no_cache: of.NoCacheOption = False,
-    engine: of.EngineOption = of.EngineChoice.processes,
-    scheduler: of.SchedulerOption = None,
-    storage_option: of.StorageOption = None,
-    flat: of.FlatOption = False,
-    watch: of.WatchOption = False,
-    fail_on: of.GateOption = None,
-    strict: of.StrictOption = False,
+    paths: options.PathsArgument,
+    group_by: options.GroupByOption = None,
+    where: options.WhereOption = None,
+    severity: options.SeverityOption = None,
+    sort: options.SortOption = None,
+    top: options.TopOption = None,
+    format: options.TriageFormatOption = None,
+    limit: options.LimitOption = None,
+    jobs: options.JobsOption = None,
+    time_limit: options.TimeLimitOption = None,
+    memory_limit: options.MemoryLimitOption = None,
+    cache: options.CacheOption = None,
+    no_cache: options.NoCacheOption = False,
+    engine: options.EngineOption = options.EngineChoice.processes,
+    scheduler: options.SchedulerOption = None,
+    storage_option: options.StorageOption = None,
+    flat: options.FlatOption = False,
+    watch: options.WatchOption = False,
+    fail_on: options.GateOption = None,
+    strict: options.StrictOption = False,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -49,25 +49,24 @@ def command(
     """
     from dumpmap.cli.triage_run import run_batch, run_watch
 
-    columns = of.grouping_columns(group_by)
-    settings = of.TriageSettings(
-        paths=of.checked_paths(paths),
-        options=of.batch_options(
-            jobs=jobs,
-            limits=(time_limit, memory_limit),
-            cache=cache,
-            no_cache=no_cache,
-            engine=engine,
-            scheduler=scheduler,
-            storage=storage_option,
+    columns = options.grouping_columns(group_by)
+    settings = options.TriageSettings(
+        paths=options.checked_paths(paths),
+        options=options.batch_options(
+            jobs,
+            (time_limit, memory_limit),
+            engine,
+            scheduler,
+            storage_option,
+            cache=options.chosen_cache(cache, no_cache),
             recursive=not flat,
         ),
         group_by=columns,
-        selection=of.chosen_rows(where, severity, sort, top, columns),
-        output=of.chosen_output(format, output, force, limit, units),
+        selection=options.chosen_rows(where, severity, sort, top, columns),
+        output=options.chosen_output(format, output, force, limit, units),
         gate=fail_on,
         strict=strict,
     )
     if watch:
-        of.check_watch(settings, format)
+        options.check_watch(settings, format)
     raise typer.Exit((run_watch if watch else run_batch)(settings))

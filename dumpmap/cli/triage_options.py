@@ -167,15 +167,25 @@ def checked_paths(paths: list[str]) -> list[str]:
     return paths
 
 
+def chosen_cache(file: Path | None, none: bool) -> Path | bool:
+    """Returns the cache: a file, True for the user's own, or False for none.
+
+    Raises:
+        BadParameter: a file and no cache exclude each other.
+    """
+    if file is not None and none:
+        raise typer.BadParameter("--cache and --no-cache exclude each other")
+    return False if none else (file or True)
+
+
 def batch_options(
-    *,
     jobs: int | None,
     limits: tuple[float | None, str | None],
-    cache: Path | None,
-    no_cache: bool,
     engine: EngineChoice,
     scheduler: str | None,
     storage: list[str] | None,
+    *,
+    cache: Path | bool,
     recursive: bool,
 ) -> TriageOptions:
     """Returns how to run the batch; `limits` are those of time and memory.
@@ -191,11 +201,9 @@ def batch_options(
         raise typer.BadParameter("--engine serial has no worker processes, so --jobs does not apply")
     if engine is EngineChoice.serial and any(limits):
         raise typer.BadParameter("--engine serial runs in this process, which has no limits")
-    if cache is not None and no_cache:
-        raise typer.BadParameter("--cache and --no-cache exclude each other")
     return TriageOptions(
         jobs=jobs,
-        cache=False if no_cache else (cache or True),
+        cache=cache,
         engine=engine.value,
         scheduler=scheduler,
         storage_options=_pairs(storage or []) or None,

@@ -65,9 +65,7 @@ def write_result(
         ValueError: the format is unknown, or a column cannot be grouped by.
     """
     rows = result.rows(replace(selection, sort=None, top=None) if group_by else selection)
-    write_rows(
-        rows, format, target, group_by=group_by, selection=selection, state=result.state, force=force, **style
-    )
+    write_rows(rows, format, target, group_by=group_by, selection=selection, state=result.state, force=force, **style)
 
 
 def write_rows(

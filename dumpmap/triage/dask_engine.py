@@ -90,7 +90,9 @@ class DaskEngine:
             self._quiet.close()
             if not isinstance(error, (OSError, ValueError, RuntimeError)):
                 raise
-            raise EngineError(f"cannot use this Dask cluster: {' '.join(str(error).split())}", source=scheduler) from error
+            raise EngineError(
+                f"cannot use this Dask cluster: {' '.join(str(error).split())}", source=scheduler
+            ) from error
         self._losses = 0
         self._bundles: dict[Any, list[Job]] = {}
         self._open: list[Job] = []

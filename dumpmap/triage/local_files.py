@@ -1,7 +1,7 @@
 """The files to triage on this machine: a named file, a folder, a glob pattern, a file in a zip archive."""
 
 # Paths are strings here: a batch compares, joins, and stores a million of them.
-# ruff: noqa: PTH112, PTH113, PTH116, PTH118
+# ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH206
 
 from __future__ import annotations
 

@@ -10,10 +10,11 @@ from contextlib import suppress
 from itertools import islice
 
 from dumpmap.triage.columns import TriageRow
+from dumpmap.triage.conditions import known_column
 from dumpmap.triage.jobs import Job
 from dumpmap.triage.outcome import Outcome, finish
 from dumpmap.triage.rows import unpack
-from dumpmap.triage.selection import ALL, Selection, known_column
+from dumpmap.triage.selection import ALL, Selection
 
 _JOBS_AT_ONCE = 256
 

@@ -1,7 +1,7 @@
 """Triage of dumps as they arrive in a folder."""
 
 # Paths are strings here, as in `local_files`.
-# ruff: noqa: PTH112, PTH113, PTH118, PTH100
+# ruff: noqa: PTH100, PTH112, PTH118
 
 from __future__ import annotations
 

@@ -73,9 +73,7 @@ def _view_cells(row: TriageRow) -> tuple[Any, ...]:
     )
 
 
-def group_table(
-    groups: Sequence[TriageGroup], columns: Sequence[str], limit: int | None = None
-) -> tuple[Table, int]:
+def group_table(groups: Sequence[TriageGroup], columns: Sequence[str], limit: int | None = None) -> tuple[Table, int]:
     """Returns groups as a table, and how many groups the limit left out."""
     rows = [
         (*map(_group_cell, group.values), *(getattr(group, figure.name) for figure in GROUP_FIGURES))
