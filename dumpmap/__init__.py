@@ -50,6 +50,9 @@ _LAZY = {
     "Location": "dumpmap.model.location",
     "diff": "dumpmap.analysis.diff",
     "triage": "dumpmap.triage",
+    # `dumpmap.triage` offers these two as its own; they live in a room above it.
+    "RichProgress": "dumpmap.render.progress",
+    "write_result": "dumpmap.render.triage",
 }
 
 

@@ -112,9 +112,10 @@ class RegionMap(model.RegionMap):
         )
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        from dumpmap.views.summary import summary_view
+        from dumpmap.render.terminal import to_rich
+        from dumpmap.views.summary import summary_blocks
 
-        yield from summary_view(self)
+        yield from to_rich(summary_blocks(self))
 
     def _repr_html_(self) -> str:
         from dumpmap.render.html import summary_fragment
