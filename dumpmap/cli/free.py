@@ -52,7 +52,7 @@ def command(
     from dumpmap.render.emit import emit
     from dumpmap.views.diagnosis import fit_text, free_blocks, histogram_table
     from dumpmap.views.documents import head
-    from dumpmap.views.filters import parse_size
+    from dumpmap.wording.sizes import parse_size
 
     format = chosen_format(format, output)
     if align is not None and not fit:

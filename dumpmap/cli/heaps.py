@@ -38,7 +38,7 @@ def command(
     ```
     """
     from dumpmap.render.emit import emit
-    from dumpmap.views.heaps import block_table, heap_blocks, heap_document, heap_table, range_table
+    from dumpmap.views.heaps import block_table, heap_document, heap_table, heaps_view, range_table
     from dumpmap.views.table import Table
 
     format = chosen_format(format, output)
@@ -56,7 +56,7 @@ def command(
         format=format,
         document=lambda: heap_document(region_map, segments=segments, blocks=statistics),
         table=table,
-        view=lambda: heap_blocks(region_map, segments=segments, blocks=statistics),
+        view=lambda: heaps_view(region_map, segments=segments, blocks=statistics),
         units=units,
         output=output,
         force=force,

@@ -79,7 +79,6 @@ def command(
         Filter,
         parse_address,
         parse_protections,
-        parse_size,
         parse_states,
         parse_types,
         sort_rows,
@@ -87,6 +86,7 @@ def command(
     from dumpmap.views.frames import allocation_frame, region_frame
     from dumpmap.views.table import to_records
     from dumpmap.views.views import nothing_text, region_blocks, region_table
+    from dumpmap.wording.sizes import parse_size
 
     format = chosen_format(format, output)
     try:

@@ -130,7 +130,7 @@ def heap_document(region_map: RegionMap, *, segments: bool, blocks: Blocks | Non
     return document
 
 
-def heap_blocks(region_map: RegionMap, *, segments: bool, blocks: Blocks | None) -> Iterator[Block]:
+def heaps_view(region_map: RegionMap, *, segments: bool, blocks: Blocks | None) -> Iterator[Block]:
     """Everything that `heaps` shows."""
     if not region_map.heaps:
         yield Paragraph(no_heaps_text(region_map))
