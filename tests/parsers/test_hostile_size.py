@@ -248,7 +248,9 @@ def test_a_bomb_stops_at_the_limit(kind: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("DUMPMAP_MAX_DECOMPRESSED", str(8 * MB))
     data = bomb(kind, 32 * MB)
     assert len(data) < MB
-    with pytest.raises(FormatError, match=r"unpacks to more than 8,388,608 bytes; set \$DUMPMAP_MAX_DECOMPRESSED to allow more"):
+    with pytest.raises(
+        FormatError, match=r"unpacks to more than 8,388,608 bytes; set \$DUMPMAP_MAX_DECOMPRESSED to allow more"
+    ):
         dumpmap.open(data)
 
 

@@ -157,7 +157,9 @@ def test_the_only_input_of_an_archive_is_taken(streamed: bool, end: int | None) 
     }
     snapshot = dumpmap.open(zipped(files, streamed=streamed)[:end]).snapshot
     assert snapshot.source.size == len(files["c/x.dmp"])
-    assert "a zip archive of 5 files: dumpmap opened 'c/x.dmp', the only dump or snapshot in it" in snapshot.source.notes
+    assert (
+        "a zip archive of 5 files: dumpmap opened 'c/x.dmp', the only dump or snapshot in it" in snapshot.source.notes
+    )
     assert any("cut off" in warning for warning in snapshot.warnings) == (end is not None)
 
 
@@ -175,15 +177,15 @@ def test_of_several_inputs_one_has_to_be_named(tmp_path: Path) -> None:
         snapshot = dumpmap.open(f"{path}::{name}").snapshot
         assert (snapshot.source.size, snapshot.warnings) == (len(data), ())
         assert snapshot.source.path == f"{path}::{name}"
-    with pytest.raises(InputError, match=r"the zip archive does not contain 'c\.dmp'; it contains log\.txt, in/a\.dmp, in/b\.dmp"):
+    with pytest.raises(
+        InputError, match=r"the zip archive does not contain 'c\.dmp'; it contains log\.txt, in/a\.dmp, in/b\.dmp"
+    ):
         dumpmap.open(f"{path}::c.dmp")
 
 
 def test_an_archive_without_an_input_lists_what_it_has() -> None:
     files = {f"{number}.txt": b"text" for number in range(9)}
-    with pytest.raises(
-        FormatError, match=r"of 9 files, but none is a dump or a snapshot: 0\.txt, .*4\.txt and 4 more"
-    ):
+    with pytest.raises(FormatError, match=r"of 9 files, but none is a dump or a snapshot: 0\.txt, .*4\.txt and 4 more"):
         dumpmap.open(zipped(files))
 
 
