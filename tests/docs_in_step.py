@@ -162,6 +162,24 @@ def figure_table() -> str:
     return table(("figure", "unit", "meaning"), ((f"`{item.name}`", item.unit, item.meaning) for item in FIGURES))
 
 
+# ---------------------------------------------------------------- triage
+
+
+def status_table() -> str:
+    """Writes the table of the statuses of a triage row."""
+    from dumpmap.triage.columns import STATUSES
+
+    return table(("status", "meaning"), ((f"`{status}`", meaning) for status, meaning in STATUSES.items()))
+
+
+def column_table() -> str:
+    """Writes the table of the columns of triage."""
+    from dumpmap.triage.columns import COLUMNS
+
+    rows = ((f"`{column.name}`", column.holds, column.meaning) for column in COLUMNS)
+    return table(("column", "holds", "meaning"), rows)
+
+
 # ---------------------------------------------------------------- the tables, and the tool
 
 FILES: dict[str, Callable[[], str]] = {
@@ -177,6 +195,8 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("diagnosis.md", "thresholds"): threshold_table,
     ("diagnosis.md", "verdicts"): verdict_table,
     ("diagnosis.md", "figures"): figure_table,
+    ("triage.md", "statuses"): status_table,
+    ("triage.md", "columns"): column_table,
 }
 
 

@@ -15,7 +15,7 @@ from support.triage import partial_dump, small_dump, starved_dump
 from dumpmap.errors import OutputError
 from dumpmap.render.triage import write_result, write_rows
 from dumpmap.triage import Options, Result, Row, group_rows, run
-from dumpmap.triage.columns import COLUMNS, GROUPABLE, NAMES, STATUSES
+from dumpmap.triage.columns import GROUPABLE, NAMES
 from dumpmap.triage.rows import empty_row
 from dumpmap.views.triage import GROUP_FIGURES, row_records, summary_line
 from dumpmap.writers.formats import TriageFormat
@@ -343,14 +343,3 @@ def test_names_cannot_break_a_table() -> None:
 
 def test_the_line_about_all(result: Result) -> None:
     assert summary_line(result.state) == "6 files, 1 critical, 1 unreadable"
-
-
-def test_the_document_lists_every_column() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "triage.md").read_text(encoding="utf-8")
-    table = text.partition("<!-- columns -->")[2].partition("<!-- /columns -->")[0].strip().splitlines()
-    assert table[2:] == [f"| `{column.name}` | {column.holds} | {column.meaning} |" for column in COLUMNS]
-
-
-def test_the_document_lists_every_status() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "triage.md").read_text(encoding="utf-8")
-    assert all(f"| `{status}` |" in text for status in STATUSES)
