@@ -15,19 +15,20 @@ def command(
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="The page: an .html file. - is standard output.", show_default=False
+            "--output", "-o", metavar="FILE", help="Output .html file, or - for standard output.", show_default=False
         ),
     ],
     force: ForceOption = False,
     image_path: ImagePathOption = None,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """Write a self-contained page: bars, findings, the map of the address space, and every region with its evidence.
+    """Write a self-contained HTML report: diagnosis, bars, address space map, and every region with its evidence.
 
-    The page needs no network and can be sent as one file.
+    The report is one file and needs no network. It contains the command line and the paths that are in the dump.
 
     ```
     dumpmap report crash.dmp -o crash.html
+    dumpmap report crash.dmp -o crash.html --image-path ./bin --force
     ```
     """
     from dumpmap.writers.output import check_target

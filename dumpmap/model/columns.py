@@ -75,7 +75,7 @@ REGION_COLUMNS: tuple[RegionColumn, ...] = (
         RegionColumn(name, "size", _WS[name][1], heading=_WS[name][0], optional=7 + place)
         for place, name in enumerate(WORKING_SET_COLUMNS[1:])
     ),
-    RegionColumn("blocks", "count", "Regions in the allocation, as VMMap counts them.", optional=6),
+    RegionColumn("blocks", "count", "Regions in the allocation or type, as VMMap counts them.", optional=6),
     RegionColumn(
         "protection",
         "protection",

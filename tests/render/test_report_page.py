@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from support.maps import (
     recorded,
     working_set_map,
 )
+from support.pages import Page, data_of
 
 import dumpmap
 from dumpmap.analysis.findings import RULES, find
@@ -43,55 +43,6 @@ from dumpmap.render.html.head import COMPLETENESS_HELP, key_figures
 from dumpmap.render.html.overview import bars, knows_working_set
 from dumpmap.render.html.scale import cut_length
 from dumpmap.wording.text import short_size, size_text
-
-
-class Page(HTMLParser):
-    """A page taken apart: elements, attributes, and the text of each element kind."""
-
-    VOID = frozenset(("meta", "link", "input", "br", "img", "hr", "rect", "path"))
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.open: list[str] = []
-        self.unbalanced: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-            self.texts.setdefault(tag, []).append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self.VOID:
-            return
-        if not self.open or self.open[-1] != tag:
-            self.unbalanced.append(tag)
-        else:
-            self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        for tag in set(self.open):
-            self.texts[tag][-1] += data
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        """Attributes of all elements of a kind."""
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def data_of(text: str) -> dict[str, Any]:
-    """The JSON document of a page."""
-    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
-    assert match is not None
-    data: dict[str, Any] = json.loads(match.group(1))
-    return data
-
 
 # ---------------------------------------------------------------- complete in itself
 
