@@ -15,9 +15,9 @@ from dumpmap.parsers.opening import Input, open_snapshot
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dumpmap.analysis.findings import Finding
     from dumpmap.model.region_map import FreeBlock
     from dumpmap.model.snapshot import Snapshot
+    from dumpmap.wording.findings import Finding
 
 
 class RegionMap(model.RegionMap):
@@ -65,14 +65,14 @@ class RegionMap(model.RegionMap):
         space that its code cannot reach; and what the crash reporter had set aside for itself. The summary's row of
         Free counts them all, as VMMap does.
         """
-        from dumpmap.analysis.facts import facts_of
+        from dumpmap.analysis.measurements import measurements_of
 
-        free = facts_of(self).free
+        free = measurements_of(self).free
         return None if free is None else free.largest
 
     def findings(self) -> list[Finding]:
         """The diagnosis: what is wrong with this process's memory, most severe first."""
-        from dumpmap.analysis.findings import find
+        from dumpmap.wording.findings import find
 
         return find(self)
 

@@ -16,11 +16,11 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from dumpmap.analysis.figures import Measured, figure_unit, measure
-from dumpmap.analysis.findings import Finding, at_least, find
 from dumpmap.analysis.rules import Limit, RuleSet
-from dumpmap.analysis.verdict import verdict
 from dumpmap.model.region_map import RegionMap
+from dumpmap.wording.findings import Finding, at_least, find
 from dumpmap.wording.numbers import list_words, percent_words, size_words
+from dumpmap.wording.verdicts import verdict
 
 RESULT_COLUMNS = ("ok", "rule", "actual", "limit", "message")
 """Columns of the table of results, in order."""

@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.analysis.facts import facts_of
-from dumpmap.analysis.findings import Finding, find
 from dumpmap.analysis.free import FreeSpace
+from dumpmap.analysis.measurements import measurements_of
 from dumpmap.analysis.rules import RuleSet
-from dumpmap.analysis.verdict import verdict
 from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64, U64, Counters, System
 from dumpmap.model.types import RegionType
 from dumpmap.views.frames import own_frame
+from dumpmap.wording.findings import Finding, find
+from dumpmap.wording.verdicts import verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -421,7 +421,7 @@ def diff(
         same_process=same,
         types=_type_changes(first, second),
         changes=match_allocations(first, second, same),
-        free=_free_changes(facts_of(first).free, facts_of(second).free),
+        free=_free_changes(measurements_of(first).free, measurements_of(second).free),
         counters=_counter_changes(first, second),
         gained=gained,
         lost=lost,
@@ -473,7 +473,7 @@ def _notes(a: RegionMap, b: RegionMap, same: bool) -> Iterator[str]:
             "modules and counters are compared"
         )
     for which, one in (("first", a), ("second", b)):
-        if not one.partial and not facts_of(one).whole:
+        if not one.partial and not measurements_of(one).whole:
             yield f"the {which} input's list of memory regions is cut off: what lies behind its end is not compared"
     if a.process.pointer_size != b.process.pointer_size:
         yield "one process is 32-bit, the other 64-bit"
@@ -484,7 +484,7 @@ def _type_changes(a: RegionMap, b: RegionMap) -> tuple[TypeChange, ...]:
     lines_b = {line.name: line.values() for line in b.summary_lines}
     names = list(lines_a) + [name for name in lines_b if name not in lines_a]
     absent: dict[str, int | None] = dict.fromkeys(SUMMARY_COLUMNS)
-    whole = facts_of(a).whole and facts_of(b).whole
+    whole = measurements_of(a).whole and measurements_of(b).whole
 
     def comparable(name: str, column: str) -> bool:
         if whole or name == RegionType.PAGE_TABLE.label:
@@ -558,7 +558,7 @@ def _heap_count(region_map: RegionMap) -> int | None:
 
 
 def _finding_changes(a: list[Finding], b: list[Finding]) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    from dumpmap.analysis.findings import at_least
+    from dumpmap.wording.findings import at_least
 
     before = {finding.id: finding for finding in a}
     after = {finding.id: finding for finding in b}
@@ -792,7 +792,7 @@ def _shown(one: RegionMap, other: RegionMap) -> npt.NDArray[np.bool_]:
     if other.partial:
         named = bool(other.snapshot.modules)
         return np.asarray((columns.type == RegionType.IMAGE) & named, np.bool_)
-    if facts_of(other).whole or other.end is None:
+    if measurements_of(other).whole or other.end is None:
         return np.ones(len(columns.base), np.bool_)
     return np.asarray(columns.base < other.end, np.bool_)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from dumpmap.analysis.facts import Facts, facts_of
+from dumpmap.analysis.measurements import Measurements, measurements_of
 from dumpmap.analysis.rules import RulesError
 from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
@@ -39,7 +39,7 @@ class Figure:
     name: str
     unit: FigureUnit
     meaning: str
-    value: Callable[[Facts], float | None]
+    value: Callable[[Measurements], float | None]
     cut: Literal["exact", "least", "unknown"] = "exact"
 
 
@@ -61,12 +61,12 @@ class Measured:
         return None if self.least else self.value
 
 
-def _free(facts: Facts) -> int | None:
-    return facts.free.total if facts.free is not None else None
+def _free(m: Measurements) -> int | None:
+    return m.free.total if m.free is not None else None
 
 
-def _largest(facts: Facts) -> int | None:
-    return facts.largest if facts.free is not None else None
+def _largest(m: Measurements) -> int | None:
+    return m.largest if m.free is not None else None
 
 
 FIGURES: tuple[Figure, ...] = (
@@ -82,47 +82,47 @@ FIGURES: tuple[Figure, ...] = (
         "free_blocks",
         "count",
         "free blocks",
-        lambda facts: facts.free.count if facts.free is not None else None,
+        lambda m: m.free.count if m.free is not None else None,
         "least",
     ),
     Figure(
         "fragmentation",
         "share",
         "1 - largest free block / free space; unknown where nothing is free",
-        lambda facts: facts.free.fragmentation if facts.free is not None else None,
+        lambda m: m.free.fragmentation if m.free is not None else None,
         "unknown",
     ),
     Figure(
         "tiny_block_size",
         "bytes",
         "free space in blocks below 1 MB",
-        lambda facts: facts.free.tiny if facts.free is not None else None,
+        lambda m: m.free.tiny if m.free is not None else None,
         "unknown",
     ),
     Figure(
         "unusable",
         "bytes",
         "unusable space",
-        lambda facts: facts.free.unusable if facts.free is not None else None,
+        lambda m: m.free.unusable if m.free is not None else None,
         "least",
     ),
-    Figure("threads", "count", "threads", lambda facts: facts.thread_count),
-    Figure("modules", "count", "loaded modules", lambda facts: len(facts.map.snapshot.modules)),
+    Figure("threads", "count", "threads", lambda m: m.thread_count),
+    Figure("modules", "count", "loaded modules", lambda m: len(m.map.snapshot.modules)),
     Figure(
         "heaps",
         "count",
         "heaps",
-        lambda facts: len(facts.map.heaps) if facts.map.heaps or facts.map.heap_list_captured else None,
+        lambda m: len(m.map.heaps) if m.map.heaps or m.map.heap_list_captured else None,
     ),
-    Figure("handles", "count", "handles", lambda facts: facts.map.snapshot.handle_count),
+    Figure("handles", "count", "handles", lambda m: m.map.snapshot.handle_count),
     Figure(
         "allocations",
         "count",
         "allocations",
-        lambda facts: None if facts.map.partial else len(facts.map.allocation_columns.base),
+        lambda m: None if m.map.partial else len(m.map.allocation_columns.base),
         "least",
     ),
-    Figure("commit_ratio", "share", "the system's commit charge / limit", lambda facts: facts.commit.ratio),
+    Figure("commit_ratio", "share", "the system's commit charge / limit", lambda m: m.commit.ratio),
 )
 """Figures with a name of their own."""
 
@@ -179,11 +179,11 @@ def measure(region_map: RegionMap, name: str) -> Measured:
     """
     check_figure(name)
     group, dot, column = name.rpartition(".")
-    facts = facts_of(region_map)
+    m = measurements_of(region_map)
     if not dot:
         info = _BY_NAME[name]
-        value = info.value(facts)
-        if value is None or facts.whole or info.cut == "exact":
+        value = info.value(m)
+        if value is None or m.whole or info.cut == "exact":
             return Measured(value)
         return Measured(value, least=True) if info.cut == "least" else Measured(None)
     if group == "counters":
@@ -191,7 +191,7 @@ def measure(region_map: RegionMap, name: str) -> Measured:
     if group == "system":
         return Measured(getattr(region_map.system, column))
     if group.lower() == "total":
-        return _line_figure(getattr(region_map.total, column), facts)
+        return _line_figure(getattr(region_map.total, column), m)
     kind = parse_type(group)
     if kind is None:
         return Measured(None)
@@ -199,8 +199,8 @@ def measure(region_map: RegionMap, name: str) -> Measured:
         # With a list of regions every byte has a type; without one nobody knows how much has none.
         return Measured(None) if region_map.partial else Measured(0)
     amount = getattr(region_map.line(kind), column)
-    return Measured(amount) if kind == RegionType.PAGE_TABLE else _line_figure(amount, facts)
+    return Measured(amount) if kind == RegionType.PAGE_TABLE else _line_figure(amount, m)
 
 
-def _line_figure(value: float | None, facts: Facts) -> Measured:
-    return Measured(value, least=value is not None and not facts.whole)
+def _line_figure(value: float | None, m: Measurements) -> Measured:
+    return Measured(value, least=value is not None and not m.whole)

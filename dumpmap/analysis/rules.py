@@ -411,8 +411,8 @@ def parse_rules(text: str, *, name: str | None = None) -> RuleSet:
 def _rule_set(document: dict[str, Any], name: str | None) -> RuleSet:
     # Imported here: the tables that give the known names are made of what this module defines.
     from dumpmap.analysis.figures import check_figure, figure_unit
-    from dumpmap.analysis.findings import RULE
-    from dumpmap.analysis.verdict import VERDICTS
+    from dumpmap.wording.findings import RULE
+    from dumpmap.wording.verdicts import VERDICTS
 
     known_keys = ("disable", "unknown", "thresholds", "severity", "limits", "findings", "verdict", "deltas")
     _known(document, known_keys, "")

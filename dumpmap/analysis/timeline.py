@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.analysis.facts import facts_of
+from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
 from dumpmap.wording.numbers import size_words
@@ -313,7 +313,7 @@ def _sample(source: RegionMap | str | PathLike[str], metrics: Sequence[Metric]) 
         import dumpmap
 
         source = dumpmap.open(source)
-    facts = facts_of(source)
+    facts = measurements_of(source)
     counters, process, commit = source.counters, source.process, facts.commit
     return _Sample(
         name=source.snapshot.source.name,

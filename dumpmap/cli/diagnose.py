@@ -42,11 +42,11 @@ def command(
     dumpmap diagnose crash.dmp --fail-on critical
     ```
     """
-    from dumpmap.analysis.findings import at_least, find
     from dumpmap.analysis.rules import load_rules
-    from dumpmap.analysis.verdict import verdict
     from dumpmap.render.emit import emit
     from dumpmap.views.diagnosis import diagnosis_document, diagnosis_markdown, diagnosis_view, finding_table
+    from dumpmap.wording.findings import at_least, find
+    from dumpmap.wording.verdicts import verdict
 
     format = chosen_format(format, output)
     rule_set = load_rules(rules) if rules is not None else None

@@ -132,10 +132,10 @@ BY_NAME = {column.name: column for column in COLUMNS}
 @cache
 def known_values(name: str) -> tuple[str, ...]:
     """Every text that a column can hold, where these are settled; empty where it can be any, as a process's name is."""
-    from dumpmap.analysis.findings import RULES
-    from dumpmap.analysis.verdict import VERDICTS
     from dumpmap.model.region_map import Completeness
     from dumpmap.model.snapshot import Container, SourceKind
+    from dumpmap.wording.findings import RULES
+    from dumpmap.wording.verdicts import VERDICTS
 
     settled: dict[str, tuple[str, ...]] = {
         "status": tuple(STATUSES),

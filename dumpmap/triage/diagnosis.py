@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dumpmap.analysis.facts import facts_of
-from dumpmap.analysis.findings import find
-from dumpmap.analysis.verdict import verdict
+from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.ntstatus import EXC_CRASH, exception_code
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import ExceptionRecord
+from dumpmap.wording.findings import find
+from dumpmap.wording.verdicts import verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def diagnose(region_map: RegionMap) -> Diagnosis:
     """Finds what is wrong with a process's memory."""
     findings = find(region_map)
     judged = verdict(region_map, findings=findings)
-    free = facts_of(region_map).free
+    free = measurements_of(region_map).free
     return Diagnosis(
         verdict=judged.verdict,
         severity=findings[0].severity if findings else None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dumpmap.analysis.findings import Finding
 from dumpmap.analysis.free import (
     GRANULARITY,
     Fit,
@@ -22,11 +21,12 @@ from dumpmap.render.tables import indented, to_markdown, to_rich
 from dumpmap.views.documents import finding_document, head
 from dumpmap.views.summary import SEVERITY_STYLE, process_line
 from dumpmap.views.table import Column, Table
+from dumpmap.wording.findings import Finding
 from dumpmap.wording.numbers import list_words
 from dumpmap.wording.text import Units, address_text, percent_text, short_size, size_left
 
 if TYPE_CHECKING:
-    from dumpmap.analysis.verdict import Verdict
+    from dumpmap.wording.verdicts import Verdict
 
 FINDING_COLUMNS = (
     Column("severity"),

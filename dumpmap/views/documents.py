@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from dumpmap.analysis.facts import facts_of
+from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.location import Location
 from dumpmap.model.ntstatus import exception_code
 from dumpmap.model.region_map import RegionMap
@@ -16,7 +16,7 @@ from dumpmap.model.summary import SummaryLine
 from dumpmap.wording.text import hex_text
 
 if TYPE_CHECKING:
-    from dumpmap.analysis.findings import Finding
+    from dumpmap.wording.findings import Finding
 
 
 def time_text(value: dt.datetime | None) -> str | None:
@@ -109,7 +109,7 @@ def head(schema: str, region_map: RegionMap) -> dict[str, Any]:
 
 def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict[str, Any]:
     """`dumpmap.summary/1`."""
-    space = facts_of(region_map).free
+    space = measurements_of(region_map).free
     free = None if space is None else space.largest
     total = region_map.total.values()
     del total["largest"]

@@ -15,7 +15,7 @@ from dumpmap.wording.text import Units, address_text, printable, short_size, siz
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from dumpmap.analysis.findings import Finding
+    from dumpmap.wording.findings import Finding
 
 _BAR_TYPES = tuple(info for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
 _LETTERS = {
@@ -94,10 +94,10 @@ def _apportion(values: list[int], scale: int, width: int) -> list[int]:
 
 def largest_free_line(region_map: RegionMap) -> str:
     """The figure that decides whether a 32-bit process lives on."""
-    from dumpmap.analysis.facts import facts_of
     from dumpmap.analysis.free import GRANULARITY
+    from dumpmap.analysis.measurements import measurements_of
 
-    space = facts_of(region_map).free
+    space = measurements_of(region_map).free
     free = None if space is None else space.largest
     if space is None:
         return "Largest free block: not known (the input has no list of memory regions)"

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Generic, TypeVar, cast
 
-from dumpmap.analysis.findings import find
 from dumpmap.classify import classify
 from dumpmap.model.memory import Excerpt, ExcerptMemory, RecordingMemory
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Snapshot
+from dumpmap.wording.findings import find
 from dumpmap.writers.formats import SnapshotFormat
 from dumpmap.writers.output import check_target, is_standard_output, replacing
 from dumpmap.writers.snapshot_json import write_snapshot

@@ -10,7 +10,8 @@ import pytest
 from support.cases import CASES, Case
 from support.scenes import MB, Scene, commit_at, crash, recorded
 
-from dumpmap.analysis.findings import (
+from dumpmap.analysis.rules import SEVERITIES, THRESHOLDS, RuleSet
+from dumpmap.wording.findings import (
     FINDING_COLUMNS,
     RULE,
     RULES,
@@ -21,8 +22,7 @@ from dumpmap.analysis.findings import (
     thresholds_text,
     worst,
 )
-from dumpmap.analysis.rules import SEVERITIES, THRESHOLDS, RuleSet
-from dumpmap.analysis.verdict import VERDICTS
+from dumpmap.wording.verdicts import VERDICTS
 
 DOCS = Path(__file__).parents[2] / "docs" / "findings"
 
@@ -152,7 +152,7 @@ def test_the_table_is_sound() -> None:
 def test_the_pages_are_in_step_with_the_table() -> None:
     wanted = pages()
     have = {path.name: path.read_text("utf-8") for path in DOCS.glob("*.md")}
-    assert have == wanted, "run: python -m dumpmap.analysis.findings --docs docs/findings"
+    assert have == wanted, "run: python -m dumpmap.wording.findings --docs docs/findings"
 
 
 def test_a_page_says_all_that_the_table_does() -> None:
@@ -164,7 +164,7 @@ def test_a_page_says_all_that_the_table_does() -> None:
 
 
 def test_pages_are_written_and_stale_ones_removed(tmp_path: Path) -> None:
-    from dumpmap.analysis.findings import _main
+    from dumpmap.wording.findings import _main
 
     _main(["--docs", str(tmp_path)])
     stale = tmp_path / "gone.md"

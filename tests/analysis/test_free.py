@@ -15,16 +15,16 @@ from synth.process import ProcessBuilder
 from typer.testing import CliRunner, Result
 
 import dumpmap
-from dumpmap.analysis.findings import find
 from dumpmap.analysis.free import fits, free_report, free_space, histogram, largest_blocks, unusable_causes
-from dumpmap.analysis.verdict import verdict
 from dumpmap.api import map_snapshot
 from dumpmap.cli.app import app
 from dumpmap.model.snapshot import Stream, SummaryRow, System
 from dumpmap.model.types import RegionType
 from dumpmap.views.diagnosis import diagnosis_markdown, fit_text, free_markdown
 from dumpmap.views.summary import largest_free_line
+from dumpmap.wording.findings import find
 from dumpmap.wording.text import Units
+from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.snapshot_file import save_snapshot
 
 

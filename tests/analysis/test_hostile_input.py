@@ -13,11 +13,11 @@ from synth.process import ProcessBuilder
 
 import dumpmap
 from dumpmap.analysis.diff import diff
-from dumpmap.analysis.findings import find
 from dumpmap.analysis.free import fits, free_report
 from dumpmap.analysis.heaps import heap_range_rows, heap_rows
 from dumpmap.analysis.timeline import timeline
-from dumpmap.analysis.verdict import verdict
+from dumpmap.wording.findings import find
+from dumpmap.wording.verdicts import verdict
 
 
 def synthetic() -> bytes:

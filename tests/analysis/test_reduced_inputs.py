@@ -9,8 +9,8 @@ from support.scenes import FIXTURES
 
 import dumpmap
 from dumpmap.analysis.diff import diff
-from dumpmap.analysis.findings import find
-from dumpmap.analysis.verdict import verdict
+from dumpmap.wording.findings import find
+from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.snapshot_file import save_snapshot
 
 NAMES = sorted(path.name.split(".")[0] for path in FIXTURES.glob("*.dmp*"))

@@ -11,15 +11,15 @@ from support.cases import dotnet, heap_and_room, job, roomy, stack_fault
 from support.scenes import GB, KB, MB, TB, TOP_2GB, Scene, commit_at, crash, map_of, recorded, with_errors
 from synth.process import ProcessBuilder
 
-from dumpmap.analysis.facts import facts_of
-from dumpmap.analysis.findings import find
+from dumpmap.analysis.measurements import measurements_of
 from dumpmap.analysis.rules import RuleSet
-from dumpmap.analysis.verdict import VERDICTS, VerdictName, verdict
 from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.model.snapshot import Counters, System
 from dumpmap.model.types import RegionType
 from dumpmap.views.diagnosis import diagnosis_markdown
+from dumpmap.wording.findings import find
 from dumpmap.wording.numbers import size_left
+from dumpmap.wording.verdicts import VERDICTS, VerdictName, verdict
 
 
 def fragmented(**facts: object) -> RegionMap:
@@ -41,7 +41,7 @@ def test_sentences_promise_no_more_than_there_is() -> None:
     assert details["largest-free-block-small"].startswith("The largest free block is 18.1 MB at ")
     assert "whatever the free total of 36.3 MB" in details["largest-free-block-small"]
     assert "largest block 18.1 MB" in diagnosis_markdown(region_map, judged, [])
-    left = facts_of(region_map).commit.left
+    left = measurements_of(region_map).commit.left
     assert left is not None
     assert f"{size_left(left)} are left." in details["commit-limit-reached"]
     assert verdict(Scene(64).leave(128 * TB - 1024 * MB).map()).sentence.startswith(

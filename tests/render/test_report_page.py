@@ -28,9 +28,7 @@ from support.maps import (
 from support.pages import Page, data_of
 
 import dumpmap
-from dumpmap.analysis.findings import RULES, find
 from dumpmap.analysis.free import free_space
-from dumpmap.analysis.verdict import VERDICTS, Verdict
 from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.model.columns import COLUMNS, LARGEST, REGION_COLUMNS, SUMMARY_COLUMNS
 from dumpmap.model.snapshot import Process, Snapshot, Source, make_regions
@@ -42,7 +40,9 @@ from dumpmap.render.html.free_blocks import size_bands
 from dumpmap.render.html.head import COMPLETENESS_HELP, key_figures
 from dumpmap.render.html.overview import bars, knows_working_set
 from dumpmap.render.html.scale import cut_length
+from dumpmap.wording.findings import RULES, find
 from dumpmap.wording.text import short_size, size_text
+from dumpmap.wording.verdicts import VERDICTS, Verdict
 
 # ---------------------------------------------------------------- complete in itself
 

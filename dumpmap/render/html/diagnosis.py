@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dumpmap.analysis.findings import RULE, Finding
-from dumpmap.analysis.verdict import VERDICTS, Verdict
 from dumpmap.render.html.overview import NOT_KNOWN
+from dumpmap.wording.findings import RULE, Finding
 from dumpmap.wording.text import percent_text, short_size, size_left
+from dumpmap.wording.verdicts import VERDICTS, Verdict
 
 Level = Literal["critical", "warning", "ok", "info"]
 

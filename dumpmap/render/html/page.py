@@ -8,9 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dumpmap._version import __version__
-from dumpmap.analysis.facts import facts_of
-from dumpmap.analysis.findings import find
-from dumpmap.analysis.verdict import verdict
+from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.columns import LARGEST, REGION_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import EVIDENCE, TYPES
@@ -24,7 +22,9 @@ from dumpmap.views.heaps import no_heaps_text
 from dumpmap.views.table import Table, cell_text
 from dumpmap.views.views import stream_table
 from dumpmap.wording.advice import advise
+from dumpmap.wording.findings import find
 from dumpmap.wording.text import Units
+from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.output import replacing
 from dumpmap.writers.snapshot_json import clean_text
 
@@ -64,7 +64,7 @@ def render_report(region_map: RegionMap) -> str:
 
 def _upper_half(region_map: RegionMap) -> dict[str, Any]:
     """Everything above the tables."""
-    findings, space = find(region_map), facts_of(region_map).free
+    findings, space = find(region_map), measurements_of(region_map).free
     warnings = list(region_map.warnings)
     return {
         "name": region_map.process.name or "Unknown process",

@@ -92,11 +92,11 @@ class Commit:
         }
 
 
-class Facts:
-    """The facts about one map. Each is worked out when it is first asked for, and kept as long as the map lives."""
+class Measurements:
+    """What the diagnosis measures on one map. Each value is computed on first use and kept as long as the map lives."""
 
     def __init__(self, region_map: RegionMap) -> None:
-        # Not held: the facts are kept beside the map, and would keep it and its file open.
+        # A weak reference: the cache below would otherwise keep the map and its file open.
         self._map = ref(region_map)
 
     @property
@@ -104,7 +104,7 @@ class Facts:
         """The map."""
         region_map = self._map()
         if region_map is None:
-            raise ReferenceError("the map of these facts is gone")
+            raise ReferenceError("the map of these measurements is gone")
         return region_map
 
     @cached_property
@@ -226,12 +226,12 @@ class Facts:
         return (16 if processors > 8 else 32 if processors > 4 else 64) * _MB, "server"
 
 
-_FACTS: WeakKeyDictionary[RegionMap, Facts] = WeakKeyDictionary()
+_MEASURED: WeakKeyDictionary[RegionMap, Measurements] = WeakKeyDictionary()
 
 
-def facts_of(region_map: RegionMap) -> Facts:
-    """Returns the facts of a map; asked again, the same ones."""
-    facts = _FACTS.get(region_map)
-    if facts is None:
-        facts = _FACTS[region_map] = Facts(region_map)
-    return facts
+def measurements_of(region_map: RegionMap) -> Measurements:
+    """Returns the measurements of a map; asked again, the same ones."""
+    known = _MEASURED.get(region_map)
+    if known is None:
+        known = _MEASURED[region_map] = Measurements(region_map)
+    return known
