@@ -87,6 +87,11 @@ def test_the_policy_allows_this_script_and_style_and_no_other() -> None:
         assert directives[directive] == f"'sha256-{digest}'"
 
 
+def test_every_script_is_in_the_page() -> None:
+    static = Path(assets.__file__).parents[1] / "static"
+    assert sorted(assets.SCRIPTS) == sorted(path.name for path in static.glob("*.js"))
+
+
 def test_the_scripts_never_make_markup_of_text() -> None:
     script = assets.script()
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "DOMParser"):
