@@ -336,10 +336,10 @@ class Diff:
         return f"<Diff {names}: {kind}, {self.changes.counts_text()}>"
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        from dumpmap.views.compare import diff_view
-        from dumpmap.wording.text import Units
+        from dumpmap.render.terminal import to_rich
+        from dumpmap.views.compare import diff_blocks
 
-        yield from diff_view(self, 40, Units.kb)
+        yield from to_rich(diff_blocks(self, 40))
 
     @property
     def allocations(self) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import typer
 
 from dumpmap.cli.common import VERBOSITY, chosen_format, load, say
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
-from dumpmap.render.tables import Format
+from dumpmap.writers.formats import Format
 
 
 def command(
@@ -43,7 +43,7 @@ def command(
     from dumpmap.analysis.rules import load_rules
     from dumpmap.errors import DumpmapError
     from dumpmap.render.emit import emit
-    from dumpmap.views.compare import check_table, check_view
+    from dumpmap.views.compare import check_blocks, check_table
     from dumpmap.writers.output import write_text
 
     format = chosen_format(format, output)
@@ -73,9 +73,9 @@ def command(
     ]
     emit(
         format=format,
-        document={"schema": CHECK_SCHEMA, "ok": ok, "inputs": documents},
-        table=check_table(results),
-        view=check_view(results, verbose=VERBOSITY.level > 0),
+        document=lambda: {"schema": CHECK_SCHEMA, "ok": ok, "inputs": documents},
+        table=lambda: check_table(results),
+        view=lambda: check_blocks(results, verbose=VERBOSITY.level > 0),
         output=output,
         force=force,
     )

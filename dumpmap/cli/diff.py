@@ -8,7 +8,6 @@ import typer
 
 from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
-from dumpmap.render.tables import Format
 from dumpmap.wording.text import Units
 
 
@@ -35,16 +34,15 @@ def command(
     """
     from dumpmap.analysis.diff import diff
     from dumpmap.render.emit import emit
-    from dumpmap.views.compare import change_table, diff_markdown, diff_view
+    from dumpmap.views.compare import change_table, diff_blocks
 
     format = chosen_format(format, output)
     difference = diff(load(before), load(after))
     emit(
         format=format,
-        document=difference.to_dict() if format is Format.json else None,
-        table=change_table(difference, None if format is Format.csv else limit),
-        view=diff_view(difference, limit, units) if format is Format.table else None,
-        markdown=diff_markdown(difference, limit, units) if format is Format.markdown else None,
+        document=difference.to_dict,
+        table=lambda: change_table(difference),
+        view=lambda: diff_blocks(difference, limit),
         units=units,
         output=output,
         force=force,

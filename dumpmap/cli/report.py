@@ -6,18 +6,24 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import load, usage_errors
 from dumpmap.cli.options import ForceOption, ImagePathOption, InputFile, SnapshotOption
+
+PageOption = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Report file: .html. - writes to standard output.",
+        show_default=False,
+    ),
+]
 
 
 def command(
     file: InputFile,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Output .html file, or - for standard output.", show_default=False
-        ),
-    ],
+    output: PageOption,
     force: ForceOption = False,
     image_path: ImagePathOption = None,
     snapshot: SnapshotOption = None,
@@ -34,9 +40,7 @@ def command(
     from dumpmap.writers.output import check_target
     from dumpmap.writers.suffixes import choose_format
 
-    try:
+    with usage_errors():
         choose_format(output, None, ["html"], "html")
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     check_target(output, force=force)
     load(file, image_path=image_path, snapshot=snapshot).to_html(output, force=force)

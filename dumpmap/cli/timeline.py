@@ -9,7 +9,6 @@ import typer
 
 from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
-from dumpmap.render.tables import Format
 from dumpmap.wording.text import Units
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def command(
     """
     from dumpmap.analysis.timeline import timeline
     from dumpmap.render.emit import emit
-    from dumpmap.views.compare import timeline_markdown, timeline_table, timeline_view
+    from dumpmap.views.compare import timeline_blocks, timeline_table
 
     format = chosen_format(format, output)
 
@@ -51,10 +50,9 @@ def command(
     line = timeline(maps(), confidence=confidence)
     emit(
         format=format,
-        document=line.to_dict(),
-        table=timeline_table(line),
-        view=timeline_view(line, limit, units) if format is Format.table else None,
-        markdown=timeline_markdown(line, limit, units) if format is Format.markdown else None,
+        document=line.to_dict,
+        table=lambda: timeline_table(line),
+        view=lambda: timeline_blocks(line, limit),
         units=units,
         output=output,
         force=force,

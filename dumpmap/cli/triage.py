@@ -313,7 +313,7 @@ def _batch(
     gate: FailOn | None,
     strict: bool,
 ) -> int:
-    from dumpmap.render.emit import terminal
+    from dumpmap.render.terminal import terminal
     from dumpmap.sources.remote_errors import shown_url
     from dumpmap.triage import run
     from dumpmap.triage.output import print_json_line, summary_line, write_result

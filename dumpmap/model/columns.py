@@ -87,7 +87,10 @@ REGION_COLUMNS: tuple[RegionColumn, ...] = (
     RegionColumn("evidence", "code", "What in the input established the type.", on_free="gap"),
     RegionColumn("inferred", "flag", "Whether the label was inferred rather than recorded.", optional=5),
 )
-"""Columns of `allocations`, of its CSV and JSON; `regions` has `allocation` before them."""
+"""Columns of `allocations`, of its CSV and JSON; `regions` has `ALLOCATION` before them."""
+
+ALLOCATION = RegionColumn("allocation", "address", "Base address of the allocation that the region belongs to.")
+"""The column that only `regions` has."""
 
 REGION_COLUMN = {column.name: column for column in REGION_COLUMNS}
 """Column by name."""

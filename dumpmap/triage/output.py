@@ -21,8 +21,8 @@ from typing import IO, Any
 
 from dumpmap._version import __version__
 from dumpmap.errors import OutputError
-from dumpmap.render.emit import render_rich
-from dumpmap.render.tables import to_markdown, to_rich
+from dumpmap.render.markdown import to_markdown
+from dumpmap.render.terminal import to_text
 from dumpmap.triage.batch import Group, Result, group_rows
 from dumpmap.triage.columns import BY_NAME, COLUMNS, FINDING, Kind, Row, known_values
 from dumpmap.triage.progress import State
@@ -242,9 +242,9 @@ def write_rows(
         else:
             table, more = _shown(rows, groups, group_by, limit)
             if format is TriageFormat.markdown:
-                text = to_markdown(table, units)
+                text = to_markdown([table], units)
             else:
-                text = render_rich([to_rich(table, units)], color=color, width=width)
+                text = to_text([table], units, color=color, width=width)
             stream.write(text)
             if more:
                 stream.write(f"\n... and {more:,} more\n")
@@ -331,7 +331,7 @@ def _records(
         return {column.name: column.kind for column in COLUMNS}, rows
     kinds: dict[str, Kind] = {name: "text" if name == FINDING else BY_NAME[name].kind for name in group_by}
     for figure in GROUP_FIGURES:
-        kinds[figure.name] = "text" if figure.kind == "text" else "count"
+        kinds[figure.name] = "text" if figure.holds == "text" else "count"
     return kinds, (group_record(group, group_by) for group in groups)
 
 

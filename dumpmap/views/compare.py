@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dumpmap.analysis.check import RuleResult
 from dumpmap.analysis.diff import CHANGE_COLUMNS, Diff, FigureChange
 from dumpmap.analysis.timeline import Series, Timeline
-from dumpmap.render.tables import labelled, to_markdown, to_rich
-from dumpmap.views.summary import finding_lines
-from dumpmap.views.table import Column, Table
-from dumpmap.wording.text import Units, more_text, percent_text, short_size, size_left
+from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
+from dumpmap.views.summary import finding_statements
+from dumpmap.views.table import Column, Content, Table
+from dumpmap.wording.text import more_text, percent_text, short_size, size_left
 
-_CHANGE_KINDS: Mapping[str, Column] = {
+_CHANGE_COLUMNS: Mapping[str, Column] = {
     "status": Column("status", "text", "Change"),
     "match": Column("match", shown=False),
     "address_a": Column("address_a", "address", "Address before", False),
@@ -40,7 +40,7 @@ _HOUR = 3600
 def change_table(difference: Diff, limit: int | None = None) -> Table:
     """One row per allocation that is not the same."""
     width = max(difference.a.address_width, difference.b.address_width)
-    columns = [_CHANGE_KINDS.get(name, Column(name)) for name in CHANGE_COLUMNS]
+    columns = [_CHANGE_COLUMNS.get(name, Column(name)) for name in CHANGE_COLUMNS]
     rows = []
     for change in difference.changes.rows(limit):
         rows.append([*(getattr(change, name) for name in CHANGE_COLUMNS), change.address_b or change.address_a])
@@ -53,9 +53,9 @@ def type_change_table(difference: Diff) -> Table:
     names = ("size", "committed", "private", "blocks")
     columns = [Column("type")]
     for name in names:
-        kind: Any = "count" if name == "blocks" else "size"
+        holds: Content = "count" if name == "blocks" else "size"
         least = _TYPE_OPTIONAL.get(name, 0)
-        columns += [Column(name, kind, optional=least), Column(f"{name}_delta", kind, "+/-", optional=least)]
+        columns += [Column(name, holds, optional=least), Column(f"{name}_delta", holds, "+/-", optional=least)]
     rows = []
     for change in difference.types:
         row: list[Any] = [change.type]
@@ -110,39 +110,32 @@ def _diff_head(difference: Diff) -> list[str]:
     return [f"{a} -> {b}: {kind}", f"Allocations: {changed or 'none'}"]
 
 
-def diff_view(difference: Diff, limit: int | None, units: Units) -> list[Any]:
-    """The text that a terminal shows."""
-    from rich.text import Text
-
-    view: list[Any] = [
-        Text(line, style="bold" if not index else "") for index, line in enumerate(_diff_head(difference))
-    ]
-    view += [labelled("Note:", note) for note in difference.notes]
-    view += [Text(""), to_rich(type_change_table(difference), units), Text("")]
-    view += [Text(line) for line in _free_lines(difference)]
-    view += [Text(_figure_text(name, figure)) for name, figure in difference.counters.items() if figure.delta]
+def diff_blocks(difference: Diff, limit: int | None) -> Iterator[Block]:
+    """Everything that `diff` shows."""
+    head, *rest = _diff_head(difference)
+    yield Paragraph(head, "strong")
+    yield Lines(rest)
+    for note in difference.notes:
+        yield Remark("Note:", note)
+    yield Blank()
+    yield type_change_table(difference)
+    yield Blank()
+    figures = [_figure_text(name, figure) for name, figure in difference.counters.items() if figure.delta]
+    if lines := _free_lines(difference) + figures:
+        yield Lines(lines)
     if difference.verdicts[0] != difference.verdicts[1]:
-        view.append(Text(f"Verdict: {difference.verdicts[0]} -> {difference.verdicts[1]}", style="bold"))
+        yield Paragraph(f"Verdict: {difference.verdicts[0]} -> {difference.verdicts[1]}", "strong")
     for title, findings in (("Findings gained", difference.gained), ("Findings lost", difference.lost)):
         if findings:
-            view += [Text(""), Text(title, style="bold"), *finding_lines(findings)]
+            yield Blank()
+            yield Heading(title)
+            yield finding_statements(findings)
     table = change_table(difference, limit)
     if table.rows:
-        view += [Text(""), to_rich(table, units)]
-        more = len(difference.changes) - len(table.rows)
-        if more > 0:
-            view.append(Text(more_text(more)))
-    return view
-
-
-def diff_markdown(difference: Diff, limit: int | None, units: Units) -> str:
-    """The same as Markdown."""
-    lines = [f"**{line}**" if not index else line for index, line in enumerate(_diff_head(difference))]
-    lines += ["", to_markdown(type_change_table(difference), units)]
-    lines += [f"- {line}" for line in _free_lines(difference)]
-    lines += [f"- gained: **{finding.severity}** {finding.detail}" for finding in difference.gained]
-    lines += [f"- lost: {finding.severity} {finding.detail}" for finding in difference.lost]
-    return "\n".join([*lines, "", to_markdown(change_table(difference, limit), units)])
+        yield Blank()
+        yield table
+        if more := len(difference.changes) - len(table.rows):
+            yield Paragraph(more_text(more))
 
 
 # ---------------------------------------------------------------- timeline
@@ -249,31 +242,21 @@ def _shown_types(line: Timeline) -> list[Series]:
     return [series for series in wanted if series.last or series.first]
 
 
-def timeline_view(line: Timeline, limit: int, units: Units) -> list[Any]:
-    """The text that a terminal shows."""
-    from rich.text import Text
-
-    view: list[Any] = [
-        Text(text, style="bold" if not index else "") for index, text in enumerate(_timeline_lines(line))
-    ]
-    view += [labelled("Note:", note) for note in line.notes]
-    types = _shown_types(line)
-    view += [Text(""), to_rich(series_table(line, types), units)]
+def timeline_blocks(line: Timeline, limit: int) -> Iterator[Block]:
+    """Everything that `timeline` shows."""
+    head, *rest = _timeline_lines(line)
+    yield Paragraph(head, "strong")
+    yield Lines(rest)
+    for note in line.notes:
+        yield Remark("Note:", note)
+    yield Blank()
+    yield series_table(line, _shown_types(line))
     if line.groups:
-        view += [Text(""), Text("What changed", style="bold"), to_rich(series_table(line, line.groups[:limit]), units)]
+        yield Blank()
+        yield Heading("What changed")
+        yield series_table(line, line.groups[:limit])
         if len(line.groups) > limit:
-            view.append(Text(more_text(len(line.groups) - limit)))
-    return view
-
-
-def timeline_markdown(line: Timeline, limit: int, units: Units) -> str:
-    """The same as Markdown."""
-    lines = [f"- {text}" for text in _timeline_lines(line)]
-    types = _shown_types(line)
-    lines += ["", to_markdown(series_table(line, types), units)]
-    if line.groups:
-        lines.append(to_markdown(series_table(line, line.groups[:limit]), units))
-    return "\n".join(lines)
+            yield Paragraph(more_text(len(line.groups) - limit))
 
 
 # ---------------------------------------------------------------- check
@@ -303,21 +286,16 @@ def check_table(results: Mapping[str, Sequence[RuleResult]]) -> Table:
     return Table(CHECK_COLUMNS, rows)
 
 
-def check_view(results: Mapping[str, Sequence[RuleResult]], *, verbose: bool) -> list[Any]:
+def check_blocks(results: Mapping[str, Sequence[RuleResult]], *, verbose: bool) -> Iterator[Block]:
     """A line per unmet rule; with `verbose` per rule."""
-    from rich.text import Text
-
-    view: list[Any] = []
     for name, of_one in results.items():
         for result in of_one:
             if not result.ok:
-                view.append(Text(f"{name}: FAILED {result.rule}: {result.message}", style="bold red"))
+                yield Paragraph(f"{name}: FAILED {result.rule}: {result.message}", "critical")
             elif result.skipped or verbose:
-                view.append(Text(f"{name}: {'skipped' if result.skipped else 'ok'} {result.rule}: {result.message}"))
-        failed = sum(not result.ok for result in of_one)
-        if not failed:
-            view.append(Text(f"{name}: {_met(of_one)}", style="green"))
-    return view
+                yield Paragraph(f"{name}: {'skipped' if result.skipped else 'ok'} {result.rule}: {result.message}")
+        if all(result.ok for result in of_one):
+            yield Paragraph(f"{name}: {_met(of_one)}", "good")
 
 
 def _met(results: Sequence[RuleResult]) -> str:

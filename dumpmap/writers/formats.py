@@ -1,8 +1,17 @@
-"""The formats that `export` and `snapshot` write."""
+"""The formats that commands write."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+
+class Format(StrEnum):
+    """Output formats of every command that shows something."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
 
 
 class ExportFormat(StrEnum):
@@ -18,8 +27,12 @@ class ExportFormat(StrEnum):
     text = "text"
 
 
+BINARY_FORMATS = frozenset((ExportFormat.parquet,))
+"""Formats that a terminal cannot show."""
+
+
 class SnapshotFormat(StrEnum):
-    """How a JSON snapshot is compressed: what its file's name ends in."""
+    """Compressions of a JSON snapshot, as suffixes of its file name."""
 
     json = "json"
     gzip = "json.gz"

@@ -23,7 +23,8 @@ from dumpmap.analysis.rules import parse_rules
 from dumpmap.api import RegionMap
 from dumpmap.cli.app import app
 from dumpmap.model.snapshot import Counters, Module
-from dumpmap.views.compare import check_view
+from dumpmap.views.blocks import Paragraph
+from dumpmap.views.compare import check_blocks
 
 
 def process(private: int = 100 * MB, **facts: object) -> RegionMap:
@@ -282,7 +283,7 @@ def test_what_is_not_known_is_not_none() -> None:
 )
 def test_the_last_line_counts_well(rows: list[tuple[bool, bool]], line: str) -> None:
     results = {"a": [RuleResult("r", ok, 1, "l", "m", skipped) for ok, skipped in rows]}
-    assert str(check_view(results, verbose=False)[-1]) == line
+    assert list(check_blocks(results, verbose=False))[-1] == Paragraph(line, "good")
 
 
 def test_an_input_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from dumpmap.model.snapshot import (
     Thread,
 )
 from dumpmap.model.types import RegionType
-from dumpmap.views.compare import diff_markdown
-from dumpmap.wording.text import Units
+from dumpmap.render.markdown import to_markdown
+from dumpmap.views.compare import diff_blocks
 
 LEAK = [FIXTURES / "leak-x64-before.dmp.gz", FIXTURES / "leak-x64-after.dmp.gz"]
 
@@ -449,7 +449,7 @@ def test_a_hundred_thousand_allocations(pid: int) -> None:
 
 def test_inputs_of_one_moment_are_not_two_moments() -> None:
     def head(*paths: Path) -> str:
-        return diff_markdown(diff(*paths), 0, Units.kb).splitlines()[0]
+        return to_markdown(diff_blocks(diff(*paths), 0)).splitlines()[0]
 
     assert head(*LEAK).endswith(": one process at two moments**")
     assert head(LEAK[0], LEAK[0]).endswith(": one process at the same time, to the second**")

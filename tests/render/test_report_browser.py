@@ -526,7 +526,7 @@ def test_addresses_above_two_to_the_53_are_exact(open_report: OpenReport) -> Non
     assert addresses(page) == [address_text(address) for address in ODD_ADDRESSES]
     assert look_up(page, hex(ODD_ADDRESSES[1])).startswith(address_text(ODD_ADDRESSES[1]))
     assert inspector(page)["Offset"].startswith("0x0 in the allocation")
-    assert "not known" in look_up(page, hex(ODD_ADDRESSES[1] - 1))
+    assert "unknown" in look_up(page, hex(ODD_ADDRESSES[1] - 1))
 
 
 def test_a_lookup_shows_what_a_filter_hides(open_report: OpenReport) -> None:

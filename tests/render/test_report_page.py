@@ -249,7 +249,7 @@ def test_the_type_table_is_the_maps(name: str) -> None:
     for line, cells in zip(region_map.summary_lines, rows, strict=True):
         values = [getattr(line, column) for column in names]
         if all(value is None for value in values):
-            assert cells == ["not known"] + [""] * (len(names) - 1)
+            assert cells == ["unknown"] + [""] * (len(names) - 1)
             continue
         for column, value, cell in zip(names, values, cells, strict=True):
             if value is None:
@@ -262,9 +262,9 @@ def test_a_partial_map_says_not_known_and_no_zero() -> None:
     region_map = recorded("layout-x64-plain.dmp.gz")
     page = Page(render_report(region_map))
     figures = {figure.label: figure.value for figure in key_figures(region_map, free_space(region_map))}
-    assert figures["Free address space"] == figures["Largest free block"] == "not known"
+    assert figures["Free address space"] == figures["Largest free block"] == "unknown"
     assert figures["Committed"].startswith("at least ")
-    assert "Not known: the input does not list the regions." in page.texts["p"]
+    assert "Unknown: the input does not list the regions." in page.texts["p"]
     assert any(COMPLETENESS_HELP["partial"] in text for text in page.texts["span"])
 
 

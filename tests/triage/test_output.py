@@ -296,7 +296,7 @@ def test_the_table_fits_80_columns() -> None:
         assert lines[at].startswith("  s3://")
         assert row["headline"] in " ".join(" ".join(lines[at : at + 2]).split())
     assert "  bad.dmp  not a minidump: a text file" in lines
-    assert lines[-1] == "No room for Exception, Arch: a wider terminal or --format csv shows them"
+    assert lines[-1] == "No room for Exception, Arch. Use a wider terminal or --format csv"
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_the_table_of_groups_fits_80_columns(columns: list[str], left_out: str) 
     lines = drawn(80, group_by=columns)
     assert max(map(len, lines)) <= 80
     assert any(line.startswith("  s3://bucket-of-dumps/2026/11/22/000") for line in lines)
-    assert f"No room for {left_out}: a wider terminal or --format csv shows them" in " ".join(lines)
+    assert f"No room for {left_out}. Use a wider terminal or --format csv" in " ".join(lines)
 
 
 def test_a_path_that_is_wider_than_the_table_is_folded() -> None:

@@ -23,8 +23,9 @@ from dumpmap.render.html.packing import (
 from dumpmap.render.html.scale import cut_length
 from dumpmap.views.frames import allocation_frame, region_frame
 from dumpmap.views.heaps import heap_table
+from dumpmap.views.modules import module_table
+from dumpmap.views.stacks import stack_table
 from dumpmap.views.table import Column, Table
-from dumpmap.views.views import module_table, stack_table
 
 _LAST = ("shareable_ws", "shared_ws", "locked_ws")
 _SHOWN = sorted((column for column in REGION_COLUMNS if column.name != "inferred"), key=lambda c: c.name in _LAST)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dumpmap.render.html.overview import NOT_KNOWN
+from dumpmap.render.html.overview import UNKNOWN
 from dumpmap.wording.findings import RULE, Finding
 from dumpmap.wording.text import percent_text, short_size, size_left
 from dumpmap.wording.verdicts import VERDICTS, Verdict
@@ -90,5 +90,5 @@ def _commit_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if axis.get("process_private") is not None:
         yield "this process", short_size(axis["process_private"])
     if axis.get("job_limit") is not None:
-        usage = NOT_KNOWN if axis.get("job_usage") is None else short_size(axis["job_usage"])
+        usage = UNKNOWN if axis.get("job_usage") is None else short_size(axis["job_usage"])
         yield "its job", f"{usage} of {short_size(axis['job_limit'])}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES
 from dumpmap.render.html.assets import template
-from dumpmap.render.html.overview import NOT_KNOWN, bars, type_table
+from dumpmap.render.html.overview import UNKNOWN, bars, type_table
 from dumpmap.views.summary import process_line
 from dumpmap.writers.snapshot_json import clean_text
 
@@ -19,6 +19,6 @@ def summary_fragment(region_map: RegionMap) -> str:
             summary=type_table(region_map),
             types=TYPES,
             notes=region_map.notes,
-            not_known=NOT_KNOWN,
+            unknown=UNKNOWN,
         )
     )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from dumpmap.analysis.free import FreeSpace
 from dumpmap.model.region_map import RegionMap
-from dumpmap.render.html.overview import NOT_KNOWN, knows_working_set
-from dumpmap.views.views import fact_rows
+from dumpmap.render.html.overview import UNKNOWN, knows_working_set
+from dumpmap.views.info import fact_rows
 from dumpmap.wording.numbers import count_words
 from dumpmap.wording.text import address_text, percent_text, short_size, size_left, size_text
 
@@ -56,7 +56,7 @@ class KeyFigure:
 def key_figures(region_map: RegionMap, space: FreeSpace | None) -> list[KeyFigure]:
     """Committed, private, working set, and what is free; `space` is None for a partial map."""
     if space is None:
-        free = [KeyFigure("Free address space", NOT_KNOWN), KeyFigure("Largest free block", NOT_KNOWN)]
+        free = [KeyFigure("Free address space", UNKNOWN), KeyFigure("Largest free block", UNKNOWN)]
     else:
         free = _free_figures(region_map, space)
     return [*_memory_figures(region_map), *free]
@@ -67,7 +67,7 @@ def _memory_figures(region_map: RegionMap) -> list[KeyFigure]:
     least = "at least " if region_map.partial else ""
 
     def known(value: int | None, prefix: str = "") -> str:
-        return NOT_KNOWN if value is None else f"{prefix}{short_size(value)}"
+        return UNKNOWN if value is None else f"{prefix}{short_size(value)}"
 
     counted, peak = counters.private_usage, counters.peak_working_set
     working_set = total.total_ws if knows_working_set(region_map) else counters.working_set

@@ -12,13 +12,8 @@ from dumpmap.model.types import BY_NAME, TYPES, RegionType
 from dumpmap.render.html.scale import SCALED_SPACE
 from dumpmap.wording.text import percent_text, short_size, size_text
 
-NOT_KNOWN = "not known"
+UNKNOWN = "unknown"
 """What the page shows where the input cannot know a value that the reader expects."""
-
-
-def summary_column(name: str) -> RegionColumn:
-    """A column of the type table."""
-    return LARGEST if name == LARGEST.name else REGION_COLUMN[name]
 
 
 def knows_working_set(region_map: RegionMap) -> bool:
@@ -48,7 +43,7 @@ class BarPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class PageBar:
     """A bar of the overview; it has no parts where its figure is not known."""
 
     title: str
@@ -57,7 +52,7 @@ class Bar:
     note: str = ""
 
 
-def bars(region_map: RegionMap) -> list[Bar]:
+def bars(region_map: RegionMap) -> list[PageBar]:
     """Committed, private, and working set on one scale, as VMMap draws them; a 32-bit address space on its own."""
     total, counters = region_map.total, region_map.counters
     by_type = knows_working_set(region_map)
@@ -72,15 +67,15 @@ def bars(region_map: RegionMap) -> list[Bar]:
         result.append(_bar(region_map, "Working set", "total_ws", working_set, scale, ""))
     else:
         part = BarPart(-1, 0, 1000 * working_set / max(scale, 1), f"Working set: {size_text(working_set)} KB")
-        result.append(Bar("Working set", short_size(working_set), (part,), "from the system counter"))
+        result.append(PageBar("Working set", short_size(working_set), (part,), "from the system counter"))
     if region_map.end is not None and region_map.end <= SCALED_SPACE:
         result.append(_bar(region_map, "Address space", "size", region_map.end, region_map.end, "on its own scale"))
     return result
 
 
-def _bar(region_map: RegionMap, title: str, column: str, value: int | None, scale: int, note: str) -> Bar:
+def _bar(region_map: RegionMap, title: str, column: str, value: int | None, scale: int, note: str) -> PageBar:
     if value is None:
-        return Bar(title, NOT_KNOWN)
+        return PageBar(title, UNKNOWN)
     parts: list[BarPart] = []
     place = 0.0
     for info in TYPES:
@@ -93,7 +88,7 @@ def _bar(region_map: RegionMap, title: str, column: str, value: int | None, scal
             text = f"{info.name}: {size_text(share)} KB ({percent_text(share / value) if value else ''})"
             parts.append(BarPart(int(info.type), round(place, 3), round(width, 3), text))
             place += width
-    return Bar(title, short_size(value), tuple(parts), note)
+    return PageBar(title, short_size(value), tuple(parts), note)
 
 
 # ---------------------------------------------------------------- type table
@@ -133,7 +128,7 @@ def type_table(region_map: RegionMap) -> TypeTable:
     """VMMap's summary, with sizes in KB."""
     has_working_set = knows_working_set(region_map)
     names = [name for name in SUMMARY_COLUMNS if has_working_set or name not in WORKING_SET_COLUMNS]
-    columns = tuple(summary_column(name) for name in names)
+    columns = tuple(REGION_COLUMN.get(name, LARGEST) for name in names)
     rows = tuple(_type_row(line, columns) for line in region_map.summary_lines)
     return TypeTable(columns, rows, has_working_set)
 

@@ -105,7 +105,7 @@ def pack_table(table: Table, children: Sequence[Sequence[Sequence[Any]]] | None 
         return [[_pack_value(value, column) for column, value in zip(table.columns, row, strict=True)] for row in rows]
 
     columns = [
-        {"name": column.name, "title": column.title, "holds": column.kind, "left": column.left}
+        {"name": column.name, "title": column.title, "holds": column.holds, "left": column.left}
         for column in table.columns
     ]
     return {

@@ -17,10 +17,10 @@ from dumpmap.render.html.data import page_data
 from dumpmap.render.html.diagnosis import diagnosis_card
 from dumpmap.render.html.free_blocks import size_bands
 from dumpmap.render.html.head import completeness_help, counters, facts, key_figures
-from dumpmap.render.html.overview import NOT_KNOWN, bars, type_table
+from dumpmap.render.html.overview import UNKNOWN, bars, type_table
 from dumpmap.views.heaps import no_heaps_text
+from dumpmap.views.info import stream_table
 from dumpmap.views.table import Table, cell_text
-from dumpmap.views.views import stream_table
 from dumpmap.wording.advice import advise
 from dumpmap.wording.findings import find
 from dumpmap.wording.text import Units
@@ -53,7 +53,7 @@ def render_report(region_map: RegionMap) -> str:
         script=Markup(script()),  # noqa: S704
         data=Markup(script_json(page_data(region_map))),  # noqa: S704  escaped by script_json
         types=TYPES,
-        not_known=NOT_KNOWN,
+        unknown=UNKNOWN,
         partial=region_map.partial,
         **_upper_half(region_map),
         **_tables(region_map),

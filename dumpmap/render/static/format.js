@@ -3,7 +3,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const thousands = new Intl.NumberFormat("en-US");
 
-/** A size in KB, rounded up, or down where it is how much is left. Null, and NaN in number columns, is not known. */
+/** A size in KB, rounded up, or down where it is how much is left. Null, and NaN in number columns, is unknown. */
 function sizeText(value, left = false) {
   if (value === null || Number.isNaN(value)) return "";
   return thousands.format(left ? Math.floor(value / 1024) : Math.ceil(value / 1024));

@@ -243,7 +243,7 @@ function lookUp(text) {
   if (row < 0) {
     const outside = data.end !== null && address >= BigInt(data.end);
     say(outside ? `${addressText(address)} is outside the address space.`
-      : `${addressText(address)} is not known: the input does not describe this address.`, true);
+      : `${addressText(address)} is unknown: the input does not describe this address.`, true);
     return;
   }
   const child = memory.blockAt(row, address);

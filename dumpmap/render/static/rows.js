@@ -3,7 +3,7 @@
 const NUMBERS = ["size", "committed", "private", "total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws"];
 const TEXTS = ["protection", "details", "kind", "evidence"];
 
-/** Columns of allocations or of blocks. Numbers are bytes, NaN is not known; a column without known values is null. */
+/** Columns of allocations or of blocks. Numbers are bytes, NaN is unknown; a column without known values is null. */
 class RegionColumns {
   constructor(packed) {
     this.count = packed.type.length;
@@ -82,7 +82,7 @@ class MemoryRows extends RegionColumns {
     return this.firstPart[row + 1] - this.firstPart[row];
   }
 
-  /** A cell; `child` is a block of the row, or -1 for the row itself. Null is not known. */
+  /** A cell; `child` is a block of the row, or -1 for the row itself. Null is unknown. */
   value(row, child, name) {
     const columns = child < 0 ? this : this.blocks;
     const index = child < 0 ? row : this.firstPart[row] + child;
@@ -94,7 +94,7 @@ class MemoryRows extends RegionColumns {
     return Number.isNaN(number) ? null : number;
   }
 
-  /** Keys to sort rows by, NaN for what is not known or blank; null for addresses, which the rows follow already. */
+  /** Keys to sort rows by, NaN for what is unknown or blank; null for addresses, which the rows follow already. */
   sortKeys(name) {
     if (name === "address") return null;
     if (name === "type") return Float64Array.from(this.type);

@@ -1,85 +1,12 @@
-"""Tables of any content in every format: rich text, CSV, JSON, Markdown.
-
-A table says once what its columns are; each format draws it its own way. In CSV and JSON sizes are bytes and addresses
-`0x` hex; only the text table and Markdown follow the units that were asked for.
-"""
+"""Tables on a terminal, drawn for the room there is."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from enum import StrEnum
 from typing import Any
 
-from dumpmap.views.table import Column, Table, cell_text, plain_value
-from dumpmap.wording.text import (
-    Units,
-    unit_name,
-)
-
-
-class Format(StrEnum):
-    """Output formats of every command."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    markdown = "markdown"
-
-
-def to_csv(table: Table) -> str:
-    """The table as CSV: a header line, addresses in hex, sizes in bytes, blank where not known."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.name for column in table.columns])
-    for row in table.rows:
-        writer.writerow([_csv_value(value, column) for column, value in zip(table.columns, row, strict=True)])
-    return text.getvalue()
-
-
-def _csv_value(value: Any, column: Column) -> Any:
-    plain = plain_value(value, column)
-    if plain is None:
-        return ""
-    if isinstance(plain, bool):
-        return "true" if plain else "false"
-    return plain
-
-
-def to_markdown(table: Table, units: Units) -> str:
-    """The table as GitHub-flavoured Markdown."""
-    shown = [index for index, column in enumerate(table.columns) if column.shown]
-    columns = [table.columns[index] for index in shown]
-    lines = [
-        _markdown_line(_heading(column, units) for column in columns),
-        _markdown_line("---:" if column.numeric else "---" for column in columns),
-    ]
-    for row in table.rows:
-        cells = (
-            cell_text(row[index], table.columns[index], units, table.address_width)
-            .replace("|", "\\|")
-            .replace("\n", " ")
-            for index in shown
-        )
-        lines.append(_markdown_line(cells))
-    return "\n".join(lines) + "\n"
-
-
-def _markdown_line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _heading(column: Column, units: Units) -> str:
-    unit = unit_name(units) if column.kind == "size" else ""
-    return f"{column.title} ({unit})" if unit else column.title
-
-
-def to_json(document: Any) -> str:
-    """A document as JSON text, one line break at its end."""
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
+from dumpmap.views.table import Column, Table, cell_text
+from dumpmap.wording.text import Units
 
 _LEAST_TEXT = 12
 """Columns that a text column keeps where room is short."""
@@ -105,12 +32,12 @@ _BETWEEN = 2
 """Blanks between two columns."""
 
 
-class _Fitting:
-    """A table that is drawn for the room there is.
+class FittedTable:
+    """A table that fits its terminal.
 
-    rich takes from every column where room is short, and `1,668,672` cut to `1,668,` is a wrong number. Here texts are
-    folded first, then those that may stand below their row go there, then columns that can be done without are left
-    out, and said; what still does not fit is wider than the terminal.
+    rich narrows every column when room is short, and `1,668,672` cut to `1,668,` is a wrong number. This class folds
+    texts first, then moves the columns with `below` under their row, then omits optional columns and names them. A
+    table that still does not fit is wider than the terminal.
     """
 
     def __init__(self, table: Table, units: Units) -> None:
@@ -139,7 +66,7 @@ class _Fitting:
         yield from _draw(console, wide, fields, widths, below, self._table.title, len(self._table.rows))
         names = [field.column.title for field in reversed(left_out) if not field.empty]
         if names:
-            yield Text(f"No room for {', '.join(names)}: a wider terminal or --format csv shows them", style="dim")
+            yield Text(f"No room for {', '.join(names)}. Use a wider terminal or --format csv", style="dim")
 
 
 class _Field:
@@ -161,7 +88,7 @@ class _Field:
         self.heading = heading
         self.cells = cells
         folds = column.name in _SHRINKING if column.folds is None else column.folds
-        self.shrinks = column.kind == "text" and folds
+        self.shrinks = column.holds == "text" and folds
         self.empty = widest == 0
         self.least = max(min(widest, _LEAST_TEXT) if self.shrinks else widest, *map(len, heading.split()))
         self.whole = max(len(heading), widest)
@@ -181,11 +108,11 @@ def _fields(table: Table, units: Units) -> list[_Field]:
     return [
         _Field(
             column,
-            _heading(column, units),
+            column.heading_in(units),
             [cell_text(row[index], column, units, table.address_width) for row in table.rows],
         )
         for index, column in enumerate(table.columns)
-        if column.shown and (column.kind != "flag" or any(row[index] for row in table.rows))
+        if column.shown and (column.holds != "flag" or any(row[index] for row in table.rows))
     ]
 
 
@@ -221,6 +148,7 @@ def _draw(
 
     A row whose texts all fit is drawn here; one that is folded by rich, at many times the price.
     """
+    from rich.padding import Padding
     from rich.segment import Segment
     from rich.text import Text
 
@@ -231,7 +159,7 @@ def _draw(
         if line and line.isprintable() and _width(line) <= options.max_width - _BETWEEN:
             yield Segment(f"{' ' * _BETWEEN}{line}\n")
         elif line:
-            yield from console.render(indented(line, _BETWEEN), options)
+            yield from console.render(Padding(Text(line), (0, 0, 0, _BETWEEN), expand=False), options)
 
     if title is not None:
         yield from console.render(Text(title, style="table.title"), options)
@@ -271,28 +199,3 @@ def _row(fields: Sequence[_Field], widths: Sequence[int], cells: Iterable[Any], 
         )
     grid.add_row(*cells)
     return grid
-
-
-def indented(text: str, by: int = 2, style: str = "") -> Any:
-    """A text that stays behind its indentation where it is folded."""
-    from rich.padding import Padding
-    from rich.text import Text
-
-    return Padding(Text(text, style=style), (0, 0, 0, by), expand=False)
-
-
-def labelled(label: str, text: str) -> Any:
-    """A remark that stays behind its label where it is folded."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    grid = RichTable.grid(padding=(0, 1))
-    grid.add_column(no_wrap=True, style="dim")
-    grid.add_column(overflow="fold", style="dim")
-    grid.add_row(Text(label), Text(text))
-    return grid
-
-
-def to_rich(table: Table, units: Units) -> Any:
-    """The table as a rich renderable."""
-    return _Fitting(table, units)
