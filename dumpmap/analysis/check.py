@@ -19,7 +19,7 @@ from dumpmap.analysis.figures import Measured, figure_unit, measure
 from dumpmap.analysis.rules import Limit, RuleSet
 from dumpmap.model.region_map import RegionMap
 from dumpmap.wording.findings import Finding, at_least, find
-from dumpmap.wording.numbers import list_words, percent_words, size_words
+from dumpmap.wording.text import list_words, percent_words, size_words
 from dumpmap.wording.verdicts import verdict
 
 RESULT_COLUMNS = ("ok", "rule", "actual", "limit", "message")

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
-from dumpmap.wording.numbers import size_words
+from dumpmap.wording.text import size_words
 
 TIMELINE_SCHEMA = "dumpmap.timeline/1"
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import VERBOSITY, chosen_format, load, say
+from dumpmap.cli.common import VERBOSITY, chosen_format, load, load_rules, say
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 from dumpmap.writers.formats import Format
 
@@ -40,7 +40,6 @@ def command(
     ```
     """
     from dumpmap.analysis.check import CHECK_SCHEMA, check, check_document, github_annotations, junit_xml, passed
-    from dumpmap.analysis.rules import load_rules
     from dumpmap.errors import DumpmapError
     from dumpmap.render.emit import emit
     from dumpmap.views.compare import check_blocks, check_table

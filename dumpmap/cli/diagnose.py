@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import Shown, Target, chosen_format, load, show
+from dumpmap.cli.common import Shown, Target, chosen_format, load, load_rules, show
 from dumpmap.cli.options import (
     FailOnOption,
     ForceOption,
@@ -49,7 +49,6 @@ def command(
     dumpmap diagnose crash.dmp --fail-on critical
     ```
     """
-    from dumpmap.analysis.rules import load_rules
     from dumpmap.views.diagnose import diagnosis_document, diagnosis_view, finding_table
     from dumpmap.wording.findings import at_least, find
     from dumpmap.wording.verdicts import verdict

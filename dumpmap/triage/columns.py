@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
 
-from dumpmap.analysis.rules import SEVERITIES
+from dumpmap.analysis.rules import RULES, SEVERITIES, VERDICT_NAMES
 from dumpmap.model.types import TYPES, RegionType
 
 Row = dict[str, Any]
@@ -134,15 +134,13 @@ def known_values(name: str) -> tuple[str, ...]:
     """Every text that a column can hold, where these are settled; empty where it can be any, as a process's name is."""
     from dumpmap.model.region_map import Completeness
     from dumpmap.model.snapshot import Container, SourceKind
-    from dumpmap.wording.findings import RULES
-    from dumpmap.wording.verdicts import VERDICTS
 
     settled: dict[str, tuple[str, ...]] = {
         "status": tuple(STATUSES),
         "completeness": get_args(Completeness),
         "format": get_args(SourceKind),
         "container": get_args(Container),
-        "verdict": tuple(VERDICTS),
+        "verdict": VERDICT_NAMES,
         "severity": SEVERITIES,
         "findings": tuple(rule.id for rule in RULES),
     }

@@ -8,6 +8,11 @@ import multiprocessing
 import sys
 from pathlib import Path
 
+import dumpmap.classify
+import dumpmap.parsers.minidump.reader
+import dumpmap.triage.worker
+import dumpmap.wording.verdicts  # noqa: F401
+
 
 def _remove_socket() -> None:
     """Removes the fork server's socket and its folder, which the main process does unless it was killed."""

@@ -19,7 +19,7 @@ from dumpmap.analysis.check import (
     junit_xml,
     passed,
 )
-from dumpmap.analysis.rules import parse_rules
+from dumpmap.analysis.rules_file import parse_rules
 from dumpmap.api import RegionMap
 from dumpmap.cli.app import app
 from dumpmap.model.snapshot import Counters, Module

@@ -13,7 +13,8 @@ from synth.process import ProcessBuilder
 
 import dumpmap
 from dumpmap.analysis.diff import diff
-from dumpmap.analysis.free import fits, free_report
+from dumpmap.analysis.free import fits
+from dumpmap.analysis.free_blocks import free_report
 from dumpmap.analysis.heaps import heap_range_rows, heap_rows
 from dumpmap.analysis.timeline import timeline
 from dumpmap.wording.findings import find

@@ -40,7 +40,7 @@ from dumpmap.render.html.free_blocks import size_bands
 from dumpmap.render.html.head import COMPLETENESS_HELP, key_figures
 from dumpmap.render.html.overview import bars, knows_working_set
 from dumpmap.render.html.scale import cut_length
-from dumpmap.wording.findings import RULES, find
+from dumpmap.wording.findings import EXPLANATIONS, find
 from dumpmap.wording.text import short_size, size_text
 from dumpmap.wording.verdicts import VERDICTS, Verdict
 
@@ -346,9 +346,10 @@ def test_every_verdict_has_a_level(name: Any) -> None:
 
 
 def test_every_rule_has_what_the_page_says_of_it() -> None:
-    for rule in RULES:
-        assert rule.meaning
-        assert rule.advice
+    for explanation in EXPLANATIONS.values():
+        for text in (explanation.meaning, explanation.why, explanation.confirm, explanation.advice):
+            assert text
+            assert text.count("`") % 2 == 0
 
 
 # ---------------------------------------------------------------- words

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from dumpmap.model.types import TYPES, RegionType
 
@@ -70,13 +72,20 @@ def template(name: str) -> Template:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("dumpmap.render", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["code_spans"] = _code_spans
+    return made
+
+
+def _code_spans(text: str) -> Markup:
+    """Escapes a text and makes code elements of its Markdown code spans."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))  # noqa: S704  escaped
 
 
 def _static(name: str) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dumpmap.render.html.overview import UNKNOWN
-from dumpmap.wording.findings import RULE, Finding
+from dumpmap.wording.explanation import Explanation
+from dumpmap.wording.findings import EXPLANATIONS, Finding
 from dumpmap.wording.text import percent_text, short_size, size_left
 from dumpmap.wording.verdicts import VERDICTS, Verdict
 
@@ -25,11 +26,10 @@ class AxisLine:
 
 @dataclass(frozen=True, slots=True)
 class FindingCard:
-    """A finding with what it means, what to do, and how it supports the verdict (empty where it does not)."""
+    """A finding with its explanation and how it supports the verdict (empty where it does not)."""
 
     finding: Finding
-    meaning: str
-    advice: str
+    explanation: Explanation
     strength: str
 
 
@@ -58,8 +58,7 @@ def diagnosis_card(judged: Verdict, findings: Sequence[Finding]) -> DiagnosisCar
             AxisLine("Commit", judged.commit["state"], tuple(_commit_figures(judged.commit))),
         ),
         findings=tuple(
-            FindingCard(finding, RULE[finding.id].meaning, RULE[finding.id].advice, strengths.get(finding.id, ""))
-            for finding in findings
+            FindingCard(finding, EXPLANATIONS[finding.id], strengths.get(finding.id, "")) for finding in findings
         ),
     )
 

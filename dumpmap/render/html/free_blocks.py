@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dumpmap.analysis.free import FreeSpace, histogram
+from dumpmap.analysis.free import FreeSpace
+from dumpmap.analysis.free_blocks import histogram
 from dumpmap.wording.text import short_size
 
 _MANY_SIZES = 16

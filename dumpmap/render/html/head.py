@@ -9,8 +9,7 @@ from dumpmap.analysis.free import FreeSpace
 from dumpmap.model.region_map import RegionMap
 from dumpmap.render.html.overview import UNKNOWN, knows_working_set
 from dumpmap.views.info import fact_rows
-from dumpmap.wording.numbers import count_words
-from dumpmap.wording.text import address_text, percent_text, short_size, size_left, size_text
+from dumpmap.wording.text import address_text, count_words, percent_text, short_size, size_left, size_text
 
 COMPLETENESS_HELP = {
     "full": "The input lists every region and includes the bytes of most committed private memory.",
