@@ -437,7 +437,8 @@ def test_every_row_can_be_scrolled_to(open_report: OpenReport) -> None:
         )
         if done:
             break
-        page.wait_for_timeout(20)
+        # A scrolled table draws in the next frame, which a busy machine delays.
+        page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     assert seen == [address_text(address, 16) for address in region_map.allocations["address"].tolist()]
 
 
