@@ -7,7 +7,7 @@ are its reservation, their committed regions its commit, and the reserved runs i
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from dumpmap.model.heaps import Heap
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.winnt import MemState
+
+if TYPE_CHECKING:
+    from dumpmap.structures.blocks import BlockStatistics
 
 HEAP_FLAGS: tuple[tuple[int, str], ...] = (
     (0x00000001, "HEAP_NO_SERIALIZE"),
@@ -313,3 +316,24 @@ def heap_range_rows(region_map: RegionMap, heap: Heap | None = None) -> list[Hea
         )
         for index, ((one, part), (low, high, found)) in enumerate(zip(pairs, places, strict=True))
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class HeapBlocks:
+    """The block statistics of one heap.
+
+    Attributes:
+        heap: the heap.
+        statistics: the counts; None for a kind of heap whose blocks cannot be walked.
+    """
+
+    heap: Heap
+    statistics: BlockStatistics | None
+
+
+def heap_blocks(region_map: RegionMap) -> list[HeapBlocks]:
+    """Counts the blocks of every heap. On demand only: it reads every committed byte of every segment."""
+    from dumpmap.structures import blocks
+
+    memory = region_map.snapshot.memory
+    return [HeapBlocks(heap, blocks.heap_blocks(memory, heap.info)) for heap in region_map.heaps]

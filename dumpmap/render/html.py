@@ -39,9 +39,11 @@ from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import EVIDENCE, TYPES, RegionType
 from dumpmap.views.frames import allocation_frame, region_frame
 from dumpmap.views.heaps import heap_table, no_heaps_text
+from dumpmap.views.info import fact_rows, stream_table
+from dumpmap.views.modules import module_table
+from dumpmap.views.stacks import stack_table
 from dumpmap.views.summary import process_line
 from dumpmap.views.table import Column, Table, cell_text, plain_value
-from dumpmap.views.views import fact_rows, module_table, stack_table, stream_table
 from dumpmap.wording.advice import advise
 from dumpmap.wording.text import Units, address_text, percent_text, short_size, size_left, size_text
 from dumpmap.writers.output import replacing

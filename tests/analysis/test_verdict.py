@@ -19,7 +19,7 @@ from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.model.snapshot import Counters, System
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
-from dumpmap.views.diagnosis import diagnosis_blocks
+from dumpmap.views.diagnose import diagnosis_view
 from dumpmap.wording.numbers import size_left
 
 
@@ -41,7 +41,7 @@ def test_sentences_promise_no_more_than_there_is() -> None:
     assert "the largest block that could be had is 18.1 MB; 36.3 MB are free in total" in judged.sentence
     assert details["largest-free-block-small"].startswith("The largest free block is 18.1 MB at ")
     assert "whatever the free total of 36.3 MB" in details["largest-free-block-small"]
-    assert "largest block 18.1 MB" in to_markdown(diagnosis_blocks(region_map, judged, []))
+    assert "largest block 18.1 MB" in to_markdown(diagnosis_view(region_map, judged, []))
     left = facts_of(region_map).commit.left
     assert left is not None
     assert f"{size_left(left)} are left." in details["commit-limit-reached"]

@@ -20,8 +20,8 @@ from dumpmap.analysis.verdict import verdict
 from dumpmap.api import RegionMap
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.render.html import render_report
-from dumpmap.views.documents import summary_document
 from dumpmap.views.info import info_document
+from dumpmap.views.summary import summary_document
 from dumpmap.writers.snapshot_json import dump_snapshot
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -16,7 +16,7 @@ import dumpmap
 from dumpmap.analysis.findings import Finding
 from dumpmap.analysis.free import fits
 from dumpmap.cli.app import app
-from dumpmap.views.diagnosis import fit_text
+from dumpmap.views.free import fit_text
 from dumpmap.views.summary import finding_text
 from dumpmap.views.table import Column, cell_text
 from dumpmap.wording.text import Units, percent_text, size_left, size_text
