@@ -1,14 +1,14 @@
-"""The recorded failure: what the input itself says went wrong, before anything is inferred from the map.
+"""The recorded failure: what the input itself says went wrong, before the map is used to infer anything.
 
-An exception code, the size that an allocator asked for, the type of a thrown C++ object, the last error of a thread:
-these were recorded at the failure, while a map is only what was left when the dump was written.
+An exception code, the size that an allocator requested, the type of a thrown C++ object, the last error of a thread:
+the input recorded these at the failure, while a map shows the state when the dump was written.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dumpmap.model import ntstatus
@@ -29,7 +29,7 @@ _MAX_NAME = 256
 _DECORATED = re.compile(r"\.(?P<pointer>P[AE]*)?\??A[UV](?P<path>[\w@$]+)@@$")
 
 _SIZED = {ntstatus.STATUS_NO_MEMORY, ntstatus.CHROMIUM_OUT_OF_MEMORY}
-"""Exceptions whose parameter 0 is the number of bytes asked for."""
+"""Exceptions whose parameter 0 is the size of the failed request in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class StackFault:
     """A stack overflow, measured.
 
     Attributes:
-        stack: the stack that the fault lies in; None where it cannot be told.
-        address: where the stack was to be touched: parameter 1, else the stack pointer.
-        headroom: bytes from there down to the stack's lowest address, guard pages included; None where the map does not
+        stack: the stack that the fault is in; None if unknown.
+        address: the address that the thread touched: parameter 1, else the stack pointer.
+        headroom: bytes from there down to the stack's lowest address, guard pages included; None if the map does not
             hold the whole reservation.
-        guaranteed: bytes that SetThreadStackGuarantee keeps back at the end.
+        guaranteed: bytes that SetThreadStackGuarantee reserves at the end.
     """
 
     stack: Stack | None
@@ -57,16 +57,16 @@ class StackFault:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The exception that the dump was written for, as far as memory goes.
+    """The exception that caused the dump, and what it says about memory.
 
     Attributes:
         code: the exception code, 32 bits.
-        name: its symbol, None where it has none.
+        name: its symbol; None if it has none.
         thread_id: the thread that raised it.
-        limit: which limit it names; None where it says nothing about memory.
-        how: what says so: `exception`, or `annotation` of the crash reporter.
-        requested: bytes asked for, None where that is not recorded.
-        types: the C++ types of the thrown object, most derived first; empty where they are not in the input.
+        limit: which limit it names; None if it does not concern memory.
+        how: the source: `exception`, or `annotation` of the crash reporter.
+        requested: size of the failed request; None if not recorded.
+        types: the C++ types of the thrown object, most derived first; empty if the input does not hold them.
         hresult: HRESULT of a .NET exception.
         inner_status: the NTSTATUS inside an in-page error.
         stack: of a stack overflow.
@@ -83,20 +83,6 @@ class Failure:
     inner_status: int | None = None
     stack: StackFault | None = None
 
-    @property
-    def text(self) -> str:
-        """The exception in words: `exception 0xc0000017 STATUS_NO_MEMORY`."""
-        text = f"exception 0x{self.code:x}" + (f" {self.name}" if self.name else "")
-        if self.types:
-            text += f" ({self.types[0]})"
-        if self.hresult is not None:
-            known = ntstatus.hresult(self.hresult)
-            text += f" with HRESULT 0x{self.hresult:x}" + (f" ({known.meaning})" if known else "")
-        if self.inner_status is not None:
-            known = ntstatus.ntstatus(self.inner_status)
-            text += f" because of 0x{self.inner_status:x}" + (f" {known.name}" if known else "")
-        return text
-
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
@@ -112,53 +98,47 @@ class Failure:
 
 
 def find_failure(region_map: RegionMap) -> Failure | None:
-    """Reads the exception; None where the input has none, or is of another system."""
+    """Reads the exception; None if the input has none, or comes from another system than Windows."""
     snapshot = region_map.snapshot
     exception = snapshot.exception
     if exception is None or region_map.process.os.family != "windows":
         return None
-    code = exception.code & 0xFFFFFFFF
+    failure = _read(region_map, exception)
+    attempt = _annotated_request(snapshot)
+    if attempt is None or failure.requested is not None or failure.limit == "stack":
+        return failure
+    if failure.limit is not None:
+        return replace(failure, requested=attempt)
+    return replace(failure, requested=attempt, limit="memory", how="annotation")
+
+
+def _read(region_map: RegionMap, exception: ExceptionRecord) -> Failure:
+    """What the exception itself says: its code, then the parameters that such a code has."""
+    code, parameters = exception.code & 0xFFFFFFFF, exception.parameters
     known = ntstatus.exception_code(code)
-    name = known.name if known else None
-    limit = known.limit if known else None
-    parameters = exception.parameters
-    requested, how = None, "exception"
-    types: tuple[str, ...] = ()
-    number = inner = None
-    stack = None
+    failure = Failure(
+        code=code,
+        name=known.name if known else None,
+        thread_id=exception.thread_id,
+        limit=known.limit if known else None,
+    )
     if code in _SIZED and parameters:
-        requested = parameters[0]
-    elif code == ntstatus.MSVC_CPP_EXCEPTION:
-        types = thrown_types(snapshot.memory, exception)
-        if any(name in ntstatus.CPP_MEMORY_TYPES for name in types):
-            limit = "memory"
-    elif code == ntstatus.CLR_EXCEPTION and parameters:
+        return replace(failure, requested=parameters[0])
+    if code == ntstatus.MSVC_CPP_EXCEPTION:
+        types = thrown_types(region_map.snapshot.memory, exception)
+        is_memory = any(name in ntstatus.CPP_MEMORY_TYPES for name in types)
+        return replace(failure, types=types, limit="memory" if is_memory else failure.limit)
+    if code == ntstatus.CLR_EXCEPTION and parameters:
         number = parameters[0] & 0xFFFFFFFF
         result = ntstatus.hresult(number)
-        limit = result.limit if result else None
-    elif code == ntstatus.STATUS_IN_PAGE_ERROR and len(parameters) > 2:
-        inner = parameters[2] & 0xFFFFFFFF
-        status = ntstatus.ntstatus(inner)
-        limit = status.limit if status else None
-    elif code == ntstatus.STATUS_STACK_OVERFLOW:
-        stack = _stack_fault(region_map, exception)
-    attempt = _annotated_request(snapshot)
-    if attempt is not None and requested is None and limit != "stack":
-        requested = attempt
-        if limit is None:
-            limit, how = "memory", "annotation"
-    return Failure(
-        code=code,
-        name=name,
-        thread_id=exception.thread_id,
-        limit=limit,
-        how="annotation" if how == "annotation" else "exception",
-        requested=requested,
-        types=types,
-        hresult=number,
-        inner_status=inner,
-        stack=stack,
-    )
+        return replace(failure, hresult=number, limit=result.limit if result else None)
+    if code == ntstatus.STATUS_IN_PAGE_ERROR and len(parameters) > 2:
+        number = parameters[2] & 0xFFFFFFFF
+        status = ntstatus.ntstatus(number)
+        return replace(failure, inner_status=number, limit=status.limit if status else None)
+    if code == ntstatus.STATUS_STACK_OVERFLOW:
+        return replace(failure, stack=_stack_fault(region_map, exception))
+    return failure
 
 
 def _annotated_request(snapshot: Snapshot) -> int | None:
@@ -181,7 +161,7 @@ def _stack_fault(region_map: RegionMap, exception: ExceptionRecord) -> StackFaul
             stack = one
     tebs = [teb for teb in region_map.structures.tebs if teb.thread_id == exception.thread_id]
     guaranteed = max((teb.guaranteed_stack_bytes or 0 for teb in tebs), default=0)
-    # Without a reserve the map holds only the part of the stack that was captured.
+    # Without a reserve the map holds only the captured part of the stack.
     whole = stack is not None and stack.reserve is not None
     headroom = address - stack.base if whole and stack is not None and address is not None else None
     return StackFault(stack, address, headroom, guaranteed)
@@ -195,14 +175,14 @@ def thrown_types(memory: Memory, exception: ExceptionRecord) -> tuple[str, ...]:
 
     The exception's parameter 2 points to the ThrowInfo; on 64-bit systems parameter 3 is the image that its offsets
     count from. ThrowInfo names an array of catchable types, each of them a type descriptor with its decorated name. All
-    of this lies in the image, so a dump without image data does not have it.
+    of this is in the image, so a dump without image data lacks it.
 
     Args:
         memory: the process.
         exception: the exception record.
 
     Returns:
-        undecorated names, the thrown type first, then its bases; empty where they cannot be read.
+        undecorated names, the thrown type first, then its bases; empty if they cannot be read.
     """
     if exception.code & 0xFFFFFFFF != ntstatus.MSVC_CPP_EXCEPTION or len(exception.parameters) < 3:
         return ()
@@ -231,7 +211,7 @@ def thrown_types(memory: Memory, exception: ExceptionRecord) -> tuple[str, ...]:
 
 
 def _read_name(memory: Memory, address: int) -> str | None:
-    """Reads a zero-terminated name, in small steps: it may end at the end of what is there."""
+    """Reads a zero-terminated name, in small steps: the captured memory may end right after it."""
     data = b""
     while len(data) < _MAX_NAME:
         part = memory.read(address + len(data), 16)
@@ -247,7 +227,7 @@ def _read_name(memory: Memory, address: int) -> str | None:
 
 
 def undecorate(name: str) -> str:
-    """Writes a type descriptor's name as C++ does: `.?AVbad_alloc@std@@` is `std::bad_alloc`; others stay."""
+    """Writes a type descriptor's name as C++ does: `.?AVbad_alloc@std@@` becomes `std::bad_alloc`; other names stay."""
     match = _DECORATED.match(name)
     if match is None:
         return name
@@ -260,12 +240,12 @@ def undecorate(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LastError:
-    """A thread whose last error or last status is about memory.
+    """A thread whose last error or last status concerns memory.
 
     Attributes:
         thread_id: the thread.
         error: LastErrorValue.
-        status: LastStatusValue, None where it was not captured.
+        status: LastStatusValue; None if not captured.
         limit: which limit it names.
         crashing: whether the thread raised the exception of the dump.
     """
@@ -275,15 +255,6 @@ class LastError:
     status: int | None
     limit: MemoryLimit
     crashing: bool
-
-    @property
-    def text(self) -> str:
-        """The error in words: `1455 ERROR_COMMITMENT_LIMIT`."""
-        known = ntstatus.win32_error(self.error)
-        if known is not None and known.limit is not None:
-            return f"{self.error} {known.name}"
-        status = ntstatus.ntstatus(self.status or 0)
-        return f"{self.error} (status 0x{self.status or 0:x}{' ' + status.name if status else ''})"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

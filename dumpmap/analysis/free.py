@@ -1,8 +1,8 @@
 """Free address space: how much, in what pieces, and what would fit.
 
 A process runs out of address space when no free block is large enough, however much is free in total. Everything here
-works on the region map's gaps: `Free` is what an allocation could use, `Unusable` is lost between an allocation's end
-and the next 64 KB boundary. Sizes are bytes, ends exclusive; a partial map has no free space to speak of.
+works on the region map's gaps: an allocation could use `Free`; `Unusable` is lost between an allocation's end and the
+next 64 KB boundary. Sizes are bytes, ends exclusive. A partial map does not know its free space.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dumpmap.analysis.limits import AddressLimit, address_limit
 from dumpmap.model.region_map import FreeBlock, RegionMap
 from dumpmap.model.snapshot import I64, U64
-from dumpmap.model.types import RegionType
 
 TINY_BLOCK = 1 << 20
-"""Free blocks below this are of no use to most allocators; Mozilla sums them as `tiny_block_size`."""
+"""Most allocators cannot use free blocks below this size; Mozilla sums them as `tiny_block_size`."""
 
 GRANULARITY = 0x10000
 """VirtualAlloc starts every allocation at a multiple of this."""
 
 _PAGE = 0x1000
 _LOWEST = 0x10000
-"""Windows gives nobody the first 64 KB: that they are free means nothing."""
+"""Windows reserves the first 64 KB: no allocation gets them although they are free."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +33,17 @@ class FreeSpace:
     """The free space of a map.
 
     Attributes:
-        limit: how large the address space is and how that is known.
+        limit: how large the address space is, with the evidence.
         base: free blocks by address.
         size: their sizes.
         total: bytes free.
         count: number of blocks.
-        largest: the largest block, None where nothing is free.
+        largest: the largest block; None if nothing is free.
         unusable: bytes lost before 64 KB boundaries.
         tiny: bytes in blocks below 1 MB.
         tiny_count: number of such blocks.
-        complete: whether the list of regions reaches the end of the space. If not, there may be more free space.
-        reserve: (address, size) that the crash reporter had set aside for itself and freed: it does not count.
+        complete: whether the list of regions reaches the end of the space; if not, there may be more free space.
+        reserve: (address, size) that the crash reporter had reserved for itself and freed; it does not count.
     """
 
     limit: AddressLimit
@@ -62,10 +60,7 @@ class FreeSpace:
 
     @property
     def fragmentation(self) -> float | None:
-        """1 - largest block / free space, as DebugDiag and WinDbg define it; None where nothing is free.
-
-        What is not counted as free, such as the first 64 KB, is not counted here either: alone it is nothing.
-        """
+        """1 - largest block / free space, as DebugDiag and WinDbg define it; None if nothing is free."""
         return None if self.largest is None or not self.total else 1 - self.largest.size / self.total
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,9 +87,9 @@ class FreeSpace:
 def free_space(region_map: RegionMap) -> FreeSpace | None:
     """Measures the free space; None for a partial map.
 
-    A 32-bit process that a 64-bit program dumped shows the whole 64-bit space; only the part that its own code can
-    use is counted. What the crash reporter had reserved for itself was not there when the allocation failed, so it is
-    left out; so are the first 64 KB, which Windows gives to nobody.
+    If a 64-bit program dumped a 32-bit process, the dump shows the whole 64-bit space; only the part that the
+    process's own code can use counts. Two more parts do not count: the first 64 KB, which Windows reserves, and what
+    the crash reporter had reserved for itself, which was not free when the allocation failed.
     """
     gaps = region_map.gaps
     if gaps is None or region_map.end is None:
@@ -107,7 +102,7 @@ def free_space(region_map: RegionMap) -> FreeSpace | None:
         inside = unusable_base < limit.size
         unusable_size = unusable_size[inside]
     elif limit.size is not None and limit.source == "recorded summary" and limit.size > region_map.end:
-        # A VMMap file does not list free space; what lies behind its last row is free too.
+        # A VMMap file does not list free space; the space after its last row is free too.
         base = np.append(base, np.uint64(region_map.end))
         size = np.append(size, limit.size - region_map.end)
     if limit.windows:
@@ -174,10 +169,10 @@ class Fit:
     Attributes:
         size: bytes asked for.
         alignment: what its start must be a multiple of.
-        fits: whether it would; None where the list of regions is cut off and shows no room: there may be some behind.
-        count: how many of that size would, one after the other, in the free space that the input shows.
-        address: where the first would go, lowest address first; None where it does not fit.
-        largest: the largest size that would fit in what the input shows.
+        fits: whether it would; None if a truncated list of regions shows no room, for the missing part may have some.
+        count: how many allocations of that size would fit, one after the other, in the free space that the input shows.
+        address: the lowest address where one fits; None if none does.
+        largest: the largest size that would fit in the free space that the input shows.
         complete: whether the input shows all free space.
     """
 
@@ -203,10 +198,10 @@ class Fit:
 
 
 def fits(source: RegionMap | FreeSpace, size: int, alignment: int = GRANULARITY) -> Fit | None:
-    """Tells whether an allocation of `size` bytes would find room, and how often.
+    """Finds out whether an allocation of `size` bytes would fit, and how often.
 
-    Every allocation starts at a multiple of `alignment`, so each takes that much at least, but for the last one in a
-    block. The first 64 KB of the address space and what lies above its limit are not given out.
+    Every allocation starts at a multiple of `alignment`, so each but the last one in a block takes at least that much.
+    Nothing fits into the first 64 KB of the address space or above its limit.
 
     Args:
         source: a map or its free space.
@@ -230,7 +225,7 @@ def fits(source: RegionMap | FreeSpace, size: int, alignment: int = GRANULARITY)
     step = -(-size // alignment) * alignment
     counts = np.where(room >= wanted, 1 + (room - wanted) // step, 0)
     found = np.flatnonzero(counts)
-    # What a list that is cut off does not show may be free; but no space holds more than itself.
+    # The missing part of a truncated list may be free; but no space holds more than itself.
     beyond = space.limit.size is not None and size > space.limit.size
     return Fit(
         size=size,
@@ -241,190 +236,3 @@ def fits(source: RegionMap | FreeSpace, size: int, alignment: int = GRANULARITY)
         largest=max(0, int(room.max())) if len(room) else 0,
         complete=space.complete,
     )
-
-
-# ---------------------------------------------------------------- what it looks like
-
-
-def histogram(space: FreeSpace) -> list[dict[str, int]]:
-    """Counts free blocks by power of two.
-
-    Returns:
-        rows of `min_bytes` (inclusive), `max_bytes` (exclusive), `count`, `bytes`, without a gap from the smallest to
-        the largest size there is.
-    """
-    if space.count == 0:
-        return []
-    # Exact for every size below 2**53: frexp gives the exponent itself.
-    exponents = np.frexp(space.size.astype(np.float64))[1] - 1
-    low = int(exponents.min())
-    slots = exponents - low
-    counts = np.bincount(slots)
-    order = np.argsort(slots, kind="stable")
-    edges = np.concatenate(([0], np.cumsum(counts)))
-    running = np.concatenate((np.zeros(1, np.int64), np.cumsum(space.size[order])))
-    sums = running[edges[1:]] - running[edges[:-1]]
-    return [
-        {"min_bytes": 1 << (low + slot), "max_bytes": 1 << (low + slot + 1), "count": int(count), "bytes": int(total)}
-        for slot, (count, total) in enumerate(zip(counts.tolist(), sums.tolist(), strict=True))
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """The allocation beside a free block."""
-
-    address: int
-    size: int
-    type: str
-    kind: str
-    details: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "address": f"0x{self.address:x}",
-            "size": self.size,
-            "type": self.type,
-            "kind": self.kind,
-            "details": self.details,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class FreeNeighbours:
-    """A free block and what lies before and behind it; None at an end of the address space."""
-
-    address: int
-    size: int
-    before: Neighbour | None
-    after: Neighbour | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "address": f"0x{self.address:x}",
-            "size": self.size,
-            "before": None if self.before is None else self.before.to_dict(),
-            "after": None if self.after is None else self.after.to_dict(),
-        }
-
-
-def largest_blocks(region_map: RegionMap, count: int = 10, space: FreeSpace | None = None) -> list[FreeNeighbours]:
-    """The largest free blocks, largest first (of equal ones the lower first), with their neighbours."""
-    space = space or free_space(region_map)
-    if space is None or count <= 0:
-        return []
-    picked = np.lexsort((space.base, -space.size))[:count]
-    bases = region_map.allocation_columns.base
-    at = np.searchsorted(bases, space.base[picked])
-    blocks = []
-    for address, size, after in zip(space.base[picked].tolist(), space.size[picked].tolist(), at.tolist(), strict=True):
-        blocks.append(
-            FreeNeighbours(
-                address=address,
-                size=size,
-                before=_neighbour(region_map, after - 1),
-                after=_neighbour(region_map, after),
-            )
-        )
-    return blocks
-
-
-def _neighbour(region_map: RegionMap, index: int) -> Neighbour | None:
-    columns = region_map.allocation_columns
-    if not 0 <= index < len(columns.base):
-        return None
-    return Neighbour(
-        address=int(columns.base[index]),
-        size=int(columns.size[index]),
-        type=RegionType(int(columns.type[index])).label,
-        kind=region_map.texts[columns.kind[index]],
-        details=region_map.texts[columns.details[index]],
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class UnusableCause:
-    """Allocations of one type, kind and size, and what is lost behind them."""
-
-    type: str
-    kind: str
-    size: int
-    count: int
-    unusable: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "type": self.type,
-            "kind": self.kind,
-            "size": self.size,
-            "count": self.count,
-            "unusable": self.unusable,
-        }
-
-
-def unusable_causes(region_map: RegionMap, count: int = 10) -> list[UnusableCause]:
-    """Groups the allocations that unusable space lies behind, those that cost most first.
-
-    Many small VirtualAllocs are the usual cause: one of 4 KB makes 60 KB unusable.
-    """
-    gaps = region_map.gaps
-    if gaps is None or len(gaps.unusable_base) == 0:
-        return []
-    columns = region_map.allocation_columns
-    owner = np.searchsorted(columns.base, gaps.unusable_base, side="right") - 1
-    real = owner >= 0
-    owner, lost = owner[real], gaps.unusable_size[real].astype(np.int64)
-    if len(owner) == 0:
-        return []
-    limit = address_limit(region_map).size
-    if limit is not None:
-        inside = columns.base[owner] < limit
-        owner, lost = owner[inside], lost[inside]
-    groups, inverse = _group(columns.type[owner], columns.kind[owner], columns.size[owner])
-    counts = np.bincount(inverse, minlength=len(groups))
-    totals = np.bincount(inverse, weights=lost.astype(np.float64), minlength=len(groups)).astype(np.int64)
-    causes = []
-    for group in np.argsort(-totals, kind="stable")[: max(0, count)].tolist():
-        first = owner[groups[group]]
-        causes.append(
-            UnusableCause(
-                type=RegionType(int(columns.type[first])).label,
-                kind=region_map.texts[columns.kind[first]],
-                size=int(columns.size[first]),
-                count=int(counts[group]),
-                unusable=int(totals[group]),
-            )
-        )
-    return causes
-
-
-def _group(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Groups rows that are equal in all columns; returns the first row of each group, and each row's group."""
-    codes = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        values, inverse = np.unique(column, return_inverse=True)
-        codes = np.unique(codes * len(values) + inverse, return_inverse=True)[1].astype(np.int64)
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    return first, inverse
-
-
-def free_report(region_map: RegionMap, blocks: int = 10) -> dict[str, Any] | None:
-    """All of this module about one map as plain data (schema `dumpmap.free/1`); None for a partial map."""
-    space = free_space(region_map)
-    if space is None:
-        return None
-    return {
-        "schema": "dumpmap.free/1",
-        **space.to_dict(),
-        "histogram": histogram(space),
-        "largest_blocks": [block.to_dict() for block in largest_blocks(region_map, blocks, space)],
-        "unusable_causes": [cause.to_dict() for cause in unusable_causes(region_map, blocks)],
-    }
-
-
-HISTOGRAM_COLUMNS = ("min_bytes", "max_bytes", "count", "bytes")
-BLOCK_COLUMNS = ("address", "size", "before", "after")
-UNUSABLE_COLUMNS = ("type", "kind", "size", "count", "unusable")

@@ -1,7 +1,7 @@
-"""Heaps as rows: what each reserves, commits and leaves uncommitted, and what it will ask for next.
+"""Heaps as rows: what each reserves, commits, and leaves uncommitted, and how much it requests next.
 
-Reserved and committed bytes come from the map's own regions, not from what the heap counts: the allocations of a heap
-are its reservation, their committed regions its commit, and the reserved runs in between are its uncommitted ranges.
+Reserved and committed bytes come from the map's own regions, not from the heap's counters: the allocations of a heap
+are its reservation, their committed regions its commit, and the reserved runs in between its uncommitted ranges.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class HeapRow:
         bits: 32 or 64.
         kind: `NT heap`, `Segment heap`, ...
         name: the name that a heap stream gives it.
-        heap_class: who made it: `process`, `private`, ...
-        is_default: whether it is the process's own heap.
+        heap_class: who created it: `process`, `private`, ...
+        is_default: whether it is the process heap.
         flags: creation flags.
         flag_names: their names; unknown bits as one hex number.
         lfh: whether its low-fragmentation front end is active.
         segments: ranges that are segments (or arenas).
         large_blocks: ranges that are single large blocks.
-        allocations: allocations of the map that are labelled as this heap's.
+        allocations: allocations of the map that belong to it.
         reserved: address space of those.
         committed: committed bytes of those.
         uncommitted: reserved, but not committed bytes of those.
@@ -69,10 +69,10 @@ class HeapRow:
         largest_uncommitted: the largest run.
         fragmentation: 1 - largest run / all uncommitted bytes: DebugDiag's heap fragmentation.
         va_fragmentation: 1 - committed / virtual bytes: `!heap -s`'s virtual address fragmentation. Virtual bytes are
-            the reserved ones without the heap's large uncommitted ranges where its counters tell those.
-        next_segment: what it will ask for when it grows.
+            the reserved ones without the heap's large uncommitted ranges, if its counters give them.
+        next_segment: what it requests when it grows.
         free: bytes in its free blocks, as its header counts them.
-        evidence: what says that it is a heap.
+        evidence: what shows that it is a heap.
         inferred: whether any of its ranges is a guess.
     """
 
@@ -101,14 +101,6 @@ class HeapRow:
     evidence: str
     inferred: bool
 
-    @property
-    def title(self) -> str:
-        """How sentences call it: `heap 1`, `heap 1 (names)`, `the heap at 0x140000`."""
-        if self.is_default and self.id is None:
-            return "the process heap"
-        text = f"the heap at 0x{self.address:x}" if self.id is None else f"heap {self.id}"
-        return text if self.name is None else f"{text} ({self.name})"
-
     def to_dict(self) -> dict[str, Any]:
         """Plain data, columns `HEAP_COLUMNS`."""
         row: dict[str, Any] = {column: getattr(self, column) for column in HEAP_COLUMNS}
@@ -127,14 +119,14 @@ class HeapRangeRow:
     Attributes:
         heap: the heap's id.
         heap_address: the heap's handle.
-        address: where the range begins.
-        size: its bytes: the heap's own figure, else the allocation's.
+        address: its start.
+        size: its size: the heap's own figure, else the allocation's.
         role: `segment`, `large block`, `front end`, ...
-        allocation: base of the allocation that holds it, None where the map has none there.
+        allocation: base of the allocation that holds it; None if the map has none there.
         committed: committed bytes in it.
         uncommitted_ranges: reserved runs in it.
         largest_uncommitted: the largest of them.
-        evidence: what says that it belongs to the heap.
+        evidence: what shows that it belongs to the heap.
         inferred: whether that is a guess.
     """
 
@@ -166,7 +158,7 @@ RANGE_COLUMNS = tuple(field.name for field in fields(HeapRangeRow))
 
 
 def flag_names(flags: int | None) -> tuple[str, ...]:
-    """Decodes a heap's flags; the class bits are not flags, bits without a name come as one hex number."""
+    """Decodes a heap's flags; the class bits are not flags, bits without a name become one hex number."""
     if flags is None:
         return ()
     names = [name for bit, name in HEAP_FLAGS if flags & bit]
@@ -176,7 +168,7 @@ def flag_names(flags: int | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Spans:
-    """Figures of many address ranges, taken from the regions in one pass."""
+    """Figures of many address ranges, measured on the regions in one pass."""
 
     committed: I64
     runs: I64
@@ -256,7 +248,7 @@ def _row(
     info = heap.info
     virtual = reserved - (info.counters or {}).get("TotalMemoryLargeUCR", 0)
     if virtual < max(committed, 1):
-        virtual = reserved  # the heap's own count contradicts the map
+        virtual = reserved  # the heap's own counter contradicts the map
     roles = [part.role for part in heap.ranges]
     return HeapRow(
         id=info.id,

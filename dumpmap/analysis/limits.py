@@ -1,4 +1,4 @@
-"""How large a process's address space can be, and what says so.
+"""How large a process's address space can be, and the evidence for it.
 
 A 32-bit process has 2 GB; 3 GB where it is large address aware and 32-bit Windows was started so; 4 GB where it is
 large address aware on 64-bit Windows. A 64-bit one has 8 TB up to Windows 8 and 128 TB from 8.1 on, or 2 GB if its
@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from dumpmap.model.region_map import RegionMap
-from dumpmap.wording.numbers import size_words
+from dumpmap.model.sizes import size_words
 
 _GB, _TB = 1 << 30, 1 << 40
 _CLASSES = ((2 * _GB, "2 GB"), (3 * _GB, "3 GB"), (4 * _GB, "4 GB"), (8 * _TB, "8 TB"), (128 * _TB, "128 TB"))
 _SLACK = 4 << 20
-"""The highest 64 KB, or a few of them, belong to nobody: 0x7fff0000 is 2 GB all the same."""
+"""Windows reserves the highest 64 KB, or a few times as much: 0x7fff0000 still is 2 GB."""
 
 _END_SLACK = 1 << 20
-"""How far below the highest address a list of regions may end and still be taken for whole."""
+"""How far below the highest address a list of regions may end and still count as complete."""
 
 _BUILD_8_1 = 9600
 
 NARROW = 4 * _GB
-"""Address spaces up to here can be used up; above, they practically never are."""
+"""Address spaces up to this size run out; larger ones practically never do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class AddressLimit:
     """The size of an address space.
 
     Attributes:
-        size: its end (exclusive), None where nothing tells.
+        size: its end (exclusive); None if unknown.
         name: in round figures: `2 GB`.
-        source: what says so: `recorded summary`, `memory list`, `large-address-aware flag`, `SystemMemoryInfo`,
+        source: the evidence: `recorded summary`, `memory list`, `large-address-aware flag`, `SystemMemoryInfo`,
             `Windows version`, `pointer size`.
-        exact: whether it is the end itself, or only as much as the process can have at most.
-        reached: whether the list of regions goes up to it.
-        large_address_aware: the flag in the program's header, None where the header is not in the input.
+        exact: whether it is the end itself, not only an upper bound.
+        reached: whether the list of regions reaches it.
+        large_address_aware: the flag in the program's header; None if the input does not hold the header.
         windows: whether the process ran on Windows.
     """
 
@@ -72,10 +72,10 @@ def limit_name(size: int) -> str:
 
 
 def address_limit(region_map: RegionMap) -> AddressLimit:
-    """Finds out how large the address space is; what is of the process itself comes before what is of its system.
+    """Finds how large the address space is; evidence of the process itself comes before evidence of its system.
 
-    The highest address that SystemMemoryInfo gives is that of whoever wrote the dump: a writer of another width, or one
-    that is large address aware where the process is not, sees another one.
+    The highest address in SystemMemoryInfo belongs to the program that wrote the dump: a writer of another width, or
+    one whose large-address-aware flag differs, has another address space.
     """
     process, end = region_map.process, region_map.end
     windows = process.os.family == "windows"
@@ -95,7 +95,7 @@ def address_limit(region_map: RegionMap) -> AddressLimit:
 
 
 def _find(region_map: RegionMap, aware: bool | None) -> tuple[int, str, bool] | None:
-    """Goes through the evidence that only Windows has; returns size, source and whether it is exact."""
+    """Tries the evidence that only Windows has; returns size, source, and whether it is exact."""
     process, end, highest = region_map.process, region_map.end, region_map.system.max_address
     narrow = process.pointer_size == 4
     if not narrow and aware is False:
@@ -117,7 +117,7 @@ def _find(region_map: RegionMap, aware: bool | None) -> tuple[int, str, bool] | 
     if highest is not None and (not narrow or highest < NARROW):
         return highest + 1, "SystemMemoryInfo", True
     if narrow and aware:
-        # Whether 32-bit Windows was started with 3 GB is not recorded.
+        # A dump does not record whether 32-bit Windows was started with 3 GB.
         return 3 * _GB - 0x10000, "large-address-aware flag", False
     if not narrow and process.os.build:
         top = 128 * _TB if process.os.build >= _BUILD_8_1 else 8 * _TB
@@ -126,19 +126,19 @@ def _find(region_map: RegionMap, aware: bool | None) -> tuple[int, str, bool] | 
 
 
 def _recorded_size(region_map: RegionMap) -> int | None:
-    """The space's size by the summary of a VMMap file, which lists no free space: what is in use and what is free."""
+    """The size by the summary of a VMMap file, which has the totals in use and free but does not list free space."""
     rows = {row.type: row.values.get("size") for row in region_map.snapshot.recorded_summary}
     total, free, page_table = rows.get("Total"), rows.get("Free"), rows.get("Page Table")
     return None if total is None or free is None else total - (page_table or 0) + free
 
 
 def _plausible_end(end: int, narrow: bool) -> bool:
-    """A list that was not cut off ends at one of the ends that user space has."""
+    """A complete list ends at one of the ends that user space can have."""
     return any(abs(value - end) <= _SLACK for value, _ in (_CLASSES[:3] if narrow else _CLASSES[3:]))
 
 
 def _list_is_cut(region_map: RegionMap) -> bool:
-    """Whether the list of regions was damaged."""
+    """Whether the input holds only part of its list of regions."""
     return any(
         stream.name == "MemoryInfoList" and stream.status not in ("read", "listed")
         for stream in region_map.snapshot.source.streams
@@ -146,7 +146,7 @@ def _list_is_cut(region_map: RegionMap) -> bool:
 
 
 def large_address_aware(region_map: RegionMap) -> bool | None:
-    """Reads the large-address-aware flag of the process's own program; None where its header is not in the input."""
+    """Reads the large-address-aware flag of the program; None if the input does not hold its header."""
     images = region_map.structures.images
     if not images:
         return None

@@ -24,6 +24,7 @@ from dumpmap.wording.text import Units
 from dumpmap.writers.formats import Format
 
 if TYPE_CHECKING:
+    from dumpmap.analysis.rules import RuleSet
     from dumpmap.api import RegionMap
     from dumpmap.views.blocks import View
     from dumpmap.views.table import Table
@@ -88,6 +89,24 @@ def load(source: str, *, image_path: Path | None = None, snapshot: int | None = 
     region_map = open_map(source, image_path=image_path, snapshot=snapshot, **options)
     warn(region_map, source)
     return region_map
+
+
+def load_rules(path: str | Path) -> RuleSet:
+    """Reads a rules file.
+
+    Raises:
+        RulesError: it cannot be read or is not valid; the error names the file and the key.
+    """
+    from dumpmap.analysis.rules import RulesError
+    from dumpmap.analysis.rules_file import parse_rules
+
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise RulesError(error.strerror or "cannot be read", source=str(path)) from None
+    except UnicodeDecodeError:
+        raise RulesError("not UTF-8 text", source=str(path)) from None
+    return parse_rules(text, name=str(path))
 
 
 def warn(region_map: RegionMap, source: str) -> None:

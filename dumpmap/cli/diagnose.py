@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import Shown, Target, chosen_format, load, show
+from dumpmap.cli.common import Shown, Target, chosen_format, load, load_rules, show
 from dumpmap.cli.options import (
     FailOnOption,
     ForceOption,
@@ -49,10 +49,9 @@ def command(
     dumpmap diagnose crash.dmp --fail-on critical
     ```
     """
-    from dumpmap.analysis.findings import at_least, find
-    from dumpmap.analysis.rules import load_rules
-    from dumpmap.analysis.verdict import verdict
     from dumpmap.views.diagnose import diagnosis_document, diagnosis_view, finding_table
+    from dumpmap.wording.findings import at_least, find
+    from dumpmap.wording.verdicts import verdict
 
     target = Target(chosen_format(format, output), output=output, force=force)
     rule_set = load_rules(rules) if rules is not None else None

@@ -29,10 +29,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dumpmap._version import __version__
-from dumpmap.analysis.findings import RULE, Finding, find
-from dumpmap.analysis.free import FreeSpace, free_space, histogram
+from dumpmap.analysis.free import FreeSpace, free_space
+from dumpmap.analysis.free_blocks import histogram
 from dumpmap.analysis.heaps import heap_range_rows
-from dumpmap.analysis.verdict import VERDICTS, Verdict, verdict
 from dumpmap.model.columns import COLUMNS, SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
@@ -45,7 +44,9 @@ from dumpmap.views.stacks import stack_table
 from dumpmap.views.summary import process_line
 from dumpmap.views.table import Column, Table, cell_text, plain_value
 from dumpmap.wording.advice import advise
+from dumpmap.wording.findings import EXPLANATIONS, Finding, find
 from dumpmap.wording.text import Units, address_text, percent_text, short_size, size_left, size_text
+from dumpmap.wording.verdicts import VERDICTS, Verdict, verdict
 from dumpmap.writers.output import replacing
 from dumpmap.writers.snapshot_json import clean_text
 
@@ -439,7 +440,7 @@ def diagnosis(judged: Verdict, findings: Sequence[Finding]) -> Diagnosis:
             Axis("Commit", states[1], tuple(_commit_figures(judged.commit))),
         ),
         findings=tuple(
-            (finding, RULE[finding.id].meaning, RULE[finding.id].advice, strengths.get(finding.id, ""))
+            (finding, EXPLANATIONS[finding.id].meaning, EXPLANATIONS[finding.id].advice, strengths.get(finding.id, ""))
             for finding in findings
         ),
     )

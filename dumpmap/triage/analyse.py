@@ -20,7 +20,7 @@ from dumpmap.parsers.opening import read_source
 from dumpmap.sources.files import ByteSource, map_file
 from dumpmap.sources.remote import remote_source
 from dumpmap.triage.columns import NAMES, TYPE_COLUMNS, Row, empty_row, severity_rank
-from dumpmap.triage.diagnosis import diagnose, exception_name
+from dumpmap.triage.diagnosis import diagnosis_columns, exception_name
 from dumpmap.triage.discovery import Job, os_reason
 
 Limit = Literal["time", "memory"]
@@ -199,7 +199,6 @@ def make_row(region_map: RegionMap, path: str, size: int | None) -> Row:
         region_map.system,
     )
     row = empty_row(path, "partial" if region_map.partial or snapshot.warnings else "ok", size=size)
-    diagnosis = diagnose(region_map)
     main = _main_module(region_map)
     total = region_map.total
     row.update(
@@ -216,17 +215,10 @@ def make_row(region_map: RegionMap, path: str, size: int | None) -> Row:
         os=" ".join(filter(None, (process.os.family, process.os.version))) or None,
         os_build=process.os.build,
         captured_at=_time_text(snapshot.source.captured_at),
-        verdict=diagnosis.verdict,
-        severity=diagnosis.severity,
-        critical=diagnosis.critical,
-        findings=list(diagnosis.findings),
-        headline=diagnosis.headline,
-        sentence=diagnosis.sentence,
+        **diagnosis_columns(region_map),
         total_size=total.size,
         committed=total.committed,
         private=total.private,
-        largest_free=diagnosis.largest_free,
-        fragmentation=None if diagnosis.fragmentation is None else round(diagnosis.fragmentation, 4),
         threads=len(snapshot.threads) or None,
         heaps=len(region_map.heaps) if region_map.heaps or region_map.heap_list_captured else None,
         modules=len(snapshot.modules) or None,

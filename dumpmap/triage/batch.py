@@ -25,7 +25,7 @@ from dumpmap.triage.progress import Progress, State
 from dumpmap.triage.selection import ALL, Selection, sort_key
 from dumpmap.triage.store import Store, finished_row
 from dumpmap.triage.worker import Setup
-from dumpmap.wording.numbers import size_words
+from dumpmap.wording.text import size_words
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
 
-from dumpmap.analysis.rules import SEVERITIES
+from dumpmap.analysis.rules import RULES, SEVERITIES, VERDICT_NAMES
 from dumpmap.model.types import TYPES, RegionType
 
 Row = dict[str, Any]
@@ -132,8 +132,6 @@ BY_NAME = {column.name: column for column in COLUMNS}
 @cache
 def known_values(name: str) -> tuple[str, ...]:
     """Every text that a column can hold, where these are settled; empty where it can be any, as a process's name is."""
-    from dumpmap.analysis.findings import RULES
-    from dumpmap.analysis.verdict import VERDICTS
     from dumpmap.model.region_map import Completeness
     from dumpmap.model.snapshot import Container, SourceKind
 
@@ -142,7 +140,7 @@ def known_values(name: str) -> tuple[str, ...]:
         "completeness": get_args(Completeness),
         "format": get_args(SourceKind),
         "container": get_args(Container),
-        "verdict": tuple(VERDICTS),
+        "verdict": VERDICT_NAMES,
         "severity": SEVERITIES,
         "findings": tuple(rule.id for rule in RULES),
     }

@@ -1,54 +1,40 @@
-"""What triage takes from the analysis of a map: the one place that knows both."""
+"""What triage takes from the diagnosis of a map: the one place that knows both."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
-from dumpmap.analysis.facts import facts_of
-from dumpmap.analysis.findings import find
-from dumpmap.analysis.verdict import verdict
+from dumpmap.analysis.diagnosis import diagnose
 from dumpmap.model.ntstatus import EXC_CRASH, exception_code
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import ExceptionRecord
+from dumpmap.wording.findings import EXPLANATIONS
+from dumpmap.wording.verdicts import verdict_sentence
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """The diagnosis of one map, as far as a table needs it."""
-
-    verdict: str
-    severity: str | None
-    critical: int
-    findings: tuple[str, ...]
-    headline: str | None
-    sentence: str
-    largest_free: int | None
-    fragmentation: float | None
-
-
-def diagnose(region_map: RegionMap) -> Diagnosis:
-    """Finds what is wrong with a process's memory."""
-    findings = find(region_map)
-    judged = verdict(region_map, findings=findings)
-    free = facts_of(region_map).free
-    return Diagnosis(
-        verdict=judged.verdict,
-        severity=findings[0].severity if findings else None,
-        critical=sum(finding.severity == "critical" for finding in findings),
-        findings=tuple(finding.id for finding in findings),
-        headline=findings[0].title if findings else None,
-        sentence=judged.sentence,
-        largest_free=None if free is None else free.largest.size if free.largest is not None else 0,
-        fragmentation=None if free is None else free.fragmentation,
-    )
+def diagnosis_columns(region_map: RegionMap) -> dict[str, Any]:
+    """Diagnoses a map and returns the columns of a row that say what is wrong with its memory."""
+    diagnosis = diagnose(region_map)
+    hits, free = diagnosis.hits, diagnosis.measurements.free
+    fragmentation = None if free is None else free.fragmentation
+    return {
+        "verdict": diagnosis.verdict,
+        "severity": hits[0].severity if hits else None,
+        "critical": sum(hit.severity == "critical" for hit in hits),
+        "findings": [hit.id for hit in hits],
+        "headline": EXPLANATIONS[hits[0].id].title if hits else None,
+        "sentence": verdict_sentence(diagnosis),
+        "largest_free": None if free is None else diagnosis.measurements.largest,
+        "fragmentation": None if fragmentation is None else round(fragmentation, 4),
+    }
 
 
 def exception_name(exception: ExceptionRecord, family: str) -> str:
-    """Names an exception, a signal or a Mach exception; the number in hex where it has no name."""
+    """Names an exception, a signal, or a Mach exception; without a name it is the number in hex."""
     value = exception.code & 0xFFFFFFFF
     if family == "macos" and value == 0 and exception.parameters[:1] == (EXC_CRASH,):
-        # Crashpad records the exception that led to EXC_CRASH. An abort() has none: what is left is EXC_CRASH itself,
-        # in the first parameter.
+        # Crashpad records the exception that led to EXC_CRASH. An abort() has none: EXC_CRASH itself is left, in the
+        # first parameter.
         value = EXC_CRASH
     code = exception_code(value, family)
     return f"0x{value:08x}" if code is None else code.name

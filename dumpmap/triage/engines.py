@@ -27,7 +27,7 @@ from dumpmap.errors import DumpmapError
 from dumpmap.triage.analyse import Outcome, failure
 from dumpmap.triage.discovery import Job
 from dumpmap.triage.worker import EXIT_MEMORY, Diary, Setup, find_hook, perform, start, work
-from dumpmap.wording.numbers import size_words
+from dumpmap.wording.text import size_words
 
 _LOOK_EVERY = 1.0
 

@@ -8,10 +8,10 @@ import multiprocessing
 import sys
 from pathlib import Path
 
-import dumpmap.analysis.verdict
 import dumpmap.classify
 import dumpmap.parsers.minidump.reader
-import dumpmap.triage.worker  # noqa: F401
+import dumpmap.triage.worker
+import dumpmap.wording.verdicts  # noqa: F401
 
 
 def _remove_socket() -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dumpmap.analysis.findings import Finding
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Entry, Fact, Facts, Paragraph, Style
 from dumpmap.views.documents import finding_document, head
 from dumpmap.views.summary import process_line
 from dumpmap.views.table import Column, Table
+from dumpmap.wording.findings import Finding
 from dumpmap.wording.text import percent_text, short_size, size_left
 
 if TYPE_CHECKING:
-    from dumpmap.analysis.verdict import Verdict
+    from dumpmap.wording.verdicts import Verdict
 
 FINDING_COLUMNS = (
     Column("severity"),

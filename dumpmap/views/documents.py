@@ -14,7 +14,7 @@ from dumpmap.model.snapshot import Process, Source
 from dumpmap.wording.text import hex_text
 
 if TYPE_CHECKING:
-    from dumpmap.analysis.findings import Finding
+    from dumpmap.wording.findings import Finding
 
 
 def time_text(value: dt.datetime | None) -> str | None:

@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dumpmap.analysis.free import (
-    Fit,
-    FreeSpace,
-    Neighbour,
-    free_report,
-    free_space,
-    histogram,
-    largest_blocks,
-    unusable_causes,
-)
+from dumpmap.analysis.free import Fit, FreeSpace, free_space
+from dumpmap.analysis.free_blocks import Neighbour, free_report, histogram, largest_blocks, unusable_causes
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.views.blocks import Blank, Block, Heading, Lines
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table
-from dumpmap.wording.numbers import list_words
-from dumpmap.wording.text import address_text, percent_text, short_size, size_left
+from dumpmap.wording.text import address_text, list_words, percent_text, short_size, size_left
 
 HISTOGRAM_COLUMNS = (
     Column("min_bytes", "size", "From"),

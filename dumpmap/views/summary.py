@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dumpmap.analysis.facts import facts_of
+from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.columns import LARGEST, REGION_COLUMN, SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
@@ -19,14 +19,14 @@ from dumpmap.views.table import Table
 from dumpmap.wording.text import address_text, hex_text, printable, short_size, size_left, size_text
 
 if TYPE_CHECKING:
-    from dumpmap.analysis.findings import Finding
+    from dumpmap.wording.findings import Finding
 
 _BAR_TYPES = tuple(info.type for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
 
 
 def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict[str, Any]:
     """Returns `dumpmap.summary/1`."""
-    space = facts_of(region_map).free
+    space = measurements_of(region_map).free
     free = None if space is None else space.largest
     total = region_map.total.values()
     del total["largest"]
@@ -99,7 +99,7 @@ def bars(region_map: RegionMap) -> Bars:
 
 def largest_free_line(region_map: RegionMap) -> str:
     """Returns the figure that decides whether a 32-bit process can go on."""
-    space = facts_of(region_map).free
+    space = measurements_of(region_map).free
     free = None if space is None else space.largest
     if space is None:
         return "Largest free block: unknown (the input has no list of memory regions)"

@@ -1,9 +1,11 @@
-"""What a better dump would add, and how to take it."""
+"""What a better dump would add, and how to capture it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dumpmap.analysis.lacks import Lack, lacks_of
 from dumpmap.model.region_map import RegionMap
 
 
@@ -14,7 +16,7 @@ class Advice:
     Attributes:
         missing: what it is.
         adds: what the map would show with it.
-        how: how to take a dump that has it.
+        how: how to capture a dump that has it.
     """
 
     missing: str
@@ -22,56 +24,42 @@ class Advice:
     how: str
 
 
-_PROCDUMP = "procdump -ma PID, or WinDbg's .dump /ma, or MiniDumpWriteDump with MiniDumpWithFullMemory | "
-_FLAGS_INFO = "MiniDumpWithFullMemoryInfo"
+_FULL = (
+    "procdump -ma PID; in WinDbg, .dump /ma FILE; or MiniDumpWriteDump with MiniDumpWithFullMemory | "
+    "MiniDumpWithFullMemoryInfo"
+)
+
+ADVICE: Mapping[Lack, Advice] = {
+    Lack.REGIONS: Advice(
+        "the list of memory regions (MemoryInfoList)",
+        "the whole map: free space, the largest free block, private data, and mapped views",
+        "MiniDumpWriteDump with MiniDumpWithFullMemoryInfo; in WinDbg, .dump /mi FILE; procdump -mp or -ma and "
+        "Crashpad always write it. It costs 48 bytes per region",
+    ),
+    Lack.HEAPS: Advice(
+        "the list of heaps and their headers",
+        "heap memory apart from other private data, with the size and fragmentation of each heap",
+        f"{_FULL}; or write a heap stream from the crash handler (docs/heap-stream.md)",
+    ),
+    Lack.PRIVATE_BYTES: Advice(
+        "the bytes of private memory",
+        "block statistics of heaps, and heaps that only a signature in memory identifies",
+        _FULL,
+    ),
+    Lack.THREAD_NAMES: Advice(
+        "thread names and start addresses",
+        "stacks with the names of their threads",
+        "MiniDumpWriteDump with MiniDumpWithThreadInfo; Windows 10 and later write the names of threads that have one",
+    ),
+    Lack.COUNTERS: Advice(
+        "the system's memory counters (SystemMemoryInfo, ProcessVmCounters)",
+        "whether the system reached its commit limit, which the map alone does not show",
+        "dbghelp.dll of Windows 10 and later writes them unless MiniDumpWithoutAuxiliaryState is set",
+    ),
+}
+"""The advice for everything that an input can lack."""
 
 
 def advise(region_map: RegionMap) -> list[Advice]:
-    """Lists what the input lacks for a complete map, the most useful first."""
-    snapshot = region_map.snapshot
-    if snapshot.process.os.family != "windows" or snapshot.source.kind == "vmmap":
-        return []
-    present = {stream.name for stream in snapshot.source.streams}
-    advice = []
-    if region_map.partial:
-        advice.append(
-            Advice(
-                "the list of memory regions (MemoryInfoList)",
-                "the whole map: free space, the largest free block, private data, mapped views",
-                f"MiniDumpWriteDump with {_FLAGS_INFO}; WinDbg's .dump /mi; Crashpad and procdump -mp or -ma write it. "
-                "It costs 48 bytes a region",
-            )
-        )
-    if not region_map.heap_list_captured:
-        advice.append(
-            Advice(
-                "the list of heaps and their headers",
-                "heap memory told from other private data, and each heap's size and fragmentation",
-                f"{_PROCDUMP}{_FLAGS_INFO}; or write a heap stream from the crash handler (docs/heap-stream.md)",
-            )
-        )
-    if not region_map.partial and region_map.completeness == "map":
-        advice.append(
-            Advice(
-                "the bytes of private memory",
-                "block statistics of heaps, and heaps that only a signature shows",
-                f"{_PROCDUMP}{_FLAGS_INFO}",
-            )
-        )
-    if snapshot.source.kind == "minidump" and not {"ThreadInfoList", "ThreadNames"} & present:
-        advice.append(
-            Advice(
-                "thread names and start addresses",
-                "stacks with names",
-                "MiniDumpWithThreadInfo; Windows 10 and later write the names of threads that have one",
-            )
-        )
-    if snapshot.source.kind == "minidump" and snapshot.system.commit_limit is None:
-        advice.append(
-            Advice(
-                "the system's memory counters (SystemMemoryInfo, ProcessVmCounters)",
-                "whether the commit limit was reached, which the map alone cannot tell",
-                "dbghelp.dll of Windows 10 and later writes them unless MiniDumpWithoutAuxiliaryState is set",
-            )
-        )
-    return advice
+    """Lists what the input lacks for a complete map, the most useful part first."""
+    return [ADVICE[lack] for lack in lacks_of(region_map)]

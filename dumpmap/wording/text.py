@@ -1,32 +1,71 @@
-"""Numbers as text. The one size formatter and the one address formatter of the program."""
+"""Numbers as text, first in sentences and then in tables. The only formatters of sizes, shares, and addresses."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from dumpmap.wording.numbers import percent_words, size_left
-from dumpmap.wording.numbers import size_words as short_size
+from dumpmap.model.sizes import size_left, size_words
 
 __all__ = [
     "MISSING",
     "Units",
     "address_text",
+    "address_words",
+    "count_words",
     "hex_text",
+    "list_words",
     "more_text",
     "percent_text",
+    "percent_words",
     "printable",
     "short_size",
     "size_left",
     "size_text",
+    "size_words",
     "unit_name",
 ]
 
+# ---------------------------------------------------------------- in sentences
+
+
+def percent_words(share: float) -> str:
+    """Writes a share (0 to 1) in percent: `61 %`; a small one with a decimal."""
+    percent = 100 * share
+    return f"{percent:.1f} %" if abs(percent) < 10 and round(percent, 1) != round(percent) else f"{percent:.0f} %"
+
+
+def count_words(count: int, one: str, many: str | None = None) -> str:
+    """Writes a count with its noun: `1 heap`, `12 heaps`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def list_words(items: list[str], limit: int = 5) -> str:
+    """Joins words with commas and `and`; beyond `limit` it says how many it leaves out."""
+    if len(items) > limit:
+        return ", ".join(items[:limit]) + f", and {len(items) - limit} more"
+    return " and ".join(items) if len(items) < 3 else ", ".join(items[:-1]) + ", and " + items[-1]
+
+
+def address_words(value: int) -> str:
+    """Writes an address without padding: `0x13d0000`."""
+    return f"0x{value:x}"
+
+
+def sentence(text: str) -> str:
+    """Makes the first letter a capital."""
+    return text[:1].upper() + text[1:]
+
+
+# ---------------------------------------------------------------- in tables
+
 MISSING = ""
-"""How a value that is not known, or has no meaning here, is shown in a table."""
+"""How a table shows a value that is unknown or has no meaning there."""
+
+short_size = size_words
 
 
 class Units(StrEnum):
-    """How sizes are written in tables; JSON and CSV always carry bytes."""
+    """How tables write sizes; JSON and CSV always carry bytes."""
 
     bytes = "bytes"
     kb = "kb"
@@ -38,9 +77,9 @@ def size_text(value: int | None, units: Units = Units.kb, *, left: bool = False)
     """Writes a size: KB with thousands separators by default, as VMMap does (a part of a KB counts as one).
 
     Args:
-        value: bytes; None is not known.
+        value: bytes; None is unknown.
         units: the unit.
-        left: it is how much is left of something: it is rounded down, never to promise more than there is.
+        left: whether the value is how much is left of something; it is then rounded down.
     """
     if value is None:
         return MISSING
@@ -51,11 +90,11 @@ def size_text(value: int | None, units: Units = Units.kb, *, left: bool = False)
     if units is Units.mb:
         tenths = 10 * value >> 20 if left else round(10 * value / (1 << 20))
         return f"{tenths / 10:,.1f}"
-    return size_left(value) if left else short_size(value)
+    return size_left(value) if left else size_words(value)
 
 
 def unit_name(units: Units) -> str:
-    """The unit to put into a heading; empty where each value carries its own."""
+    """The unit for a column heading; empty if each value carries its own."""
     return {Units.bytes: "bytes", Units.kb: "KB", Units.mb: "MB", Units.auto: ""}[units]
 
 
@@ -70,7 +109,7 @@ def hex_text(value: int | None) -> str:
 
 
 def percent_text(value: float | None) -> str:
-    """Writes a share (0 to 1) in percent, in tables as in sentences."""
+    """Writes a share (0 to 1) in percent, as sentences do."""
     return MISSING if value is None else percent_words(value)
 
 
@@ -80,9 +119,10 @@ def more_text(count: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Replaces what would act on a terminal instead of being shown: names in a dump can be anybody's.
+    """Replaces characters that would act on a terminal instead of being shown: names in a dump can be anybody's.
 
-    Control characters, escape sequences, line and paragraph separators and marks that turn the writing direction.
+    These are control characters, escape sequences, line and paragraph separators, and marks that turn the writing
+    direction.
     """
     return text if text.isprintable() else "".join(map(_shown, text))
 

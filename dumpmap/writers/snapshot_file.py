@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Generic, TypeVar, cast
 
-from dumpmap.analysis.findings import find
+from dumpmap.analysis.diagnosis import diagnose
 from dumpmap.classify import classify
 from dumpmap.model.memory import Excerpt, ExcerptMemory, RecordingMemory
 from dumpmap.model.region_map import RegionMap
@@ -86,7 +86,7 @@ def needed_excerpts(region_map: RegionMap, recording: RecordingMemory | None = N
     if recording is None:
         recording = RecordingMemory(snapshot.memory)
         region_map = classify(snapshot, memory=recording)
-    find(replace(region_map, snapshot=replace(snapshot, memory=recording)))
+    diagnose(replace(region_map, snapshot=replace(snapshot, memory=recording)))
     return recording.excerpts()
 
 

@@ -11,6 +11,7 @@ from dumpmap.analysis.failure import Failure, find_failure, last_errors, thrown_
 from dumpmap.model import ntstatus
 from dumpmap.model.memory import ExcerptMemory
 from dumpmap.model.snapshot import ExceptionRecord
+from dumpmap.wording.phrases import failure_text, last_error_text
 
 
 def failure_of(exception: ExceptionRecord, **facts: object) -> Failure:
@@ -39,7 +40,7 @@ def test_the_type_of_a_thrown_object_is_read(wide: bool) -> None:
     )
     failure = failure_of(exception, memory=[(image, data)])
     assert failure.limit == "memory"
-    assert "std::bad_array_new_length" in failure.text
+    assert "std::bad_array_new_length" in failure_text(failure)
 
 
 def test_other_types_are_no_memory_failure() -> None:
@@ -157,7 +158,7 @@ def test_the_last_error_of_the_crashing_thread(error: int, status: int, limit: s
 def test_the_crashing_thread_comes_first() -> None:
     errors = last_errors(map_of(with_errors((8, 0), (0, 0), (1455, 0), crashing=2)))
     assert [(error.error, error.crashing) for error in errors] == [(1455, True), (8, False)]
-    assert errors[0].text == "1455 ERROR_COMMITMENT_LIMIT"
+    assert last_error_text(errors[0]) == "1455 ERROR_COMMITMENT_LIMIT"
 
 
 # ---------------------------------------------------------------- tables

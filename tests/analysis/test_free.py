@@ -15,9 +15,8 @@ from synth.process import ProcessBuilder
 from typer.testing import CliRunner, Result
 
 import dumpmap
-from dumpmap.analysis.findings import find
-from dumpmap.analysis.free import fits, free_report, free_space, histogram, largest_blocks, unusable_causes
-from dumpmap.analysis.verdict import verdict
+from dumpmap.analysis.free import fits, free_space
+from dumpmap.analysis.free_blocks import free_report, histogram, largest_blocks, unusable_causes
 from dumpmap.api import map_snapshot
 from dumpmap.cli.app import app
 from dumpmap.model.snapshot import Stream, SummaryRow, System
@@ -26,7 +25,9 @@ from dumpmap.render.markdown import to_markdown
 from dumpmap.views.diagnose import diagnosis_view
 from dumpmap.views.free import fit_text, free_view
 from dumpmap.views.summary import largest_free_line
+from dumpmap.wording.findings import find
 from dumpmap.wording.text import Units
+from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.snapshot_file import save_snapshot
 
 
@@ -94,7 +95,7 @@ def test_neighbours_of_the_largest_blocks() -> None:
     assert largest_blocks(scene.map(), 0) == []
 
 
-def test_unusable_space_is_put_down_to_who_causes_it() -> None:
+def test_unusable_space_is_attributed_to_its_causes() -> None:
     scene = Scene()
     for index in range(20):
         scene.allocate(4 * KB, base=0x100000 + index * GRANULE)
@@ -182,7 +183,7 @@ def test_a_vmmap_file_states_its_free_space_in_its_summary() -> None:
     assert space is not None
     assert space.limit.size == TOP_4GB
     assert space.limit.source == "recorded summary"
-    assert space.total == TOP_4GB - 64 * MB - 64 * KB  # the first 64 KB are free, but not to be had
+    assert space.total == TOP_4GB - 64 * MB - 64 * KB  # the first 64 KB are free, but Windows reserves them
     assert space.complete
 
 
@@ -260,13 +261,13 @@ def test_the_recorded_largest_block_is_the_programs_own() -> None:
         assert space is not None
         # VirtualQuery counts from the end of the allocation before, an allocation can begin at the next 64 KB only.
         address = int(truth["largest_free"]["address"], 16)
-        if address == 0:  # nothing is left but the 64 KB that nobody gets
+        if address == 0:  # only the 64 KB that Windows reserves are left
             assert (name, space.largest, truth["largest_free"]["size"]) == ("exhaust-x86", None, 64 * KB)
             continue
         assert space.largest is not None
         assert space.largest.address == -(-address // GRANULE) * GRANULE, name
         assert space.largest.size == address + truth["largest_free"]["size"] - space.largest.address, name
-        # The first 64 KB are free to VirtualQuery, but given to nobody.
+        # VirtualQuery counts the first 64 KB as free, but Windows reserves them.
         assert space.total + space.unusable == truth["free"] - 64 * KB, name
 
 
@@ -287,7 +288,7 @@ def test_the_first_64_kb_are_no_free_block() -> None:
     sentence = verdict(region_map).sentence
     assert sentence.startswith("Out of address space: nothing of 2 GB is free.")
     small = {finding.id: finding for finding in find(region_map)}["largest-free-block-small"]
-    assert small.detail.startswith("No free block is left: any allocation fails.")
+    assert small.detail.startswith("No free block of 2 GB is left: every new allocation fails.")
     # On Linux the first pages are guarded otherwise.
     other = free_space(Scene().leave(0).map(family="linux"))
     assert other is not None

@@ -14,6 +14,7 @@ from synth.process import ProcessBuilder
 from dumpmap.analysis.heaps import HEAP_COLUMNS, RANGE_COLUMNS, flag_names, heap_range_rows, heap_rows
 from dumpmap.api import RegionMap
 from dumpmap.model.snapshot import RecordedHeap, RecordedRange
+from dumpmap.wording.phrases import heap_title
 
 
 def counted(region_map: RegionMap, base: int, end: int) -> tuple[int, list[int]]:
@@ -60,7 +61,7 @@ def test_a_real_looking_process() -> None:
     assert grown.next_segment == 0xFD0000
     assert grown.lfh
     assert grown.flag_names == ("HEAP_GROWABLE",)
-    assert grown.title == "heap 1"
+    assert heap_title(grown) == "heap 1"
 
 
 def _allocations(region_map: RegionMap, address: int) -> tuple[tuple[int, int], ...]:
@@ -97,7 +98,7 @@ def test_a_fully_committed_heap_has_no_fragmentation() -> None:
     region_map = scene.map(heaps=[RecordedHeap(3, "custom allocator", "frames", base, ranges=ranges)])
     row = heap_rows(region_map)[0]
     assert (row.uncommitted, row.uncommitted_ranges, row.fragmentation, row.va_fragmentation) == (0, 0, None, 0.0)
-    assert (row.title, row.segments) == ("heap 3 (frames)", 1)
+    assert (heap_title(row), row.segments) == ("heap 3 (frames)", 1)
 
 
 def test_ranges_have_rows_of_their_own() -> None:

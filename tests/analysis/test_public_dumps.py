@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import dumpmap
-from dumpmap.analysis.findings import find
-from dumpmap.analysis.verdict import verdict
+from dumpmap.wording.findings import find
+from dumpmap.wording.verdicts import verdict
 
 pytestmark = pytest.mark.corpus
 

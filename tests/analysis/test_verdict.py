@@ -1,26 +1,25 @@
-"""The verdict: recorded failures before inferences, two axes apart, and no alarm for a healthy process."""
+"""The verdict: recorded failures before inferences, the two axes apart, and no false alarm for a healthy process."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 from support.cases import dotnet, heap_and_room, job, roomy, stack_fault
 from support.scenes import GB, KB, MB, TB, TOP_2GB, Scene, commit_at, crash, map_of, recorded, with_errors
 from synth.process import ProcessBuilder
 
-from dumpmap.analysis.facts import facts_of
-from dumpmap.analysis.findings import find
-from dumpmap.analysis.rules import RuleSet
-from dumpmap.analysis.verdict import VERDICTS, VerdictName, verdict
+from dumpmap.analysis.measurements import measurements_of
+from dumpmap.analysis.rules import VERDICT_NAMES, RuleSet, VerdictName
 from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.model.snapshot import Counters, System
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
 from dumpmap.views.diagnose import diagnosis_view
-from dumpmap.wording.numbers import size_left
+from dumpmap.wording.findings import find
+from dumpmap.wording.text import size_left
+from dumpmap.wording.verdicts import VERDICTS, verdict
 
 
 def fragmented(**facts: object) -> RegionMap:
@@ -38,15 +37,18 @@ def test_sentences_promise_no_more_than_there_is() -> None:
     region_map = Scene().leave(block, block).map(exception=crash(0xC0000017, 64 * MB), system=commit_at(0.97))
     judged = verdict(region_map)
     details = {finding.id: finding.detail for finding in find(region_map)}
-    assert "the largest block that could be had is 18.1 MB; 36.3 MB are free in total" in judged.sentence
-    assert details["largest-free-block-small"].startswith("The largest free block is 18.1 MB at ")
-    assert "whatever the free total of 36.3 MB" in details["largest-free-block-small"]
+    assert (
+        "64 MB was requested, and the largest allocation that fits is 18.1 MB; 36.3 MB is free in total"
+        in judged.sentence
+    )
+    assert details["largest-free-block-small"].startswith("The largest free block is 18.1 MB, at ")
+    assert "although 36.3 MB is free in total" in details["largest-free-block-small"]
     assert "largest block 18.1 MB" in to_markdown(diagnosis_view(region_map, judged, []))
-    left = facts_of(region_map).commit.left
+    left = measurements_of(region_map).commit.left
     assert left is not None
-    assert f"{size_left(left)} are left." in details["commit-limit-reached"]
+    assert f"{size_left(left)} is left." in details["commit-limit-reached"]
     assert verdict(Scene(64).leave(128 * TB - 1024 * MB).map()).sentence.startswith(
-        "No memory problem seen: the largest free block is 127 TB of 128 TB"
+        "No memory problem found: the largest free block is 127 TB of 128 TB"
     )
 
 
@@ -121,8 +123,8 @@ def test_a_size_that_no_process_could_have_is_a_fault_of_the_size() -> None:
     judged = verdict(fragmented(exception=crash(0xC0000017, 0xFFFFFFF0)))
     assert judged.verdict == "cannot-tell"
     assert judged.sentence == (
-        "The allocation could never have succeeded: 4.0 GB was asked for, more than the whole address space of 2 GB. "
-        "The fault is in the size, not in the memory."
+        "The allocation could not have succeeded in any process: 4.0 GB was requested, more than the whole address "
+        "space of 2 GB. The size is wrong, not the memory."
     )
     assert "allocation-request-impossible" in [signal.id for signal in judged.signals]
 
@@ -139,24 +141,26 @@ def test_a_stack_that_could_not_grow_is_out_of_commit_unless_there_is_plenty() -
     job = Counters(job_private_commit_usage=95 * MB, job_private_commit_limit=100 * MB)
     assert verdict(with_commit(commit_at(0.4), job)).verdict == "out-of-commit"
     far = Counters(job_private_commit_usage=5 * MB, job_private_commit_limit=100 * MB)
-    for counters, said in ((None, "no limit of a job is recorded"), (far, "the job's limit is not near")):
+    for counters, said in ((None, "no job limit is recorded"), (far, "the job is not near its limit")):
         region_map = with_commit(commit_at(0.4), counters)
         judged = verdict(region_map)
         assert judged.verdict == "cannot-tell"
-        assert "the system's commit is at 40 % of its limit" in judged.sentence
+        assert "the system's commit charge is at 40 % of its limit" in judged.sentence
         assert said in judged.sentence
         finding = next(one for one in find(region_map) if one.id == "stack-commit-failure")
-        assert "That contradicts what the counters say" in finding.detail
+        assert "The counters contradict that: the system's commit charge is at 40 %" in finding.detail
 
 
-def test_an_unknown_limit_is_said_readably() -> None:
+def test_an_unknown_limit_names_what_is_not_recorded() -> None:
     region_map = roomy(exception=crash(0xC0000017), partial=True)
     finding = next(one for one in find(region_map) if one.id == "out-of-memory-exception")
-    assert "The input does not tell which limit failed: the free address space and" in finding.detail
+    assert (
+        "The limit that failed is unknown: the dump does not record the free address space or the system's commit"
+    ) in finding.detail
 
 
 def test_the_table_of_verdicts_is_complete() -> None:
-    assert set(VERDICTS) == set(get_args(VerdictName))
+    assert tuple(VERDICTS) == VERDICT_NAMES
 
 
 def test_the_fragmented_program_says_its_own_largest_block() -> None:
@@ -164,7 +168,7 @@ def test_the_fragmented_program_says_its_own_largest_block() -> None:
     assert judged.verdict == "out-of-address-space"
     assert judged.address_space["largest_free_block"]["size"] == 18 * MB
     assert "the largest block is 18 MB" in judged.sentence
-    assert judged.sentence.startswith("Out of address space, not of memory")
+    assert judged.sentence.startswith("Out of address space, not memory")
     assert "No failed allocation is recorded." in judged.sentence
     assert "address-space-fragmented" in [signal.id for signal in judged.signals]
     assert "address-space-exhausted" not in [signal.id for signal in judged.signals]
@@ -178,7 +182,7 @@ def test_the_exhausted_program_gives_the_same_for_the_other_reason() -> None:
     assert signals["out-of-memory-exception"].strength == "recorded"
     assert "address-space-exhausted" in signals
     assert "address-space-fragmented" not in signals
-    assert "1 MB was asked for" in judged.sentence
+    assert "1 MB was requested" in judged.sentence
     assert judged.address_space["requested"] == MB
 
 
@@ -194,9 +198,9 @@ def test_healthy_programs_are_healthy(name: str) -> None:
 def test_the_sentence_names_the_needs_and_the_holders() -> None:
     judged = verdict(heap_and_room(16 * MB - 0x50000))
     assert judged.verdict == "out-of-address-space"
-    assert "will next ask for 15.8 MB" in judged.sentence
+    assert "requests 15.8 MB when it grows" in judged.sentence
     assert "In use:" in judged.sentence
-    assert "workstation garbage collector will next ask for 16 MB" in verdict(dotnet(8 * MB)).sentence
+    assert "workstation garbage collector requests 16 MB when it grows" in verdict(dotnet(8 * MB)).sentence
 
 
 def test_axes_are_stated_apart() -> None:

@@ -16,12 +16,12 @@ from support.recorded import DUMPS
 
 import dumpmap
 from dumpmap.analysis.diff import FigureChange
-from dumpmap.analysis.verdict import verdict
 from dumpmap.api import RegionMap
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.render.html import render_report
 from dumpmap.views.info import info_document
 from dumpmap.views.summary import summary_document
+from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.snapshot_json import dump_snapshot
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -42,7 +42,7 @@ def test_a_bug_before_a_file_is_opened(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(api, "open_map", lambda *_, **__: 1 / 0)
     app.run(["summary", X64])
     capsys.readouterr()
-    monkeypatch.setattr("dumpmap.analysis.rules.load_rules", broken)
+    monkeypatch.setattr("dumpmap.cli.check.load_rules", broken)
     assert app.run(["check", X64, "--rules", "x.toml"]) == 70
     assert capsys.readouterr().err.startswith("dumpmap: check: this is a bug in dumpmap (KeyError")
 

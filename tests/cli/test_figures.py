@@ -13,12 +13,12 @@ from support.cli_inputs import FIXTURES
 from typer.testing import CliRunner
 
 import dumpmap
-from dumpmap.analysis.findings import Finding
 from dumpmap.analysis.free import fits
 from dumpmap.cli.app import app
 from dumpmap.views.free import fit_text
 from dumpmap.views.summary import finding_text
 from dumpmap.views.table import Column, cell_text
+from dumpmap.wording.findings import Finding
 from dumpmap.wording.text import Units, percent_text, size_left, size_text
 from dumpmap.writers.formats import Format
 

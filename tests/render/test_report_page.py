@@ -28,9 +28,7 @@ from support.maps import (
 )
 
 import dumpmap
-from dumpmap.analysis.findings import RULES, find
 from dumpmap.analysis.free import free_space
-from dumpmap.analysis.verdict import VERDICTS, Verdict
 from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.model.columns import COLUMNS, SUMMARY_COLUMNS
 from dumpmap.model.snapshot import Process, Snapshot, Source, make_regions
@@ -49,7 +47,9 @@ from dumpmap.render.html import (
     summary_fragment,
     write_report,
 )
+from dumpmap.wording.findings import EXPLANATIONS, find
 from dumpmap.wording.text import short_size, size_text
+from dumpmap.wording.verdicts import VERDICTS, Verdict
 
 
 class Page(HTMLParser):
@@ -397,9 +397,9 @@ def test_every_verdict_has_a_level(name: Any) -> None:
 
 
 def test_every_rule_has_what_the_page_says_of_it() -> None:
-    for rule in RULES:
-        assert rule.meaning
-        assert rule.advice
+    for explanation in EXPLANATIONS.values():
+        assert explanation.meaning
+        assert explanation.advice
 
 
 # ---------------------------------------------------------------- words

@@ -1,4 +1,4 @@
-"""For every finding an input that it holds of, and one that only just misses it."""
+"""For every finding, an input that it applies to and a near miss."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Case:
     """An input for a finding.
 
     Attributes:
-        finding: its id.
+        finding: the id of the finding.
         label: what is special about the input.
         make: makes the map.
-        severity: which the finding has there; None where it must not be there at all.
+        severity: the severity that the finding has there; None if it must not be found.
     """
 
     finding: str
@@ -64,7 +64,7 @@ def case(finding: str, severity: str | None, label: str = "") -> Callable[[Make]
 
 
 def roomy(**facts: object) -> RegionMap:
-    """A 32-bit process with nothing the matter."""
+    """A healthy 32-bit process."""
     return Scene().leave(600 * MB, 200 * MB, commit=100 * MB).map(**facts)
 
 

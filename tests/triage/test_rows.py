@@ -12,13 +12,13 @@ from synth.minidump import MinidumpBuilder
 
 import dumpmap
 from dumpmap.analysis.free import free_space
-from dumpmap.analysis.verdict import verdict
 from dumpmap.api import map_snapshot
 from dumpmap.model.types import TYPES, RegionType
 from dumpmap.parsers.opening import open_snapshot
 from dumpmap.triage.analyse import analyse, make_row, unpack
 from dumpmap.triage.columns import BY_NAME, COLUMNS, GROUPABLE, NAMES, STATUSES, Row, type_column
 from dumpmap.triage.discovery import Job, local_job
+from dumpmap.wording.verdicts import verdict
 
 
 def row_of(path: Path) -> Row:

@@ -1,7 +1,7 @@
-"""What findings and the verdict are judged by, measured once per map.
+"""The measurements behind findings and verdict, made once per map.
 
 Two axes that are never mixed: the address space (is there room for another allocation?) and the commit (will the
-system back it with memory?). Each figure is None where the input cannot know it.
+system back it with memory?). A figure is None if the input cannot know it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
+from dumpmap.analysis.dotnet import CollectorSegment, collector_segment
 from dumpmap.analysis.failure import Failure, LastError, find_failure, last_errors
 from dumpmap.analysis.free import FreeSpace, free_space
 from dumpmap.analysis.heaps import HeapRow, heap_rows
@@ -20,17 +21,9 @@ from dumpmap.analysis.limits import AddressLimit, address_limit
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
 
-CLR_MODULES = frozenset(("coreclr.dll", "clr.dll", "mscorwks.dll", "mscorsvr.dll"))
-"""Modules whose presence means that a .NET garbage collector runs in the process."""
-
-SERVER_GC_THREAD = ".NET Server GC"
-"""Name that the runtime gives to its server collector's threads."""
-
-_MB = 1 << 20
-
 _TYPES = tuple(RegionType)
 _NOT_USED = (RegionType.FREE, RegionType.PAGE_TABLE)
-"""What takes no address space: the page tables lie in the kernel's."""
+"""Types that take none of the process's address space: page tables are in the kernel's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +32,11 @@ class Commit:
 
     Attributes:
         total: the system's commit charge.
-        limit: the system's commit limit at that time; a page file that Windows manages may still grow.
+        limit: the system's commit limit at that time; a page file that Windows manages can still grow.
         process: what the process commits privately.
         job_usage: private commit of the process's job.
         job_limit: the job's limit, which does not grow.
-        source: which counters these are.
+        source: where the system's figures come from.
     """
 
     total: int | None
@@ -92,11 +85,11 @@ class Commit:
         }
 
 
-class Facts:
-    """The facts about one map. Each is worked out when it is first asked for, and kept as long as the map lives."""
+class Measurements:
+    """What the diagnosis measures on one map. Each value is computed on first use and kept as long as the map lives."""
 
     def __init__(self, region_map: RegionMap) -> None:
-        # Not held: the facts are kept beside the map, and would keep it and its file open.
+        # A weak reference: the cache below would otherwise keep the map and its file open.
         self._map = ref(region_map)
 
     @property
@@ -104,7 +97,7 @@ class Facts:
         """The map."""
         region_map = self._map()
         if region_map is None:
-            raise ReferenceError("the map of these facts is gone")
+            raise ReferenceError("the map of these measurements is gone")
         return region_map
 
     @cached_property
@@ -124,37 +117,37 @@ class Facts:
 
     @cached_property
     def measured(self) -> FreeSpace | None:
-        """The free space where the map knows all of it: only then is little free space a fact."""
+        """The free space if the map knows all of it: only then does little free space prove anything."""
         return self.free if self.free is not None and self.free.complete else None
 
     @property
     def whole(self) -> bool:
-        """Whether the list of regions is there and goes up to the end: only then are sums over it the whole truth."""
+        """Whether the list of regions reaches the end of the address space: only then are sums over it exact."""
         return self.measured is not None
 
     @property
     def largest(self) -> int:
-        """Size of the largest free block, 0 where nothing is free. Only where `free` is not None."""
+        """Size of the largest free block; 0 if nothing is free, or if `free` is None."""
         return self.free.largest.size if self.free is not None and self.free.largest is not None else 0
 
     @cached_property
     def failure(self) -> Failure | None:
-        """The exception, read for what it says about memory."""
+        """The exception and what it says about memory."""
         return find_failure(self.map)
 
     @cached_property
     def last_errors(self) -> list[LastError]:
-        """Threads whose last error means that memory ran out."""
+        """Threads whose last error means that memory ran out, the crashing thread first."""
         return last_errors(self.map)
 
     @property
     def crash_error(self) -> LastError | None:
-        """The last error of the thread that crashed, where it is about memory."""
+        """The last error of the thread that crashed, if it concerns memory."""
         return self.last_errors[0] if self.last_errors and self.last_errors[0].crashing else None
 
     @cached_property
     def commit(self) -> Commit:
-        """The commit axis. Linux reports a limit too, but does not enforce it unless told to."""
+        """The commit axis. Linux reports a limit too, but does not enforce it by default."""
         system, counters = self.map.system, self.map.counters
         has_system = self.windows and system.commit_total is not None and system.commit_limit is not None
         return Commit(
@@ -173,17 +166,17 @@ class Facts:
 
     @cached_property
     def used(self) -> dict[RegionType, int]:
-        """Address space by type, within the limit; largest first, only types that are there."""
+        """Address space by type, within the limit; largest first, without empty types."""
         limit, end = self.limit.size, self.map.end
         if limit is not None and end is not None and limit < end:
-            # A 32-bit process in a 64-bit program's dump: what lies above is not its own.
+            # A 64-bit program dumped a 32-bit process: what lies above the limit is not the process's own.
             blocks = self.map.pieces
             inside = blocks.base < limit
             weights = blocks.size[inside].astype(np.float64)
             sizes = np.bincount(blocks.type[inside], weights=weights, minlength=len(TYPES)).astype(np.int64).tolist()
         else:
             sizes = [line.size or 0 for line in self.map.summary_lines[1:]]
-        # The summary's order is that of the types; a map with a list of regions has no row of unknown ones.
+        # The summary has the types' order; a map with a list of regions has no row of unknown types.
         used = [(kind, size) for kind, size in zip(_TYPES, sizes, strict=False) if size and kind not in _NOT_USED]
         return dict(sorted(used, key=lambda item: -item[1]))
 
@@ -194,7 +187,7 @@ class Facts:
 
     @property
     def virtual_size(self) -> int | None:
-        """What the process's counters say is in use; None where that is more than its own code can reach.
+        """The address space in use by the process's counters; None if that is more than its own code can reach.
 
         A 32-bit process on 64-bit Windows has reservations above 4 GB, which the counter includes.
         """
@@ -207,31 +200,17 @@ class Facts:
         return len(self.map.snapshot.threads)
 
     @cached_property
-    def gc_segments(self) -> tuple[int, str] | None:
-        """What the garbage collector of a 32-bit .NET process reserves at a time, and which collector it is.
-
-        None without a .NET runtime, and in 64 bits, where address space is no matter.
-        """
-        if self.map.process.pointer_size != 4:
-            return None
-        names = {module.name.lower() for module in self.map.snapshot.modules}
-        if not names & CLR_MODULES:
-            return None
-        server = "mscorsvr.dll" in names or any(
-            (thread.name or "").startswith(SERVER_GC_THREAD) for thread in self.map.snapshot.threads
-        )
-        if not server:
-            return 16 * _MB, "workstation"
-        processors = self.map.system.processors or 0
-        return (16 if processors > 8 else 32 if processors > 4 else 64) * _MB, "server"
+    def collector_segment(self) -> CollectorSegment | None:
+        """What the .NET garbage collector reserves at a time; None if no such collector needs address space."""
+        return collector_segment(self.map)
 
 
-_FACTS: WeakKeyDictionary[RegionMap, Facts] = WeakKeyDictionary()
+_MEASURED: WeakKeyDictionary[RegionMap, Measurements] = WeakKeyDictionary()
 
 
-def facts_of(region_map: RegionMap) -> Facts:
-    """Returns the facts of a map; asked again, the same ones."""
-    facts = _FACTS.get(region_map)
-    if facts is None:
-        facts = _FACTS[region_map] = Facts(region_map)
-    return facts
+def measurements_of(region_map: RegionMap) -> Measurements:
+    """Returns the measurements of a map; asked again, the same ones."""
+    known = _MEASURED.get(region_map)
+    if known is None:
+        known = _MEASURED[region_map] = Measurements(region_map)
+    return known

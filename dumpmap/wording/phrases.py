@@ -1,0 +1,185 @@
+"""Phrases that findings and verdicts share, made from measurements. A clause has no capital and no full stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dumpmap.analysis.cause import Cause, Reason
+from dumpmap.analysis.failure import Failure, LastError
+from dumpmap.analysis.heaps import HeapRow
+from dumpmap.analysis.measurements import Measurements
+from dumpmap.model import ntstatus
+from dumpmap.model.types import RegionType
+from dumpmap.wording.text import list_words, percent_words, size_left, size_words
+
+_INPUT_NOUNS = {"minidump": "dump", "live": "capture", "vmmap": "VMMap file"}
+
+
+def input_noun(m: Measurements) -> str:
+    """What the input is: `dump`, `capture`, `VMMap file`."""
+    return _INPUT_NOUNS.get(m.map.snapshot.source.kind, "input")
+
+
+def heap_title(row: HeapRow) -> str:
+    """Names a heap: `heap 1`, `heap 1 (frames)`, `the heap at 0x140000`, `the process heap`."""
+    if row.is_default and row.id is None:
+        return "the process heap"
+    text = f"the heap at 0x{row.address:x}" if row.id is None else f"heap {row.id}"
+    return text if row.name is None else f"{text} ({row.name})"
+
+
+# ---------------------------------------------------------------- failures
+
+
+def failure_text(failure: Failure) -> str:
+    """Writes an exception: `exception 0xc0000017 STATUS_NO_MEMORY`."""
+    text = f"exception 0x{failure.code:x}" + (f" {failure.name}" if failure.name else "")
+    if failure.types:
+        text += f" ({failure.types[0]})"
+    if failure.hresult is not None:
+        known = ntstatus.hresult(failure.hresult)
+        text += f" with HRESULT 0x{failure.hresult:x}" + (f" ({known.meaning})" if known else "")
+    if failure.inner_status is not None:
+        known = ntstatus.ntstatus(failure.inner_status)
+        text += f" caused by 0x{failure.inner_status:x}" + (f" {known.name}" if known else "")
+    return text
+
+
+def last_error_text(error: LastError) -> str:
+    """Writes a last error: `1455 ERROR_COMMITMENT_LIMIT`."""
+    known = ntstatus.win32_error(error.error)
+    if known is not None and known.limit is not None:
+        return f"{error.error} {known.name}"
+    status = ntstatus.ntstatus(error.status or 0)
+    return f"{error.error} (status 0x{error.status or 0:x}{' ' + status.name if status else ''})"
+
+
+def failed_text(m: Measurements, cause: Cause | None) -> str:
+    """Writes what failed: the exception, or the last error of the thread that crashed."""
+    failure, error = m.failure, m.crash_error
+    if failure is not None and failure.limit is not None:
+        size = f" for a request of {size_words(failure.requested)}" if failure.requested else ""
+        size = "" if cause is not None and states_request(cause) else size
+        if failure.how == "annotation":
+            return f"the crash reporter recorded a failed allocation ({failure_text(failure)}){size}"
+        return f"thread {failure.thread_id} raised {failure_text(failure)}{size}"
+    if error is None:
+        return ""
+    return f"thread {error.thread_id}, which crashed, has the last error {last_error_text(error)}"
+
+
+def states_request(cause: Cause) -> bool:
+    """Whether the clause of a cause already names the size of the request."""
+    return bool(cause.requested) and cause.reason in (
+        Reason.REQUEST_TOO_LARGE,
+        Reason.REQUEST_DOES_NOT_FIT,
+        Reason.LITTLE_ROOM,
+        Reason.NOTHING_SHORT,
+    )
+
+
+def cause_text(m: Measurements, cause: Cause) -> str:
+    """The clause that says why a failure is put down to an axis, or to none."""
+    requested = "" if not cause.requested else f"{size_words(cause.requested)} was requested"
+    match cause.reason:
+        case Reason.CODE_NAMES_COMMIT:
+            return "the code names the commit limit"
+        case Reason.REQUEST_TOO_LARGE:
+            return f"{requested}, more than the whole address space of {m.limit.name}"
+        case Reason.REQUEST_DOES_NOT_FIT:
+            room = f"the largest allocation that fits is {size_left(cause.room)}" if cause.room else "nothing fits"
+            return f"{requested}, and {room}"
+        case Reason.LITTLE_ROOM:
+            return f"{largest_text(m)}, and {requested or 'the size of the request is not recorded'}"
+        case Reason.LITTLE_ROOM_FOR_ALLOCATORS:
+            return f"{largest_text(m)}, and allocators reserve more than their callers request"
+        case Reason.JOB_LIMIT:
+            return f"{left_text(cause.room or 0)} below the job's commit limit"
+        case Reason.SYSTEM_COMMIT:
+            return f"{charge_text(m)}, and {left_text(cause.room or 0)}"
+        case Reason.STACK_NOT_EXTENDED:
+            return "a stack with room left did not get another page"
+        case Reason.STACK_DESPITE_COMMIT:
+            return f"a stack with room left did not get another page, but {enough_commit_text(m)}"
+        case Reason.NOT_RECORDED:
+            names = {"address-space": "the free address space", "commit": "the system's commit charge"}
+            missing = " or ".join(names[axis] for axis in cause.missing)
+            return f"the {input_noun(m)} does not record {missing}"
+        case Reason.NOTHING_SHORT:
+            room = f"{size_words(cause.requested)} would fit" if cause.requested else largest_text(m)
+            return (
+                f"{room}, and {charge_text(m)}; another limit failed (of a heap, a garbage collector, or a job), or "
+                "memory was freed before the dump was written"
+            )
+
+
+# ---------------------------------------------------------------- the axes
+
+
+def largest_text(m: Measurements) -> str:
+    """The largest free block: `the largest free block is 18 MB`."""
+    if not m.largest:
+        return "no block is free" if m.whole else "no block is known to be free"
+    return f"the largest free block is {'' if m.whole else 'at least '}{size_left(m.largest)}"
+
+
+def room_text(m: Measurements) -> str:
+    """How much of the address space is free, and in what pieces."""
+    space, limit = m.free, m.limit.name
+    least = "" if m.whole else "at least "
+    if space is None:
+        used = f"; {counted_text(m)}" if m.virtual_size is not None else ""
+        return f"the {input_noun(m)} does not record how much is free{used}"
+    if space.largest is None or space.total == 0:
+        return f"nothing of {limit} is {'known to be ' if least else ''}free"
+    free = f"{least}{size_left(space.total)} of {limit} is free"
+    if space.count == 1 or space.total == space.largest.size:
+        return f"{free}, in one block"
+    link = "but" if (space.fragmentation or 0) >= 0.5 else "and"
+    return f"{free}, {link} the largest block is {least}{size_left(space.largest.size)}"
+
+
+def counted_text(m: Measurements) -> str:
+    """What the process's counters show in use."""
+    return f"the process's counters show {size_words(m.virtual_size or 0)} of {m.limit.name} in use"
+
+
+def used_text(m: Measurements, names: Mapping[RegionType, str] | None = None) -> str:
+    """What holds most of the address space in use: `61 % Private Data, 12 % Image, and 5 % Heap`."""
+    total = m.used_total
+    shares = [
+        f"{percent_words(size / total)} {(names or {}).get(region_type, region_type.label)}"
+        for region_type, size in list(m.used.items())[:3]
+        if total and size / total >= 0.05
+    ]
+    return list_words(shares)
+
+
+def limit_evidence(m: Measurements) -> str:
+    """The sentence that names the evidence for the size of the address space."""
+    return f"Evidence for the limit of {m.limit.name}: {m.limit.source}."
+
+
+def charge_text(m: Measurements) -> str:
+    """The system's commit: `the system's commit charge is at 97 % of its limit`."""
+    return f"the system's commit charge is at {percent_words(m.commit.ratio or 0)} of its limit"
+
+
+def enough_commit_text(m: Measurements) -> str:
+    """That the counters show enough commit."""
+    job = "the job is not near its limit" if m.commit.job_ratio is not None else "no job limit is recorded"
+    return f"{charge_text(m)}, and {job}"
+
+
+def left_text(size: int) -> str:
+    """What is left of a limit: `491 MB is left`, `nothing is left`."""
+    return f"{size_left(size)} is left" if size > 0 else "nothing is left"
+
+
+def job_text(m: Measurements) -> str:
+    """The job's commit: `the process's job has committed 1,014 MB of its limit of 1 GB (99 %)`."""
+    used, limit, ratio = m.commit.job_usage or 0, m.commit.job_limit or 0, m.commit.job_ratio or 0
+    return (
+        f"the process's job has committed {size_words(used)} of its limit of {size_words(limit)} "
+        f"({percent_words(ratio)})"
+    )

@@ -1,0 +1,328 @@
+"""Verdicts in words: the statement of a diagnosis, its signals, and its axes, as JSON and the Python API show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dumpmap.analysis import diagnosis as analysis
+from dumpmap.analysis.cause import Reason, Strength
+from dumpmap.analysis.diagnosis import LOW_COMMIT, Diagnosis, diagnose
+from dumpmap.analysis.measurements import Measurements
+from dumpmap.analysis.rules import RuleSet, VerdictName
+from dumpmap.model.types import RegionType
+from dumpmap.wording.findings import Finding, finding_of
+from dumpmap.wording.phrases import (
+    cause_text,
+    charge_text,
+    counted_text,
+    failed_text,
+    failure_text,
+    heap_title,
+    input_noun,
+    job_text,
+    largest_text,
+    left_text,
+    room_text,
+    used_text,
+)
+from dumpmap.wording.text import count_words, percent_words, sentence, size_left, size_words
+
+if TYPE_CHECKING:
+    from dumpmap.model.region_map import RegionMap
+
+VERDICTS: Mapping[VerdictName, str] = {
+    "out-of-address-space": "No free block was large enough, or hardly any address space is free.",
+    "out-of-commit": "The system, or the job of the process, could not commit more memory.",
+    "address-space-low": "Address space is low; nothing shows that it ran out.",
+    "commit-low": "Commit is low; nothing shows that it ran out.",
+    "no-memory-problem-seen": "Nothing in the input points to a shortage of memory.",
+    "cannot-tell": "The input does not hold the evidence, or something other than these two limits failed.",
+}
+"""Every verdict and its meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that the verdict rests on.
+
+    Attributes:
+        id: the finding's id.
+        about: the axis, or what else it is about.
+        strength: `recorded`, `measured` or `inferred`.
+        text: the finding's detail.
+        values: its numbers.
+    """
+
+    id: str
+    about: str
+    strength: Strength
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "id": self.id,
+            "about": self.about,
+            "strength": self.strength,
+            "text": self.text,
+            "values": self.values,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict on a map.
+
+    Attributes:
+        verdict: one of `VERDICTS`.
+        signals: what led to it.
+        sentence: the statement for the engineer.
+        address_space: the axis's state (`out`, `low`, `ok`, `unknown`) and figures.
+        commit: the same for the other axis.
+    """
+
+    verdict: VerdictName
+    signals: tuple[Signal, ...]
+    sentence: str
+    address_space: dict[str, Any]
+    commit: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, schema `dumpmap.verdict/1`."""
+        return {
+            "schema": "dumpmap.verdict/1",
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "signals": [signal.to_dict() for signal in self.signals],
+            "address_space": self.address_space,
+            "commit": self.commit,
+        }
+
+
+def verdict(region_map: RegionMap, rules: RuleSet | None = None, *, findings: list[Finding] | None = None) -> Verdict:
+    """Judges a map.
+
+    Args:
+        region_map: the map.
+        rules: thresholds; the defaults otherwise. Disabled findings are evidence nevertheless.
+        findings: the result of `find` for the same map and rules, to reuse its texts.
+    """
+    diagnosis = diagnose(region_map, rules)
+    made = {finding.id: finding for finding in findings or ()}
+    return Verdict(
+        verdict=diagnosis.verdict,
+        signals=tuple(_signal(signal, diagnosis, made) for signal in diagnosis.signals),
+        sentence=verdict_sentence(diagnosis),
+        address_space=_address_space(diagnosis),
+        commit={"state": diagnosis.commit, **diagnosis.measurements.commit.to_dict()},
+    )
+
+
+def _signal(signal: analysis.Signal, diagnosis: Diagnosis, made: Mapping[str, Finding]) -> Signal:
+    hit = signal.hit
+    finding = made.get(hit.id) or finding_of(hit, diagnosis)
+    return Signal(hit.id, hit.about, signal.strength, finding.detail, finding.values)
+
+
+def _address_space(diagnosis: Diagnosis) -> dict[str, Any]:
+    m = diagnosis.measurements
+    space, failure = m.free, m.failure
+    largest = space.largest if space is not None else None
+    return {
+        "state": diagnosis.address_space,
+        "limit": m.limit.size,
+        "limit_name": m.limit.name,
+        "limit_source": m.limit.source,
+        "large_address_aware": m.limit.large_address_aware,
+        "complete": m.whole,
+        "used": m.used_total if space is not None else None,
+        "free": space.total if space is not None else None,
+        "largest_free_block": None if largest is None else {"address": f"0x{largest.address:x}", "size": largest.size},
+        "fragmentation": None if space is None or space.fragmentation is None else round(space.fragmentation, 4),
+        "requested": failure.requested if failure is not None else None,
+    }
+
+
+# ---------------------------------------------------------------- the statement
+
+
+def verdict_sentence(d: Diagnosis) -> str:
+    """Makes the statement of a diagnosis: the verdict with its reason, then what the engineer asks next."""
+    parts = _STATEMENTS[d.verdict](d)
+    if d.has("input-damaged"):
+        parts.append(f"Parts of the {input_noun(d.measurements)} could not be read.")
+    return " ".join(part for part in parts if part)
+
+
+def _out_of_address_space(d: Diagnosis) -> list[str]:
+    m, cause = d.measurements, d.cause
+    text = room_text(m)
+    if cause is not None and cause.strength == "measured":
+        text = cause_text(m, cause)
+        if m.free is not None and m.free.total:
+            text += f"; {'' if m.whole else 'at least '}{size_left(m.free.total)} is free in total"
+    return [
+        f"Out of address space{', not memory' if d.commit == 'ok' else ''}: {text}.",
+        "No failed allocation is recorded." if cause is None else "",
+        _needs(m),
+        _holders(m),
+        _commit_beside(d),
+    ]
+
+
+def _address_space_low(d: Diagnosis) -> list[str]:
+    m = d.measurements
+    return [
+        f"Address space is low, but nothing shows that it ran out: {room_text(m)}.",
+        _needs(m),
+        _holders(m),
+        _commit_beside(d),
+    ]
+
+
+def _out_of_commit(d: Diagnosis) -> list[str]:
+    m, cause = d.measurements, d.cause
+    fault = m.failure.stack if m.failure is not None and d.has("stack-commit-failure") else None
+    if cause is None:
+        opening = f"Out of commit: {job_text(m)}. No failed allocation is recorded."
+    elif fault is not None and m.failure is not None:
+        left = f"{size_left(fault.headroom or 0)} of {size_words(fault.reserve or 0)}"
+        opening = f"Out of commit: thread {m.failure.thread_id} could not grow its stack although {left} was left."
+    else:
+        apart = ", not address space" if d.address_space == "ok" else ""
+        opening = f"Out of commit{apart}: {failed_text(m, cause)}, and {cause_text(m, cause)}."
+    states_charge = cause is not None and cause.reason is Reason.SYSTEM_COMMIT
+    charge = "" if m.commit.ratio is None or states_charge else f"{sentence(charge_text(m))}."
+    return [opening, charge, _space_beside(d)]
+
+
+def _commit_low(d: Diagnosis) -> list[str]:
+    m, commit = d.measurements, d.measurements.commit
+    if d.has(LOW_COMMIT[0]):
+        text = job_text(m)
+    else:
+        charge = (
+            f"{size_words(commit.total or 0)} of {size_words(commit.limit or 0)} ({percent_words(commit.ratio or 0)})"
+        )
+        text = f"the system has committed {charge}, and {left_text(commit.left or 0)}"
+    share = ""
+    if commit.process is not None and commit.process_share is not None:
+        share = f"This process holds {size_words(commit.process)} of it ({percent_words(commit.process_share)})."
+    return [f"Commit is low, but nothing shows that it ran out: {text}.", share, _space_beside(d)]
+
+
+def _no_memory_problem_seen(d: Diagnosis) -> list[str]:
+    m, failure = d.measurements, d.measurements.failure
+    space, commit = m.free, m.commit
+    found = "No memory problem found"
+    if failure is not None and failure.limit == "stack":
+        found += f" apart from the stack overflow in thread {failure.thread_id}"
+    elif failure is not None:
+        found += f" that explains {failure_text(failure)}"
+    parts = []
+    if space is not None:
+        parts.append(f"{largest_text(m)} of {m.limit.name}" if m.largest else largest_text(m))
+    elif m.virtual_size is not None:
+        parts.append(counted_text(m))
+    if commit.ratio is not None:
+        parts.append(charge_text(m))
+    elif m.windows:
+        parts.append("the system's commit charge is not recorded")
+    return [f"{found}: {', and '.join(parts)}."]
+
+
+def _cannot_tell(d: Diagnosis) -> list[str]:
+    m, cause, noun = d.measurements, d.cause, input_noun(d.measurements)
+    if cause is None:
+        return _not_recorded(d)
+    text = cause_text(m, cause)
+    if cause.reason is Reason.REQUEST_TOO_LARGE:
+        return [f"The allocation could not have succeeded in any process: {text}. The size is wrong, not the memory."]
+    if cause.reason is Reason.STACK_DESPITE_COMMIT:
+        return [f"The cause is unclear: {text}."]
+    failed = sentence(failed_text(m, cause))
+    if cause.axis == "neither":
+        return [f"{failed}, but neither address space nor commit is short: {text}."]
+    return [f"{failed}, but the {noun} does not show which limit was the cause: {text}."]
+
+
+def _not_recorded(d: Diagnosis) -> list[str]:
+    """The input has no complete list of regions, and the counters alone do not decide."""
+    m, failure, noun = d.measurements, d.measurements.failure, input_noun(d.measurements)
+    if failure is None:
+        question = "the process is short of memory"
+    elif failure.limit == "stack":
+        question = f"memory caused the stack overflow in thread {failure.thread_id}"
+    else:
+        question = f"memory caused {failure_text(failure)}"
+    missing = "it has no list of memory regions" if m.free is None else "its list of memory regions is truncated"
+    parts = [f"The {noun} does not say whether {question}: {missing}."]
+    if m.virtual_size is not None:
+        parts.append(f"{sentence(counted_text(m))}.")
+    if m.commit.ratio is not None:
+        parts.append(f"{sentence(charge_text(m))}, so commit is not short.")
+    if m.free is None and m.virtual_size is None:
+        parts.append("How much address space is in use is not recorded either.")
+    return parts
+
+
+_STATEMENTS = {
+    "out-of-address-space": _out_of_address_space,
+    "out-of-commit": _out_of_commit,
+    "address-space-low": _address_space_low,
+    "commit-low": _commit_low,
+    "no-memory-problem-seen": _no_memory_problem_seen,
+    "cannot-tell": _cannot_tell,
+}
+
+
+# ---------------------------------------------------------------- what the engineer asks next
+
+
+def _needs(m: Measurements) -> str:
+    """What is requested next: by the heap that needs most, and by the garbage collector."""
+    needs: list[tuple[str, int]] = []
+    if m.free is not None and any(heap.info.next_segment for heap in m.map.heaps):
+        most = max(m.heaps, key=lambda row: row.next_segment or 0)
+        needs.append((heap_title(most), most.next_segment or 0))
+    if m.collector_segment is not None:
+        needs.append((f"the {m.collector_segment.collector} garbage collector", m.collector_segment.size))
+    if not needs:
+        return ""
+    (first, size), *others = needs
+    text = f"{sentence(first)} requests {size_words(size)} when it grows"
+    return text + "".join(f", {who} {size_words(size)}" for who, size in others) + "."
+
+
+def _holders(m: Measurements) -> str:
+    """What holds the address space."""
+    stacks = {RegionType.STACK: count_words(len(m.map.stacks), "thread stack")} if m.map.stacks else {}
+    words = used_text(m, stacks)
+    if not words:
+        return ""
+    top = m.map.line(next(iter(m.used)))
+    extra = ""
+    if top.size and top.committed is not None and top.committed < top.size / 2:
+        extra = f"; only {size_words(top.committed)} of {top.name} is committed"
+    return f"In use: {words}{extra}."
+
+
+def _commit_beside(d: Diagnosis) -> str:
+    m = d.measurements
+    if m.commit.ratio is None:
+        return "The system's commit charge is not recorded."
+    as_well = ", so commit is short as well" if d.commit in ("low", "out") else ""
+    return f"{sentence(charge_text(m))}{as_well}."
+
+
+def _space_beside(d: Diagnosis) -> str:
+    m = d.measurements
+    if m.free is None:
+        narrow = m.map.process.pointer_size == 4
+        return f"The {input_noun(m)} does not record how much address space is free." if narrow else ""
+    if d.address_space == "ok":
+        return f"Address space is not short: {largest_text(m)}."
+    return f"Address space is short as well: {room_text(m)}." if d.address_space in ("low", "out") else ""
