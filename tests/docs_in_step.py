@@ -138,7 +138,7 @@ def threshold_table() -> str:
 
 def figure_table() -> str:
     """Writes the table of the figures that gates refer to."""
-    from dumpmap.analysis.figures import FIGURES
+    from dumpmap.analysis.gate_figures import FIGURES
 
     return table(("figure", "unit", "meaning"), ((f"`{item.name}`", item.unit, item.meaning) for item in FIGURES))
 

@@ -13,6 +13,7 @@ from dumpmap.views.table import Table
 from dumpmap.writers import flat, vmmap
 from dumpmap.writers.formats import BINARY_FORMATS, ExportFormat
 from dumpmap.writers.output import replacing
+from dumpmap.writers.suffixes import choose_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def export(
     region_map: RegionMap,
     path: str | os.PathLike[str],
-    to: ExportFormat,
+    to: ExportFormat | None = None,
     *,
     blocks: bool = True,
     force: bool = False,
@@ -31,14 +32,16 @@ def export(
     Args:
         region_map: the map.
         path: the file, or `-` for standard output.
-        to: the format.
+        to: the format; None for the one of the file's suffix.
         blocks: for flat tables, one row per region instead of per allocation. VMMap's formats always have both.
         force: overwrite the file.
 
     Raises:
         OutputError: the format needs a package that is not installed, the file exists and `force` is not set, or it
             cannot be written.
+        ValueError: see `choose_format`.
     """
+    to = to or choose_format(path, None, list(ExportFormat), option="--to")
     if to is ExportFormat.parquet:
         flat.need_pyarrow(os.fspath(path))
     with replacing(path, force=force, binary=to in BINARY_FORMATS) as stream:

@@ -129,6 +129,10 @@ def test_json_in_a_script_cannot_leave_it() -> None:
     text.encode()
 
 
+def test_code_spans_escape_the_rest() -> None:
+    assert assets.code_spans("`a <b>` & <c>") == "<code>a &lt;b&gt;</code> &amp; &lt;c&gt;"
+
+
 def test_half_a_surrogate_pair_is_replaced(tmp_path: Path) -> None:
     snapshot = Snapshot(source=Source(kind="live", name="\ud800.json"), process=Process(name="bad\udcffname.exe"))
     region_map = map_snapshot(snapshot)

@@ -26,9 +26,9 @@ ADDRESS_SPACE = 1 << 57
 FIGURES = ("committed", "private", *WORKING_SET_COLUMNS)
 """What an allocation's blocks add up to."""
 
-_THREAD = re.compile(r"Thread ID: *([0-9]{1,10})\b")
+_THREAD = re.compile(r"Thread ID: *([0-9]{1,10})\b(?: \((.+)\))?")
 _TEB = re.compile(r"Thread Environment Block ID: *([0-9]{1,10})\b")
-_HEAP = re.compile(r"Heap ID: *([0-9]{1,10})\b")
+_HEAP = re.compile(r"Heap ID: *([0-9]{1,10})\b(?: \[LOW FRAGMENTATION\])?(?: \((.+)\))?")
 _STACK_OF_WOW64 = "64-bit thread stack"
 
 
@@ -365,6 +365,7 @@ class _Facts:
         self.wow64 = False
         self._threads: dict[int, model.Thread] = {}
         self._heaps: dict[int, list[model.RecordedRange]] = {}
+        self._heap_names: dict[int, str | None] = {}
         self._managed: dict[tuple[str, str], list[model.RecordedRange]] = {}
 
     def add(self, head: Row, rows: Sequence[Row]) -> None:
@@ -377,16 +378,18 @@ class _Facts:
         if head.type == RegionType.IMAGE and head.details:
             self.modules.append(model.Module(head.address, head.size, head.details))
         elif head.type == RegionType.STACK and (match := _THREAD.match(head.details)):
-            self._add_stack(int(match[1]), rows)
+            self._add_stack(int(match[1]), match[2], rows)
         elif head.type == RegionType.HEAP and (match := _HEAP.match(head.details)):
             part = model.RecordedRange(head.address, head.size, head.committed)
             self._heaps.setdefault(int(match[1]), []).append(part)
+            self._heap_names.setdefault(int(match[1]), match[2])
         elif head.type == RegionType.MANAGED_HEAP:
             self._managed.setdefault((head.words, head.details), []).extend(
                 model.RecordedRange(row.address, row.size, row.committed, row.details or head.words) for row in rows
             )
 
-    def _add_stack(self, number: int, rows: Sequence[Row]) -> None:
+    def _add_stack(self, number: int, name: str | None, rows: Sequence[Row]) -> None:
+        self._threads[number] = msgspec.structs.replace(self._thread(number), name=name)
         usable = [row for row in rows if row.committed and not row.protect & PageProtect.PAGE_GUARD]
         if usable:
             start = usable[0].address
@@ -402,7 +405,10 @@ class _Facts:
 
     def heaps(self) -> tuple[model.RecordedHeap, ...]:
         """Returns the heaps, by number."""
-        return tuple(model.RecordedHeap(number, ranges=tuple(self._heaps[number])) for number in sorted(self._heaps))
+        return tuple(
+            model.RecordedHeap(number, name=self._heap_names[number], ranges=tuple(self._heaps[number]))
+            for number in sorted(self._heaps)
+        )
 
     def managed_heaps(self) -> tuple[model.RecordedHeap, ...]:
         """Returns the managed heaps: those whose rows have one text are one."""

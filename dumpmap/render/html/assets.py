@@ -79,13 +79,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["code_spans"] = _code_spans
+    made.filters["code_spans"] = code_spans
     return made
 
 
-def _code_spans(text: str) -> Markup:
+def code_spans(text: str) -> Markup:
     """Escapes a text and makes code elements of its Markdown code spans."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))  # noqa: S704  escaped
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped
 
 
 def _static(name: str) -> str:

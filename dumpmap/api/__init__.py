@@ -14,8 +14,13 @@ from dumpmap.model.memory import RecordingMemory
 from dumpmap.parsers.opening import Input, open_snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import pandas as pd
 
+    from dumpmap.analysis.rules import RuleSet
+    from dumpmap.analysis.timeline import Metric
+    from dumpmap.api.comparing import Comparable, Diff, Timeline
     from dumpmap.model.region_map import FreeBlock
     from dumpmap.model.snapshot import Snapshot
     from dumpmap.wording.findings import Finding
@@ -146,6 +151,43 @@ def open(
         DumpmapError: the input cannot be read.
     """
     return open_map(source, image_path=image_path, snapshot=snapshot, record=True)
+
+
+def diff(a: Comparable, b: Comparable, *, rules: RuleSet | None = None) -> Diff:
+    """Compares two maps: what `b` has more, less, or otherwise than `a`.
+
+    Args:
+        a: the earlier map, or the path of an input.
+        b: the later one.
+        rules: thresholds and severities for the findings on both sides.
+
+    Raises:
+        DumpmapError: an input cannot be read.
+    """
+    from dumpmap.api import comparing
+
+    return comparing.diff(a, b, rules=rules)
+
+
+def timeline(
+    maps: Iterable[Comparable], *, metrics: Sequence[Metric] | None = None, confidence: float = 0.95
+) -> Timeline:
+    """Follows the memory of a process over several maps: what grows, how fast, and how sure that is.
+
+    Each map is opened, measured, and let go, so a hundred large inputs need no more memory than one.
+
+    Args:
+        maps: maps or paths of inputs, at least two. They are sorted by time if all have one.
+        metrics: figures to follow: `committed`, `size`, `private`. Default: the first two.
+        confidence: of the slopes' intervals, above 0 and below 1.
+
+    Raises:
+        DumpmapError: an input cannot be read.
+        ValueError: there are fewer than two maps, or the confidence is out of range.
+    """
+    from dumpmap.api import comparing
+
+    return comparing.timeline(maps, metrics=metrics, confidence=confidence)
 
 
 def open_map(
