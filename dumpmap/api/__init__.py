@@ -1,6 +1,6 @@
 """What `import dumpmap` promises: opening an input, and a region map with its frames, findings, and outputs.
 
-Everything here joins finished parts from the other rooms, which are imported when they are asked for.
+This module joins finished parts from the other packages and imports them on first use.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.model import region_map as model
+from dumpmap.model.memory import RecordingMemory
 from dumpmap.parsers.opening import Input, open_snapshot
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ class RegionMap(model.RegionMap):
     Made by `dumpmap.open`; nothing changes it afterwards.
     """
 
+    recording: RecordingMemory | None = None
+    """The bytes that the map was built from, if they were recorded."""
+
     def summary(self) -> pd.DataFrame:
-        """The summary as VMMap shows it.
+        """Returns the summary as VMMap shows it.
 
         Returns:
             a frame indexed by type (`Total` first), nullable integer columns `SUMMARY_COLUMNS`, bytes.
@@ -45,7 +49,7 @@ class RegionMap(model.RegionMap):
     def allocations(self) -> pd.DataFrame:
         """One row per allocation, free and unusable space included, by address; columns `COLUMNS`.
 
-        The frame is the caller's own: to change it changes nothing here.
+        The caller owns the frame: changes to it do not change the map.
         """
         from dumpmap.views.frames import allocation_frame, own_frame
 
@@ -55,8 +59,8 @@ class RegionMap(model.RegionMap):
     def regions(self) -> pd.DataFrame:
         """One row per region or section, free and unusable space included, by address.
 
-        Columns: `allocation` (base of the allocation that the row belongs to), then `COLUMNS`. The frame is the
-        caller's own.
+        Columns: `allocation` (base of the allocation that the row belongs to), then `COLUMNS`. The caller owns the
+        frame.
         """
         from dumpmap.views.frames import own_frame, region_frame
 
@@ -64,11 +68,11 @@ class RegionMap(model.RegionMap):
 
     @property
     def largest_free_block(self) -> FreeBlock | None:
-        """The largest free block that the process could use; None for a partial map and for a space without any.
+        """The largest free block that the process could use; None for a partial map or if no space is free.
 
-        Not counted are the first 64 KB, which Windows reserves; in a 64-bit program's dump of a 32-bit process, the
-        space that its code cannot reach; and what the crash reporter had set aside for itself. The summary's row of
-        Free counts them all, as VMMap does.
+        It does not count the first 64 KB, which Windows reserves; the space that a 32-bit process dumped by a 64-bit
+        program cannot reach; and the space that the crash reporter reserved for itself. The summary's row for Free
+        counts them all, as VMMap does.
         """
         from dumpmap.analysis.measurements import measurements_of
 
@@ -76,7 +80,7 @@ class RegionMap(model.RegionMap):
         return None if free is None else free.largest
 
     def findings(self) -> list[Finding]:
-        """The diagnosis: what is wrong with this process's memory, most severe first."""
+        """Returns the findings: the problems of this process's memory, most severe first."""
         from dumpmap.wording.findings import find
 
         return find(self)
@@ -85,28 +89,28 @@ class RegionMap(model.RegionMap):
         """Writes a JSON snapshot (`.json`, `.json.gz` or `.json.zst`) that classifies to this same map.
 
         Raises:
-            OutputError: the file exists and `force` is not given, or it cannot be written.
-            ValueError: the name ends in none of these.
+            OutputError: the file exists and `force` is not set, or it cannot be written.
+            ValueError: the name has another suffix.
         """
         from dumpmap.writers.snapshot_file import save_snapshot
 
-        save_snapshot(self.snapshot, path, force=force)
+        save_snapshot(self, path, recording=self.recording, force=force)
 
     def to_html(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """Writes the report: one self-contained page.
 
         Raises:
-            OutputError: the file exists and `force` is not given, or it cannot be written.
+            OutputError: the file exists and `force` is not set, or it cannot be written.
         """
         from dumpmap.render.html import write_report
 
         write_report(self, path, force=force)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles the map with the bytes that it was made from, and no others: what a snapshot file would hold."""
+        """Pickles the map with the bytes that it was built from, which are those of a snapshot file."""
         from dumpmap.writers.snapshot_file import self_contained
 
-        return RegionMap, field_values(self_contained(self))
+        return RegionMap, field_values(self_contained(self, self.recording))
 
     def __repr__(self) -> str:
         total, free = self.total, self.largest_free_block
@@ -118,9 +122,9 @@ class RegionMap(model.RegionMap):
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         from dumpmap.render.terminal import to_rich
-        from dumpmap.views.summary import summary_blocks
+        from dumpmap.views.summary import summary_view
 
-        yield from to_rich(summary_blocks(self))
+        yield from to_rich(summary_view(self))
 
     def _repr_html_(self) -> str:
         from dumpmap.render.html import summary_fragment
@@ -137,16 +141,16 @@ def open(
     """Reads an input and classifies its address space.
 
     Args:
-        source: a minidump, a JSON snapshot or a VMMap file, compressed or not: a path (`-` is standard input), the
+        source: a minidump, a JSON snapshot, or a VMMap file, compressed or not: a path (`-` is standard input), the
             bytes themselves, or a binary file.
-        image_path: a folder with the process's own EXE and DLL files; they give image sections where the input does
-            not hold the PE headers.
-        snapshot: which snapshot of a VMMap file that holds several, counted from 1; the last by default.
+        image_path: a folder with the process's own EXE and DLL files. They give image sections if the input does not
+            contain the PE headers.
+        snapshot: which snapshot of a VMMap file with several, counted from 1; the last by default.
 
     Raises:
         DumpmapError: the input cannot be read.
     """
-    return map_snapshot(open_snapshot(source, snapshot=snapshot), image_path=image_path)
+    return open_map(source, image_path=image_path, snapshot=snapshot, record=True)
 
 
 def diff(a: Comparable, b: Comparable, *, rules: RuleSet | None = None) -> Diff:
@@ -186,20 +190,50 @@ def timeline(
     return comparing.timeline(maps, metrics=metrics, confidence=confidence)
 
 
-def map_snapshot(snapshot: Snapshot, *, image_path: str | os.PathLike[str] | None = None, **options: Any) -> RegionMap:
+def open_map(
+    source: Input,
+    *,
+    image_path: str | os.PathLike[str] | None = None,
+    snapshot: int | None = None,
+    record: bool = False,
+) -> RegionMap:
+    """Opens an input as `open` does.
+
+    Args:
+        source: as for `open`.
+        image_path: as for `open`.
+        snapshot: as for `open`.
+        record: keep the bytes that the map is built from, so that writing or pickling it does not classify it again.
+    """
+    return map_snapshot(open_snapshot(source, snapshot=snapshot), image_path=image_path, record=record)
+
+
+def map_snapshot(
+    snapshot: Snapshot,
+    *,
+    image_path: str | os.PathLike[str] | None = None,
+    record: bool = False,
+    **options: Any,
+) -> RegionMap:
     """Classifies a snapshot.
 
     Args:
         snapshot: the raw facts.
         image_path: as for `open`.
+        record: as for `open_map`.
         options: passed on to `dumpmap.classify.classify`.
     """
     from dumpmap.classify import classify
 
+    if record:
+        options["memory"] = recording = RecordingMemory(snapshot.memory)
     folder = Path(image_path) if image_path is not None else None
-    return RegionMap(*field_values(classify(snapshot, image_path=folder, **options)))
+    region_map = RegionMap(*field_values(classify(snapshot, image_path=folder, **options)))
+    if record:
+        vars(region_map)["recording"] = recording
+    return region_map
 
 
 def field_values(region_map: model.RegionMap) -> tuple[Any, ...]:
-    """The fields of a region map, in order."""
+    """Returns the fields of a region map, in order."""
     return tuple(getattr(region_map, name) for name in model.RegionMap.__dataclass_fields__)

@@ -83,9 +83,9 @@ class Diff(DiagnosedDiff):
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         from dumpmap.render.terminal import to_rich
-        from dumpmap.views.diff import diff_blocks
+        from dumpmap.views.diff import diff_view
 
-        yield from to_rich(diff_blocks(self, 40))
+        yield from to_rich(diff_view(self, 40))
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def command(
     """
     from dumpmap.errors import DumpmapError
     from dumpmap.render.emit import emit
-    from dumpmap.views.check import all_passed, check_blocks, check_document, check_table
+    from dumpmap.views.check import all_passed, check_document, check_table, check_view
     from dumpmap.writers.ci_reports import github_annotations, junit_xml
     from dumpmap.writers.output import write_text
 
@@ -60,7 +60,7 @@ def command(
         format=format,
         document=lambda: check_document(results, errors),
         table=lambda: check_table(results),
-        view=lambda: check_blocks(results, verbose=VERBOSITY.level > 0),
+        view=lambda: check_view(results, verbose=VERBOSITY.level > 0),
         output=output,
         force=force,
     )

@@ -34,7 +34,7 @@ def command(
     """
     import dumpmap
     from dumpmap.render.emit import emit
-    from dumpmap.views.diff import change_table, diff_blocks, diff_document
+    from dumpmap.views.diff import change_table, diff_document, diff_view
 
     format = chosen_format(format, output)
     difference = dumpmap.diff(load(before), load(after))
@@ -42,7 +42,7 @@ def command(
         format=format,
         document=lambda: diff_document(difference),
         table=lambda: change_table(difference),
-        view=lambda: diff_blocks(difference, limit),
+        view=lambda: diff_view(difference, limit),
         units=units,
         output=output,
         force=force,

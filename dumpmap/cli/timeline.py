@@ -33,7 +33,7 @@ def command(
     """
     import dumpmap
     from dumpmap.render.emit import emit
-    from dumpmap.views.timeline import timeline_blocks, timeline_document, value_table
+    from dumpmap.views.timeline import timeline_document, timeline_view, value_table
 
     format = chosen_format(format, output)
     if len(files) < 2:
@@ -45,7 +45,7 @@ def command(
         format=format,
         document=lambda: timeline_document(growth),
         table=lambda: value_table(growth),
-        view=lambda: timeline_blocks(growth, limit),
+        view=lambda: timeline_view(growth, limit),
         units=units,
         output=output,
         force=force,

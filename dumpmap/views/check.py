@@ -68,7 +68,7 @@ def check_table(results: Results) -> Table:
     return Table(_COLUMNS, rows)
 
 
-def check_blocks(results: Results, *, verbose: bool) -> Iterator[Block]:
+def check_view(results: Results, *, verbose: bool) -> Iterator[Block]:
     """Yields a line per broken or skipped rule, with `verbose` per rule, and a line per input that keeps all."""
     for name, of_one in results.items():
         for result in of_one:

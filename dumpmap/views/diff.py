@@ -107,7 +107,7 @@ def _type_table(difference: MapDiff) -> Table:
     return Table(tuple(columns), rows)
 
 
-def diff_blocks(difference: DiagnosedDiff, limit: int | None) -> Iterator[Block]:
+def diff_view(difference: DiagnosedDiff, limit: int | None) -> Iterator[Block]:
     """Yields everything that `diff` shows."""
     yield Paragraph(headline(difference), "strong")
     yield Lines([f"Allocations: {change_counts_text(difference.changes)}"])

@@ -79,7 +79,7 @@ def value_table(growth: NamedGrowth) -> Table:
     return Table(_VALUE_COLUMNS, rows)
 
 
-def timeline_blocks(growth: NamedGrowth, limit: int) -> Iterator[Block]:
+def timeline_view(growth: NamedGrowth, limit: int) -> Iterator[Block]:
     """Yields everything that `timeline` shows."""
     yield Paragraph(headline(growth), "strong")
     yield Lines(statements(growth))

@@ -15,7 +15,7 @@ from dumpmap.api import RegionMap
 from dumpmap.cli.app import app
 from dumpmap.model.snapshot import Counters, Module
 from dumpmap.views.blocks import Paragraph
-from dumpmap.views.check import check_blocks, check_document
+from dumpmap.views.check import check_document, check_view
 from dumpmap.wording.gate import RuleResult, check, passed
 from dumpmap.writers.ci_reports import github_annotations, junit_xml
 
@@ -277,7 +277,7 @@ def test_an_unknown_figure_is_not_none() -> None:
 )
 def test_the_last_line_counts_well(rows: list[tuple[bool, bool]], line: str) -> None:
     results = {"a": [RuleResult("r", ok, 1, "l", "m", skipped) for ok, skipped in rows]}
-    assert list(check_blocks(results, verbose=False))[-1] == Paragraph(line, "good")
+    assert list(check_view(results, verbose=False))[-1] == Paragraph(line, "good")
 
 
 def test_an_input_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from dumpmap.model.snapshot import (
     Thread,
 )
 from dumpmap.render.markdown import to_markdown
-from dumpmap.views.diff import diff_blocks
+from dumpmap.views.diff import diff_view
 
 LEAK = [FIXTURES / "leak-x64-before.dmp.gz", FIXTURES / "leak-x64-after.dmp.gz"]
 
@@ -426,7 +426,7 @@ def test_a_hundred_thousand_allocations(pid: int) -> None:
 
 def test_inputs_of_one_moment_are_not_two_moments() -> None:
     def head(*paths: Path) -> str:
-        return to_markdown(diff_blocks(diff(*paths), 0)).splitlines()[0]
+        return to_markdown(diff_view(diff(*paths), 0)).splitlines()[0]
 
     assert head(*LEAK).endswith(": one process at two moments**")
     assert head(LEAK[0], LEAK[0]).endswith(": one process in the same second**")

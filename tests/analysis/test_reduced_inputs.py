@@ -18,7 +18,7 @@ NAMES = sorted(path.name.split(".")[0] for path in FIXTURES.glob("*.dmp*"))
 @pytest.mark.parametrize("name", NAMES)
 def test_findings_and_verdict_survive(name: str, tmp_path: Path) -> None:
     original = dumpmap.open(next(FIXTURES.glob(f"{name}.dmp*")))
-    save_snapshot(original.snapshot, tmp_path / "small.json")
+    save_snapshot(original, tmp_path / "small.json")
     reduced = dumpmap.open(tmp_path / "small.json")
     assert [(one.id, one.severity, one.detail) for one in find(reduced)] == [
         (one.id, one.severity, one.detail) for one in find(original)

@@ -13,7 +13,7 @@ import dumpmap
 from dumpmap.analysis.subjects import namings_of
 from dumpmap.api import RegionMap
 from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange, Thread
-from dumpmap.writers.export import export
+from dumpmap.render.export import export
 
 
 def identity(region_map: RegionMap, address: int, *, same_process: bool) -> Hashable | None:

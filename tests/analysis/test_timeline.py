@@ -22,7 +22,7 @@ from dumpmap.api import RegionMap, map_snapshot, timeline
 from dumpmap.model.snapshot import Counters, Module, System
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
-from dumpmap.views.timeline import timeline_blocks
+from dumpmap.views.timeline import timeline_view
 from dumpmap.wording.timeline import group_name
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -64,15 +64,13 @@ def test_a_leak_of_one_block_a_minute() -> None:
 def test_the_headline_names_a_leak_once_with_its_units() -> None:
     result = timeline([process(60 * minute, 1 + 2 * minute + minute % 2) for minute in range(6)])
     assert {series.metric for series in result.growing} == {"committed", "size"}
-    (headline,) = [
-        text for text in to_markdown(timeline_blocks(result, 5)).splitlines() if text.startswith("- Growing")
-    ]
+    (headline,) = [text for text in to_markdown(timeline_view(result, 5)).splitlines() if text.startswith("- Growing")]
     assert headline.count("allocations of") == 1
     assert headline.count("(committed ") == 1
     assert "MB/h ± " in headline
     assert headline.endswith(" MB/h)")
     samples = timeline([process(None, 1 + 2 * index + index % 2) for index in range(6)])
-    assert "MB per sample ± " in to_markdown(timeline_blocks(samples, 5)).split("\n")[2]
+    assert "MB per sample ± " in to_markdown(timeline_view(samples, 5)).split("\n")[2]
 
 
 def test_noise_does_not_grow() -> None:
@@ -111,7 +109,7 @@ def test_without_times_slopes_are_per_sample() -> None:
     assert "slope_per_hour" not in row
     same = timeline([process(5, 1), process(5, 2), process(5, 3)])
     assert same.unit == "samples"
-    lines = to_markdown(timeline_blocks(same, 0)).splitlines()
+    lines = to_markdown(timeline_view(same, 0)).splitlines()
     assert lines[0] == "**3 maps in the order of the inputs**"
     assert same.notes == ("All inputs were captured in the same second, so slopes are per sample.",)
     assert same.changed
@@ -119,7 +117,7 @@ def test_without_times_slopes_are_per_sample() -> None:
 
 def test_nothing_changed() -> None:
     def said(*maps: RegionMap) -> str:
-        return to_markdown(timeline_blocks(timeline(maps), 0)).splitlines()[2]
+        return to_markdown(timeline_view(timeline(maps), 0)).splitlines()[2]
 
     assert said(process(5, 1), process(5, 1)) == "- No figure changed."
     assert said(process(0, 1), process(60, 1), process(120, 1)) == "- No figure changed."
