@@ -10,7 +10,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
@@ -61,13 +61,28 @@ def _enum_members(kind: Any) -> list[Enum]:
 
 
 def classification() -> str:
-    """docs/classification.md with its table of evidence."""
-    from dumpmap.model.types import EVIDENCE
+    """docs/classification.md with its tables of types, kinds, recognisers, and evidence."""
+    from dumpmap.classify.vocabulary import EVIDENCE, KINDS
+    from dumpmap.model.types import TYPES
+    from dumpmap.structures.recognisers import RECOGNISERS
 
     text = (DOCS / "classification.md").read_text(encoding="utf-8")
-    rows = "\n".join(f"| `{info.name}` | {info.meaning} |" for info in EVIDENCE)
-    table = f"<!-- evidence -->\n| word | means |\n|---|---|\n{rows}\n<!-- /evidence -->"
-    return re.sub(r"<!-- evidence -->.*?<!-- /evidence -->", lambda _: table, text, flags=re.DOTALL)
+    kinds = [
+        (f"`{info.name}`", "" if info.type is None else info.type.label, info.meaning, info.source) for info in KINDS
+    ]
+    pages = [(entry.name, f"`{entry.module}`", f"[{entry.page}]({entry.page})") for entry in RECOGNISERS]
+    text = _fill(text, "types", ("type", "memory"), [(info.name, info.meaning) for info in TYPES])
+    text = _fill(text, "kinds", ("kind", "type", "memory", "known from"), kinds)
+    text = _fill(text, "recognisers", ("recogniser", "module", "page"), pages)
+    return _fill(text, "evidence", ("word", "meaning"), [(f"`{info.name}`", info.meaning) for info in EVIDENCE])
+
+
+def _fill(text: str, name: str, heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Replaces the table between `<!-- name -->` and `<!-- /name -->`."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (heading, *rows)]
+    lines.insert(1, "|---" * len(heading) + "|")
+    table = "\n".join((f"<!-- {name} -->", *lines, f"<!-- /{name} -->"))
+    return re.sub(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _: table, text, flags=re.DOTALL)
 
 
 GENERATED: dict[str, Callable[[], str]] = {"cli.md": cli_reference, "classification.md": classification}

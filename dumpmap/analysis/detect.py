@@ -21,16 +21,13 @@ from dumpmap.model.heaps import PAGE_HEAP
 from dumpmap.model.ntstatus import MSVC_CPP_EXCEPTION
 from dumpmap.model.snapshot import Module
 from dumpmap.model.types import RegionType
-from dumpmap.model.winnt import MemState, MemType, PageProtect
+from dumpmap.model.winnt import FLG_HEAP_PAGE_ALLOCS, MemState, MemType, PageProtect
 from dumpmap.wording.numbers import address_words, count_words, list_words, percent_words, size_left, size_words
 
 Thresholds = Mapping[str, float]
 
 MAX_ITEMS = 10
 """Longest list in the values of a finding."""
-
-FLG_HEAP_PAGE_ALLOCS = 0x02000000
-"""PEB.NtGlobalFlag: page heap is on (gflags.h)."""
 
 _EXECUTABLE_WRITABLE = int(PageProtect.PAGE_EXECUTE_READWRITE | PageProtect.PAGE_EXECUTE_WRITECOPY)
 

@@ -20,9 +20,6 @@ from dumpmap.analysis.limits import AddressLimit, address_limit
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
 
-CLR_MODULES = frozenset(("coreclr.dll", "clr.dll", "mscorwks.dll", "mscorsvr.dll"))
-"""Modules whose presence means that a .NET garbage collector runs in the process."""
-
 SERVER_GC_THREAD = ".NET Server GC"
 """Name that the runtime gives to its server collector's threads."""
 
@@ -214,10 +211,10 @@ class Facts:
         """
         if self.map.process.pointer_size != 4:
             return None
-        names = {module.name.lower() for module in self.map.snapshot.modules}
-        if not names & CLR_MODULES:
+        runtimes = [runtime for runtime in self.map.structures.runtimes if runtime.name.startswith(".NET")]
+        if not runtimes:
             return None
-        server = "mscorsvr.dll" in names or any(
+        server = any(runtime.variant == "server" for runtime in runtimes) or any(
             (thread.name or "").startswith(SERVER_GC_THREAD) for thread in self.map.snapshot.threads
         )
         if not server:

@@ -1,4 +1,4 @@
-"""Protections and states in words: VMMap's spelling, and masks to filter by."""
+"""Protections and states in words, as VMMap spells them, and masks to filter by."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODIFIERS: tuple[tuple[PageProtect, str], ...] = (
     (PageProtect.PAGE_NOCACHE, "NoCache"),
     (PageProtect.PAGE_WRITECOMBINE, "WriteCombine"),
 )
-"""What may be added to a base protection, as a suffix."""
+"""Modifiers of a base protection, which follow it as suffixes."""
 
 _LETTERS = {
     "na": PageProtect.PAGE_NOACCESS,
@@ -50,13 +50,13 @@ RESERVED = "Reserved"
 
 
 def protection_text(protect: int, state: int = int(MemState.MEM_COMMIT)) -> str:
-    """Writes a protection as VMMap does; reserved memory is `Reserved`, an unknown protection is empty."""
+    """Writes a protection as VMMap does. Reserved memory is `Reserved`; an unknown protection is empty."""
     if state == MemState.MEM_RESERVE:
         return RESERVED
     if protect == 0:
         return ""
     words = [word for value, word in WORDS if protect & value]
-    # Zero or several base bits is nothing that Windows has a word for: show the number.
+    # Windows has no word for zero or several base bits, so show the number.
     text = words[0] if len(words) == 1 else f"0x{protect:x}"
     if len(words) == 1:
         text += "".join(f"/{word}" for value, word in MODIFIERS if protect & value)
@@ -64,7 +64,7 @@ def protection_text(protect: int, state: int = int(MemState.MEM_COMMIT)) -> str:
 
 
 def protection_texts(protect: U32, state: U32) -> npt.NDArray[np.object_]:
-    """Writes a whole column; there are few different values however many rows."""
+    """Writes a whole column. However many rows there are, they have few different values."""
     pairs = (state.astype(np.uint64) << np.uint64(32)) | protect
     values, inverse = np.unique(pairs, return_inverse=True)
     texts = np.array([protection_text(int(v) & 0xFFFFFFFF, int(v) >> 32) for v in values], dtype=object)
@@ -72,10 +72,10 @@ def protection_texts(protect: U32, state: U32) -> npt.NDArray[np.object_]:
 
 
 def parse_protection(text: str) -> int | None:
-    """Reads a protection in VMMap's words, WinDbg's constants or a number; None where it is none of them.
+    """Reads a protection in VMMap's words, WinDbg's constants, or a number; None if it is none of them.
 
-    Besides, letters are understood: `rw`, `rx` or `er`, `rwx` or `erw`, `r`, `x`, `wc`, `na`, with `+g` for guard;
-    and constants joined by `|`.
+    It may also be in letters (`rw`, `rx` or `er`, `rwx` or `erw`, `r`, `x`, `wc`, `na`, with `+g` for guard), or
+    constants joined by `|`.
     """
     cleaned = text.strip().lower()
     if "|" in cleaned:

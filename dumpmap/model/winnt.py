@@ -1,7 +1,7 @@
-"""Windows constants, with the names the Windows SDK gives them (winnt.h, minidumpapiset.h, ntstatus.h).
+"""Windows constants, under their names in the Windows SDK (winnt.h, gflags.h).
 
-Memory states, protections and types are separate types, so that testing one against another's flag is a type error
-and not a silent False.
+Memory states, protections, and types are separate Python types, so that testing one against another's flag is a type
+error and not a silent False.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 from enum import IntFlag
 
 PAGE_SIZE = 0x1000
-"""Bytes in a page on every architecture that Windows minidumps come from."""
+"""Bytes in a page, on every architecture that Windows minidumps come from."""
 
 ALLOCATION_GRANULARITY = 0x10000
 """VirtualAlloc starts every allocation at a multiple of this (SYSTEM_INFO.dwAllocationGranularity)."""
+
+FLG_HEAP_PAGE_ALLOCS = 0x02000000
+"""Bit of PEB.NtGlobalFlag: page heap is on."""
 
 
 class MemState(IntFlag):
@@ -54,7 +57,7 @@ PAGE_WRITABLE = (
     | PageProtect.PAGE_EXECUTE_READWRITE
     | PageProtect.PAGE_EXECUTE_WRITECOPY
 )
-"""Protections under which a page of an image is, or may become, private to the process."""
+"""Protections of image pages that are private to the process, or become private when written."""
 
 PAGE_EXECUTABLE = (
     PageProtect.PAGE_EXECUTE

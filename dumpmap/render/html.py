@@ -33,10 +33,11 @@ from dumpmap.analysis.findings import RULE, Finding, find
 from dumpmap.analysis.free import FreeSpace, free_space, histogram
 from dumpmap.analysis.heaps import heap_range_rows
 from dumpmap.analysis.verdict import VERDICTS, Verdict, verdict
+from dumpmap.classify.vocabulary import EVIDENCE
 from dumpmap.model.columns import COLUMNS, SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
-from dumpmap.model.types import EVIDENCE, TYPES, RegionType
+from dumpmap.model.types import TYPES, RegionType
 from dumpmap.views.frames import allocation_frame, region_frame
 from dumpmap.views.heaps import heap_table, no_heaps_text
 from dumpmap.views.summary import process_line

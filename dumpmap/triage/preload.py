@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import dumpmap.analysis.verdict
-import dumpmap.classify
+import dumpmap.classify.partial
+import dumpmap.classify.pipeline
 import dumpmap.parsers.minidump.reader
+import dumpmap.structures.nt_heap
+import dumpmap.structures.recognisers.windows_heaps
 import dumpmap.triage.worker  # noqa: F401
 
 

@@ -32,9 +32,10 @@ from dumpmap.analysis.findings import RULES, find
 from dumpmap.analysis.free import free_space
 from dumpmap.analysis.verdict import VERDICTS, Verdict
 from dumpmap.api import RegionMap, map_snapshot
+from dumpmap.classify.vocabulary import EVIDENCE
 from dumpmap.model.columns import COLUMNS, SUMMARY_COLUMNS
 from dumpmap.model.snapshot import Process, Snapshot, Source, make_regions
-from dumpmap.model.types import EVIDENCE, TYPES
+from dumpmap.model.types import TYPES
 from dumpmap.render import html
 from dumpmap.render.html import (
     COLUMN_HELP,
