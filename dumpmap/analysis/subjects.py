@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.heaps import Heap
+from dumpmap.model.managed_heaps import ManagedHeap
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import TextColumn, file_name
 from dumpmap.model.types import RegionType
@@ -183,7 +184,7 @@ class _Finder:
             name = recorded.name or ""
             for known in recorded.ranges:
                 self._give(known.base, Subject(name, name, None), RegionType.MANAGED_HEAP)
-        for heap in self.map.structures.managed_heaps:
+        for heap in self.map.structures.facts_of(ManagedHeap):
             for part in heap.ranges:
                 self._give(part.base, Subject(heap.module, heap.module, None), RegionType.MANAGED_HEAP)
 

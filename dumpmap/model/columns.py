@@ -1,4 +1,4 @@
-"""The columns of region maps, each said once: frames, CSV, JSON, tables, help, and docs are made from these rows."""
+"""The columns of region maps, one row each. Frames, CSV, JSON, tables, help, and docs are made from these rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 
 Holds = Literal["address", "type", "size", "count", "code", "protection", "flag"]
-"""What the cells of a column are; `code` is a text that many rows share, kept as an index into the map's texts."""
+"""What the cells of a column hold. A `code` is an index into the map's texts, which many rows share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,11 @@ class RegionColumn:
 
     Attributes:
         name: in frames, CSV, and JSON.
-        holds: what a cell is, from which its dtype and unit follow.
+        holds: what a cell is, which decides its dtype and unit.
         help: what the column says, for people.
-        heading: where the heading is not the name with blanks for underscores.
-        source: the name of the array in `AllocationColumns` and `BlockColumns`, where it is not `name`.
-        optional: a narrow table leaves out the column with the highest number first, and never one with 0.
+        heading: None if the heading is the name with blanks for underscores.
+        source: the name of the array in `AllocationColumns` and `BlockColumns`; None if it is `name`.
+        optional: a narrow table drops the column with the highest number first, and never drops one with 0.
         on_free: the text of a `code` column on free and unusable space.
     """
 

@@ -30,9 +30,10 @@ from support.pages import Page, data_of
 import dumpmap
 from dumpmap.analysis.free import free_space
 from dumpmap.api import RegionMap, map_snapshot
+from dumpmap.classify.vocabulary import EVIDENCE
 from dumpmap.model.columns import COLUMNS, LARGEST, REGION_COLUMNS, SUMMARY_COLUMNS
 from dumpmap.model.snapshot import Process, Snapshot, Source, make_regions
-from dumpmap.model.types import EVIDENCE, TYPES
+from dumpmap.model.types import TYPES
 from dumpmap.render.html import assets, page, render_report, summary_fragment, write_report
 from dumpmap.render.html.data import page_data
 from dumpmap.render.html.diagnosis import diagnosis_card

@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 from dumpmap._version import __version__
 from dumpmap.analysis.measurements import measurements_of
+from dumpmap.classify.vocabulary import EVIDENCE
 from dumpmap.model.columns import LARGEST, REGION_COLUMNS
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.types import EVIDENCE, TYPES
+from dumpmap.model.types import TYPES
 from dumpmap.render.html.assets import policy, script, script_json, style, template
 from dumpmap.render.html.data import page_data
 from dumpmap.render.html.diagnosis import diagnosis_card
