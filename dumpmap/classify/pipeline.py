@@ -174,7 +174,10 @@ def _outside(snapshot: Snapshot, regions: Regions | None) -> tuple[str, ...]:
     if regions is None or snapshot.process.os.family == "linux":
         return ()
     outside = len(snapshot.regions or ()) - len(regions)
-    return (f"{outside} regions lie beyond the user part of any address space; they are skipped",) if outside else ()
+    if not outside:
+        return ()
+    regions_lie = "1 region lies" if outside == 1 else f"{outside} regions lie"
+    return (f"{regions_lie} beyond the user part of any address space, skipped",)
 
 
 def _survey(snapshot: Snapshot, memory: Memory, space: AllocationSpace | None, options: _Options) -> ProcessStructures:

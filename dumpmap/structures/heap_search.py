@@ -58,7 +58,9 @@ class HeapSearch:
                 f"{peb.maximum_number_of_heaps}; the list is ignored"
             )
         elif peb.heaps is None:
-            self.notes.append(f"PEB {peb.address:#x}: its list of {peb.number_of_heaps} heaps is not in the dump")
+            self.notes.append(
+                f"PEB {peb.address:#x}: its heap list is not in the dump (NumberOfHeaps: {peb.number_of_heaps})"
+            )
         for index, address in enumerate(peb.heaps or ()):
             if not is_page(address, size):
                 self._warnings.append(

@@ -304,7 +304,7 @@ def test_regions_that_cannot_be_are_dropped(base: int, size: int) -> None:
 def test_a_region_where_no_user_memory_can_be_is_left_out_of_the_map(base: int) -> None:
     m = map_of(committed(tiny(), (0x1_0000, 0x1000), (base, 0xF000)))
     assert m.end == 0x1_1000
-    assert any("1 regions lie beyond the user part" in warning for warning in m.warnings)
+    assert any("1 region lies beyond the user part" in warning for warning in m.warnings)
     assert m.snapshot.regions is not None
     assert len(m.snapshot.regions) == 2, "the raw facts stay as they are"
 
