@@ -26,7 +26,7 @@ def stamp_of(info: Mapping[str, Any]) -> str | None:
 
 
 def web_infos(fs: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
-    """Asks a web server for the sizes and stamps of files, which its listings lack, with one HEAD request each.
+    """Asks a web server for the sizes and stamps of files, which are not in its listings, with one HEAD request each.
 
     Args:
         fs: fsspec's file system for `http`.

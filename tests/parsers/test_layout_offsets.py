@@ -5,11 +5,14 @@ The tables below were written down from minidumpapiset.h (packed to 4 bytes), no
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import construct
 import numpy as np
 import pytest
+from support.dumps import read, tiny
+from synth.minidump import MISC_INFO
 
 from dumpmap.parsers.minidump import layout, records
 
@@ -143,6 +146,17 @@ RECORDS: dict[str, tuple[int, dict[str, int]]] = {
             "CSDVersionRva": 24,
             "SuiteMask": 28,
             "Cpu": 32,
+        },
+    ),
+    "MISC_INFO": (
+        24,
+        {
+            "SizeOfInfo": 0,
+            "Flags1": 4,
+            "ProcessId": 8,
+            "ProcessCreateTime": 12,
+            "ProcessUserTime": 16,
+            "ProcessKernelTime": 20,
         },
     ),
     "EXCEPTION_STREAM": (
@@ -307,23 +321,19 @@ def test_numpy_and_construct_read_the_same_values(name: str) -> None:
         )
 
 
-def test_records_of_the_minidump_package_have_the_sdks_sizes() -> None:
-    assert records.MISC_INFO_SIZE == 24
+def test_the_record_of_the_minidump_package_has_the_sdks_size_and_offsets() -> None:
     assert records.HANDLE_DATA_HEADER_SIZE == 16
-
-
-def test_records_of_the_minidump_package_have_the_sdks_offsets() -> None:
-    numbers = b"".join(value.to_bytes(4, "little") for value in (24, 0x3, 42, 1000, 7, 9))
-    info = records.misc_info(numbers)
-    assert (info.size, info.process_id, info.create_time, info.user_time, info.kernel_time) == (24, 42, 1000, 7, 9)
     header = records.handle_data_header(b"".join(value.to_bytes(4, "little") for value in (16, 40, 5, 0)))
     assert (header.size_of_header, header.size_of_descriptor, header.count) == (16, 40, 5)
 
 
 @pytest.mark.parametrize(("flags", "pid", "create"), [(0, None, None), (1, 42, None), (2, None, 1000), (3, 42, 1000)])
 def test_misc_info_fields_count_only_with_their_flag(flags: int, pid: int | None, create: int | None) -> None:
-    info = records.misc_info(b"".join(value.to_bytes(4, "little") for value in (24, flags, 42, 1000, 7, 9)))
-    assert (info.process_id, info.create_time) == (pid, create)
+    data = b"".join(value.to_bytes(4, "little") for value in (24, flags, 42, 1000, 7, 9))
+    process = read(tiny().raw_stream(MISC_INFO, data)).process
+    created = None if create is None else dt.datetime.fromtimestamp(create, dt.UTC)
+    assert (process.pid, process.created_at) == (pid, created)
+    assert (process.user_time, process.kernel_time) == ((None, None) if create is None else (7, 9))
 
 
 @pytest.mark.parametrize("arch", ["x86", "x64", "arm", "arm64"])

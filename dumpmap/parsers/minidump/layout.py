@@ -194,6 +194,22 @@ SYSTEM_INFO = c.Struct(
     "Cpu" / c.Bytes(24),
 )
 
+MISC_INFO = c.Struct(
+    "SizeOfInfo" / c.Int32ul,
+    "Flags1" / c.Int32ul,
+    "ProcessId" / c.Int32ul,
+    "ProcessCreateTime" / c.Int32ul,
+    "ProcessUserTime" / c.Int32ul,
+    "ProcessKernelTime" / c.Int32ul,
+)
+"""MINIDUMP_MISC_INFO; versions 2 to 5 begin with the same fields. Times are seconds."""
+
+MISC1_PROCESS_ID = 0x1
+"""MINIDUMP_MISC1_PROCESS_ID: ProcessId is filled in."""
+
+MISC1_PROCESS_TIMES = 0x2
+"""MINIDUMP_MISC1_PROCESS_TIMES: the three times are filled in."""
+
 EXCEPTION_STREAM = c.Struct(
     "ThreadId" / c.Int32ul,
     "__alignment" / c.Int32ul,
@@ -314,6 +330,7 @@ _RECORD_SIZES: dict[str, tuple[Any, int]] = {
     "MEMORY_INFO_LIST_HEADER": (MEMORY_INFO_LIST_HEADER, 16),
     "MEMORY64_LIST_HEADER": (MEMORY64_LIST_HEADER, 16),
     "SYSTEM_INFO": (SYSTEM_INFO, 56),
+    "MISC_INFO": (MISC_INFO, 24),
     "EXCEPTION_STREAM": (EXCEPTION_STREAM, 168),
     "SYSTEM_MEMORY_INFO_1": (SYSTEM_MEMORY_INFO_1, 492 - 344),
     "PROCESS_VM_COUNTERS_1": (PROCESS_VM_COUNTERS_1, 80),

@@ -39,16 +39,6 @@ class StreamData:
         """Notes that a part of the stream is wrong or missing."""
         self.problems.append(problem)
 
-    def head(self, size: int) -> memoryview:
-        """Returns the first `size` bytes of the stream.
-
-        Raises:
-            NotReadError: the stream is shorter, or the file is cut off.
-        """
-        if self.size < size:
-            raise NotReadError("malformed", f"has {self.size} bytes, needs at least {size}")
-        return self.file.data(self.offset, size)
-
     def rest(self) -> bytes:
         """Returns all bytes of the stream that are in the file."""
         return bytes(self.file.data(self.offset, max(0, min(self.size, self.file.size - self.offset))))

@@ -12,6 +12,7 @@ from dumpmap.parsers.minidump.file import NotReadError
 from dumpmap.parsers.minidump.stream import KnownStream, StreamData
 
 _SYSTEM_INFO = records.Reader(layout.SYSTEM_INFO)
+_MISC_INFO = records.Reader(layout.MISC_INFO)
 _SYSTEM_MEMORY_INFO_1 = records.Reader(layout.SYSTEM_MEMORY_INFO_1)
 _PROCESS_VM_COUNTERS_1 = records.Reader(layout.PROCESS_VM_COUNTERS_1)
 _PROCESS_VM_COUNTERS_2 = records.Reader(layout.PROCESS_VM_COUNTERS_2)
@@ -43,10 +44,12 @@ def read_system_info(data: StreamData, draft: Draft) -> None:
 
 def read_misc_info(data: StreamData, draft: Draft) -> None:
     """Reads the part of MINIDUMP_MISC_INFO that all versions share."""
-    info = records.misc_info(bytes(data.head(records.MISC_INFO_SIZE)))
-    draft.pid = info.process_id
-    draft.created_at = from_unix(info.create_time)
-    draft.user_time, draft.kernel_time = info.user_time, info.kernel_time
+    info = data.record(_MISC_INFO)
+    if info.Flags1 & layout.MISC1_PROCESS_ID:
+        draft.pid = info.ProcessId
+    if info.Flags1 & layout.MISC1_PROCESS_TIMES:
+        draft.created_at = from_unix(info.ProcessCreateTime)
+        draft.user_time, draft.kernel_time = info.ProcessUserTime, info.ProcessKernelTime
 
 
 def read_system_memory_info(data: StreamData, draft: Draft) -> None:
