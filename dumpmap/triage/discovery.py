@@ -22,10 +22,11 @@ from itertools import chain, islice
 from typing import Any
 
 from dumpmap.errors import DumpmapError
-from dumpmap.parsers.opening import begins_like_input
-from dumpmap.sources.archive import MEMBER_MARK
-from dumpmap.sources.remote import HEADS_AT_ONCE, file_system, stamp_of, web_infos
+from dumpmap.parsers.recognition import begins_like_input
+from dumpmap.sources.file_systems import file_system
+from dumpmap.sources.files import MEMBER_MARK
 from dumpmap.sources.remote_errors import reason, shown_url
+from dumpmap.sources.web import HEADS_AT_ONCE, stamp_of, web_infos
 from dumpmap.triage.columns import Status
 
 DUMP_SUFFIXES = frozenset((".dmp", ".mdmp", ".hdmp", ".mmp"))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dumpmap.errors import InputError
-from dumpmap.parsers.opening import begins_like_input
+from dumpmap.parsers.recognition import begins_like_input
 from dumpmap.triage.analyse import Outcome
 from dumpmap.triage.batch import Batch, Options, Paths, open_cache, open_engine, path_list
 from dumpmap.triage.columns import Row

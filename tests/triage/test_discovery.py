@@ -15,7 +15,7 @@ import zstandard
 from support.triage import small_dump
 
 import dumpmap
-from dumpmap.parsers.opening import MOST_MEMBERS, begins_like_input
+from dumpmap.parsers.recognition import MOST_MEMBERS, begins_like_input
 from dumpmap.triage import Options, discovery, run
 from dumpmap.triage.discovery import Job, discover, has_dump_suffix
 
@@ -203,8 +203,8 @@ def test_a_file_of_an_archive_can_be_named(tmp_path: Path, monkeypatch: pytest.M
             assert rows["two.zip::a.dmp"]["pid"] == 1
             assert rows["two.zip::x/b[1].dmp"]["pid"] == 2
             assert rows["two.zip::a.dmp"]["cached"] == cached
-            assert "as in FILE::a.dmp" in rows["two.zip"]["error"]
-            assert "has no 'c.dmp'" in rows["two.zip::c.dmp"]["error"]
+            assert "such as ARCHIVE::a.dmp" in rows["two.zip"]["error"]
+            assert "does not contain 'c.dmp'" in rows["two.zip::c.dmp"]["error"]
 
 
 def test_a_folder_is_walked_in_order(tmp_path: Path) -> None:

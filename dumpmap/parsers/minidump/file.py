@@ -86,7 +86,7 @@ class DumpFile:
         if stride < dtype.itemsize:
             raise NotReadError("malformed", f"has entries of {stride} bytes, needs at least {dtype.itemsize}")
         room = max(0, min(limit, self.size) - rva)
-        # The last entry may lack what a newer writer appended to the others.
+        # The last entry can be without the fields that a newer writer appended to the others.
         fits = 0 if room < dtype.itemsize else (room - dtype.itemsize) // stride + 1
         count = min(count, fits)
         if count == 0:

@@ -61,7 +61,7 @@ def read_context(file: DumpFile, architecture: str, rva: int, size: int) -> tupl
     least, stack_at, instruction_at, width = where
     if size < least:
         return None, None
-    # The x64 and ARM64 instruction pointer lies just behind what `least` must cover.
+    # The x64 and ARM64 instruction pointer is directly after the bytes that `least` covers.
     try:
         data = file.data(rva, max(least, instruction_at + width))
     except NotReadError:
