@@ -19,7 +19,7 @@ from dumpmap.analysis.free import fits, free_space
 from dumpmap.analysis.free_blocks import free_report, histogram, largest_blocks, unusable_causes
 from dumpmap.api import map_snapshot
 from dumpmap.cli.app import app
-from dumpmap.model.snapshot import Stream, SummaryRow, System
+from dumpmap.model.snapshot import SummaryRow, System
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
 from dumpmap.views.diagnose import diagnosis_view
@@ -160,9 +160,7 @@ def test_a_cut_off_list_of_regions_is_not_complete() -> None:
     scene.allocate(MB, base=0x100000)
     whole = scene.map(system=System(max_address=0x7FFEFFFF))
     cut = scene.map(system=System(max_address=0x7FFEFFFF), end=0x200000)
-    damaged = scene.map(
-        streams=[Stream(16, "MemoryInfoList", 0, 0, "claims 5000 entries, 12 fit")],
-    )
+    damaged = map_snapshot(replace(scene.snapshot(), regions_complete=False))
     assert [space.complete for space in map(free_space, (whole, cut, damaged)) if space is not None] == [
         True,
         False,
