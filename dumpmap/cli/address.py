@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,7 +42,7 @@ def command(
     from dumpmap.render.emit import emit
     from dumpmap.views.documents import head, location_document
     from dumpmap.views.filters import parse_address
-    from dumpmap.views.views import location_table, location_view
+    from dumpmap.views.views import location_blocks, location_table
     from dumpmap.wording.text import hex_text
 
     format = chosen_format(format, output)
@@ -52,18 +52,21 @@ def command(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     answers = [(address, region_map.at(address)) for address in wanted]
-    document = {
-        **head("dumpmap.address/1", region_map),
-        "addresses": [
-            {"address": hex_text(address), "found": None if location is None else location_document(location)}
-            for address, location in answers
-        ],
-    }
+
+    def document() -> dict[str, Any]:
+        return {
+            **head("dumpmap.address/1", region_map),
+            "addresses": [
+                {"address": hex_text(address), "found": None if location is None else location_document(location)}
+                for address, location in answers
+            ],
+        }
+
     emit(
         format=format,
         document=document,
-        table=location_table(region_map, answers),
-        view=location_view(region_map, answers, units),
+        table=lambda: location_table(region_map, answers),
+        view=lambda: location_blocks(region_map, answers, units),
         units=units,
         output=output,
         force=force,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dumpmap.analysis.rules import RuleSet
     from dumpmap.api import RegionMap
-    from dumpmap.render.tables import Format
     from dumpmap.views.table import Table
     from dumpmap.wording.text import Units
+    from dumpmap.writers.formats import Format
 
 
 _SHOWN_WARNINGS = 3
@@ -102,7 +102,7 @@ def chosen_format(format: Format | None, output: str | None) -> Format:
     """
     import typer
 
-    from dumpmap.render.tables import Format
+    from dumpmap.writers.formats import Format
     from dumpmap.writers.suffixes import choose_format
 
     try:
@@ -130,5 +130,11 @@ def show_rows(
     from dumpmap.views.documents import head
     from dumpmap.views.table import to_records
 
-    document = {**head(f"dumpmap.{name}/1", region_map), name: to_records(table)}
-    emit(format=format, document=document, table=table, units=units, output=output, force=force)
+    emit(
+        format=format,
+        document=lambda: {**head(f"dumpmap.{name}/1", region_map), name: to_records(table)},
+        table=lambda: table,
+        units=units,
+        output=output,
+        force=force,
+    )

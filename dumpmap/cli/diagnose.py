@@ -43,7 +43,7 @@ def command(
     ```
     """
     from dumpmap.render.emit import emit
-    from dumpmap.views.diagnosis import diagnosis_document, diagnosis_markdown, diagnosis_view, finding_table
+    from dumpmap.views.diagnosis import diagnosis_blocks, diagnosis_document, finding_table
     from dumpmap.wording.findings import at_least, find
     from dumpmap.wording.verdicts import verdict
 
@@ -54,10 +54,9 @@ def command(
     judged = verdict(region_map, rule_set, findings=findings)
     emit(
         format=format,
-        document=diagnosis_document(region_map, judged, findings),
-        table=finding_table(findings),
-        view=diagnosis_view(region_map, judged, findings),
-        markdown=diagnosis_markdown(region_map, judged, findings),
+        document=lambda: diagnosis_document(region_map, judged, findings),
+        table=lambda: finding_table(findings),
+        view=lambda: diagnosis_blocks(region_map, judged, findings),
         output=output,
         force=force,
     )

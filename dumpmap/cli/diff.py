@@ -8,7 +8,6 @@ import typer
 
 from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
-from dumpmap.render.tables import Format
 from dumpmap.wording.text import Units
 
 
@@ -16,35 +15,34 @@ def command(
     before: Annotated[str, typer.Argument(metavar="A", help="The earlier input.", show_default=False)],
     after: Annotated[str, typer.Argument(metavar="B", help="The later input.", show_default=False)],
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=0, help="At most this many allocations in the table.")
+        int, typer.Option("--limit", "-n", min=0, help="Maximum number of allocations in the table.")
     ] = 40,
     format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Compare two inputs: what each type gained, which allocations came, went, grew or shrank, which findings are new.
+    """Compare two inputs: each type's growth, added, removed, grown, and shrunk allocations, and new findings.
 
-    Allocations are matched by address and by what they are (module, thread, heap, mapped file), so one that only
-    moved is not counted as gone. CSV carries all changed allocations; JSON everything.
+    dumpmap matches allocations by address and by what they are (module, thread, heap, mapped file), so an allocation
+    that only moved does not count as removed. CSV holds all changed allocations, JSON everything.
 
     ```
     dumpmap diff before.dmp after.dmp
     dumpmap diff monday.json.zst friday.json.zst --format json
     ```
     """
-    from dumpmap.analysis.diff import diff
+    import dumpmap
     from dumpmap.render.emit import emit
-    from dumpmap.views.compare import change_table, diff_markdown, diff_view
+    from dumpmap.views.diff import change_table, diff_blocks, diff_document
 
     format = chosen_format(format, output)
-    difference = diff(load(before), load(after))
+    difference = dumpmap.diff(load(before), load(after))
     emit(
         format=format,
-        document=difference.to_dict() if format is Format.json else None,
-        table=change_table(difference, None if format is Format.csv else limit),
-        view=diff_view(difference, limit, units) if format is Format.table else None,
-        markdown=diff_markdown(difference, limit, units) if format is Format.markdown else None,
+        document=lambda: diff_document(difference),
+        table=lambda: change_table(difference),
+        view=lambda: diff_blocks(difference, limit),
         units=units,
         output=output,
         force=force,

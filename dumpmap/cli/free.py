@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from dumpmap.cli.common import chosen_format, load, say
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
-from dumpmap.render.tables import Format
 from dumpmap.wording.text import Units
+from dumpmap.writers.formats import Format
 
 
 def command(
@@ -50,9 +50,9 @@ def command(
     from dumpmap.analysis.free import fits
     from dumpmap.analysis.free_blocks import free_report
     from dumpmap.render.emit import emit
-    from dumpmap.views.diagnosis import fit_text, free_markdown, free_view, histogram_table
+    from dumpmap.views.diagnosis import fit_text, free_blocks, histogram_table
     from dumpmap.views.documents import head
-    from dumpmap.views.filters import parse_size
+    from dumpmap.wording.sizes import parse_size
 
     format = chosen_format(format, output)
     if align is not None and not fit:
@@ -66,17 +66,19 @@ def command(
         answers = [answer for size in sizes if (answer := fits(region_map, size, alignment)) is not None]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    document = {
-        **head("dumpmap.free/1", region_map),
-        **(free_report(region_map, count) or {"free": None, "largest_free_block": None}),
-        "fits": [answer.to_dict() for answer in answers],
-    }
+
+    def document() -> dict[str, Any]:
+        return {
+            **head("dumpmap.free/1", region_map),
+            **(free_report(region_map, count) or {"free": None, "largest_free_block": None}),
+            "fits": [answer.to_dict() for answer in answers],
+        }
+
     emit(
         format=format,
         document=document,
-        table=histogram_table(region_map),
-        view=free_view(region_map, answers, count, units),
-        markdown=free_markdown(region_map, answers, count, units),
+        table=lambda: histogram_table(region_map),
+        view=lambda: free_blocks(region_map, answers, count),
         units=units,
         output=output,
         force=force,

@@ -8,8 +8,8 @@ import typer
 
 from dumpmap.cli.common import chosen_format, load
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
-from dumpmap.render.tables import Format
 from dumpmap.wording.text import Units
+from dumpmap.writers.formats import Format
 
 
 def command(
@@ -38,22 +38,25 @@ def command(
     ```
     """
     from dumpmap.render.emit import emit
-    from dumpmap.render.tables import to_markdown
-    from dumpmap.views.heaps import block_table, heap_document, heap_table, heap_view, range_table
+    from dumpmap.views.heaps import block_table, heap_document, heap_table, heaps_view, range_table
+    from dumpmap.views.table import Table
 
     format = chosen_format(format, output)
     if format is Format.csv and segments and blocks:
         raise typer.BadParameter("CSV is one table: take --segments or --blocks, or another --format")
     region_map = load(file, snapshot=snapshot)
     statistics = block_table(region_map) if blocks else None
-    table = heap_table(region_map)
-    tables = [table, *([range_table(region_map)] if segments else []), *([statistics.table] if statistics else [])]
+
+    def table() -> Table:
+        if statistics is not None:
+            return statistics.table
+        return range_table(region_map) if segments else heap_table(region_map)
+
     emit(
         format=format,
-        document=heap_document(region_map, segments=segments, blocks=statistics) if format is Format.json else None,
-        table=tables[-1],
-        view=heap_view(region_map, segments=segments, blocks=statistics, units=units),
-        markdown="\n".join(to_markdown(one, units) for one in tables),
+        document=lambda: heap_document(region_map, segments=segments, blocks=statistics),
+        table=table,
+        view=lambda: heaps_view(region_map, segments=segments, blocks=statistics),
         units=units,
         output=output,
         force=force,

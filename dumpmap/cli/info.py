@@ -22,17 +22,16 @@ def command(
     ```
     """
     from dumpmap.render.emit import emit
-    from dumpmap.views.info import info_document, info_markdown, info_view
+    from dumpmap.views.info import info_blocks, info_document
     from dumpmap.views.views import stream_table
 
     format = chosen_format(format, output)
     region_map = load(file, snapshot=snapshot)
     emit(
         format=format,
-        document=info_document(region_map),
-        table=stream_table(region_map),
-        view=info_view(region_map),
-        markdown=info_markdown(region_map),
+        document=lambda: info_document(region_map),
+        table=lambda: stream_table(region_map),
+        view=lambda: info_blocks(region_map),
         output=output,
         force=force,
     )

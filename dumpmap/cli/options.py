@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.render.tables import Format
 from dumpmap.wording.text import Units
+from dumpmap.writers.formats import Format
 
 InputFile = Annotated[
     str,

@@ -16,8 +16,8 @@ from dumpmap.cli.options import (
     SnapshotOption,
     UnitsOption,
 )
-from dumpmap.render.tables import Format
 from dumpmap.wording.text import Units
+from dumpmap.writers.formats import Format
 
 
 def command(
@@ -79,14 +79,14 @@ def command(
         Filter,
         parse_address,
         parse_protections,
-        parse_size,
         parse_states,
         parse_types,
         sort_rows,
     )
     from dumpmap.views.frames import allocation_frame, region_frame
     from dumpmap.views.table import to_records
-    from dumpmap.views.views import nothing_text, region_markdown, region_table, region_view
+    from dumpmap.views.views import nothing_text, region_blocks, region_table
+    from dumpmap.wording.sizes import parse_size
 
     format = chosen_format(format, output)
     try:
@@ -113,18 +113,14 @@ def command(
     frame = found if limit is None else found.head(limit)
     for_people = format in (Format.table, Format.markdown)
     table = region_table(region_map, frame, evidence=evidence, owners=for_people)
-    document = None
-    if format is Format.json:
-        document = {**head("dumpmap.regions/1", region_map), "blocks": blocks, "regions": to_records(table)}
     left_out, nothing = len(found) - len(frame), nothing_text(chosen, blocks=blocks)
     if found.empty and not for_people and VERBOSITY.level >= 0:
         say(f"{file}: {nothing}")  # a table for programs has no place for it
     emit(
         format=format,
-        document=document,
-        table=table,
-        view=region_view(table, left_out, nothing, units) if format is Format.table else None,
-        markdown=region_markdown(table, left_out, nothing, units) if format is Format.markdown else None,
+        document=lambda: {**head("dumpmap.regions/1", region_map), "blocks": blocks, "regions": to_records(table)},
+        table=lambda: table,
+        view=lambda: region_blocks(table, left_out, nothing),
         units=units,
         output=output,
         force=force,

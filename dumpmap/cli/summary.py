@@ -12,7 +12,6 @@ from dumpmap.cli.options import (
     SnapshotOption,
     UnitsOption,
 )
-from dumpmap.render.tables import Format
 from dumpmap.wording.text import Units
 
 
@@ -36,22 +35,18 @@ def command(
     dumpmap summary capture.json -o summary.md
     ```
     """
-    from dumpmap.render.emit import emit, terminal
+    from dumpmap.render.emit import emit
     from dumpmap.views.documents import summary_document
-    from dumpmap.views.summary import summary_markdown, summary_view
+    from dumpmap.views.summary import summary_blocks
     from dumpmap.views.views import summary_table
 
     format = chosen_format(format, output)
     region_map = load(file, image_path=image_path, snapshot=snapshot)
-    findings = region_map.findings()
-    color, width = terminal(output)
-    bar_width = 50 if width is None else max(10, min(100, width - 26))
     emit(
         format=format,
-        document=summary_document(region_map, findings) if format is Format.json else None,
-        table=summary_table(region_map),
-        view=list(summary_view(region_map, findings, units=units, color=color, bar_width=bar_width)),
-        markdown=summary_markdown(region_map, findings, units),
+        document=lambda: summary_document(region_map, region_map.findings()),
+        table=lambda: summary_table(region_map),
+        view=lambda: summary_blocks(region_map, region_map.findings()),
         units=units,
         output=output,
         force=force,

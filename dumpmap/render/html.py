@@ -600,7 +600,7 @@ def _wire_table(table: Table, children: Sequence[Sequence[Sequence[Any]]] | None
         return [[_wire_value(value, column) for column, value in zip(table.columns, row, strict=True)] for row in rows]
 
     columns = [
-        {"name": column.name, "title": column.title, "kind": column.kind, "left": column.left}
+        {"name": column.name, "title": column.title, "kind": column.holds, "left": column.left}
         for column in table.columns
     ]
     return {

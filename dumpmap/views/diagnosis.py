@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis.free import (
@@ -14,12 +14,12 @@ from dumpmap.analysis.free import (
 from dumpmap.analysis.free_blocks import Neighbour, histogram, largest_blocks, unusable_causes
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
-from dumpmap.render.tables import indented, to_markdown, to_rich
+from dumpmap.views.blocks import Blank, Block, Entry, Fact, Facts, Heading, Lines, Paragraph, Style
 from dumpmap.views.documents import finding_document, head
-from dumpmap.views.summary import SEVERITY_STYLE, process_line
+from dumpmap.views.summary import process_line
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.findings import Finding
-from dumpmap.wording.text import Units, address_text, list_words, percent_text, short_size, size_left
+from dumpmap.wording.text import address_text, list_words, percent_text, short_size, size_left
 
 if TYPE_CHECKING:
     from dumpmap.wording.verdicts import Verdict
@@ -56,7 +56,7 @@ UNUSABLE_COLUMNS = (
 _MANY_SIZES = 16
 """Up to so many sizes of free blocks each has its row."""
 
-_VERDICT_STYLE = {"out": "bold red", "low": "yellow", "ok": "green", "unknown": "dim"}
+_STATE_STYLE: dict[str, Style] = {"out": "critical", "low": "warning", "ok": "good", "unknown": "muted"}
 
 
 def finding_table(findings: Sequence[Finding]) -> Table:
@@ -77,24 +77,24 @@ def diagnosis_document(region_map: RegionMap, verdict: Verdict, findings: Sequen
     }
 
 
-def diagnosis_view(region_map: RegionMap, verdict: Verdict, findings: Sequence[Finding]) -> list[Any]:
-    """The text that a terminal shows: the verdict first, then what it rests on."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    axes = RichTable.grid(padding=(0, 2))
-    axes.add_row(Text("Verdict", style="bold"), Text(verdict.verdict, style="bold"))
-    for label, axis in (("Address space", verdict.address_space), ("Commit", verdict.commit)):
-        state = str(axis["state"])
-        axes.add_row(Text(label, style="bold"), Text(_axis_text(label, axis), style=_VERDICT_STYLE.get(state, "")))
-    view: list[Any] = [Text(process_line(region_map), style="bold"), Text(""), axes, Text(""), Text(verdict.sentence)]
+def diagnosis_blocks(region_map: RegionMap, verdict: Verdict, findings: Sequence[Finding]) -> Iterator[Block]:
+    """Everything that `diagnose` shows: the verdict first, then what it rests on."""
+    yield Paragraph(process_line(region_map), "strong")
+    yield Blank()
+    yield Facts(
+        [
+            Fact("Verdict", verdict.verdict, "strong"),
+            *(
+                Fact(label, _axis_text(label, axis), _STATE_STYLE.get(str(axis["state"]), "plain"))
+                for label, axis in (("Address space", verdict.address_space), ("Commit", verdict.commit))
+            ),
+        ]
+    )
+    yield Blank()
+    yield Paragraph(verdict.sentence)
     for finding in findings:
-        line = Text("\n")
-        line.append(finding.severity, style=SEVERITY_STYLE.get(finding.severity, ""))
-        line.append(f"  {finding.title}", style="bold")
-        line.append(f"  [{finding.id}]", style="dim")
-        view += [line, indented(finding.detail)]
-    return view
+        yield Blank()
+        yield Entry(finding.severity, finding.title, finding.id, finding.detail)
 
 
 def _axis_text(label: str, axis: dict[str, Any]) -> str:
@@ -124,21 +124,6 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def diagnosis_markdown(region_map: RegionMap, verdict: Verdict, findings: Sequence[Finding]) -> str:
-    """The same as Markdown, to paste into a ticket."""
-    lines = [
-        f"**{process_line(region_map)}**",
-        "",
-        f"**{verdict.verdict}**: {verdict.sentence}",
-        "",
-        f"- Address space: {_axis_text('Address space', verdict.address_space)}",
-        f"- Commit: {_axis_text('Commit', verdict.commit)}",
-        "",
-    ]
-    lines += [f"- **{finding.severity}** {finding.title} (`{finding.id}`): {finding.detail}" for finding in findings]
-    return "\n".join(lines) + "\n"
-
-
 # ---------------------------------------------------------------- free space
 
 
@@ -156,12 +141,12 @@ def histogram_table(region_map: RegionMap) -> Table:
     return Table(HISTOGRAM_COLUMNS, [[row[column.name] for column in HISTOGRAM_COLUMNS] for row in rows])
 
 
-def histogram_view(region_map: RegionMap, units: Units) -> Any:
+def shown_histogram(region_map: RegionMap) -> Table:
     """The same for people: round sizes in words, and where that makes many rows, those with blocks only."""
     table = histogram_table(region_map)
     rows = [row for row in table.rows if row[2] or len(table.rows) <= _MANY_SIZES]
     columns = (Column("min_bytes", "short", "From"), Column("max_bytes", "short", "Below"), *HISTOGRAM_COLUMNS[2:])
-    return to_rich(Table(columns, rows), units)
+    return Table(columns, rows)
 
 
 def free_block_table(region_map: RegionMap, count: int) -> Table:
@@ -247,28 +232,17 @@ def _vmmap_difference(region_map: RegionMap, space: FreeSpace) -> list[str]:
     return [f"The summary counts {size_left(counted)} as free, as VMMap does: with {list_words(reasons)}."]
 
 
-def free_view(region_map: RegionMap, fits: Sequence[Fit], count: int, units: Units) -> list[Any]:
-    """The text that a terminal shows."""
-    from rich.text import Text
-
-    view: list[Any] = [Text(line) for line in _free_lines(region_map, fits)]
+def free_blocks(region_map: RegionMap, fits: Sequence[Fit], count: int) -> Iterator[Block]:
+    """Everything that `free` shows."""
+    yield Lines(_free_lines(region_map, fits))
     if region_map.free_blocks is None:
-        return view
-    if histogram_table(region_map).rows:
-        view += [Text(""), Text("Free blocks by size", style="bold"), histogram_view(region_map, units)]
+        return
     for title, table in (
+        ("Free blocks by size", shown_histogram(region_map)),
         ("Largest free blocks", free_block_table(region_map, count)),
         ("Unusable space, by what lies before it", unusable_table(region_map, count)),
     ):
         if table.rows:
-            view += [Text(""), Text(title, style="bold"), to_rich(table, units)]
-    return view
-
-
-def free_markdown(region_map: RegionMap, fits: Sequence[Fit], count: int, units: Units) -> str:
-    """The same as Markdown."""
-    lines = [f"- {line}" for line in _free_lines(region_map, fits)]
-    if region_map.free_blocks is not None:
-        for table in (histogram_table(region_map), free_block_table(region_map, count)):
-            lines += ["", to_markdown(table, units).rstrip("\n")]
-    return "\n".join(lines) + "\n"
+            yield Blank()
+            yield Heading(title)
+            yield table

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
-from dumpmap.analysis.heaps import heap_blocks, heap_range_rows, heap_rows
+from dumpmap.analysis import heaps
+from dumpmap.analysis.heaps import heap_range_rows, heap_rows
 from dumpmap.model.region_map import RegionMap
-from dumpmap.render.tables import to_rich
+from dumpmap.views.blocks import Blank, Block, Paragraph
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table, to_records
-from dumpmap.wording.text import Units
 
 HEAP_COLUMNS = (
     Column("id", "number", "ID"),
@@ -93,7 +94,7 @@ def block_table(region_map: RegionMap) -> Blocks:
     """One row per heap and size class, by walking every heap's blocks."""
     rows: list[list[Any]] = []
     problems: list[str] = []
-    for heap, statistics in ((one.heap, one.statistics) for one in heap_blocks(region_map)):
+    for heap, statistics in ((one.heap, one.statistics) for one in heaps.heap_blocks(region_map)):
         if statistics is None:
             problems.append(f"{heap.title}: its kind ({heap.info.kind}) has no blocks that can be walked")
             continue
@@ -129,18 +130,19 @@ def heap_document(region_map: RegionMap, *, segments: bool, blocks: Blocks | Non
     return document
 
 
-def heap_view(region_map: RegionMap, *, segments: bool, blocks: Blocks | None, units: Units) -> list[Any]:
-    """The text that a terminal shows."""
-    from rich.text import Text
-
+def heaps_view(region_map: RegionMap, *, segments: bool, blocks: Blocks | None) -> Iterator[Block]:
+    """Everything that `heaps` shows."""
     if not region_map.heaps:
-        return [Text(no_heaps_text(region_map))]
-    view: list[Any] = [to_rich(heap_table(region_map), units)]
+        yield Paragraph(no_heaps_text(region_map))
+        return
+    yield heap_table(region_map)
     if segments:
-        view += [Text(""), to_rich(range_table(region_map), units)]
+        yield Blank()
+        yield range_table(region_map)
     if blocks is not None:
-        view += [Text(""), to_rich(blocks.table, units)]
-        view += [Text(problem) for problem in blocks.problems]
+        yield Blank()
+        yield blocks.table
+        yield from map(Paragraph, blocks.problems)
     if not region_map.heap_list_captured:
-        view += [Text(""), Text("The list of heaps is not in the input: there may be more heaps than shown.")]
-    return view
+        yield Blank()
+        yield Paragraph("The list of heaps is not in the input: there may be more heaps than shown.")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from dumpmap.model.region_map import RegionMap
-from dumpmap.render.tables import indented, to_markdown, to_rich
+from dumpmap.views.blocks import Blank, Block, Fact, Facts, Heading, Lines
 from dumpmap.views.documents import exception_document, head
 from dumpmap.views.table import to_records
 from dumpmap.views.views import fact_rows, flag_names, stream_table
 from dumpmap.wording.advice import advise
-from dumpmap.wording.text import Units
 
 
 def info_document(region_map: RegionMap) -> dict[str, Any]:
@@ -54,31 +54,13 @@ def _sections(region_map: RegionMap) -> list[tuple[str, list[str]]]:
     return [(heading, lines) for heading, lines in sections if lines]
 
 
-def info_view(region_map: RegionMap) -> list[Any]:
-    """The text that a terminal shows."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    facts = RichTable.grid(padding=(0, 2))
-    facts.add_column(no_wrap=True)
-    facts.add_column(overflow="fold")
-    for label, text in fact_rows(region_map):
-        facts.add_row(Text(label, style="bold"), Text(text))
-    view: list[Any] = [facts]
+def info_blocks(region_map: RegionMap) -> Iterator[Block]:
+    """Everything that `info` shows."""
+    yield Facts([Fact(label, text) for label, text in fact_rows(region_map)])
     if region_map.snapshot.source.streams:
-        view += [Text(""), to_rich(stream_table(region_map), Units.kb)]
+        yield Blank()
+        yield stream_table(region_map)
     for heading, lines in _sections(region_map):
-        view += [Text(""), Text(heading, style="bold")]
-        view += [indented(line) for line in lines]
-    return view
-
-
-def info_markdown(region_map: RegionMap) -> str:
-    """The same as Markdown."""
-    lines = [f"- **{label}**: {text}" for label, text in fact_rows(region_map)]
-    if region_map.snapshot.source.streams:
-        lines += ["", to_markdown(stream_table(region_map), Units.kb).rstrip("\n")]
-    for heading, texts in _sections(region_map):
-        lines += ["", f"### {heading}", ""]
-        lines += [f"- {text}" for text in texts]
-    return "\n".join(lines) + "\n"
+        yield Blank()
+        yield Heading(heading)
+        yield Lines(lines, indent=2)

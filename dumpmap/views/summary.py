@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
-from dumpmap.render.tables import labelled, to_markdown, to_rich
+from dumpmap.views.blocks import Bar, Bars, Blank, Block, Paragraph, Remark, Statement, Statements
 from dumpmap.views.documents import moment_text
 from dumpmap.views.views import summary_table
-from dumpmap.wording.text import Units, address_text, printable, short_size, size_left, size_text
+from dumpmap.wording.text import address_text, printable, short_size, size_left, size_text
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from dumpmap.wording.findings import Finding
 
-_BAR_TYPES = tuple(info for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
-_LETTERS = {
-    RegionType.IMAGE: "I",
-    RegionType.MAPPED_FILE: "M",
-    RegionType.SHAREABLE: "S",
-    RegionType.HEAP: "H",
-    RegionType.MANAGED_HEAP: "G",
-    RegionType.STACK: "T",
-    RegionType.PRIVATE_DATA: "P",
-    RegionType.PAGE_TABLE: "K",
-    RegionType.UNKNOWN: "?",
-}
-"""One letter per type, so that the bars can be read where there is no colour."""
-
-SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+_BAR_TYPES = tuple(info.type for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
 
 
 def process_line(region_map: RegionMap) -> str:
@@ -50,46 +34,24 @@ def process_line(region_map: RegionMap) -> str:
     return printable("  ".join(parts))
 
 
-def bars(region_map: RegionMap, *, width: int, color: bool) -> list[Text]:
-    """Committed, private and working set as bars of one scale, in VMMap's colours or in letters."""
-    from rich.text import Text
-
+def bars(region_map: RegionMap) -> Bars:
+    """Committed, private, and working-set memory as bars of one scale."""
     total = region_map.total
     rows = [("Committed", "committed", total.committed), ("Private", "private", total.private)]
     if total.total_ws:
         rows.append(("Working set", "total_ws", total.total_ws))
-    scale = max((value or 0 for _, _, value in rows), default=0)
-    result = []
-    for title, column, value in rows:
-        figure = "not known" if value is None else short_size(value)
-        line = Text(f"{title:<12}{figure:>10}  ")
-        if scale and value:
-            cells = _apportion([getattr(region_map.line(info.type), column) or 0 for info in _BAR_TYPES], scale, width)
-            for info, count in zip(_BAR_TYPES, cells, strict=True):
-                if count:
-                    line.append(("█" if color else _LETTERS[info.type]) * count, style=info.color if color else "")
-        result.append(line)
-    used = [info for info in _BAR_TYPES if (region_map.line(info.type).committed or 0) > 0]
-    if used:
-        legend = Text(" " * 24)
-        for info in used:
-            mark = "■" if color else f"{_LETTERS[info.type]}="
-            legend.append(mark, style=info.color if color else "")
-            legend.append(f"{' ' if color else ''}{info.name}  ")
-        legend.rstrip()
-        result.append(legend)
-    return result
 
+    def parts(column: str) -> list[tuple[RegionType, int]]:
+        return [(type, getattr(region_map.line(type), column) or 0) for type in _BAR_TYPES]
 
-def _apportion(values: list[int], scale: int, width: int) -> list[int]:
-    """Shares `width` cells among values by largest remainder, so that rounding never drops a bar's end."""
-    exact = [value * width / scale for value in values]
-    cells = [int(share) for share in exact]
-    missing = round(sum(exact)) - sum(cells)
-    by_remainder = sorted(range(len(values)), key=lambda index: exact[index] - cells[index], reverse=True)
-    for index in by_remainder[:missing]:
-        cells[index] += 1
-    return cells
+    return Bars(
+        [
+            Bar(title, "not known" if value is None else short_size(value), parts(column) if value else [])
+            for title, column, value in rows
+        ],
+        max((value or 0 for _, _, value in rows), default=0),
+        [type for type in _BAR_TYPES if (region_map.line(type).committed or 0) > 0],
+    )
 
 
 def largest_free_line(region_map: RegionMap) -> str:
@@ -123,51 +85,22 @@ def finding_text(finding: Finding) -> str:
     return first + end.strip()
 
 
-def finding_lines(findings: Sequence[Finding]) -> list[Any]:
-    """A line for each finding; where the terminal is narrow, its text stays in its own column."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    lines = RichTable.grid(padding=(0, 1))
-    lines.add_column(no_wrap=True, min_width=8)
-    lines.add_column(overflow="fold")
-    for finding in findings:
-        severity = Text(finding.severity, style=SEVERITY_STYLE.get(finding.severity, ""))
-        lines.add_row(severity, Text(finding_text(finding)))
-    return [lines]
+def finding_statements(findings: Sequence[Finding]) -> Statements:
+    """A line for each finding."""
+    return Statements([Statement(finding.severity, finding_text(finding)) for finding in findings])
 
 
-def summary_view(
-    region_map: RegionMap,
-    findings: list[Finding] | None = None,
-    *,
-    units: Units = Units.kb,
-    color: bool = True,
-    bar_width: int = 50,
-) -> Iterator[Any]:
-    """Everything that `summary` shows, as rich renderables."""
-    from rich.text import Text
-
-    yield Text(process_line(region_map), style="bold")
-    yield Text("")
-    yield from bars(region_map, width=bar_width, color=color)
-    yield Text("")
-    yield to_rich(summary_table(region_map), units)
-    yield Text("")
-    yield Text(largest_free_line(region_map))
+def summary_blocks(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
+    """Everything that `summary` shows."""
+    yield Paragraph(process_line(region_map), "strong")
+    yield Blank()
+    yield bars(region_map)
+    yield Blank()
+    yield summary_table(region_map)
+    yield Blank()
+    yield Paragraph(largest_free_line(region_map))
     for note in region_map.notes:
-        yield labelled("Note:", note)
+        yield Remark("Note:", note)
     if findings:
-        yield Text("")
-        yield from finding_lines(findings)
-
-
-def summary_markdown(region_map: RegionMap, findings: list[Finding], units: Units) -> str:
-    """The summary as Markdown, to paste into a ticket."""
-    lines = [f"**{process_line(region_map)}**", "", to_markdown(summary_table(region_map), units)]
-    lines.append(largest_free_line(region_map))
-    lines.extend(f"\n> {note}" for note in region_map.notes)
-    if findings:
-        lines.append("")
-        lines.extend(f"- **{finding.severity}**: {finding_text(finding)}" for finding in findings)
-    return "\n".join(lines) + "\n"
+        yield Blank()
+        yield finding_statements(findings)

@@ -6,10 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dumpmap.wording.text import Units, address_text, hex_text, percent_text, printable, short_size, size_text
+from dumpmap.wording.text import (
+    Units,
+    address_text,
+    hex_text,
+    percent_text,
+    printable,
+    short_size,
+    size_text,
+    unit_name,
+)
 
-Kind = Literal["text", "size", "short", "address", "count", "number", "hex", "percent", "flag"]
-"""What a column holds. A count has thousands separators, a number (an id, say) none; a short size has its own unit."""
+Content = Literal["text", "size", "short", "address", "count", "number", "hex", "percent", "flag"]
+"""What a column holds. A count has thousands separators, a number (such as an ID) has none; a short size has its own
+unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +27,7 @@ class Column:
     """A column: its name in CSV and JSON, what it holds, and its heading where it is shown to a person."""
 
     name: str
-    kind: Kind = "text"
+    holds: Content = "text"
     heading: str | None = None
     shown: bool = True
     """Whether the text table and Markdown show it; CSV and JSON always do."""
@@ -38,7 +48,12 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether it is set flush right."""
-        return self.kind in ("size", "short", "count", "percent")
+        return self.holds in ("size", "short", "count", "percent")
+
+    def heading_in(self, units: Units) -> str:
+        """Returns the heading, with the unit if the column holds sizes."""
+        unit = unit_name(units) if self.holds == "size" else ""
+        return f"{self.title} ({unit})" if unit else self.title
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +70,19 @@ def cell_text(value: Any, column: Column, units: Units, address_width: int) -> s
     """Writes a value for a person to read."""
     if value is None:
         return ""
-    if column.kind == "size":
+    if column.holds == "size":
         return size_text(int(value), units, left=column.left)
-    if column.kind == "short":
+    if column.holds == "short":
         return short_size(int(value))
-    if column.kind == "address":
+    if column.holds == "address":
         return address_text(int(value), address_width)
-    if column.kind == "hex":
+    if column.holds == "hex":
         return hex_text(int(value))
-    if column.kind == "percent":
+    if column.holds == "percent":
         return percent_text(float(value))
-    if column.kind == "count":
+    if column.holds == "count":
         return f"{int(value):,}"
-    if column.kind == "flag":
+    if column.holds == "flag":
         return "yes" if value else ""
     return printable(str(value))
 
@@ -76,13 +91,13 @@ def plain_value(value: Any, column: Column) -> Any:
     """A value for JSON: addresses as hex strings, everything else as it is."""
     if value is None:
         return None
-    if column.kind in ("address", "hex"):
+    if column.holds in ("address", "hex"):
         return f"0x{int(value):x}"
-    if column.kind in ("size", "short", "count", "number"):
+    if column.holds in ("size", "short", "count", "number"):
         return int(value)
-    if column.kind == "percent":
+    if column.holds == "percent":
         return float(value)
-    if column.kind == "flag":
+    if column.holds == "flag":
         return bool(value)
     return str(value)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import RegionType
 from dumpmap.parsers.minidump.layout import MinidumpType
-from dumpmap.render.tables import to_markdown, to_rich
+from dumpmap.views.blocks import Blank, Block, Fact, Facts, Paragraph
 from dumpmap.views.documents import moment_text
 from dumpmap.views.filters import Filter, file_name, owner_details
-from dumpmap.views.table import Column, Kind, Table, cell_text
+from dumpmap.views.table import Column, Content, Table, cell_text
 from dumpmap.wording.text import Units, address_text, more_text, size_text, unit_name
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def summary_table(region_map: RegionMap) -> Table:
     shown = _has_working_set(region_map) or bool(region_map.snapshot.recorded_summary)
     columns = [Column("type")]
     for name in SUMMARY_COLUMNS:
-        kind: Any = "count" if name == "blocks" else "size"
-        columns.append(Column(name, kind, _WS_HEADINGS.get(name), shown or name not in WORKING_SET_COLUMNS))
+        holds: Content = "count" if name == "blocks" else "size"
+        columns.append(Column(name, holds, _WS_HEADINGS.get(name), shown or name not in WORKING_SET_COLUMNS))
     rows = [(line.name, *line.values().values()) for line in region_map.summary_lines]
     return Table(tuple(columns), rows, region_map.address_width)
 
@@ -52,17 +52,17 @@ _OPTIONAL = ("committed", "protection", "private", "total_ws", "inferred", "bloc
 
 
 def _region_column(name: str, shown: bool) -> Column:
-    kind: Kind = "text"
+    holds: Content = "text"
     if name in ("address", "allocation"):
-        kind = "address"
+        holds = "address"
     elif name in ("size", "committed", "private", *WORKING_SET_COLUMNS):
-        kind = "size"
+        holds = "size"
     elif name == "blocks":
-        kind = "count"
+        holds = "count"
     elif name == "inferred":
-        kind = "flag"
+        holds = "flag"
     optional = _OPTIONAL.index(name) + 1 if name in _OPTIONAL else 0
-    return Column(name, kind, _WS_HEADINGS.get(name), shown, optional)
+    return Column(name, holds, _WS_HEADINGS.get(name), shown, optional)
 
 
 def region_table(region_map: RegionMap, frame: pd.DataFrame, *, evidence: bool = False, owners: bool = False) -> Table:
@@ -108,20 +108,14 @@ def nothing_text(chosen: Filter, *, blocks: bool) -> str:
     return text
 
 
-def region_view(table: Table, left_out: int, nothing: str, units: Units) -> list[Any]:
-    """The rows as a terminal shows them: what there is, and how many a limit left out."""
-    from rich.text import Text
-
+def region_blocks(table: Table, left_out: int, nothing: str) -> Iterator[Block]:
+    """Everything that `regions` shows: the rows, and how many a limit left out."""
     if not table.rows and not left_out:
-        return [Text(nothing)]
-    return [to_rich(table, units), *([Text(more_text(left_out))] if left_out else [])]
-
-
-def region_markdown(table: Table, left_out: int, nothing: str, units: Units) -> str:
-    """The same as Markdown."""
-    if not table.rows and not left_out:
-        return f"{nothing}\n"
-    return to_markdown(table, units) + (f"\n{more_text(left_out)}\n" if left_out else "")
+        yield Paragraph(nothing)
+        return
+    yield table
+    if left_out:
+        yield Paragraph(more_text(left_out))
 
 
 LOCATION_COLUMNS = (
@@ -298,31 +292,24 @@ def _exception_text(region_map: RegionMap) -> str | None:
     return exception_text(exception.code, region_map.process.os.family) + thread + where
 
 
-def location_view(region_map: RegionMap, locations: Iterable[tuple[int, Location | None]], units: Units) -> list[Any]:
-    """Answers of `address` as blocks of label and text: a person asks for one or two."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    view: list[Any] = []
-    for address, location in locations:
+def location_blocks(
+    region_map: RegionMap, locations: Iterable[tuple[int, Location | None]], units: Units
+) -> Iterator[Block]:
+    """Answers of `address`: a person asks for one or two."""
+    for place, (address, location) in enumerate(locations):
+        if place:
+            yield Blank()
+        lines: Iterable[tuple[str, str]]
         if location is None:
             lines = [
                 ("Address", address_text(address, region_map.address_width)),
-                ("", _why_unknown(region_map, address)),
+                ("Type", _why_unknown(region_map, address)),
             ]
         elif location.type in (RegionType.FREE, RegionType.UNUSABLE):
-            lines = list(_gap_lines(region_map, location, units))
+            lines = _gap_lines(region_map, location, units)
         else:
-            lines = list(_location_lines(region_map, location, units))
-        block = RichTable.grid(padding=(0, 2))
-        block.add_column(no_wrap=True)
-        block.add_column(overflow="fold")
-        for label, text in lines:
-            block.add_row(Text(label, style="bold"), Text(text))
-        if view:
-            view.append(Text(""))
-        view.append(block)
-    return view
+            lines = _location_lines(region_map, location, units)
+        yield Facts([Fact(label, text) for label, text in lines])
 
 
 def _why_unknown(region_map: RegionMap, address: int) -> str:
@@ -330,11 +317,11 @@ def _why_unknown(region_map: RegionMap, address: int) -> str:
     from dumpmap.analysis.free import free_space
 
     if region_map.end is None:
-        return "Not known: the input has no list of memory regions, and nothing else in it tells of this address."
+        return "unknown: the input has no list of memory regions, and nothing else in it tells of this address."
     space, end = free_space(region_map), address_text(region_map.end, region_map.address_width)
     if space is not None and not space.complete and not (space.limit.size and address >= space.limit.size):
-        return f"Not known: the list of memory regions is cut off at {end}."
-    return f"Outside the address space, which ends at {end}."
+        return f"unknown: the list of memory regions is cut off at {end}."
+    return f"outside the address space, which ends at {end}."
 
 
 def _location_lines(region_map: RegionMap, location: Location, units: Units) -> Iterable[tuple[str, str]]:
@@ -346,7 +333,7 @@ def _location_lines(region_map: RegionMap, location: Location, units: Units) -> 
             # Reserved memory has no bytes; of committed memory a person wants to know that they are missing.
             text = f"{text} from here on" if value else "none" if location.state == "Committed" else ""
         if text:
-            unit = unit_name(units) if column.kind == "size" else ""
+            unit = unit_name(units) if column.holds == "size" else ""
             yield column.title, f"{text} {unit}".rstrip()
 
 
@@ -359,9 +346,9 @@ def _gap_lines(region_map: RegionMap, location: Location, units: Units) -> Itera
     yield "Address", address_text(location.address, width)
     yield "Type", location.type.label
     if location.type == RegionType.UNUSABLE:
-        yield "", "free, but lost: an allocation can only start at the next multiple of 64 KB"
+        yield "Note", "free, but lost: an allocation can only start at the next multiple of 64 KB"
     if location.address < GRANULARITY and region_map.process.os.family == "windows":
-        yield "", "free, but Windows gives the first 64 KB to nobody"
+        yield "Note", "free, but Windows gives the first 64 KB to nobody"
     yield "Range", f"{address_text(start, width)} to {address_text(end, width)}"
     yield "Size", f"{size_text(location.block_size, units)} {unit}".rstrip()
     columns = region_map.allocation_columns

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dumpmap.errors import OutputError
 from dumpmap.model.region_map import RegionMap
-from dumpmap.render.emit import render_rich
-from dumpmap.render.tables import to_csv, to_markdown, to_rich
+from dumpmap.render.markdown import to_markdown
+from dumpmap.render.plain import to_csv
+from dumpmap.render.terminal import to_text
 from dumpmap.views.frames import allocation_frame, region_frame
 from dumpmap.views.table import Column, Table, plain_value
 from dumpmap.views.views import region_table
@@ -94,11 +95,11 @@ def _write_csv(region_map: RegionMap, stream: BinaryIO, blocks: bool) -> None:
 
 
 def _write_markdown(region_map: RegionMap, stream: BinaryIO, blocks: bool) -> None:
-    stream.write(to_markdown(_table(region_map, blocks), Units.kb).encode())
+    stream.write(to_markdown([_table(region_map, blocks)], Units.kb).encode())
 
 
 def _write_text(region_map: RegionMap, stream: BinaryIO, blocks: bool) -> None:
-    stream.write(render_rich([to_rich(_table(region_map, blocks), Units.kb)], color=False, width=None).encode())
+    stream.write(to_text([_table(region_map, blocks)]).encode())
 
 
 def _write_jsonl(region_map: RegionMap, stream: BinaryIO, blocks: bool) -> None:

@@ -1,8 +1,28 @@
-"""The formats that `export` and `snapshot` write."""
+"""The formats that commands write."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+
+class Format(StrEnum):
+    """Output formats of every command that shows something."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+class TriageFormat(StrEnum):
+    """What `triage` writes: the formats of every command, and two that other programs read row by row."""
+
+    table = Format.table
+    json = Format.json
+    jsonl = "jsonl"
+    csv = Format.csv
+    markdown = Format.markdown
+    parquet = "parquet"
 
 
 class ExportFormat(StrEnum):

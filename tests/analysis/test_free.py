@@ -21,7 +21,8 @@ from dumpmap.api import map_snapshot
 from dumpmap.cli.app import app
 from dumpmap.model.snapshot import Stream, SummaryRow, System
 from dumpmap.model.types import RegionType
-from dumpmap.views.diagnosis import diagnosis_markdown, fit_text, free_markdown
+from dumpmap.render.markdown import to_markdown
+from dumpmap.views.diagnosis import diagnosis_blocks, fit_text, free_blocks
 from dumpmap.views.summary import largest_free_line
 from dumpmap.wording.findings import find
 from dumpmap.wording.text import Units
@@ -276,11 +277,13 @@ def test_the_first_64_kb_are_no_free_block() -> None:
     assert (space.total, space.count, space.largest, space.fragmentation) == (0, 0, None, None)
     full = "Largest free block: none, the address space is full but for its first 64 KB, which Windows gives to nobody"
     assert largest_free_line(region_map) == full
-    lines = free_markdown(region_map, [fit for fit in [fits(region_map, 4096)] if fit], 5, Units.kb)
+    lines = to_markdown(free_blocks(region_map, [fit for fit in [fits(region_map, 4096)] if fit], 5))
     assert "Free: nothing of a space of 2 GB" in lines
     assert "does not fit; nothing does" in lines
     assert "Fragmentation: none" in lines
-    assert "- Address space: out, nothing free of 2 GB\n" in diagnosis_markdown(region_map, verdict(region_map), [])
+    assert "- **Address space**: out, nothing free of 2 GB\n" in to_markdown(
+        diagnosis_blocks(region_map, verdict(region_map), []), Units.kb
+    )
     sentence = verdict(region_map).sentence
     assert sentence.startswith("Out of address space: nothing of 2 GB is free.")
     small = {finding.id: finding for finding in find(region_map)}["largest-free-block-small"]
@@ -304,7 +307,7 @@ def test_of_a_list_that_is_cut_off_free_space_is_the_least_there_is() -> None:
     huge = fits(region_map, 8 * GB)
     assert huge is not None
     assert huge.fits is False  # more than any such space has
-    text = free_markdown(region_map, [small, large], 5, Units.kb)
+    text = to_markdown(free_blocks(region_map, [small, large], 5))
     assert "Largest: at least 18 MB" in text
     assert "Free: at least 401" in text
     assert "Fragmentation: not known" in text
@@ -312,8 +315,8 @@ def test_of_a_list_that_is_cut_off_free_space_is_the_least_there_is() -> None:
     assert "64 MB aligned to 64 KB: whether it fits cannot be known: the list of memory regions is cut off" in text
     assert largest_free_line(region_map).startswith("Largest free block: at least 18,432 KB")
     judged = verdict(region_map)
-    assert "largest block at least 18 MB" in diagnosis_markdown(region_map, judged, [])
-    assert "fragmented" not in diagnosis_markdown(region_map, judged, [])
+    assert "largest block at least 18 MB" in to_markdown(diagnosis_blocks(region_map, judged, []))
+    assert "fragmented" not in to_markdown(diagnosis_blocks(region_map, judged, []))
 
 
 def run(*arguments: str) -> Result:
@@ -356,7 +359,7 @@ def test_answers_read_well(size: int, text: str) -> None:
     fit = fits(region_map, size)
     assert fit is not None
     assert fit_text(fit) == text
-    assert "Free: 1 MB in 1 block, of" in free_markdown(region_map, [], 5, Units.kb)
+    assert "Free: 1 MB in 1 block, of" in to_markdown(free_blocks(region_map, [], 5))
 
 
 def test_the_report_is_plain_data() -> None:

@@ -8,7 +8,6 @@ import pytest
 from support.scenes import FIXTURES
 
 import dumpmap
-from dumpmap.analysis.diff import diff
 from dumpmap.wording.findings import find
 from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.snapshot_file import save_snapshot
@@ -26,4 +25,4 @@ def test_findings_and_verdict_survive(name: str, tmp_path: Path) -> None:
     ]
     judged, wanted = verdict(reduced), verdict(original)
     assert (judged.verdict, judged.sentence) == (wanted.verdict, wanted.sentence)
-    assert len(diff(original, reduced).changes) == 0
+    assert len(dumpmap.diff(original, reduced).changes) == 0

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 import dumpmap
 from dumpmap.analysis.free import fits
 from dumpmap.cli.app import app
-from dumpmap.render.tables import Format
 from dumpmap.views.diagnosis import fit_text
 from dumpmap.views.summary import finding_text
 from dumpmap.views.table import Column, cell_text
 from dumpmap.wording.findings import Finding
 from dumpmap.wording.text import Units, percent_text, size_left, size_text
+from dumpmap.writers.formats import Format
 
 X64 = str(FIXTURES / "layout-x64.dmp.gz")
 FRAGMENT = str(FIXTURES / "fragment-x86.dmp.gz")

@@ -13,10 +13,8 @@ import pytest
 from support.cli import run
 from support.cli_inputs import FIXTURES
 
-from dumpmap.render.emit import render_rich
-from dumpmap.render.tables import to_rich
+from dumpmap.render.terminal import to_text
 from dumpmap.views.table import Column, Table, cell_text
-from dumpmap.wording.text import Units
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
@@ -97,7 +95,7 @@ def test_columns_that_find_no_room_are_named() -> None:
     path = str(FIXTURES / "layout-x64.dmp.gz")
     narrow = run("-q", "regions", path, "-n", "3", COLUMNS="80").out
     assert "Protection" not in narrow.split("\n")[1]
-    said = "No room for Protection, Private, Blocks: a wider terminal or --format csv shows them ..."
+    said = "No room for Protection, Private, Blocks. Use a wider terminal or --format csv ..."
     assert said in " ".join(narrow.split())
     wide = run("-q", "regions", path, "-n", "3").out
     assert "No room" not in wide
@@ -110,7 +108,7 @@ def test_room_goes_to_texts_before_headings() -> None:
     table = Table(columns, [["a" * 30, 1 << 20]])
 
     def drawn(width: int) -> list[str]:
-        return render_rich([to_rich(table, Units.kb)], color=False, width=width).rstrip("\n").split("\n")
+        return to_text([table], width=width).rstrip("\n").split("\n")
 
     assert drawn(200)[0] == f"{'Name':<30}  Long heading of a figure (KB)"
     narrow = drawn(42)
@@ -120,7 +118,7 @@ def test_room_goes_to_texts_before_headings() -> None:
 
 def test_east_asian_letters_take_two_columns() -> None:
     table = Table((Column("name"), Column("kind")), [["日本語プロセス", "x"]])
-    text = render_rich([to_rich(table, Units.kb)], color=False, width=80)
+    text = to_text([table], width=80)
     assert text.split("\n")[2] == "日本語プロセス  x"
 
 
@@ -129,15 +127,15 @@ def test_a_row_is_drawn_as_rich_draws_it(monkeypatch: pytest.MonkeyPatch, width:
     names = ["ntdll.dll", "日本語.exe", "", "b\x07ell", "a/long/path/that/is/folded/in/a/narrow/terminal.dll"]
     columns = (Column("type"), Column("path", "text"), Column("size", "size"))
     table = Table(columns, [("Heap", name, 4096 * place) for place, name in enumerate(names)], title="Files")
-    drawn = render_rich([to_rich(table, Units.kb)], color=False, width=width)
+    drawn = to_text([table], width=width)
     assert "4" in drawn
 
     class Folded(str):
         def isprintable(self) -> bool:
             return False
 
-    monkeypatch.setattr("dumpmap.render.tables.cell_text", lambda *arguments: Folded(cell_text(*arguments)))
-    assert render_rich([to_rich(table, Units.kb)], color=False, width=width) == drawn
+    monkeypatch.setattr("dumpmap.render.fitting.cell_text", lambda *arguments: Folded(cell_text(*arguments)))
+    assert to_text([table], width=width) == drawn
 
 
 def test_columns_sets_the_width_anywhere() -> None:

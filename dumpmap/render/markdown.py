@@ -1,0 +1,69 @@
+"""Views and tables as GitHub-flavoured Markdown, to paste into a ticket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dumpmap.views.blocks import Blank, Block, Entry, Facts, Heading, Lines, Paragraph, Remark, Statements
+from dumpmap.views.table import Table, cell_text
+from dumpmap.wording.text import Units
+
+
+def to_markdown(blocks: Iterable[Block], units: Units = Units.kb) -> str:
+    """Returns a view as Markdown: one blank line between blocks, one line break at the end."""
+    text = ""
+    before: Block | None = None
+    for block in blocks:
+        part = _markdown(block, units)
+        if part:
+            one_list = isinstance(before, Entry) and isinstance(block, Entry)
+            text += ("" if before is None else "\n" if one_list else "\n\n") + part
+            before = block
+    return text + "\n"
+
+
+def _markdown(block: Block, units: Units) -> str:
+    match block:
+        case Table():
+            return table_markdown(block, units)
+        case Heading():
+            return f"### {block.text}"
+        case Paragraph():
+            return block.text if block.style == "plain" else f"**{block.text}**"
+        case Lines():
+            return "\n".join(f"- {item}" for item in block.items)
+        case Remark():
+            return f"> **{block.label}** {block.text}"
+        case Facts():
+            return "\n".join(f"- **{fact.label}**: {fact.text}" for fact in block.rows)
+        case Statements():
+            return "\n".join(f"- **{row.severity}**: {row.text}" for row in block.rows)
+        case Entry():
+            return f"- **{block.severity}** {block.title} (`{block.id}`): {block.text}"
+        case Blank():
+            return ""
+        case _:  # bars: the table below them has their figures
+            return ""
+
+
+def table_markdown(table: Table, units: Units) -> str:
+    """Returns a table as Markdown, without a line break at its end."""
+    shown = [index for index, column in enumerate(table.columns) if column.shown]
+    columns = [table.columns[index] for index in shown]
+    lines = [
+        _line(column.heading_in(units) for column in columns),
+        _line("---:" if column.numeric else "---" for column in columns),
+    ]
+    for row in table.rows:
+        cells = (
+            cell_text(row[index], table.columns[index], units, table.address_width)
+            .replace("|", "\\|")
+            .replace("\n", " ")
+            for index in shown
+        )
+        lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

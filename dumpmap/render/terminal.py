@@ -1,0 +1,205 @@
+"""Views on a terminal, drawn with rich."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from io import StringIO
+from typing import Any
+
+from dumpmap.model.types import TYPES, RegionType
+from dumpmap.render.fitting import FittedTable
+from dumpmap.views.blocks import (
+    Bars,
+    Blank,
+    Block,
+    Entry,
+    Facts,
+    Heading,
+    Lines,
+    Paragraph,
+    Remark,
+    Statements,
+    Style,
+)
+from dumpmap.views.table import Table
+from dumpmap.wording.text import Units
+from dumpmap.writers.output import is_standard_output
+
+_STYLES: dict[Style, str] = {
+    "plain": "",
+    "strong": "bold",
+    "muted": "dim",
+    "critical": "bold red",
+    "warning": "yellow",
+    "info": "cyan",
+    "good": "green",
+}
+
+_LETTERS = {
+    RegionType.IMAGE: "I",
+    RegionType.MAPPED_FILE: "M",
+    RegionType.SHAREABLE: "S",
+    RegionType.HEAP: "H",
+    RegionType.MANAGED_HEAP: "G",
+    RegionType.STACK: "T",
+    RegionType.PRIVATE_DATA: "P",
+    RegionType.PAGE_TABLE: "K",
+    RegionType.UNKNOWN: "?",
+}
+"""One letter per type, for bars without colour."""
+
+_ENDLESS = 10_000
+"""The width of an output that has none."""
+
+_BAR_INDENT = 24
+_BAR_MARGIN = 26
+_BAR_WIDTHS = (10, 100)
+_BAR_WIDTH = 50
+"""Columns of the longest bar where the output has no width."""
+
+
+def terminal(output: str | None = None) -> tuple[bool, int | None]:
+    """Returns whether an output takes colour, and its width in columns.
+
+    A pipe gets no colour and lines as long as they need to be; COLUMNS sets the width anywhere, NO_COLOR turns colour
+    off everywhere. A file is as wide as it needs to be.
+
+    Args:
+        output: a file; standard output where None or `-`.
+    """
+    if output is not None and not is_standard_output(output):
+        return False, None
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    color = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        return color, int(columns)
+    return color, shutil.get_terminal_size().columns if is_terminal else None
+
+
+def to_text(blocks: Iterable[Block], units: Units = Units.kb, *, color: bool = False, width: int | None = None) -> str:
+    """Returns a view as text. Without colour, lines have no trailing blanks; without a width, none is folded."""
+    from rich.console import Console
+
+    buffer = StringIO()
+    console = Console(
+        file=buffer,
+        force_terminal=color,
+        no_color=not color,
+        color_system="truecolor" if color else None,
+        width=width or _ENDLESS,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for renderable in to_rich(blocks, units):
+        console.print(renderable, crop=False)
+    text = buffer.getvalue()
+    return text if color else "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def to_rich(blocks: Iterable[Block], units: Units = Units.kb) -> Iterator[Any]:
+    """Yields rich renderables, for a notebook or a program with a console of its own."""
+    for block in blocks:
+        yield from _drawn(block, units)
+
+
+def _drawn(block: Block, units: Units) -> Iterator[Any]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    match block:
+        case Table():
+            yield FittedTable(block, units)
+        case Blank():
+            yield Text("")
+        case Heading():
+            yield Text(block.text, style="bold")
+        case Paragraph():
+            yield Text(block.text, style=_STYLES[block.style])
+        case Lines():
+            for item in block.items:
+                yield Padding(Text(item), (0, 0, 0, block.indent), expand=False)
+        case Remark():
+            yield _grid([(Text(block.label), Text(block.text))], gap=1, style="dim")
+        case Facts():
+            yield _grid(
+                [(Text(fact.label, style="bold"), Text(fact.text, style=_STYLES[fact.style])) for fact in block.rows],
+                gap=2,
+            )
+        case Statements():
+            yield _grid([(_severity(row.severity), Text(row.text)) for row in block.rows], gap=1, least=8)
+        case Entry():
+            head = _severity(block.severity)
+            head.append(f"  {block.title}", style="bold")
+            head.append(f"  [{block.id}]", style="dim")
+            yield head
+            yield Padding(Text(block.text), (0, 0, 0, 2), expand=False)
+        case Bars():
+            yield _DrawnBars(block)
+
+
+def _severity(severity: Style) -> Any:
+    from rich.text import Text
+
+    # The label's style must not be that of the whole line.
+    label = Text()
+    label.append(severity, style=_STYLES[severity])
+    return label
+
+
+def _grid(rows: Sequence[tuple[Any, Any]], *, gap: int, least: int | None = None, style: str = "") -> Any:
+    """Labels and texts; a folded text stays in its own column."""
+    from rich.table import Table as RichTable
+
+    grid = RichTable.grid(padding=(0, gap))
+    grid.add_column(no_wrap=True, min_width=least, style=style)
+    grid.add_column(overflow="fold", style=style)
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+class _DrawnBars:
+    """Bars as wide as the console has room for, in colours or in letters as it takes."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from rich.text import Text
+
+        color = console.color_system is not None and not console.no_color
+        least, most = _BAR_WIDTHS
+        width = _BAR_WIDTH
+        if options.max_width < _ENDLESS:
+            width = max(least, min(most, options.max_width - _BAR_MARGIN))
+        for bar in self._bars.rows:
+            line = Text(f"{bar.title:<12}{bar.figure:>10}  ")
+            cells = _apportion([size for _, size in bar.parts], self._bars.scale, width) if self._bars.scale else []
+            for (type, _), count in zip(bar.parts, cells, strict=bool(cells)):
+                if count:
+                    line.append(("█" if color else _LETTERS[type]) * count, style=TYPES[type].color if color else "")
+            yield line
+        if self._bars.legend:
+            legend = Text(" " * _BAR_INDENT)
+            for type in self._bars.legend:
+                mark = "■" if color else f"{_LETTERS[type]}="
+                legend.append(mark, style=TYPES[type].color if color else "")
+                legend.append(f"{' ' if color else ''}{TYPES[type].name}  ")
+            legend.rstrip()
+            yield legend
+
+
+def _apportion(values: list[int], scale: int, width: int) -> list[int]:
+    """Shares `width` cells among values by largest remainder, so that rounding never drops a bar's end."""
+    exact = [value * width / scale for value in values]
+    cells = [int(share) for share in exact]
+    missing = round(sum(exact)) - sum(cells)
+    by_remainder = sorted(range(len(values)), key=lambda index: exact[index] - cells[index], reverse=True)
+    for index in by_remainder[:missing]:
+        cells[index] += 1
+    return cells

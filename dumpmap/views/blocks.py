@@ -1,0 +1,133 @@
+"""Blocks of text: what a command says to a person, as data. `dumpmap.render` draws them, on a terminal or as Markdown.
+
+A view is a sequence of blocks. It says what is a heading, a fact, or a table, and never how that looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dumpmap.model.types import RegionType
+from dumpmap.views.table import Table
+
+Style = Literal["plain", "strong", "muted", "critical", "warning", "info", "good"]
+"""What a text means to its reader. The three severities of findings are styles of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """An empty line on a terminal. Markdown separates all blocks and ignores it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The heading of what follows."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A sentence or a line of its own."""
+
+    text: str
+    style: Style = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A list, one line per item.
+
+    Attributes:
+        items: the texts.
+        indent: blanks before each on a terminal; a folded item stays behind them.
+    """
+
+    items: Sequence[str]
+    indent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A remark in small print; where it is folded, its text stays behind its label."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A label with its value."""
+
+    label: str
+    text: str
+    style: Style = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Labels and values, one row each; values stand in a column of their own."""
+
+    rows: Sequence[Fact]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence with the severity of what it says."""
+
+    severity: Style
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Sentences, each with its severity in front."""
+
+    rows: Sequence[Statement]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A finding in full: severity, title, identifier, and details below."""
+
+    severity: Style
+    title: str
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of the summary.
+
+    Attributes:
+        title: what it shows.
+        figure: the total, as text.
+        parts: bytes per type, in drawing order.
+    """
+
+    title: str
+    figure: str
+    parts: Sequence[tuple[RegionType, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Bars of one scale, in the colours of the types or, without colour, in letters.
+
+    Attributes:
+        rows: the bars.
+        scale: bytes of the longest bar.
+        legend: the types to name below.
+    """
+
+    rows: Sequence[Bar]
+    scale: int
+    legend: Sequence[RegionType]
+
+
+Block = Blank | Heading | Paragraph | Lines | Remark | Facts | Statements | Entry | Bars | Table
+
+View = Iterable[Block]
