@@ -49,10 +49,10 @@ def command(
     """
     from dumpmap.analysis.free import fits
     from dumpmap.analysis.free_blocks import free_report
+    from dumpmap.model.sizes import parse_size
     from dumpmap.render.emit import emit
     from dumpmap.views.diagnosis import fit_text, free_blocks, histogram_table
     from dumpmap.views.documents import head
-    from dumpmap.wording.sizes import parse_size
 
     format = chosen_format(format, output)
     if align is not None and not fit:

@@ -73,6 +73,7 @@ def command(
     dumpmap regions crash.dmp --blocks -o regions.csv
     ```
     """
+    from dumpmap.model.sizes import parse_size
     from dumpmap.render.emit import emit
     from dumpmap.views.documents import head
     from dumpmap.views.filters import (
@@ -86,7 +87,6 @@ def command(
     from dumpmap.views.frames import allocation_frame, region_frame
     from dumpmap.views.table import to_records
     from dumpmap.views.views import nothing_text, region_blocks, region_table
-    from dumpmap.wording.sizes import parse_size
 
     format = chosen_format(format, output)
     try:
