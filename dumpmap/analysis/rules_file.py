@@ -49,10 +49,9 @@ from dumpmap.analysis.rules import (
     Threshold,
     Unit,
 )
-from dumpmap.model.sizes import size_words
+from dumpmap.model.sizes import parse_size, size_words
 
 _SIZE = re.compile(r"(?P<sign>[+-]?)\s*(?P<number>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>%|bytes|b|[kmgt]i?b)?", re.IGNORECASE)
-_FACTORS = {"": 1, "b": 1, "bytes": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}
 _LIMIT = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*(.+?)\s*")
 
 _TABLES = ("disable", "unknown", "thresholds", "severity", "limits", "findings", "verdict", "deltas")
@@ -122,15 +121,14 @@ def parse_amount(value: Any, key: str) -> tuple[float, bool]:
     match = _SIZE.fullmatch(value.strip())
     if match is None:
         raise RulesError(f"{value!r} is not a number or a size; write 65536, 64KB, 1.5GB or 10%", place=key)
-    unit = (match["unit"] or "").lower().replace("i", "")
-    digits = match["number"].replace("_", "").replace(",", "")
-    number: float = float(digits) if "." in digits else int(digits)
-    if match["sign"] == "-":
-        number = -number
-    if unit == "%":
-        return number, True
-    scaled = number * _FACTORS[unit]
-    return (int(scaled) if scaled == int(scaled) else scaled), False
+    unit, digits = (match["unit"] or "").lower(), match["number"].replace("_", "").replace(",", "")
+    sign = -1 if match["sign"] == "-" else 1
+    if unit in ("", "%"):
+        return sign * (float(digits) if "." in digits else int(digits)), unit == "%"
+    try:
+        return sign * parse_size(digits + unit.removesuffix("ytes")), False
+    except ValueError as error:
+        raise RulesError(str(error), place=key) from None
 
 
 def _check_unit(value: Any, unit: Unit, key: str) -> None:

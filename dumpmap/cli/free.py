@@ -48,8 +48,8 @@ def command(
     ```
     """
     from dumpmap.analysis.free import fits
+    from dumpmap.model.sizes import parse_size
     from dumpmap.views.free import fit_text, free_document, free_view, histogram_table, unknown_fit_text
-    from dumpmap.wording.sizes import parse_size
 
     target = Target(chosen_format(format, output), units, output, force)
     if align is not None and not fit:

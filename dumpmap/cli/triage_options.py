@@ -213,8 +213,8 @@ def batch_options(
 
 
 def _limits(seconds: float | None, memory: str | None) -> dict[str, Any]:
+    from dumpmap.model.sizes import parse_size
     from dumpmap.triage.options import LEAST_MEMORY
-    from dumpmap.wording.sizes import parse_size
     from dumpmap.wording.text import size_words
 
     limits: dict[str, Any] = {}

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dumpmap.model.sizes import parse_size
 from dumpmap.triage.columns import BY_NAME, FINDING, NAMES, TriageColumn, known_values
-from dumpmap.wording.sizes import parse_size
 
 Test = Callable[[Any], bool]
 """Returns whether a value passes."""

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from dumpmap.model.columns import COLUMNS
 from dumpmap.model.protection import RESERVED, parse_protection, protection_text
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.sizes import parse_size
 from dumpmap.model.types import TYPES, RegionType, parse_type
 from dumpmap.model.winnt import PageProtect
 from dumpmap.views.frames import allocation_frame
-from dumpmap.wording.sizes import parse_size
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -269,7 +269,7 @@ def main() -> None:
         print(json.dumps(run_batch(asked.run, asked.jobs, asked.output)))
         return
     if asked.s3:
-        from dumpmap.wording.sizes import parse_size
+        from dumpmap.model.sizes import parse_size
 
         from . import remote
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from dumpmap.analysis.diagnosis import Diagnosis, Hit
-from dumpmap.wording.advice import ADVICE
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.phrases import input_noun
 from dumpmap.wording.text import sentence
@@ -16,6 +15,8 @@ def _more(count: int) -> str:
 
 
 def _dump_too_small(hit: Hit, d: Diagnosis) -> str:
+    from dumpmap.wording.advice import ADVICE
+
     how = f" To get them: {ADVICE[hit.subject[0]].how}." if hit.subject else ""
     return (
         f"The {input_noun(d.measurements)} has no list of memory regions, so free space, the largest free block, and "
@@ -24,6 +25,8 @@ def _dump_too_small(hit: Hit, d: Diagnosis) -> str:
 
 
 def _missing(hit: Hit) -> dict[str, Any]:
+    from dumpmap.wording.advice import ADVICE
+
     advice = [ADVICE[lack] for lack in hit.subject]
     return {"missing": [{"what": item.missing, "adds": item.adds, "how": item.how} for item in advice]}
 
