@@ -8,6 +8,8 @@ m.summary()                  # a DataFrame indexed by type, VMMap's columns, byt
 m.allocations, m.regions     # DataFrames, one row per allocation / per region
 m.at(0x7FF612340000)         # what is there, or None
 m.largest_free_block, m.findings()
+dumpmap.diff("before.dmp", "after.dmp").allocations
+dumpmap.timeline(["1.json", "2.json", "3.json"]).growing
 ```
 """
 
@@ -19,8 +21,7 @@ from dumpmap._version import __version__
 from dumpmap.errors import CaptureError, DumpmapError, FormatError, InputError, OutputError, SnapshotError
 
 if TYPE_CHECKING:
-    from dumpmap.analysis.diff import diff
-    from dumpmap.api import RegionMap, open
+    from dumpmap.api import RegionMap, diff, open, timeline
     from dumpmap.model.location import Location
     from dumpmap.model.region_map import FreeBlock
     from dumpmap.triage.batch import triage
@@ -38,6 +39,7 @@ __all__ = [
     "__version__",
     "diff",
     "open",
+    "timeline",
     "triage",
 ]
 
@@ -48,7 +50,8 @@ _LAZY = {
     "RegionMap": "dumpmap.api",
     "FreeBlock": "dumpmap.model.region_map",
     "Location": "dumpmap.model.location",
-    "diff": "dumpmap.analysis.diff",
+    "diff": "dumpmap.api",
+    "timeline": "dumpmap.api",
     "triage": "dumpmap.triage",
     # `dumpmap.triage` offers these two as its own; they live in a room above it.
     "RichProgress": "dumpmap.render.progress",

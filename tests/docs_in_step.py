@@ -107,9 +107,34 @@ def streams_table() -> str:
 # ---------------------------------------------------------------- classification
 
 
+def type_table() -> str:
+    """Writes the table of the types."""
+    from dumpmap.model.types import TYPES
+
+    return table(("type", "memory"), ((info.name, info.meaning) for info in TYPES))
+
+
+def kind_table() -> str:
+    """Writes the table of the kinds."""
+    from dumpmap.classify.vocabulary import KINDS
+
+    rows = (
+        (f"`{info.name}`", "" if info.type is None else info.type.label, info.meaning, info.source) for info in KINDS
+    )
+    return table(("kind", "type", "memory", "known from"), rows)
+
+
+def recogniser_table() -> str:
+    """Writes the table of the recognisers."""
+    from dumpmap.structures.recognisers import RECOGNISERS
+
+    rows = ((entry.name, f"`{entry.module}`", f"[{entry.page}]({entry.page})") for entry in RECOGNISERS)
+    return table(("recogniser", "module", "page"), rows)
+
+
 def evidence_table() -> str:
     """Writes the table of the words for evidence."""
-    from dumpmap.model.types import EVIDENCE
+    from dumpmap.classify.vocabulary import EVIDENCE
 
     return table(("word", "meaning"), ((f"`{info.name}`", info.meaning) for info in EVIDENCE))
 
@@ -157,7 +182,7 @@ def threshold_table() -> str:
 
 def figure_table() -> str:
     """Writes the table of the figures that gates refer to."""
-    from dumpmap.analysis.figures import FIGURES
+    from dumpmap.analysis.gate_figures import FIGURES
 
     return table(("figure", "unit", "meaning"), ((f"`{item.name}`", item.unit, item.meaning) for item in FIGURES))
 
@@ -191,6 +216,9 @@ FOLDERS: dict[str, Callable[[], Mapping[str, str]]] = {
 }
 SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("formats.md", "streams"): streams_table,
+    ("classification.md", "types"): type_table,
+    ("classification.md", "kinds"): kind_table,
+    ("classification.md", "recognisers"): recogniser_table,
     ("classification.md", "evidence"): evidence_table,
     ("diagnosis.md", "thresholds"): threshold_table,
     ("diagnosis.md", "verdicts"): verdict_table,

@@ -7,10 +7,6 @@ from typing import Literal
 
 from dumpmap.model.region_map import RegionMap
 
-CLR_MODULES = frozenset(("coreclr.dll", "clr.dll", "mscorwks.dll", "mscorsvr.dll"))
-"""Modules whose presence means that a .NET garbage collector runs in the process."""
-
-_SERVER_MODULE = "mscorsvr.dll"
 _SERVER_THREAD = ".NET Server GC"
 """How the names of the server collector's threads begin."""
 
@@ -37,11 +33,12 @@ def collector_segment(region_map: RegionMap) -> CollectorSegment | None:
     """
     if region_map.process.pointer_size != 4:
         return None
-    names = {module.name.lower() for module in region_map.snapshot.modules}
-    if not names & CLR_MODULES:
+    runtimes = [runtime for runtime in region_map.structures.runtimes if runtime.name.startswith(".NET")]
+    if not runtimes:
         return None
+    server = any(runtime.variant == "server" for runtime in runtimes)
     threads = region_map.snapshot.threads
-    if _SERVER_MODULE not in names and not any((one.name or "").startswith(_SERVER_THREAD) for one in threads):
+    if not server and not any((one.name or "").startswith(_SERVER_THREAD) for one in threads):
         return CollectorSegment(16 * _MB, "workstation")
     processors = region_map.system.processors or 0
     return CollectorSegment((16 if processors > 8 else 32 if processors > 4 else 64) * _MB, "server")

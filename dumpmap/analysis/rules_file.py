@@ -35,7 +35,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from dumpmap.analysis.figures import check_figure, figure_unit
+from dumpmap.analysis.gate_figures import find_figure
 from dumpmap.analysis.rules import (
     DEFAULT_THRESHOLDS,
     RULE,
@@ -165,10 +165,10 @@ def _limits(document: Mapping[str, Any], table: str) -> dict[str, Limit]:
     limits = {}
     for key, value in _table(document, table).items():
         place = f'{table}."{key}"' if "." in key else f"{table}.{key}"
-        check_figure(key, place)
+        unit = find_figure(key, place).unit
         limits[key] = limit = parse_limit(value, place)
-        _check_unit(limit.text.removeprefix(limit.comparison), figure_unit(key), place)
-        if table == "limits" and limit.percent and figure_unit(key) != "share":
+        _check_unit(limit.text.removeprefix(limit.comparison), unit, place)
+        if table == "limits" and limit.percent and unit != "share":
             raise RulesError("a limit in percent applies to a change: move it to [deltas]", place=place)
     return limits
 

@@ -1,4 +1,4 @@
-"""Images: module names, sections out of PE headers, and files mapped once more as data."""
+"""Images and mapped files: module names, sections from PE headers, views of files, and second copies of images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dumpmap.classify.labels import Label, Labels, Mark
+from dumpmap.model import kinds
 from dumpmap.model.memory import Memory
 from dumpmap.model.process import PeImage
 from dumpmap.model.region_map import MappedCopy
@@ -18,20 +19,17 @@ from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import PAGE_SIZE, MemType
 from dumpmap.structures.pe import parse_image, read_image
 
-MAX_IMAGES = 4096
-"""Modules whose headers are read; the largest processes have one or two thousand."""
-
 MAX_SECTIONS = 100_000
-"""Sections that are shown in one map, of all modules together."""
+"""Most sections that one map shows, of all modules together."""
 
 _HEADER_BYTES = 0x10000
-"""How much of a file on disk is read for its headers."""
+"""Bytes of a file on disk that are read for its headers."""
 
 _MEM_IMAGE, _MEM_MAPPED = int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED)
 
 
 class ImageFiles:
-    """Looks up image files in a folder: flat, or laid out as a symbol store (name/TIMESTAMPsize/name)."""
+    """Finds image files in a folder: a flat one, or a symbol store (name/TIMESTAMPsize/name)."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -40,7 +38,7 @@ class ImageFiles:
             self._names.setdefault(path.name.lower(), []).append(path)
 
     def find(self, module: Module) -> PeImage | None:
-        """Returns the headers of the module's file: same name, TimeDateStamp and SizeOfImage, else None."""
+        """Returns the headers of the file with the module's name, TimeDateStamp, and SizeOfImage; None without one."""
         for path in self._names.get(module.name.lower(), ()):
             candidates = [path]
             if path.is_dir():
@@ -77,7 +75,7 @@ def label_images(
     files = ImageFiles(image_path) if image_path is not None else None
     outside = twice = 0
     seen: set[int] = set()
-    kinds = space.kinds.data
+    types = space.kinds.data
     found: list[tuple[int, str, str]] = []
     room = MAX_SECTIONS
     for module in snapshot.modules:
@@ -92,11 +90,11 @@ def label_images(
         image, evidence = images.get(module.base), "pe-header"
         if image is None and files is not None:
             image, evidence = files.find(module), "image-file"
-        kind = "Image" if image is None else ("DLL" if image.is_dll else "EXE")
-        if kinds[index] == _MEM_IMAGE:
+        kind = (kinds.IMAGE if image is None else kinds.DLL if image.is_dll else kinds.EXE).name
+        if types[index] == _MEM_IMAGE:
             found.append((index, kind, module.path))
         else:
-            # Packers and some runtimes load a module into memory that is no image to Windows.
+            # Packers and some runtimes load a module into memory that is not image memory.
             labels.claim(index, Label(f"{kind} in other memory", "module-list", None, module.path))
         if image is not None:
             labels.add_evidence(index, evidence)
@@ -105,18 +103,18 @@ def label_images(
                 known.append(Sections(module.base, int(space.ends[index]), image, evidence))
     labels.claim_all(found, "module-list", RegionType.IMAGE)
     if twice:
-        warnings.append(f"{twice} of {len(snapshot.modules)} modules are listed at the address of another")
+        warnings.append(f"{twice} of {len(snapshot.modules)} modules have the address of another module")
     if room < 0:
-        warnings.append(f"the modules have more than {MAX_SECTIONS} sections; not all of them are shown")
+        warnings.append(f"the modules have more than {MAX_SECTIONS} sections; some are not shown")
     if outside and snapshot.process.os.family == "windows":
-        warnings.append(f"{outside} of {len(snapshot.modules)} modules lie in no allocation of the map")
+        warnings.append(f"{outside} of {len(snapshot.modules)} modules are in no allocation of the map")
     _label_unlisted(snapshot, space, labels)
     return known, warnings
 
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """An image whose sections are known. What lies beyond `end` is not its own."""
+    """An image whose sections are known. Memory beyond `end` is not part of it."""
 
     base: int
     end: int
@@ -130,15 +128,15 @@ class Sections:
             start = base + section.address
             stop = min(start + section.size, end)
             if base < start < stop:
-                yield Mark(start, stop, Label(section.name or "(section)", self.evidence))
-        # Last: a header that claims to reach into the sections does not win over them.
+                yield Mark(start, stop, Label(section.name or kinds.UNNAMED_SECTION.name, self.evidence))
+        # Last, so that sections win over a header that claims to reach into them.
         stop = min(base + -(-self.image.size_of_headers // PAGE_SIZE) * PAGE_SIZE, end)
         if base < stop:
-            yield Mark(base, stop, Label("Header", self.evidence))
+            yield Mark(base, stop, Label(kinds.HEADER.name, self.evidence))
 
 
 def _label_unlisted(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> None:
-    """Names images that no module of the list explains: by the captured file name, or by the unloaded modules."""
+    """Names images without a module in the list, by the captured file name or by the unloaded modules."""
     unlisted = ((space.kinds == _MEM_IMAGE) & ~labels.claimed).nonzero()[0].tolist()
     if not unlisted:
         return
@@ -148,23 +146,23 @@ def _label_unlisted(snapshot: Snapshot, space: AllocationSpace, labels: Labels) 
         base = int(space.bases[index])
         path = file and space.regions.texts["file"][int(space.first[index])]
         if path:
-            labels.claim(index, Label("Image, not in the module list", "memory-info", RegionType.IMAGE, path))
+            labels.claim(index, Label(kinds.UNLISTED.name, "memory-info", RegionType.IMAGE, path))
         elif base in unloaded:
             labels.claim(
                 index,
-                Label("Image, listed as unloaded", "module-list", RegionType.IMAGE, unloaded[base], inferred=True),
+                Label(kinds.UNLOADED.name, "module-list", RegionType.IMAGE, unloaded[base], inferred=True),
             )
         else:
-            labels.claim(index, Label("Image, not in the module list", "memory-info", RegionType.IMAGE))
+            labels.claim(index, Label(kinds.UNLISTED.name, "memory-info", RegionType.IMAGE))
 
 
 def label_mapped_copies(
     memory: Memory, snapshot: Snapshot, images: dict[int, PeImage], space: AllocationSpace, labels: Labels
 ) -> list[MappedCopy]:
-    """Finds views of sections that begin with the PE header of a loaded module.
+    """Finds views that begin with the PE header of a loaded module.
 
-    The label is inferred and a name only: the header proves which file the bytes come from, not that the file itself
-    is mapped.
+    The label is inferred and a name only: the header proves which file the bytes come from, but not that the view maps
+    this file.
     """
     mapped = np.flatnonzero((space.kinds == _MEM_MAPPED) & ~labels.claimed)
     bases = space.bases[mapped]
@@ -185,7 +183,27 @@ def label_mapped_copies(
         if name is None:
             continue
         index = labels.allocation(base)
-        label = Label("PE file mapped as data", "pe-header", None, name, inferred=True)
+        label = Label(kinds.MAPPED_COPY.name, "pe-header", None, name, inferred=True)
         if labels.claim(index, label):
             copies.append(MappedCopy(base, name))
     return copies
+
+
+def label_files(space: AllocationSpace, labels: Labels) -> None:
+    """Labels mapped memory whose file is known."""
+    column = space.regions.texts.get("file")
+    if column is None or not column.values:
+        return
+    codes = column.codes[space.first]
+    mapped = (space.kinds == MemType.MEM_MAPPED) & (codes >= 0)
+    is_path = np.array([not text.startswith(("[", "/dev/", "/memfd:", "/SYSV")) for text in column.values], np.bool_)
+    wanted = mapped & is_path[np.maximum(codes, 0)]
+    files = np.array([labels.texts.code(text) for text in column.values], np.int32)
+    # In bulk: a process can map a hundred thousand views.
+    kind = labels.texts.code(kinds.MAPPED_FILE.name)
+    labels.types[wanted] = RegionType.MAPPED_FILE
+    unnamed = wanted & ~labels.claimed
+    labels.kinds[unnamed] = kind
+    labels.details[unnamed] = files[codes[unnamed]]
+    shared = mapped & ~wanted & ~labels.claimed
+    labels.details[shared] = files[codes[shared]]

@@ -1,7 +1,7 @@
-"""Labels: what a rule says about an allocation or about a range of pages inside one.
+"""Labels: what rules say about an allocation, or about a range of pages inside one.
 
-Rules run in a fixed order and the first certain one wins. A label never changes the raw facts; it adds a type, a
-kind, details, and the evidence for them.
+Rules run in a fixed order, and the first certain one wins. A label never changes the raw facts; it adds a type, a kind,
+details, and the evidence for them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.model.snapshot import I32, U64
+from dumpmap.model.snapshot import I32, U64, Snapshot
+from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import MemType
+
+# Plain numbers: comparing an array with one takes a third of the time that an enum member takes.
+_MEM_IMAGE, _MEM_MAPPED = int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED)
+_IMAGE, _SHAREABLE = int(RegionType.IMAGE), int(RegionType.SHAREABLE)
+_PRIVATE_DATA, _UNKNOWN = int(RegionType.PRIVATE_DATA), int(RegionType.UNKNOWN)
 
 
 class Label(msgspec.Struct, frozen=True):
-    """What a rule says. `type` None leaves the type as the memory map has it: the label is a name only."""
+    """What a rule says. With a `type` of None the type stays what the memory map says, and the label is a name only."""
 
     kind: str
     evidence: str
@@ -57,21 +64,26 @@ class Texts:
 
     @property
     def values(self) -> Sequence[str]:
-        """All texts, by code; the table itself, to which more may be added."""
+        """All texts, by code. This is the table itself, which may still grow."""
         return self._texts
 
 
 @dataclass
 class Labels:
-    """The labels of one map, while the rules run.
+    """The labels of one map while the rules run.
 
     Attributes:
         bases: of the allocations, sorted.
         ends: of the allocations, exclusive.
-        types: `RegionType` of each allocation; rules change it.
+        types: `RegionType` of each allocation. Rules change it.
         claimed: allocations that a rule has named.
-        evidence: additional evidence beside the memory map's own, by allocation.
-        bulk: the same of allocations that were labelled together: their indexes, and what it is.
+        kinds: code of the kind of each allocation.
+        details: code of the details of each allocation.
+        inferred: allocations whose label is a guess.
+        texts: the table of the codes.
+        evidence: evidence beyond the memory map's own, by allocation.
+        bulk: evidence of allocations that were labelled together: their indexes, and the word.
+        marks: labels on parts of allocations.
     """
 
     bases: U64
@@ -87,7 +99,7 @@ class Labels:
     marks: list[Mark] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # For single look-ups, which are several times faster than in an array.
+        # For single look-ups: a view is several times faster than an array.
         self._base_view, self._end_view = self.bases.data, self.ends.data
 
     def allocation(self, address: int) -> int:
@@ -96,10 +108,10 @@ class Labels:
         return index if index >= 0 and address < self._end_view[index] else -1
 
     def claim(self, index: int, label: Label) -> bool:
-        """Labels a whole allocation, unless an earlier rule has. A second label of one kind adds its evidence.
+        """Labels a whole allocation unless an earlier rule has. A second label of the same kind adds its evidence.
 
         Returns:
-            whether the allocation carries this label's type and kind now.
+            whether the allocation now has this label's type and kind.
         """
         if index < 0:
             return False
@@ -120,7 +132,7 @@ class Labels:
         return True
 
     def claim_all(self, found: Sequence[tuple[int, str, str]], evidence: str, region_type: RegionType) -> None:
-        """Labels many allocations at once: (index, kind, details) of each, as `claim` does for one after another."""
+        """Labels many allocations at once, given index, kind, and details of each. See `claim`."""
         fresh: dict[int, tuple[int, int]] = {}
         claimed, code = self.claimed.data, self.texts.code
         for index, kind, details in found:
@@ -141,17 +153,36 @@ class Labels:
             known.append(evidence)
 
     def all_evidence(self) -> dict[int, list[str]]:
-        """The evidence for every allocation that a rule has something to say of, by index."""
+        """The evidence for every allocation that a rule has labelled, by index."""
         merged = {index: list(known) for index, known in self.evidence.items()}
         for indexes, evidence in self.bulk:
             for index in indexes:
                 known = merged.setdefault(index, [])
                 if evidence not in known:
-                    # It is what the allocation is called after, so it stands before what adds to it.
+                    # The allocation is named after it, so it comes before what adds to it.
                     known.insert(0, evidence)
         return merged
 
     def mark(self, start: int, end: int, label: Label) -> None:
-        """Labels a range of an allocation. Where marks overlap the first one stays."""
+        """Labels a range of an allocation. Where marks overlap, the first one stays."""
         if end > start:
             self.marks.append(Mark(start, end, label))
+
+
+def start_labels(snapshot: Snapshot, space: AllocationSpace) -> Labels:
+    """Returns the types that the memory map itself gives, before any rule."""
+    kinds = space.kinds
+    types = np.full(len(space), _PRIVATE_DATA, np.uint8)
+    types[kinds == _MEM_IMAGE] = _IMAGE
+    types[kinds == _MEM_MAPPED] = _SHAREABLE
+    if snapshot.regions is None:
+        types[kinds == 0] = _UNKNOWN
+    return Labels(
+        bases=space.bases,
+        ends=space.ends,
+        types=types,
+        claimed=np.zeros(len(space), np.bool_),
+        kinds=np.zeros(len(space), np.int32),
+        details=np.zeros(len(space), np.int32),
+        inferred=np.zeros(len(space), np.bool_),
+    )

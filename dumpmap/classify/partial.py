@@ -1,17 +1,17 @@
-"""A map without a list of regions: what modules, stacks, heaps and captured bytes prove, and nothing else.
+"""Regions for an input without a list of regions: what modules, stacks, heaps, and captured bytes prove.
 
-Such a map has holes of unknown content, so it has no free space. The regions made here are facts put another way: an
-image is as large as the module list says, a stack is what its TEB says, captured bytes were committed.
+Such a map has holes of unknown content and therefore no free space. Its regions restate facts: the module list gives
+the size of an image, the TEB the extent of a stack, and captured bytes were committed.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import groupby
 
 from dumpmap.classify.space import USER_SPACE_LIMIT
 from dumpmap.model.heaps import UNKNOWN_HEAP
-from dumpmap.model.managed_heaps import BOOKKEEPING, RESERVE
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.snapshot import Regions, Snapshot, make_regions
 from dumpmap.model.winnt import PAGE_SIZE, MemState, MemType
@@ -24,13 +24,13 @@ _Part = tuple[int, int, int, int, int]
 
 
 class Cover:
-    """Non-overlapping parts; a part that comes later fills only what is left."""
+    """Parts that do not overlap. A later part fills only what is left."""
 
     def __init__(self) -> None:
         self._parts: list[_Part] = []
 
     def add(self, parts: Iterable[_Part]) -> None:
-        """Adds parts of one rank, cutting away what parts of earlier ranks hold."""
+        """Adds parts of one rank, without what parts of earlier ranks cover."""
         taken = self._parts
         count = len(taken)
         fresh: list[_Part] = []
@@ -73,7 +73,7 @@ def _page_up(address: int) -> int:
 
 
 def partial_regions(snapshot: Snapshot, structures: ProcessStructures) -> Regions:
-    """Builds regions from everything that proves memory. Unknown types are 0; protections are not known."""
+    """Makes regions of everything that proves memory. Unknown types are 0, and so are protections."""
     cover = Cover()
     cover.add(
         (module.base, module.base + module.size, module.base, _COMMIT, _IMAGE)
@@ -82,8 +82,8 @@ def partial_regions(snapshot: Snapshot, structures: ProcessStructures) -> Region
     )
     cover.add(_stacks(structures))
     cover.add(_pages_of_blocks(structures))
-    cover.add(_heaps(snapshot, structures))
-    cover.add(_managed_heaps(structures))
+    cover.add(_heaps(structures))
+    cover.add(_ranges(structures))
     cover.add(
         (thread.stack_base, thread.stack_base + thread.stack_size, thread.stack_base, _COMMIT, _PRIVATE)
         for thread in snapshot.threads
@@ -105,7 +105,7 @@ def _stacks(structures: ProcessStructures) -> Iterable[_Part]:
 
 
 def _pages_of_blocks(structures: ProcessStructures) -> Iterable[_Part]:
-    """TEBs and PEBs: whole pages, each an allocation of its own here, since what lies around them is not known."""
+    """TEBs and PEBs: whole pages, each an allocation of its own, because what lies around them is unknown."""
     for teb in structures.tebs:
         base = _page_down(teb.address)
         yield base, base + PAGE_SIZE * (2 if teb.pointer_size == 8 else 1), base, _COMMIT, _PRIVATE
@@ -114,7 +114,7 @@ def _pages_of_blocks(structures: ProcessStructures) -> Iterable[_Part]:
         yield base, base + PAGE_SIZE, base, _COMMIT, _PRIVATE
 
 
-def _heaps(snapshot: Snapshot, structures: ProcessStructures) -> Iterable[_Part]:
+def _heaps(structures: ProcessStructures) -> Iterable[_Part]:
     for heap in structures.heaps:
         for part in heap.ranges:
             size = part.size or part.reserved or part.committed
@@ -124,29 +124,34 @@ def _heaps(snapshot: Snapshot, structures: ProcessStructures) -> Iterable[_Part]
             if not size:
                 continue
             committed = size if part.committed is None else min(part.committed, size)
-            # Where in it the uncommitted holes lie is told only by the heap's own list; without it, at the end.
+            # Only the heap's own list has the places of its uncommitted holes. Without it they count as the end.
             yield from _commit_then_reserve(part.base, size, committed)
-    for recorded in (*snapshot.heaps, *snapshot.managed_heaps):
-        for known in recorded.ranges:
-            committed = known.size if known.committed is None else min(known.committed, known.size)
-            yield from _commit_then_reserve(known.base, known.size, committed)
+    for range_ in structures.ranges:
+        if range_.takes_allocation:
+            committed = range_.size if range_.committed is None else min(range_.committed, range_.size)
+            yield from _commit_then_reserve(range_.base, range_.size, committed)
 
 
-def _managed_heaps(structures: ProcessStructures) -> Iterable[_Part]:
-    for heap in structures.managed_heaps:
+def _ranges(structures: ProcessStructures) -> Iterable[_Part]:
+    """Ranges that recognisers found. Neighbours share an allocation, because an owner cuts up its reservations."""
+    for _, owned in groupby(structures.ranges, key=lambda part: (part.owner, part.module)):
         run: _Part | None = None
-        for part in heap.ranges:
-            # How much of it is committed only the memory map knows.
-            if part.kind == BOOKKEEPING:
+        for part in owned:
+            if part.committed is None or part.takes_allocation:
                 continue
-            state, end = _RESERVE if part.kind == RESERVE else _COMMIT, part.base + part.size
-            if run is not None and run[1] == part.base and run[3] == state:
-                run = (run[0], end, run[2], state, _PRIVATE)
-                continue
-            if run is not None:
-                yield run
-            allocation = run[2] if run is not None and run[1] == part.base else part.base
-            run = (part.base, end, allocation, state, _PRIVATE)
+            for start, end, state in (
+                (part.base, part.base + part.committed, _COMMIT),
+                (part.base + part.committed, part.base + part.size, _RESERVE),
+            ):
+                if start == end:
+                    continue
+                if run is not None and run[1] == start and run[3] == state:
+                    run = (run[0], end, run[2], state, _PRIVATE)
+                    continue
+                if run is not None:
+                    yield run
+                allocation = run[2] if run is not None and run[1] == start else start
+                run = (start, end, allocation, state, _PRIVATE)
         if run is not None:
             yield run
 

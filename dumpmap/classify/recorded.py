@@ -1,4 +1,4 @@
-"""A map that another tool's file already states: types, kinds and details are taken as they stand there."""
+"""Takes types, kinds, and details from another tool's file (VMMap) as they are."""
 
 from __future__ import annotations
 
@@ -21,13 +21,8 @@ from dumpmap.model.types import BY_NAME, RegionType
 _THREAD = re.compile(r"Thread ID: (\d{1,10})\b")
 
 
-def is_recorded(regions: Regions) -> bool:
-    """Whether the regions come with types of their own."""
-    return "recorded_type" in regions.texts
-
-
 def take_allocations(space: AllocationSpace, labels: Labels) -> None:
-    """Labels every allocation as its first region says."""
+    """Labels every allocation after its first region."""
     regions, first = space.regions, space.first
     column = regions.texts["recorded_type"]
     types = [BY_NAME.get(text.lower(), RegionType.PRIVATE_DATA) for text in column.values]
@@ -40,7 +35,7 @@ def take_allocations(space: AllocationSpace, labels: Labels) -> None:
 
 
 def take_rows(regions: Regions, region: npt.NDArray[np.intp], labels: Labels, kind: I32, details: I32) -> None:
-    """Gives single rows their own texts; the first of an allocation has them beside the allocation's."""
+    """Gives single rows their own texts. The first row of an allocation has its own beside the allocation's."""
     for names, column in (
         (("recorded_kind", "recorded_block_kind"), kind),
         (("recorded_details", "recorded_block_details"), details),
@@ -59,7 +54,9 @@ def _take(column: TextColumn | None, index: npt.NDArray[np.intp], labels: Labels
     target[known] = mapping[codes[known]]
 
 
-def take_parts(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> tuple[list[Stack], list[Heap]]:
+def take_parts(
+    snapshot: Snapshot, structures: ProcessStructures, space: AllocationSpace, labels: Labels
+) -> tuple[list[Stack], list[Heap]]:
     """Lists the stacks and heaps that the rows name."""
     threads = {thread.id: thread for thread in snapshot.threads}
     stacks = []
@@ -68,6 +65,6 @@ def take_parts(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> tu
         if match is not None:
             thread = threads.get(int(match[1])) or Thread(int(match[1]))
             stacks.append(measure_stack(thread, space, index, None, None, "recorded", partial=False))
-    heaps, _ = label_heaps(snapshot, ProcessStructures(), space, labels)
+    heaps, _ = label_heaps(structures.heaps, space, labels)
     labels.evidence.clear()
     return stacks, [replace(heap, evidence="recorded") for heap in heaps]

@@ -1,4 +1,4 @@
-"""Allocations and free gaps out of a list of regions: arithmetic only, no interpretation."""
+"""Allocations and free gaps from a list of regions: arithmetic only, no interpretation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dumpmap.model.space import AllocationSpace, Gaps
 from dumpmap.model.winnt import MemState, MemType
 
 LINUX_USER_SPACE_END = 1 << 47
-"""End of user space on Linux with four-level page tables; [vsyscall] and the like lie beyond."""
+"""End of user space on Linux with four-level page tables. [vsyscall] lies beyond it."""
 
 USER_SPACE_LIMIT = 1 << 63
-"""No processor has user addresses from here on; below it every size and sum fits a signed 64-bit number."""
+"""No processor has user addresses from here on. Below it, every size and sum fits a signed 64-bit number."""
 
 _FREE, _COMMIT, _PRIVATE = int(MemState.MEM_FREE), int(MemState.MEM_COMMIT), int(MemType.MEM_PRIVATE)
 
@@ -38,9 +38,9 @@ def group_allocations(regions: Regions) -> AllocationSpace:
 
 
 def space_end(snapshot: Snapshot, regions: Regions) -> int:
-    """Where the address space ends (exclusive): at the end of the last region listed, free ones included.
+    """Returns the end (exclusive) of the address space: the end of the last listed region, which may be free.
 
-    A live capture may leave the free space at the end out; there the system's highest address counts too.
+    A live capture may omit the free space at the end, so there the system's highest address also counts.
     """
     end = int(regions.base[-1]) + int(regions.size[-1]) if len(regions) else 0
     highest = snapshot.system.max_address
@@ -50,13 +50,13 @@ def space_end(snapshot: Snapshot, regions: Regions) -> int:
 
 
 def find_gaps(bases: U64, ends: U64, space_end: int, granularity: int) -> Gaps:
-    """Splits everything in [0, space_end) that no allocation covers into unusable and free space.
+    """Splits what no allocation covers in [0, space_end) into unusable and free space.
 
     Args:
         bases: of the allocations, sorted.
         ends: their ends.
         space_end: end of the address space.
-        granularity: an allocation can begin only at multiples of it.
+        granularity: allocations start only at multiples of it.
     """
     starts = np.concatenate((np.zeros(1, np.uint64), ends))
     stops = np.concatenate((bases, np.array([max(space_end, int(ends[-1]) if len(ends) else 0)], np.uint64)))
@@ -64,7 +64,7 @@ def find_gaps(bases: U64, ends: U64, space_end: int, granularity: int) -> Gaps:
     starts, stops = starts[real], stops[real]
     step = np.uint64(max(1, granularity))
     over = starts % step
-    # Near the top of the address space rounding up could wrap; the gap's own end bounds it before that.
+    # Rounding up could wrap near the top of the address space, but the end of the gap bounds it first.
     room = stops - starts
     waste = np.where(over > 0, np.minimum(step - over, room), np.uint64(0))
     wasted, rest = waste > 0, room > waste

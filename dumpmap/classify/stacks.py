@@ -1,7 +1,7 @@
-"""Stacks: which allocation is which thread's, and how much of it is used.
+"""Stacks: which allocation is which thread's stack, and how much of it is in use.
 
-The TEB says it best; then the stack range of the thread list; last the stack pointer of the saved context. On 64-bit
-Windows a 32-bit thread has two TEBs and two stacks.
+The TEB is the best evidence, then the stack range in the thread list, then the stack pointer in the saved context. On
+64-bit Windows a 32-bit thread has two TEBs and two stacks.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dumpmap.classify.labels import Label, Labels
+from dumpmap.model.kinds import STACK_64, THREAD_STACK
 from dumpmap.model.process import ProcessStructures, Teb
 from dumpmap.model.snapshot import Snapshot, Thread
 from dumpmap.model.space import AllocationSpace
@@ -23,60 +24,81 @@ _COMMIT, _GUARD = int(MemState.MEM_COMMIT), int(PageProtect.PAGE_GUARD)
 def label_stacks(
     snapshot: Snapshot, structures: ProcessStructures, space: AllocationSpace, labels: Labels, *, partial: bool
 ) -> tuple[list[Stack], list[str]]:
-    """Labels every stack that can be told.
+    """Labels every stack that the input identifies.
 
     Returns:
         the stacks, in the order of the thread list, and warnings.
     """
-    stacks: list[Stack] = []
-    warnings: list[str] = []
-    tebs: dict[int, list[Teb]] = {}
-    for teb in structures.tebs:
-        tebs.setdefault(teb.thread_id, []).append(teb)
-    seen: dict[int, int] = {}
-    bottoms: dict[int | None, int | None] = {teb.address: teb.allocation_base for teb in structures.tebs}
-    wow64 = {teb.pointer_size for teb in structures.tebs} == {4, 8}
-    missing = []
-    claimed_twice: list[str] = []
-    for thread in snapshot.threads:
-        found = False
-        for address, bits, teb_address, evidence in _candidates(thread, tebs.get(thread.id, [])):
-            index = labels.allocation(address)
-            if index < 0 or not _is_private(space, index):
-                continue
-            if index in seen:
-                if seen[index] != thread.id:
-                    claimed_twice.append(
-                        f"threads {seen[index]} and {thread.id} claim one stack at 0x{int(space.bases[index]):x}"
-                    )
-                continue
-            if found and evidence != "teb":
-                break  # the range or pointer of a thread whose TEBs were read tells nothing new
-            kind = "64-bit thread stack" if wow64 and bits == 64 else "Thread stack"
-            details = f"Thread ID: {thread.id}" + (f" ({thread.name})" if thread.name else "")
-            label = Label(kind, evidence, RegionType.STACK, details, inferred=evidence == "stack-pointer")
-            if labels.claim(index, label):
-                seen[index] = thread.id
-                found = True
-                bottom = bottoms.get(teb_address) if evidence == "teb" else None
-                stacks.append(
-                    measure_stack(
-                        thread, space, index, bits, teb_address, evidence, partial=partial, allocation_base=bottom
-                    )
-                )
-        if not found and not thread.exited:
-            missing.append(thread.id)
-    if claimed_twice:
-        more = len(claimed_twice) - 1
-        warnings.append(claimed_twice[0] + (f", and {more} more threads one that another has" if more else ""))
+    search = _StackSearch(structures, space, labels, partial)
+    missing = [thread.id for thread in snapshot.threads if not search.take(thread) and not thread.exited]
+    warnings = []
+    if search.conflicts:
+        more = len(search.conflicts) - 1
+        warnings.append(search.conflicts[0] + (f" (and {more} more such conflicts)" if more else ""))
     if missing and snapshot.process.os.family == "windows":
         shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
-        warnings.append(f"{len(missing)} of {len(snapshot.threads)} threads have no stack that can be told: {shown}")
-    return stacks, warnings
+        warnings.append(f"no stack was found for {len(missing)} of {len(snapshot.threads)} threads: {shown}")
+    return search.stacks, warnings
+
+
+class _StackSearch:
+    """The stacks found so far.
+
+    Attributes:
+        stacks: in the order of the threads.
+        conflicts: stacks that two threads claim, a sentence each.
+    """
+
+    def __init__(self, structures: ProcessStructures, space: AllocationSpace, labels: Labels, partial: bool) -> None:
+        self._space, self._labels, self._partial = space, labels, partial
+        self._tebs: dict[int, list[Teb]] = {}
+        for teb in structures.tebs:
+            self._tebs.setdefault(teb.thread_id, []).append(teb)
+        self._bottoms: dict[int | None, int | None] = {teb.address: teb.allocation_base for teb in structures.tebs}
+        self._wow64 = {teb.pointer_size for teb in structures.tebs} == {4, 8}
+        self._owners: dict[int, int] = {}
+        self.stacks: list[Stack] = []
+        self.conflicts: list[str] = []
+
+    def take(self, thread: Thread) -> bool:
+        """Labels the stacks of a thread; returns whether there is one."""
+        found = False
+        for address, bits, teb_address, evidence in _candidates(thread, self._tebs.get(thread.id, [])):
+            index = self._labels.allocation(address)
+            if index < 0 or int(self._space.kinds[index]) not in _PRIVATE_OR_UNKNOWN:
+                continue
+            if index in self._owners:
+                owner = self._owners[index]
+                if owner != thread.id:
+                    base = int(self._space.bases[index])
+                    self.conflicts.append(f"threads {owner} and {thread.id} both claim the stack at 0x{base:x}")
+                continue
+            if found and evidence != "teb":
+                break  # the range or pointer of a thread whose TEBs were read adds nothing
+            kind = STACK_64 if self._wow64 and bits == 64 else THREAD_STACK
+            details = f"Thread ID: {thread.id}" + (f" ({thread.name})" if thread.name else "")
+            label = Label(kind.name, evidence, RegionType.STACK, details, inferred=evidence == "stack-pointer")
+            if self._labels.claim(index, label):
+                self._owners[index] = thread.id
+                found = True
+                bottom = self._bottoms.get(teb_address) if evidence == "teb" else None
+                self.stacks.append(
+                    measure_stack(
+                        thread,
+                        self._space,
+                        index,
+                        bits,
+                        teb_address,
+                        evidence,
+                        partial=self._partial,
+                        allocation_base=bottom,
+                    )
+                )
+        return found
 
 
 def _candidates(thread: Thread, tebs: list[Teb]) -> Iterator[tuple[int, int | None, int | None, str]]:
-    """Yields an address in each place that may be the thread's stack, surest first, with bits, TEB and evidence."""
+    """Yields an address in each place that may be the thread's stack, with bits, TEB, and evidence; surest first."""
     for teb in tebs:
         if teb.stack_base is not None:
             yield teb.stack_base - 1, teb.pointer_size * 8, teb.address, "teb"
@@ -84,10 +106,6 @@ def _candidates(thread: Thread, tebs: list[Teb]) -> Iterator[tuple[int, int | No
         yield thread.stack_base + thread.stack_size - 1, None, thread.teb, "thread-list"
     if thread.stack_pointer is not None:
         yield thread.stack_pointer, None, thread.teb, "stack-pointer"
-
-
-def _is_private(space: AllocationSpace, index: int) -> bool:
-    return int(space.kinds[index]) in _PRIVATE_OR_UNKNOWN
 
 
 def measure_stack(
@@ -101,7 +119,7 @@ def measure_stack(
     partial: bool,
     allocation_base: int | None = None,
 ) -> Stack:
-    """Measures the stack that an allocation is; `allocation_base` is where its TEB says that it begins."""
+    """Measures the stack in an allocation. `allocation_base` is the start of the stack according to its TEB."""
     base, end = int(space.bases[index]), int(space.ends[index])
     first = int(space.first[index])
     last = int(space.first[index + 1]) if index + 1 < len(space) else len(space.regions)
@@ -115,8 +133,8 @@ def measure_stack(
             guarded += size
     pointer = thread.stack_pointer
     inside = pointer is not None and base <= pointer <= end
-    # Without a list of regions the lowest address known is where the captured bytes begin, a few bytes below the stack
-    # pointer; taken for the start of the reservation it would make every stack look used up.
+    # Without a list of regions, the lowest known address is the start of the captured bytes, a few bytes below the
+    # stack pointer. As the start of the reservation it would make every stack look exhausted.
     whole = not partial or base == allocation_base
     return Stack(
         thread_id=thread.id,

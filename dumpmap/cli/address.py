@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import chosen_format, load
+from dumpmap.cli.common import Shown, Target, chosen_format, load, show, usage_errors
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -18,13 +18,19 @@ from dumpmap.cli.options import (
 )
 from dumpmap.wording.text import Units
 
+AddressesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ADDR...",
+        help="Addresses in hexadecimal, with or without 0x, or as module+0x12.",
+        show_default=False,
+    ),
+]
+
 
 def command(
     file: InputFile,
-    addresses: Annotated[
-        list[str],
-        typer.Argument(metavar="ADDR...", help="Hex, with or without 0x; or module+0x12.", show_default=False),
-    ],
+    addresses: AddressesArgument,
     format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
@@ -32,42 +38,24 @@ def command(
     image_path: ImagePathOption = None,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """Say what is at an address: allocation, region, section, thread or heap, and whether its bytes are in the file.
+    """Show what is at an address: allocation, region, section, thread, or heap, and whether the input has its bytes.
 
     ```
     dumpmap address crash.dmp 0x7ffe0000
     dumpmap address crash.dmp 00007ff6`12340000 ntdll.dll+0x1000
     ```
     """
-    from dumpmap.render.emit import emit
-    from dumpmap.views.documents import head, location_document
+    from dumpmap.views.address import location_document, location_table, location_view
     from dumpmap.views.filters import parse_address
-    from dumpmap.views.views import location_blocks, location_table
-    from dumpmap.wording.text import hex_text
 
-    format = chosen_format(format, output)
+    target = Target(chosen_format(format, output), units, output, force)
     region_map = load(file, image_path=image_path, snapshot=snapshot)
-    try:
+    with usage_errors():
         wanted = [parse_address(text, region_map) for text in addresses]
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     answers = [(address, region_map.at(address)) for address in wanted]
-
-    def document() -> dict[str, Any]:
-        return {
-            **head("dumpmap.address/1", region_map),
-            "addresses": [
-                {"address": hex_text(address), "found": None if location is None else location_document(location)}
-                for address, location in answers
-            ],
-        }
-
-    emit(
-        format=format,
-        document=document,
+    shown = Shown(
+        document=lambda: location_document(region_map, answers),
         table=lambda: location_table(region_map, answers),
-        view=lambda: location_blocks(region_map, answers, units),
-        units=units,
-        output=output,
-        force=force,
+        view=lambda: location_view(region_map, answers, units),
     )
+    show(shown, target)

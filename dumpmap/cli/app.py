@@ -1,4 +1,4 @@
-"""The command line: one module per command, and the one place where errors become messages and exit codes."""
+"""The command line: one module per command, and the place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help="""
-Where did this process's address space go? Reads a Windows minidump, a live capture or a VMMap file, on any OS, and
-shows the map that VMMap would have shown.
+Show where a process's address space went. dumpmap reads a Windows minidump, a live capture, or a VMMap file on any OS
+and shows the map that VMMap would show.
 
 ```
-dumpmap summary crash.dmp                 # what took the memory
-dumpmap diagnose crash.dmp                # what ran out, with the evidence
+dumpmap summary crash.dmp                 # memory by type
+dumpmap diagnose crash.dmp                # which limit was reached, with evidence
 dumpmap regions crash.dmp --type heap     # the allocations of one type
-dumpmap triage dumps/ --group-by verdict  # a folder of dumps, one table
+dumpmap triage dumps/ --group-by verdict  # one table for a folder of dumps
 ```
 
-Exit codes: 0 done, 1 a gate was not met, 2 wrong usage, 3 an input could not be read, 4 output could not be written,
-70 a bug in dumpmap, 130 interrupted.
+Exit codes: 0 success, 1 a gate failed, 2 wrong usage, 3 an input could not be read, 4 an output could not be written,
+70 an internal error, 130 interrupted.
 """,
 )
 
@@ -54,16 +54,16 @@ COMMANDS = (
     "report",
     "capture",
 )
-"""Modules of `dumpmap.cli`, in the order that help lists them; each adds its command to the app."""
+"""Modules of `dumpmap.cli` in the order of the help text. The `command` of each is a command of the app."""
 
 
 _DEBUG = "DUMPMAP_DEBUG"
 
 _BUG = 70
-"""EX_SOFTWARE of sysexits.h: not to be taken for a gate that was not met."""
+"""EX_SOFTWARE of sysexits.h, which differs from the exit code of a gate."""
 
 _LONGEST_REASON = 200
-"""An exception can carry a whole array in its words."""
+"""An exception's message can contain a whole array."""
 
 
 def _version(value: bool) -> None:
@@ -75,12 +75,14 @@ def _version(value: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more on standard error.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors on standard error.")] = False,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Also write notes to standard error.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write only errors to standard error.")] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of every error; so does DUMPMAP_DEBUG=1.")
+        bool, typer.Option("--debug", help="Show the traceback of every error, as DUMPMAP_DEBUG=1 does.")
     ] = False,
 ) -> None:
     del version
@@ -100,7 +102,7 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         result = app(args=given, prog_name="dumpmap", standalone_mode=False)
     except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # typer's way to take it
+        if isinstance(stop.__context__, BrokenPipeError):  # typer turns it into an exit
             return _unheard()
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except (typer.Abort, KeyboardInterrupt):
@@ -114,16 +116,20 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except MemoryError:
         _trace()
-        say(" ".join(filter(None, [VERBOSITY.source and f"{VERBOSITY.source}:", "not enough memory for this input"])))
+        say(
+            " ".join(
+                filter(None, [VERBOSITY.source and f"{VERBOSITY.source}:", "not enough memory to read this input"])
+            )
+        )
         return InputError.exit_code
     except Exception as error:
-        # Typer brings its own copy of click's exceptions, or click's: told by what they can do.
+        # Typer raises click's exceptions or its own copies; both have this method.
         return _wrong_usage(error) if hasattr(error, "format_message") else _bug(error, given)
     return result if isinstance(result, int) else 0
 
 
 def _unheard() -> int:
-    """Whoever read the output has gone (`| head`): not an error."""
+    """Ends quietly if the reader of the output has gone (`| head`)."""
     from dumpmap.writers.output import silence
 
     silence()
@@ -131,7 +137,7 @@ def _unheard() -> int:
 
 
 def _trace() -> bool:
-    """Shows the traceback to who asked for it."""
+    """Writes the traceback if it was requested."""
     wanted = os.environ.get(_DEBUG) == "1"
     if wanted:
         import traceback
@@ -141,11 +147,11 @@ def _trace() -> bool:
 
 
 def _bug(error: Exception, arguments: list[str]) -> int:
-    """Says that the program is at fault, and not its user; with which command and which file."""
+    """Reports an internal error with the command and the file."""
     command = next((argument for argument in arguments if argument in COMMANDS), None)
     where = " ".join(filter(None, [command, VERBOSITY.source]))
     what = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-    how = "" if _trace() else "; dumpmap --debug ... shows the traceback to report"
+    how = "" if _trace() else ". Please report it with the traceback that dumpmap --debug shows"
     say(f"{where + ': ' if where else ''}this is a bug in dumpmap ({what[:_LONGEST_REASON]}){how}")
     return _BUG
 
@@ -158,11 +164,11 @@ def _wrong_usage(error: Any) -> int:
         where = context.command_path if context is not None else "dumpmap"
         message = " ".join(error.format_message().split()).removeprefix("Invalid value: ").rstrip(".")
         message = message.replace(": Value error, ", ": ")
-        # "Input" is a file here.
+        # "Input" would mean a file.
         message = message.replace("Input should be greater than or equal to ", "it must be at least ")
         if message.startswith(("No such option: -q", "No such option: -v")):
-            message += ": -q and -v go before the command"
-        say(f"{message} ({where} --help says more)")
+            message += ". Put -q and -v before the command"
+        say(f"{message}. Run {where} --help for help")
     return int(error.exit_code)
 
 

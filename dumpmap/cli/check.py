@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,70 +11,56 @@ from dumpmap.cli.common import VERBOSITY, chosen_format, load, load_rules, say
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 from dumpmap.writers.formats import Format
 
+if TYPE_CHECKING:
+    from dumpmap.analysis.rules import RuleSet
+    from dumpmap.api import RegionMap
+    from dumpmap.wording.gate import RuleResult
+
 
 def command(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="The inputs to check.", show_default=False)],
-    rules: Annotated[Path, typer.Option("--rules", metavar="TOML", help="The rules.", show_default=False)],
+    rules: Annotated[Path, typer.Option("--rules", metavar="TOML", help="The rules file.", show_default=False)],
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", metavar="FILE", help="An input that [deltas] compare with.", show_default=False),
+        typer.Option("--baseline", metavar="FILE", help="The input that [deltas] compare with.", show_default=False),
     ] = None,
     junit: Annotated[
         str | None, typer.Option("--junit", metavar="XML", help="Also write a JUnit report.", show_default=False)
     ] = None,
-    github: Annotated[bool, typer.Option("--github", help="Also write GitHub annotations.")] = False,
+    github: Annotated[bool, typer.Option("--github", help="Also write GitHub annotations to standard output.")] = False,
     format: FormatOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Gate a build: exit with 1 and one line per unmet rule when a map breaks the rules.
+    """Gate a build: print a line per broken rule and exit with 1 if a map breaks any.
 
-    An input that cannot be read does not stop the others from being checked; the exit code is 3 then.
+    If an input cannot be read, dumpmap checks the others and exits with 3.
 
-    Rules are limits on summary figures, findings, the verdict, and changes against a baseline; docs/diagnosis.md
-    describes them.
+    Rules limit summary figures, findings, the verdict, and changes against a baseline. docs/diagnosis.md describes
+    them.
 
     ```
     dumpmap check new.json.zst --rules memory.toml --baseline main.json.zst
     dumpmap check *.dmp --rules memory.toml --junit memory.xml
     ```
     """
-    from dumpmap.analysis.check import CHECK_SCHEMA, check, check_document, github_annotations, junit_xml, passed
     from dumpmap.errors import DumpmapError
     from dumpmap.render.emit import emit
-    from dumpmap.views.compare import check_blocks, check_table
+    from dumpmap.views.check import all_passed, check_document, check_table, check_view
+    from dumpmap.writers.ci_reports import github_annotations, junit_xml
     from dumpmap.writers.output import write_text
 
     format = chosen_format(format, output)
-    if output in (None, "-"):
-        if junit == "-":
-            raise typer.BadParameter(
-                "--junit - and the result would share standard output; name a file for one of them"
-            )
-        if github and format in (Format.json, Format.csv):
-            raise typer.BadParameter(f"--github writes to standard output; name a file for the {format.value} (-o)")
+    _refuse_shared_output(output, junit, github=github, format=format)
     rule_set = load_rules(rules)
     if not rule_set.has_gates:
-        raise typer.BadParameter(f"{rules} has no rules to check: [limits], [findings], [verdict] or [deltas]")
-    before = load(baseline) if baseline is not None else None
-    results, errors = {}, {}
-    for file in files:
-        try:
-            results[file] = check(load(file), rule_set, before)
-        except DumpmapError as error:
-            errors[file] = " ".join(str(error).split())
-            say(errors[file])
-    ok = not errors and all(passed(of_one) for of_one in results.values())
-    documents = [check_document(file, of_one) for file, of_one in results.items()]
-    documents += [
-        {"schema": CHECK_SCHEMA, "input": file, "ok": False, "error": problem, "failed": 0, "results": []}
-        for file, problem in errors.items()
-    ]
+        raise typer.BadParameter(f"{rules} has no rules to check: add [limits], [findings], [verdict], or [deltas]")
+    results, errors = _check_all(files, rule_set, load(baseline) if baseline is not None else None)
     emit(
         format=format,
-        document=lambda: {"schema": CHECK_SCHEMA, "ok": ok, "inputs": documents},
+        document=lambda: check_document(results, errors),
         table=lambda: check_table(results),
-        view=lambda: check_blocks(results, verbose=VERBOSITY.level > 0),
+        view=lambda: check_view(results, verbose=VERBOSITY.level > 0),
         output=output,
         force=force,
     )
@@ -84,5 +70,33 @@ def command(
         write_text(github_annotations(results, errors=errors), None)
     if errors:
         raise typer.Exit(DumpmapError.exit_code)
-    if not ok:
+    if not all_passed(results, errors):
         raise typer.Exit(1)
+
+
+def _refuse_shared_output(output: str | None, junit: str | None, *, github: bool, format: Format) -> None:
+    """Raises BadParameter if two results would be mixed on standard output."""
+    if output not in (None, "-"):
+        return
+    if junit == "-":
+        raise typer.BadParameter("--junit - and the result both write to standard output; name a file for one")
+    if github and format in (Format.json, Format.csv):
+        raise typer.BadParameter(f"--github writes to standard output; name a file for the {format.value} (-o)")
+
+
+def _check_all(
+    files: list[str], rules: RuleSet, baseline: RegionMap | None
+) -> tuple[dict[str, list[RuleResult]], dict[str, str]]:
+    """Checks every input; returns the results, and why inputs could not be read."""
+    from dumpmap.errors import DumpmapError
+    from dumpmap.wording.gate import check
+
+    results: dict[str, list[RuleResult]] = {}
+    errors: dict[str, str] = {}
+    for file in files:
+        try:
+            results[file] = check(load(file), rules, baseline)
+        except DumpmapError as error:
+            errors[file] = " ".join(str(error).split())
+            say(errors[file])
+    return results, errors

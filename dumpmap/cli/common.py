@@ -4,36 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dumpmap.cli.options import (
+    ForceOption,
+    FormatOption,
+    ImagePathOption,
+    InputFile,
+    OutputOption,
+    SnapshotOption,
+    UnitsOption,
+)
+from dumpmap.wording.text import Units
+from dumpmap.writers.formats import Format
 
 if TYPE_CHECKING:
     from dumpmap.analysis.rules import RuleSet
     from dumpmap.api import RegionMap
+    from dumpmap.views.blocks import View
     from dumpmap.views.table import Table
-    from dumpmap.wording.text import Units
-    from dumpmap.writers.formats import Format
 
 
 _SHOWN_WARNINGS = 3
-"""More than this before the answer only hides it."""
+"""More warnings than this would hide the answer."""
 
 
 @dataclass
 class Verbosity:
-    """How much is said on standard error; -v and -q set it.
+    """How much goes to standard error; -v and -q set it.
 
     Attributes:
-        level: -1 errors only, 0 warnings as well, 1 and more notes too.
-        source: the input that was opened last, for a message about a fault of the program's own.
+        level: -1 for errors only, 0 for warnings as well, 1 or more for notes too.
+        source: the input that was opened last, for the message about an internal error.
     """
 
     level: int = 0
     source: str | None = None
 
     def begin(self) -> None:
-        """Forgets the command line before."""
+        """Forgets the previous command line."""
         self.source = None
 
 
@@ -48,16 +62,31 @@ def say(text: str) -> None:
             sys.stderr.write(f"dumpmap: {shown}\n")
 
 
-def load(source: str, *, image_path: Path | None = None, snapshot: int | None = None) -> RegionMap:
-    """Opens an input and says its warnings on standard error, unless -q.
+@contextlib.contextmanager
+def usage_errors() -> Iterator[None]:
+    """Reports a ValueError as wrong usage."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def load(source: str, *, image_path: Path | None = None, snapshot: int | None = None, **options: Any) -> RegionMap:
+    """Opens an input and writes its warnings to standard error, unless -q is given.
+
+    Args:
+        source: the input.
+        image_path: as for `dumpmap.open`.
+        snapshot: as for `dumpmap.open`.
+        options: as for `dumpmap.api.open_map`.
 
     Raises:
-        DumpmapError: it cannot be read.
+        DumpmapError: the input cannot be read.
     """
-    import dumpmap
+    from dumpmap.api import open_map
 
     VERBOSITY.source = source
-    region_map = dumpmap.open(source, image_path=image_path, snapshot=snapshot)
+    region_map = open_map(source, image_path=image_path, snapshot=snapshot, **options)
     warn(region_map, source)
     return region_map
 
@@ -81,60 +110,95 @@ def load_rules(path: str | Path) -> RuleSet:
 
 
 def warn(region_map: RegionMap, source: str) -> None:
-    """Says a map's warnings on standard error; with -v also its notes."""
+    """Writes a map's warnings to standard error; with -v also its notes."""
     if VERBOSITY.level < 0:
         return
     shown = region_map.warnings if VERBOSITY.level > 0 else region_map.warnings[:_SHOWN_WARNINGS]
     for warning in shown:
         say(f"{source}: warning: {warning}")
-    if len(region_map.warnings) > len(shown):
-        say(f"{source}: {len(region_map.warnings) - len(shown)} more warnings: dumpmap info shows them")
+    if more := len(region_map.warnings) - len(shown):
+        say(f"{source}: {more} more warning{'s' if more > 1 else ''}; run dumpmap info to see all")
     if VERBOSITY.level > 0:
         for note in region_map.notes:
             say(f"{source}: note: {note}")
 
 
 def chosen_format(format: Format | None, output: str | None) -> Format:
-    """The format to write: what was asked for, else what the output's suffix says.
+    """Returns the format to write: the requested one, otherwise the one of the output's suffix.
 
     Raises:
-        BadParameter: the suffix says something else than what was asked for, or what is not written.
+        BadParameter: the suffix contradicts the request, or names a format that the command does not write.
     """
-    import typer
-
-    from dumpmap.writers.formats import Format
     from dumpmap.writers.suffixes import choose_format
 
-    try:
+    with usage_errors():
         return choose_format(output, format, list(Format), Format.table)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
-def show_rows(
-    name: str,
-    region_map: RegionMap,
-    table: Table,
-    *,
-    format: Format,
-    units: Units,
-    output: str | None,
-    force: bool,
-) -> None:
-    """Writes a table in the format that was asked for; its JSON is `dumpmap.NAME/1` with the rows under `name`.
+@dataclass(frozen=True)
+class Target:
+    """Where a result goes, and how.
+
+    Attributes:
+        format: the format.
+        units: of sizes, for people.
+        output: a file; standard output if None or `-`.
+        force: overwrite the file.
+    """
+
+    format: Format
+    units: Units = Units.kb
+    output: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The makers of a result; see `dumpmap.render.emit.emit`."""
+
+    document: Callable[[], Any]
+    table: Callable[[], Table]
+    view: Callable[[], View] | None = None
+
+
+def show(shown: Shown, target: Target) -> None:
+    """Writes a result.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the output cannot be written.
     """
     from dumpmap.render.emit import emit
-    from dumpmap.views.documents import head
-    from dumpmap.views.table import to_records
 
     emit(
-        format=format,
-        document=lambda: {**head(f"dumpmap.{name}/1", region_map), name: to_records(table)},
-        table=lambda: table,
-        units=units,
-        output=output,
-        force=force,
+        format=target.format,
+        document=shown.document,
+        table=shown.table,
+        view=shown.view,
+        units=target.units,
+        output=target.output,
+        force=target.force,
     )
+
+
+def map_command(make: Callable[[RegionMap], Shown], help: str) -> Callable[..., None]:
+    """Returns a command that opens one input and shows one thing of its map.
+
+    Args:
+        make: returns what to show.
+        help: the command's help text.
+    """
+
+    def command(
+        file: InputFile,
+        format: FormatOption = None,
+        units: UnitsOption = Units.kb,
+        output: OutputOption = None,
+        force: ForceOption = False,
+        image_path: ImagePathOption = None,
+        snapshot: SnapshotOption = None,
+    ) -> None:
+        target = Target(chosen_format(format, output), units, output, force)
+        show(make(load(file, image_path=image_path, snapshot=snapshot)), target)
+
+    command.__doc__ = help
+    return command

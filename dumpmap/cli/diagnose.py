@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import chosen_format, load, load_rules
+from dumpmap.cli.common import Shown, Target, chosen_format, load, load_rules, show
 from dumpmap.cli.options import (
     FailOnOption,
     ForceOption,
@@ -18,13 +18,20 @@ from dumpmap.cli.options import (
     SnapshotOption,
 )
 
+RulesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rules",
+        metavar="TOML",
+        help="File with your own thresholds and severities. Default: built-in values.",
+        show_default=False,
+    ),
+]
+
 
 def command(
     file: InputFile,
-    rules: Annotated[
-        Path | None,
-        typer.Option("--rules", metavar="TOML", help="Thresholds and severities of your own.", show_default=False),
-    ] = None,
+    rules: RulesOption = None,
     fail_on: FailOnOption = None,
     format: FormatOption = None,
     output: OutputOption = None,
@@ -32,9 +39,9 @@ def command(
     image_path: ImagePathOption = None,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """Say what ran out, address space or commit, and prove it: the verdict, then every finding with its numbers.
+    """Diagnose whether the process ran out of address space or commit: the verdict, then every finding with numbers.
 
-    CSV carries the findings; JSON everything.
+    CSV contains the findings; JSON contains everything.
 
     ```
     dumpmap diagnose crash.dmp
@@ -42,23 +49,20 @@ def command(
     dumpmap diagnose crash.dmp --fail-on critical
     ```
     """
-    from dumpmap.render.emit import emit
-    from dumpmap.views.diagnosis import diagnosis_blocks, diagnosis_document, finding_table
+    from dumpmap.views.diagnose import diagnosis_document, diagnosis_view, finding_table
     from dumpmap.wording.findings import at_least, find
     from dumpmap.wording.verdicts import verdict
 
-    format = chosen_format(format, output)
+    target = Target(chosen_format(format, output), output=output, force=force)
     rule_set = load_rules(rules) if rules is not None else None
     region_map = load(file, image_path=image_path, snapshot=snapshot)
     findings = find(region_map, rule_set)
     judged = verdict(region_map, rule_set, findings=findings)
-    emit(
-        format=format,
+    shown = Shown(
         document=lambda: diagnosis_document(region_map, judged, findings),
         table=lambda: finding_table(findings),
-        view=lambda: diagnosis_blocks(region_map, judged, findings),
-        output=output,
-        force=force,
+        view=lambda: diagnosis_view(region_map, judged, findings),
     )
+    show(shown, target)
     if fail_on is not None and any(at_least(finding.severity, fail_on.value) for finding in findings):
         raise typer.Exit(1)

@@ -15,34 +15,34 @@ def command(
     before: Annotated[str, typer.Argument(metavar="A", help="The earlier input.", show_default=False)],
     after: Annotated[str, typer.Argument(metavar="B", help="The later input.", show_default=False)],
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=0, help="At most this many allocations in the table.")
+        int, typer.Option("--limit", "-n", min=0, help="Maximum number of allocations in the table.")
     ] = 40,
     format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Compare two inputs: what each type gained, which allocations came, went, grew or shrank, which findings are new.
+    """Compare two inputs: each type's growth, added, removed, grown, and shrunk allocations, and new findings.
 
-    Allocations are matched by address and by what they are (module, thread, heap, mapped file), so one that only
-    moved is not counted as gone. CSV carries all changed allocations; JSON everything.
+    dumpmap matches allocations by address and by what they are (module, thread, heap, mapped file), so an allocation
+    that only moved does not count as removed. CSV holds all changed allocations, JSON everything.
 
     ```
     dumpmap diff before.dmp after.dmp
     dumpmap diff monday.json.zst friday.json.zst --format json
     ```
     """
-    from dumpmap.analysis.diff import diff
+    import dumpmap
     from dumpmap.render.emit import emit
-    from dumpmap.views.compare import change_table, diff_blocks
+    from dumpmap.views.diff import change_table, diff_document, diff_view
 
     format = chosen_format(format, output)
-    difference = diff(load(before), load(after))
+    difference = dumpmap.diff(load(before), load(after))
     emit(
         format=format,
-        document=difference.to_dict,
+        document=lambda: diff_document(difference),
         table=lambda: change_table(difference),
-        view=lambda: diff_blocks(difference, limit),
+        view=lambda: diff_view(difference, limit),
         units=units,
         output=output,
         force=force,

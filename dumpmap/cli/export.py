@@ -6,37 +6,41 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import load, usage_errors
 from dumpmap.cli.options import ForceOption, ImagePathOption, InputFile, SnapshotOption
-from dumpmap.writers.formats import ExportFormat
+from dumpmap.writers.formats import BINARY_FORMATS, ExportFormat
+
+ExportFileOption = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Output file. Its suffix selects the format. - writes to standard output.",
+        show_default=False,
+    ),
+]
+ToOption = Annotated[
+    ExportFormat | None,
+    typer.Option("--to", help="Format. Default: inferred from the file suffix.", show_default=False),
+]
+AllocationsOption = Annotated[
+    bool, typer.Option("--allocations", help="One row per allocation instead of per region in flat tables.")
+]
 
 
 def command(
     file: InputFile,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The file; its suffix tells the format. - is standard output.",
-            show_default=False,
-        ),
-    ],
-    to: Annotated[
-        ExportFormat | None,
-        typer.Option("--to", help="The format, where the suffix does not tell it.", show_default=False),
-    ] = None,
-    allocations: Annotated[
-        bool, typer.Option("--allocations", help="Flat tables: one row per allocation instead of per region.")
-    ] = False,
+    output: ExportFileOption,
+    to: ToOption = None,
+    allocations: AllocationsOption = False,
     force: ForceOption = False,
     image_path: ImagePathOption = None,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """Write the map as a file for another tool: VMMap (.mmp, .csv, .txt), Parquet, JSON lines, Markdown, flat CSV.
+    """Export the map for another tool: VMMap (.mmp, .csv, .txt), Parquet, JSON lines, Markdown, or flat CSV.
 
-    The .mmp and .csv follow VMMap's own files as far as they are known; docs/vmmap.md says how far that is.
+    The .mmp and .csv files follow VMMap's own files as far as these are known; see docs/vmmap.md.
 
     ```
     dumpmap export crash.dmp -o crash.mmp
@@ -45,16 +49,12 @@ def command(
     dumpmap export crash.dmp -o - --to jsonl | grep '"Heap"'
     ```
     """
-    from dumpmap.writers.export import BINARY, export, format_of
+    from dumpmap.render.export import export
     from dumpmap.writers.output import check_target
-    from dumpmap.writers.suffixes import check_name
+    from dumpmap.writers.suffixes import choose_format
 
-    try:
-        if to is not None:
-            check_name(output, to, "--to")
-        chosen = to or format_of(output)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    check_target(output, force=force, binary=chosen in BINARY)
+    with usage_errors():
+        chosen = choose_format(output, to, list(ExportFormat), option="--to")
+    check_target(output, force=force, binary=chosen in BINARY_FORMATS)
     region_map = load(file, image_path=image_path, snapshot=snapshot)
-    export(region_map, output, to=chosen, blocks=not allocations, force=force)
+    export(region_map, output, chosen, blocks=not allocations, force=force)

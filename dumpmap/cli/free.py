@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import chosen_format, load, say
+from dumpmap.cli.common import Shown, Target, chosen_format, load, say, show, usage_errors
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import Format
 
+FitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fit",
+        metavar="SIZE",
+        help="Size of an allocation to test. The exit code is 1 if it does not fit or the input does not say. "
+        "Repeatable.",
+    ),
+]
+AlignOption = Annotated[
+    str | None,
+    typer.Option("--align", metavar="SIZE", help="Alignment for --fit. Default: 64KB.", show_default=False),
+]
+CountOption = Annotated[int, typer.Option("--count", "-n", min=1, help="Number of largest free blocks to show.")]
+
 
 def command(
     file: InputFile,
-    fit: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fit",
-            metavar="SIZE",
-            help="Would an allocation of this size fit? Exit code 1 if not, or if the input cannot tell; repeatable.",
-        ),
-    ] = None,
-    align: Annotated[
-        str | None,
-        typer.Option(
-            "--align",
-            metavar="SIZE",
-            help="What such an allocation is aligned to: 64KB unless told; only with --fit.",
-            show_default=False,
-        ),
-    ] = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many of the largest blocks to show.")] = 10,
+    fit: FitOption = None,
+    align: AlignOption = None,
+    count: CountOption = 10,
     format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """Show the free address space: how much, in what pieces, between what, and what would still fit.
+    """Show the free address space: its size, its blocks and their neighbours, and which allocations would fit.
 
-    CSV carries the free blocks by size; JSON everything.
+    CSV contains the free blocks by size; JSON contains everything.
 
     ```
     dumpmap free crash.dmp
@@ -48,46 +48,25 @@ def command(
     ```
     """
     from dumpmap.analysis.free import fits
-    from dumpmap.analysis.free_blocks import free_report
-    from dumpmap.render.emit import emit
-    from dumpmap.views.diagnosis import fit_text, free_blocks, histogram_table
-    from dumpmap.views.documents import head
+    from dumpmap.views.free import fit_text, free_document, free_view, histogram_table, unknown_fit_text
     from dumpmap.wording.sizes import parse_size
 
-    format = chosen_format(format, output)
+    target = Target(chosen_format(format, output), units, output, force)
     if align is not None and not fit:
-        raise typer.BadParameter("--align is of use only with --fit")
-    try:
+        raise typer.BadParameter("--align requires --fit")
+    with usage_errors():
         sizes, alignment = [parse_size(text) for text in fit or []], parse_size(align or "64KB")
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     region_map = load(file, snapshot=snapshot)
-    try:
+    with usage_errors():
         answers = [answer for size in sizes if (answer := fits(region_map, size, alignment)) is not None]
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-    def document() -> dict[str, Any]:
-        return {
-            **head("dumpmap.free/1", region_map),
-            **(free_report(region_map, count) or {"free": None, "largest_free_block": None}),
-            "fits": [answer.to_dict() for answer in answers],
-        }
-
-    emit(
-        format=format,
-        document=document,
+    shown = Shown(
+        document=lambda: free_document(region_map, answers, count),
         table=lambda: histogram_table(region_map),
-        view=lambda: free_blocks(region_map, answers, count),
-        units=units,
-        output=output,
-        force=force,
+        view=lambda: free_view(region_map, answers, count),
     )
-    if format is Format.csv:
-        # The table has no place for the answers.
-        for size in sizes if not answers else ():
-            say(f"{file}: whether {size:,} bytes fit cannot be known: the input has no list of memory regions")
-        for answer in answers:
-            say(f"{file}: {fit_text(answer)}")
+    show(shown, target)
+    if target.format is Format.csv:  # the table has no place for the answers
+        for text in map(fit_text, answers) if answers else map(unknown_fit_text, sizes):
+            say(f"{file}: {text}")
     if sizes and (len(answers) < len(sizes) or not all(answer.fits for answer in answers)):
         raise typer.Exit(1)

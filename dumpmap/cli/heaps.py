@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dumpmap.cli.common import chosen_format, load
+from dumpmap.cli.common import Shown, Target, chosen_format, load, show
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import Format
 
+if TYPE_CHECKING:
+    from dumpmap.views.table import Table
+
+SegmentsOption = Annotated[
+    bool, typer.Option("--segments", "-s", help="Also list the segments, large blocks, and front end of each heap.")
+]
+BlocksOption = Annotated[
+    bool, typer.Option("--blocks", "-b", help="Also count busy and free blocks by size. Needs a full dump.")
+]
+
 
 def command(
     file: InputFile,
-    segments: Annotated[
-        bool, typer.Option("--segments", "-s", help="Also list each heap's segments, large blocks and front end.")
-    ] = False,
-    blocks: Annotated[
-        bool, typer.Option("--blocks", "-b", help="Also count busy and free blocks by size; needs a full dump.")
-    ] = False,
+    segments: SegmentsOption = False,
+    blocks: BlocksOption = False,
     format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """List the heaps: size, fragmentation, and the next segment each will ask for.
+    """List the heaps: size, fragmentation, and the size of the next segment that each requests.
 
-    Fragmentation is DebugDiag's (1 - largest uncommitted range / all uncommitted bytes), VA fragmentation WinDbg's
-    `!heap -s` (1 - committed / virtual). CSV is one table: the heaps, or what --segments or --blocks ask for.
+    Fragmentation is DebugDiag's (1 - largest uncommitted range / all uncommitted bytes); VA fragmentation is WinDbg's
+    `!heap -s` (1 - committed / virtual). CSV contains one table: the heaps, the segments, or the blocks.
 
     ```
     dumpmap heaps crash.dmp
@@ -37,27 +43,22 @@ def command(
     dumpmap heaps full.dmp --blocks --format csv
     ```
     """
-    from dumpmap.render.emit import emit
-    from dumpmap.views.heaps import block_table, heap_document, heap_table, heaps_view, range_table
-    from dumpmap.views.table import Table
+    from dumpmap.views.heaps import count_blocks, heap_document, heap_table, heap_view, range_table
 
-    format = chosen_format(format, output)
-    if format is Format.csv and segments and blocks:
-        raise typer.BadParameter("CSV is one table: take --segments or --blocks, or another --format")
+    target = Target(chosen_format(format, output), units, output, force)
+    if target.format is Format.csv and segments and blocks:
+        raise typer.BadParameter("CSV contains one table: choose --segments or --blocks, or another --format")
     region_map = load(file, snapshot=snapshot)
-    statistics = block_table(region_map) if blocks else None
+    counts = count_blocks(region_map) if blocks else None
 
     def table() -> Table:
-        if statistics is not None:
-            return statistics.table
+        if counts is not None:
+            return counts.table
         return range_table(region_map) if segments else heap_table(region_map)
 
-    emit(
-        format=format,
-        document=lambda: heap_document(region_map, segments=segments, blocks=statistics),
+    shown = Shown(
+        document=lambda: heap_document(region_map, segments=segments, blocks=counts),
         table=table,
-        view=lambda: heaps_view(region_map, segments=segments, blocks=statistics),
-        units=units,
-        output=output,
-        force=force,
+        view=lambda: heap_view(region_map, segments=segments, blocks=counts),
     )
+    show(shown, target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dumpmap.cli.common import chosen_format, load
+from dumpmap.cli.common import Shown, Target, chosen_format, load, show
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption
 
 
@@ -13,25 +13,22 @@ def command(
     force: ForceOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """Show what the input holds: streams, flags, completeness, warnings, and what a better dump would add.
+    """Show what the input contains: streams, flags, completeness, warnings, and what a better dump would add.
 
-    CSV carries the streams; JSON everything.
+    CSV contains the streams; JSON contains everything.
 
     ```
     dumpmap info crash.dmp
+    dumpmap info crash.dmp --format json | jq .advice
     ```
     """
-    from dumpmap.render.emit import emit
-    from dumpmap.views.info import info_blocks, info_document
-    from dumpmap.views.views import stream_table
+    from dumpmap.views.info import info_document, info_view, stream_table
 
-    format = chosen_format(format, output)
+    target = Target(chosen_format(format, output), output=output, force=force)
     region_map = load(file, snapshot=snapshot)
-    emit(
-        format=format,
+    shown = Shown(
         document=lambda: info_document(region_map),
         table=lambda: stream_table(region_map),
-        view=lambda: info_blocks(region_map),
-        output=output,
-        force=force,
+        view=lambda: info_view(region_map),
     )
+    show(shown, target)

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from dumpmap.cli.common import chosen_format, load, show_rows
-from dumpmap.cli.options import (
-    ForceOption,
-    FormatOption,
-    ImagePathOption,
-    InputFile,
-    OutputOption,
-    SnapshotOption,
-    UnitsOption,
-)
-from dumpmap.wording.text import Units
+from typing import TYPE_CHECKING
+
+from dumpmap.cli.common import Shown, map_command
+
+if TYPE_CHECKING:
+    from dumpmap.api import RegionMap
 
 
-def command(
-    file: InputFile,
-    format: FormatOption = None,
-    units: UnitsOption = Units.kb,
-    output: OutputOption = None,
-    force: ForceOption = False,
-    image_path: ImagePathOption = None,
-    snapshot: SnapshotOption = None,
-) -> None:
-    """List the modules, by address, with what each commits and keeps private.
+def _shown(region_map: RegionMap) -> Shown:
+    from dumpmap.views.modules import module_document, module_table
+
+    return Shown(document=lambda: module_document(region_map), table=lambda: module_table(region_map))
+
+
+command = map_command(
+    _shown,
+    """List the loaded modules by address, with their committed and private memory.
 
     ```
+    dumpmap modules crash.dmp
     dumpmap modules crash.dmp --format csv
     ```
-    """
-    from dumpmap.views.views import module_table
-
-    format = chosen_format(format, output)
-    region_map = load(file, image_path=image_path, snapshot=snapshot)
-    show_rows("modules", region_map, module_table(region_map), format=format, units=units, output=output, force=force)
+    """,
+)

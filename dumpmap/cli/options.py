@@ -1,4 +1,4 @@
-"""Options that several commands share, each said once."""
+"""Options that several commands share, each declared once."""
 
 from __future__ import annotations
 
@@ -15,25 +15,21 @@ InputFile = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="A minidump, a JSON snapshot or a VMMap file, or .gz, .zst or .zip of it (one of several in an archive: "
-        "x.zip::y.dmp); - reads standard input.",
+        help="Minidump, JSON snapshot, or VMMap file, optionally as .gz, .zst, or .zip. Name one of several files in "
+        "an archive as archive.zip::file.dmp. - reads standard input.",
         show_default=False,
     ),
 ]
-FORMAT_HELP = "How to write the result; unless told, as the output's suffix says, else as a table."
+FORMAT_HELP = "Output format. Default: inferred from the file suffix, otherwise table."
 FormatOption = Annotated[Format | None, typer.Option("--format", "-f", help=FORMAT_HELP, show_default=False)]
 OutputOption = Annotated[
     str | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="Write to this file instead of standard output (-).",
-        show_default=False,
-    ),
+    typer.Option("--output", "-o", metavar="FILE", help="Output file. Default: standard output.", show_default=False),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the output file if it exists.")]
-UnitsOption = Annotated[Units, typer.Option("--units", help="Units of sizes in tables; JSON and CSV carry bytes.")]
+UnitsOption = Annotated[
+    Units, typer.Option("--units", help="Unit of sizes in tables and Markdown. JSON and CSV contain bytes.")
+]
 ImagePathOption = Annotated[
     Path | None,
     typer.Option(
@@ -41,18 +37,33 @@ ImagePathOption = Annotated[
         metavar="DIR",
         exists=True,
         file_okay=False,
-        help="Folder with the program's EXE and DLL files; gives image sections where the dump lacks the headers.",
+        help="Folder with the program's EXE and DLL files, to show image sections if the dump lacks the PE headers.",
         show_default=False,
     ),
 ]
 SnapshotOption = Annotated[
     int | None,
-    typer.Option("--snapshot", metavar="N", help="Which snapshot of a VMMap file with several; the last by default."),
+    typer.Option(
+        "--snapshot",
+        metavar="N",
+        help="Snapshot number, counted from 1, in a VMMap file with several. Default: the last.",
+        show_default=False,
+    ),
+]
+SnapshotFileOption = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Snapshot file: .json, .json.gz, or .json.zst. - writes to standard output.",
+        show_default=False,
+    ),
 ]
 
 
 class FailOn(StrEnum):
-    """Severities that a gate can be set to."""
+    """Severities for a gate."""
 
     info = "info"
     warning = "warning"
@@ -61,5 +72,5 @@ class FailOn(StrEnum):
 
 FailOnOption = Annotated[
     FailOn | None,
-    typer.Option("--fail-on", help="Exit with 1 if there is a finding of this severity or worse.", show_default=False),
+    typer.Option("--fail-on", help="Exit with 1 if a finding has this severity or a worse one.", show_default=False),
 ]

@@ -6,36 +6,41 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load
+from dumpmap.cli.common import load, usage_errors
 from dumpmap.cli.options import ForceOption, ImagePathOption, InputFile, SnapshotOption
+
+PageOption = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Report file: .html. - writes to standard output.",
+        show_default=False,
+    ),
+]
 
 
 def command(
     file: InputFile,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The page: an .html file. - is standard output.", show_default=False
-        ),
-    ],
+    output: PageOption,
     force: ForceOption = False,
     image_path: ImagePathOption = None,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """Write a self-contained page: bars, findings, the map of the address space, and every region with its evidence.
+    """Write a self-contained HTML report: diagnosis, bars, address space map, and every region with its evidence.
 
-    The page needs no network and can be sent as one file.
+    The report is one file and needs no network. It contains the command line and the paths that are in the dump.
 
     ```
     dumpmap report crash.dmp -o crash.html
+    dumpmap report crash.dmp -o crash.html --image-path ./bin --force
     ```
     """
     from dumpmap.writers.output import check_target
     from dumpmap.writers.suffixes import choose_format
 
-    try:
+    with usage_errors():
         choose_format(output, None, ["html"], "html")
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     check_target(output, force=force)
     load(file, image_path=image_path, snapshot=snapshot).to_html(output, force=force)

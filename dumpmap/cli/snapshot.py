@@ -6,33 +6,26 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load
-from dumpmap.cli.options import ForceOption, InputFile, SnapshotOption
+from dumpmap.cli.common import load, usage_errors
+from dumpmap.cli.options import ForceOption, InputFile, SnapshotFileOption, SnapshotOption
 from dumpmap.writers.formats import SnapshotFormat
+
+ToOption = Annotated[
+    SnapshotFormat | None,
+    typer.Option("--to", help="Compression. Default: inferred from the file suffix.", show_default=False),
+]
 
 
 def command(
     file: InputFile,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The snapshot: .json, .json.gz or .json.zst. - is standard output.",
-            show_default=False,
-        ),
-    ],
-    to: Annotated[
-        SnapshotFormat | None,
-        typer.Option("--to", help="The compression, where the suffix does not tell it.", show_default=False),
-    ] = None,
+    output: SnapshotFileOption,
+    to: ToOption = None,
     force: ForceOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """Reduce any input to a JSON snapshot: what the map needs, and no other bytes of the process.
+    """Reduce an input to a JSON snapshot with only the memory that the map needs.
 
-    The snapshot gives the same map, to the last evidence, and is small enough to be a fixture or to be sent around.
+    The snapshot gives the same map with the same evidence. It is small enough for a test fixture or an email.
 
     ```
     dumpmap snapshot crash.dmp -o crash.json.zst
@@ -41,15 +34,10 @@ def command(
     ```
     """
     from dumpmap.writers.output import check_target
-    from dumpmap.writers.snapshot_file import save_snapshot, snapshot_format_of
-    from dumpmap.writers.suffixes import check_name
+    from dumpmap.writers.snapshot_file import choose_compression, save_snapshot
 
-    try:
-        if to is not None:
-            check_name(output, to, "--to")
-        chosen = to or snapshot_format_of(output)
-    except ValueError as error:
-        hint = "; or say which with --to" if to is None else ""
-        raise typer.BadParameter(f"{error}{hint}") from None
+    with usage_errors():
+        chosen = choose_compression(output, to)
     check_target(output, force=force, binary=chosen is not SnapshotFormat.json)
-    save_snapshot(load(file, snapshot=snapshot).snapshot, output, to=chosen, force=force)
+    region_map = load(file, snapshot=snapshot, record=True)
+    save_snapshot(region_map, output, recording=region_map.recording, to=chosen, force=force)

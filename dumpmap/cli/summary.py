@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-from dumpmap.cli.common import chosen_format, load
-from dumpmap.cli.options import (
-    ForceOption,
-    FormatOption,
-    ImagePathOption,
-    InputFile,
-    OutputOption,
-    SnapshotOption,
-    UnitsOption,
-)
-from dumpmap.wording.text import Units
+from typing import TYPE_CHECKING
+
+from dumpmap.cli.common import Shown, map_command
+
+if TYPE_CHECKING:
+    from dumpmap.api import RegionMap
 
 
-def command(
-    file: InputFile,
-    format: FormatOption = None,
-    units: UnitsOption = Units.kb,
-    output: OutputOption = None,
-    force: ForceOption = False,
-    image_path: ImagePathOption = None,
-    snapshot: SnapshotOption = None,
-) -> None:
-    """Show what took the address space, type by type, as VMMap does.
+def _shown(region_map: RegionMap) -> Shown:
+    from dumpmap.views.summary import summary_document, summary_table, summary_view
 
-    Bars for committed and private memory (and the working set, where the input knows it), the table of types, the
-    largest free block, and the findings in a line each.
+    return Shown(
+        document=lambda: summary_document(region_map, region_map.findings()),
+        table=lambda: summary_table(region_map),
+        view=lambda: summary_view(region_map, region_map.findings()),
+    )
+
+
+command = map_command(
+    _shown,
+    """Show what uses the address space, by type, as VMMap does.
+
+    The output has bars for committed and private memory (and for the working set, if the input records it), the table
+    of types, the largest free block, and one line per finding.
 
     ```
     dumpmap summary crash.dmp
     dumpmap summary crash.dmp.zst --format json | jq .largest_free_block.size
     dumpmap summary capture.json -o summary.md
     ```
-    """
-    from dumpmap.render.emit import emit
-    from dumpmap.views.documents import summary_document
-    from dumpmap.views.summary import summary_blocks
-    from dumpmap.views.views import summary_table
-
-    format = chosen_format(format, output)
-    region_map = load(file, image_path=image_path, snapshot=snapshot)
-    emit(
-        format=format,
-        document=lambda: summary_document(region_map, region_map.findings()),
-        table=lambda: summary_table(region_map),
-        view=lambda: summary_blocks(region_map, region_map.findings()),
-        units=units,
-        output=output,
-        force=force,
-    )
+    """,
+)

@@ -1,4 +1,4 @@
-"""The columns of region maps, each said once: frames, CSV, JSON, tables, help, and docs are made from these rows."""
+"""The columns of region maps, one row each. Frames, CSV, JSON, tables, help, and docs are made from these rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 
 Holds = Literal["address", "type", "size", "count", "code", "protection", "flag"]
-"""What the cells of a column are; `code` is a text that many rows share, kept as an index into the map's texts."""
+"""What the cells of a column hold. A `code` is an index into the map's texts, which many rows share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,11 @@ class RegionColumn:
 
     Attributes:
         name: in frames, CSV, and JSON.
-        holds: what a cell is, from which its dtype and unit follow.
+        holds: what a cell is, which decides its dtype and unit.
         help: what the column says, for people.
-        heading: where the heading is not the name with blanks for underscores.
-        source: the name of the array in `AllocationColumns` and `BlockColumns`, where it is not `name`.
-        optional: a narrow table leaves out the column with the highest number first, and never one with 0.
+        heading: None if the heading is the name with blanks for underscores.
+        source: the name of the array in `AllocationColumns` and `BlockColumns`; None if it is `name`.
+        optional: a narrow table drops the column with the highest number first, and never drops one with 0.
         on_free: the text of a `code` column on free and unusable space.
     """
 
@@ -34,38 +34,63 @@ class RegionColumn:
     on_free: str = ""
 
     @property
+    def title(self) -> str:
+        """The heading."""
+        return self.heading or self.name.replace("_", " ").capitalize()
+
+    @property
     def array(self) -> str:
         """The name of the array that holds the column."""
         return self.source or self.name
 
 
 _WS = {
-    "total_ws": ("Total WS", "Bytes in the working set. Only live captures and VMMap files record it."),
-    "private_ws": ("Private WS", "Bytes in the working set that no other process can see."),
-    "shareable_ws": ("Shareable WS", "Bytes in the working set that other processes can map."),
-    "shared_ws": ("Shared WS", "Bytes in the working set that another process has mapped."),
-    "locked_ws": ("Locked WS", "Bytes that are locked in physical memory."),
+    "total_ws": ("Total WS", "Memory in the working set. Only live captures and VMMap files record it."),
+    "private_ws": ("Private WS", "Working set that no other process can see."),
+    "shareable_ws": ("Shareable WS", "Working set that other processes can map."),
+    "shared_ws": ("Shared WS", "Working set that another process has mapped."),
+    "locked_ws": ("Locked WS", "Memory that is locked in physical memory."),
 }
 
 REGION_COLUMNS: tuple[RegionColumn, ...] = (
-    RegionColumn("address", "address", "First address of the allocation or region.", source="base"),
-    RegionColumn("type", "type", "VMMap's type."),
-    RegionColumn("size", "size", "Bytes of address space."),
-    RegionColumn("committed", "size", "Committed bytes.", optional=1),
-    RegionColumn("private", "size", "Committed bytes that no other process can see.", optional=3),
+    RegionColumn(
+        "address", "address", "First address of the allocation or region. End addresses are exclusive.", source="base"
+    ),
+    RegionColumn("type", "type", "Type of memory, as in VMMap."),
+    RegionColumn("size", "size", "Size of the address range, committed or not."),
+    RegionColumn(
+        "committed",
+        "size",
+        "Committed memory. Private committed memory counts against the commit limit.",
+        optional=1,
+    ),
+    RegionColumn(
+        "private",
+        "size",
+        "Committed memory that no other process can see: private memory and the writable pages of images.",
+        optional=3,
+    ),
     RegionColumn("total_ws", "size", _WS["total_ws"][1], heading=_WS["total_ws"][0], optional=4),
     *(
         RegionColumn(name, "size", _WS[name][1], heading=_WS[name][0], optional=7 + place)
         for place, name in enumerate(WORKING_SET_COLUMNS[1:])
     ),
-    RegionColumn("blocks", "count", "Regions in the allocation, as VMMap counts them.", optional=6),
-    RegionColumn("protection", "protection", "Page protection, in VMMap's words.", optional=2),
-    RegionColumn("details", "code", "Module, file, thread, or heap."),
-    RegionColumn("kind", "code", "The finer name inside the type."),
+    RegionColumn("blocks", "count", "Regions in the allocation or type, as VMMap counts them.", optional=6),
+    RegionColumn(
+        "protection",
+        "protection",
+        "Page protection, in VMMap's words. An allocation with several shows the one it was allocated with.",
+        optional=2,
+    ),
+    RegionColumn("details", "code", "Module, file, thread, or heap that the memory belongs to."),
+    RegionColumn("kind", "code", "Finer name inside the type: a section, a guard page, a heap segment, a TEB."),
     RegionColumn("evidence", "code", "What in the input established the type.", on_free="gap"),
     RegionColumn("inferred", "flag", "Whether the label was inferred rather than recorded.", optional=5),
 )
-"""Columns of `allocations`, of its CSV and JSON; `regions` has `allocation` before them."""
+"""Columns of `allocations`, of its CSV and JSON; `regions` has `ALLOCATION` before them."""
+
+ALLOCATION = RegionColumn("allocation", "address", "Base address of the allocation that the region belongs to.")
+"""The column that only `regions` has."""
 
 REGION_COLUMN = {column.name: column for column in REGION_COLUMNS}
 """Column by name."""
@@ -75,3 +100,6 @@ COLUMNS = tuple(column.name for column in REGION_COLUMNS)
 
 SUMMARY_COLUMNS = ("size", "committed", "private", *WORKING_SET_COLUMNS, "blocks", "largest")
 """Columns of the summary, VMMap's."""
+
+LARGEST = RegionColumn("largest", "size", "Largest allocation of the type; for Free, the largest free block.")
+"""The one column of the summary that regions do not have."""

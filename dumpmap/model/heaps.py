@@ -1,4 +1,7 @@
-"""What is known of a heap after it was walked."""
+"""Heaps: what a process reports of them, and what is known of them after they were walked.
+
+Only the standard library is used here: the live capture runs the readers of heaps on a bare Python.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +15,51 @@ WINE_HEAP = "Wine heap"
 UNKNOWN_HEAP = "unknown (header not in dump)"
 
 HEAP_KINDS = (NT_HEAP, OLD_NT_HEAP, SEGMENT_HEAP, PAGE_HEAP, WINE_HEAP, UNKNOWN_HEAP)
-"""Every kind that a `HeapInfo` can have."""
+"""Every kind of a `HeapInfo` that was read from process memory. A heap stream may name others."""
 
 HEAP_ROLES = ("header", "segment", "large block", "front end", "page heap")
-"""Every role that a `HeapRange` can have."""
+"""Every role of a `HeapRange` that was read from process memory. A heap stream may name others."""
 
-HEAP_EVIDENCE = ("heap-list", "heap-segment", "heap-large-block", "heap-front-end", "heap-signature", "peb")
-"""Every evidence that a heap or a range can rest on.
+HEAP_STREAM = "heap-stream"
+"""Evidence of what the process itself reported."""
 
-- `heap-list`: an entry of PEB.ProcessHeaps; under Wine, of the ring that joins all heaps.
-- `heap-segment`: the heap's own list of segments, with the segment's header checked.
-- `heap-large-block`: the heap's own list or tree of large blocks.
-- `heap-front-end`: the heap's pointer to its low-fragmentation front end.
-- `heap-signature`: bytes at the start of an allocation that are a heap's or a segment's; no list led there.
-- `peb`: PEB.ProcessHeap, where the list was not captured.
-"""
+
+@dataclass(frozen=True, slots=True)
+class RecordedRange:
+    """A range of a heap, as the process itself reported it. Sizes are bytes."""
+
+    base: int
+    size: int
+    committed: int | None = None
+    kind: str = "other"
+    """`segment`, `large block`, `front end`, `arena`, or `other`; for a managed heap its generation or name."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedHeap:
+    """A heap that the process itself reported, in a heap stream or to a live capture."""
+
+    id: int
+    kind: str = "unknown"
+    name: str | None = None
+    address: int | None = None
+    flags: int | None = None
+    ranges: tuple[RecordedRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HeapRange:
-    """A run of address space that belongs to a heap.
+    """A run of address space that belongs to a heap. Sizes are bytes.
 
     Attributes:
-        base: its first byte; the allocation that holds it belongs to the heap.
-        size: bytes; None: take the whole allocation.
-        role: one of `HEAP_ROLES`.
-        evidence: one of `HEAP_EVIDENCE`.
+        base: its first byte. The allocation that holds it belongs to the heap.
+        size: its bytes; None for the whole allocation.
+        role: one of `HEAP_ROLES`, or what a heap stream calls it.
+        evidence: the word for what proves it.
         inferred: established by a guess, not by a recorded fact.
-        reserved: bytes of address space that the heap itself counts, None if it does not say.
-        committed: bytes that the heap itself counts as committed, None if it does not say.
-        uncommitted: (address, size) of the holes in it that the heap knows of, in bytes.
+        reserved: address space that the heap itself counts; None if it does not say.
+        committed: committed bytes that the heap itself counts; None if it does not say.
+        uncommitted: (address, size) of each hole that the heap records.
     """
 
     base: int
@@ -59,21 +77,25 @@ class HeapInfo:
     """One heap. Sizes are bytes.
 
     Attributes:
-        id: position in PEB.ProcessHeaps plus 1, as VMMap shows it; None for a heap that is not in the list.
-        address: the heap's handle.
-        pointer_size: 4 or 8; a WoW64 process has heaps of both.
-        kind: one of `HEAP_KINDS`.
-        flags: HEAP_* creation flags, None if the header was not read.
-        heap_class: who made it ("process", "private", "GDI", ...), None if not known.
-        lfh: has an active low-fragmentation front end; None if not known.
-        is_default: it is PEB.ProcessHeap.
+        id: position in PEB.ProcessHeaps plus 1, as VMMap shows it; for a heap from a heap stream, the stream's own
+            number. None for a heap that no list names.
+        address: the heap's handle; the lowest address of its ranges where it has no handle.
+        pointer_size: 4 or 8, and a WoW64 process has heaps of both; 0 where it is unknown.
+        kind: one of `HEAP_KINDS`, or what a heap stream calls it.
+        flags: HEAP_* creation flags; None if the header was not read.
+        heap_class: creator of the heap ("process", "private", "GDI", ...); None if unknown.
+        lfh: the low-fragmentation front end is active; None if unknown.
+        is_default: the heap is PEB.ProcessHeap.
         ranges: what belongs to it, by address.
-        segment_reserve: the heap's own SegmentReserve field, None where the kind has none.
-        next_segment: bytes of address space that it will ask for when it grows, None where the kind does not grow so.
-        counters: its own totals by name, None if not read; a cross-check only.
-        total_free_size: bytes in its free blocks, None if not read.
-        evidence: what says that it is a heap.
+        segment_reserve: the heap's SegmentReserve field; None where the kind has none.
+        next_segment: address space that the heap requests when it grows; None where the kind does not grow that way.
+        counters: the heap's own totals by name, for cross-checks only; None if they were not read.
+        total_free_size: bytes in its free blocks; None if not read.
+        evidence: the word for what proves that it is a heap.
         warnings: contradictions in it, one line each.
+        name: the name that a heap stream gives it.
+        has_handle: `address` is a handle.
+        normal_heap: address of the NT heap that a page heap keeps for what page heap does not serve; None if unknown.
     """
 
     id: int | None
@@ -91,47 +113,41 @@ class HeapInfo:
     total_free_size: int | None = None
     evidence: str = "heap-list"
     warnings: tuple[str, ...] = ()
+    name: str | None = None
+    has_handle: bool = True
+    normal_heap: int | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class HeapSurvey:
-    """Every heap of a process.
-
-    Attributes:
-        heaps: those of the 32-bit list first, each list in its order, then those that no list names.
-        warnings: contradictions, one line each, those of the single heaps included.
-        list_captured: the heap list of every PEB was read; None where there is no PEB.
-        missing: what of the lists was not captured, one line each: a lack of the input, not damage.
-    """
-
-    heaps: tuple[HeapInfo, ...] = ()
-    warnings: tuple[str, ...] = ()
-    list_captured: bool | None = None
-    missing: tuple[str, ...] = ()
+    @property
+    def is_reported(self) -> bool:
+        """Whether nothing but the process's own report proves the heap."""
+        return self.evidence == HEAP_STREAM
 
 
 @dataclass(frozen=True, slots=True)
 class Heap:
-    """A heap of the process. Sizes are bytes.
+    """A heap of a region map. Sizes are bytes.
 
     Attributes:
-        info: what was read of its structures, or what the heap stream says in the same form.
-        name: the name that the heap stream gives it.
-        ranges: every range that belongs to it and lies in an allocation of the map, by address.
-        allocations: (base, size) of the allocations labelled as this heap, by address.
-        evidence: what says that it is a heap: `heap-list`, `peb`, `heap-signature`, `heap-stream`.
+        info: what was read of its structures, or what the process reported. Its `ranges` are those found in memory.
+        ranges: every range that belongs to it, reported ones included, by address.
+        allocations: (base, size) of the allocations that are labelled as this heap, by address.
+        evidence: the word for what proves that it is a heap.
     """
 
     info: HeapInfo
-    name: str | None
     ranges: tuple[HeapRange, ...]
     allocations: tuple[tuple[int, int], ...]
     evidence: str
 
     @property
+    def name(self) -> str | None:
+        """The name that a heap stream gives the heap."""
+        return self.info.name
+
+    @property
     def title(self) -> str:
-        """How the heap is called in details: VMMap's words, then the name."""
-        # VMMap numbers heaps by the PEB's list; one that is not in it is called by its address.
+        """How details call the heap: VMMap's words, then the name."""
+        # VMMap numbers heaps by the PEB's list. A heap that is not in the list goes by its address.
         text = f"Heap 0x{self.info.address:x}" if self.info.id is None else f"Heap ID: {self.info.id}"
         if self.info.lfh:
             text += " [LOW FRAGMENTATION]"

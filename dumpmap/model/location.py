@@ -31,7 +31,7 @@ class Location:
     block: int
     block_size: int
     state: str
-    """`Committed`, `Reserved` or `Free`."""
+    """`Committed`, `Reserved`, or `Free`."""
     protection: str
     offset: int
     """From the allocation's base."""
@@ -40,17 +40,13 @@ class Location:
     thread_id: int | None
     heap: str | None
     in_file: int
-    """How many bytes from this address on the input holds."""
+    """Number of bytes from this address on that the input contains."""
 
 
 def locate(region_map: RegionMap, address: int) -> Location | None:
-    """Says what is at an address.
-
-    Returns:
-        None for an address outside the address space, or of which a partial map knows nothing.
-    """
+    """Returns what is at an address; None outside the address space and where a partial map knows nothing."""
     if isinstance(address, bool):
-        raise TypeError("an address is a whole number, not a bool")
+        raise TypeError("an address must be an integer, not a bool")
     address = operator.index(address)  # NumPy's integers are addresses too
     in_file = _bytes_from(region_map, address)
     b = region_map.block_columns

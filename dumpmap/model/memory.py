@@ -33,7 +33,7 @@ class Memory(Protocol):
         ...
 
     def ranges(self) -> list[tuple[int, int]]:
-        """Returns the (address, size) ranges that can be read, sorted, not overlapping, adjacent ones joined."""
+        """Returns the (address, size) ranges that can be read: sorted, without overlaps, adjacent ones joined."""
         ...
 
 

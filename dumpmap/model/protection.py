@@ -50,7 +50,7 @@ RESERVED = "Reserved"
 
 
 def protection_text(protect: int, state: int = int(MemState.MEM_COMMIT)) -> str:
-    """Writes a protection as VMMap does; reserved memory is `Reserved`, an unknown protection is empty."""
+    """Writes a protection as VMMap does. Reserved memory is `Reserved`; an unknown protection is empty."""
     if state == MemState.MEM_RESERVE:
         return RESERVED
     if protect == 0:

@@ -1,7 +1,7 @@
 """The region map: the classified address space, as columns.
 
-Addresses are unsigned 64-bit, sizes are bytes, ends are exclusive, and a value that the input cannot know is None,
-never 0. `dumpmap.api` builds the frames, findings, and reports that users see on top of it.
+Addresses are unsigned 64-bit integers, sizes are bytes, ends are exclusive, and a value that the input cannot know is
+None, never 0. `dumpmap.api` builds the frames, findings, and reports that users see on top of it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.heaps import Heap
-from dumpmap.model.location import Location, locate
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.snapshot import I32, I64, U32, U64, Counters, Process, Snapshot, System
 from dumpmap.model.space import AllocationSpace, Gaps
@@ -23,12 +22,15 @@ from dumpmap.model.stacks import Stack
 from dumpmap.model.summary import SummaryLine, summarize
 from dumpmap.model.types import RegionType
 
+if TYPE_CHECKING:
+    from dumpmap.model.location import Location
+
 Completeness = Literal["full", "map", "partial"]
 
 
 @dataclass(frozen=True, slots=True)
 class MappedCopy:
-    """A view of a section that begins with the PE header of a loaded module: its file, mapped as data."""
+    """A view that begins with the PE header of a loaded module: the module's file, mapped as data."""
 
     address: int
     module: str
@@ -36,7 +38,7 @@ class MappedCopy:
 
 @dataclass(frozen=True)
 class AllocationColumns:
-    """One row per allocation, sorted by address. `protect` is the allocation's common protection, else its first."""
+    """One row per allocation, sorted by address. `protect` is the common protection, else the initial one."""
 
     base: U64
     size: I64
@@ -56,7 +58,7 @@ class AllocationColumns:
 
 @dataclass(frozen=True)
 class Pieces:
-    """The regions, cut where a part of one has a type or a name of its own; sorted by address."""
+    """The regions, cut where a part of one has a type or name of its own, sorted by address."""
 
     base: U64
     size: I64
@@ -67,9 +69,9 @@ class Pieces:
     allocation: npt.NDArray[np.intp]
     region: npt.NDArray[np.intp]
     first: npt.NDArray[np.bool_]
-    """Whether the piece is the first of its region; these are what VMMap counts as blocks."""
+    """Whether the piece is the first of its region. VMMap counts these as blocks."""
     blocks: I64
-    """How many of VMMap's blocks the piece stands for: 1 or 0, or what a VMMap file itself says."""
+    """Number of VMMap's blocks that the piece represents: 1 or 0, or the number in a VMMap file."""
     type: npt.NDArray[np.uint8]
 
 
@@ -95,27 +97,29 @@ class FreeBlock:
 class RegionMap:
     """The classified address space of one process.
 
-    Made by `dumpmap.open` or `dumpmap.classify.classify`; nothing changes it afterwards.
+    `dumpmap.open` and `dumpmap.classify.classify` make it. Nothing changes it afterwards.
 
     Attributes:
         snapshot: the raw facts.
-        process: the process, with what classification found out about it.
+        process: the process, with what classification added.
         completeness: `full` (a list of regions, and the bytes of most committed private memory), `map` (a list of
             regions, few bytes), `partial` (no list of regions).
         end: end of the address space (exclusive); None for a partial map.
         space: regions in use, by allocation.
         gaps: free space; None for a partial map.
         types: `RegionType` of every allocation.
-        pieces: regions, cut where a part of one has another type; what the sums are made of.
+        pieces: regions, cut where a part of one has another type. The summary adds them up.
         make_allocations: makes `allocation_columns`.
-        make_blocks: makes `block_columns`, which are cut at image sections and at named pages too.
-        texts: the table that `kind`, `details` and `evidence` codes index.
-        stacks: every stack that can be told.
-        heaps: every heap that can be told.
-        heap_list_captured: whether the input holds the list of heaps; None where no PEB was found.
-        structures: what was read out of process memory.
-        notes: what a reader of the map has to know about the input's limits.
-        warnings: what is damaged or contradicts itself.
+        make_blocks: makes `block_columns`, which are also cut at image sections and named pages.
+        texts: the table that the codes of `kind`, `details`, and `evidence` index.
+        stacks: every stack that the input identifies.
+        heaps: every heap that the input identifies.
+        heap_list_captured: whether the input contains the list of heaps; None if no PEB was found.
+        structures: what was read from process memory.
+        mapped_copies: loaded images that are also mapped as data.
+        notes: limits of the input that a reader of the map has to know, a sentence each.
+        warnings: damage and contradictions in the input, a sentence each.
+        unknown_types: types whose figures the input cannot know. Their rows are blank, not zero.
     """
 
     snapshot: Snapshot
@@ -137,11 +141,10 @@ class RegionMap:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unknown_types: frozenset[RegionType] = frozenset()
-    """Types whose figures the input cannot know: their rows are blank, not zero."""
 
     @property
     def counters(self) -> Counters:
-        """What the system counted for the process."""
+        """The system's counters for the process."""
         return self.snapshot.counters
 
     @property
@@ -171,7 +174,7 @@ class RegionMap:
 
     @cached_property
     def free_blocks(self) -> tuple[FreeBlock, ...] | None:
-        """Free blocks by address, whatever is free, as VMMap counts; None for a partial map.
+        """All free blocks by address, as VMMap counts them; None for a partial map.
 
         `dumpmap.analysis.free.free_space(m)` has those that the process could use.
         """
@@ -190,13 +193,13 @@ class RegionMap:
     def line(self, region_type: RegionType) -> SummaryLine:
         """Returns one type's row of the summary."""
         lines = self.summary_lines
-        if 1 + region_type == len(lines):  # of a map with a list of regions everything is known
+        if 1 + region_type == len(lines):  # a map with a list of regions has no Unknown
             return SummaryLine(region_type.label, 0, 0, 0, blocks=0)
         return lines[1 + region_type]
 
     @property
     def total(self) -> SummaryLine:
-        """The summary's first row: everything but Free."""
+        """The summary's first row: everything except Free."""
         return self.summary_lines[0]
 
     @cached_property
@@ -217,15 +220,13 @@ class RegionMap:
 
     @cached_property
     def file_ranges(self) -> tuple[tuple[int, int], ...]:
-        """(address, size) of the process's bytes that the input holds."""
+        """(address, size) of the process's bytes that the input contains."""
         return tuple(self.snapshot.captured) or tuple(self.snapshot.memory.ranges())
 
     def at(self, address: int) -> Location | None:
-        """Says what is at an address.
+        """Returns what is at an address; None outside the address space and where a partial map knows nothing."""
+        from dumpmap.model.location import locate
 
-        Returns:
-            None for an address outside the address space, or of which a partial map knows nothing.
-        """
         return locate(self, address)
 
     def __copy__(self) -> RegionMap:

@@ -20,6 +20,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from dumpmap.model.heaps import RecordedHeap as RecordedHeap
+from dumpmap.model.heaps import RecordedRange as RecordedRange
 from dumpmap.model.memory import ExcerptMemory, Memory
 
 U64 = npt.NDArray[np.uint64]
@@ -272,29 +274,6 @@ class ExceptionRecord:
     parameters: tuple[int, ...] = ()
     stack_pointer: int | None = None
     instruction_pointer: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRange:
-    """A range that belongs to a heap, as the process itself reported it."""
-
-    base: int
-    size: int
-    committed: int | None = None
-    kind: str = "other"
-    """`segment`, `large block`, `front end`, `arena`, `other`; for a managed heap the generation or heap name."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedHeap:
-    """A heap that the process itself reported, in a heap stream or a live capture."""
-
-    id: int
-    kind: str = "unknown"
-    name: str | None = None
-    address: int | None = None
-    flags: int | None = None
-    ranges: tuple[RecordedRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,12 +42,12 @@ class AllocationSpace:
 
     @cached_property
     def kinds(self) -> U32:
-        """MEM_PRIVATE, MEM_MAPPED or MEM_IMAGE of each allocation; 0 where it is not known."""
+        """MEM_PRIVATE, MEM_MAPPED, or MEM_IMAGE of each allocation; 0 where it is unknown."""
         return self.regions.type[self.first]
 
     @cached_property
     def _views(self) -> tuple[memoryview, memoryview]:
-        """Bases and ends for single look-ups, which are several times faster than in an array."""
+        """Bases and ends for single look-ups: a view is several times faster than an array."""
         return self.bases.data, self.ends.data
 
     def index_of(self, address: int) -> int:
@@ -56,22 +56,13 @@ class AllocationSpace:
         index = bisect_right(bases, address) - 1
         return index if index >= 0 and address < ends[index] else -1
 
-    def region_at(self, address: int) -> int:
-        """Returns the index of the region that holds `address`, or -1."""
-        if not 0 <= address < 1 << 64:
-            return -1
-        index = int(np.searchsorted(self.regions.base, np.uint64(address), side="right")) - 1
-        if index < 0 or address >= int(self.regions.base[index]) + int(self.regions.size[index]):
-            return -1
-        return index
-
-    # The three that `dumpmap.structures.space.Space` asks for.
+    # The three methods of `dumpmap.structures.space.Space`:
 
     def private_allocations(self) -> Sequence[int]:
         """See `dumpmap.structures.space.Space`."""
         first = self.first
         wanted = (self.regions.type[first] == _PRIVATE) & (self.regions.state[first] == _COMMIT)
-        # An array is passed on as it is: it may have a million entries, and `Memory.find` wants an array.
+        # An array, unconverted: it may have a million entries, and `Memory.find` works on arrays.
         return cast("Sequence[int]", self.bases[wanted])
 
     def allocation(self, address: int) -> tuple[int, int] | None:
@@ -92,7 +83,7 @@ class AllocationSpace:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Free space: each gap between allocations, its unusable start and the rest."""
+    """Free space: of each gap between allocations the unusable start, and the rest."""
 
     unusable_base: U64
     unusable_size: U64
@@ -101,7 +92,7 @@ class Gaps:
 
 
 def working_sets(space: AllocationSpace) -> dict[str, I64]:
-    """Working-set bytes of each allocation, by column; -1 is unknown. Empty where the input has none."""
+    """Working-set bytes of each allocation, by column; -1 is unknown. Empty if the input records none."""
     sums = {}
     for name in WORKING_SET_COLUMNS:
         values = space.regions.numbers.get(name)

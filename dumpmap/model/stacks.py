@@ -12,20 +12,20 @@ class Stack(msgspec.Struct, frozen=True):
     name: str | None
     teb: int | None
     bits: int | None
-    """64 or 32; a WoW64 thread has one of each. None where only a stack pointer is known."""
+    """64 or 32. A WoW64 thread has one stack of each. None if only a stack pointer is known."""
     base: int
     """Lowest address of the reservation."""
     end: int
-    """High end (exclusive), where the stack begins to grow downwards from."""
+    """High end (exclusive). The stack grows downwards from here."""
     reserve: int | None
-    """Bytes of the reservation; None where a map without a list of regions does not show its start."""
+    """Bytes of the reservation; None if a map without a list of regions does not show its start."""
     committed: int
     guard: int | None
     """Bytes of guard pages; None in a map without protections."""
     stack_pointer: int | None
     headroom: int | None
-    """Bytes between the stack pointer and the lowest address: what is left to grow into, guard pages included. None
-    with `reserve`."""
+    """Bytes between the lowest address and the stack pointer: the room to grow, guard pages included. None with
+    `reserve`."""
     evidence: str
     inferred: bool
     exited: bool

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SummaryLine(msgspec.Struct, frozen=True):
-    """A row of the summary. None is unknown or has no meaning for the type."""
+    """A row of the summary. None means unknown, or not applicable to the type."""
 
     name: str
     size: int | None = None
@@ -40,7 +40,7 @@ class SummaryLine(msgspec.Struct, frozen=True):
 
 
 def summarize(region_map: RegionMap) -> tuple[SummaryLine, ...]:
-    """Returns `Total`, then every type in VMMap's order; `Unknown` only for partial maps."""
+    """Returns `Total`, then every type in VMMap's order. Only partial maps have `Unknown`."""
     types = TYPES if region_map.partial else TYPES[:-1]  # Unknown is the last
     sums = _sums(region_map)
     lines = [_type_line(region_map, info.type, sums) for info in types]
@@ -52,7 +52,7 @@ def _sums(region_map: RegionMap) -> dict[str, list[int]]:
     pieces, count = region_map.pieces, len(TYPES)
 
     def by_type(values: I64, types: npt.NDArray[np.uint8] = pieces.type) -> list[int]:
-        if values.sum() < 1 << 53:  # every sum is exact in a float, and this is the fast way
+        if values.sum() < 1 << 53:  # every sum is exact as a float, and this is faster
             sums: list[int] = np.bincount(types, values, count).astype(np.int64).tolist()
             return sums
         return [int(values[types == number].sum()) for number in range(count)]
@@ -84,7 +84,7 @@ def _type_line(region_map: RegionMap, region_type: RegionType, sums: Mapping[str
     if region_map.partial:
         figures[_BLOCKS] = None
         if name in (_IMAGE, _UNKNOWN):
-            figures[_PRIVATE] = None  # it follows from page protections, which only a list of regions has
+            figures[_PRIVATE] = None  # it depends on page protections, which only a list of regions has
     if not sums["blocks"][region_type]:
         figures[_LARGEST] = None
     return SummaryLine(name, *figures)
@@ -115,16 +115,16 @@ def _page_table_line(region_map: RegionMap) -> SummaryLine:
 
 
 def _total_line(lines: list[SummaryLine]) -> SummaryLine:
-    """Adds up all rows but Free."""
+    """Adds up all rows except Free."""
     rows = [figures_of(line) for line in lines if line.name not in (_FREE, _PAGE_TABLE)]
     page_tables = next((figures_of(line) for line in lines if line.name == _PAGE_TABLE), None)
     sums: list[int | None] = []
     for index, column in enumerate(zip(*rows, strict=True)):
         known = [value for value in column if value is not None]
-        # The page tables alone are no total: a dump can know their size and nobody's working set.
+        # The page tables alone are not a total: an input can state their size and no working set at all.
         extra = (page_tables[index] or 0) if page_tables is not None else 0
         sums.append(sum(known) + extra if known else None)
-    # Nor is a sum one that leaves a type out: a partial map has images, but not what of them is private.
+    # A sum that lacks a type is not a total either: a partial map has images, but not their private bytes.
     if any(line.committed and line.private is None for line in lines):
         sums[SUMMARY_COLUMNS.index("private")] = None
     return SummaryLine("Total", *sums[:-1])

@@ -1,7 +1,7 @@
-"""Windows constants, with the names the Windows SDK gives them (winnt.h, minidumpapiset.h, ntstatus.h).
+"""Windows constants, under their names in the Windows SDK (winnt.h, gflags.h).
 
-States, protections and types of memory are separate types: a test of one against a flag of another is a type error,
-not a silent False.
+Memory states, protections, and types are separate Python types, so that testing one against another's flag is a type
+error and not a silent False.
 
 Only the standard library is used here: the live capture runs this module on a bare Python.
 """
@@ -12,7 +12,7 @@ import datetime as dt
 from enum import IntFlag
 
 PAGE_SIZE = 0x1000
-"""Bytes in a page on every architecture that Windows minidumps come from."""
+"""Bytes in a page, on every architecture that Windows minidumps come from."""
 
 ALLOCATION_GRANULARITY = 0x10000
 """VirtualAlloc starts every allocation at a multiple of this (SYSTEM_INFO.dwAllocationGranularity)."""
@@ -22,6 +22,9 @@ FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 
 RegionRow = tuple[int, int, int, int, int, int, int]
 """base, allocation base, allocation protect, size, state, protect, type, as VirtualQuery returns them."""
+
+FLG_HEAP_PAGE_ALLOCS = 0x02000000
+"""Bit of PEB.NtGlobalFlag: page heap is on."""
 
 
 class MemState(IntFlag):
@@ -64,6 +67,7 @@ PAGE_WRITABLE = (
     | PageProtect.PAGE_EXECUTE_WRITECOPY
 )
 """Protections of image pages that are private to the process, or become private when it writes to them."""
+"""Protections of image pages that are private to the process, or become private when written."""
 
 PAGE_EXECUTABLE = (
     PageProtect.PAGE_EXECUTE
@@ -71,3 +75,34 @@ PAGE_EXECUTABLE = (
     | PageProtect.PAGE_EXECUTE_READWRITE
     | PageProtect.PAGE_EXECUTE_WRITECOPY
 )
+
+
+class MinidumpType(IntFlag):
+    """MINIDUMP_TYPE: the contents that the writer of a minidump selected (MINIDUMP_HEADER.Flags)."""
+
+    MiniDumpNormal = 0
+    MiniDumpWithDataSegs = 0x1
+    MiniDumpWithFullMemory = 0x2
+    MiniDumpWithHandleData = 0x4
+    MiniDumpFilterMemory = 0x8
+    MiniDumpScanMemory = 0x10
+    MiniDumpWithUnloadedModules = 0x20
+    MiniDumpWithIndirectlyReferencedMemory = 0x40
+    MiniDumpFilterModulePaths = 0x80
+    MiniDumpWithProcessThreadData = 0x100
+    MiniDumpWithPrivateReadWriteMemory = 0x200
+    MiniDumpWithoutOptionalData = 0x400
+    MiniDumpWithFullMemoryInfo = 0x800
+    MiniDumpWithThreadInfo = 0x1000
+    MiniDumpWithCodeSegs = 0x2000
+    MiniDumpWithoutAuxiliaryState = 0x4000
+    MiniDumpWithFullAuxiliaryState = 0x8000
+    MiniDumpWithPrivateWriteCopyMemory = 0x10000
+    MiniDumpIgnoreInaccessibleMemory = 0x20000
+    MiniDumpWithTokenInformation = 0x40000
+    MiniDumpWithModuleHeaders = 0x80000
+    MiniDumpFilterTriage = 0x100000
+    MiniDumpWithAvxXStateContext = 0x200000
+    MiniDumpWithIptTrace = 0x400000
+    MiniDumpScanInaccessiblePartialPages = 0x800000
+    MiniDumpFilterWriteCombinedMemory = 0x1000000

@@ -1,4 +1,4 @@
-"""What is said of a URL, and of why it could not be read: one line, no secrets, not a library's own words."""
+"""Words for a URL and for why it could not be read: one line, without secrets, and not in a library's own words."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _MOST_CAUSES = 8
 
 
 def shown_url(url: str, *, found: bool = False) -> str:
-    """The URL without its secrets: no user or password, no signature or token.
+    """Returns the URL without its secrets: no user or password, no signature or token.
 
-    A password may hold what ends a host in a URL: in `https://user:p@ss/word@host/x` the host is `ss`, for those who
-    follow the standard, but it was not meant so. All before the last `@` that has a path behind it is left out then.
+    A password can contain characters that end a host in a URL. In `https://user:p@ss/word@host/x`, the host is `ss` by
+    the standard, but that is not what the user meant. In such a URL, everything before the last `@` with a path after
+    it is left out.
 
     Args:
         url: the URL.
-        found: whether there is something at it: then the host is as the standard has it, and an `@` behind it is part
-            of a name.
+        found: whether the URL could be read: then its host is the standard's, and an `@` after it is part of a name.
     """
     return "::".join(_shown(part, found=found) for part in _CHAINED.split(url))
 
@@ -46,14 +46,14 @@ def _shown(url: str, *, found: bool) -> str:
     scheme, mark, rest = url.partition("://")
     if mark:
         secret, shown = _split_secret(rest, found=found)
-        # What is no user and password by the standard leaves a trace; so does what was shown before.
+        # What the standard does not take for user and password leaves a trace; so does a URL without its secrets.
         hidden = "...@" if re.fullmatch(r"\.{3}|.*[/?#\\].*", secret) else ""
         url = f"{scheme}://{hidden}{shown}"
     return _SECRETS.sub(r"\1...", url)
 
 
 def _split_secret(rest: str, *, found: bool) -> tuple[str, str]:
-    """Splits what follows `://` into user and password, without the `@`, and what may be shown."""
+    """Splits the part after `://` into user and password, without the `@`, and the part that can be shown."""
     match = _AUTHORITY.match(rest)
     end = match.end() if match else 0
     at = rest.rfind("@", 0, end)
@@ -66,7 +66,7 @@ def _split_secret(rest: str, *, found: bool) -> tuple[str, str]:
 
 
 def _secrets(url: str) -> Iterator[str]:
-    """The parts of a URL that must not be shown, wherever they turn up."""
+    """Yields the parts of a URL that no message may show."""
     for part in _CHAINED.split(url):
         secret, _ = _split_secret(part.partition("://")[2], found=False)
         for text in (secret, *re.split(r"[:@/?#\\]", secret), *(match[2] for match in _SECRETS.finditer(part))):
@@ -74,7 +74,7 @@ def _secrets(url: str) -> Iterator[str]:
 
 
 def without_secrets(text: str, url: str | None = None) -> str:
-    """A text without the secrets of the URLs in it, nor any of `url`."""
+    """Returns a text without the secrets of the URLs in it and those of `url`."""
     text = _IN_TEXT.sub(lambda match: shown_url(match[0]), text)
     if url is not None:
         for secret in sorted({one for one in _secrets(url) if one}, key=len, reverse=True):
@@ -86,20 +86,20 @@ def without_secrets(text: str, url: str | None = None) -> str:
 
 
 _LONGEST = 400
-"""Letters of a reason. Some libraries tell every place where they looked for something."""
+"""Most letters of a reason. Some libraries list every place where they searched for something."""
 
 
 def reason(error: BaseException, url: str | None = None) -> str:
-    """Says in one line why a remote file could not be read.
+    """Returns in one line why a remote file could not be read.
 
     Args:
-        error: what a file system's library raised.
-        url: what was to be read, to name its server and to leave out its secrets.
+        error: what the library of a file system raised.
+        url: the URL, to name its server and to leave out its secrets.
     """
     shown = None if url is None else shown_url(url)
     text = " ".join(_words(error, shown).split())
     if url is not None and shown is not None:
-        # What repeats the whole URL is masked as that is, before its parts are looked for.
+        # A text that repeats the whole URL gets the masked URL, before its parts are masked.
         text = text.replace(url, shown)
     text = without_secrets(text, url)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
@@ -118,21 +118,21 @@ def _words(error: BaseException, url: str | None) -> str:
         words = _library_words(one, server)
         if words is not None:
             return words
-    # fsspec takes every failure of a web server for a file that is not there, and keeps what it was as the cause.
+    # fsspec reports every failure of a web server as a missing file, and keeps the failure as the cause.
     for one in reversed(chain):
         if isinstance(one, OSError) and not isinstance(one, FileNotFoundError):
             return _system_words(one, server)
     if isinstance(error, FileNotFoundError):
         return "no such file"
     text = _OBJECT.sub("...", " ".join(str(error).split()))
-    if " " not in text:  # the name of a key, say
+    if " " not in text:  # the name of a key, for example
         return f"{type(error).__name__}: {text}" if text else type(error).__name__
     word = text.split(" ")[0]
     return text[:1].lower() + text[1:] if word[1:].islower() else text
 
 
 def _host_of(url: str) -> str | None:
-    """The host of a URL, and its port where it has one."""
+    """Returns the host of a URL, with its port if it has one."""
     try:
         parts = urlsplit(url)
         return parts.netloc.rpartition("@")[2] or None
@@ -141,9 +141,9 @@ def _host_of(url: str) -> str | None:
 
 
 def _system_words(error: OSError, server: str) -> str:
-    """Says what the system says of a connection."""
+    """Returns words for an error of the operating system."""
     if type(error).__module__ != "builtins" and error.errno and not isinstance(error, (socket.gaierror, ssl.SSLError)):
-        error = OSError(error.errno, os.strerror(error.errno))  # a library's own class for a refusal, say
+        error = OSError(error.errno, os.strerror(error.errno))  # a library's own class for a refusal, for example
     if isinstance(error, PermissionError):
         return "access denied"
     if isinstance(error, TimeoutError):
@@ -157,7 +157,7 @@ def _system_words(error: OSError, server: str) -> str:
 
 
 def _connection_words(error: BaseException | None) -> str:
-    """Why a connection was not made."""
+    """Returns why a connection failed."""
     text = str(error)
     if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in text:
         match = re.search(r"certificate verify failed: (.*?)\s*(?:\(_ssl|['\"\])]|$)", text)
@@ -167,7 +167,7 @@ def _connection_words(error: BaseException | None) -> str:
         return f"no secure connection ({match[1]})" if match else "no secure connection"
     if isinstance(error, socket.gaierror):
         unknown = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
-        return "host name not known" if error.errno in unknown else "its host name cannot be looked up"
+        return "unknown host name" if error.errno in unknown else "the host name cannot be looked up"
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in text:
         return "connection refused"
     if isinstance(error, TimeoutError):
@@ -181,7 +181,7 @@ def _connection_words(error: BaseException | None) -> str:
 
 
 def _library_words(error: BaseException, server: str) -> str | None:
-    """Says what a library's error means; None for one that is not known. The libraries need not be installed."""
+    """Returns words for a library's error; None for an unknown one. The libraries do not have to be installed."""
     names = {kind.__name__ for kind in type(error).__mro__}
     library = type(error).__module__.partition(".")[0]
     if library == "aiohttp":
@@ -191,7 +191,7 @@ def _library_words(error: BaseException, server: str) -> str | None:
     if isinstance(error, ValueError) and re.search(r"Invalid (IPv6 )?URL|not a valid URL", str(error)):
         return "not a valid URL"
     if "AuthenticationException" in names:  # paramiko
-        return "access denied: the server does not take the user or the key"
+        return "access denied: the server does not accept the user or the key"
     return None
 
 
@@ -206,13 +206,13 @@ def _aiohttp_words(error: Any, names: set[str], server: str) -> str | None:
     if isinstance(error, TimeoutError):
         return f"{server} did not answer in time"
     if "TooManyRedirects" in names:
-        return f"{server} redirects without end"
+        return f"{server} redirects in a loop"
     if "ClientResponseError" in names:
         if "HttpProcessingError" in {kind.__name__ for kind in type(error.__cause__).__mro__}:
             return f"{server} does not speak HTTP"
         return _status_words(error.status, error.message)
     if "ClientPayloadError" in names:
-        return f"{server} broke off its answer"
+        return f"{server} broke off its response"
     if isinstance(error, OSError):
         return _system_words(error, server)
     if "ClientConnectionError" in names:
@@ -228,7 +228,7 @@ def _status_words(status: int, message: str) -> str:
             message = HTTPStatus(status).phrase
         except ValueError:
             message = ""
-    answer = f"the server answers {status} {message}".rstrip()
+    answer = f"the server responds with {status} {message}".rstrip()
     return f"access denied: {answer}" if status in (401, 403, 407) else answer
 
 
@@ -236,7 +236,7 @@ def _botocore_words(error: Any, names: set[str]) -> str | None:
     details = getattr(error, "kwargs", None) or {}
     place = _host_of(str(details.get("endpoint_url", ""))) or "the server"
     if "NoCredentialsError" in names:
-        return "no credentials were found; a public bucket is read with the storage option anon=true"
+        return "no credentials found; for a public bucket, set the storage option anon=true"
     if "PartialCredentialsError" in names:
         return f"incomplete credentials: {details.get('cred_var', 'a part')} is missing"
     if "ClientError" in names:
@@ -257,7 +257,7 @@ _NO_SUCH = {"NoSuchBucket": "no such bucket", "NoSuchKey": "no such file"}
 
 
 def _answer_words(error: Any) -> str:
-    """Says what an answer of S3 means."""
+    """Returns words for an error response of S3."""
     answer = error.response.get("Error", {})
     code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -269,4 +269,4 @@ def _answer_words(error: Any) -> str:
         return _status_words(int(code), message)
     if status in (401, 403) or code in ("AccessDenied", "ExpiredToken", "InvalidToken"):
         return "access denied" if code in ("AccessDenied", "Forbidden", "") else f"access denied ({code})"
-    return f"the server answers {status or ''} {code}".replace("  ", " ") + (f": {message}" if message else "")
+    return f"the server responds with {status or ''} {code}".replace("  ", " ") + (f": {message}" if message else "")

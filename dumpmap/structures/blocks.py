@@ -1,4 +1,4 @@
-"""Counts the blocks of an NT heap. On demand only: it reads every committed byte of every segment."""
+"""Counts the blocks of an NT heap. Only on demand, because it reads every committed byte of every segment."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dumpmap.model.memory import Memory
 from dumpmap.structures.heap_context import HeapContext
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import nt_heap as layouts
-from dumpmap.structures.nt_heap import HeapSegment, find_old_segment, read_segment
+from dumpmap.structures.nt_segments import HeapSegment, find_old_segment, read_segment
 from dumpmap.structures.space import NoSpace
 
 MAX_BLOCKS = 20_000_000
-"""Blocks of one heap that are counted."""
+"""Most blocks of one heap that are counted."""
 
 _WINDOW = 0x40000  # bytes read at a time
 _ENCODING = parts(layouts.HEAP_8, "EncodeFlagMask", "Encoding")
@@ -30,7 +30,7 @@ class SizeClass:
     """The blocks of one power of two.
 
     Attributes:
-        limit: blocks here are at most this many bytes, and more than half of it.
+        limit: blocks of the class have at most this many bytes, and more than half of it.
         busy_count: blocks in use.
         busy_bytes: bytes of them, headers included.
         free_count: free blocks.
@@ -49,17 +49,17 @@ class BlockStatistics:
     """What the blocks in a heap's segments add up to. Bytes count block headers.
 
     Attributes:
-        classes: by power of two, ascending; classes without blocks are left out. Large blocks are not in them.
-        busy_count: blocks in use. A block that the low-fragmentation front end cuts up counts as one.
+        classes: by power of two, ascending, without empty classes. Large blocks are not included.
+        busy_count: blocks in use. A block that the low-fragmentation front end subdivides counts as one.
         busy_bytes: bytes of them.
         free_count: free blocks.
         free_bytes: bytes of them.
         largest_free: bytes of the largest free block.
-        front_end_count: blocks in use that belong to the low-fragmentation front end.
+        front_end_count: blocks in use that the low-fragmentation front end subdivides.
         front_end_bytes: bytes of them.
         large_count: large blocks, each with an allocation of its own.
         large_bytes: committed bytes of them.
-        problems: where counting stopped early, one line each; empty if everything was counted.
+        problems: where counting stopped early, one line each. Empty if every block was counted.
     """
 
     classes: tuple[SizeClass, ...]
@@ -78,16 +78,17 @@ class BlockStatistics:
 def heap_blocks(memory: Memory, heap: HeapInfo) -> BlockStatistics | None:
     """Counts the blocks of a heap by walking its segments.
 
-    A segment is given up at its first inconsistency: a checksum, a previous size or an end that does not fit.
+    Counting of a segment stops at its first inconsistency: a checksum, a previous size, or an end that does not fit.
 
     Args:
         memory: the process.
-        heap: a heap as `find_heaps` returned it.
+        heap: an NT heap as the recogniser found it.
 
     Returns:
-        None for kinds of heap whose blocks cannot be walked.
+        None for kinds of heap whose blocks cannot be counted.
     """
-    if heap.kind not in (NT_HEAP, OLD_NT_HEAP):
+    # A heap that only a heap stream names has no header that was read, whatever kind it reports.
+    if heap.kind not in (NT_HEAP, OLD_NT_HEAP) or not heap.pointer_size:
         return None
     return _Counter(memory, heap).count()
 
@@ -127,9 +128,9 @@ class _Counter:
     def _count_segment(self, range_: HeapRange, key: int) -> str | None:
         segment = self._read_segment(range_.base)
         if isinstance(segment, str):
-            return f"its header is no longer one ({segment})"
+            return f"its header is invalid ({segment})"
         if segment.uncommitted and not range_.uncommitted:
-            return "its uncommitted ranges are not known"
+            return "its uncommitted ranges are unknown"
         position = segment.first_entry
         for hole, size in (*range_.uncommitted, (segment.last_entry, 0)):
             if position < hole:
@@ -168,7 +169,7 @@ class _Counter:
             if not size or position + size * unit > end or is_last:
                 return f"the block at {position:#x} does not fit"
             if previous >= 0 and entry >> previous_at & 0xFFFF != previous:
-                return f"the block at {position:#x} gives another size for the block before it"
+                return f"the block at {position:#x} states another size for the block before it"
             if not self._left:
                 return f"more than {MAX_BLOCKS} blocks"
             self._left -= 1

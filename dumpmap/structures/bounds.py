@@ -1,30 +1,30 @@
-"""What every walk through process memory checks before it follows a pointer, and how far it goes."""
+"""Limits of every walk through process memory, and the checks before it follows a pointer."""
 
 from __future__ import annotations
 
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 
 MAX_SEGMENTS = 100_000
-"""Nodes of one list of heap segments or large blocks that are followed."""
+"""Most nodes that a walk follows in one list of heap segments or large blocks."""
 
 MAX_TREE_NODES = 1_000_000
-"""Nodes of one tree of large allocations that are followed."""
+"""Most nodes that a walk follows in one tree of large allocations."""
 
 MAX_NODES = 2_000_000
-"""Nodes of all lists and trees of all heaps of a process that are followed."""
+"""Most nodes that all walks together follow in the heaps of a process."""
 
 MAX_HEAPS = 1000
-"""Heaps of one PEB that are believed; Windows sets no limit, System Informer uses this one."""
+"""Plausible number of heaps in one PEB. Windows sets no limit; System Informer uses this one."""
 
 MAX_STRING = 0xFFFE
-"""Bytes of the longest UNICODE_STRING: its Length is 16 bits wide and counts whole UTF-16 units."""
+"""Bytes of the longest UNICODE_STRING: its Length is 16 bits wide, and UTF-16 units are whole."""
 
 USER_LIMIT = {4: 0x1_0000_0000, 8: 0x8000_0000_0000}
-"""End (exclusive) of the addresses that user mode can have, by pointer size."""
+"""End (exclusive) of the user-mode addresses, by pointer size."""
 
 
 def is_user_address(address: int, pointer_size: int) -> bool:
-    """Tells whether a process can have memory at `address`: not in the lowest 64 KB, not in the kernel's half."""
+    """Tells whether a process can have memory at `address`: above the lowest 64 KB and below the kernel's half."""
     return ALLOCATION_GRANULARITY <= address < USER_LIMIT[pointer_size]
 
 
@@ -34,5 +34,5 @@ def is_page(address: int, pointer_size: int) -> bool:
 
 
 def round_up(value: int, unit: int) -> int:
-    """Returns the smallest multiple of `unit` that is not below `value`."""
+    """Rounds `value` up to a multiple of `unit`."""
     return -(-value // unit) * unit

@@ -1,7 +1,7 @@
-"""The contract descriptor of a .NET runtime: which structures it has, at which offsets, and where its variables are.
+"""Reads the contract descriptor of a .NET runtime: its structures, their offsets, and the addresses of its variables.
 
-The format is described in dotnet/runtime, docs/design/datacontracts: contract-descriptor.md for the structure in
-memory, data_descriptor.md for the JSON that it points to.
+The format is documented in dotnet/runtime, docs/design/datacontracts: contract-descriptor.md describes the structure in
+memory, data_descriptor.md the JSON that it points to.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dumpmap.model.memory import Memory
 from dumpmap.structures.layouts import gc as layouts
 
 MAX_JSON = 4 << 20
-"""Bytes of JSON that are believed; that of .NET 10.0.9 has 10,826."""
+"""Plausible size of the JSON in bytes. That of .NET 10.0.9 has 10,826."""
 
 MAX_SUB_DESCRIPTORS = 16
-"""Sub-descriptors of a runtime that are read; one, the collector's, is known."""
+"""Most sub-descriptors of a runtime that are read. Only the collector's is known."""
 
 _DESCRIPTOR = {size: layout.part(*layout.offsets) for size, layout in layouts.CONTRACT_DESCRIPTOR.items()}
 
@@ -29,9 +29,9 @@ class Contract:
     Attributes:
         pointer_size: 4 or 8.
         version: of the JSON, as text.
-        types: name to field to offset in bytes; `!` is the size, where it is known.
-        addresses: globals that are variables of the runtime, by name: where they are.
-        values: globals that have their value in the descriptor.
+        types: name to field to offset in bytes. `!` is the size, where it is known.
+        addresses: globals that are variables of the runtime: name to address.
+        values: globals whose value is in the descriptor.
     """
 
     pointer_size: int
@@ -48,10 +48,10 @@ def read_contract(memory: Memory, address: int, pointer_size: int, image: tuple[
         memory: the process.
         address: of the descriptor.
         pointer_size: of the module that exports it.
-        image: the module's addresses [start, end), which must hold the JSON and the pointers.
+        image: the module's addresses [start, end), which must contain the JSON and the pointers.
 
     Returns:
-        the contract, or in a few words why there is none.
+        the contract, or why there is none, in a few words.
     """
     contract: Contract | None = None
     waiting: list[tuple[int, tuple[int, int] | None]] = [(address, image)]
@@ -60,7 +60,7 @@ def read_contract(memory: Memory, address: int, pointer_size: int, image: tuple[
         if isinstance(part, str):
             if contract is None:
                 return part
-            continue  # a part that is not initialised, or damaged, costs only itself
+            continue  # a part that is damaged or not initialised costs only itself
         document, pointers = part
         if contract is None:
             contract = Contract(pointer_size, str(document.get("version", "?")))
@@ -77,7 +77,7 @@ def read_contract(memory: Memory, address: int, pointer_size: int, image: tuple[
 def _read_one(
     memory: Memory, address: int, pointer_size: int, bounds: tuple[int, int] | None
 ) -> tuple[dict[str, Any], tuple[int, ...]] | str:
-    """Reads one descriptor: its JSON, and the addresses that its indirect values refer to."""
+    """Reads one descriptor: its JSON, and the addresses for its indirect values."""
     fields = _DESCRIPTOR[pointer_size].values(memory, address)
     if not fields:
         return "not in the dump"
@@ -87,13 +87,13 @@ def _read_one(
         or not fields["flags"] & layouts.DESCRIPTOR_FLAG_ALWAYS
         or narrow != (pointer_size == 4)
     ):
-        return "it does not begin as one"
+        return "it has no valid header"
     size, count = fields["descriptor_size"], fields["pointer_data_count"]
     if not 2 < size < MAX_JSON or count * pointer_size > MAX_JSON:
-        return "its sizes are impossible"
+        return "its sizes are implausible"
     for start, length in ((fields["descriptor"], size), (fields["pointer_data"], count * pointer_size)):
         if bounds is not None and length and not bounds[0] <= start <= start + length <= bounds[1]:
-            return "it points out of its module"
+            return "it points outside its module"
     text = memory.read(fields["descriptor"], size)
     pointers = memory.read(fields["pointer_data"], count * pointer_size) if count else b""
     if text is None or pointers is None:
@@ -103,9 +103,9 @@ def _read_one(
     except (ValueError, RecursionError):
         return "its JSON is damaged"
     if not isinstance(document, dict) or document.get("baseline", "empty") not in ("empty", ""):
-        return "it builds on a table that is not in the dump"
+        return "it refers to a baseline that is not in the dump"
     if not isinstance(document.get("types"), dict) or not isinstance(document.get("globals"), dict):
-        return "its JSON is no descriptor"
+        return "its JSON is not a descriptor"
     step = range(0, len(pointers), pointer_size)
     return document, tuple(int.from_bytes(pointers[at : at + pointer_size], "little") for at in step)
 
@@ -132,9 +132,9 @@ def _merge(contract: Contract, document: dict[str, Any], pointers: tuple[int, ..
 
 
 def _resolve(value: Any, pointers: tuple[int, ...]) -> tuple[int | None, int | str | None]:
-    """Decodes one value: where the variable is that it stands for, or the value itself.
+    """Decodes one value: the address of a variable, or the value itself.
 
-    Five forms: `N`, `"text"`, `[N]` (index of a pointer), `[value, "type"]`, `[[N], "type"]`.
+    It has one of five forms: `N`, `"text"`, `[N]` (index of a pointer), `[value, "type"]`, `[[N], "type"]`.
     """
     if isinstance(value, list) and len(value) == 2:
         value = value[0]
@@ -146,7 +146,7 @@ def _resolve(value: Any, pointers: tuple[int, ...]) -> tuple[int | None, int | s
 
 
 def _number(value: Any) -> int | None:
-    """A number, which may be written as text, decimal or hexadecimal."""
+    """Reads a number, which may be text, decimal or hexadecimal; None if it is none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

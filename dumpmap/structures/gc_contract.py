@@ -1,46 +1,47 @@
-"""The garbage collector's part of a contract descriptor, which it has since .NET 11.
+"""Reads the garbage collector's part of a contract descriptor, which .NET 11 added.
 
 Names and meanings are those of docs/design/datacontracts/GC.md in dotnet/runtime. Every item beyond the generations is
-optional: the first previews did not have them all.
+optional, because the first previews lack some.
 """
 
 from __future__ import annotations
 
-from dumpmap.model.managed_heaps import CONTRACT, GcRoots, HeapRoots, pointer_at
+from dumpmap.model.managed_heaps import CONTRACT
 from dumpmap.model.memory import Memory
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.contract import Contract
 from dumpmap.structures.gc_dac_vars import MAX_FREE_REGION_KINDS, MAX_HEAPS
+from dumpmap.structures.gc_roots import GcRoots, HeapRoots, pointer_at
 from dumpmap.structures.layout import POINTER, U32, Layout
 from dumpmap.structures.layouts import gc as layouts
 
 _SEGMENT_FIELDS = ("Mem", "Allocated", "Committed", "Reserved", "Flags", "Next")
 _CARD_FIELDS = ("Size", "NextCardTable")
 MAX_OFFSET = 0x1000
-"""Offset of a field in a segment that is believed: each one is read whole, and there can be many."""
+"""Plausible offset of a field in a segment. Each segment is read whole, and there can be many."""
 
 MAX_GENERATIONS = 16
-"""Generations of one heap that are believed; there are five."""
+"""Plausible number of generations of one heap. There are five."""
 
 
 def contract_roots(memory: Memory, contract: Contract) -> GcRoots | str:
     """Follows a contract descriptor to the structures of the collector's heaps.
 
     Returns:
-        the roots, or in a few words why there are none.
+        the roots, or why there are none, in a few words.
     """
     reader = _Globals(memory, contract)
     segment_type, generation_type = reader.type("HeapSegment"), reader.type("Generation")
     if not segment_type and not generation_type:
-        return "it says nothing of the garbage collector"
+        return "it does not describe the garbage collector"
     stride = generation_type.get("!", 0)
     if any(name not in segment_type for name in _SEGMENT_FIELDS) or "StartSegment" not in generation_type or not stride:
-        return "what it says of the garbage collector is not complete"
+        return "its description of the garbage collector is incomplete"
     pointer_size = contract.pointer_size
     try:
         segment = _layout("HeapSegment", pointer_size, {name: segment_type[name] for name in _SEGMENT_FIELDS})
     except ValueError:
-        return "what it says of the garbage collector is impossible"
+        return "its description of the garbage collector is implausible"
     identifiers = {text.strip() for text in str(contract.values.get("GCIdentifiers", "")).split(",")}
     server = "server" in identifiers
     count = contract.values.get("TotalGenerationCount", len(layouts.GENERATION_ORDER))
@@ -51,7 +52,7 @@ def contract_roots(memory: Memory, contract: Contract) -> GcRoots | str:
     has_cards = all(name in card_type for name in _CARD_FIELDS)
     cards = layouts.CARD_TABLE_INFO[pointer_size]
     if has_cards:
-        # The bounds of the range are not in the contract; they stand where they do in GcDacVars' time or are refused.
+        # The contract lacks the bounds of the range. They are where runtimes with GcDacVars have them, or are rejected.
         wanted = {"Recount": card_type.get("Recount", 0), **{name: card_type[name] for name in _CARD_FIELDS}}
         for name in ("LowestAddress", "HighestAddress"):
             wanted[name] = card_type.get(name, cards.offsets[name])
@@ -84,7 +85,7 @@ def contract_roots(memory: Memory, contract: Contract) -> GcRoots | str:
 
 
 def _layout(name: str, pointer_size: int, offsets: dict[str, int]) -> Layout:
-    """A layout out of a descriptor's offsets.
+    """Makes a layout from a descriptor's offsets.
 
     Raises:
         ValueError: two fields overlap, or one is too far away.
@@ -108,11 +109,11 @@ class _Globals:
         return self._contract.types.get(name, {})
 
     def address(self, name: str) -> int:
-        """Where a variable is; 0 if it is none."""
+        """The address of a variable; 0 if there is no such variable."""
         return self._contract.addresses.get(name, 0)
 
     def variable(self, name: str, size: int) -> int | None:
-        """The content of a variable."""
+        """The content of a variable; None if it is missing."""
         address = self.address(name)
         return pointer_at(self._memory.read(address, size)) if address else None
 

@@ -1,8 +1,8 @@
-"""`GcDacVars`: the structure in which the .NET garbage collector names its variables for debuggers.
+"""Finds `GcDacVars`, the structure in which the .NET garbage collector lists its variables for debuggers.
 
-It lies among the variables of the runtime's module. Nothing in a release build for Windows that was looked at points to
-it (.NET Core 3.1.23 and .NET 10.0.9 export no `g_dacTable`), so it is searched for, and believed only if nearly every
-word of it is what it should be.
+It lies among the variables of the runtime's module. In the release builds for Windows that were examined (.NET Core
+3.1.23 and .NET 10.0.9, which export no `g_dacTable`) nothing points to it. It is therefore searched for, and accepted
+only if nearly every word of it passes a check.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dumpmap.model.managed_heaps import DAC_VARS, GcRoots, HeapRoots, pointer_at
+from dumpmap.model.managed_heaps import DAC_VARS
 from dumpmap.model.memory import Memory
 from dumpmap.model.process import PeImage
 from dumpmap.structures.bounds import is_user_address, round_up
+from dumpmap.structures.gc_roots import GcRoots, HeapRoots, pointer_at
 from dumpmap.structures.layout import Layout
 from dumpmap.structures.layouts import gc as layouts
 from dumpmap.structures.pe import find_export
 
 MAX_SCAN = 4 << 20
-"""Bytes of writable sections that are searched; those of a runtime take 100 KB."""
+"""Most bytes of writable sections that are searched. Those of a runtime take 100 KB."""
 
 MAX_DAC_TABLE = 1024
-"""Entries of g_dacTable that are looked at; some 150 were declared in 2024."""
+"""Most entries of g_dacTable that are read. About 150 were declared in 2024."""
 
 MAX_HEAPS = 1024
-"""Heaps of one server collector that are believed: one for each processor at most."""
+"""Plausible number of heaps of a server collector: at most one for each processor."""
 
 MAX_FREE_REGION_KINDS = 8
-"""Lists of free regions of one heap; there are three (basic, large, huge)."""
+"""Most lists of free regions of one heap. There are three (basic, large, huge)."""
 
 MAX_READS = 200_000
-"""Variables that are read on the way to the heaps, all together."""
+"""Most variables that are read on the way to all heaps."""
 
 _WRITABLE = 0x80000000  # IMAGE_SCN_MEM_WRITE
 _HEAP_TYPES = (1, 2)  # GCHeapType: workstation, server
@@ -49,7 +50,7 @@ class DacVars:
     Attributes:
         address: where it is.
         layout: the form it has.
-        values: its fields. Of the last ones some are left out where what stands there is none of them.
+        values: its fields. Some of the last ones are absent where the memory does not fit them.
     """
 
     address: int
@@ -58,12 +59,12 @@ class DacVars:
 
     @property
     def version(self) -> str:
-        """As it says itself."""
+        """Its own version."""
         return f"{self.values['major']}.{self.values['minor']}"
 
 
 def writable_ranges(base: int, image: PeImage) -> list[tuple[int, int]]:
-    """Returns where the variables of an image lie: its writable sections, as far as they are believed."""
+    """Returns the address ranges of an image's variables: its writable sections, up to a plausible size."""
     room, ranges = MAX_SCAN, []
     for section in image.sections:
         size = min(section.size, room, max(0, image.size_of_image - section.address))
@@ -80,7 +81,7 @@ def find_dac_vars(memory: Memory, base: int, image: PeImage, variables: Ranges) 
         memory: the process.
         base: where the runtime's module is loaded.
         image: its headers.
-        variables: where its variables can lie: its writable sections, and those of a collector in a module of its own.
+        variables: where its variables can be: its writable sections, and those of a standalone collector.
     """
     pointer_size = image.pointer_size
     table = find_export(memory, base, image, "g_dacTable")
@@ -100,7 +101,7 @@ def find_dac_vars(memory: Memory, base: int, image: PeImage, variables: Ranges) 
 
 
 def _by_table(memory: Memory, table: int, pointer_size: int, variables: Ranges) -> Iterator[int]:
-    """The places that g_dacTable names right behind `g_heap_type`, as dacvars.h has them; the table's order moves."""
+    """Yields the entries of g_dacTable right after `g_heap_type`, as in dacvars.h. The order of the table varies."""
     previous = pointer_at(memory.read(table, pointer_size))
     for index in range(1, MAX_DAC_TABLE):
         entry = pointer_at(memory.read(table + index * pointer_size, pointer_size))
@@ -118,7 +119,7 @@ def _is_in(address: int, ranges: Ranges) -> bool:
 
 
 def _validate(memory: Memory, address: int, pointer_size: int, variables: Ranges) -> DacVars | None:
-    """Reads what may be a `GcDacVars`: of each known form, until one fits in every word."""
+    """Reads a possible `GcDacVars` in each known form, until one fits in every word."""
     head = memory.read(address, pointer_size)
     if head is None or not head[0] or any(head[2:]):
         return None
@@ -133,7 +134,7 @@ def _validate(memory: Memory, address: int, pointer_size: int, variables: Ranges
             continue
         if not _fits(memory, values):
             continue
-        # The forms end in different places; what follows is believed field by field.
+        # The forms end in different places, so the rest is checked field by field.
         for name in (*layouts.DAC_TAIL, "count_free_region_kinds", "card_table_info_size"):
             if name in layout.offsets:
                 values.update(layout.part(name).values(memory, address))
@@ -144,7 +145,7 @@ def _validate(memory: Memory, address: int, pointer_size: int, variables: Ranges
 
 
 def _fits(memory: Memory, values: dict[str, int]) -> bool:
-    """Checks the variables whose value is known beforehand."""
+    """Checks the variables with values known in advance."""
     server = bool(values["n_heaps"] and values["g_heaps"])
     if not values["max_gen"] or not values["built_with_svr"] or server == bool(values["generation_table"]):
         return False
@@ -157,7 +158,7 @@ def roots_of(memory: Memory, found: DacVars) -> GcRoots | str:
     """Follows the variables to the structures of the collector's heaps.
 
     Returns:
-        the roots, or in a few words why there are none.
+        the roots, or why there are none, in a few words.
     """
     values, pointer_size = found.values, found.layout.pointer_size
     reader = _Reader(memory, pointer_size)
@@ -219,14 +220,14 @@ def _signed(data: bytes | None) -> int | None:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads variables of one width, and stops when a hostile dump makes it read more than any real one."""
+    """Reads variables of one width, up to a limit that only a hostile dump reaches."""
 
     memory: Memory
     pointer_size: int
     left: int = MAX_READS
 
     def value(self, address: int) -> int:
-        """The pointer-sized variable at `address`; 0 without an address or without its bytes."""
+        """The pointer-sized variable at `address`; 0 if the address is 0 or its bytes are missing."""
         self.left -= 1
         if not address or self.left < 0:
             return 0
@@ -242,7 +243,7 @@ class _Reader:
 
 
 def _generation_offsets(memory: Memory, values: dict[str, int], pointer_size: int) -> tuple[int, int | None]:
-    """Offsets of start_segment and allocation_start (None: not there) in a generation."""
+    """Offsets of start_segment and allocation_start (None: absent) in a generation."""
     data = memory.read(values["generation_field_offsets"], 12) if values.get("generation_field_offsets") else None
     if data is not None:
         _, start, allocation = struct.unpack("<3i", data)
@@ -254,7 +255,7 @@ def _generation_offsets(memory: Memory, values: dict[str, int], pointer_size: in
 def _server_heap(
     reader: _Reader, heap: int, index: int, values: dict[str, int], start_segment: int, kinds: int
 ) -> HeapRoots | None:
-    """The roots of one heap of a server collector, or None where no generation table is found in it."""
+    """The roots of one heap of a server collector; None if no generation table is found in it."""
     if not values.get("gc_heap_field_offsets"):
         allocated, ephemeral, table = layouts.GC_HEAP_OLD[reader.pointer_size]
         return HeapRoots(index, heap + table, reader.value(heap + ephemeral), reader.value(heap + allocated))
@@ -273,7 +274,7 @@ def _server_heap(
             reader.value(table + generation * values["generation_size"] + start_segment)
             for generation in layouts.GENERATION_ORDER
         ]
-        # Generation 0 ends in the ephemeral segment, and no generation is without one.
+        # Generation 0 ends in the ephemeral segment, and every generation has a first segment.
         if offsets[number] <= 0 or not ephemeral or not all(starts) or not _leads_to(reader, starts[0], ephemeral):
             continue
         chains = [field_at(number + extra) for extra in (layouts.FIELD_FREEABLE_SOH, layouts.FIELD_FREEABLE_UOH)]

@@ -1,8 +1,8 @@
-"""From the roots of a garbage collector to the memory that it has: every segment or region of every generation.
+"""Walks from the roots of a garbage collector to its memory: every segment or region of every generation.
 
-The order is that of the collector's own enumeration for debuggers. In a collector made of segments the chain of
-generation 2 holds all segments of small objects, and one of them, the ephemeral one, ends with generations 1 and 0. In
-one made of regions each generation has a chain of its own.
+The order is that of the collector's own enumeration for debuggers. In a heap of segments, the chain of generation 2
+holds all segments of small objects, and one of them, the ephemeral segment, ends with generations 1 and 0. In a heap of
+regions, each generation has a chain of its own.
 """
 
 from __future__ import annotations
@@ -16,23 +16,21 @@ from dumpmap.model.managed_heaps import (
     FROZEN,
     GENERATION_KINDS,
     RESERVE,
-    GcRoots,
-    HeapRoots,
     ManagedHeap,
     ManagedRange,
-    pointer_at,
 )
 from dumpmap.model.memory import Memory
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import USER_LIMIT, is_user_address, round_up
+from dumpmap.structures.gc_roots import GcRoots, HeapRoots, pointer_at
 from dumpmap.structures.layouts.gc import SEGMENT_READ_ONLY
 from dumpmap.structures.space import Space
 
 MAX_SEGMENTS = 65_536
-"""Segments or regions of one runtime that are followed, the number that upstream's own reader uses."""
+"""Most segments or regions of one runtime that are followed. The runtime's own reader uses the same limit."""
 
 MAX_BOOKKEEPING = 32
-"""Blocks of bookkeeping memory that are followed; there is one, or two while it grows."""
+"""Most blocks of bookkeeping memory that are followed. There is one, or two while it grows."""
 
 _FIELDS = ("Mem", "Allocated", "Committed", "Reserved", "Flags", "Next")
 _SOH = (2,)
@@ -42,7 +40,7 @@ _BY_REGIONS = (2, 1, 0, 3, 4)
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """One segment or region. `start` is where its memory begins, which is before its first object."""
+    """One segment or region. `start` is where its memory begins, before its first object."""
 
     address: int
     start: int
@@ -56,7 +54,7 @@ class _Segment:
 
 @dataclass(slots=True)
 class _Walk:
-    """One walk and what it came across."""
+    """One walk and its results."""
 
     memory: Memory
     space: Space
@@ -76,16 +74,16 @@ class _Walk:
             self.ranges.append(ManagedRange(base, end - base, kind, heap))
 
     def chain(self, address: int, *, free: bool = False) -> list[_Segment]:
-        """Follows a chain of segments; it ends at the first that is not there or cannot be one.
+        """Follows a chain of segments up to the first that is missing or invalid.
 
         Args:
             address: of the first.
-            free: they hold no objects, so that the end of these is not told.
+            free: the segments hold no objects, so their end of objects means nothing.
         """
         segments = []
         while address and len(self.seen) < MAX_SEGMENTS:
             if address in self.seen:
-                self.refused.append(f"segment {address:#x} comes twice")
+                self.refused.append(f"segment {address:#x} appears twice")
                 break
             self.seen.add(address)
             segment = self.segment(address, free=free)
@@ -100,14 +98,14 @@ class _Walk:
         return segments
 
     def segment(self, address: int, *, free: bool) -> _Segment | str | None:
-        """Reads a segment and holds it against itself and the memory map.
+        """Reads a segment, and checks it for consistency and against the memory map.
 
         Returns:
-            the segment, what is wrong with it, or None where it was not captured.
+            the segment, what is wrong with it, or None if it was not captured.
         """
         size = self.roots.pointer_size
         if not is_user_address(address, size) or address % size:
-            return "no address of one"
+            return "not a valid address"
         fields = self.roots.segment.part(*_FIELDS).read(self.memory, address)
         if fields is None:
             return None
@@ -115,25 +113,25 @@ class _Walk:
         if free:
             allocated = mem
         if not (is_user_address(mem, size) and mem <= allocated <= committed <= reserved < USER_LIMIT[size]):
-            return "its addresses do not ascend"
+            return "its addresses are not in ascending order"
         if flags & SEGMENT_READ_ONLY:
-            start = (mem - size) & -PAGE_SIZE  # a segment of frozen objects begins with one object header
+            start = (mem - size) & -PAGE_SIZE  # a segment of frozen objects begins with an object header
         elif 0 < mem - address <= PAGE_SIZE:
-            start = address & -PAGE_SIZE  # its own header stands before its objects
+            start = address & -PAGE_SIZE  # its own header precedes its objects
         else:
             start = mem & -PAGE_SIZE
         if committed % PAGE_SIZE or reserved % PAGE_SIZE:
-            return "it does not end with a page"
+            return "it does not end at a page boundary"
         if self.has_map:
             allocation = self.space.allocation(start)
             if allocation is None or reserved > sum(allocation):
-                return "it lies in no allocation"
+                return "it is not in an allocation"
             if self.space.committed(start, committed - start) != committed - start:
-                return "it is not committed as far as it says"
+                return "it is committed less far than it states"
         return _Segment(address, start, mem, allocated, committed, reserved, flags, following)
 
     def take(self, segment: _Segment, kind: str, heap: int | None, borders: tuple[tuple[int, str], ...] = ()) -> None:
-        """Adds a segment's memory: generations, cut at their borders, then what is reserved only."""
+        """Adds a segment's memory: generations, cut at their borders, then reserved memory."""
         kind = FROZEN if segment.flags & SEGMENT_READ_ONLY else kind
         base = segment.start
         for border, following in borders:
@@ -144,7 +142,7 @@ class _Walk:
         self.object_bytes += segment.allocated - segment.mem
 
     def generation(self, heap: HeapRoots, number: int) -> tuple[int, int]:
-        """First segment and first object of a generation; 0 where it is not known."""
+        """First segment and first object of a generation; 0 if unknown."""
         table = heap.generation_table + number * self.roots.generation_size
         start = self.value(table + self.roots.start_segment) or 0
         if self.roots.allocation_start is None:
@@ -152,7 +150,7 @@ class _Walk:
         return start, self.value(table + self.roots.allocation_start) or 0
 
     def heap(self, heap: HeapRoots) -> bool:
-        """Adds one heap; tells whether it is made of regions."""
+        """Adds one heap; returns whether it consists of regions."""
         generations = [self.generation(heap, number) for number in range(self.roots.generation_count)]
         regions = self.roots.regions
         if regions is None:
@@ -173,20 +171,20 @@ class _Walk:
                     if segment.mem <= one <= zero <= segment.committed:
                         borders = ((one, GENERATION_KINDS[1]), (zero, GENERATION_KINDS[0]))
                     else:
-                        self.refused.append(f"segment {segment.address:#x}: generations 0 and 1 do not begin in it")
+                        self.refused.append(f"segment {segment.address:#x}: generations 0 and 1 do not start in it")
                 self.take(segment, GENERATION_KINDS[number], heap.index, borders)
         for first in heap.free_chains:
             self.free_regions(first, heap.index)
         return regions
 
     def free_regions(self, first: int, heap: int | None) -> None:
-        """Adds regions that hold no objects now."""
+        """Adds regions that hold no objects at the moment."""
         for segment in self.chain(first, free=True):
             self.add(segment.start, segment.committed, FREE_REGION, heap)
             self.add(segment.committed, segment.reserved, RESERVE, heap)
 
     def bookkeeping(self, regions: bool) -> None:
-        """Adds the blocks of bookkeeping memory and, of a collector made of regions, what is left of its range."""
+        """Adds the blocks of bookkeeping memory and, in a heap of regions, the unused rest of its range."""
         roots = self.roots
         address = roots.bookkeeping or self.old_bookkeeping()
         seen: set[int] = set()
@@ -211,7 +209,7 @@ class _Walk:
             address = following - roots.card_table_size if following > roots.card_table_size else 0
 
     def old_bookkeeping(self) -> int:
-        """Where the memory begins that the mark array lies in, if it begins as bookkeeping memory does; else 0."""
+        """Start of the memory that contains the mark array, if it starts as bookkeeping memory does; else 0."""
         allocation = self.space.allocation(self.roots.mark_array) if self.roots.mark_array else None
         if allocation is None or "MarkArray" not in self.roots.card_table.offsets:
             return 0
@@ -224,7 +222,7 @@ class _Walk:
         return base if covered else 0
 
     def reserve(self, bookkeeping: int) -> None:
-        """Adds what no region takes of the one range that all regions are cut from."""
+        """Adds the parts of the range that all regions come from which no region takes."""
         names = ("LowestAddress", "HighestAddress")
         values = self.roots.card_table.part(*names).values(self.memory, bookkeeping)
         if not self.has_map or not values:
@@ -235,14 +233,14 @@ class _Walk:
             return
         inside = sorted((range_.base, range_.base + range_.size) for range_ in self.ranges)
         inside = [(max(base, lowest), min(end, highest)) for base, end in inside if base < highest and end > lowest]
-        # A range without a single region in it is not the one.
+        # A range without a region in it is not the range of the regions.
         if not inside:
             return
         for (_, end), (base, _) in pairwise([(lowest, lowest), *inside, (highest, highest)]):
             self.add(end, base, RESERVE, None)
 
-    def apart(self) -> tuple[ManagedRange, ...]:
-        """The ranges, sorted; what overlaps an earlier one is left out."""
+    def disjoint(self) -> tuple[ManagedRange, ...]:
+        """The ranges, sorted, without those that overlap an earlier one."""
         kept: list[ManagedRange] = []
         for range_ in sorted(self.ranges, key=lambda range_: (range_.base, range_.size)):
             if kept and range_.base < kept[-1].base + kept[-1].size:
@@ -259,32 +257,31 @@ def walk_heaps(
 
     Args:
         memory: the process.
-        space: its allocations. Where it knows them, a segment must lie in one and be committed as it says.
+        space: its allocations. If they are known, a segment must lie in one and be committed as far as it states.
         roots: where to begin.
         module: file name of the runtime's module.
         module_base: where that is loaded.
 
     Returns:
-        the heap, or None where no segment could be read; what was not captured; what does not fit together.
+        the heap (None if no segment could be read), what was not captured, and what contradicts itself.
     """
     walk = _Walk(memory, space, roots, has_map=space.allocation(module_base) is not None)
     label = f"managed heap of {module}"
     regions = [walk.heap(heap) for heap in roots.heaps]
-    missing = [f"{label}: {walk.missing} of its segments are not in the dump"] if walk.missing else []
+    missing = [f"{label}: {_count(walk.missing, 'segment')} not in the dump"] if walk.missing else []
     if not walk.ranges:
         reason = f" ({walk.refused[0]})" if walk.refused else ""
-        return None, missing, [f"{label}: none of its segments is one{reason}"] if walk.refused else []
+        return None, missing, [f"{label}: all of its segments are invalid{reason}"] if walk.refused else []
     for first in roots.free_chains:
         walk.free_regions(first, None)
     walk.bookkeeping(regions[0])
-    ranges = walk.apart()
+    ranges = walk.disjoint()
     warnings = []
     if walk.refused:
-        count = len(walk.refused)
-        warnings.append(f"{label}: {count} of its parts {'is' if count == 1 else 'are'} left out ({walk.refused[0]})")
+        warnings.append(f"{label}: {_count(len(walk.refused), 'part')} skipped ({walk.refused[0]})")
     collecting = bool(roots.invalid_count)
     if collecting:
-        warnings.append(f"{label}: a collection was going on, its generations need not be what they seem")
+        warnings.append(f"{label}: a collection was in progress, so the generations may be wrong")
     found = ManagedHeap(
         module=module,
         module_base=module_base,
@@ -298,3 +295,7 @@ def walk_heaps(
         inferred=collecting,
     )
     return found, missing, warnings
+
+
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun} is" if number == 1 else f"{number} {noun}s are"

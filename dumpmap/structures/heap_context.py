@@ -1,4 +1,4 @@
-"""What every heap reader needs at hand, and how a heap's claim on memory becomes a range."""
+"""The process as heap readers see it, and how a heap's claim on memory becomes a range."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from dumpmap.structures.walk import ListWalk, Visit, walk_list
 
 NO_MEMORY = "no memory there"
 
-
 T = TypeVar("T")
 
 
 def left_out(label: str, what: str, bases: list[int], reason: str) -> str:
-    """Words one warning for everything that was left out of a heap for one reason, however much it is."""
+    """Words one warning for all parts of a heap that are skipped for the same reason."""
     if len(bases) == 1:
-        return f"{label}: its {what} {bases[0]:#x} is left out ({reason})"
-    return f"{label}: {len(bases)} of its {what}s are left out ({reason}; first: {bases[0]:#x})"
+        return f"{label}: {what} {bases[0]:#x} is skipped ({reason})"
+    return f"{label}: {len(bases)} {what}s are skipped ({reason}; first: {bases[0]:#x})"
 
 
 @dataclass(slots=True)
 class Budget:
-    """How many nodes of lists and trees the search for heaps may still look at, all heaps together.
+    """How many nodes of lists and trees the search for heaps may still visit, in all heaps together.
 
-    Lists without back pointers could otherwise be shared by a thousand heaps of a hostile dump.
+    Without it, a thousand heaps of a hostile dump could share one long list.
     """
 
     left: int = MAX_NODES
@@ -46,10 +45,10 @@ class HeapContext:
         space: its allocations.
         private: `space.private_allocations()`.
         pointer_size: 4 or 8.
-        os_build: build number of Windows, None if unknown.
-        segment_heap_key: the key that page segments of segment heaps are signed with, once one was seen; the heaps of
-            one ntdll share it.
-        budget: shared by both pointer sizes.
+        os_build: build number of Windows; None if unknown.
+        segment_heap_key: the key that signs the page segments of segment heaps, once one is known. All heaps of one
+            ntdll share it.
+        budget: both pointer sizes share it.
     """
 
     memory: Memory
@@ -66,16 +65,16 @@ class HeapContext:
         return None if data is None else int.from_bytes(data, "little")
 
     def starts_private_memory(self, address: int) -> bool:
-        """Tells whether a private allocation is known that starts at `address`, with its first page committed.
+        """Tells whether a private allocation starts at `address`, with its first page committed.
 
-        Every part of a heap does; without it a pointer to bytes that were not captured proves nothing.
+        Every part of a heap starts one. Otherwise a pointer to bytes that were not captured proves nothing.
         """
         index = bisect_left(self.private, address)
         return index < len(self.private) and int(self.private[index]) == address
 
     @property
     def has_map(self) -> bool:
-        """The allocations are known; without them an address that is in none proves nothing."""
+        """Whether the allocations are known. If not, an address that is in none proves nothing."""
         return len(self.private) > 0
 
     def walk(self, head: int, flink: int, blink: int, visit: Visit[T]) -> ListWalk[T]:
@@ -85,16 +84,16 @@ class HeapContext:
         return walk
 
     def place(self, claim: HeapRange, size: int) -> HeapRange | None:
-        """Fits what a heap claims to the allocations.
+        """Fits a heap's claim to the allocations.
 
         Args:
-            claim: the range, with the base that the heap gives and no size.
+            claim: the range, with the base that the heap states and no size.
             size: bytes from the base on that the heap counts.
 
         Returns:
-            The whole allocation (size None) where the claim starts one; the part of it where the claim starts inside;
-            the claim with the size that the system must have reserved where the allocations are not known; None where
-            they are known and there is none.
+            The whole allocation (size None) if the claim starts one. Part of it if the claim starts inside it. If the
+            allocations are unknown, the claim with the size that Windows must have reserved. None if they are known
+            and none is there.
         """
         allocation = self.space.allocation(claim.base)
         if allocation is None:

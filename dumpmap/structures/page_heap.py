@@ -1,13 +1,12 @@
-"""Recognises full page heaps and walks the memory that they hand out."""
+"""Reads full page heaps and the reservations that they cut allocations from."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from dumpmap.model.heaps import PAGE_HEAP, HeapInfo, HeapRange
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import USER_LIMIT, is_page, is_user_address
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
+from dumpmap.structures.heap_families import DPH_HEAP_ROOT_SIGNATURE
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import page_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
@@ -30,35 +29,18 @@ _BLOCK = parts(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PageHeap:
-    """A page heap and the ordinary heap behind it.
+def read_page_heap(
+    context: HeapContext, address: int, label: str, evidence: str, *, is_scan: bool = False
+) -> HeapInfo | None:
+    """Reads the page heap whose handle is `address`. See `dumpmap.structures.heap_families.ReadHeap`.
 
-    Attributes:
-        heap: the page heap.
-        normal_heap: the NT heap that it keeps for what page heap does not serve; None if not known.
-    """
-
-    heap: HeapInfo
-    normal_heap: int | None
-
-
-def read_page_heap(context: HeapContext, address: int, label: str, evidence: str) -> PageHeap | None:
-    """Reads the page heap whose handle is `address`: a filled page with the heap's root in the page after it.
-
-    Args:
-        context: the process.
-        address: the handle.
-        label: names it in warnings.
-        evidence: what says that it is a heap.
-
-    Returns:
-        None where the next page does not start with the root's signature.
+    The handle is a filled page, and the page after it holds the heap's root. Where a scan led to it, the caller wants
+    the NT heap behind it as confirmation.
     """
     size = context.pointer_size
     root = address + PAGE_SIZE
     fields = _ROOT[size].read(context.memory, root)
-    if fields is None or fields[0] != layouts.DPH_HEAP_ROOT_SIGNATURE:
+    if fields is None or fields[0] != DPH_HEAP_ROOT_SIGNATURE:
         return None
     filler = context.memory.read(address, 4)
     if filler is not None and int.from_bytes(filler, "little") != layouts.DPH_HANDLE_FILL:
@@ -76,28 +58,26 @@ def read_page_heap(context: HeapContext, address: int, label: str, evidence: str
     # Windows XP keeps them on another kind of list.
     if not is_xp and flink:
         ranges += _storage(context, root, flink, blink, count, label, warnings)
-    return PageHeap(
-        HeapInfo(
-            id=None,
-            address=address,
-            pointer_size=size,
-            kind=PAGE_HEAP,
-            flags=flags,
-            heap_class=HEAP_CLASSES.get(flags & HEAP_CLASS_MASK),
-            lfh=False,
-            ranges=tuple(sorted(ranges, key=lambda item: item.base)),
-            counters={"VirtualStorageCount": count},
-            evidence=evidence,
-            warnings=tuple(warnings),
-        ),
-        normal_heap,
+    return HeapInfo(
+        id=None,
+        address=address,
+        pointer_size=size,
+        kind=PAGE_HEAP,
+        flags=flags,
+        heap_class=HEAP_CLASSES.get(flags & HEAP_CLASS_MASK),
+        lfh=False,
+        ranges=tuple(sorted(ranges, key=lambda item: item.base)),
+        counters={"VirtualStorageCount": count},
+        evidence=evidence,
+        warnings=tuple(warnings),
+        normal_heap=normal_heap,
     )
 
 
 def _storage(
     context: HeapContext, root: int, flink: int, blink: int, count: int, label: str, warnings: list[str]
 ) -> list[HeapRange]:
-    """Walks the reservations that the heap cuts its allocations from."""
+    """Walks the heap's list of reservations."""
     size = context.pointer_size
 
     def visit(node: int) -> tuple[int, int, HeapRange] | str:
@@ -114,7 +94,7 @@ def _storage(
 
     head = root + layouts.DPH_HEAP_ROOT[size].offsets["VirtualStorageList.Flink"]
     walk = context.walk(head, flink, blink, visit)
-    warnings.extend(f"{label}: its list of reservations {problem}" for problem in walk.problems)
+    warnings.extend(f"{label}: the list of reservations {problem}" for problem in walk.problems)
     if walk.closed and abs(len(walk.nodes) - count) > 1:
-        warnings.append(f"{label}: it counts {count} reservations, its list has {len(walk.nodes)}")
+        warnings.append(f"{label}: it counts {count} reservations, but its list has {len(walk.nodes)}")
     return [range_ for _, range_ in walk.nodes]

@@ -1,4 +1,4 @@
-"""The headers of PE images, in process memory or in a file on disk."""
+"""Reads the headers of PE images, from process memory or from a file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dumpmap.structures.bounds import round_up
 from dumpmap.structures.layouts import pe as layouts
 
 MAX_SECTIONS = 1024
-"""Sections of one image that are read. Windows up to 7 loads at most 96, linkers stay far below that."""
+"""Most sections of one image that are read. Windows up to 7 loads at most 96, and linkers stay far below that."""
 
 MAX_NAMES = 1 << 20
-"""Exported names of one image that are searched."""
+"""Most exported names of one image that are searched."""
 
 _DOS = layouts.IMAGE_DOS_HEADER[4].part("e_magic", "e_lfanew")
 _FILE = layouts.IMAGE_FILE_HEADER[4].part(
@@ -40,10 +40,10 @@ _SECTION_SIZE = layouts.IMAGE_SECTION_HEADER[4].size
 def read_image(memory: Memory, base: int) -> PeImage | None:
     """Reads the headers of the image that is loaded at `base`.
 
-    Reads the DOS header, the NT headers up to the export directory entry, and the section table; nothing else.
+    Reads only the DOS header, the NT headers up to the export directory entry, and the section table.
 
     Returns:
-        The headers, or None where they are not in the memory or not those of a PE image.
+        The headers; None if they are not in the memory or not those of a PE image.
     """
     dos = _DOS.read(memory, base)
     if dos is None or dos[0] != layouts.IMAGE_DOS_SIGNATURE:
@@ -82,7 +82,7 @@ def read_image(memory: Memory, base: int) -> PeImage | None:
 
 
 def parse_image(data: bytes) -> PeImage | None:
-    """Reads the headers of an image out of (the start of) its file. See `read_image`."""
+    """Reads the headers of an image from the first bytes of its file. See `read_image`."""
     return read_image(ExcerptMemory([(0, data)]), 0)
 
 
@@ -90,7 +90,7 @@ def _read_sections(memory: Memory, address: int, count: int, alignment: int) -> 
     count = min(count, MAX_SECTIONS)
     table = memory.read(address, count * _SECTION_SIZE) if count else None
     if table is None:
-        # Cut off somewhere inside: what stands before the cut is still true.
+        # The table is cut off. The rows before the cut are still good.
         rows = []
         for index in range(count):
             row = memory.read(address + index * _SECTION_SIZE, _SECTION_SIZE)
@@ -98,13 +98,13 @@ def _read_sections(memory: Memory, address: int, count: int, alignment: int) -> 
                 break
             rows.append(row)
         table = b"".join(rows)
-    # Below a page the loader maps the file as it is; the region that a section takes is whole pages all the same.
+    # With an alignment below a page the loader maps the file as it is, but a section still takes whole pages.
     unit = max(alignment, PAGE_SIZE)
     sections = []
     for position in range(0, len(table), _SECTION_SIZE):
         name, virtual_size, rva, raw_size, characteristics = _SECTION.unpack(table, position)
         text = name.to_bytes(8, "little").rstrip(b"\0").decode("utf-8", "replace")
-        # Old linkers leave VirtualSize 0 and mean the raw size.
+        # Old linkers set VirtualSize to 0 and mean the raw size.
         size = round_up(virtual_size or raw_size, unit)
         sections.append(Section(text, rva, virtual_size, size, characteristics))
     return tuple(sections)
@@ -120,7 +120,7 @@ def find_export(memory: Memory, base: int, image: PeImage, name: str) -> int | N
         name: the exact name.
 
     Returns:
-        The address, or None where it is not exported, forwarded to another module, or the tables are not all there.
+        The address; None if the name is not exported, is forwarded to another module, or a table is incomplete.
     """
     rva, size = image.exports
     directory = _DIRECTORY.read(memory, base + rva) if size else None

@@ -1,10 +1,11 @@
-"""Process environment blocks: the heap list, and the regions that only the PEB can name."""
+"""Reads process environment blocks: the heap list, and pointers to regions that only the PEB names."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 
+from dumpmap.model.kinds import CFG_BITMAP
 from dumpmap.model.memory import Memory
 from dumpmap.model.process import NamedRegion, Peb, PeImage, Teb
 from dumpmap.structures.bounds import MAX_HEAPS, MAX_STRING, is_page, is_user_address
@@ -52,8 +53,8 @@ _PARAMETERS = parts(
     "CommandLine.Buffer",
 )
 
-# Field, kind, the first Windows whose PEB means this by it (before, the field is another or past the PEB's end). In the
-# order of System Informer's rules: where two fields point into one allocation the first names it.
+# Field, kind, and the first Windows version whose PEB has this field (before, another field is in its place, or the PEB
+# ends). In the order of System Informer's rules: if two fields point into one allocation, the first names it.
 _NAMED = (
     ("ProcessParameters", "Process parameters", (0, 0, 0)),
     ("ApiSetMap", "API set map", WINDOWS_7),
@@ -72,10 +73,7 @@ _NAMED = (
 )
 _NAMED_LATER = {field: parts(layouts.PEB, field) for field, _, _ in _NAMED if field not in _PROCESS[8].names}
 
-NAMED_KINDS = (*dict.fromkeys(kind for _, kind, _ in _NAMED), "CFG bitmap", "User shared data", "Desktop heap")
-"""Every kind that a `NamedRegion` can have."""
-
-# ntdll's start-up block by its Size; the first row whose size it reaches. Windows 8 has it without CFG.
+# ntdll's start-up block by its Size: the first row whose size it reaches applies. Windows 8 has it without CFG.
 _INIT_BLOCKS = (
     (0xE8, layouts.PS_SYSTEM_DLL_INIT_BLOCK_V3),
     (0xD0, layouts.PS_SYSTEM_DLL_INIT_BLOCK_V2),
@@ -91,10 +89,10 @@ def read_peb(memory: Memory, address: int, pointer_size: int, *, read_parameters
         memory: the process.
         address: where the PEB is.
         pointer_size: 4 or 8.
-        read_parameters: also read the image path and the command line (which can hold a user's secrets).
+        read_parameters: also read the image path and the command line, which can contain secrets.
 
     Returns:
-        None where its first 0x122 (32-bit: 0xae) bytes are not in the memory or cannot be those of a PEB.
+        None if its first 0x122 (32-bit: 0xae) bytes are not in the memory or cannot be those of a PEB.
     """
     if not is_page(address, pointer_size):
         return None
@@ -130,12 +128,12 @@ def read_peb(memory: Memory, address: int, pointer_size: int, *, read_parameters
 def find_pebs(
     memory: Memory, tebs: Iterable[Teb], addresses: Iterable[tuple[int, int]] = (), *, read_parameters: bool = True
 ) -> tuple[Peb, ...]:
-    """Reads the PEB of each width, chosen by the vote of the threads.
+    """Reads the PEB of each width. The threads vote on the address.
 
     Args:
         memory: the process.
-        tebs: every TEB that was read; a damaged one is outvoted by the others.
-        addresses: (address, pointer size) of further candidates, tried after those of the threads.
+        tebs: every TEB that was read. The others outvote a damaged one.
+        addresses: (address, pointer size) of further candidates, to try after those of the threads.
         read_parameters: see `read_peb`.
 
     Returns:
@@ -161,7 +159,7 @@ def find_cfg_bitmaps(memory: Memory, ntdll: int, image: PeImage) -> tuple[NamedR
 
     Args:
         memory: the process.
-        ntdll: where an ntdll.dll is loaded; in a WoW64 process either of the two.
+        ntdll: where an ntdll.dll is loaded. A WoW64 process has two.
         image: its headers.
 
     Returns:
@@ -180,12 +178,12 @@ def find_cfg_bitmaps(memory: Memory, ntdll: int, image: PeImage) -> tuple[NamedR
             continue
         values = layout.part(field).read(memory, block)
         if values is not None and is_page(values[0], 8):
-            regions.append(NamedRegion(values[0], "CFG bitmap", f"LdrSystemDllInitBlock.{field}"))
+            regions.append(NamedRegion(values[0], CFG_BITMAP, f"LdrSystemDllInitBlock.{field}"))
     return tuple(regions)
 
 
 def _is_believable(fields: dict[str, int], pointer_size: int) -> bool:
-    """A PEB has no signature; these hold for every process from Windows XP to 11, and under Wine."""
+    """A PEB has no signature. These conditions hold for every process from Windows XP to 11, and under Wine."""
     return (
         4 <= fields["OSMajorVersion"] <= 20
         and is_page(fields["ImageBaseAddress"], pointer_size)
@@ -216,7 +214,7 @@ def _read_strings(memory: Memory, parameters: int, pointer_size: int) -> tuple[s
     if values is None:
         return None, None
     length, flags, path_size, path, line_size, line = values
-    # Before a process starts up, its strings are given as offsets into the parameters.
+    # Until a process has started up, its strings are offsets into the parameters.
     relative_below = 0 if flags & layouts.RTL_USER_PROC_PARAMS_NORMALIZED else length
     path = parameters + path if path < relative_below else path
     line = parameters + line if line < relative_below else line

@@ -1,4 +1,4 @@
-"""Walks segment heaps (Windows 10 and later): their page segments and large allocations."""
+"""Reads segment heaps (Windows 10 and later): their page segments and large allocations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dumpmap.model.heaps import SEGMENT_HEAP, HeapInfo, HeapRange
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 from dumpmap.structures.bounds import MAX_SEGMENTS, MAX_TREE_NODES, USER_LIMIT, is_page, is_user_address
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, left_out
+from dumpmap.structures.heap_families import SEGMENT_HEAP_SIGNATURE
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import segment_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
@@ -53,22 +54,14 @@ class _Context:
 
 
 def read_segment_heap(
-    context: HeapContext, address: int, label: str, evidence: str, *, needs_contexts: bool = False
+    context: HeapContext, address: int, label: str, evidence: str, *, is_scan: bool = False
 ) -> HeapInfo | None:
-    """Reads a segment heap and everything that belongs to it.
+    """Reads a segment heap. See `dumpmap.structures.heap_families.ReadHeap`.
 
-    Args:
-        context: the process.
-        address: the heap.
-        label: names it in warnings.
-        evidence: what says that it is a heap.
-        needs_contexts: believe the signature only together with segment contexts that point back at it.
-
-    Returns:
-        None where the header is not that of a segment heap.
+    Where a scan led to it, segment contexts that point back at it must confirm the signature.
     """
     head = _HEAD[context.pointer_size].read(context.memory, address)
-    if head is None or head[0] != layouts.SEGMENT_HEAP_SIGNATURE:
+    if head is None or head[0] != SEGMENT_HEAP_SIGNATURE:
         return None
     warnings: list[str] = []
     ranges = []
@@ -77,9 +70,9 @@ def read_segment_heap(
         ranges.append(own)
     contexts, layout = _find_contexts(context, address)
     if not contexts:
-        if needs_contexts:
+        if is_scan:
             return None
-        warnings.append(f"{label}: its segment contexts were not found, its segments are missing from the map")
+        warnings.append(f"{label}: its segment contexts were not found; its segments are missing from the map")
     ranges += _segments(context, address, contexts, label, warnings)
     counters = None
     if layout is not None:
@@ -105,9 +98,10 @@ def read_segment_heap(
 
 
 def _find_contexts(context: HeapContext, address: int) -> tuple[list[_Context], Layout | None]:
-    """Finds the contexts by what stands in them, and the layout of the release that has them there.
+    """Finds the contexts by their content, and the layout of the release that has them there.
 
-    A context holds its geometry and points back at its heap; together that is no accident and needs no build number.
+    A context holds its geometry and points back at its heap. Both together cannot be an accident, so no build number is
+    needed.
     """
     size = context.pointer_size
     data = context.memory.read(address, _SEARCHED)
@@ -136,7 +130,7 @@ def _find_contexts(context: HeapContext, address: int) -> tuple[list[_Context], 
 
 
 def _search(context: HeapContext, address: int, data: bytes, with_geometry: bool) -> list[_Context]:
-    """Returns at most two contexts; without the geometry, anything with a mask that points back will do."""
+    """Returns at most two contexts. Without the geometry, a mask and a pointer back to the heap are enough."""
     size = context.pointer_size
     found: list[_Context] = []
     preferred = [row[size].offsets["SegContexts"] for row in layouts.SEGMENT_HEAPS if size in row]
@@ -204,17 +198,17 @@ def _segments(
                 return NOT_CAPTURED
             if context.has_map and context.space.allocation(node) is None:
                 return NO_MEMORY
-            # Before 1709 nothing in a segment ties it to its heap, so at least its place must be a segment's.
+            # Before 1709 a segment has no link to its heap, so at least its place must be a segment's.
             if context.has_map and not item.is_signed and not context.starts_private_memory(node):
                 return "no segment starts there"
             flink, blink, signature = fields
             return flink, blink, signature
 
         walk = context.walk(item.head, item.links[0], item.links[1], visit)
-        warnings.extend(f"{label}: its segment list {problem}" for problem in walk.problems)
-        # A dump of a running process can catch one segment between list and count.
+        warnings.extend(f"{label}: the segment list {problem}" for problem in walk.problems)
+        # A dump of a running process can catch one segment between the list and the count.
         if walk.closed and abs(len(walk.nodes) - item.count) > 1:
-            warnings.append(f"{label}: it counts {item.count} segments, its list has {len(walk.nodes)}")
+            warnings.append(f"{label}: it counts {item.count} segments, but its list has {len(walk.nodes)}")
         found += [(node, item, signature) for node, signature in walk.nodes]
         if walk.lost is not None and context.starts_private_memory(walk.lost):
             lost.append((walk.lost, item))
@@ -242,14 +236,14 @@ def _segments(
 def _check_signatures(
     context: HeapContext, address: int, found: list[tuple[int, _Context, int]], label: str, warnings: list[str]
 ) -> tuple[list[tuple[int, _Context]], bool]:
-    """Drops segments whose signature gives another key than the rest.
+    """Drops segments whose signature yields another key than the rest.
 
-    Every segment is signed with its own address, its context's and a key of the process. The key is secret, but it must
-    come out the same everywhere.
+    Every segment is signed with its own address, the address of its context, and a key of the process. The key is
+    secret, but all segments must yield the same one.
 
     Returns:
-        The believed segments, and whether nothing vouches for their signatures: where no two give one key, this release
-        signs differently.
+        The accepted segments, and whether their signatures are unconfirmed. If no two yield the same key, this release
+        signs in another way.
     """
     constant = layouts.HEAP_PAGE_SEGMENT_KEY[context.pointer_size]
     signed = [
@@ -268,7 +262,7 @@ def _check_signatures(
         context.segment_heap_key = key
     foreign = [node for node, _, other in signed if other != key]
     if foreign:
-        warnings.append(left_out(label, "segment", foreign, "its signature does not fit the others"))
+        warnings.append(left_out(label, "segment", foreign, "signature does not match the others"))
     return unsigned + [(node, item) for node, item, other in signed if other == key], False
 
 
@@ -295,21 +289,21 @@ def _large_allocations(
     walk = _TreeWalk(context)
     walk.follow(root)
     if smallest & 1 and not walk.blocks:
-        # Bit 0 of Min says that links are stored XORed with the address of what holds them. Nobody was seen to do that
-        # here, so it is only tried where the plain reading leads nowhere.
+        # Bit 0 of Min says that each link is stored XORed with its own address. No known release does that here, so
+        # it is tried only where the plain reading leads nowhere.
         walk = _TreeWalk(context, is_encoded=True)
         walk.follow(root ^ tree)
         smallest ^= tree
     if walk.problem:
-        # A node that is missing hides what is below it; its left part can still be reached from the smallest node up.
+        # A missing node hides what is below it, but the left part can still be reached from the smallest node up.
         walk.climb(smallest & ~3)
         pages = sum(block.committed or 0 for block in walk.blocks.values()) >> 12
-        warnings.append(f"{label}: its tree of large blocks {walk.problem}; {pages} of {reserved} pages were found")
+        warnings.append(f"{label}: the tree of large blocks {walk.problem}; {pages} of {reserved} pages were found")
     return list(walk.blocks.values()), counters
 
 
 class _TreeWalk:
-    """A walk over one tree of large allocations, depth first with its own stack."""
+    """A depth-first walk over one tree of large allocations, with a stack of its own."""
 
     def __init__(self, context: HeapContext, is_encoded: bool = False) -> None:
         self.blocks: dict[int, HeapRange] = {}
@@ -345,7 +339,7 @@ class _TreeWalk:
         self.problem = self.problem or problem
 
     def climb(self, node: int) -> None:
-        """Goes up from `node` as far as there are parents that were not visited, and visits everything below."""
+        """Goes up from `node` through parents that were not visited yet, and visits everything below the topmost."""
         top = 0
         climbed: set[int] = set()
         while node and node not in self._seen and node not in climbed and len(climbed) < 128:
@@ -374,7 +368,7 @@ class _TreeWalk:
         if allocation is None and context.has_map:
             return NO_MEMORY
         if allocation is not None and block + length > allocation[0] + allocation[1]:
-            return f"describes {length} bytes at {block:#x}, more than its allocation"
+            return f"describes {length} bytes at {block:#x}, more than the allocation has"
         whole = None if allocation is not None and allocation[0] == block else length
         self.blocks[block] = HeapRange(block, whole, "large block", "heap-large-block", committed=length)
         if self._is_encoded:

@@ -1,4 +1,4 @@
-"""What the structure readers ask of an address-space map, without knowing where it comes from."""
+"""The address space as the structure readers see it, whatever it comes from."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Protocol
 
 
 class Space(Protocol):
-    """The allocations of a process. A dump without a memory map answers empty, None and 0 to everything."""
+    """The allocations of a process. A dump without a memory map answers empty, None, and 0."""
 
     def private_allocations(self) -> Sequence[int]:
         """Returns the bases of the MEM_PRIVATE allocations whose first region is committed, ascending.
 
-        There may be a million: it is passed on to `Memory.find` as it is, so an array of 64-bit integers is fine.
+        There may be a million, and `Memory.find` takes them as they are, so this may be an array of 64-bit integers.
         """
         ...
 
@@ -26,7 +26,7 @@ class Space(Protocol):
 
 
 class NoSpace:
-    """The space of a dump that has no memory map."""
+    """The space of a dump without a memory map."""
 
     def private_allocations(self) -> Sequence[int]:
         """See `Space.private_allocations`."""

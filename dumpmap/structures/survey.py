@@ -1,23 +1,31 @@
-"""The one entry to this room: reads everything in process memory that a region map is made of."""
+"""The entry to this room: reads everything in process memory that a region map needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from dumpmap.model.managed_heaps import ManagedSurvey
+from dumpmap.model.heaps import RecordedHeap
+from dumpmap.model.kinds import DESKTOP_HEAP, USER_SHARED_DATA
 from dumpmap.model.memory import Memory
-from dumpmap.model.process import NamedRegion, PeImage, ProcessStructures, Teb
+from dumpmap.model.process import NamedRegion, Peb, PeImage, ProcessStructures, Teb
 from dumpmap.structures.bounds import is_page
-from dumpmap.structures.heaps import find_heaps
 from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
 from dumpmap.structures.pe import read_image
 from dumpmap.structures.peb import find_cfg_bitmaps, find_pebs
-from dumpmap.structures.runtimes import find_runtimes
+from dumpmap.structures.recognisers import RECOGNISERS
+from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 from dumpmap.structures.space import Space
 from dumpmap.structures.teb import read_tebs
 
 BUILD_1703 = 15063
-"""Since then the TEB holds the address of the desktop heap; before, a distance."""
+"""First build whose TEB holds the address of the desktop heap. Before, it holds a distance."""
+
+MAX_IMAGES = 4096
+"""Most modules whose headers are read. The largest processes have one or two thousand modules, each header costs up to
+a thousand sections to read, and a hostile list can name a hundred thousand modules."""
+
+_NTDLL = "ntdll.dll"
 
 
 def survey(
@@ -30,99 +38,124 @@ def survey(
     os_build: int | None,
     family: str = "windows",
     peb_addresses: Sequence[int] = (),
+    reported_heaps: Sequence[RecordedHeap] = (),
+    reported_managed_heaps: Sequence[RecordedHeap] = (),
     read_parameters: bool = False,
     all_images: bool = True,
 ) -> ProcessStructures:
-    """Reads TEBs, PEBs, image headers, heaps and managed heaps, in this order.
+    """Reads TEBs, PEBs, and image headers, then runs the recognisers.
 
     Args:
         memory: the process. A `RecordingMemory` here keeps every byte that the map needs.
-        pointer_size: 4 or 8, of whoever listed the threads; a WoW64 process is read in both widths either way.
-        threads: (thread id, TEB address or 0) of every thread.
+        pointer_size: 4 or 8, of the writer of the input. A WoW64 process is read in both widths either way.
+        threads: (thread ID, TEB address or 0) of every thread.
         modules: (base, size, name or path) of every module.
         space: the allocations.
-        os_build: build number of Windows, None if unknown.
-        family: the operating system; only "windows" has anything to read.
-        peb_addresses: PEBs that are known otherwise, for a process whose TEBs were not captured.
-        read_parameters: also read image path and command line out of the PEB; left out of recordings otherwise.
-        all_images: read the headers of every module; otherwise only those of programs and of ntdll.dll, from which more
-            follows than the names of sections.
+        os_build: build number of Windows; None if unknown.
+        family: the operating system. Only "windows" has TEBs and PEBs.
+        peb_addresses: PEBs known from elsewhere, for a process whose TEBs were not captured.
+        reported_heaps: heaps that the process itself reported.
+        reported_managed_heaps: managed heaps that the input lists.
+        read_parameters: also read image path and command line from the PEB. Otherwise a recording does not hold them.
+        all_images: read the headers of every module. Otherwise only those of programs and of ntdll.dll, which tell
+            more than the names of sections.
     """
-    if family != "windows":
-        return ProcessStructures()
-    warnings: list[str] = []
-    tebs = _read_threads(memory, pointer_size, threads, warnings)
-    candidates = [(address, width) for address in peb_addresses for width in (pointer_size, 12 - pointer_size)]
-    pebs = find_pebs(memory, tebs, candidates, read_parameters=read_parameters)
-    for peb in pebs:
-        strays = [teb for teb in tebs if teb.pointer_size == peb.pointer_size and teb.peb != peb.address]
-        if strays:
-            warnings.append(
-                f"PEB {peb.address:#x}: {len(strays)} of {len(tebs)} TEBs name another (thread {strays[0].thread_id}: "
-                f"{strays[0].peb:#x})"
-            )
-    images: dict[int, PeImage] = {}
-    named: dict[int, NamedRegion] = {}
-    names: list[tuple[int, str]] = []
-    for base, _, path in modules:
-        name = path.replace("\\", "/").rpartition("/")[2].lower()
-        names.append((base, name))
-        if base in images or not (all_images or name == "ntdll.dll" or name.endswith(".exe")):
-            continue
-        image = read_image(memory, base)
-        if image is None:
-            continue
-        images[base] = image
-        if name == "ntdll.dll":
-            for region in find_cfg_bitmaps(memory, base, image):
-                named.setdefault(region.address, region)
-    for peb in pebs:
-        for region in peb.named:
-            named.setdefault(region.address, region)
-    if os_build is not None and os_build >= BUILD_1703:
-        for teb in tebs:
-            if teb.desktop_heap is not None and is_page(teb.desktop_heap, teb.pointer_size):
-                region = NamedRegion(teb.desktop_heap, "Desktop heap", "TEB.Win32ClientInfo.DesktopBase")
-                named.setdefault(region.address, region)
-    named.setdefault(KUSER_SHARED_DATA, NamedRegion(KUSER_SHARED_DATA, "User shared data", "KUSER_SHARED_DATA"))
-    found = find_heaps(memory, pebs, space, os_build)
-    managed = ManagedSurvey()
-    if hosts := find_runtimes(memory, names, images):
-        # Imported late: most processes have no such runtime, and every module costs time at start-up.
-        from dumpmap.structures.managed_heap import find_managed_heaps
-
-        managed = find_managed_heaps(memory, space, hosts, names, images)
+    context = Context(
+        memory=memory,
+        space=space,
+        family=family,
+        os_build=os_build,
+        pointer_size=pointer_size,
+        modules=[
+            LoadedModule(base, size, path.replace("\\", "/").rpartition("/")[2].lower()) for base, size, path in modules
+        ],
+        threads=threads,
+        reported_heaps=reported_heaps,
+        reported_managed_heaps=reported_managed_heaps,
+    )
+    windows = _Windows() if family != "windows" else _read_windows(context, peb_addresses, read_parameters, all_images)
+    context.tebs, context.pebs, context.images = windows.tebs, windows.pebs, windows.images
+    found = tuple(recogniser.load().find(context) for recogniser in RECOGNISERS if recogniser.is_triggered(context))
     return ProcessStructures(
-        tebs=tebs,
-        pebs=pebs,
-        images=images,
-        heaps=found.heaps,
-        heap_list_captured=found.list_captured,
-        managed_heaps=managed.heaps,
-        runtimes=managed.runtimes,
-        named=tuple(named.values()),
-        missing=(*found.missing, *managed.missing),
-        warnings=(*warnings, *found.warnings, *managed.warnings),
+        tebs=windows.tebs,
+        pebs=windows.pebs,
+        images=windows.images,
+        named=tuple(windows.named.values()),
+        found=found,
+        contradictions=tuple(windows.contradictions),
     )
 
 
-def _read_threads(
-    memory: Memory, pointer_size: int, threads: Sequence[tuple[int, int]], warnings: list[str]
-) -> tuple[Teb, ...]:
+@dataclass(slots=True)
+class _Windows:
+    """What every Windows process has. `named` is by address: the first name counts."""
+
+    tebs: tuple[Teb, ...] = ()
+    pebs: tuple[Peb, ...] = ()
+    images: dict[int, PeImage] = field(default_factory=dict)
+    named: dict[int, NamedRegion] = field(default_factory=dict)
+    contradictions: list[str] = field(default_factory=list)
+
+    def name(self, region: NamedRegion) -> None:
+        self.named.setdefault(region.address, region)
+
+
+def _read_windows(context: Context, peb_addresses: Sequence[int], read_parameters: bool, all_images: bool) -> _Windows:
+    """Reads TEBs, PEBs, and image headers, and the regions that they name."""
+    windows = _Windows()
+    width = context.pointer_size
+    windows.tebs = _read_threads(context, windows.contradictions)
+    candidates = [(address, size) for address in peb_addresses for size in (width, 12 - width)]
+    windows.pebs = find_pebs(context.memory, windows.tebs, candidates, read_parameters=read_parameters)
+    for peb in windows.pebs:
+        strays = [teb for teb in windows.tebs if teb.pointer_size == peb.pointer_size and teb.peb != peb.address]
+        if strays:
+            windows.contradictions.append(
+                f"PEB {peb.address:#x}: {len(strays)} of {len(windows.tebs)} TEBs name another PEB (first: thread "
+                f"{strays[0].thread_id}, {strays[0].peb:#x})"
+            )
+    _read_images(context, windows, all_images=all_images)
+    for peb in windows.pebs:
+        for region in peb.named:
+            windows.name(region)
+    if context.os_build is not None and context.os_build >= BUILD_1703:
+        for teb in windows.tebs:
+            if teb.desktop_heap is not None and is_page(teb.desktop_heap, teb.pointer_size):
+                windows.name(NamedRegion(teb.desktop_heap, DESKTOP_HEAP, "TEB.Win32ClientInfo.DesktopBase"))
+    windows.name(NamedRegion(KUSER_SHARED_DATA, USER_SHARED_DATA, "KUSER_SHARED_DATA"))
+    return windows
+
+
+def _read_images(context: Context, windows: _Windows, *, all_images: bool) -> None:
+    """Reads image headers, and through ntdll's the bitmaps of control-flow guard."""
+    images = windows.images
+    for base, _, name in context.modules[:MAX_IMAGES]:
+        if base in images or not (all_images or name == _NTDLL or name.endswith(".exe")):
+            continue
+        image = read_image(context.memory, base)
+        if image is None:
+            continue
+        images[base] = image
+        if name == _NTDLL:
+            for region in find_cfg_bitmaps(context.memory, base, image):
+                windows.name(region)
+
+
+def _read_threads(context: Context, contradictions: list[str]) -> tuple[Teb, ...]:
     tebs: list[Teb] = []
     refused = []
-    for thread_id, address in threads:
+    for thread_id, address in context.threads:
         if not address:
             continue
-        found = read_tebs(memory, address, thread_id, pointer_size)
+        found = read_tebs(context.memory, address, thread_id, context.pointer_size)
         tebs += found
-        # Bytes that are there and are no TEB are a contradiction; bytes that are not there are only missing.
-        if not found and memory.read(address, pointer_size) is not None:
+        # Bytes that are there but are not a TEB contradict the thread list. Absent bytes are only missing.
+        if not found and context.memory.read(address, context.pointer_size) is not None:
             refused.append((thread_id, address))
     if refused:
         thread_id, address = refused[0]
-        warnings.append(
-            f"{len(refused)} of {len(threads)} threads have other bytes where their TEB should be "
-            f"(first: thread {thread_id}, {address:#x})"
+        contradictions.append(
+            f"{len(refused)} of {len(context.threads)} threads have no valid TEB at its address (first: thread "
+            f"{thread_id}, {address:#x})"
         )
     return tuple(tebs)

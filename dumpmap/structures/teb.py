@@ -1,4 +1,4 @@
-"""Thread environment blocks: where each thread's stack is, and which PEB the process has."""
+"""Reads thread environment blocks: the stack of each thread, and the address of the PEB."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEAD = parts(
     "ProcessEnvironmentBlock",
     "LastErrorValue",
 )
-# Read one by one: a small dump may hold the first page of a TEB only, and between them lie the thread's own strings.
+# Read one by one: a small dump may hold only the first page of a TEB, and the thread's own strings lie between them.
 _ALLOCATION = parts(layouts.TEB, "DeallocationStack")
 _GUI = parts(layouts.TEB, "Win32ThreadInfo")
 _DESKTOP = parts(layouts.TEB, "Win32ClientInfo.DesktopBase")
@@ -37,10 +37,10 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
         memory: the process.
         address: where the TEB is.
         pointer_size: 4 or 8.
-        thread_id: the thread it must belong to, if known.
+        thread_id: the thread that it must belong to, if known.
 
     Returns:
-        None where its first bytes are not in the memory, its self-pointer is not its address, or another thread has it.
+        None if its first bytes are not in the memory, or its self-pointer or thread ID is wrong.
     """
     if not is_user_address(address, pointer_size):
         return None
@@ -50,8 +50,8 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
     exceptions, stack_base, stack_limit, fiber, self_pointer, process_id, owner, peb, last_error = head
     if self_pointer != address or (thread_id is not None and owner != thread_id):
         return None
-    # The base need not be a page: the 64-bit stack of a WoW64 thread on Windows 7 starts 0x2e0 bytes below its end,
-    # where the emulated processor's state lies.
+    # The base need not be a page: on Windows 7 the 64-bit stack of a WoW64 thread starts 0x2e0 bytes below its end,
+    # above which the state of the emulated processor lies.
     has_stack = (
         is_page(stack_limit, pointer_size)
         and stack_limit < stack_base
@@ -74,7 +74,7 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
         last_error=last_error,
         last_status=_one(_STATUS[pointer_size].read(memory, address)),
         guaranteed_stack_bytes=None if batch is None else batch[1],
-        # Windows XP has its flag elsewhere; but only a fiber's data is an address, it is a version number otherwise.
+        # Windows XP has the flag elsewhere. But only a fiber's data is an address; otherwise it is a version number.
         is_fiber=is_user_address(fiber, pointer_size)
         or (None if flags is None else bool(flags & layouts.TEB_HAS_FIBER_DATA)),
         desktop_heap=_desktop_heap(memory, address, pointer_size),
@@ -87,12 +87,12 @@ def read_tebs(memory: Memory, address: int, thread_id: int | None, pointer_size:
 
     Args:
         memory: the process.
-        address: the TEB that the thread list gives: the TEB32 from a 32-bit dump writer, the TEB64 from a 64-bit one.
-        thread_id: the thread, or None if unknown.
-        pointer_size: the dump writer's; the other width is tried too.
+        address: the TEB in the thread list: the TEB32 if the dump writer was a 32-bit program, else the TEB64.
+        thread_id: the thread; None if unknown.
+        pointer_size: the dump writer's, which is tried first.
 
     Returns:
-        None, one or two TEBs, the listed one first.
+        No, one, or two TEBs, the listed one first.
     """
     teb = read_teb(memory, address, pointer_size, thread_id)
     if teb is None:
@@ -109,11 +109,11 @@ def read_tebs(memory: Memory, address: int, thread_id: int | None, pointer_size:
 
 
 def _other_teb(memory: Memory, address: int, pointer_size: int, exceptions: int, batch: int | None) -> int | None:
-    """Returns where a TEB says that its twin is.
+    """Returns the address that a TEB gives for its twin.
 
-    A TEB64 keeps the TEB32 in its first word, a TEB32 the TEB64 in GdiBatchCount, on every release; Windows 10 and
-    later have a distance in WowTebOffset besides. In a process that is not WoW64 these hold other things: the
-    exception list, a small count, 0.
+    On every release, a TEB64 keeps the address of the TEB32 in its first word, and a TEB32 that of the TEB64 in
+    GdiBatchCount. Windows 10 and later also have a distance in WowTebOffset. In a process that is not WoW64 these
+    fields hold the exception list, a small count, and 0.
     """
     link = exceptions if pointer_size == 8 else batch
     if link and is_user_address(link, 4) and link % 0x1000 == 0:

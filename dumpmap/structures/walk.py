@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 NOT_CAPTURED = "not in the dump"
-"""What a `Visit` says of a node whose bytes are missing, as against one whose bytes are wrong."""
+"""What a `Visit` returns for a node whose bytes are missing, as opposed to wrong."""
 
 Visit = Callable[[int], "tuple[int, int, T] | str"]
-"""Reads a node: its Flink, its Blink and what is wanted of it, or in a few words why it cannot be one."""
+"""Reads a node: its Flink, its Blink, and a value; or returns why it cannot be a node, in a few words."""
 
 
 @dataclass(slots=True)
@@ -21,9 +21,9 @@ class ListWalk(Generic[T]):
 
     Attributes:
         nodes: address and value of every node, in list order.
-        closed: the list led back to its head, so nothing is missing.
+        closed: the list leads back to its head, so nothing is missing.
         problems: what went wrong, a few words each.
-        lost: the one node whose bytes are missing, where both its neighbours name it; nothing else is known of it.
+        lost: the one node whose bytes are missing while both its neighbours name it.
     """
 
     nodes: list[tuple[int, T]] = field(default_factory=list)
@@ -33,16 +33,16 @@ class ListWalk(Generic[T]):
 
 
 def walk_list(head: int, flink: int, blink: int, visit: Visit[T], limit: int) -> ListWalk[T]:
-    """Follows a LIST_ENTRY ring forward and, where that fails, backward from the head, and joins both halves.
+    """Follows a LIST_ENTRY ring forward from its head and, if that fails, also backward, and joins both halves.
 
-    One node that is missing or damaged then costs only itself.
+    A single missing or damaged node then costs only itself.
 
     Args:
         head: address of the list head.
         flink: the head's Flink.
         blink: the head's Blink.
         visit: reads and checks a node.
-        limit: most nodes to follow.
+        limit: follow at most this many nodes.
     """
     walk: ListWalk[T] = ListWalk()
     seen: set[int] = set()
@@ -67,14 +67,14 @@ def _follow(
     visit: Visit[T],
     limit: int,
 ) -> int:
-    """Follows one direction (0: Flink, 1: Blink) and returns the node where it ended: the head, if all went well."""
+    """Follows one direction (0: Flink, 1: Blink). Returns the last node: the head if nothing is wrong."""
     previous = head
     broken_link = False
     while node != head:
         if node in seen:
-            # The backward walk ends so when it meets the forward one, which has said why it stopped.
+            # The backward walk ends here when it meets the forward one, which has recorded why it stopped.
             if direction == 0:
-                walk.problems.append(f"runs in a circle at {node:#x}")
+                walk.problems.append(f"loops at {node:#x}")
             return node
         if len(seen) >= limit:
             if direction == 0:

@@ -1,4 +1,4 @@
-"""Recognises Wine's heaps and walks those whose layout checks."""
+"""Reads Wine's heaps, as far as their layout checks out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dumpmap.model.heaps import WINE_HEAP, HeapInfo, HeapRange
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import is_page, is_user_address, round_up
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
+from dumpmap.structures.heap_families import WINE_HEAP_MAGICS
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import wine_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES, HEAP_GROWABLE, SEGMENT_SIGNATURE
@@ -20,17 +21,12 @@ _SUBHEAP = parts(layouts.SUBHEAP, "entry.next", "entry.prev", "block_size", "dat
 _LARGE = parts(layouts.ARENA_LARGE, "entry.next", "entry.prev", "block_size", "block.type")
 
 
-def read_wine_heap(context: HeapContext, address: int, label: str, evidence: str) -> HeapInfo | None:
-    """Reads a heap of Wine's: like a new NT heap, but without a back pointer and with a magic number of its own.
+def read_wine_heap(
+    context: HeapContext, address: int, label: str, evidence: str, *, is_scan: bool = False
+) -> HeapInfo | None:
+    """Reads a heap of Wine's. See `dumpmap.structures.heap_families.ReadHeap`.
 
-    Args:
-        context: the process.
-        address: the heap.
-        label: names it in warnings.
-        evidence: what says that it is a heap.
-
-    Returns:
-        None where the header is not that of such a heap.
+    It starts like an NT heap of the new shape, but has no back pointer and has a magic number of its own.
     """
     flags = _read_flags(context, address)
     if flags is None:
@@ -62,14 +58,14 @@ def read_wine_heap(context: HeapContext, address: int, label: str, evidence: str
 
 
 def other_wine_heaps(context: HeapContext, address: int) -> list[int]:
-    """Returns the other heaps of the ring that `address` is in: Wine lists them there and not in the PEB."""
+    """Returns the other heaps of the ring that contains `address`. Wine lists heaps there and not in the PEB."""
     size = context.pointer_size
     offset = layouts.HEAP[size].offsets["entry.next"]
 
     def visit(node: int) -> tuple[int, int, None] | str:
         heap = node - offset
         if not is_page(heap, size) or _read_flags(context, heap) is None:
-            return "no heap"
+            return "not a heap"
         links = _RING[size].read(context.memory, heap)
         return NOT_CAPTURED if links is None else (links[0], links[1], None)
 
@@ -85,7 +81,7 @@ def _read_flags(context: HeapContext, address: int) -> int | None:
     if fields is None:
         return None
     signature, owner, flags, magic = fields
-    return flags if signature == SEGMENT_SIGNATURE and owner == 0 and magic in layouts.HEAP_MAGICS else None
+    return flags if signature == SEGMENT_SIGNATURE and owner == 0 and magic in WINE_HEAP_MAGICS else None
 
 
 def _subheaps(
@@ -102,10 +98,10 @@ def _subheaps(
         if fields is None:
             return NOT_CAPTURED
         after, previous, block_size, data_size, owner, kind = fields
-        # The first subheap follows the heap in the same allocation, the others start theirs.
+        # The first subheap follows the heap in the same allocation. Each other one starts an allocation.
         base = heap if heap < subheap < heap + PAGE_SIZE else subheap
         if owner != heap or kind != layouts.SUBHEAP_MAGIC or not is_page(base, size) or data_size > block_size:
-            return "no subheap"
+            return "not a subheap"
         reserved = round_up(subheap - base + block_size, PAGE_SIZE)
         committed = round_up(subheap - base + data_size, PAGE_SIZE)
         claim = HeapRange(
@@ -116,9 +112,9 @@ def _subheaps(
 
     head = heap + layouts.HEAP[size].offsets["subheap_list.next"]
     walk = context.walk(head, following, before, visit)
-    # Where not even the first one checks, this Wine has another layout.
+    # If not even the first one checks out, this Wine has another layout.
     if walk.nodes:
-        warnings.extend(f"{label}: its list of subheaps {problem}" for problem in walk.problems)
+        warnings.extend(f"{label}: the list of subheaps {problem}" for problem in walk.problems)
     return [range_ for _, range_ in walk.nodes]
 
 
@@ -137,7 +133,7 @@ def _large_blocks(
             return NOT_CAPTURED
         after, previous, block_size, kind = fields
         if kind != layouts.LARGE_MAGIC:
-            return "no large block"
+            return "not a large block"
         length = round_up(block_size, PAGE_SIZE)
         claim = HeapRange(block, None, "large block", "heap-large-block", False, length, length)
         range_ = context.place(claim, length)
@@ -146,5 +142,5 @@ def _large_blocks(
     head = heap + layouts.HEAP[size].offsets["large_list.next"]
     walk = context.walk(head, following, before, visit)
     if walk.nodes:
-        warnings.extend(f"{label}: its list of large blocks {problem}" for problem in walk.problems)
+        warnings.extend(f"{label}: the list of large blocks {problem}" for problem in walk.problems)
     return [range_ for _, range_ in walk.nodes]

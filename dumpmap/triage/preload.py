@@ -8,8 +8,11 @@ import multiprocessing
 import sys
 from pathlib import Path
 
-import dumpmap.classify
+import dumpmap.classify.partial
+import dumpmap.classify.pipeline
 import dumpmap.parsers.minidump.reader
+import dumpmap.structures.nt_heap
+import dumpmap.structures.recognisers.windows_heaps
 import dumpmap.triage.worker
 import dumpmap.wording.verdicts  # noqa: F401
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from dumpmap.errors import DumpmapError
-from dumpmap.sources.remote import HEADS_AT_ONCE, file_system, stamp_of, web_infos
+from dumpmap.sources.file_systems import file_system
 from dumpmap.sources.remote_errors import reason, shown_url
+from dumpmap.sources.web import HEADS_AT_ONCE, stamp_of, web_infos
 from dumpmap.triage.jobs import GLOB_MARKS, NO_MATCH, Job, failed_job, has_dump_suffix
 
 WEB_DEPTH = 16

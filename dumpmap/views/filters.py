@@ -1,11 +1,11 @@
-"""Choosing rows of `allocations` and `regions`."""
+"""Selects rows of `allocations` and `regions`."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType, parse_type
 from dumpmap.model.winnt import PageProtect
 from dumpmap.views.frames import allocation_frame
+from dumpmap.wording.sizes import parse_size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +26,10 @@ STATES = ("committed", "reserved", "free")
 
 
 def parse_address(text: str, region_map: RegionMap | None = None) -> int:
-    """Reads an address: hex with or without `0x`, WinDbg's backtick form, or `module+0x12`.
+    """Parses an address: hex with or without `0x`, WinDbg's backtick form, or `module+0x12`.
 
     Raises:
-        ValueError: it is none, or names a module that the process does not have.
+        ValueError: the text is not an address, or names a module that the process does not have.
     """
     cleaned = text.strip().replace("`", "").replace("_", "")
     name, plus, offset = text.strip().partition("+")
@@ -37,37 +38,45 @@ def parse_address(text: str, region_map: RegionMap | None = None) -> int:
         for module in region_map.snapshot.modules:
             if wanted in (module.name.lower(), module.name.lower().rpartition(".")[0]):
                 if plus and not re.fullmatch(r"\s*(0x)?[0-9a-f`]+\s*", offset, re.IGNORECASE):
-                    raise ValueError(f"{text!r}: {offset.strip()!r} is not an offset; write hex digits, as in +0x12")
+                    raise ValueError(f"{text!r}: {offset.strip()!r} is not an offset. Use hexadecimal, such as +0x12")
                 return module.base + (int(offset.replace("`", ""), 16) if plus else 0)
-        raise ValueError(f"{text!r} is neither an address nor a module of the process")
+        raise ValueError(f"{text!r} is neither an address nor a module of the process. Use hexadecimal or module+0x12")
     try:
         value = int(cleaned, 16)
     except ValueError:
-        raise ValueError(f"{text!r} is not an address; write hex digits, as in 0x7ffe0000") from None
+        raise ValueError(f"{text!r} is not an address. Use hexadecimal, such as 0x7ffe0000") from None
     if value >= 1 << 64:
-        raise ValueError(f"{text!r} is more than 64 bits")
+        raise ValueError(f"{text!r} is longer than 64 bits")
     return value
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which rows to keep; each condition that is given has to hold."""
+    """Which rows to keep. A row must meet all conditions."""
 
     types: tuple[RegionType, ...] = ()
     kinds: tuple[str, ...] = ()
-    """Parts of a kind, or shell patterns of one of the kinds that a row may have several of (`PEB, TEB`)."""
+    """Parts of a kind, or shell patterns of one kind; a row can have several kinds (`PEB, TEB`)."""
     states: tuple[str, ...] = ()
     protections: tuple[Protection, ...] = field(default=())
     modules: tuple[str, ...] = ()
-    """File names in the details, with or without their suffix, or shell patterns of them."""
+    """File names in the details, with or without suffix, or shell patterns of them."""
     min_size: int = 0
     at: int | None = None
 
+    def containing(self, address: str | None, region_map: RegionMap) -> Filter:
+        """Returns the same filter with an address that rows must contain; None adds no condition.
+
+        Raises:
+            ValueError: the text is not an address of the map.
+        """
+        return replace(self, at=parse_address(address, region_map)) if address else self
+
     def apply(self, region_map: RegionMap, frame: pd.DataFrame) -> pd.DataFrame:
-        """Returns the rows of `frame` that pass."""
+        """Returns the rows of `frame` that meet all conditions."""
         keep = np.ones(len(frame), np.bool_)
         if self.types:
-            keep &= frame["type"].isin([kind.label for kind in self.types]).to_numpy()
+            keep &= frame["type"].isin([type.label for type in self.types]).to_numpy()
         if self.kinds:
             keep &= _has_kind(frame["kind"], self.kinds)
         if self.modules:
@@ -86,7 +95,7 @@ class Filter:
 
 
 def owner_details(region_map: RegionMap, frame: pd.DataFrame) -> pd.Series[str]:
-    """The details of the allocation that each row is, or belongs to."""
+    """Returns the details of the allocation of each row."""
     if "allocation" not in frame:
         return frame["details"]
     owners = allocation_frame(region_map).set_index("address")["details"]
@@ -94,12 +103,12 @@ def owner_details(region_map: RegionMap, frame: pd.DataFrame) -> pd.Series[str]:
 
 
 def file_name(details: str) -> str:
-    """The last part of a path; of anything else the text as it is."""
+    """Returns the last part of a path; other texts are returned unchanged."""
     return details.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _of_each(values: pd.Series[Any], condition: Callable[[str], bool]) -> npt.NDArray[np.bool_]:
-    """Asks once for each different value: there are few kinds, names and protections, however many rows."""
+    """Tests each distinct value once: a million rows have few kinds, names, and protections."""
     table = {value: condition(value) for value in values.unique()}
     return values.map(table).to_numpy(dtype=np.bool_)
 
@@ -109,11 +118,11 @@ def _patterns(texts: tuple[str, ...]) -> list[re.Pattern[str]]:
 
 
 def _has_kind(values: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    """Whether a kind has one of the texts in it, or one of its parts fits a pattern."""
+    """Returns which kinds contain one of the texts or have a part that matches a pattern."""
     patterns, texts = _patterns(wanted), [text.lower() for text in wanted]
 
     def condition(kind: str) -> bool:
-        # The text itself first: Linux has kinds such as `[heap]`, which would be a pattern of one letter.
+        # Test the text first: as a pattern, a Linux kind such as `[heap]` would match one letter.
         if any(text in kind.lower() for text in texts):
             return True
         return any(pattern.match(part) for pattern in patterns for part in (kind, *kind.split(", ")))
@@ -122,7 +131,7 @@ def _has_kind(values: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np
 
 
 def _is_file(details: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    """Whether a path's last part is one of the names, with its suffix or without, or fits a pattern."""
+    """Returns which paths end in one of the names, with or without suffix, or match a pattern."""
     patterns, texts = _patterns(wanted), [text.lower() for text in wanted]
 
     def condition(path: str) -> bool:
@@ -134,7 +143,7 @@ def _is_file(details: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np
 
 
 def _states(frame: pd.DataFrame, states: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    """A row with some committed bytes is committed; one with none is reserved; free space is free."""
+    """Returns the rows in one of the states. A row with any committed bytes is committed, one without is reserved."""
     free = frame["type"].isin([RegionType.FREE.label, RegionType.UNUSABLE.label]).to_numpy()
     committed = frame["committed"].fillna(0).to_numpy(dtype=np.int64) > 0
     keep = np.zeros(len(frame), np.bool_)
@@ -148,24 +157,46 @@ def _states(frame: pd.DataFrame, states: tuple[str, ...]) -> npt.NDArray[np.bool
     return keep
 
 
-def parse_types(texts: list[str]) -> tuple[RegionType, ...]:
-    """Reads type names.
+def parse_filter(
+    types: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    states: Sequence[str] | None = None,
+    protections: Sequence[str] | None = None,
+    modules: Sequence[str] | None = None,
+    min_size: str | None = None,
+) -> Filter:
+    """Parses the conditions of a filter as a user writes them.
+
+    Raises:
+        ValueError: one of them is not valid.
+    """
+    return Filter(
+        types=parse_types(types or ()),
+        kinds=tuple(kinds or ()),
+        states=parse_states(states or ()),
+        protections=parse_protections(protections or ()),
+        modules=tuple(modules or ()),
+        min_size=parse_size(min_size) if min_size else 0,
+    )
+
+
+def parse_types(texts: Sequence[str]) -> tuple[RegionType, ...]:
+    """Parses type names.
 
     Raises:
         ValueError: one is not a type.
     """
     types = []
     for text in texts:
-        kind = parse_type(text)
-        if kind is None:
-            names = ", ".join(info.name for info in TYPES)
-            raise ValueError(f"{text!r} is not a type; the types are {names}")
-        types.append(kind)
+        found = parse_type(text)
+        if found is None:
+            raise ValueError(f"{text!r} is not a type. Types: {', '.join(info.name for info in TYPES)}")
+        types.append(found)
     return tuple(types)
 
 
-def parse_states(texts: list[str]) -> tuple[str, ...]:
-    """Reads states; `commit` and `reserve` are understood too.
+def parse_states(texts: Sequence[str]) -> tuple[str, ...]:
+    """Parses states; `commit` and `reserve` are valid too.
 
     Raises:
         ValueError: one is not a state.
@@ -174,25 +205,25 @@ def parse_states(texts: list[str]) -> tuple[str, ...]:
     for text in texts:
         match = [state for state in STATES if text and state.startswith(text.lower())]
         if not match:
-            raise ValueError(f"{text!r} is not a state; the states are {', '.join(STATES)}")
+            raise ValueError(f"{text!r} is not a state. States: {', '.join(STATES)}")
         states.append(match[0])
     return tuple(states)
 
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """A protection to look for.
+    """A protection to match.
 
     Attributes:
-        words: in VMMap's words, as rows have them.
-        modifiers: where only these bits are looked for (`guard`), whatever they are added to.
+        words: the protection in VMMap's words, as rows have it.
+        modifiers: bits to match in any protection, such as those of `guard`; 0 to match the whole protection.
     """
 
     words: str
     modifiers: int = 0
 
     def matches(self, text: str) -> bool:
-        """Whether a row's protection is this one."""
+        """Returns whether a row has this protection."""
         if self.modifiers:
             value = parse_protection(text)
             return value is not None and value & self.modifiers == self.modifiers
@@ -202,8 +233,8 @@ class Protection:
 _MODIFIERS = int(PageProtect.PAGE_GUARD | PageProtect.PAGE_NOCACHE | PageProtect.PAGE_WRITECOMBINE)
 
 
-def parse_protections(texts: list[str]) -> tuple[Protection, ...]:
-    """Reads protections in any spelling.
+def parse_protections(texts: Sequence[str]) -> tuple[Protection, ...]:
+    """Parses protections in any spelling.
 
     Raises:
         ValueError: one is not a protection.
@@ -215,15 +246,15 @@ def parse_protections(texts: list[str]) -> tuple[Protection, ...]:
             continue
         value = parse_protection(text)
         if value is None or not 0 < value < 1 << 32:
-            raise ValueError(f"{text!r} is not a protection; write Read/Write, PAGE_READWRITE, rw, guard or 0x4")
+            raise ValueError(f"{text!r} is not a protection. Use Read/Write, PAGE_READWRITE, rw, guard, or 0x4")
         protections.append(Protection(protection_text(value), 0 if value & ~_MODIFIERS else value))
     return tuple(protections)
 
 
 def sort_rows(frame: pd.DataFrame, by: str | None) -> pd.DataFrame:
-    """Sorts by a column: figures largest first, texts and addresses ascending.
+    """Sorts by a column: figures descending, texts and addresses ascending.
 
-    With a sign it is as in `triage --sort`, whatever the column holds: `-column` descending, `+column` ascending.
+    A sign sets the direction, as in `triage --sort`: `-column` sorts descending, `+column` ascending.
 
     Raises:
         ValueError: there is no such column.
@@ -233,7 +264,7 @@ def sort_rows(frame: pd.DataFrame, by: str | None) -> pd.DataFrame:
     sign, rest = (by.strip()[0], by.strip()[1:]) if by.strip()[:1] in ("-", "+") else ("", by.strip())
     name = rest.replace("-", "_").lower()
     if name not in frame.columns:
-        raise ValueError(f"{by!r} is not a column; the columns are {', '.join(COLUMNS)}")
+        raise ValueError(f"{by!r} is not a column. Columns: {', '.join(COLUMNS)}")
     figures = frame[name].dtype.kind in "iu" and name not in ("address", "allocation")
     ascending = sign == "+" if sign else not figures
     return frame.sort_values(name, ascending=ascending, kind="stable", na_position="last")

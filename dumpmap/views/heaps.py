@@ -70,52 +70,53 @@ def _value(row: object, name: str) -> Any:
 
 
 def heap_table(region_map: RegionMap) -> Table:
-    """One row per heap."""
+    """Returns one row per heap."""
     rows = [[_value(row, column.name) for column in HEAP_COLUMNS] for row in heap_rows(region_map)]
     return Table(HEAP_COLUMNS, rows, region_map.address_width)
 
 
 def range_table(region_map: RegionMap) -> Table:
-    """One row per segment, large block or front end."""
+    """Returns one row per segment, large block, or front end."""
     rows = [[_value(row, column.name) for column in RANGE_COLUMNS] for row in heap_range_rows(region_map)]
     return Table(RANGE_COLUMNS, rows, region_map.address_width)
 
 
 @dataclasses.dataclass(frozen=True)
-class Blocks:
-    """Block statistics of all heaps: the table, and why what is missing is missing."""
+class BlockCounts:
+    """Block statistics of all heaps: the table, and one line for everything that is missing from it."""
 
     table: Table
     problems: tuple[str, ...]
 
 
-def block_table(region_map: RegionMap) -> Blocks:
-    """One row per heap and size class, by walking every heap's blocks."""
+def count_blocks(region_map: RegionMap) -> BlockCounts:
+    """Returns one row per heap and size class. It reads every committed byte of every heap segment."""
     rows: list[list[Any]] = []
     problems: list[str] = []
-    for heap, statistics in ((one.heap, one.statistics) for one in heap_blocks(region_map)):
+    for counted in heap_blocks(region_map):
+        heap, statistics = counted.heap, counted.statistics
         if statistics is None:
-            problems.append(f"{heap.title}: its kind ({heap.info.kind}) has no blocks that can be walked")
+            problems.append(f"{heap.title}: dumpmap cannot walk the blocks of this kind of heap ({heap.info.kind})")
             continue
         problems += statistics.problems
         rows += [
             [heap.info.id, heap.info.address, *(getattr(entry, column.name) for column in BLOCK_COLUMNS[2:])]
             for entry in statistics.classes
         ]
-    return Blocks(Table(BLOCK_COLUMNS, rows, region_map.address_width), tuple(problems))
+    return BlockCounts(Table(BLOCK_COLUMNS, rows, region_map.address_width), tuple(problems))
 
 
 def no_heaps_text(region_map: RegionMap) -> str:
-    """Why no heap is shown."""
+    """Returns why no heap is shown."""
     if region_map.process.os.family != "windows":
-        return "No heap structures: the process is not a Windows process."
+        return "No heaps: the process is not a Windows process."
     if region_map.heap_list_captured:
-        return "The process has no heap in its list."
-    return "No heap can be told: the input holds neither the list of heaps nor their headers (dumpmap info says more)."
+        return "The heap list of the process is empty."
+    return "No heaps could be identified: the input has neither the heap list nor heap headers (see `dumpmap info`)."
 
 
-def heap_document(region_map: RegionMap, *, segments: bool, blocks: Blocks | None) -> dict[str, Any]:
-    """`dumpmap.heaps/1`."""
+def heap_document(region_map: RegionMap, *, segments: bool, blocks: BlockCounts | None) -> dict[str, Any]:
+    """Returns `dumpmap.heaps/1`."""
     document = {
         **head("dumpmap.heaps/1", region_map),
         "heap_list_captured": region_map.heap_list_captured,
@@ -129,8 +130,8 @@ def heap_document(region_map: RegionMap, *, segments: bool, blocks: Blocks | Non
     return document
 
 
-def heaps_view(region_map: RegionMap, *, segments: bool, blocks: Blocks | None) -> Iterator[Block]:
-    """Everything that `heaps` shows."""
+def heap_view(region_map: RegionMap, *, segments: bool, blocks: BlockCounts | None) -> Iterator[Block]:
+    """Yields everything that `heaps` shows to people."""
     if not region_map.heaps:
         yield Paragraph(no_heaps_text(region_map))
         return
@@ -144,4 +145,4 @@ def heaps_view(region_map: RegionMap, *, segments: bool, blocks: Blocks | None) 
         yield from map(Paragraph, blocks.problems)
     if not region_map.heap_list_captured:
         yield Blank()
-        yield Paragraph("The list of heaps is not in the input: there may be more heaps than shown.")
+        yield Paragraph("The input has no heap list: the process may have more heaps.")

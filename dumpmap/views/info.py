@@ -1,4 +1,4 @@
-"""What `info` shows: the input itself rather than the map."""
+"""What `info` shows: the input rather than the map."""
 
 from __future__ import annotations
 
@@ -6,16 +6,80 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from dumpmap.model.ntstatus import exception_text
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.winnt import MinidumpType
 from dumpmap.views.blocks import Blank, Block, Fact, Facts, Heading, Lines
-from dumpmap.views.documents import exception_document, head
-from dumpmap.views.table import to_records
-from dumpmap.views.views import fact_rows, flag_names, stream_table
+from dumpmap.views.documents import exception_document, head, moment_text
+from dumpmap.views.table import Column, Table, to_records
 from dumpmap.wording.advice import advise
+from dumpmap.wording.text import address_text
+
+STREAM_COLUMNS = (
+    Column("type", "hex"),
+    Column("name"),
+    Column("offset", "hex"),
+    Column("size", "count"),
+    Column("status"),
+)
+
+
+def stream_table(region_map: RegionMap) -> Table:
+    """Returns the streams of the input."""
+    streams = region_map.snapshot.source.streams
+    rows = [[getattr(stream, column.name) for column in STREAM_COLUMNS] for stream in streams]
+    return Table(STREAM_COLUMNS, rows)
+
+
+def flag_names(flags: int | None) -> list[str]:
+    """Returns the names of MINIDUMP_TYPE bits; unknown bits become one hex number."""
+    if flags is None:
+        return []
+    names = [flag.name for flag in MinidumpType if flag.value and flags & flag.value and flag.name]
+    rest = flags & ~int(sum(flag.value for flag in MinidumpType))
+    if rest:
+        names.append(f"0x{rest:x}")
+    return names or ["MiniDumpNormal"]
+
+
+def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
+    """Returns the known facts of process and input, each as label and text."""
+    process, source, snapshot = region_map.process, region_map.snapshot.source, region_map.snapshot
+    width = f"{process.pointer_size * 8}-bit"
+    on = ", 32-bit process on 64-bit Windows (WoW64)" if process.wow64 else ""
+    facts: list[tuple[str, str | None]] = [
+        ("Process", process.name),
+        ("PID", None if process.pid is None else str(process.pid)),
+        ("Path", process.path),
+        ("Command line", process.command_line),
+        ("Architecture", f"{process.architecture} ({width}{on})"),
+        ("System", " ".join(part for part in (process.os.family, process.os.version, process.os.service_pack) if part)),
+        ("Started", moment_text(process.created_at)),
+        ("File", source.path or source.name),
+        ("Kind", source.kind + (f", {source.container}" if source.container else "")),
+        ("Captured", moment_text(source.captured_at)),
+        ("Flags", None if source.flags is None else f"0x{source.flags:x} {' | '.join(flag_names(source.flags))}"),
+        ("Completeness", region_map.completeness),
+        ("Exception", _exception_text(region_map)),
+        ("Threads", str(len(snapshot.threads))),
+        ("Modules", str(len(snapshot.modules))),
+        ("Handles", None if snapshot.handle_count is None else f"{snapshot.handle_count:,}"),
+        ("Comment", "; ".join(snapshot.comments) or None),
+    ]
+    return [(label, text) for label, text in facts if text]
+
+
+def _exception_text(region_map: RegionMap) -> str | None:
+    exception = region_map.snapshot.exception
+    if exception is None:
+        return None
+    thread = "" if exception.thread_id is None else f" in thread {exception.thread_id}"
+    where = "" if exception.address is None else f" at {address_text(exception.address, region_map.address_width)}"
+    return exception_text(exception.code, region_map.process.os.family) + thread + where
 
 
 def info_document(region_map: RegionMap) -> dict[str, Any]:
-    """`dumpmap.info/1`."""
+    """Returns `dumpmap.info/1`."""
     snapshot = region_map.snapshot
     document = head("dumpmap.info/1", region_map)
     document["source"]["streams"] = to_records(stream_table(region_map))
@@ -42,7 +106,7 @@ def info_document(region_map: RegionMap) -> dict[str, Any]:
 
 
 def _sections(region_map: RegionMap) -> list[tuple[str, list[str]]]:
-    """Headings with their lines, leaving out what there is nothing to say of."""
+    """Returns headings with their lines; sections without lines are omitted."""
     sections = [
         ("Warnings", list(region_map.warnings)),
         ("Notes", list(region_map.notes)),
@@ -54,8 +118,8 @@ def _sections(region_map: RegionMap) -> list[tuple[str, list[str]]]:
     return [(heading, lines) for heading, lines in sections if lines]
 
 
-def info_blocks(region_map: RegionMap) -> Iterator[Block]:
-    """Everything that `info` shows."""
+def info_view(region_map: RegionMap) -> Iterator[Block]:
+    """Yields everything that `info` shows to people."""
     yield Facts([Fact(label, text) for label, text in fact_rows(region_map)])
     if region_map.snapshot.source.streams:
         yield Blank()

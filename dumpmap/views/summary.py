@@ -1,16 +1,22 @@
-"""The summary as a terminal shows it: process, VMMap's bars, the type table, what matters most."""
+"""What `summary` shows: the process, VMMap's bars and type table, the largest free block, and the findings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from dumpmap.analysis.measurements import measurements_of
+from dumpmap.model.columns import LARGEST, REGION_COLUMN, SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import TYPES, RegionType
+from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.views.blocks import Bar, Bars, Blank, Block, Paragraph, Remark, Statement, Statements
-from dumpmap.views.documents import moment_text
-from dumpmap.views.views import summary_table
-from dumpmap.wording.text import address_text, printable, short_size, size_left, size_text
+from dumpmap.views.columns import has_working_set, table_column
+from dumpmap.views.documents import exception_document, finding_document, head, moment_text
+from dumpmap.views.table import Table
+from dumpmap.wording.text import address_text, hex_text, printable, short_size, size_left, size_text
 
 if TYPE_CHECKING:
     from dumpmap.wording.findings import Finding
@@ -18,8 +24,45 @@ if TYPE_CHECKING:
 _BAR_TYPES = tuple(info.type for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
 
 
+def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict[str, Any]:
+    """Returns `dumpmap.summary/1`."""
+    space = measurements_of(region_map).free
+    free = None if space is None else space.largest
+    total = region_map.total.values()
+    del total["largest"]
+    return {
+        **head("dumpmap.summary/1", region_map),
+        "address_space": None if region_map.end is None else {"start": "0x0", "end": hex_text(region_map.end)},
+        "total": total,
+        "types": [{"type": line.name, **line.values()} for line in region_map.summary_lines[1:]],
+        "largest_free_block": None if free is None else {"address": hex_text(free.address), "size": free.size},
+        "counters": dataclasses.asdict(region_map.counters),
+        "system": {
+            name: hex_text(value) if name.endswith("_address") and value is not None else value
+            for name, value in dataclasses.asdict(region_map.system).items()
+        },
+        "exception": exception_document(region_map),
+        "findings": [finding_document(finding) for finding in findings],
+    }
+
+
+def summary_table(region_map: RegionMap) -> Table:
+    """Returns VMMap's type table."""
+    shown = has_working_set(region_map) or bool(region_map.snapshot.recorded_summary)
+    columns = [REGION_COLUMN["type"], *(REGION_COLUMN.get(name, LARGEST) for name in SUMMARY_COLUMNS)]
+    rows = [(line.name, *line.values().values()) for line in region_map.summary_lines]
+    return Table(
+        tuple(
+            table_column(column, shown=shown or column.name not in WORKING_SET_COLUMNS, optional=0)
+            for column in columns
+        ),
+        rows,
+        region_map.address_width,
+    )
+
+
 def process_line(region_map: RegionMap) -> str:
-    """Who this is, in one line."""
+    """Returns the process and the moment in one line."""
     process, source = region_map.process, region_map.snapshot.source
     parts = [process.name or "unknown process"]
     if process.pid is not None:
@@ -35,7 +78,7 @@ def process_line(region_map: RegionMap) -> str:
 
 
 def bars(region_map: RegionMap) -> Bars:
-    """Committed, private, and working-set memory as bars of one scale."""
+    """Returns committed, private, and working-set memory as bars of one scale."""
     total = region_map.total
     rows = [("Committed", "committed", total.committed), ("Private", "private", total.private)]
     if total.total_ws:
@@ -46,7 +89,7 @@ def bars(region_map: RegionMap) -> Bars:
 
     return Bars(
         [
-            Bar(title, "not known" if value is None else short_size(value), parts(column) if value else [])
+            Bar(title, "unknown" if value is None else short_size(value), parts(column) if value else [])
             for title, column, value in rows
         ],
         max((value or 0 for _, _, value in rows), default=0),
@@ -55,30 +98,28 @@ def bars(region_map: RegionMap) -> Bars:
 
 
 def largest_free_line(region_map: RegionMap) -> str:
-    """The figure that decides whether a 32-bit process lives on."""
-    from dumpmap.analysis.free import GRANULARITY
-    from dumpmap.analysis.measurements import measurements_of
-
+    """Returns the figure that decides whether a 32-bit process can go on."""
     space = measurements_of(region_map).free
     free = None if space is None else space.largest
     if space is None:
-        return "Largest free block: not known (the input has no list of memory regions)"
+        return "Largest free block: unknown (the input has no list of memory regions)"
     if not space.complete:
         seen = "0 KB" if free is None else f"{size_text(free.size)} KB ({size_left(free.size)})"
         return f"Largest free block: at least {seen} (the list of memory regions is cut off)"
-    # The table above, which counts as VMMap does, has another figure then.
+    # The type table counts as VMMap does and has another figure in this case.
     narrow = space.limit.size is not None and region_map.end is not None and space.limit.size < region_map.end
     within = f" within the {space.limit.name} that the process can use" if narrow else ""
     if free is None:
-        nobodys = space.limit.windows and region_map.free_blocks and region_map.free_blocks[0].address < GRANULARITY
-        but = " but for its first 64 KB, which Windows gives to nobody" if nobodys else ""
-        return f"Largest free block: none, the address space is full{within}{but}"
+        blocks = region_map.free_blocks
+        reserved = space.limit.windows and blocks and blocks[0].address < ALLOCATION_GRANULARITY
+        except_for = " except for the first 64 KB, which Windows reserves" if reserved else ""
+        return f"Largest free block: none, the address space is full{within}{except_for}"
     where = address_text(free.address, region_map.address_width)
     return f"Largest free block: {size_text(free.size)} KB ({size_left(free.size)}) at {where}{within}"
 
 
 def finding_text(finding: Finding) -> str:
-    """A finding in a line, with its figures. Of what is only worth knowing the first sentence has them."""
+    """Returns a finding in one line with its figures; the first sentence of an `info` finding has them."""
     if finding.severity != "info":
         return finding.detail
     first, end, _ = finding.detail.partition(". ")
@@ -86,12 +127,12 @@ def finding_text(finding: Finding) -> str:
 
 
 def finding_statements(findings: Sequence[Finding]) -> Statements:
-    """A line for each finding."""
+    """Returns one line per finding."""
     return Statements([Statement(finding.severity, finding_text(finding)) for finding in findings])
 
 
-def summary_blocks(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
-    """Everything that `summary` shows."""
+def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
+    """Yields everything that `summary` shows to people."""
     yield Paragraph(process_line(region_map), "strong")
     yield Blank()
     yield bars(region_map)

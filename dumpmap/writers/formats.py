@@ -38,8 +38,12 @@ class ExportFormat(StrEnum):
     text = "text"
 
 
+BINARY_FORMATS = frozenset((ExportFormat.parquet,))
+"""Formats that a terminal cannot show."""
+
+
 class SnapshotFormat(StrEnum):
-    """How a JSON snapshot is compressed: what its file's name ends in."""
+    """Compressions of a JSON snapshot, as suffixes of its file name."""
 
     json = "json"
     gzip = "json.gz"

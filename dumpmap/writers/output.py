@@ -1,4 +1,4 @@
-"""Where a result goes: standard output or a file, never over an existing file unless told to."""
+"""Where a result goes: standard output or a file. Existing files are kept unless `force` is set."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ from dumpmap.errors import OutputError
 _STDOUT = "standard output"
 
 STANDARD_OUTPUT = "-"
-"""The output's name that means standard output, as it means standard input for an input."""
+"""The output name for standard output; as an input name it means standard input."""
 
 _IN_MEMORY = 64 << 20
-"""What is longer waits in a temporary file until it is complete and can go to standard output."""
+"""Output to standard output is collected in memory up to this size, then in a temporary file."""
 
 
 def is_standard_output(path: str | os.PathLike[str]) -> bool:
-    """Whether an output's name means standard output."""
+    """Returns whether an output name means standard output."""
     return os.fspath(path) == STANDARD_OUTPUT
 
 
 def check_target(path: str | os.PathLike[str], *, force: bool = False, binary: bool = False) -> None:
-    """Tells early, before the work is done, that an output will not be written.
+    """Checks an output before the work starts.
 
     Args:
         path: a file, or `-` for standard output.
         force: whether the file may be overwritten.
-        binary: whether what will be written is no text: a terminal cannot show it.
+        binary: whether the output is binary, which a terminal cannot show.
 
     Raises:
-        OutputError: it exists and `force` is not given, it is a folder, or a terminal would get binary data.
+        OutputError: the file exists and `force` is not set, it is a folder, or a terminal would get binary data.
     """
     target = Path(path)
     if is_standard_output(path):
         if binary and sys.stdout is not None and sys.stdout.isatty():
-            raise OutputError("is a terminal, and this format is no text; name a file or use a pipe", source=_STDOUT)
+            raise OutputError(
+                "is a terminal, which cannot show this binary format. Name a file or use a pipe", source=_STDOUT
+            )
         return
     if target.is_dir():
         raise OutputError("is a folder", source=str(path))
@@ -49,23 +51,23 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False, binary: b
         raise OutputError("cannot be written: its folder does not exist", source=str(path))
     # A device such as /dev/stdout is written to, not overwritten.
     if target.is_file() and not force:
-        raise OutputError("already exists; --force overwrites it", source=str(path))
+        raise OutputError("already exists. Use --force to overwrite it", source=str(path))
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool = False) -> Iterator[BinaryIO]:
     """Opens a binary file that appears only when it is complete.
 
-    It is written under another name beside its place and moved there at the end, so a failure leaves what was there.
-    Standard output (`-`) gets nothing before everything is there either.
+    The file is written under a temporary name in the same folder and renamed at the end, so a failure keeps the
+    previous file. Standard output (`-`) also receives complete output only.
 
     Args:
         path: the file, or `-` for standard output.
         force: overwrite the file.
-        binary: whether what is written is no text; see `check_target`.
+        binary: see `check_target`.
 
     Raises:
-        OutputError: it exists and `force` is not given, or it cannot be written.
+        OutputError: the file exists and `force` is not set, or it cannot be written.
     """
     target = Path(path)
     check_target(path, force=force, binary=binary)
@@ -75,7 +77,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
             spool.seek(0)
             with _standard_output() as stdout:
                 if not hasattr(stdout, "buffer"):
-                    raise OutputError("was replaced by something that takes text only; name a file", source=_STDOUT)
+                    raise OutputError("accepts only text because it was replaced. Name a file", source=_STDOUT)
                 shutil.copyfileobj(spool, stdout.buffer)
         return
     try:
@@ -91,7 +93,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
         try:
             with os.fdopen(handle, "wb") as stream:
                 yield stream
-            # mkstemp makes files private; a report is as readable as any other file.
+            # mkstemp creates private files; outputs get the usual permissions.
             mask = os.umask(0)
             os.umask(mask)
             temporary.chmod(0o666 & ~mask)
@@ -105,19 +107,19 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
 
 
 def _spool() -> BinaryIO:
-    """A place to make a file that goes where nobody can seek, as some writers do."""
+    """Opens a seekable buffer, which some writers need, for an output that cannot seek."""
     return cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
 
 
 def silence() -> None:
-    """Sends what is left in standard output's buffer nowhere, so that nothing complains at the end."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # an output that is no file has nothing left
+    """Discards the rest of standard output's buffer, so that the interpreter's exit reports no error."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # an output that is not a file has no rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[TextIO]:
-    """Standard output, flushed at the end; a reader that has gone is no error, all else that fails is.
+    """Opens standard output and flushes it at the end. A reader that has gone is not an error.
 
     Raises:
         OutputError: it cannot be written.
@@ -128,7 +130,7 @@ def _standard_output() -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone (`| head`): not an error, and no message at the interpreter's exit either.
+        # The reader has gone (`| head`).
         silence()
     except OSError as error:
         silence()

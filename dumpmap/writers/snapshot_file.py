@@ -1,10 +1,10 @@
-"""Reducing an input to a JSON snapshot: the facts, and exactly those bytes that the map was built from."""
+"""Reduces an input to a JSON snapshot: the facts, and exactly the bytes that the map was built from."""
 
 from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Generic, TypeVar, cast
 
@@ -12,17 +12,17 @@ from dumpmap.analysis.diagnosis import diagnose
 from dumpmap.classify import classify
 from dumpmap.model.memory import Excerpt, ExcerptMemory, RecordingMemory
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.snapshot import Snapshot
 from dumpmap.writers.formats import SnapshotFormat
 from dumpmap.writers.output import check_target, is_standard_output, replacing
 from dumpmap.writers.snapshot_json import write_snapshot
+from dumpmap.writers.suffixes import choose_format
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready(Generic[_T]):
-    """A function that returns what was worked out already."""
+    """A function that returns a value that is already known."""
 
     value: _T
 
@@ -30,11 +30,12 @@ class _Ready(Generic[_T]):
         return self.value
 
 
-class _Held(ExcerptMemory):
-    """The bytes that a map was built from; it still tells which the input holds."""
+class HeldMemory(ExcerptMemory):
+    """The bytes that a map was built from. It still knows which ranges the input has."""
 
-    def __init__(self, excerpts: Iterable[Excerpt], ranges: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, excerpts: Sequence[Excerpt], ranges: Sequence[tuple[int, int]]) -> None:
         super().__init__(excerpts)
+        self.excerpts = list(excerpts)
         self._ranges = list(ranges)
 
     def ranges(self) -> list[tuple[int, int]]:
@@ -42,70 +43,84 @@ class _Held(ExcerptMemory):
         return list(self._ranges)
 
 
-def self_contained(region_map: RegionMap) -> RegionMap:
-    """Returns the same map without the file behind it: everything worked out, and the bytes that this took.
+def self_contained(region_map: RegionMap, recording: RecordingMemory | None = None) -> RegionMap:
+    """Returns the same map without its input: all values computed, and the bytes that this took.
 
-    What reads more of the process's memory, as block statistics of heaps do, finds nothing there.
+    Functions that read more process memory, such as block statistics of heaps, find nothing there.
+
+    Args:
+        region_map: the map.
+        recording: as for `needed_excerpts`.
     """
     snapshot = region_map.snapshot
-    memory = _Held(needed_excerpts(snapshot), snapshot.memory.ranges())
+    memory = HeldMemory(needed_excerpts(region_map, recording), snapshot.memory.ranges())
     return replace(
         region_map,
         snapshot=replace(snapshot, memory=memory),
-        space=replace(region_map.space),  # without what it keeps for itself
+        space=replace(region_map.space),  # without its cached values
         make_allocations=_Ready(region_map.allocation_columns),
         make_blocks=_Ready(region_map.block_columns),
     )
 
 
-def snapshot_format_of(path: str | os.PathLike[str]) -> SnapshotFormat:
-    """Tells from a file name how a snapshot is compressed; on standard output it is not.
+def choose_compression(path: str | os.PathLike[str], given: SnapshotFormat | None = None) -> SnapshotFormat:
+    """Returns how to compress a snapshot; standard output is not compressed by default.
 
     Raises:
-        ValueError: the name does not end like a snapshot's.
+        ValueError: see `choose_format`.
     """
-    if is_standard_output(path):
-        return SnapshotFormat.json
-    name = os.fspath(path).lower()
-    chosen = next((one for one in SnapshotFormat if name.endswith(f".{one.value}")), None)
-    if chosen is None:
-        known = ", ".join(f".{one.value}" for one in SnapshotFormat)
-        raise ValueError(f"{os.fspath(path)}: the name of a snapshot ends in {known}")
-    return chosen
+    default = SnapshotFormat.json if is_standard_output(path) else None
+    return choose_format(path, given, list(SnapshotFormat), default, "--to")
 
 
-def needed_excerpts(snapshot: Snapshot) -> list[Excerpt]:
-    """Returns the bytes that classification and diagnosis read, found out by doing both."""
-    recording = RecordingMemory(snapshot.memory)
-    diagnose(classify(replace(snapshot, memory=recording)))
+def needed_excerpts(region_map: RegionMap, recording: RecordingMemory | None = None) -> list[Excerpt]:
+    """Returns the bytes that classification and diagnosis read.
+
+    Args:
+        region_map: the map.
+        recording: what its classification read; None to classify again and record.
+    """
+    snapshot = region_map.snapshot
+    if isinstance(snapshot.memory, HeldMemory):
+        return snapshot.memory.excerpts
+    if recording is None:
+        recording = RecordingMemory(snapshot.memory)
+        region_map = classify(snapshot, memory=recording)
+    diagnose(replace(region_map, snapshot=replace(snapshot, memory=recording)))
     return recording.excerpts()
 
 
 def save_snapshot(
-    snapshot: Snapshot, path: str | os.PathLike[str], *, to: SnapshotFormat | None = None, force: bool = False
+    region_map: RegionMap,
+    path: str | os.PathLike[str],
+    *,
+    recording: RecordingMemory | None = None,
+    to: SnapshotFormat | None = None,
+    force: bool = False,
 ) -> None:
     """Writes a reduced snapshot.
 
     Args:
-        snapshot: what to write.
+        region_map: the map.
         path: the file, or `-` for standard output.
-        to: how it is compressed; by the file's suffix where None.
+        recording: as for `needed_excerpts`.
+        to: the compression; None to take it from the file's suffix.
         force: overwrite the file.
 
     Raises:
-        OutputError: the file exists and `force` is not given, or it cannot be written.
-        ValueError: the suffix does not tell how it is to be compressed.
+        OutputError: the file exists and `force` is not set, or it cannot be written.
+        ValueError: the suffix is not that of a snapshot.
     """
-    chosen = to or snapshot_format_of(path)
+    chosen = choose_compression(path, to)
     binary = chosen is not SnapshotFormat.json
     check_target(path, force=force, binary=binary)
-    excerpts = needed_excerpts(snapshot)
+    snapshot, excerpts = region_map.snapshot, needed_excerpts(region_map, recording)
     if snapshot.source.memory_size is None:
         held = sum(size for _, size in snapshot.memory.ranges())
         snapshot = replace(snapshot, source=replace(snapshot.source, memory_size=held))
     with replacing(path, force=force, binary=binary) as file:
         if chosen is SnapshotFormat.gzip:
-            # No name and no time inside: the same snapshot gives the same bytes.
+            # No name and no time inside: equal snapshots give equal bytes.
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
                 write_snapshot(cast("BinaryIO", packed), snapshot, excerpts)
         elif chosen is SnapshotFormat.zstd:

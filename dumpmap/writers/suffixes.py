@@ -1,4 +1,4 @@
-"""What the suffix of an output's name says about its format, in every command alike."""
+"""The output format that a file name's suffix asks for: one table for all commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUFFIXES = {
     ".mmp": "mmp",
     ".html": "html",
     ".htm": "html",
-    # Nothing of these kinds is written anywhere: no file that goes by such a name would be what it says.
+    # No command writes these. They are listed so that no file gets a name that belies its contents.
     ".gz": "gz",
     ".zst": "zst",
     ".zip": "zip",
@@ -36,32 +36,32 @@ SUFFIXES = {
     ".yaml": "yaml",
     ".yml": "yaml",
 }
-"""The kind of file that a suffix stands for. Any other suffix, and none, says nothing."""
+"""Kind of file by suffix. Other names do not ask for a format."""
 
 _KINDS = {"table": "text", "vmmap-csv": "csv", "vmmap-txt": "text"}
-"""Formats that are called other than the kind of file that they are."""
+"""Formats whose name is not their kind of file."""
 
 _NO_TEXT = ("parquet", "json.gz", "json.zst")
 
 _ALSO = (("mmp", "xml"), ("json.gz", "gz"), ("json.zst", "zst"))
-"""Kinds of file that are also called less exactly."""
+"""Kinds of file, each with a less exact suffix that it may have too."""
 
 _Format = TypeVar("_Format", bound=str)
 
 
 def kind_named(path: str | os.PathLike[str]) -> str | None:
-    """The kind of file that a name's suffix stands for, one of the values of `SUFFIXES`; None where it says nothing."""
+    """Returns the kind of file that a name's suffix stands for, a value of `SUFFIXES`; None for other names."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     return SUFFIXES.get("".join(suffixes[-2:])) or SUFFIXES.get("".join(suffixes[-1:]))
 
 
 def check_name(path: str | os.PathLike[str], format: str, option: str = "--format") -> None:
-    """Refuses a name whose suffix stands for something else than what was asked for. A `.txt` may be any text.
+    """Rejects a name whose suffix contradicts the requested format. A `.txt` may be any text.
 
     Args:
         path: the output.
-        format: what was asked for.
-        option: by which option.
+        format: the requested format.
+        option: the option that requested it.
 
     Raises:
         ValueError: the two contradict each other.
@@ -71,38 +71,47 @@ def check_name(path: str | os.PathLike[str], format: str, option: str = "--forma
         return
     suffix = next(suffix for suffix, known in SUFFIXES.items() if known == kind)
     raise ValueError(
-        f"{os.fspath(path)}: the suffix says {named}, but {option} {format} was given; change the suffix to {suffix}, "
-        f"or change {option}"
+        f"{os.fspath(path)}: the suffix means {named}, but {option} is {format}. Change the suffix to {suffix}, or "
+        f"change {option}"
     )
 
 
 def choose_format(
-    path: str | os.PathLike[str] | None, given: _Format | None, formats: Sequence[_Format], default: _Format
+    path: str | os.PathLike[str] | None,
+    given: _Format | None,
+    formats: Sequence[_Format],
+    default: _Format | None = None,
+    option: str = "--format",
 ) -> _Format:
-    """Tells the format of an output: what was asked for, else what the suffix of its name says.
+    """Returns the format of an output: the requested one, otherwise the one of its suffix.
 
     Args:
         path: the output; None is standard output.
-        given: what was asked for.
-        formats: what can be written.
-        default: the format where neither says anything.
+        given: the requested format.
+        formats: the formats that can be written; of two with one suffix, the first has it.
+        default: the format of names that do not ask for one; None if they must.
+        option: the option that requests a format.
 
     Raises:
-        ValueError: the suffix is that of something else than what was asked for, or of what is not written.
+        ValueError: the suffix contradicts the request, names a format that cannot be written, or names none although
+            there is no default.
     """
     if given is not None:
         if path is not None:
-            check_name(path, given)
+            check_name(path, given, option)
         return given
     named = None if path is None else kind_named(path)
-    if named is None:
+    if named is None and default is not None:
         return default
     chosen = next((format for format in formats if _kind(format) == named), None)
-    if chosen is None:
-        kinds = [_kind(format) for format in formats]
-        known = ", ".join(suffix for suffix, kind in SUFFIXES.items() if kind in kinds)
-        raise ValueError(f"{path}: the suffix says {named}, which is not written here; the suffixes are {known}")
-    return chosen
+    if chosen is not None:
+        return chosen
+    kinds = [_kind(format) for format in formats]
+    known = ", ".join(suffix for suffix, kind in SUFFIXES.items() if kind in kinds)
+    if path is None or os.fspath(path) == "-":
+        raise ValueError(f"standard output has no suffix: name a file ({known}) or use {option}")
+    what = f"the suffix means {named}, which this command does not write" if named else "unknown suffix"
+    raise ValueError(f"{os.fspath(path)}: {what}. Supported suffixes: {known}")
 
 
 def _kind(format: str) -> str:

@@ -10,21 +10,14 @@ import pytest
 from support.scenes import FIXTURES, MB, Scene, cut_list, recorded
 from typer.testing import CliRunner
 
-from dumpmap.analysis.check import (
-    RESULT_COLUMNS,
-    RuleResult,
-    check,
-    check_document,
-    github_annotations,
-    junit_xml,
-    passed,
-)
 from dumpmap.analysis.rules_file import parse_rules
 from dumpmap.api import RegionMap
 from dumpmap.cli.app import app
 from dumpmap.model.snapshot import Counters, Module
 from dumpmap.views.blocks import Paragraph
-from dumpmap.views.compare import check_blocks
+from dumpmap.views.check import check_document, check_view
+from dumpmap.wording.gate import RuleResult, check, passed
+from dumpmap.writers.ci_reports import github_annotations, junit_xml
 
 
 def process(private: int = 100 * MB, **facts: object) -> RegionMap:
@@ -65,7 +58,7 @@ def test_a_value_that_is_not_known_can_be_let_pass() -> None:
     assert result.ok
     assert result.skipped
     assert result.actual is None
-    assert "not known in this input" in result.message
+    assert "unknown in this input" in result.message
 
 
 @pytest.mark.parametrize(
@@ -101,7 +94,7 @@ def test_a_map_without_a_list_of_regions_proves_no_upper_limit() -> None:
             text = f'unknown = "{unknown}"\n[limits]\n"{name}" = "{limit}"'
             (result,) = results(text, partial_map())
             assert (result.ok, result.skipped, result.actual) == (ok, ok, None), name
-            assert "known" in result.message
+            assert "does not show whether" in result.message or "unknown" in result.message
     (result,) = results('[limits]\n"Total.size" = "<= 1MB"', partial_map())
     assert (result.ok, result.message.split(" (")[0]) == (False, "Total.size is at least 4 MB")
     assert results('[limits]\n"Image.size" = ">= 4MB"', partial_map())[0].ok
@@ -114,7 +107,7 @@ def test_deltas_with_a_side_that_is_not_whole_are_not_known() -> None:
     for now, before in ((partial_map(), process()), (process(), partial_map()), (partial_map(), partial_map())):
         (result,) = results(text, now, before)
         assert not result.ok
-        assert "not known in" in result.message
+        assert "unknown in" in result.message
 
 
 @pytest.mark.parametrize(
@@ -210,7 +203,7 @@ def test_deltas_without_a_baseline_fail() -> None:
     assert "no baseline" in result.message
     (result,) = results('[deltas]\n"counters.private_usage" = "<= +10%"', process(), process())
     assert not result.ok
-    assert "not known in the baseline" in result.message
+    assert "unknown in the baseline" in result.message
 
 
 def test_recorded_leak_against_its_baseline() -> None:
@@ -221,12 +214,13 @@ def test_recorded_leak_against_its_baseline() -> None:
     assert "went from" in private.message
 
 
-def test_document_and_columns() -> None:
+def test_document() -> None:
     rows = results('[limits]\nthreads = "<= 0"\nmodules = ">= 1"')
-    document = check_document("a.dmp", rows)
-    assert (document["schema"], document["ok"], document["failed"]) == ("dumpmap.check/1", False, 1)
+    document = check_document({"a.dmp": rows}, {})
+    assert (document["schema"], document["ok"]) == ("dumpmap.check/1", False)
+    (read,) = document["inputs"]
+    assert (read["schema"], read["input"], read["ok"], read["failed"]) == ("dumpmap.check/1", "a.dmp", False, 1)
     assert json.loads(json.dumps(document)) == document
-    assert all(hasattr(rows[0], column) for column in RESULT_COLUMNS)
 
 
 # ---------------------------------------------------------------- formats
@@ -240,7 +234,7 @@ def outcome(name: str = "dump.dmp") -> dict[str, list[RuleResult]]:
         name: [
             RuleResult("limits.threads", True, 1, "<= 5", "fine"),
             RuleResult("limits.modules", False, 9, "<= 5", NASTY),
-            RuleResult("limits.handles", True, None, "<= 5", "not known", skipped=True),
+            RuleResult("limits.handles", True, None, "<= 5", "unknown", skipped=True),
         ]
     }
 
@@ -265,11 +259,11 @@ def test_junit_of_nothing() -> None:
     assert ElementTree.fromstring(junit_xml({})).get("tests") == "0"
 
 
-def test_what_is_not_known_is_not_none() -> None:
-    text = junit_xml({"a": [RuleResult("limits.handles", False, None, "<= 5", "not known")]})
+def test_an_unknown_figure_is_not_none() -> None:
+    text = junit_xml({"a": [RuleResult("limits.handles", False, None, "<= 5", "unknown")]})
     failure = ElementTree.fromstring(text).find(".//failure")
     assert failure is not None
-    assert failure.text == "actual: not known, limit: <= 5"
+    assert failure.text == "actual: unknown, limit: <= 5"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +277,7 @@ def test_what_is_not_known_is_not_none() -> None:
 )
 def test_the_last_line_counts_well(rows: list[tuple[bool, bool]], line: str) -> None:
     results = {"a": [RuleResult("r", ok, 1, "l", "m", skipped) for ok, skipped in rows]}
-    assert list(check_blocks(results, verbose=False))[-1] == Paragraph(line, "good")
+    assert list(check_view(results, verbose=False))[-1] == Paragraph(line, "good")
 
 
 def test_an_input_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:

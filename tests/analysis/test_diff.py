@@ -12,8 +12,9 @@ from support.scenes import FIXTURES, GB, KB, MB, Scene, commit_at, recorded
 from synth.minidump import MEM_IMAGE, MEM_MAPPED, PAGE_EXECUTE_READ, PAGE_READONLY
 
 import dumpmap
-from dumpmap.analysis.diff import CHANGE_COLUMNS, STATUSES, Change, diff, identity, same_process
-from dumpmap.api import RegionMap, map_snapshot
+from dumpmap.analysis.changes import CHANGE_COLUMNS, STATUSES, Change
+from dumpmap.analysis.diff import same_process
+from dumpmap.api import RegionMap, diff, map_snapshot
 from dumpmap.model.snapshot import (
     Counters,
     Module,
@@ -27,9 +28,8 @@ from dumpmap.model.snapshot import (
     System,
     Thread,
 )
-from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
-from dumpmap.views.compare import diff_blocks
+from dumpmap.views.diff import diff_view
 
 LEAK = [FIXTURES / "leak-x64-before.dmp.gz", FIXTURES / "leak-x64-after.dmp.gz"]
 
@@ -260,29 +260,6 @@ def test_mapped_files_are_matched_by_path() -> None:
     assert row.address_b == 0x500000
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "details", "same", "other"),
-    [
-        (RegionType.IMAGE, "DLL", "C:\\a\\B.dll", "b.dll", "b.dll"),
-        (RegionType.STACK, "Thread stack", "Thread ID: 5", "Thread stack 5", ""),
-        (RegionType.STACK, "Thread stack", "Thread ID: 5 (x)", "Thread stack 5", "Thread stack x"),
-        (
-            RegionType.HEAP,
-            "NT heap segment",
-            "Heap ID: 1 [LOW FRAGMENTATION]",
-            "NT heap segment Heap ID: 1",
-            "NT heap segment Heap ID: 1",
-        ),
-        (RegionType.HEAP, "NT heap", "Heap at 0x140000", "NT heap Heap at 0x140000", ""),
-        (RegionType.PRIVATE_DATA, "", "", "", ""),
-        (RegionType.PRIVATE_DATA, "TEB", "Thread Environment Block ID: 5", "TEB Thread Environment Block ID: 5", "TEB"),
-    ],
-)
-def test_identities(kind: RegionType, name: str, details: str, same: str, other: str) -> None:
-    assert identity(kind, name, details, same_process=True) == same
-    assert identity(kind, name, details, same_process=False) == other
-
-
 def test_same_process() -> None:
     def process(**facts: object) -> RegionMap:
         return Scene().leave(MB).map(**facts)
@@ -347,7 +324,7 @@ def test_a_map_without_a_list_of_regions_is_no_growth() -> None:
                 assert all(figure.delta is None for figure in row.figures.values()), row.type
         assert all(figure.delta is None for figure in result.free.values())
         assert "heaps" not in result.counters or result.counters["heaps"].delta is None
-        assert any("only modules and counters are compared" in note for note in result.notes)
+        assert any("Only modules and counters are compared" in note for note in result.notes)
         document = result.to_dict()
         assert all(row["size"]["delta"] is None for row in document["types"] if row["type"] == "Total")
 
@@ -372,7 +349,7 @@ def test_what_lies_behind_the_end_of_a_cut_list_is_not_gone() -> None:
         assert len(result.changes) == 0
         assert result.types[0].figures["size"].delta is None
         assert result.free["free"].delta is None
-        assert any("cut off" in note for note in result.notes)
+        assert any("truncated" in note for note in result.notes)
 
 
 def test_plain_data_and_frame() -> None:
@@ -449,7 +426,7 @@ def test_a_hundred_thousand_allocations(pid: int) -> None:
 
 def test_inputs_of_one_moment_are_not_two_moments() -> None:
     def head(*paths: Path) -> str:
-        return to_markdown(diff_blocks(diff(*paths), 0)).splitlines()[0]
+        return to_markdown(diff_view(diff(*paths), 0)).splitlines()[0]
 
     assert head(*LEAK).endswith(": one process at two moments**")
-    assert head(LEAK[0], LEAK[0]).endswith(": one process at the same time, to the second**")
+    assert head(LEAK[0], LEAK[0]).endswith(": one process in the same second**")

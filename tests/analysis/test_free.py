@@ -22,7 +22,8 @@ from dumpmap.cli.app import app
 from dumpmap.model.snapshot import Stream, SummaryRow, System
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
-from dumpmap.views.diagnosis import diagnosis_blocks, fit_text, free_blocks
+from dumpmap.views.diagnose import diagnosis_view
+from dumpmap.views.free import fit_text, free_view
 from dumpmap.views.summary import largest_free_line
 from dumpmap.wording.findings import find
 from dumpmap.wording.text import Units
@@ -275,14 +276,14 @@ def test_the_first_64_kb_are_no_free_block() -> None:
     space = free_space(region_map)
     assert space is not None
     assert (space.total, space.count, space.largest, space.fragmentation) == (0, 0, None, None)
-    full = "Largest free block: none, the address space is full but for its first 64 KB, which Windows gives to nobody"
+    full = "Largest free block: none, the address space is full except for the first 64 KB, which Windows reserves"
     assert largest_free_line(region_map) == full
-    lines = to_markdown(free_blocks(region_map, [fit for fit in [fits(region_map, 4096)] if fit], 5))
-    assert "Free: nothing of a space of 2 GB" in lines
-    assert "does not fit; nothing does" in lines
+    lines = to_markdown(free_view(region_map, [fit for fit in [fits(region_map, 4096)] if fit], 5))
+    assert "Free: 0 bytes of 2 GB" in lines
+    assert "does not fit; no allocation fits" in lines
     assert "Fragmentation: none" in lines
-    assert "- **Address space**: out, nothing free of 2 GB\n" in to_markdown(
-        diagnosis_blocks(region_map, verdict(region_map), []), Units.kb
+    assert "- **Address space**: out, 0 bytes free of 2 GB\n" in to_markdown(
+        diagnosis_view(region_map, verdict(region_map), []), Units.kb
     )
     sentence = verdict(region_map).sentence
     assert sentence.startswith("Out of address space: nothing of 2 GB is free.")
@@ -307,16 +308,16 @@ def test_of_a_list_that_is_cut_off_free_space_is_the_least_there_is() -> None:
     huge = fits(region_map, 8 * GB)
     assert huge is not None
     assert huge.fits is False  # more than any such space has
-    text = to_markdown(free_blocks(region_map, [small, large], 5))
-    assert "Largest: at least 18 MB" in text
+    text = to_markdown(free_view(region_map, [small, large], 5))
+    assert "Largest block: at least 18 MB" in text
     assert "Free: at least 401" in text
-    assert "Fragmentation: not known" in text
+    assert "Fragmentation: unknown" in text
     assert "16 MB aligned to 64 KB: fits at least " in text
-    assert "64 MB aligned to 64 KB: whether it fits cannot be known: the list of memory regions is cut off" in text
+    assert "64 MB aligned to 64 KB: unknown. The list of memory regions is cut off" in text
     assert largest_free_line(region_map).startswith("Largest free block: at least 18,432 KB")
     judged = verdict(region_map)
-    assert "largest block at least 18 MB" in to_markdown(diagnosis_blocks(region_map, judged, []))
-    assert "fragmented" not in to_markdown(diagnosis_blocks(region_map, judged, []))
+    assert "largest block at least 18 MB" in to_markdown(diagnosis_view(region_map, judged, []))
+    assert "fragmented" not in to_markdown(diagnosis_view(region_map, judged, []))
 
 
 def run(*arguments: str) -> Result:
@@ -326,11 +327,11 @@ def run(*arguments: str) -> Result:
 
 def test_the_free_command_on_a_list_that_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "cut.json"
-    save_snapshot(cut_list().snapshot, path)
+    save_snapshot(cut_list(), path)
     assert run("free", str(path), "--fit", "16MB").exit_code == 0
     result = run("free", str(path), "--fit", "64MB")
     assert result.exit_code == 1
-    assert "cannot be known" in " ".join(result.stdout.split())
+    assert "64 MB aligned to 64 KB: unknown." in " ".join(result.stdout.split())
 
 
 def test_align_is_for_fit_only_and_csv_has_its_answers_beside_it() -> None:
@@ -351,7 +352,7 @@ def test_align_is_for_fit_only_and_csv_has_its_answers_beside_it() -> None:
     [
         (1, "1 byte aligned to 64 KB: fits 16 times, first at 0x20000"),
         (MB, "1 MB aligned to 64 KB: fits once, first at 0x20000"),
-        (2 * MB, "2 MB aligned to 64 KB: does not fit; the largest that does is 1 MB"),
+        (2 * MB, "2 MB aligned to 64 KB: does not fit; the largest allocation that fits is 1 MB"),
     ],
 )
 def test_answers_read_well(size: int, text: str) -> None:
@@ -359,7 +360,7 @@ def test_answers_read_well(size: int, text: str) -> None:
     fit = fits(region_map, size)
     assert fit is not None
     assert fit_text(fit) == text
-    assert "Free: 1 MB in 1 block, of" in to_markdown(free_blocks(region_map, [], 5))
+    assert "Free: 1 MB of 2 GB in 1 block" in to_markdown(free_view(region_map, [], 5))
 
 
 def test_the_report_is_plain_data() -> None:

@@ -12,11 +12,9 @@ from synth.heaps import many_heaps_x86
 from synth.process import ProcessBuilder
 
 import dumpmap
-from dumpmap.analysis.diff import diff
 from dumpmap.analysis.free import fits
 from dumpmap.analysis.free_blocks import free_report
 from dumpmap.analysis.heaps import heap_range_rows, heap_rows
-from dumpmap.analysis.timeline import timeline
 from dumpmap.wording.findings import find
 from dumpmap.wording.verdicts import verdict
 
@@ -60,6 +58,6 @@ def test_flipped_and_cut_dumps(make: object) -> None:
         fits(region_map, 1 << 20)
         json.dumps([row.to_dict() for row in heap_rows(region_map)])
         json.dumps([row.to_dict() for row in heap_range_rows(region_map)])
-        json.dumps(diff(base, region_map).to_dict(20))
-        json.dumps(timeline([base, region_map, base]).to_dict(20))
+        json.dumps(dumpmap.diff(base, region_map).to_dict(20))
+        json.dumps(dumpmap.timeline([base, region_map, base]).to_dict(20))
     assert analysed > 20

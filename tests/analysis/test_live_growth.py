@@ -8,9 +8,7 @@ import sys
 import pytest
 from support.scenes import MB
 
-from dumpmap.analysis.diff import diff
-from dumpmap.analysis.timeline import timeline
-from dumpmap.api import RegionMap, map_snapshot
+from dumpmap.api import RegionMap, diff, map_snapshot, timeline
 from dumpmap.capture.output import encode
 from dumpmap.capture.series import capture_process
 from dumpmap.parsers.snapshot_json.reader import load_snapshot

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dumpmap.analysis.figures import FIGURES, check_figure, figure, figure_unit
+from dumpmap.analysis.gate_figures import FIGURES, all_figures, find_figure, measure
 from dumpmap.analysis.rules import DEFAULT_RULES, THRESHOLDS, RulesError, RuleSet
 from dumpmap.analysis.rules_file import parse_amount, parse_limit, parse_rules
 from dumpmap.cli.common import load_rules
@@ -209,17 +209,19 @@ def test_every_figure_can_be_asked_for() -> None:
     from support.scenes import recorded
 
     region_map = recorded("layout-x86")
+    for name, figure in all_figures().items():
+        assert find_figure(name) is figure
+        assert measure(region_map, name).exact == measure(region_map, name).value
+        assert figure.meaning
     names = [item.name for item in FIGURES]
     names += ["Total.size", "Free.largest", "private data.committed", "counters.private_usage", "system.commit_limit"]
     for name in names:
-        check_figure(name)
-        value = figure(region_map, name)
-        assert value is not None or name in ("handles",), name
-        assert figure_unit(name) in ("bytes", "count", "share")
-    assert figure(region_map, "Mapped File.size") is None
-    assert figure(region_map, "Unknown.size") == 0
-    assert figure(region_map, "Total.size") == region_map.total.size
-    assert figure_unit("Heap.blocks") == "count"
+        assert measure(region_map, name).value is not None or name in ("handles",), name
+    assert measure(region_map, "Mapped File.size").value is None
+    assert measure(region_map, "Unknown.size").value == 0
+    assert measure(region_map, "Total.size").value == region_map.total.size
+    assert find_figure("TOTAL.size").name == "Total.size"
+    assert find_figure("Heap.blocks").unit == "count"
 
 
 def test_the_example_in_the_documentation_is_a_valid_file() -> None:

@@ -15,12 +15,15 @@ from support.scenes import FIXTURES, KB, MB, Scene, commit_at
 from synth.minidump import MEM_IMAGE, PAGE_EXECUTE_READ
 
 import dumpmap
-from dumpmap.analysis.timeline import SERIES_COLUMNS, Timeline, _Fit, group_name, student_t, timeline
-from dumpmap.api import RegionMap, map_snapshot
+from dumpmap.analysis.groups import group_of
+from dumpmap.analysis.subjects import Naming, Subject
+from dumpmap.analysis.trend import fit_lines, student_t
+from dumpmap.api import RegionMap, map_snapshot, timeline
 from dumpmap.model.snapshot import Counters, Module, System
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
-from dumpmap.views.compare import timeline_blocks
+from dumpmap.views.timeline import timeline_view
+from dumpmap.wording.timeline import group_name
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -61,15 +64,13 @@ def test_a_leak_of_one_block_a_minute() -> None:
 def test_the_headline_names_a_leak_once_with_its_units() -> None:
     result = timeline([process(60 * minute, 1 + 2 * minute + minute % 2) for minute in range(6)])
     assert {series.metric for series in result.growing} == {"committed", "size"}
-    (headline,) = [
-        text for text in to_markdown(timeline_blocks(result, 5)).splitlines() if text.startswith("- Growing")
-    ]
+    (headline,) = [text for text in to_markdown(timeline_view(result, 5)).splitlines() if text.startswith("- Growing")]
     assert headline.count("allocations of") == 1
     assert headline.count("(committed ") == 1
     assert "MB/h ± " in headline
     assert headline.endswith(" MB/h)")
     samples = timeline([process(None, 1 + 2 * index + index % 2) for index in range(6)])
-    assert "MB per sample ± " in to_markdown(timeline_blocks(samples, 5)).split("\n")[2]
+    assert "MB per sample ± " in to_markdown(timeline_view(samples, 5)).split("\n")[2]
 
 
 def test_noise_does_not_grow() -> None:
@@ -108,27 +109,27 @@ def test_without_times_slopes_are_per_sample() -> None:
     assert "slope_per_hour" not in row
     same = timeline([process(5, 1), process(5, 2), process(5, 3)])
     assert same.unit == "samples"
-    lines = to_markdown(timeline_blocks(same, 0)).splitlines()
+    lines = to_markdown(timeline_view(same, 0)).splitlines()
     assert lines[0] == "**3 maps in the order of the inputs**"
-    assert same.notes == ("all inputs were taken at the same time, to the second: slopes are per sample",)
+    assert same.notes == ("All inputs were captured in the same second, so slopes are per sample.",)
     assert same.changed
 
 
 def test_nothing_changed() -> None:
     def said(*maps: RegionMap) -> str:
-        return to_markdown(timeline_blocks(timeline(maps), 0)).splitlines()[2]
+        return to_markdown(timeline_view(timeline(maps), 0)).splitlines()[2]
 
     assert said(process(5, 1), process(5, 1)) == "- No figure changed."
     assert said(process(0, 1), process(60, 1), process(120, 1)) == "- No figure changed."
     assert said(process(0, 1), process(60, 2)) == "- Nothing grows with certainty."
     partial = dumpmap.open(FIXTURES / "layout-x86-plain.dmp")
-    assert said(partial, partial) == "- No figure changed of those that the inputs know."
+    assert said(partial, partial) == "- No known figure changed."
 
 
 def test_inputs_are_put_in_order() -> None:
     result = timeline([process(120, 3), process(0, 1), process(60, 2)])
     assert [point.at for point in result.points] == [0, 60, 120]
-    assert any("order" in note for note in result.notes)
+    assert any("sorted" in note for note in result.notes)
     assert result.growing[0].grows
 
 
@@ -206,14 +207,14 @@ def test_confidence_is_a_share(confidence: float) -> None:
 
 
 def test_plain_data() -> None:
-    result: Timeline = timeline(process(60 * index, 3 + index) for index in range(4))
+    result = timeline(process(60 * index, 3 + index) for index in range(4))
     document = result.to_dict()
     assert document["schema"] == "dumpmap.timeline/1"
     assert json.loads(json.dumps(document)) == document
     assert document["points"][1]["captured_at"] == "2026-01-01T00:01:00Z"
     assert document["growing"][0]["slope_per_hour"] == pytest.approx(60 * MB)
     assert len(result.to_dict(limit=1)["groups"]) == 1
-    assert SERIES_COLUMNS[0] == "name"
+    assert next(iter(document["groups"][0])) == "name"
 
 
 def test_recorded_dumps_by_path() -> None:
@@ -269,7 +270,8 @@ def test_students_t(freedom: int, confidence: float, wanted: float) -> None:
 def test_lines_agree_with_the_textbook(times: list[float], data: st.DataObject) -> None:
     times = sorted(times)
     values = data.draw(st.lists(st.floats(0, 1e9), min_size=len(times), max_size=len(times)))
-    slope, low, high = _Fit(np.array(times), 0.95).lines(np.array([values]))
+    lines = fit_lines(np.array(times), np.array([values]), 0.95)
+    slope, low, high = lines.slope, lines.low, lines.high
     wanted, offset = np.polyfit(times, values, 1)
     scale = max(map(abs, values)) / (times[-1] - times[0])
     assert slope[0] == pytest.approx(wanted, abs=1e-6 * scale + 1e-12)
@@ -283,18 +285,22 @@ def test_lines_agree_with_the_textbook(times: list[float], data: st.DataObject) 
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "details", "group"),
+    ("naming", "name"),
     [
-        (RegionType.IMAGE, "DLL", "C:\\a\\b.dll", "b.dll"),
-        (RegionType.HEAP, "NT heap segment", "Heap ID: 1 [LOW FRAGMENTATION]", "Heap ID: 1"),
-        (RegionType.STACK, "Thread stack", "Thread ID: 5", "Thread stacks"),
-        (RegionType.MAPPED_FILE, "Mapped file", "C:\\x.bin", "C:\\x.bin"),
-        (RegionType.PRIVATE_DATA, "TEB", "Thread Environment Block ID: 5", "TEB"),
-        (RegionType.PRIVATE_DATA, "", "", None),
+        (Naming(RegionType.IMAGE, "DLL", Subject("b.dll", "b.dll", "b.dll")), "b.dll"),
+        (Naming(RegionType.IMAGE, "Image", None), "without a name"),
+        (Naming(RegionType.HEAP, "NT heap segment", Subject("Heap ID: 1", 1, 1)), "Heap ID: 1"),
+        (Naming(RegionType.HEAP, "NT heap segment", None), "NT heap segment"),
+        (Naming(RegionType.STACK, "Thread stack", Subject("", 5, None)), "Thread stacks"),
+        (Naming(RegionType.MAPPED_FILE, "Mapped file", Subject("C:\\x.bin", 1, 1)), "C:\\x.bin"),
+        (Naming(RegionType.MANAGED_HEAP, "GC heap", Subject("coreclr.dll", 1, None)), "GC heap"),
+        (Naming(RegionType.PRIVATE_DATA, "TEB", Subject("", 5, None)), "TEB"),
+        (Naming(RegionType.PRIVATE_DATA, "", None), None),
     ],
 )
-def test_groups(kind: RegionType, name: str, details: str, group: str | None) -> None:
-    assert group_name(kind, name, details) == group
+def test_groups(naming: Naming, name: str | None) -> None:
+    group = group_of(naming)
+    assert (None if group is None else group_name(group)) == name
 
 
 def test_linux_memory_without_a_name_is_one_group(tmp_path: Path) -> None:

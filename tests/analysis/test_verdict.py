@@ -16,7 +16,7 @@ from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.model.snapshot import Counters, System
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
-from dumpmap.views.diagnosis import diagnosis_blocks
+from dumpmap.views.diagnose import diagnosis_view
 from dumpmap.wording.findings import find
 from dumpmap.wording.text import size_left
 from dumpmap.wording.verdicts import VERDICTS, verdict
@@ -43,7 +43,7 @@ def test_sentences_promise_no_more_than_there_is() -> None:
     )
     assert details["largest-free-block-small"].startswith("The largest free block is 18.1 MB, at ")
     assert "although 36.3 MB is free in total" in details["largest-free-block-small"]
-    assert "largest block 18.1 MB" in to_markdown(diagnosis_blocks(region_map, judged, []))
+    assert "largest block 18.1 MB" in to_markdown(diagnosis_view(region_map, judged, []))
     left = measurements_of(region_map).commit.left
     assert left is not None
     assert f"{size_left(left)} is left." in details["commit-limit-reached"]

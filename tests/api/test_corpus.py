@@ -26,19 +26,19 @@ REFUSED = {
     "google_breakpad__microdump-multiple.dmp": MICRODUMP,
     "google_breakpad__microdump-withcrashreason.dmp": MICRODUMP,
     "google_breakpad__microdump-x86.dmp": MICRODUMP,
-    "radareorg_radare2-testbins__npe_r_mdmp.c-364_1.mdmp": "minidump cut off before the stream directory",
+    "radareorg_radare2-testbins__npe_r_mdmp.c-364_1.mdmp": "minidump is cut off before the stream directory",
     "radareorg_radare2-testbins__npe_w_bin_mdmp.c-111_1.mdmp": NOTHING
     + "directory at 0x400: claims 1791 entries, 285 fit; "
-    + "SystemInfo: 4 bytes, at least 56 are needed (stream at 0x0)",
+    + "SystemInfo: has 4 bytes, needs at least 56 (stream at 0x0)",
     "radareorg_radare2-testbins__trunc_memory64.dmp": NOTHING
     + "Memory64List: 1 of 1 memory ranges reach beyond the end of the file: 4,702,111,234,474,983,424 of their bytes "
-    + "are missing (stream at 0x2c); no SystemInfo: the architecture and the system are not known",
+    + "are missing (stream at 0x2c); the dump has no SystemInfo stream: architecture and system are unknown",
     "rust-minidump_rust-minidump__invalid-range.dmp": NOTHING
-    + "LinuxMaps: holds no line of /proc/PID/maps (stream at 0x0); "
+    + "LinuxMaps: has no line of /proc/PID/maps (stream at 0x0); "
     + "the file ends at 0x114, before the end of: 0xa793504d, 0x3000000, 0x10a0a",
     "rust-minidump_rust-minidump__invalid-record-count.dmp": NOTHING
     + "the file ends at 0xeb, before the end of: MozMacosCrashInfo, 0x1e000000, 0x4d21af, 0x2300, 0xaff0ffff, ...; "
-    + "no SystemInfo: the architecture and the system are not known",
+    + "the dump has no SystemInfo stream: architecture and system are unknown",
 }
 """File to the message that it must be refused with; all others must give a map."""
 

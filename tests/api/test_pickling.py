@@ -19,8 +19,8 @@ from dumpmap.analysis.diff import FigureChange
 from dumpmap.api import RegionMap
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.render.html import render_report
-from dumpmap.views.documents import summary_document
 from dumpmap.views.info import info_document
+from dumpmap.views.summary import summary_document
 from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.snapshot_json import dump_snapshot
 

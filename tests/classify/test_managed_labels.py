@@ -90,7 +90,7 @@ def test_a_runtime_that_cannot_be_read_leaves_the_row_blank() -> None:
     runtime.process.drop_range(runtime.data, 0x6000)
     region_map = open_map(runtime, counters=False)
     assert region_map.summary().loc["Managed Heap"].isna().all()
-    assert any("its managed heap is not told apart" in note for note in region_map.notes)
+    assert any("its managed heap could not be located" in note for note in region_map.notes)
     assert any("GcDacVars" in note for note in region_map.notes)
 
 

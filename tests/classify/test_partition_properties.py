@@ -81,7 +81,7 @@ def check_committed_and_private(snapshot: Snapshot, m: RegionMap) -> None:
         assert int(frame["private"].sum()) == m.total.private
 
 
-def check_blocks(snapshot: Snapshot, m: RegionMap) -> None:
+def check_view(snapshot: Snapshot, m: RegionMap) -> None:
     """A region counts once, however often it is split."""
     if snapshot.regions is None:
         return
@@ -144,7 +144,7 @@ CHECKS = (
     check_partition,
     check_types_add_up,
     check_committed_and_private,
-    check_blocks,
+    check_view,
     check_pieces,
     check_addresses,
     check_dtypes,

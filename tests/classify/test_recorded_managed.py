@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.recorded import DUMPS
+from support.structures import managed_heaps
 
 import dumpmap
 from dumpmap.api import RegionMap, map_snapshot
@@ -41,7 +42,7 @@ def truth(name: str) -> dict[str, Any]:
 
 
 def heap_of(name: str) -> ManagedHeap:
-    (heap,) = opened(name).structures.managed_heaps
+    (heap,) = managed_heaps(opened(name).structures)
     return heap
 
 
@@ -154,6 +155,6 @@ def test_dumps_without_a_runtime_have_no_managed_heap() -> None:
             region_map = dumpmap.open(path)
         except dumpmap.DumpmapError:
             continue
-        assert region_map.structures.managed_heaps == (), path
+        assert managed_heaps(region_map.structures) == (), path
         assert region_map.structures.runtimes == (), path
         assert not (region_map.regions["type"] == "Managed Heap").any(), path

@@ -1,4 +1,4 @@
-"""`address`: what is said of an address in use, of one that is free, and of one that the input knows nothing about."""
+"""`address`: an address in use, a free one, and one that the input knows nothing about."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ X64 = str(FIXTURES / "layout-x64.dmp.gz")
 
 
 def lines(path: str | Path, address: str, *options: str) -> dict[str, str]:
-    """The answer as label and text; a line without a label goes on with the one before it."""
+    """Returns the answer as label and text."""
     result = CliRunner().invoke(app, ["-q", "address", str(path), address, *options])
     assert result.exit_code == 0, result.output
     answer: dict[str, str] = {}
-    label = ""
     for line in result.output.rstrip("\n").split("\n"):
-        match = re.fullmatch(r"(\S(?:.*?\S)?)?\s{2,}(.*)", line)
+        match = re.fullmatch(r"(\S(?:.*?\S)?)\s{2,}(.*)", line)
         assert match is not None, line
-        label = match[1] or f"{label}+"
-        answer[label] = match[2]
+        answer[match[1]] = match[2]
     return answer
 
 
@@ -36,25 +34,25 @@ def test_free_space_is_a_range_with_neighbours() -> None:
         "Type": "Free",
         "Range": "0x00007f2803ff0000 to 0x00007fffffd70000",
         "Size": "905,901,568 KB",
-        "Before it": "0x00007f2703ff0000 Private Data, 4,194,304 KB",
-        "Behind it": "0x00007fffffd70000 Private Data, 200 KB",
+        "Before": "0x00007f2703ff0000 Private Data, 4,194,304 KB",
+        "After": "0x00007fffffd70000 Private Data, 200 KB",
     }
     assert lines(X64, "7ff000000000", "--units", "auto")["Size"] == "864 GB"
 
 
 def test_the_ends_of_the_address_space_are_neighbours_too() -> None:
     first = lines(X64, "0x1000")
-    assert first["Before it"] == "the start of the address space"
-    assert first["Type+"] == "free, but Windows gives the first 64 KB to nobody"
-    assert lines(X64, "7ffffffeffff")["Behind it"] == "the end of the address space"
+    assert first["Before"] == "the start of the address space"
+    assert first["Note"] == "free, but Windows reserves the first 64 KB"
+    assert lines(X64, "7ffffffeffff")["After"] == "the end of the address space"
 
 
 def test_unusable_space_says_that_it_is_lost() -> None:
     gap = lines(X64, "0x13000")
     assert gap["Type"] == "Unusable"
-    assert "multiple of 64 KB" in gap["Type+"]
+    assert gap["Note"] == "free but unusable: allocations start at multiples of 64 KB"
     assert gap["Range"] == "0x0000000000012000 to 0x0000000000020000"
-    assert gap["Before it"].endswith("8 KB")
+    assert gap["Before"].endswith("8 KB")
 
 
 @pytest.mark.parametrize(
@@ -63,13 +61,13 @@ def test_unusable_space_says_that_it_is_lost() -> None:
         pytest.param(
             lambda: (FIXTURES / "layout-x86-plain.dmp").read_bytes(),
             "0x10000",
-            "Not known: the input has no list of memory regions, and nothing else in it tells of this address.",
+            "unknown: the input has no list of memory regions and no other record of this address",
             id="partial",
         ),
         pytest.param(
             lambda: (FIXTURES / "layout-x64.dmp.gz").read_bytes(),
             "ffffffffffffffff",
-            "Outside the address space, which ends at 0x00007fffffff0000.",
+            "outside the address space, which ends at 0x00007fffffff0000",
             id="outside",
         ),
     ],
@@ -77,21 +75,21 @@ def test_unusable_space_says_that_it_is_lost() -> None:
 def test_an_address_that_nothing_is_known_of(make: object, address: str, answer: str, tmp_path: Path) -> None:
     path = tmp_path / "x.dmp"
     path.write_bytes(make())  # type: ignore[operator]
-    assert lines(path, address)["Address+"] == answer
+    assert lines(path, address)["Type"] == answer
 
 
 def test_behind_the_end_of_a_list_that_is_cut_off_nothing_is_known(tmp_path: Path) -> None:
     path = tmp_path / "cut.dmp"
     builder = MinidumpBuilder("x64").system_info()
     path.write_bytes(builder.region(0x60000, 0x1000, MEM_COMMIT, 4, MEM_PRIVATE).build())
-    assert lines(path, "7fe000000000")["Address+"].startswith("Not known: the list of memory regions is cut off at 0x")
+    assert lines(path, "7fe000000000")["Type"].startswith("unknown: the list of memory regions is cut off at 0x")
 
 
 def test_bytes_that_the_file_does_not_hold(tmp_path: Path) -> None:
     path = tmp_path / "bare.dmp"
     path.write_bytes(MinidumpBuilder("x64").region(0x60000, 0x1000, MEM_COMMIT, 4, MEM_PRIVATE).build())
     assert lines(path, "0x60000")["Bytes in file"] == "none"
-    assert lines(X64, "ntdll+10")["Bytes in file"] == "4,080 from here on"
+    assert lines(X64, "ntdll+10")["Bytes in file"] == "4,080 from this address"
     reserved = re.search(
         r"^(0x\w+) .* Reserved", run("-q", "regions", X64, "--blocks", "--state", "reserved").out, re.M
     )

@@ -14,7 +14,7 @@ import pytest
 from support.cli import run
 from support.cli_inputs import FIXTURES
 
-import dumpmap
+from dumpmap import api
 from dumpmap.capture import standalone
 from dumpmap.cli import app
 
@@ -28,21 +28,21 @@ def broken(*_: object, **__: object) -> None:
 def test_a_bug_is_one_line_that_names_command_and_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(dumpmap, "open", broken)
+    monkeypatch.setattr(api, "open_map", broken)
     assert app.run(["-q", "summary", X64]) == 70
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
-        f"dumpmap: summary {X64}: this is a bug in dumpmap (KeyError: 'no\\nsuch\\tkey'); "
-        "dumpmap --debug ... shows the traceback to report\n"
+        f"dumpmap: summary {X64}: this is a bug in dumpmap (KeyError: 'no\\nsuch\\tkey'). "
+        "Please report it with the traceback that dumpmap --debug shows\n"
     )
 
 
 def test_a_bug_before_a_file_is_opened(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(dumpmap, "open", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(api, "open_map", lambda *_, **__: 1 / 0)
     app.run(["summary", X64])
     capsys.readouterr()
-    monkeypatch.setattr("dumpmap.analysis.rules.load_rules", broken)
+    monkeypatch.setattr("dumpmap.cli.check.load_rules", broken)
     assert app.run(["check", X64, "--rules", "x.toml"]) == 70
     assert capsys.readouterr().err.startswith("dumpmap: check: this is a bug in dumpmap (KeyError")
 
@@ -51,7 +51,7 @@ def test_a_long_reason_is_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     def talkative(*_: object, **__: object) -> None:
         raise RuntimeError("x" * 10_000)
 
-    monkeypatch.setattr(dumpmap, "open", talkative)
+    monkeypatch.setattr(api, "open_map", talkative)
     assert app.run(["summary", X64]) == 70
     assert len(capsys.readouterr().err) < 600
 
@@ -60,9 +60,9 @@ def test_a_long_reason_is_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 @pytest.mark.parametrize("command", [["summary", "nosuch.dmp"], ["bug"]])
 def test_debug_shows_the_traceback_and_keeps_the_exit_code(how: str, command: list[str]) -> None:
     code = (
-        "import sys, dumpmap; from dumpmap.cli.app import run; arguments = sys.argv[1:]\n"
+        "import sys, dumpmap.api; from dumpmap.cli.app import run; arguments = sys.argv[1:]\n"
         "if arguments[-1] == 'bug':\n"
-        "    dumpmap.open = lambda *_, **__: 1 // 0\n"
+        "    dumpmap.api.open_map = lambda *_, **__: 1 // 0\n"
         "    arguments[-1:] = ['summary', 'x.dmp']\n"
         "sys.exit(run(arguments))"
     )
@@ -88,9 +88,9 @@ def test_too_little_memory_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: py
     def greedy(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(dumpmap, "open", greedy)
+    monkeypatch.setattr(api, "open_map", greedy)
     assert app.run(["summary", X64]) == 3
-    assert capsys.readouterr().err == f"dumpmap: {X64}: not enough memory for this input\n"
+    assert capsys.readouterr().err == f"dumpmap: {X64}: not enough memory to read this input\n"
 
 
 def test_a_bug_of_the_stand_alone_capture(

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import dumpmap
 from dumpmap.analysis.free import fits
 from dumpmap.cli.app import app
-from dumpmap.views.diagnosis import fit_text
+from dumpmap.views.free import fit_text
 from dumpmap.views.summary import finding_text
 from dumpmap.views.table import Column, cell_text
 from dumpmap.wording.findings import Finding

@@ -93,7 +93,7 @@ def test_a_terminal_gets_nothing_that_is_no_text(arguments: list[str]) -> None:
     os.close(ours)
     assert (done.returncode, got) == (4, b"")
     assert done.stderr == (
-        "dumpmap: standard output: is a terminal, and this format is no text; name a file or use a pipe\n"
+        "dumpmap: standard output: is a terminal, which cannot show this binary format. Name a file or use a pipe\n"
     )
 
 
@@ -121,7 +121,7 @@ def test_every_command_with_a_format_asks_the_suffix(tmp_path: Path) -> None:
             more = {"check": ["--rules", "x.toml"], "diff": ["y"], "timeline": ["y"], "address": ["0"]}.get(name, [])
             ran = run(name, "nosuch.dmp", *more, "--format", "csv", "-o", str(tmp_path / "x.json"))
             assert ran.code == 2, name
-            said = "x.json: the suffix says json, but --format csv was given; change the suffix to .csv, or change --f"
+            said = "x.json: the suffix means json, but --format is csv. Change the suffix to .csv, or change --f"
             assert said in ran.err, name
 
 
@@ -162,7 +162,7 @@ def test_a_page_may_go_by_any_other_name(tmp_path: Path) -> None:
 
 def test_the_same_from_python_is_a_value_error(tmp_path: Path) -> None:
     region_map = dumpmap.open(PLAIN)
-    with pytest.raises(ValueError, match="ends in"):
+    with pytest.raises(ValueError, match="the suffix means text"):
         region_map.to_snapshot(tmp_path / "x.txt")
 
 

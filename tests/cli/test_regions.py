@@ -90,12 +90,12 @@ def test_sections_are_shown_with_their_module() -> None:
 
 
 def test_nothing_found_is_said() -> None:
-    assert shown("--kind", "unicorn") == "No allocation fits all the filters.\n"
-    assert shown("--blocks", "--kind", "unicorn", "--format", "markdown") == "No region fits all the filters.\n"
-    assert "--blocks looks at each region" in shown("--protect", "guard")
+    assert shown("--kind", "unicorn") == "No allocation matches all filters.\n"
+    assert shown("--blocks", "--kind", "unicorn", "--format", "markdown") == "No region matches all filters.\n"
+    assert "use --blocks to match each region" in shown("--protect", "guard")
     found = run("regions", X64, "--kind", "unicorn", "--format", "json")
     assert json.loads(found.out)["regions"] == []
-    assert found.err.endswith("No allocation fits all the filters.\n")
+    assert found.err.endswith("No allocation matches all filters.\n")
 
 
 def test_rows_left_out_are_counted() -> None:

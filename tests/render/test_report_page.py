@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -26,79 +25,25 @@ from support.maps import (
     recorded,
     working_set_map,
 )
+from support.pages import Page, data_of
 
 import dumpmap
 from dumpmap.analysis.free import free_space
 from dumpmap.api import RegionMap, map_snapshot
-from dumpmap.model.columns import COLUMNS, SUMMARY_COLUMNS
+from dumpmap.classify.vocabulary import EVIDENCE
+from dumpmap.model.columns import COLUMNS, LARGEST, REGION_COLUMNS, SUMMARY_COLUMNS
 from dumpmap.model.snapshot import Process, Snapshot, Source, make_regions
-from dumpmap.model.types import EVIDENCE, TYPES
-from dumpmap.render import html
-from dumpmap.render.html import (
-    COLUMN_HELP,
-    COMPLETENESS_HELP,
-    bars,
-    buckets,
-    cut_length,
-    diagnosis,
-    page_data,
-    render_report,
-    script_json,
-    summary_fragment,
-    write_report,
-)
+from dumpmap.model.types import TYPES
+from dumpmap.render.html import assets, page, render_report, summary_fragment, write_report
+from dumpmap.render.html.data import page_data
+from dumpmap.render.html.diagnosis import diagnosis_card
+from dumpmap.render.html.free_blocks import size_bands
+from dumpmap.render.html.head import COMPLETENESS_HELP, key_figures
+from dumpmap.render.html.overview import bars, knows_working_set
+from dumpmap.render.html.scale import cut_length
 from dumpmap.wording.findings import EXPLANATIONS, find
 from dumpmap.wording.text import short_size, size_text
 from dumpmap.wording.verdicts import VERDICTS, Verdict
-
-
-class Page(HTMLParser):
-    """A page taken apart: elements, attributes, and the text of each element kind."""
-
-    VOID = frozenset(("meta", "link", "input", "br", "img", "hr", "rect", "path"))
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.open: list[str] = []
-        self.unbalanced: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-            self.texts.setdefault(tag, []).append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self.VOID:
-            return
-        if not self.open or self.open[-1] != tag:
-            self.unbalanced.append(tag)
-        else:
-            self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        for tag in set(self.open):
-            self.texts[tag][-1] += data
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        """Attributes of all elements of a kind."""
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def data_of(text: str) -> dict[str, Any]:
-    """The JSON document of a page."""
-    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
-    assert match is not None
-    data: dict[str, Any] = json.loads(match.group(1))
-    return data
-
 
 # ---------------------------------------------------------------- complete in itself
 
@@ -143,8 +88,13 @@ def test_the_policy_allows_this_script_and_style_and_no_other() -> None:
         assert directives[directive] == f"'sha256-{digest}'"
 
 
+def test_every_script_is_in_the_page() -> None:
+    static = Path(assets.__file__).parents[1] / "static"
+    assert sorted(assets.SCRIPTS) == sorted(path.name for path in static.glob("*.js"))
+
+
 def test_the_scripts_never_make_markup_of_text() -> None:
-    script = html._script()
+    script = assets.script()
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "DOMParser"):
         assert word not in script, word
     # Neither may the script end its own element.
@@ -174,10 +124,14 @@ def test_names_are_text() -> None:
 
 
 def test_json_in_a_script_cannot_leave_it() -> None:
-    text = script_json({name: name for name in HOSTILE} | {"half": "\ud800", "line": "\u2028"})
+    text = assets.script_json({name: name for name in HOSTILE} | {"half": "\ud800", "line": "\u2028"})
     assert "<" not in text
     assert json.loads(text)[HOSTILE[0]] == HOSTILE[0]
     text.encode()
+
+
+def test_code_spans_escape_the_rest() -> None:
+    assert assets.code_spans("`a <b>` & <c>") == "<code>a &lt;b&gt;</code> &amp; &lt;c&gt;"
 
 
 def test_half_a_surrogate_pair_is_replaced(tmp_path: Path) -> None:
@@ -272,10 +226,10 @@ def test_working_sets_are_shown_where_known_and_blank_where_not() -> None:
 def test_the_working_set_of_page_tables_is_not_that_of_the_process(corpus: Path) -> None:
     region_map = dumpmap.open(corpus / "electron_node-minidump__linux.dmp")
     assert region_map.counters.page_table
-    tiles = {label: value for label, value, _ in html._tiles(region_map, free_space(region_map))}
+    figures = {figure.label: figure.value for figure in key_figures(region_map, free_space(region_map))}
     counted = region_map.counters.working_set
     assert counted is not None
-    assert tiles["Working set"] == short_size(counted)
+    assert figures["Working set"] == short_size(counted)
     bar = next(bar for bar in bars(region_map) if bar.title == "Working set")
     assert bar.figure == short_size(counted)
     assert [part.type for part in bar.parts] == [-1]
@@ -295,12 +249,12 @@ def test_the_type_table_is_the_maps(name: str) -> None:
     ]
     shown = [heading.strip() for heading in page.texts["button"]]
     assert shown == [line.name for line in region_map.summary_lines]
-    has_working_set = html.knows_working_set(region_map)
+    has_working_set = knows_working_set(region_map)
     names = [column for column in SUMMARY_COLUMNS if has_working_set or "_ws" not in column]
     for line, cells in zip(region_map.summary_lines, rows, strict=True):
         values = [getattr(line, column) for column in names]
         if all(value is None for value in values):
-            assert cells == ["not known"] + [""] * (len(names) - 1)
+            assert cells == ["unknown"] + [""] * (len(names) - 1)
             continue
         for column, value, cell in zip(names, values, cells, strict=True):
             if value is None:
@@ -312,10 +266,10 @@ def test_the_type_table_is_the_maps(name: str) -> None:
 def test_a_partial_map_says_not_known_and_no_zero() -> None:
     region_map = recorded("layout-x64-plain.dmp.gz")
     page = Page(render_report(region_map))
-    tiles = {label: value for label, value, _ in html._tiles(region_map, free_space(region_map))}
-    assert tiles["Free address space"] == tiles["Largest free block"] == "not known"
-    assert tiles["Committed"].startswith("at least ")
-    assert "Not known: the input does not list the regions." in page.texts["p"]
+    figures = {figure.label: figure.value for figure in key_figures(region_map, free_space(region_map))}
+    assert figures["Free address space"] == figures["Largest free block"] == "unknown"
+    assert figures["Committed"].startswith("at least ")
+    assert "Unknown: the input does not list the regions." in page.texts["p"]
     assert any(COMPLETENESS_HELP["partial"] in text for text in page.texts["span"])
 
 
@@ -336,15 +290,15 @@ def test_bars_add_up() -> None:
             assert place <= 1000.1
 
 
-def test_buckets_hold_every_free_block() -> None:
+def test_size_bands_hold_every_free_block() -> None:
     for name in RECORDED:
         space = free_space(recorded(name))
         if space is None:
             continue
-        rows = buckets(space)
+        rows = size_bands(space)
         assert sum(row.blocks for row in rows) == space.count
         assert sum(row.size for row in rows) == space.total
-        if not rows:  # nothing is free but the first 64 KB, which nobody gets
+        if not rows:  # nothing is free except the first 64 KB, which Windows reserves
             assert name.startswith("exhaust-x86")
             continue
         assert rows[0].at_least == space.count
@@ -390,7 +344,7 @@ def test_every_finding_and_the_verdict_are_shown() -> None:
 
 @pytest.mark.parametrize("name", VERDICTS)
 def test_every_verdict_has_a_level(name: Any) -> None:
-    made = diagnosis(Verdict(name, (), "So it is.", {"state": "unknown"}, {"state": "unknown"}), [])
+    made = diagnosis_card(Verdict(name, (), "So it is.", {"state": "unknown"}, {"state": "unknown"}), [])
     assert made.level == {"out": "critical", "no": "ok", "cannot": "info"}.get(name.split("-")[0], "warning")
     assert made.title[0].isupper()
     assert [axis.figures for axis in made.axes] == [(), ()]
@@ -398,8 +352,9 @@ def test_every_verdict_has_a_level(name: Any) -> None:
 
 def test_every_rule_has_what_the_page_says_of_it() -> None:
     for explanation in EXPLANATIONS.values():
-        assert explanation.meaning
-        assert explanation.advice
+        for text in (explanation.meaning, explanation.why, explanation.confirm, explanation.advice):
+            assert text
+            assert text.count("`") % 2 == 0
 
 
 # ---------------------------------------------------------------- words
@@ -414,11 +369,15 @@ def test_the_help_explains_every_type_column_and_evidence() -> None:
     for evidence in EVIDENCE:
         assert evidence.name in dialog
         assert evidence.meaning in dialog
-    assert set(COLUMN_HELP) == set(COLUMNS) | set(SUMMARY_COLUMNS)
+    columns = (*REGION_COLUMNS, LARGEST)
+    assert {column.name for column in columns} == {*COLUMNS, *SUMMARY_COLUMNS}
+    for column in columns:
+        assert column.title in dialog
+        assert column.help in dialog
 
 
 def test_every_type_has_its_colour_in_the_page() -> None:
-    style = html._style()
+    style = assets.style()
     for info in TYPES:
         assert f"--t{int(info.type)}:{info.color}" in style
         assert f".t{int(info.type)}{{" in style
@@ -480,7 +439,7 @@ def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytes
     def fail(*_: Any) -> Any:
         raise RuntimeError
 
-    monkeypatch.setattr(html, "page_data", fail)
+    monkeypatch.setattr(page, "page_data", fail)
     with pytest.raises(RuntimeError):
         write_report(recorded("layout-x86-plain.dmp"), path, force=True)
     assert path.read_text("utf-8") == "old"

@@ -80,7 +80,7 @@ def test_a_previous_size_that_does_not_fit_ends_the_segment() -> None:
     victim = truth.blocks[3]
     process.number(victim.address + 2, 0x7777, 2)
     (problem,) = count(process, truth).problems
-    assert f"{victim.address:#x} gives another size" in problem
+    assert f"{victim.address:#x} states another size" in problem
 
 
 def test_a_size_of_zero_or_beyond_the_end_ends_the_segment() -> None:
@@ -111,7 +111,7 @@ def test_unknown_holes_and_foreign_kinds() -> None:
     ring = truth.lists["UCRSegmentList[1]"]
     process.pointer(ring[1] + 0x18, 0x123)
     found = count(process, truth)
-    assert found.problems == (f"segment {truth.with_role('segment')[1].base:#x}: its uncommitted ranges are not known",)
+    assert found.problems == (f"segment {truth.with_role('segment')[1].base:#x}: its uncommitted ranges are unknown",)
     other = ProcessBuilder("x64", 19045).furnish()
     wanted = hp.segment_heap(other)
     hp.write_heap_array(other)

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from support.structures import memory_of, space_of, survey_process
+from support.structures import managed_heaps, memory_of, runtime_modules, space_of, survey_process
 from synth.managed import GENERATIONS, VARS, VARS_AT, Runtime
 from synth.process import ProcessBuilder
 
@@ -54,8 +54,8 @@ def test_every_form_leads_to_every_range(arch: str, form: str, regions: bool, se
     runtime = build(arch, form=form, regions=regions, server=server)
     found = survey_runtime(runtime)
     assert found.warnings == ()
-    assert found.missing == ()
-    (heap,) = found.managed_heaps
+    assert found.notes == ()
+    (heap,) = managed_heaps(found)
     assert ranges(heap) == runtime.ranges()
     assert (heap.server, heap.regions, heap.heap_count) == (server, regions, 2 if server else 1)
     assert heap.evidence == ("contract-descriptor" if form == "contract" else "gc-dac-vars")
@@ -68,7 +68,7 @@ def test_a_recording_gives_the_same_heap_and_holds_little(form: str) -> None:
     runtime = build(form=form, regions=form != "3.1")
     recording = RecordingMemory(memory_of(runtime.process))
     first = survey_process(runtime.process, recording)
-    assert first.managed_heaps
+    assert managed_heaps(first)
     assert survey_process(runtime.process, ExcerptMemory(recording.excerpts())) == first
     data = runtime.module.sections[".data"]
     held = sum(len(block) for at, block in recording.excerpts() if data[0] <= at < sum(data))
@@ -78,15 +78,15 @@ def test_a_recording_gives_the_same_heap_and_holds_little(form: str) -> None:
 def test_the_exported_table_leads_there_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = build(table=True)
     monkeypatch.setattr("dumpmap.structures.gc_dac_vars.writable_ranges", lambda *_: [])
-    (heap,) = survey_runtime(runtime).managed_heaps
+    (heap,) = managed_heaps(survey_runtime(runtime))
     assert ranges(heap) == runtime.ranges()
 
 
 def test_a_program_that_carries_the_runtime() -> None:
     runtime = build(single_file=True)
     found = survey_runtime(runtime)
-    assert found.runtimes == ("tool.exe",)
-    assert ranges(found.managed_heaps[0]) == runtime.ranges()
+    assert runtime_modules(found) == ("tool.exe",)
+    assert ranges(managed_heaps(found)[0]) == runtime.ranges()
     triage = survey(
         memory_of(runtime.process),
         pointer_size=8,
@@ -96,12 +96,12 @@ def test_a_program_that_carries_the_runtime() -> None:
         os_build=19045,
         all_images=False,
     )
-    assert triage.managed_heaps == found.managed_heaps
+    assert managed_heaps(triage) == managed_heaps(found)
 
 
 def test_amid_a_collection_everything_is_inferred() -> None:
     found = survey_runtime(build(invalid=1))
-    assert found.managed_heaps[0].inferred
+    assert managed_heaps(found)[0].inferred
     assert any("collection" in warning for warning in found.warnings)
 
 
@@ -115,23 +115,23 @@ def test_without_a_memory_map_the_structures_stand_alone() -> None:
         space=NoSpace(),
         os_build=19045,
     )
-    assert ranges(found.managed_heaps[0]) == runtime.ranges()
+    assert ranges(managed_heaps(found)[0]) == runtime.ranges()
 
 
 def test_no_runtime_costs_nothing() -> None:
     process = ProcessBuilder("x64", 19045).furnish()
     process.add_module("C:\\app\\tool.exe", exports={"main": 0x1010}, dll=False)
     found = survey_process(process)
-    assert (found.managed_heaps, found.runtimes, found.missing) == ((), (), ())
+    assert (managed_heaps(found), runtime_modules(found), found.notes) == ((), (), ())
 
 
 def test_a_runtime_whose_variables_are_not_captured() -> None:
     runtime = build()
     runtime.process.drop_range(runtime.data, 0x6000)
     found = survey_runtime(runtime)
-    assert found.managed_heaps == ()
-    assert found.runtimes == ("coreclr.dll",)
-    assert any("GcDacVars" in line for line in found.missing)
+    assert managed_heaps(found) == ()
+    assert runtime_modules(found) == ("coreclr.dll",)
+    assert any("GcDacVars" in line for line in found.notes)
 
 
 def test_a_module_of_that_name_that_is_none() -> None:
@@ -140,8 +140,8 @@ def test_a_module_of_that_name_that_is_none() -> None:
     data, size = module.sections[".data"]
     process.write(data, random.Random(1).randbytes(size))
     found = survey_process(process)
-    assert found.managed_heaps == ()
-    assert found.runtimes == ("coreclr.dll",)
+    assert managed_heaps(found) == ()
+    assert runtime_modules(found) == ("coreclr.dll",)
 
 
 # ---------------------------------------------------------------- what lies
@@ -152,8 +152,8 @@ def test_a_segment_that_is_not_captured_costs_only_its_chain() -> None:
     runtime.process.drop_page(runtime.heaps[0].segments[3])
     found = survey_runtime(runtime)
     gone = runtime.heaps[0].segments[3]
-    assert ranges(found.managed_heaps[0]) == [r for r in runtime.ranges() if not gone <= r[0] < gone + 0x80000]
-    assert found.missing == ("managed heap of coreclr.dll: 1 of its segments are not in the dump",)
+    assert ranges(managed_heaps(found)[0]) == [r for r in runtime.ranges() if not gone <= r[0] < gone + 0x80000]
+    assert found.notes == ("managed heap of coreclr.dll: 1 segment is not in the dump",)
 
 
 LIES = [
@@ -172,7 +172,7 @@ def test_a_segment_that_contradicts_the_map_is_left_out(form: str, lie: dict[str
     gone = runtime.heaps[0].segments[3]
     runtime.write_segment(gone, **{name: gone + offset for name, offset in lie.items()})
     found = survey_runtime(runtime)
-    assert ranges(found.managed_heaps[0]) == [r for r in runtime.ranges() if not gone <= r[0] < gone + 0x80000]
+    assert ranges(managed_heaps(found)[0]) == [r for r in runtime.ranges() if not gone <= r[0] < gone + 0x80000]
     assert len(found.warnings) == 1
 
 
@@ -181,8 +181,8 @@ def test_a_chain_that_runs_in_a_circle_ends() -> None:
     first = runtime.heaps[0].segments[3]
     runtime.write_segment(first, Next=first)
     found = survey_runtime(runtime)
-    assert ranges(found.managed_heaps[0]) == runtime.ranges()
-    assert "comes twice" in found.warnings[0]
+    assert ranges(managed_heaps(found)[0]) == runtime.ranges()
+    assert "appears twice" in found.warnings[0]
 
 
 @pytest.mark.parametrize("target", [0x10, 0x7FFF_FFFF_FFF8, 0xFFFF_8000_0000_0000, 0x12345])
@@ -190,8 +190,8 @@ def test_wild_pointers_are_left_out(target: int) -> None:
     runtime = build()
     runtime.write_segment(runtime.heaps[0].segments[3], Next=target)
     found = survey_runtime(runtime)
-    assert ranges(found.managed_heaps[0]) == runtime.ranges()
-    assert found.warnings or found.missing
+    assert ranges(managed_heaps(found)[0]) == runtime.ranges()
+    assert found.warnings or found.notes
 
 
 @pytest.mark.parametrize("count", [0, 0x7FFFFFFF, 0xFFFFFFFF])
@@ -200,8 +200,8 @@ def test_an_impossible_count_of_heaps(form: str, count: int) -> None:
     runtime = build(form=form, server=True)
     runtime.process.number(runtime._variables["n_heaps"], count, 4)
     found = survey_runtime(runtime)
-    assert found.managed_heaps == ()
-    assert any("lists no heaps" in line for line in found.missing)
+    assert managed_heaps(found) == ()
+    assert any("lists no heaps" in line for line in found.notes)
 
 
 @pytest.mark.parametrize("name", [*VARS])
@@ -210,11 +210,11 @@ def test_variables_that_cannot_be_the_collectors(name: str) -> None:
     at = runtime.data + VARS_AT + VARS[name]
     runtime.process.pointer(at, runtime.process.threads[0].teb)
     found = survey_runtime(runtime)
-    if found.managed_heaps:  # the last ones are not what tells a GcDacVars
-        told = {part for part in ranges(found.managed_heaps[0]) if part[2] in GENERATIONS}
+    if managed_heaps(found):  # the last ones are not what tells a GcDacVars
+        told = {part for part in ranges(managed_heaps(found)[0]) if part[2] in GENERATIONS}
         assert told <= set(runtime.ranges())
     else:
-        assert found.missing
+        assert found.notes
 
 
 def test_flipped_bits_end_in_a_result() -> None:
@@ -238,7 +238,7 @@ def test_flipped_bits_end_in_a_result() -> None:
                             data[at] ^= 1 << chance.randrange(8)
                 broken.append((start, bytes(data)))
             found = survey_process(runtime.process, ExcerptMemory(broken))
-            for heap in found.managed_heaps:
+            for heap in managed_heaps(found):
                 for before, after in zip(heap.ranges, heap.ranges[1:], strict=False):
                     assert before.base + before.size <= after.base
                 assert {part.kind for part in heap.ranges} <= {
@@ -278,14 +278,14 @@ def test_the_forms_of_a_value(value: Any, expected: tuple[Any, Any]) -> None:
 @pytest.mark.parametrize(
     ("offset", "data", "reason"),
     [
-        (0, b"DNCCDAB\0", "does not begin"),
-        (8, b"\x02", "does not begin"),
-        (8, b"\x03", "does not begin"),
-        (12, b"\xff\xff\xff\xff", "impossible"),
-        (12, b"\x01\0\0\0", "impossible"),
-        (16, b"\x00\x00\x10\x00\x00\x00\x00\x00", "out of its module"),
+        (0, b"DNCCDAB\0", "no valid header"),
+        (8, b"\x02", "no valid header"),
+        (8, b"\x03", "no valid header"),
+        (12, b"\xff\xff\xff\xff", "implausible"),
+        (12, b"\x01\0\0\0", "implausible"),
+        (16, b"\x00\x00\x10\x00\x00\x00\x00\x00", "outside its module"),
         (12, b"\x20\0\0\0", "damaged"),
-        (0x18, b"\xff\xff\xff\xff", "impossible"),
+        (0x18, b"\xff\xff\xff\xff", "implausible"),
     ],
 )
 def test_descriptors_that_are_none(offset: int, data: bytes, reason: str) -> None:
@@ -300,15 +300,15 @@ def test_descriptors_that_are_none(offset: int, data: bytes, reason: str) -> Non
     found = read_contract(memory, address, 8, (base, base + image.size_of_image))
     assert isinstance(found, str)
     assert reason in found
-    assert any(reason in line for line in survey_runtime(runtime).missing)
+    assert any(reason in line for line in survey_runtime(runtime).notes)
 
 
 def test_a_part_that_names_itself_as_its_part() -> None:
     runtime = build(form="contract")
     runtime.process.pointer(runtime._variables["gc_descriptor"], runtime.data + 0x40)
     found = survey_runtime(runtime)
-    assert found.managed_heaps == ()
-    assert any("says nothing of the garbage collector" in line for line in found.missing)
+    assert managed_heaps(found) == ()
+    assert any("does not describe the garbage collector" in line for line in found.notes)
 
 
 def test_offsets_of_the_forms() -> None:

@@ -14,6 +14,11 @@ from synth.process import ProcessBuilder
 from synth.space import PAGE
 
 from dumpmap.model.memory import ExcerptMemory, RecordingMemory
+from dumpmap.structures.heap_families import FAMILIES
+from dumpmap.structures.layouts import nt_heap as nt_layouts
+from dumpmap.structures.layouts import page_heap as page_layouts
+from dumpmap.structures.layouts import segment_heap as segment_layouts
+from dumpmap.structures.layouts import wine_heap as wine_layouts
 
 # _DPH_HEAP_ROOT and _DPH_HEAP_BLOCK, (x86, x64): what the test data's writer leaves out.
 STORAGE_LIST, STORAGE_COUNT = (0x10, 0x18), (0x18, 0x28)
@@ -111,7 +116,7 @@ def test_a_page_heap_root_in_the_wrong_place_is_none() -> None:
     process.number(page.address, 0x12345678, 4)
     found = survey_process(process)
     assert all(heap.kind != "Page heap" for heap in found.heaps)
-    assert any("there is no heap" in warning for warning in found.warnings)
+    assert any("no heap signature" in warning for warning in found.warnings)
 
 
 @pytest.mark.parametrize("magic", [b"HEAP", b"PAEH"])
@@ -170,3 +175,13 @@ def test_a_recording_of_a_recorded_process_is_small_and_enough(fixtures: Path, n
     excerpts = recording.excerpts()
     assert dump.survey(ExcerptMemory(excerpts)) == first
     assert sum(len(data) for _, data in excerpts) < 0x5000
+
+
+def test_the_table_of_families_agrees_with_the_layouts() -> None:
+    places = {family.reader: family.at for family in FAMILIES}
+    assert places["read_wine_heap"] == {size: layout.offsets["magic"] for size, layout in wine_layouts.HEAP.items()}
+    for size, layout in segment_layouts.SEGMENT_HEAP.items():
+        assert places["read_segment_heap"][size] == layout.offsets["Signature"]
+    for size, layout in nt_layouts.HEAP_OLD.items():
+        assert places["read_old_nt_heap"][size] == layout.offsets["Signature"]
+    assert all(layout.offsets["Signature"] == 0 for layout in page_layouts.DPH_HEAP_ROOT.values())

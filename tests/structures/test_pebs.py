@@ -11,10 +11,11 @@ from synth import layouts as synth_layouts
 from synth.heaps import nt_heap, write_heap_array
 from synth.process import ProcessBuilder
 
+from dumpmap.model.kinds import NAMED_KINDS
 from dumpmap.model.memory import RecordingMemory
 from dumpmap.model.process import Peb
 from dumpmap.structures.pe import read_image
-from dumpmap.structures.peb import NAMED_KINDS, find_cfg_bitmaps, find_pebs, read_peb
+from dumpmap.structures.peb import find_cfg_bitmaps, find_pebs, read_peb
 from dumpmap.structures.teb import read_tebs
 
 BUILDS = [("x86", 2600), ("x64", 3790), ("x86", 6002), ("x64", 7601), ("x64", 9600), ("x64", 14393), ("x86", 19045)]
@@ -146,7 +147,7 @@ def test_named_regions(arch: str, build: int) -> None:
         assert found[address].kind == kind
     extra = {region.kind for address, region in found.items() if address not in expected.values()}
     assert extra <= {"NLS tables"}  # its three pointers lead into one view
-    assert {region.kind for region in found.values()} <= set(NAMED_KINDS)
+    assert {region.kind for region in found.values()} <= {info.name for info in NAMED_KINDS}
     assert all("." in region.field or region.field == "KUSER_SHARED_DATA" for region in found.values())
 
 
@@ -236,7 +237,7 @@ def test_real_pebs(corpus: Path) -> None:
 def test_a_dump_with_a_peb_and_no_heap_bytes_says_so(corpus: Path) -> None:
     found = load(corpus / "electron_node-minidump__windows.dmp").survey()
     assert found.heap_list_captured is False
-    assert any("the list of its 4 heaps is not in the dump" in lack for lack in found.missing)
+    assert any("its list of 4 heaps is not in the dump" in lack for lack in found.notes)
     (heap,) = found.heaps
     assert (heap.address, heap.is_default, heap.kind) == (0x1A8DC360000, True, "unknown (header not in dump)")
 

@@ -94,7 +94,7 @@ def test_bytes_that_are_no_teb_are_one_warning() -> None:
     found = survey_process(process)
     assert not found.tebs
     (warning,) = found.warnings
-    assert warning.startswith("2 of 2 threads have other bytes where their TEB should be")
+    assert warning.startswith("2 of 2 threads have no valid TEB at its address")
 
 
 def test_a_peb_that_is_known_otherwise() -> None:
@@ -121,7 +121,7 @@ def test_a_small_dump_has_tebs_and_pebs_and_says_what_it_lacks() -> None:
     found = survey_process(process, ExcerptMemory(kept))
     assert len(found.tebs) == 2
     assert found.heap_list_captured is False
-    assert "the headers of 1 of its heaps are not in the dump" in found.missing[-1]
+    assert "the headers of 1 of its heaps are not in the dump" in found.notes[-1]
     assert found.warnings == ()
     (heap,) = found.heaps
     assert (heap.kind, heap.is_default) == ("unknown (header not in dump)", True)

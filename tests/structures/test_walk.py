@@ -64,7 +64,7 @@ def test_a_circle_ends_and_the_rest_is_found_from_behind() -> None:
     links[0x3000] = (0x2000, 0x2000)
     found = walk(links)
     assert sorted(node for node, _ in found.nodes) == [0x1000 * index for index in range(1, 7)]
-    assert any("circle" in problem for problem in found.problems)
+    assert any("loops" in problem for problem in found.problems)
 
 
 def test_a_node_that_points_back_elsewhere_is_noted_and_followed() -> None:

@@ -1,4 +1,4 @@
-"""Maps that the report is tested with, and what a page's data decodes to."""
+"""Maps for the tests of the report, and a decoder of a page's data."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def recorded(name: str) -> RegionMap:
 
 
 def hostile_map() -> RegionMap:
-    """A process whose modules, threads, heaps, command line and comment are called by `HOSTILE` names."""
+    """A process whose modules, threads, heaps, command line, and comment have `HOSTILE` names."""
     process = ProcessBuilder("x64", name='</script><b id="out">app.exe')
     process.furnish()
     for name in HOSTILE:
@@ -69,7 +69,7 @@ def hostile_map() -> RegionMap:
 
 
 def partial_map() -> RegionMap:
-    """A 64-bit dump without a list of regions, whose bytes lie at addresses that no float can hold."""
+    """A 64-bit dump without a list of regions, with bytes at addresses that no float can hold."""
     dump = MinidumpBuilder("x64").system_info()
     for address in ODD_ADDRESSES:
         dump.memory(address, bytes(ODD_SIZE))
@@ -110,7 +110,7 @@ def working_set_map() -> RegionMap:
 
 
 def large_map(count: int) -> RegionMap:
-    """A 64-bit map of `count` regions in allocations of one to four, a third of them with a gap behind."""
+    """A 64-bit map of `count` regions in allocations of one to four, a third of them followed by a gap."""
     random = np.random.default_rng(7)
     sizes = random.integers(1, 40, count).astype(np.uint64) * np.uint64(0x1000)
     lengths = random.integers(1, 5, count)
@@ -148,16 +148,16 @@ def large_map(count: int) -> RegionMap:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row as the scripts see it."""
+class PageRow:
+    """A row of the page as the scripts see it."""
 
     address: int
     values: dict[str, Any]
-    blocks: list[Row]
+    blocks: list[PageRow]
 
 
-def decode(data: dict[str, Any]) -> Iterator[Row]:
-    """Reads the rows back out of a page's data, by what its docstring says of the format."""
+def decode(data: dict[str, Any]) -> Iterator[PageRow]:
+    """Reads the rows back from a page's data, as the docstring of `page_data` describes the format."""
     gaps = {index: int(text, 16) for index, text in data["rows"]["gaps"]}
     part, address = 0, 0
     for index, parts in enumerate(data["rows"]["parts"]):
@@ -165,13 +165,13 @@ def decode(data: dict[str, Any]) -> Iterator[Row]:
         blocks, start = [], address
         for number in range(part, part + parts):
             values = _values(data, data["parts"], number)
-            blocks.append(Row(start, values, []))
+            blocks.append(PageRow(start, values, []))
             start += values["size"]
         part += parts
         values = _values(data, data["rows"], index)
         blocks_of = data["rows"]["blocks"]
         values["blocks"] = None if blocks_of is None else blocks_of[index]
-        yield Row(address, values, blocks)
+        yield PageRow(address, values, blocks)
         address += values["size"]
 
 

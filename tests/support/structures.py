@@ -13,8 +13,13 @@ from synth.process import ProcessBuilder
 from synth.truth import HeapTruth
 
 from dumpmap.model.heaps import HeapInfo
+from dumpmap.model.managed_heaps import ManagedHeap
 from dumpmap.model.memory import ExcerptMemory, Memory
-from dumpmap.model.process import ProcessStructures
+from dumpmap.model.process import Peb, ProcessStructures
+from dumpmap.model.recognised import Found
+from dumpmap.structures.recognisers import windows_heaps
+from dumpmap.structures.recognisers.protocol import Context
+from dumpmap.structures.space import Space
 from dumpmap.structures.survey import survey
 
 MEM_COMMIT, MEM_FREE, MEM_PRIVATE = 0x1000, 0x10000, 0x20000
@@ -94,6 +99,21 @@ def survey_process(
         os_build=process.build if os_build == -1 else os_build,
         read_parameters=read_parameters,
     )
+
+
+def find_heaps(memory: Memory, pebs: Sequence[Peb], space: Space, os_build: int | None) -> Found:
+    """Runs the recogniser of Windows heaps alone."""
+    return windows_heaps.find(Context(memory, space, "windows", os_build, 8, pebs=pebs))
+
+
+def managed_heaps(found: ProcessStructures) -> tuple[ManagedHeap, ...]:
+    """Returns the managed heaps that the .NET recogniser found."""
+    return found.facts_of(ManagedHeap)
+
+
+def runtime_modules(found: ProcessStructures) -> tuple[str, ...]:
+    """Returns the names of the modules that hold a runtime."""
+    return tuple(runtime.module for runtime in found.runtimes)
 
 
 def heap_at(found: ProcessStructures, truth: HeapTruth) -> HeapInfo:

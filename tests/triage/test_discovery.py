@@ -204,7 +204,7 @@ def test_a_file_of_an_archive_can_be_named(tmp_path: Path, monkeypatch: pytest.M
             assert rows["two.zip::a.dmp"]["pid"] == 1
             assert rows["two.zip::x/b[1].dmp"]["pid"] == 2
             assert rows["two.zip::a.dmp"]["cached"] == cached
-            assert "as in FILE::a.dmp" in rows["two.zip"]["error"]
+            assert "such as ARCHIVE::a.dmp" in rows["two.zip"]["error"]
             assert "has no 'c.dmp'" in rows["two.zip::c.dmp"]["error"]
 
 

@@ -19,10 +19,11 @@ from support.triage import MB, answering, http_server, small_dump, write_big_dum
 import dumpmap
 from dumpmap.errors import InputError
 from dumpmap.parsers.opening import read_source
-from dumpmap.sources import remote
+from dumpmap.sources import remote, web
 from dumpmap.sources.files import TruncatedError
-from dumpmap.sources.remote import RemoteSource, join_near, remote_source
+from dumpmap.sources.remote import RemoteSource, remote_source
 from dumpmap.sources.remote_errors import reason, shown_url, without_secrets
+from dumpmap.sources.spans import JOIN_SHARE, join_near
 from dumpmap.triage import Options, remote_files, run
 from dumpmap.triage.analyse import analyse
 from dumpmap.triage.discovery import discover
@@ -108,7 +109,7 @@ def test_joining_never_costs_more_than_its_share() -> None:
     size = ranges[-1][0] + 16
     spans = join_near(ranges, size)
     fetched = sum(span.end - span.start for span in spans)
-    assert fetched - 2000 * 16 <= max(MB, size // remote.JOIN_SHARE)
+    assert fetched - 2000 * 16 <= max(MB, size // JOIN_SHARE)
     assert sum(len(span.members) for span in spans) == 2000
 
 
@@ -135,7 +136,7 @@ def test_a_compressed_file_is_fetched_whole(memory: str, fixtures: Path) -> None
 
 def test_a_compressed_file_beyond_the_limit_is_refused(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "MAX_WHOLE", 100)
-    with pytest.raises(InputError, match="would have to be fetched"):
+    with pytest.raises(InputError, match="the limit for a compressed remote file is 100"):
         remote_source(put(f"{memory}/x.dmp.gz", gzip.compress(pattern(10_000))))
 
 
@@ -231,13 +232,13 @@ def test_secrets_reach_no_row_and_no_map(tmp_path: Path) -> None:
     [
         (b"", "{host} closed the connection"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "{host} does not speak HTTP"),
-        (b"HTTP/1.1 401 Unauthorized\r\n\r\n", "access denied: the server answers 401 Unauthorized"),
-        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "access denied: the server answers 403 Forbidden"),
+        (b"HTTP/1.1 401 Unauthorized\r\n\r\n", "access denied: the server responds with 401 Unauthorized"),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "access denied: the server responds with 403 Forbidden"),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "no such file"),
-        (b"HTTP/1.1 500 \r\n\r\n", "the server answers 500 Internal Server Error"),
-        (b"HTTP/1.1 503 Try Later\r\n\r\n", "the server answers 503 Try Later"),
-        (b"HTTP/1.1 302 Found\r\nLocation: /x.dmp\r\n\r\n", "{host} redirects without end"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nMDMP", "{host} broke off its answer"),
+        (b"HTTP/1.1 500 \r\n\r\n", "the server responds with 500 Internal Server Error"),
+        (b"HTTP/1.1 503 Try Later\r\n\r\n", "the server responds with 503 Try Later"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /x.dmp\r\n\r\n", "{host} redirects in a loop"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nMDMP", "{host} broke off its response"),
     ],
 )
 @pytest.mark.parametrize("path", ["x.dmp", "folder/", "folder/*.dmp"])
@@ -255,8 +256,8 @@ def test_what_a_server_answers_is_said_in_a_line(answer: bytes, said: str, path:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://nothing.invalid/x.dmp", "cannot connect to nothing.invalid:80: host name not known"),
-        ("https://user:p@ss/word@host/x.dmp", "cannot connect to ...:443: host name not known"),
+        ("http://nothing.invalid/x.dmp", "cannot connect to nothing.invalid:80: unknown host name"),
+        ("https://user:p@ss/word@host/x.dmp", "cannot connect to ...:443: unknown host name"),
         ("https://user:pa/ss@host/x.dmp", "not a valid URL"),
         ("http:///x.dmp", "not a valid URL"),
         ("gopher://host/x.dmp", "protocol not known: gopher"),
@@ -316,7 +317,7 @@ def test_a_web_server_without_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert bytes(source.view(200_000, 50)) == data[200_000:200_050]
         assert [bytes(part) for part in source.views([(5, 5), (299_000, 1000)])] == [data[5:10], data[299_000:]]
         monkeypatch.setattr(remote, "MAX_WITHOUT_RANGES", 1000)
-        with pytest.raises(InputError, match="no parts of files"):
+        with pytest.raises(InputError, match="does not send parts of files"):
             remote_source(f"{served.url}/data.dmp")
 
 
@@ -346,7 +347,7 @@ def test_a_folder_of_a_web_server_is_no_file(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
     (tmp_path / "dumps").mkdir()
     (tmp_path / "dumps" / "a.dmp").write_bytes(small_dump())
-    said = "is a web page, not a dump; a folder's URL ends in /"
+    said = "is a web page, not a dump; for a folder, end the URL in /"
     with http_server(tmp_path) as served:
         (job,) = discover([f"{served.url}/dumps"])
         outcome = analyse(job)
@@ -411,10 +412,10 @@ def test_a_web_server_without_stamps_has_its_files_read_again(tmp_path: Path) ->
 
 def test_a_web_server_that_does_not_answer_for_a_stamp(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("aiohttp")
-    monkeypatch.setattr(remote, "HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(web, "HEAD_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         fs, path = fsspec.core.url_to_fs(f"http://127.0.0.1:{silent.getsockname()[1]}/x.dmp")
-        assert remote.web_infos(fs, [path] * 3) == [{}] * 3
+        assert web.web_infos(fs, [path] * 3) == [{}] * 3
 
 
 def test_a_file_that_changed_since_it_was_found_is_kept_as_it_was_read(tmp_path: Path) -> None:
@@ -523,7 +524,7 @@ def test_what_is_said_of_a_bucket(s3: dict[str, Any], monkeypatch: pytest.Monkey
         (
             f"s3://{bucket}/x",
             {"endpoint_url": s3["endpoint_url"]},
-            "no credentials were found; a public bucket is read",
+            "no credentials found; for a public bucket",
         ),
         (f"s3://{bucket}/x", {"key": "k"}, "incomplete credentials: aws_secret_access_key is missing"),
         (
@@ -542,7 +543,7 @@ def test_what_is_said_of_a_bucket(s3: dict[str, Any], monkeypatch: pytest.Monkey
     [
         (403, "AccessDenied", "access denied"),
         (403, "InvalidAccessKeyId", "access denied (InvalidAccessKeyId)"),
-        (503, "SlowDown", "the server answers 503 SlowDown: Why"),
+        (503, "SlowDown", "the server responds with 503 SlowDown: Why"),
         (404, "NoSuchBucket", "no such bucket"),
         (404, "NoSuchKey", "no such file"),
     ],
@@ -554,7 +555,7 @@ def test_what_s3_answers_is_said_in_a_line(status: int, code: str, said: str) ->
     error.__cause__ = exceptions.ClientError(answer, "ListObjectsV2")
     assert reason(error, "s3://bucket/x") == said
     head = exceptions.ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
-    assert reason(head, "s3://bucket/x") == "access denied: the server answers 403 Forbidden"
+    assert reason(head, "s3://bucket/x") == "access denied: the server responds with 403 Forbidden"
 
 
 @pytest.mark.slow

@@ -6,9 +6,6 @@ from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found, b
 from dumpmap.model.heaps import PAGE_HEAP
 from dumpmap.model.types import RegionType
 
-FLG_HEAP_PAGE_ALLOCS = 0x02000000
-"""PEB.NtGlobalFlag: page heap is on (gflags.h)."""
-
 
 def heap_segment_will_not_fit(e: Evidence) -> Found | None:
     """A heap's next segment exceeds the largest free block. The subject is those heaps, largest need first."""
@@ -47,7 +44,7 @@ def many_heaps(e: Evidence) -> Found | None:
 def page_heap_on(e: Evidence) -> Found | None:
     """Page heap is on. The subject is whether NtGlobalFlag says so."""
     flags = [peb.nt_global_flag for peb in e.m.map.structures.pebs]
-    flagged = any(flag & FLG_HEAP_PAGE_ALLOCS for flag in flags)
+    flagged = any(peb.has_page_heap for peb in e.m.map.structures.pebs)
     count = sum(heap.info.kind == PAGE_HEAP for heap in e.m.map.heaps)
     if not flagged and not count:
         return None

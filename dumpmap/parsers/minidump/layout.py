@@ -23,37 +23,6 @@ MINIDUMP_VERSION = 0xA793
 """Low 16 bits of MINIDUMP_HEADER.Version; the high half is the writer's own."""
 
 
-class MinidumpType(IntFlag):
-    """MINIDUMP_TYPE: what the writer was asked to include (MINIDUMP_HEADER.Flags)."""
-
-    MiniDumpNormal = 0
-    MiniDumpWithDataSegs = 0x1
-    MiniDumpWithFullMemory = 0x2
-    MiniDumpWithHandleData = 0x4
-    MiniDumpFilterMemory = 0x8
-    MiniDumpScanMemory = 0x10
-    MiniDumpWithUnloadedModules = 0x20
-    MiniDumpWithIndirectlyReferencedMemory = 0x40
-    MiniDumpFilterModulePaths = 0x80
-    MiniDumpWithProcessThreadData = 0x100
-    MiniDumpWithPrivateReadWriteMemory = 0x200
-    MiniDumpWithoutOptionalData = 0x400
-    MiniDumpWithFullMemoryInfo = 0x800
-    MiniDumpWithThreadInfo = 0x1000
-    MiniDumpWithCodeSegs = 0x2000
-    MiniDumpWithoutAuxiliaryState = 0x4000
-    MiniDumpWithFullAuxiliaryState = 0x8000
-    MiniDumpWithPrivateWriteCopyMemory = 0x10000
-    MiniDumpIgnoreInaccessibleMemory = 0x20000
-    MiniDumpWithTokenInformation = 0x40000
-    MiniDumpWithModuleHeaders = 0x80000
-    MiniDumpFilterTriage = 0x100000
-    MiniDumpWithAvxXStateContext = 0x200000
-    MiniDumpWithIptTrace = 0x400000
-    MiniDumpScanInaccessiblePartialPages = 0x800000
-    MiniDumpFilterWriteCombinedMemory = 0x1000000
-
-
 # ---------------------------------------------------------------- flat arrays
 
 DIRECTORY = np.dtype([("StreamType", "<u4"), ("DataSize", "<u4"), ("Rva", "<u4")])

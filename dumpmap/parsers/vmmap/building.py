@@ -172,6 +172,7 @@ class _NamedThings:
         self.wow64 = False
         self._threads: dict[int, model.Thread] = {}
         self._heaps: dict[int, list[model.RecordedRange]] = {}
+        self._heap_names: dict[int, str | None] = {}
         self._managed: dict[tuple[str, str], list[model.RecordedRange]] = {}
 
     def add(self, head: FileRow, rows: Sequence[FileRow]) -> None:
@@ -184,21 +185,24 @@ class _NamedThings:
         if head.type == RegionType.IMAGE and head.details:
             self.modules.append(model.Module(head.address, head.size, head.details))
         elif head.type == RegionType.STACK and (match := THREAD_DETAILS.match(head.details)):
-            self._add_stack(int(match[1]), rows)
+            self._add_stack(int(match[1]), match[2], rows)
         elif head.type == RegionType.HEAP and (match := HEAP_DETAILS.match(head.details)):
             part = model.RecordedRange(head.address, head.size, head.committed)
             self._heaps.setdefault(int(match[1]), []).append(part)
+            self._heap_names.setdefault(int(match[1]), match[2])
         elif head.type == RegionType.MANAGED_HEAP:
             self._managed.setdefault((head.words, head.details), []).extend(
                 model.RecordedRange(row.address, row.size, row.committed, row.details or head.words) for row in rows
             )
 
-    def _add_stack(self, number: int, rows: Sequence[FileRow]) -> None:
+    def _add_stack(self, number: int, name: str | None, rows: Sequence[FileRow]) -> None:
         usable = [row for row in rows if row.committed and not row.protect & PageProtect.PAGE_GUARD]
         if usable:
             start = usable[0].address
             size = usable[-1].end - start
-            self._threads[number] = msgspec.structs.replace(self._thread(number), stack_base=start, stack_size=size)
+            self._threads[number] = msgspec.structs.replace(
+                self._thread(number), name=name, stack_base=start, stack_size=size
+            )
 
     def _thread(self, number: int) -> model.Thread:
         return self._threads.get(number, model.Thread(number))
@@ -209,7 +213,10 @@ class _NamedThings:
 
     def heaps(self) -> tuple[model.RecordedHeap, ...]:
         """Returns the heaps, sorted by number."""
-        return tuple(model.RecordedHeap(number, ranges=tuple(self._heaps[number])) for number in sorted(self._heaps))
+        return tuple(
+            model.RecordedHeap(number, name=self._heap_names[number], ranges=tuple(self._heaps[number]))
+            for number in sorted(self._heaps)
+        )
 
     def managed_heaps(self) -> tuple[model.RecordedHeap, ...]:
         """Returns the managed heaps: allocations with the same texts are one heap."""

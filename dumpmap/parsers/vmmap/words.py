@@ -145,14 +145,14 @@ def words_of_protection(protect: int, state: int) -> str:
 
 # --- details ----------------------------------------------------------------------------------------------------------
 
-THREAD_DETAILS = re.compile(r"Thread ID: *([0-9]{1,10})\b")
-"""The details of a stack, with the ID of its thread."""
+THREAD_DETAILS = re.compile(r"Thread ID: *([0-9]{1,10})\b(?: \((.+)\))?")
+"""The details of a stack, with the ID of its thread and, in files that dumpmap wrote, its name."""
 
 TEB_DETAILS = re.compile(r"Thread Environment Block ID: *([0-9]{1,10})\b")
 """The details of a TEB, with the ID of its thread."""
 
-HEAP_DETAILS = re.compile(r"Heap ID: *([0-9]{1,10})\b")
-"""The details of a heap, with its number."""
+HEAP_DETAILS = re.compile(r"Heap ID: *([0-9]{1,10})\b(?: \[LOW FRAGMENTATION\])?(?: \((.+)\))?")
+"""The details of a heap, with its number and, in files that dumpmap wrote, its name."""
 
 WOW64_STACK_DETAILS = "64-bit thread stack"
 """The details of the 64-bit stack of a thread in a 32-bit process."""

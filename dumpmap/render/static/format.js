@@ -1,15 +1,15 @@
-/* Numbers as text, by the rules of dumpmap/render/text.py. Addresses are BigInt or hex strings, never Number. */
+/* Numbers as text, by the rules of dumpmap/wording/text.py. Addresses are BigInt or hex strings, never Number. */
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const thousands = new Intl.NumberFormat("en-US");
 
-/** A size in KB; a part of a KB counts as one, but not of what is left. Null, and NaN in number columns, is not known. */
+/** A size in KB, rounded up, or down where it is how much is left. Null, and NaN in number columns, is unknown. */
 function sizeText(value, left = false) {
   if (value === null || Number.isNaN(value)) return "";
   return thousands.format(left ? Math.floor(value / 1024) : Math.ceil(value / 1024));
 }
 
-/** A share in percent, with a decimal where it is small. */
+/** A share in percent; small ones have a decimal, and halves round to even, as in Python. */
 function percentText(value) {
   const percent = 100 * value;
   if (Math.abs(percent) < 10 && Math.round(10 * percent) / 10 !== Math.round(percent)) return `${percent.toFixed(1)} %`;
@@ -32,20 +32,20 @@ function shortSize(value) {
   return `${value} bytes`;
 }
 
-/** An address out of a BigInt or a hex string, padded to the width of this process. */
+/** A BigInt or a hex string as an address, padded to the width of this process. */
 function addressText(value) {
   if (value === null) return "";
   return `0x${BigInt(value).toString(16).padStart(data.width, "0")}`;
 }
 
-/** Reads an address as people write it: 0x7ff6'12340000, 7ff6`12340000, 0X7FF612340000. Null where it is none. */
+/** Reads an address as people write it: 0x7ff6'12340000, 7ff6`12340000, 0X7FF612340000. Null for other text. */
 function parseAddress(text) {
   const digits = text.trim().replace(/[`'_\s]/g, "").replace(/^0x/i, "");
   if (!/^[0-9a-f]{1,16}$/i.test(digits)) return null;
   return BigInt(`0x${digits}`);
 }
 
-/** Reads a size: 64, 64 KB, 1.5M, 2 GB. A bare number is KB. Null where it is none, 0 for nothing. */
+/** Reads a size: 64, 64 KB, 1.5M, 2 GB. A number without a unit is KB. Null for other text, 0 for no text. */
 function parseSize(text) {
   const cleaned = text.trim().replace(/,/g, "");
   if (cleaned === "") return 0;
@@ -55,7 +55,7 @@ function parseSize(text) {
   return Number(match[1]) * { b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 }[unit];
 }
 
-/** Makes an element. Texts become text nodes: a name out of a dump is never markup. */
+/** Creates an element. Texts become text nodes: a name from a dump is never markup. */
 function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

@@ -1,13 +1,13 @@
-/* A table that holds only the rows in sight. One row is one line of fixed height, so any number of them scrolls. */
+/* A table that holds only the rows in sight. Every row is one line of fixed height, so any number of rows scrolls. */
 
 const ROW_HEIGHT = 26;
-/* Browsers stop at some ten million pixels; beyond, the scroll bar stands for more than it measures. */
+/* Browsers limit heights to some ten million pixels. A longer table scrolls by more than the scroll bar moves. */
 const MOST_PIXELS = 8000000;
 const PRINTED_ROWS = 200;
 
 class Grid {
   /**
-   * @param host where it goes
+   * @param host the element that it is appended to
    * @param rows MemoryRows or TableRows
    * @param options label, onSelect(row, child, address), onAddress(text)
    */
@@ -51,7 +51,7 @@ class Grid {
     }, element("div", { class: "grid-top", role: "rowgroup" }, this.head), this.space);
     this.id = host.id;
     host.append(this.box);
-    this.widths = this.rows.columns.map((column, index) => this.width(column, index));
+    this.widths = this.rows.columns.map((column, index) => columnWidth(this.rows, column, index === 0 && this.twists ? TWIST_WIDTH : 0));
     this.setWidths(false);
     this.box.addEventListener("scroll", () => this.requestRender(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.onKey(event));
@@ -60,41 +60,14 @@ class Grid {
     new ResizeObserver(() => this.requestRender()).observe(this.box);
   }
 
-  /** Columns as wide as they need to be and scrolled sideways; on paper shares of the width there is. */
+  /** On screen, columns have the width they need and scroll sideways; on paper, they share the page's width. */
   setWidths(shared) {
     const css = this.widths.map((width) => (shared ? `minmax(0, ${width.least}fr)` : width.css));
     this.box.style.setProperty("--columns", css.join(" "));
     this.box.style.setProperty("--least", shared ? "0" : `${this.widths.reduce((sum, width) => sum + width.least, 0)}px`);
   }
 
-  /** Width of a column: numbers as wide as their longest, texts by what they are. */
-  width(column, index) {
-    const twist = index === 0 && this.twists ? 20 : 0;
-    // Headings break between words.
-    const heading = Math.max(...column.title.split(" ").map((word) => word.length)) * 8.1 + 22;
-    if (column.kind === "address") return fixed(Math.max(heading, data.width * 7.55 + 33) + twist);
-    if (column.kind === "type") return fixed(114);
-    if (column.kind === "size" || column.kind === "count") {
-      return fixed(Math.max(heading, this.longest(column) * 7.1 + 18));
-    }
-    if (column.kind === "hex") return fixed(Math.max(heading, 96));
-    if (column.kind === "flag") return fixed(heading);
-    const named = { details: [180, 1.8], path: [180, 2], name: [120, 1], evidence: [140, 1.4], kind: [110, 1],
-      protection: [118, 0.6], debug_id: [120, 1] }[column.name];
-    const [least, share] = named || [Math.max(heading, Math.min(this.longest(column) * 7 + 20, 190)) + twist, 0.3];
-    return { css: `minmax(${least}px, ${share}fr)`, least };
-  }
-
-  /** Letters of a column's longest text; of a very long table a sample. */
-  longest(column) {
-    let longest = 0;
-    for (let row = 0; row < this.rows.count; row += Math.ceil(this.rows.count / 20000)) {
-      longest = Math.max(longest, cellText(column, this.rows.value(row, -1, column.name)).length);
-    }
-    return longest;
-  }
-
-  /** Says which rows to show, in which order; the chosen sorting is applied to them. */
+  /** Sets the rows to show; the chosen sorting applies to them. */
   setRows(found) {
     this.found = found;
     this.applySort();
@@ -103,9 +76,9 @@ class Grid {
   }
 
   sortBy(name) {
-    // Names go up first, numbers down: the largest is what one looks for.
+    // Names sort up first, numbers down: readers look for the largest.
     const column = this.rows.columns.find((candidate) => candidate.name === name);
-    const first = column.kind === "size" || column.kind === "count" ? -1 : 1;
+    const first = column.holds === "size" || column.holds === "count" ? -1 : 1;
     if (this.sort.name !== name) this.sort = { name, direction: first };
     else this.sort = { name, direction: -this.sort.direction };
     this.applySort();
@@ -127,7 +100,7 @@ class Grid {
         order.sort();
         if (direction < 0) order.reverse();
       } else {
-        // What is not known comes last in both directions; equals stay in their own order.
+        // Unknown values come last in both directions; equal rows keep their order.
         order.sort((a, b) => {
           const [x, y] = [keys[a], keys[b]];
           if (x === y) return a - b;
@@ -140,7 +113,7 @@ class Grid {
     this.order = order;
   }
 
-  /** Counts lines: `starts[i]` is the line of the i-th row. */
+  /** Assigns lines to rows: `starts[i]` is the line of the i-th row. */
   layout() {
     const { order, rows, expanded } = this;
     this.starts = new Float64Array(order.length + 1);
@@ -186,7 +159,7 @@ class Grid {
     });
   }
 
-  /** The scroll position in true pixels, which a very long table has more of than the browser lets it. */
+  /** The scroll position in true pixels, of which a very long table has more than the browser allows. */
   position() {
     const view = this.box.clientHeight - this.head.offsetHeight;
     const room = this.height - view;
@@ -196,10 +169,10 @@ class Grid {
     return { view, ratio, scrollTop, top: scrollTop * ratio };
   }
 
-  /** Draws the rows in sight; `fresh` false keeps those that are drawn already. */
+  /** Draws the rows in sight; with `fresh` false it keeps those already drawn. */
   render({ fresh = true } = {}) {
     if (this.box.offsetParent === null && !this.printing) return;
-    // All measuring comes before all changes: in between, the browser would lay the page out once more.
+    // Measure everything before changing anything; otherwise the browser lays out the page twice.
     const { view, scrollTop, top } = this.position();
     const first = this.printing ? 0 : Math.max(0, Math.floor(top / ROW_HEIGHT) - 8);
     const last = this.printing
@@ -220,7 +193,7 @@ class Grid {
   redraw(first, last) {
     const fragment = document.createDocumentFragment();
     for (let line = first; line < last; line += 1) fragment.append(this.rowElement(line));
-    if (this.lines === 0) fragment.append(element("div", { class: "grid-empty" }, "No row matches."));
+    if (this.lines === 0) fragment.append(element("div", { class: "grid-empty" }, "No rows match."));
     if (this.printing && last < this.lines) {
       fragment.append(element("div", { class: "grid-empty" },
         `The first ${countText(last)} of ${countText(this.lines)} rows, as filtered and sorted on screen.`));
@@ -228,7 +201,7 @@ class Grid {
     this.window.replaceChildren(fragment);
   }
 
-  /** Takes away what went out of sight and draws what came into it. */
+  /** Removes the rows that went out of sight and draws those that came into it. */
   shift(first, last) {
     const { drawn } = this;
     for (let line = drawn.first; line < Math.min(first, drawn.last); line += 1) this.window.firstChild.remove();
@@ -258,49 +231,21 @@ class Grid {
     made.dataset.line = line;
     this.rows.columns.forEach((column, index) => {
       let value = this.rows.value(row, child, column.name);
-      // A block of a file or heap says again which: once is enough.
+      // The blocks of a file or heap repeat its name: once is enough.
       if (column.name === "details" && child >= 0 && value === this.rows.value(row, -1, "details")) value = "";
       const cell = element("div", { role: "gridcell", "aria-colindex": index + 1 });
       if (isNumeric(column)) cell.className = "num";
       if (index === 0) {
         cell.className = "first";
         if (this.twists) cell.append(children > 0
-          ? element("button", { type: "button", class: "twist", tabindex: -1, "aria-label": open ? "Close" : "Open" }, open ? "▼" : "▶")
+          ? element("button", { type: "button", class: "twist", tabindex: -1, "aria-label": open ? "Collapse" : "Expand" }, open ? "▼" : "▶")
           : element("span", { class: "twist" }));
       }
-      this.fill(cell, column, value, row, child);
+      const inferred = column.holds === "evidence" && this.rows.value(row, child, "inferred");
+      fillCell(cell, column, value, { linked: this.options.onAddress !== undefined, inferred });
       made.append(cell);
     });
     return made;
-  }
-
-  fill(cell, column, value, row, child) {
-    const text = cellText(column, value);
-    if (column.kind === "address" || column.kind === "hex") {
-      const linked = column.kind === "address" && column.name !== "end" && this.options.onAddress !== undefined && text !== "";
-      cell.append(linked
-        ? element("button", { type: "button", class: "link mono", tabindex: -1, "data-address": text, title: "Show in the allocations" }, text)
-        : element("span", { class: "mono" }, text));
-      return;
-    }
-    if (column.kind === "type") {
-      cell.append(element("i", { class: `swatch t${value}` }), text);
-      return;
-    }
-    if (column.kind === "evidence" && this.rows.value(row, child, "inferred")) {
-      cell.append(element("span", { class: "inferred", title: "Concluded, not recorded" }, "inferred"));
-    }
-    const cut = Math.max(text.lastIndexOf("\\"), text.lastIndexOf("/"));
-    if ((column.name === "details" || column.name === "path") && cut > 0 && cut < text.length - 1 && text.length > 20) {
-      // Of a long path the name at its end is what one reads.
-      cell.classList.add("path");
-      cell.append(element("span", {}, text.slice(0, cut + 1)), element("span", {}, text.slice(cut + 1)));
-    } else {
-      cell.append(text);
-    }
-    if (column.kind === "size" && text !== "") cell.title = `${shortSize(Number(value))}, ${countText(Number(value))} bytes`;
-    else if (column.kind === "evidence") cell.title = evidenceLines(text).join("\n");
-    else if (text.length > 14) cell.title = text;
   }
 
   toggle(row, open = !this.expanded.has(row)) {
@@ -312,7 +257,7 @@ class Grid {
     this.render();
   }
 
-  /** Opens or closes all rows shown. */
+  /** Expands or collapses all rows shown. */
   toggleAll(open) {
     this.expanded.clear();
     if (open) for (const row of this.order) if (this.rows.childCount(row) > 0) this.expanded.add(row);
@@ -321,7 +266,7 @@ class Grid {
     this.render();
   }
 
-  /** Selects a row or block; `reveal` is how to scroll to it: "near", "middle", or not at all. */
+  /** Selects a row or block; `reveal` is how to scroll to it: "near", "middle", or "no". */
   select(row, child, { reveal = "near", address = null } = {}) {
     this.selected = { row, child };
     if (child >= 0 && !this.expanded.has(row)) {
@@ -352,7 +297,7 @@ class Grid {
       this.options.onAddress(link.dataset.address);
       return;
     }
-    // Rows are made anew when the selection moves: a text that is being marked to copy must stay.
+    // A new selection redraws the rows, which would lose a text that the reader is marking to copy.
     if (String(getSelection()) === "") this.select(row, child, { reveal: "no" });
   }
 
@@ -379,7 +324,7 @@ class Grid {
         if (child >= 0) this.select(row, -1);
         else if (open) this.toggle(row, false);
       } else if (event.key === "Enter" && this.options.onAddress !== undefined) {
-        const column = this.rows.columns.find((candidate) => candidate.kind === "address");
+        const column = this.rows.columns.find((candidate) => candidate.holds === "address");
         const value = column === undefined ? null : this.rows.value(row, child, column.name);
         if (value !== null) this.options.onAddress(addressText(value));
       } else if (event.key === "Enter" || event.key === " ") {
@@ -393,19 +338,11 @@ class Grid {
     event.preventDefault();
   }
 
-  /** On paper a table is its first rows, all in sight. */
+  /** On paper a table shows its first rows, all at once. */
   print(on) {
     this.printing = on;
     this.box.classList.toggle("print", on);
     this.setWidths(on);
     this.render();
   }
-}
-
-const isNumeric = (column) => column.kind === "size" || column.kind === "count" || column.kind === "percent";
-const fixed = (width) => ({ css: `${Math.round(width)}px`, least: Math.round(width) });
-
-/** What each part of an evidence text means. */
-function evidenceLines(text) {
-  return text === "" ? [] : text.split("+").map((name) => (data.evidence[name] ? `${name}: ${data.evidence[name]}` : name));
 }

@@ -1,4 +1,4 @@
-/* The page: what the parts do with each other. */
+/* The page: how its parts work together. */
 
 const memory = new MemoryRows();
 const tabs = [...document.querySelectorAll('[role="tab"]')];
@@ -45,27 +45,22 @@ function makeTable(name) {
   const grid = new Grid(host, rows, { label: name, onAddress: lookUp });
   grids[name] = grid;
   const count = byId(`count-${name}`);
-  const tell = (shown) => {
-    count.textContent = shown === rows.count ? `${countText(rows.count)} rows. Sizes in KB.`
-      : `${countText(shown)} of ${countText(rows.count)} rows. Sizes in KB.`;
-  };
-  tell(rows.count);
+  const showCount = (shown) => { count.textContent = `${rowsText(shown, rows.count)}. Sizes in KB.`; };
+  showCount(rows.count);
   document.querySelector(`.table-filter[data-table="${name}"]`).addEventListener("input", (event) => {
     const found = rows.filter(event.target.value);
     grid.setRows(found);
-    tell(found.length);
+    showCount(found.length);
   });
 }
+
+const rowsText = (shown, all) => (shown === all ? `${countText(all)} rows` : `${countText(shown)} of ${countText(all)} rows`);
 
 // ---------------------------------------------------------------- allocations
 
 grids.allocations = new Grid(byId("grid-allocations"), memory, { label: "Allocations", onSelect: inspect });
 
-const space = new SpacePicture(memory, {
-  onShow(row, child) {
-    goTo(row, child);
-  },
-});
+const space = new SpaceMap(memory, goTo);
 
 const chips = new Map();
 {
@@ -86,7 +81,7 @@ const chips = new Map();
   });
 }
 
-/** Shows one type alone, or all again when it is alone already. */
+/** Shows one type alone, or all types again where it is alone already. */
 function chooseType(type) {
   const alone = chosen.size === 1 && chosen.has(type);
   chosen.clear();
@@ -119,17 +114,18 @@ function applyFilters() {
   const text = byId("filter-text").value;
   const { rows, byBlock } = memory.filter({ types: chosen, text, size: size ?? 0 });
   const grid = grids.allocations;
-  // Rows that match only by what is inside them open, so that one sees why they are there.
+  // Rows that match only by a block expand, to show why they are there.
   for (const row of openedByText) grid.expanded.delete(row);
   openedByText = byBlock.length <= 200 ? byBlock.filter((row) => !grid.expanded.has(row)) : [];
   for (const row of openedByText) grid.expanded.add(row);
   grid.setRows(rows);
   grid.box.scrollTop = 0;
   grid.render();
-  tellCount(rows);
+  showSums(rows);
 }
 
-function tellCount(rows) {
+/** Writes how many rows are shown and what they add up to. */
+function showSums(rows) {
   const sums = ["size", "committed", "private"].map((name) => {
     const values = memory.numbers[name];
     let sum = 0;
@@ -146,8 +142,8 @@ function tellCount(rows) {
     }
     return known ? `${name} ${least}${sizeText(sum)}` : null;
   }).filter((part) => part !== null);
-  const shown = rows.length === memory.count ? `${countText(memory.count)} rows` : `${countText(rows.length)} of ${countText(memory.count)} rows`;
-  byId("count-allocations").textContent = `${shown}${sums.length > 0 ? `: ${sums.join(", ")} KB` : ""}`;
+  byId("count-allocations").textContent = rowsText(rows.length, memory.count)
+    + (sums.length > 0 ? `: ${sums.join(", ")} KB` : "");
 }
 
 let waiting = 0;
@@ -174,7 +170,7 @@ function clearFilters() {
 
 // ---------------------------------------------------------------- one row, one address
 
-/** Says everything about a row: what the columns have no room for, and what its evidence means. */
+/** Describes a row in full: what the columns have no room for, and what its evidence means. */
 function inspect(row, child, address = null) {
   const panel = byId("inspector");
   const value = (name) => memory.value(row, child, name);
@@ -183,34 +179,34 @@ function inspect(row, child, address = null) {
   const type = value("type");
   const title = address === null ? data.types[type] : `${addressText(address)} is in ${data.types[type]}`;
   const list = element("dl");
-  const say = (label, text, wide = false) => {
+  const add = (label, text, wide = false) => {
     if (text === "" || text === null) return;
     list.append(element("div", wide ? { class: "wide" } : {}, element("dt", {}, label),
       ...[].concat(text).map((line) => element("dd", {}, line))));
   };
   const sized = (bytes) => (bytes === null ? null
     : `${sizeText(bytes)} KB${bytes >= 2 ** 20 ? ` (${shortSize(bytes)})` : ""}`);
-  say(child < 0 ? "Addresses, end exclusive" : "Block, end exclusive", `${addressText(start)} – ${addressText(end)}`);
-  if (child >= 0) say("Allocation", `${addressText(memory.base[row])} – ${addressText(memory.end(row))}`);
+  add(child < 0 ? "Address range (end exclusive)" : "Block range (end exclusive)", `${addressText(start)} – ${addressText(end)}`);
+  if (child >= 0) add("Allocation", `${addressText(memory.base[row])} – ${addressText(memory.end(row))}`);
   if (address !== null) {
     const into = address - memory.base[row];
-    say("Offset", `0x${into.toString(16)} in the ${type === FREE || type === UNUSABLE ? "gap" : "allocation"}${child >= 0 ? `, 0x${(address - start).toString(16)} in the block` : ""}`);
+    add("Offset", `0x${into.toString(16)} in the ${type === FREE || type === UNUSABLE ? "gap" : "allocation"}${child >= 0 ? `, 0x${(address - start).toString(16)} in the block` : ""}`);
   }
   for (const column of memory.columns) {
-    if (column.kind === "size") say(column.title, sized(value(column.name)));
+    if (column.holds === "size") add(column.title, sized(value(column.name)));
   }
-  if (child < 0) say("Blocks", countText(value("blocks")));
-  say("Protection", value("protection"));
-  say("Kind", value("kind"));
+  if (child < 0) add("Blocks", countText(value("blocks")));
+  add("Protection", value("protection"));
+  add("Kind", value("kind"));
   const details = value("details") || (child >= 0 ? memory.value(row, -1, "details") : "");
-  say("Details", details, details.length > 60);
-  say(value("inferred") ? "Evidence (inferred: likely, not proven)" : "Evidence", evidenceLines(value("evidence")), true);
-  const show = element("button", { type: "button" }, "Show in the address space");
+  add("Details", details, details.length > 60);
+  add(value("inferred") ? "Evidence (inferred, not recorded)" : "Evidence", evidenceLines(value("evidence")), true);
+  const show = element("button", { type: "button" }, "Show in the address space map");
   show.addEventListener("click", () => {
     space.showRow(row, child);
     byId("space").scrollIntoView({ block: "start" });
   });
-  const close = element("button", { type: "button", "aria-label": "Close the details" }, "Close");
+  const close = element("button", { type: "button", "aria-label": "Close details" }, "Close");
   close.addEventListener("click", () => { panel.hidden = true; });
   panel.replaceChildren(
     element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${type}` }), title), show, close),
@@ -219,7 +215,7 @@ function inspect(row, child, address = null) {
   panel.hidden = false;
 }
 
-/** Shows a row in the table, whatever the filters hide. */
+/** Shows a row in the table, even if the filters hide it. */
 function goTo(row, child, address = null) {
   openTab("tab-allocations");
   const grid = grids.allocations;
@@ -228,7 +224,7 @@ function goTo(row, child, address = null) {
   byId("memory").scrollIntoView({ block: "start" });
 }
 
-/** Answers "what is at this address?". */
+/** Shows what is at an address, given as text. */
 function lookUp(text) {
   const answer = byId("lookup-answer");
   const say = (message, bad) => {
@@ -240,13 +236,14 @@ function lookUp(text) {
   const address = readPlace(text);
   byId("lookup").setAttribute("aria-invalid", String(address === null));
   if (address === null) {
-    say("Not an address. Write 0x7ff612340000, or a module of the list and an offset: kernel32.dll+0x1234.", true);
+    say("Not an address. Enter an address such as 0x7ff612340000, or a listed module and an offset: kernel32.dll+0x1234.", true);
     return;
   }
   const row = memory.rowAt(address);
   if (row < 0) {
     const outside = data.end !== null && address >= BigInt(data.end);
-    say(`${addressText(address)} is ${outside ? "outside the address space" : "not known: the input says nothing of it"}.`, true);
+    say(outside ? `${addressText(address)} is outside the address space.`
+      : `${addressText(address)} is unknown: the input does not describe this address.`, true);
     return;
   }
   const child = memory.blockAt(row, address);
@@ -255,10 +252,10 @@ function lookUp(text) {
   what.delete("");
   say(`${addressText(address)}: ${[...what].join(", ")}`, false);
   goTo(row, child, address);
-  space.pin(space.runAtAddress(address));
+  space.pin(space.runs.atAddress(address));
 }
 
-/** An address out of digits or `module+offset`. */
+/** Reads an address from digits or `module+offset`; null for other text. */
 function readPlace(text) {
   const plain = parseAddress(text);
   if (plain !== null) return plain;
@@ -315,7 +312,7 @@ byId("theme").addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => space.draw());
 
-// Paper is light, and shows the beginning of every table.
+// Paper is light and has the beginning of every table.
 addEventListener("beforeprint", () => {
   setTheme("light");
   for (const name of ["stacks", "heaps", "modules"]) if (!(name in grids)) makeTable(name);
@@ -326,9 +323,9 @@ addEventListener("afterprint", () => {
   setTheme(theme);
 });
 
-tellCount(grids.allocations.order);
+showSums(grids.allocations.order);
 
-/** A page can be opened at an address: report.html#at=0x7ff612340000 */
+/** Opens the page at the address in its URL: report.html#at=0x7ff612340000 */
 function followHash() {
   const match = /^#at=(.+)$/.exec(location.hash);
   if (match === null) return;
@@ -336,7 +333,7 @@ function followHash() {
   try {
     text = decodeURIComponent(text);
   } catch {
-    // A stray percent sign: taken as it is.
+    // The text has a stray percent sign: use it as it is.
   }
   lookUp(text);
 }

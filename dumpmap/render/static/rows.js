@@ -3,14 +3,14 @@
 const NUMBERS = ["size", "committed", "private", "total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws"];
 const TEXTS = ["protection", "details", "kind", "evidence"];
 
-/** Columns of allocations or of blocks. Numbers are bytes, NaN is not known; a column nobody knows is null. */
-class Columns {
-  constructor(wire) {
-    this.count = wire.type.length;
-    this.type = Uint8Array.from(wire.type);
+/** Columns of allocations or of blocks. Numbers are bytes, NaN is unknown; a column without known values is null. */
+class RegionColumns {
+  constructor(packed) {
+    this.count = packed.type.length;
+    this.type = Uint8Array.from(packed.type);
     this.numbers = {};
     for (const name of [...NUMBERS, "blocks"]) {
-      const values = wire[name];
+      const values = packed[name];
       if (values === undefined || values === null) {
         this.numbers[name] = null;
         continue;
@@ -22,10 +22,10 @@ class Columns {
     }
     this.texts = {};
     for (const name of TEXTS) {
-      this.texts[name] = { codes: Int32Array.from(wire[name].codes), values: wire[name].values };
+      this.texts[name] = { codes: Int32Array.from(packed[name].codes), values: packed[name].values };
     }
     this.inferred = new Uint8Array(this.count);
-    for (const index of wire.inferred) this.inferred[index] = 1;
+    for (const index of packed.inferred) this.inferred[index] = 1;
   }
 
   text(name, index) {
@@ -40,11 +40,11 @@ class Columns {
 }
 
 /** The allocations with free space, by address, and the blocks of those that have more than one. */
-class MemoryRows extends Columns {
+class MemoryRows extends RegionColumns {
   constructor() {
     super(data.rows);
-    this.columns = data.columns.filter((column) => column.kind !== "size" || this.numbers[column.name] !== null);
-    this.blocks = new Columns(data.parts);
+    this.columns = data.columns.filter((column) => column.holds !== "size" || this.numbers[column.name] !== null);
+    this.blocks = new RegionColumns(data.parts);
     this.firstPart = new Uint32Array(this.count + 1);
     for (let i = 0; i < this.count; i += 1) this.firstPart[i + 1] = this.firstPart[i] + data.rows.parts[i];
     this.base = new BigUint64Array(this.count);
@@ -65,13 +65,13 @@ class MemoryRows extends Columns {
       }
       next += BigInt(sizes[i]) * unit;
     }
-    this.wireSizes = sizes;
+    this.sizes = sizes;
     this.unit = unit;
   }
 
-  /** First address behind a row. */
+  /** First address after a row. */
   end(row) {
-    return this.base[row] + BigInt(this.wireSizes[row]) * this.unit;
+    return this.base[row] + BigInt(this.sizes[row]) * this.unit;
   }
 
   blockEnd(block) {
@@ -82,7 +82,7 @@ class MemoryRows extends Columns {
     return this.firstPart[row + 1] - this.firstPart[row];
   }
 
-  /** A cell; `child` is a block of the row, or -1 for the row itself. Null is not known. */
+  /** A cell; `child` is a block of the row, or -1 for the row itself. Null is unknown. */
   value(row, child, name) {
     const columns = child < 0 ? this : this.blocks;
     const index = child < 0 ? row : this.firstPart[row] + child;
@@ -94,7 +94,7 @@ class MemoryRows extends Columns {
     return Number.isNaN(number) ? null : number;
   }
 
-  /** Keys to sort rows by, NaN for what is not known or blank. Rows are by address already. */
+  /** Keys to sort rows by, NaN for what is unknown or blank; null for addresses, which the rows follow already. */
   sortKeys(name) {
     if (name === "address") return null;
     if (name === "type") return Float64Array.from(this.type);
@@ -127,7 +127,7 @@ class MemoryRows extends Columns {
     return -1;
   }
 
-  /** Which rows satisfy the filters, by address. */
+  /** The rows that pass the filters, by address, and those of them that pass only by the text of a block. */
   filter({ types, text, size }) {
     const words = text.trim().toLowerCase();
     const own = words === "" ? null : this.matches(this, this.base, words);
@@ -151,7 +151,7 @@ class MemoryRows extends Columns {
     return { rows: found.subarray(0, count), byBlock };
   }
 
-  /** An allocation counts as what its blocks are, too: TEBs and stacks can share one with private data. */
+  /** Whether a row or one of its blocks has one of the types: TEBs and stacks can share an allocation with private data. */
   hasType(row, types) {
     if (types.has(this.type[row])) return true;
     for (let k = this.firstPart[row]; k < this.firstPart[row + 1]; k += 1) {
@@ -160,6 +160,7 @@ class MemoryRows extends Columns {
     return false;
   }
 
+  /** Which allocations or blocks have a text in a name, a type, or an address. */
   matches(columns, bases, words) {
     const hits = new Uint8Array(columns.count);
     for (const name of TEXTS) {
@@ -171,19 +172,31 @@ class MemoryRows extends Columns {
     for (let i = 0; i < hits.length; i += 1) if (types[columns.type[i]]) hits[i] = 1;
     const digits = words.replace(/[`'_]/g, "");
     if (/^(0x)?[0-9a-f]{3,16}$/.test(digits)) {
-      const wanted = digits.startsWith("0x") ? digits : digits;
-      for (let i = 0; i < hits.length; i += 1) if (addressText(bases[i]).includes(wanted)) hits[i] = 1;
+      for (let i = 0; i < hits.length; i += 1) if (addressText(bases[i]).includes(digits)) hits[i] = 1;
     }
     return hits;
   }
 }
 
-/** Ranks texts for sorting: case does not matter, blank is NaN. */
+/** Ranks texts for sorting: case does not matter; blank is NaN. */
 function rankTexts(values, compare = new Intl.Collator("en", { sensitivity: "base", numeric: true }).compare) {
   const order = values.map((_, index) => index).sort((a, b) => compare(values[a], values[b]));
   const rank = new Float64Array(values.length);
   order.forEach((index, place) => { rank[index] = values[index] === "" ? NaN : place; });
   return rank;
+}
+
+/** The rank of each value among the distinct ones. */
+function rankValues(values, compare) {
+  const distinct = [...new Set(values)];
+  const rank = rankTexts(distinct.map((value) => value ?? ""), compare);
+  const places = new Map(distinct.map((value, index) => [value, rank[index]]));
+  return Float64Array.from(values, (value) => places.get(value));
+}
+
+function compareHex(a, b) {
+  const [x, y] = [BigInt(a || 0), BigInt(b || 0)];
+  return x < y ? -1 : Number(x > y);
 }
 
 /** A table of the stacks, heaps or modules, in the same terms as `MemoryRows`. */
@@ -208,23 +221,10 @@ class TableRows {
   }
 
   sortKeys(name) {
-    const kind = this.columns.find((column) => column.name === name).kind;
+    const { holds } = this.columns.find((column) => column.name === name);
     const values = this.rows.map((_, row) => this.value(row, -1, name));
-    if (kind === "address" || kind === "hex") {
-      const distinct = [...new Set(values)];
-      const rank = rankTexts(distinct.map((value) => value ?? ""), (a, b) => {
-        const [x, y] = [BigInt(a || 0), BigInt(b || 0)];
-        return x < y ? -1 : Number(x > y);
-      });
-      const places = new Map(distinct.map((value, index) => [value, rank[index]]));
-      return Float64Array.from(values, (value) => places.get(value));
-    }
-    if (kind === "text") {
-      const distinct = [...new Set(values)];
-      const rank = rankTexts(distinct.map((value) => value ?? ""));
-      const places = new Map(distinct.map((value, index) => [value, rank[index]]));
-      return Float64Array.from(values, (value) => places.get(value));
-    }
+    if (holds === "address" || holds === "hex") return rankValues(values, compareHex);
+    if (holds === "text") return rankValues(values);
     return Float64Array.from(values, (value) => (value === null ? NaN : Number(value)));
   }
 
@@ -239,19 +239,5 @@ class TableRows {
       if (hit) found.push(i);
     }
     return Uint32Array.from(found);
-  }
-}
-
-/** A cell as text, by the kind of its column. */
-function cellText(column, value) {
-  if (value === null || value === undefined) return "";
-  switch (column.kind) {
-    case "address": return addressText(value);
-    case "size": return sizeText(Number(value), column.left);
-    case "count": return countText(Number(value));
-    case "percent": return percentText(value);
-    case "flag": return value ? "yes" : "";
-    case "type": return data.types[value];
-    default: return String(value);
   }
 }

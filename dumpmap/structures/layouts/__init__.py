@@ -1,6 +1,6 @@
-"""Declarations of the Windows structures that are read from process memory.
+"""Declarations of the structures that dumpmap reads from process memory: names, offsets, and sizes; no logic.
 
-Microsoft's names, offsets and sizes; no logic. Every table has a column for 32-bit and one for 64-bit processes, so the
-two never become two copies of code. Offsets come from public symbol-derived headers (ntdll PDBs), the Windows SDK and,
-for the PE format, Microsoft's "PE Format" specification.
+Names are Microsoft's (Wine's for Wine). Every table has a column for 32-bit and one for 64-bit processes, so that no
+code exists twice. Offsets come from public headers derived from symbols (ntdll PDBs), the Windows SDK, and Microsoft's
+"PE Format" specification.
 """

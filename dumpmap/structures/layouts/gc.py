@@ -1,10 +1,11 @@
 """What the .NET garbage collector publishes about itself, as it lies in process memory.
 
-`GcDacVars` is a structure that the collector fills in for debuggers: addresses of its variables, in the order of
-https://github.com/dotnet/runtime/blob/main/src/coreclr/gc/gcinterface.dacvars.def. `ContractDescriptor` is described in
+`GcDacVars` is a structure that the collector fills in for debuggers. It holds the addresses of the collector's
+variables, in the order of https://github.com/dotnet/runtime/blob/main/src/coreclr/gc/gcinterface.dacvars.def.
+`ContractDescriptor` is documented in
 https://github.com/dotnet/runtime/blob/main/docs/design/datacontracts/contract-descriptor.md. The 64-bit offsets of the
-forms without and with `total_generation_count` were seen in .NET Core 3.1.23 and .NET 10.0.9; the 32-bit ones follow
-from the same order with narrower pointers.
+forms without and with `total_generation_count` were verified on .NET Core 3.1.23 and .NET 10.0.9. The 32-bit offsets
+follow from the same order with narrower pointers.
 """
 
 from __future__ import annotations
@@ -72,26 +73,28 @@ CARD_TABLE_INFO_OLD = declare(
 
 REGION_FREE_LIST_WORDS = 7
 REGION_FREE_LIST_HEAD = 5
-"""region_free_list: pointer-sized words in it, and which of them is the first region."""
+"""region_free_list: its pointer-sized words, and the index of the word that points to the first region."""
 
 GENERATION_ORDER = (0, 1, 2, 3, 4)
 """Generations 0, 1 and 2, large objects, pinned objects (since .NET 5)."""
 
 OLD_GENERATION_COUNT = 4
-"""Generations where the collector does not say how many: there were no pinned objects yet."""
+"""Number of generations of a collector that does not state it: it has no pinned object heap yet."""
 
 GENERATION_OFFSETS_OLD = {4: (0x28, 0x2C), 8: (0x38, 0x40)}
-"""Offsets of start_segment and allocation_start in `generation`, behind the allocation context, where no table says."""
+"""Offsets of start_segment and allocation_start in `generation`, for collectors without a table of offsets. Both follow
+the allocation context."""
 
 GC_HEAP_OLD = {4: (0x0, 0x4, 0xB0), 8: (0x0, 0x8, 0x158)}
-"""Offsets of alloc_allocated, ephemeral_heap_segment and generation_table in `gc_heap`, where no table says."""
+"""Offsets of alloc_allocated, ephemeral_heap_segment, and generation_table in `gc_heap`, for collectors without a table
+of offsets."""
 
 FIELD_ALLOC_ALLOCATED, FIELD_EPHEMERAL = 0, 1
 FIELD_GENERATION_TABLE = (18, 21)
-"""Indexes into gc_heap_field_offsets; that of generation_table moved once. Behind it stand the next three."""
+"""Indexes into gc_heap_field_offsets. That of generation_table moved once; the next three follow it."""
 FIELD_FREEABLE_SOH, FIELD_FREEABLE_UOH, FIELD_FREE_REGIONS = 1, 2, 3
 FIELD_COUNT = 25
-"""Entries of gc_heap_field_offsets that are of interest."""
+"""Entries of gc_heap_field_offsets that are read."""
 
 _HEAD = ("build_variant", "built_with_svr", "gc_global_mechanisms", "generation_table", "max_gen", "mark_array")
 _COMMON: tuple[str, ...] = (
@@ -129,10 +132,10 @@ _TAIL: tuple[str, ...] = (
     "freeable_uoh_segment",
 )
 DAC_POINTERS = _COMMON
-"""Fields of every form that are null or the address of a variable of the collector."""
+"""Fields of every form that are null or hold the address of a variable of the collector."""
 
 DAC_TAIL = _TAIL
-"""The same of the later forms, which may end before any of them."""
+"""Such fields of the later forms, which may end before any of them."""
 
 
 def _dac_vars(name: str, pointer_size: int, *, counts_generations: bool, numbers_first: bool, tail: bool) -> Layout:
@@ -165,7 +168,7 @@ GC_DAC_VARS = {
     )
     for pointer_size in (4, 8)
 }
-"""The forms that are known, by pointer size. Which one a runtime has is told by its content, not by its version."""
+"""The known forms, by pointer size. The content decides which form a runtime has, not its version."""
 
 GENERATION_SIZES = range(0x40, 0x608, 4)
-"""GcDacVars.generation_size that is believed: a multiple of the pointer size."""
+"""Plausible values of GcDacVars.generation_size, which is a multiple of the pointer size."""

@@ -1,8 +1,8 @@
 """The NT heap: `_HEAP`, `_HEAP_SEGMENT` and what hangs on them.
 
-Two shapes. Since Windows Vista a heap starts with its first segment and keeps its segments on a list; before, the
-heap comes first and has an array of 64 segment pointers. Offsets from ntdll's public symbols (Windows XP SP3, 2003 x64,
-7 SP1, 10 1703 to 21H2) and from published `dt` outputs for Windows 8 and 8.1.
+There are two shapes. Since Windows Vista, a heap starts with its first segment and keeps its segments on a list.
+Before, the heap comes first and has an array of 64 segment pointers. Offsets come from ntdll's public symbols (Windows
+XP SP3, 2003 x64, 7 SP1, 10 1703 to 21H2) and from published `dt` outputs for Windows 8 and 8.1.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ HEAP_CLASSES = {
     0x7000: "CSR shared",
     0x8000: "CSR port",
 }
-"""_HEAP.Flags & HEAP_CLASS_MASK: who made the heap."""
+"""_HEAP.Flags & HEAP_CLASS_MASK: the creator of the heap."""
 
 FRONT_END_NONE = 0
 FRONT_END_LOOKASIDE = 1
 FRONT_END_LOW_FRAGMENTATION = 2
 
 MAXIMUM_SEGMENT_RESERVE = 0xFD0000
-"""The largest segment that a growing heap was seen to ask for by itself (16,192 KB); no source gives the constant."""
+"""The largest segment that a growing heap is known to request by itself (16,192 KB, observed; undocumented)."""
 
 MAXIMUM_SEGMENT_PAGES = 0xF00000
-"""NumberOfPages at and above this is damage, not size."""
+"""NumberOfPages at or above this is damage, not a size."""
 
 ENCODE_HEADERS = 0x100000
 """EncodeFlagMask: block headers are XORed with Encoding."""
 
 HEAP_ENTRY_BUSY = 0x01
 HEAP_ENTRY_INTERNAL = 0x08
-"""_HEAP_ENTRY.Flags of a block in a segment: the front end cuts its own small blocks from it."""
+"""_HEAP_ENTRY.Flags of a block in a segment: the front end cuts its own small blocks from the block."""
 HEAP_ENTRY_LAST = 0x10
 """_HEAP_ENTRY.Flags: the last block before an uncommitted range or the segment's end."""
 
@@ -187,7 +187,7 @@ HEAP_FRONT_ENDS = tuple(
         (9200, {4: 0x244, 8: 0x298}, (0xD0, 0x170), (0xD6, 0x17A), (0x1E0, 0x210)),  # 8 to 1511
     )
 )
-"""Where the front end and the counters of HEAP_8 stand, by the first build that has them there, newest first."""
+"""Where the front end and the counters of HEAP_8 are, by the first build that has them there, newest first."""
 
 HEAP_ENTRY = declare(
     "_HEAP_ENTRY",  # Vista to 11; the first half of a 64-bit one belongs to the block before
@@ -239,8 +239,8 @@ HEAP_UNCOMMITTED_RANGE = declare(
 )
 
 LFH_HEAP_WORDS = 0x60
-"""Bytes at the start of a low-fragmentation front end that hold its pointer back to the heap: behind a lock and a list
-head, at 0x24 in Windows 7's 32-bit `_LFH_HEAP` and at 0x18 in the 64-bit one of 10 1809."""
+"""Bytes at the start of a low-fragmentation front end that include its pointer back to the heap. It follows a lock and
+a list head: at 0x24 in Windows 7's 32-bit `_LFH_HEAP`, at 0x18 in the 64-bit one of Windows 10 1809."""
 
 LFH_HEAP_SIZE = 0x1B000
 """Size of the allocation of a low-fragmentation front end in a 32-bit process on Windows 10 (108 KB, observed)."""

@@ -1,19 +1,15 @@
 """Full page heap (`gflags +hpa`): `_DPH_HEAP_ROOT` and `_DPH_HEAP_BLOCK`.
 
-Offsets computed from PDB-derived declarations of ntdll (Windows 10); the sum of the fields reaches the independently
-known places of NextHeap and NormalHeap, in both widths. Windows XP's differ, only its NormalHeap is declared.
+Offsets are computed from PDB-derived declarations of ntdll (Windows 10). In both widths the sum of the fields reaches
+the independently known places of NextHeap and NormalHeap. Windows XP's offsets differ; only its NormalHeap is declared.
 """
 
 from __future__ import annotations
 
 from dumpmap.structures.layout import POINTER, U32, declare
 
-DPH_HEAP_ROOT_SIGNATURE = 0xFFEEDDCC
 DPH_HANDLE_FILL = 0xEEEEEEEE
-"""Fills the first page of a page heap, the handle that the process holds; the root is in the next page."""
-
-FLG_HEAP_PAGE_ALLOCS = 0x02000000
-"""PEB.NtGlobalFlag: page heap is on."""
+"""Fills the first page of a page heap, which is the handle that the process holds. The root is in the next page."""
 
 DPH_HEAP_ROOT = declare(
     "_DPH_HEAP_ROOT",  # its first part

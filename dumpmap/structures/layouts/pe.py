@@ -1,7 +1,7 @@
 """The headers of a PE image, as winnt.h declares them.
 
-Source: Microsoft, "PE Format" (learn.microsoft.com/windows/win32/debug/pe-format). The x86 column is the PE32 form and
-the x64 column the PE32+ form; structures without pointers are the same in both.
+Source: Microsoft, "PE Format" (learn.microsoft.com/windows/win32/debug/pe-format). The x86 column is PE32 and the x64
+column PE32+. Structures without pointers are the same in both.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ IMAGE_SECTION_HEADER = declare(
     ("PointerToRawData", U32, 0x14, 0x14),
     ("Characteristics", U32, 0x24, 0x24),
 )
-"""`Name` is eight bytes of text; as an integer its bytes are in memory order when written little-endian."""
+"""`Name` is eight bytes of text, read as an integer whose little-endian form is the text."""
 
 IMAGE_EXPORT_DIRECTORY = declare(
     "IMAGE_EXPORT_DIRECTORY",

@@ -1,7 +1,7 @@
-"""TEB, PEB, process parameters and ntdll's start-up block.
+"""TEB, PEB, process parameters, and ntdll's start-up block.
 
-Offsets from ntdll's public symbols for Windows XP SP3 to 11 24H2; every field kept its place through all of them unless
-its comment says otherwise. Only fields that somebody reads are declared.
+Offsets come from ntdll's public symbols for Windows XP SP3 to 11 24H2. Every field kept its place through all of them
+unless its comment says otherwise. Only fields that dumpmap reads are declared.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dumpmap.structures.layout import I32, POINTER, U16, U32, U64, declare
 
 KUSER_SHARED_DATA = 0x7FFE0000
-"""Where every Windows process has the page that it shares with the kernel, on every architecture."""
+"""Address of the page that every Windows process shares with the kernel, on every architecture."""
 
 TEB_WOW64_DISTANCE = 0x2000
 """TEB32 minus TEB64 of one WoW64 thread: the size of a TEB64, rounded up to pages."""
@@ -88,7 +88,7 @@ RTL_USER_PROCESS_PARAMETERS = declare(
 )
 
 RTL_USER_PROC_PARAMS_NORMALIZED = 0x1
-"""Flags: the strings' buffers are addresses; without it they are offsets from the start of the parameters."""
+"""Flags: the buffers of the strings are addresses. Without it they are offsets from the start of the parameters."""
 
 # ntdll!LdrSystemDllInitBlock. Its fields are 64 bits wide in both the 32-bit and the 64-bit ntdll.
 PS_SYSTEM_DLL_INIT_BLOCK_V1 = declare(  # 8.1 to 10 1607; CfgBitMap since 8.1, Wow64CfgBitMap since 10

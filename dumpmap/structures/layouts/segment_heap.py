@@ -1,19 +1,16 @@
 """The segment heap of Windows 10 and later: `_SEGMENT_HEAP`, its contexts, page segments and large allocations.
 
-Offsets from ntdll's public symbols and PDB-derived headers. The layout changed with almost every release, so the
-readers find the contexts by what stands in them and take the rest from the row that fits. A column without offsets
-means that no source was found for that width.
+Offsets come from ntdll's public symbols and PDB-derived headers. The layout changed with almost every release, so the
+reader finds the contexts by their content and takes the rest from the row that fits. A column without offsets means
+that no source was found for that width.
 """
 
 from __future__ import annotations
 
 from dumpmap.structures.layout import POINTER, U8, U32, declare
 
-SEGMENT_HEAP_SIGNATURE = 0xDDEEDDEE
-"""_SEGMENT_HEAP.Signature, at the place of an NT heap's segment signature."""
-
 HEAP_PAGE_SEGMENT_KEY = {4: 0xA2E64EAD, 8: 0xA2E64EADA2E64EAD}
-"""Constant in _HEAP_PAGE_SEGMENT.Signature = segment ^ its context ^ the process's heap key ^ this (since 1709)."""
+"""Constant in _HEAP_PAGE_SEGMENT.Signature: segment ^ context ^ heap key of the process ^ this (since 1709)."""
 
 SEGMENT_HEAP = declare(
     "_SEGMENT_HEAP (what all releases share)",
@@ -61,7 +58,7 @@ SEGMENT_HEAPS = (
         ("SegContexts", POINTER, 0x60, 0xA8),
     ),
 )
-"""Releases since 1709, told apart by where their contexts are. The 32-bit sizes are only as far as was read."""
+"""Releases since 1709. The place of their contexts distinguishes them. The 32-bit sizes cover only what was read."""
 
 SEGMENT_HEAP_1507 = declare(
     "_SEGMENT_HEAP (1507 to 1703)",  # no contexts: the heap itself is the only one, for segments of 1 MB
@@ -121,7 +118,7 @@ HEAP_SEG_CONTEXTS = (
         ("Heap", POINTER, 0x34, 0x60),
     ),
 )
-"""Told apart by where they point back at their heap."""
+"""The place of the pointer back to the heap distinguishes them."""
 
 SEG_CONTEXT_GEOMETRY = (
     # UnitShift, PagesPerUnitShift, bytes of a segment: 256 units of 4 KB, and of 64 KB.

@@ -1,15 +1,12 @@
 """Wine's heap, which borrows Windows' segment signature and flags and nothing else.
 
-Offsets read out of dumps of 32-bit and 64-bit processes under Wine (heaps of version 8 and later), where every magic
-number and back pointer was found in its place. Wine has no stable layout: whatever does not check is left alone.
+Offsets come from dumps of 32-bit and 64-bit processes under Wine (heaps of version 8 and later) in which every magic
+number and back pointer was in its place. Wine has no stable layout, so the reader ignores whatever does not check out.
 """
 
 from __future__ import annotations
 
 from dumpmap.structures.layout import POINTER, U16, U32, declare
-
-HEAP_MAGICS = frozenset({0x50414548, 0x48454150})
-"""The four letters of "HEAP", in either byte order."""
 
 SUBHEAP_MAGIC = 0x5355
 LARGE_MAGIC = 0x614C

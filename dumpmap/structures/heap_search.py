@@ -1,96 +1,50 @@
-"""Finds every heap of a process and what belongs to it."""
+"""The search for Windows heaps: by the lists in the PEBs, then by signatures for what no list names."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from operator import itemgetter
 
-from dumpmap.model.heaps import (
-    HEAP_EVIDENCE,
-    HEAP_KINDS,
-    HEAP_ROLES,
-    NT_HEAP,
-    OLD_NT_HEAP,
-    UNKNOWN_HEAP,
-    WINE_HEAP,
-    HeapInfo,
-    HeapRange,
-    HeapSurvey,
-)
-from dumpmap.model.memory import Memory
+from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, UNKNOWN_HEAP, WINE_HEAP, HeapInfo, HeapRange
 from dumpmap.model.process import Peb
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import MAX_HEAPS, is_page
 from dumpmap.structures.heap_context import Budget, HeapContext, left_out
-from dumpmap.structures.layouts.nt_heap import HEAP_SEGMENT, HEAP_SIGNATURE, SEGMENT_SIGNATURE
-from dumpmap.structures.layouts.page_heap import DPH_HEAP_ROOT_SIGNATURE, FLG_HEAP_PAGE_ALLOCS
-from dumpmap.structures.layouts.segment_heap import SEGMENT_HEAP_SIGNATURE
-from dumpmap.structures.nt_heap import (
-    read_nt_heap,
-    read_old_nt_heap,
-    read_old_segment,
-    read_segment,
-    segment_owners,
-    segment_range,
-)
-from dumpmap.structures.page_heap import read_page_heap
-from dumpmap.structures.segment_heap import read_segment_heap
-from dumpmap.structures.space import Space
-from dumpmap.structures.wine_heap import other_wine_heaps, read_wine_heap
+from dumpmap.structures.heap_families import PAGE_HEAPS, SCAN_SIGNATURES, SIGNATURE_OFFSET, read_heap
+from dumpmap.structures.recognisers.protocol import Context
 
-__all__ = ["HEAP_EVIDENCE", "HEAP_KINDS", "HEAP_ROLES", "HeapInfo", "HeapRange", "HeapSurvey", "find_heaps"]
-
-_SIGNATURE_OFFSET = {size: layout.offsets["SegmentSignature"] for size, layout in HEAP_SEGMENT.items()}
-_SIGNATURES = [value.to_bytes(4, "little") for value in (SEGMENT_SIGNATURE, HEAP_SIGNATURE, SEGMENT_HEAP_SIGNATURE)]
-
-# Whose claim stands where two heaps claim the same memory: what carries a signature of its own comes first.
+# Which claim counts where two heaps claim the same memory: first whatever carries a signature of its own.
 _CLAIM_ORDER = {"segment": 0, "header": 0, "page heap": 1, "front end": 2, "large block": 3}
-
-
-def find_heaps(memory: Memory, pebs: Sequence[Peb], space: Space, os_build: int | None) -> HeapSurvey:
-    """Finds the heaps of a process: by the lists in its PEBs, then by signatures for what no list names.
-
-    Args:
-        memory: the process.
-        pebs: its PEBs, one of each width at most.
-        space: its allocations.
-        os_build: build number of Windows, None if unknown.
-    """
-    search = _Search(memory, space, os_build)
-    if not pebs and not search.can_scan:
-        return HeapSurvey((), (), None, ())
-    for peb in pebs:
-        search.read_list(peb)
-    search.scan(any(peb.nt_global_flag & FLG_HEAP_PAGE_ALLOCS for peb in pebs))
-    heaps, warnings = search.finish()
-    missing = search.missing()
-    captured = all(peb.heaps is not None for peb in pebs) if pebs else None
-    return HeapSurvey(heaps, warnings, captured, missing)
 
 
 def _sorted(ranges: Iterable[HeapRange]) -> tuple[HeapRange, ...]:
     return tuple(sorted(ranges, key=lambda range_: range_.base))
 
 
-class _Search:
-    """The heaps found so far."""
+class HeapSearch:
+    """The heaps found so far.
 
-    def __init__(self, memory: Memory, space: Space, os_build: int | None) -> None:
-        self._memory = memory
-        self._allocations = space.private_allocations()
-        self._space = space
+    Attributes:
+        notes: what of the lists was not captured, a sentence each: a lack of the input, not damage.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._memory = context.memory
+        self._allocations = context.private_allocations
+        self._space = context.space
         budget = Budget()
         self._contexts = {
-            size: HeapContext(memory, space, self._allocations, size, os_build, budget=budget) for size in (4, 8)
+            size: HeapContext(context.memory, context.space, self._allocations, size, context.os_build, budget=budget)
+            for size in (4, 8)
         }
         self._heaps: dict[tuple[int, int], HeapInfo] = {}
-        # What a PEB lists but whose bytes are not those of a heap; segments elsewhere may still vouch for it.
+        # What a PEB lists but whose bytes are not those of a heap. Segments elsewhere may still confirm it.
         self._doubtful: dict[tuple[int, int], HeapInfo] = {}
         self._warnings: list[str] = []
-        self._missing: list[str] = []
+        self.notes: list[str] = []
 
     # --- by the PEB's list --------------------------------------------------------------------------------------------
 
@@ -100,78 +54,94 @@ class _Search:
         missing = 0
         if peb.heaps is None and peb.number_of_heaps > min(MAX_HEAPS, peb.maximum_number_of_heaps):
             self._warnings.append(
-                f"PEB {peb.address:#x}: it claims {peb.number_of_heaps} heaps in a list with room for "
-                f"{peb.maximum_number_of_heaps}; the list is not read"
+                f"PEB {peb.address:#x}: it claims {peb.number_of_heaps} heaps, but its list has room for "
+                f"{peb.maximum_number_of_heaps}; the list is ignored"
             )
         elif peb.heaps is None:
-            self._missing.append(
-                f"PEB {peb.address:#x}: the list of its {peb.number_of_heaps} heaps is not in the dump"
-            )
+            self.notes.append(f"PEB {peb.address:#x}: its list of {peb.number_of_heaps} heaps is not in the dump")
         for index, address in enumerate(peb.heaps or ()):
             if not is_page(address, size):
                 self._warnings.append(
-                    f"PEB {peb.address:#x}: entry {index + 1} of its heap list is no heap: {address:#x}"
+                    f"PEB {peb.address:#x}: entry {index + 1} of its heap list is not a heap: {address:#x}"
                 )
             elif (size, address) in self._heaps:
                 self._warnings.append(f"PEB {peb.address:#x}: entry {index + 1} of its heap list repeats {address:#x}")
             else:
                 missing += self._read_named(peb, address, index + 1, "heap-list")
-        # Where page heap is on, and under Wine, the default heap is not in the list.
+        # With page heap on, and under Wine, the list lacks the default heap.
         default = size, peb.process_heap
         if is_page(peb.process_heap, size) and default not in self._heaps and default not in self._doubtful:
             missing += self._read_named(peb, peb.process_heap, None, "peb")
             self._read_wine_ring(peb)
         if missing:
-            self._missing.append(f"PEB {peb.address:#x}: the headers of {missing} of its heaps are not in the dump")
-
-    def missing(self) -> tuple[str, ...]:
-        """Returns what of the list was not captured."""
-        return tuple(self._missing)
+            self.notes.append(f"PEB {peb.address:#x}: the headers of {missing} of its heaps are not in the dump")
 
     def _read_named(self, peb: Peb, address: int, index: int | None, evidence: str) -> bool:
-        """Reads one heap that a PEB names; tells whether only its header is missing."""
-        size = peb.pointer_size
-        context = self._contexts[size]
+        """Reads one heap that a PEB names; returns whether only its header is missing."""
+        context = self._contexts[peb.pointer_size]
         label = f"heap {address:#x}" if index is None else f"heap {index} ({address:#x})"
         heap = self._read(context, address, label, evidence)
         is_missing = False
         if heap is None:
-            header = self._memory.read(address + _SIGNATURE_OFFSET[size], 4)
-            if header is not None and not self._is_damaged_heap(context, address):
-                self._warnings.append(f"{label}: there is no heap, {header.hex()} stands where its signature should")
-                self._doubtful[size, address] = HeapInfo(
-                    id=index,
-                    address=address,
-                    pointer_size=size,
-                    kind=NT_HEAP,
-                    is_default=address == peb.process_heap,
-                    ranges=(HeapRange(address, None, "header", evidence),),
-                    evidence=evidence,
-                )
-                return False
-            own = context.place(HeapRange(address, None, "header", evidence), PAGE_SIZE)
-            if own is None:
-                self._warnings.append(f"{label}: no memory there")
-                return False
+            header = self._memory.read(address + SIGNATURE_OFFSET[peb.pointer_size], 4)
             is_missing = header is None
-            if is_missing and index is None and peb.heaps:
-                self._warnings.append(f"{label}: the PEB names it its default heap but does not list it, left out")
+            if header is not None and not self._is_damaged_heap(context, address):
+                self._doubt(peb, address, index, evidence, f"{label}: no heap signature (found {header.hex()})")
                 return False
-            kind = UNKNOWN_HEAP if is_missing else NT_HEAP
-            heap = HeapInfo(None, address, size, kind, ranges=(own,), evidence=evidence)
-            if not is_missing:
-                self._warnings.append(f"{label}: its header is damaged, only its own allocation is shown")
-        # A header carries its place in the list, for when the list itself was not captured.
+            heap = self._without_header(context, peb, address, label, evidence, index, is_missing=is_missing)
+            if heap is None:
+                return False
+        # A header states its place in the list, which helps if the list itself was not captured.
         known = index if peb.heaps is not None or heap.id is None or heap.id > peb.number_of_heaps else heap.id
         self._add(replace(heap, id=known, is_default=address == peb.process_heap))
         return is_missing
 
+    def _doubt(self, peb: Peb, address: int, index: int | None, evidence: str, problem: str) -> None:
+        """Keeps what a PEB lists although its bytes are not those of a heap."""
+        self._warnings.append(problem)
+        self._doubtful[peb.pointer_size, address] = HeapInfo(
+            id=index,
+            address=address,
+            pointer_size=peb.pointer_size,
+            kind=NT_HEAP,
+            is_default=address == peb.process_heap,
+            ranges=(HeapRange(address, None, "header", evidence),),
+            evidence=evidence,
+        )
+
+    def _without_header(
+        self,
+        context: HeapContext,
+        peb: Peb,
+        address: int,
+        label: str,
+        evidence: str,
+        index: int | None,
+        *,
+        is_missing: bool,
+    ) -> HeapInfo | None:
+        """Makes a heap of its own allocation alone, where its header is missing or damaged."""
+        own = context.place(HeapRange(address, None, "header", evidence), PAGE_SIZE)
+        if own is None:
+            self._warnings.append(f"{label}: no memory at this address")
+            return None
+        if is_missing and index is None and peb.heaps:
+            self._warnings.append(f"{label}: the PEB's default heap is not in its heap list; it is skipped")
+            return None
+        kind = UNKNOWN_HEAP if is_missing else NT_HEAP
+        if not is_missing:
+            self._warnings.append(f"{label}: damaged header; only the heap's own allocation is in the map")
+        return HeapInfo(None, address, context.pointer_size, kind, ranges=(own,), evidence=evidence)
+
     def _read_wine_ring(self, peb: Peb) -> None:
-        """Wine's PEB lists no heap; its heaps are on a ring that the default heap is part of."""
+        """Wine's PEB lists no heaps. They form a ring that the default heap is part of."""
         size = peb.pointer_size
         heap = self._heaps.get((size, peb.process_heap))
         if heap is None or heap.kind != WINE_HEAP:
             return
+        # Imported late: only processes under Wine need it.
+        from dumpmap.structures.wine_heap import other_wine_heaps, read_wine_heap
+
         context = self._contexts[size]
         for address in other_wine_heaps(context, heap.address):
             other = read_wine_heap(context, address, f"heap {address:#x}", "heap-list")
@@ -179,30 +149,22 @@ class _Search:
                 self._add(other)
 
     def _is_damaged_heap(self, context: HeapContext, address: int) -> bool:
-        """A header with a segment's signature that names itself is a heap's, whatever else is wrong with it."""
+        """A header with a segment's signature that names itself belongs to a heap, whatever else is wrong with it."""
+        from dumpmap.structures.nt_segments import segment_owners
+
         return address in segment_owners(context, address)[:1]
 
     def _read(
         self, context: HeapContext, address: int, label: str, evidence: str, *, is_scan: bool = False
     ) -> HeapInfo | None:
-        """Reads a heap of any kind."""
-        heap = (
-            read_nt_heap(context, address, label, evidence)
-            or read_segment_heap(context, address, label, evidence, needs_contexts=is_scan)
-            or read_old_nt_heap(context, address, label, evidence, needs_segment=is_scan)
-            or read_wine_heap(context, address, label, evidence)
-        )
-        if heap is not None:
-            return heap
-        page_heap = read_page_heap(context, address, label, evidence)
-        if page_heap is None:
-            return None
-        normal = page_heap.normal_heap
-        if normal is not None and (context.pointer_size, normal) not in self._heaps:
-            behind = read_nt_heap(context, normal, f"heap {normal:#x}", "heap-segment")
-            if behind is not None:
-                self._add(replace(behind, id=None))
-        return page_heap.heap
+        """Reads a heap of any family, and adds the NT heap behind a page heap."""
+        heap = read_heap(context, address, label, evidence, is_scan=is_scan)
+        behind = None if heap is None else heap.normal_heap
+        if behind is not None and (context.pointer_size, behind) not in self._heaps:
+            normal = read_heap(context, behind, f"heap {behind:#x}", "heap-segment")
+            if normal is not None and normal.kind == NT_HEAP:
+                self._add(replace(normal, id=None))
+        return heap
 
     def _add(self, heap: HeapInfo) -> None:
         key = heap.pointer_size, heap.address
@@ -210,31 +172,29 @@ class _Search:
         # The NT heap behind a page heap can come before the list entry that names it.
         self._heaps[key] = heap if known is None or heap.id is not None else known
 
-    @property
-    def can_scan(self) -> bool:
-        """Whether there are allocations to look at."""
-        return len(self._allocations) > 0
-
     # --- by signatures ------------------------------------------------------------------------------------------------
 
     def scan(self, has_page_heaps: bool) -> None:
-        """Looks at the start of every private allocation for heaps and segments that no list names."""
-        if not self.can_scan:
+        """Searches the start of every private allocation for heaps and segments that no list names."""
+        if not len(self._allocations):
             return
-        for size, offset in _SIGNATURE_OFFSET.items():
-            hits = self._memory.find(self._allocations, offset, _SIGNATURES)
+        for size, offset in SIGNATURE_OFFSET.items():
+            hits = self._memory.find(self._allocations, offset, SCAN_SIGNATURES)
             self._take_hits(self._contexts[size], hits)
         if has_page_heaps:
-            pattern = DPH_HEAP_ROOT_SIGNATURE.to_bytes(4, "little")
-            for address in self._memory.find(self._allocations, PAGE_SIZE, [pattern]):
+            for address in self._memory.find(self._allocations, PAGE_SIZE, PAGE_HEAPS.patterns):
                 self._take_page_heap(int(address))
 
     def _take_hits(self, context: HeapContext, hits: dict[int, bytes]) -> None:
-        size = context.pointer_size
+        if not hits:
+            return
+        # Imported late, here and below: the memory of a small dump has no heaps.
+        from dumpmap.structures.nt_segments import segment_owners
+
         covered = {range_.base for heap in self._heaps.values() for range_ in heap.ranges}
         strays: dict[int, list[int]] = {}
         for address in sorted(map(int, hits)):
-            if address in covered or not is_page(address, size):
+            if address in covered or not is_page(address, context.pointer_size):
                 continue
             heap = self._read(context, address, f"heap {address:#x}", "heap-signature", is_scan=True)
             if heap is not None:
@@ -248,8 +208,9 @@ class _Search:
             self._take_strays(context, owner, [address for address in addresses if address not in covered])
 
     def _take_strays(self, context: HeapContext, owner: int, addresses: list[int]) -> None:
-        """Adds segments that a list did not lead to, to the heap that they name."""
-        size = context.pointer_size
+        """Adds segments that no list led to, to the heap that they name."""
+        from dumpmap.structures.nt_segments import read_old_segment, read_segment, segment_range
+
         ranges = []
         for address in addresses:
             segment = read_segment(context, address, owner)
@@ -258,21 +219,25 @@ class _Search:
             range_ = None if isinstance(segment, str) else segment_range(context, segment, "heap-signature")
             if range_ is not None:
                 ranges.append(range_)
-        if not ranges:
-            return
+        if ranges:
+            self._give(context, owner, ranges)
+
+    def _give(self, context: HeapContext, owner: int, ranges: list[HeapRange]) -> None:
+        """Gives segments to the heap at `owner`, if there is or may be one."""
+        size = context.pointer_size
         heap = self._heaps.get((size, owner))
         if heap is None:
-            header = self._memory.read(owner + _SIGNATURE_OFFSET[size], 4)
+            header = self._memory.read(owner + SIGNATURE_OFFSET[size], 4)
             doubtful = self._doubtful.get((size, owner))
             if doubtful is not None and context.starts_private_memory(owner):
                 self._heaps[size, owner] = replace(doubtful, ranges=_sorted((*doubtful.ranges, *ranges)))
                 return
             if header is not None:
                 self._warnings.append(
-                    f"heap {owner:#x}: {len(ranges)} segments (first: {ranges[0].base:#x}) name it, but it is none"
+                    f"heap {owner:#x}: not a heap, but {len(ranges)} segments name it (first: {ranges[0].base:#x})"
                 )
                 return
-            # Nothing but its segments speaks for the heap's own memory.
+            # Only the segments are evidence of the heap's own memory.
             if context.starts_private_memory(owner):
                 ranges.append(HeapRange(owner, None, "header", "heap-signature", inferred=True))
             heap = HeapInfo(None, owner, size, UNKNOWN_HEAP, evidence="heap-signature")
@@ -285,16 +250,16 @@ class _Search:
             if (context.pointer_size, address) in self._heaps:
                 return
         for context in reversed(self._contexts.values()):
-            found = read_page_heap(context, address, f"heap {address:#x}", "heap-signature")
-            # Only the right width finds the ordinary heap behind it.
+            found = PAGE_HEAPS.read(context, address, f"heap {address:#x}", "heap-signature", is_scan=True)
+            # Only with the right width is the NT heap behind it found.
             if found is not None and found.normal_heap is not None:
-                self._add(found.heap)
+                self._add(found)
                 return
 
     # --- the result ---------------------------------------------------------------------------------------------------
 
     def finish(self) -> tuple[tuple[HeapInfo, ...], tuple[str, ...]]:
-        """Returns the heaps without doubly claimed memory, and every warning."""
+        """Returns the heaps, without memory that two of them claim, and every warning."""
         heaps = list(self._heaps.values())
         claims = [
             (range_.base, self._end(range_), place, range_)
@@ -337,4 +302,4 @@ class _Search:
             heap, gone = heaps[place], {id(range_) for range_ in ranges}
             heaps[place] = replace(heap, ranges=tuple(kept for kept in heap.ranges if id(kept) not in gone))
             bases = [range_.base for range_ in ranges]
-            self._warnings.append(left_out(f"heap {heap.address:#x}", ranges[0].role, bases, "inside another range"))
+            self._warnings.append(left_out(f"heap {heap.address:#x}", ranges[0].role, bases, "overlaps another range"))

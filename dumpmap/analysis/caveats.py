@@ -1,0 +1,35 @@
+"""What limits a comparison, as data; `dumpmap.wording.comparison` makes the sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+CaveatId = Literal[
+    "different-processes",
+    "no-region-list",
+    "region-list-cut-off",
+    "different-pointer-sizes",
+    "several-processes",
+    "incomplete-inputs",
+    "times-missing",
+    "times-equal",
+    "sorted-by-time",
+]
+CAVEATS: tuple[CaveatId, ...] = get_args(CaveatId)
+"""Every caveat. The first four are about a difference of two maps, the others about a timeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """Something that a reader of a comparison has to know.
+
+    Attributes:
+        id: which one.
+        values: what its sentence states: `a` and `b` say which inputs it is about; `count` and `of` are numbers of
+            inputs.
+    """
+
+    id: CaveatId
+    values: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,239 @@
+"""What `import dumpmap` promises: opening an input, and a region map with its frames, findings, and outputs.
+
+This module joins finished parts from the other packages and imports them on first use.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dumpmap.model import region_map as model
+from dumpmap.model.memory import RecordingMemory
+from dumpmap.parsers.opening import Input, open_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from dumpmap.analysis.rules import RuleSet
+    from dumpmap.analysis.timeline import Metric
+    from dumpmap.api.comparing import Comparable, Diff, Timeline
+    from dumpmap.model.region_map import FreeBlock
+    from dumpmap.model.snapshot import Snapshot
+    from dumpmap.wording.findings import Finding
+
+
+class RegionMap(model.RegionMap):
+    """The classified address space of one process, with data frames, findings, and outputs.
+
+    Made by `dumpmap.open`; nothing changes it afterwards.
+    """
+
+    recording: RecordingMemory | None = None
+    """The bytes that the map was built from, if they were recorded."""
+
+    def summary(self) -> pd.DataFrame:
+        """Returns the summary as VMMap shows it.
+
+        Returns:
+            a frame indexed by type (`Total` first), nullable integer columns `SUMMARY_COLUMNS`, bytes.
+        """
+        from dumpmap.views.frames import summary_frame
+
+        return summary_frame(self)
+
+    @property
+    def allocations(self) -> pd.DataFrame:
+        """One row per allocation, free and unusable space included, by address; columns `COLUMNS`.
+
+        The caller owns the frame: changes to it do not change the map.
+        """
+        from dumpmap.views.frames import allocation_frame, own_frame
+
+        return own_frame(allocation_frame(self))
+
+    @property
+    def regions(self) -> pd.DataFrame:
+        """One row per region or section, free and unusable space included, by address.
+
+        Columns: `allocation` (base of the allocation that the row belongs to), then `COLUMNS`. The caller owns the
+        frame.
+        """
+        from dumpmap.views.frames import own_frame, region_frame
+
+        return own_frame(region_frame(self))
+
+    @property
+    def largest_free_block(self) -> FreeBlock | None:
+        """The largest free block that the process could use; None for a partial map or if no space is free.
+
+        It does not count the first 64 KB, which Windows reserves; the space that a 32-bit process dumped by a 64-bit
+        program cannot reach; and the space that the crash reporter reserved for itself. The summary's row for Free
+        counts them all, as VMMap does.
+        """
+        from dumpmap.analysis.measurements import measurements_of
+
+        free = measurements_of(self).free
+        return None if free is None else free.largest
+
+    def findings(self) -> list[Finding]:
+        """Returns the findings: the problems of this process's memory, most severe first."""
+        from dumpmap.wording.findings import find
+
+        return find(self)
+
+    def to_snapshot(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Writes a JSON snapshot (`.json`, `.json.gz` or `.json.zst`) that classifies to this same map.
+
+        Raises:
+            OutputError: the file exists and `force` is not set, or it cannot be written.
+            ValueError: the name has another suffix.
+        """
+        from dumpmap.writers.snapshot_file import save_snapshot
+
+        save_snapshot(self, path, recording=self.recording, force=force)
+
+    def to_html(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Writes the report: one self-contained page.
+
+        Raises:
+            OutputError: the file exists and `force` is not set, or it cannot be written.
+        """
+        from dumpmap.render.html import write_report
+
+        write_report(self, path, force=force)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the map with the bytes that it was built from, which are those of a snapshot file."""
+        from dumpmap.writers.snapshot_file import self_contained
+
+        return RegionMap, field_values(self_contained(self, self.recording))
+
+    def __repr__(self) -> str:
+        total, free = self.total, self.largest_free_block
+        return (
+            f"<RegionMap {self.snapshot.source.name}: {self.process.name or 'unknown process'}, {self.completeness}, "
+            f"{len(self.allocation_columns.base)} allocations, {total.committed} bytes committed, "
+            f"largest free block {free.size if free else None}>"
+        )
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        from dumpmap.render.terminal import to_rich
+        from dumpmap.views.summary import summary_view
+
+        yield from to_rich(summary_view(self))
+
+    def _repr_html_(self) -> str:
+        from dumpmap.render.html import summary_fragment
+
+        return summary_fragment(self)
+
+
+def open(
+    source: Input,
+    *,
+    image_path: str | os.PathLike[str] | None = None,
+    snapshot: int | None = None,
+) -> RegionMap:
+    """Reads an input and classifies its address space.
+
+    Args:
+        source: a minidump, a JSON snapshot, or a VMMap file, compressed or not: a path (`-` is standard input), the
+            bytes themselves, or a binary file.
+        image_path: a folder with the process's own EXE and DLL files. They give image sections if the input does not
+            contain the PE headers.
+        snapshot: which snapshot of a VMMap file with several, counted from 1; the last by default.
+
+    Raises:
+        DumpmapError: the input cannot be read.
+    """
+    return open_map(source, image_path=image_path, snapshot=snapshot, record=True)
+
+
+def diff(a: Comparable, b: Comparable, *, rules: RuleSet | None = None) -> Diff:
+    """Compares two maps: what `b` has more, less, or otherwise than `a`.
+
+    Args:
+        a: the earlier map, or the path of an input.
+        b: the later one.
+        rules: thresholds and severities for the findings on both sides.
+
+    Raises:
+        DumpmapError: an input cannot be read.
+    """
+    from dumpmap.api import comparing
+
+    return comparing.diff(a, b, rules=rules)
+
+
+def timeline(
+    maps: Iterable[Comparable], *, metrics: Sequence[Metric] | None = None, confidence: float = 0.95
+) -> Timeline:
+    """Follows the memory of a process over several maps: what grows, how fast, and how sure that is.
+
+    Each map is opened, measured, and let go, so a hundred large inputs need no more memory than one.
+
+    Args:
+        maps: maps or paths of inputs, at least two. They are sorted by time if all have one.
+        metrics: figures to follow: `committed`, `size`, `private`. Default: the first two.
+        confidence: of the slopes' intervals, above 0 and below 1.
+
+    Raises:
+        DumpmapError: an input cannot be read.
+        ValueError: there are fewer than two maps, or the confidence is out of range.
+    """
+    from dumpmap.api import comparing
+
+    return comparing.timeline(maps, metrics=metrics, confidence=confidence)
+
+
+def open_map(
+    source: Input,
+    *,
+    image_path: str | os.PathLike[str] | None = None,
+    snapshot: int | None = None,
+    record: bool = False,
+) -> RegionMap:
+    """Opens an input as `open` does.
+
+    Args:
+        source: as for `open`.
+        image_path: as for `open`.
+        snapshot: as for `open`.
+        record: keep the bytes that the map is built from, so that writing or pickling it does not classify it again.
+    """
+    return map_snapshot(open_snapshot(source, snapshot=snapshot), image_path=image_path, record=record)
+
+
+def map_snapshot(
+    snapshot: Snapshot,
+    *,
+    image_path: str | os.PathLike[str] | None = None,
+    record: bool = False,
+    **options: Any,
+) -> RegionMap:
+    """Classifies a snapshot.
+
+    Args:
+        snapshot: the raw facts.
+        image_path: as for `open`.
+        record: as for `open_map`.
+        options: passed on to `dumpmap.classify.classify`.
+    """
+    from dumpmap.classify import classify
+
+    if record:
+        options["memory"] = recording = RecordingMemory(snapshot.memory)
+    folder = Path(image_path) if image_path is not None else None
+    region_map = RegionMap(*field_values(classify(snapshot, image_path=folder, **options)))
+    if record:
+        vars(region_map)["recording"] = recording
+    return region_map
+
+
+def field_values(region_map: model.RegionMap) -> tuple[Any, ...]:
+    """Returns the fields of a region map, in order."""
+    return tuple(getattr(region_map, name) for name in model.RegionMap.__dataclass_fields__)

@@ -1,0 +1,139 @@
+"""What `dumpmap.diff` and `dumpmap.timeline` return: comparisons with data frames, notes, and outputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dumpmap.analysis import changes
+from dumpmap.analysis.diff import compare_diagnoses, compare_maps
+from dumpmap.analysis.rules import RuleSet
+from dumpmap.analysis.timeline import METRICS, Metric, follow
+from dumpmap.api import open
+from dumpmap.model.region_map import RegionMap
+from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, findings_changed
+from dumpmap.wording.timeline import NamedGrowth, name_series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Comparable = RegionMap | str | os.PathLike[str]
+"""A map, or the path of an input."""
+
+
+class Changes(changes.Changes):
+    """The allocations that differ between two maps, with a data frame."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All changes, those that matter most first, columns `CHANGE_COLUMNS`; the frame is the caller's own."""
+        from dumpmap.views.frames import own_frame
+
+        return own_frame(self._frame)
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        from dumpmap.views.diff_frames import changes_frame
+
+        return changes_frame(self)
+
+    def __repr__(self) -> str:
+        return f"<Changes: {change_counts_text(self)}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Diff(DiagnosedDiff):
+    """The difference of two maps, as `dumpmap.diff` returns it."""
+
+    changes: Changes
+
+    @property
+    def allocations(self) -> pd.DataFrame:
+        """The allocations that are not the same, those that matter most first, columns `CHANGE_COLUMNS`."""
+        return self.changes.frame
+
+    def summary(self) -> pd.DataFrame:
+        """The summary's rows on both sides, and what changed.
+
+        Returns:
+            a frame indexed by type, `Total` first; for each column of the summary `_a`, `_b` and `_delta`, nullable
+            integers, bytes.
+        """
+        from dumpmap.views.diff_frames import type_changes_frame
+
+        return type_changes_frame(self.types)
+
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """Plain data, schema `dumpmap.diff/1`.
+
+        Args:
+            limit: the largest number of changes to list; all by default. Their number is given either way.
+        """
+        from dumpmap.views.diff import diff_document
+
+        return diff_document(self, limit)
+
+    def __repr__(self) -> str:
+        names = f"{self.a.snapshot.source.name} -> {self.b.snapshot.source.name}"
+        process = "one process" if self.same_process else "two processes"
+        return f"<Diff {names}: {process}, {change_counts_text(self.changes)}>"
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        from dumpmap.render.terminal import to_rich
+        from dumpmap.views.diff import diff_view
+
+        yield from to_rich(diff_view(self, 40))
+
+
+@dataclass(frozen=True)
+class Timeline(NamedGrowth):
+    """Growth over a series of maps, as `dumpmap.timeline` returns it."""
+
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """Plain data, schema `dumpmap.timeline/1`.
+
+        Args:
+            limit: the largest number of groups to list; all by default.
+        """
+        from dumpmap.views.timeline import timeline_document
+
+        return timeline_document(self, limit)
+
+
+def diff(a: Comparable, b: Comparable, *, rules: RuleSet | None = None) -> Diff:
+    """See `dumpmap.api.diff`."""
+    difference = compare_maps(_opened(a), _opened(b))
+    diagnosis = compare_diagnoses(difference.a, difference.b, rules)
+    gained, lost = findings_changed(difference, diagnosis, rules)
+    return Diff(
+        **{**_values(difference), "changes": Changes(**_values(difference.changes))},
+        gained=gained,
+        lost=lost,
+        verdicts=diagnosis.verdicts,
+    )
+
+
+def timeline(
+    maps: Iterable[Comparable], *, metrics: Sequence[Metric] | None = None, confidence: float = 0.95
+) -> Timeline:
+    """See `dumpmap.api.timeline`."""
+    growth = follow(_opened_each(maps), metrics=metrics or METRICS, confidence=confidence)
+    named = {name: name_series(getattr(growth, name)) for name in ("types", "groups", "figures")}
+    return Timeline(**{**_values(growth), **named})
+
+
+def _values(value: Any) -> dict[str, Any]:
+    """The fields of a data class by name, without what it has worked out since."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _opened(source: Comparable) -> RegionMap:
+    return source if isinstance(source, RegionMap) else open(source)
+
+
+def _opened_each(maps: Iterable[Comparable]) -> Iterator[RegionMap]:
+    for source in maps:
+        yield _opened(source)

@@ -1,0 +1,61 @@
+"""What the input cannot know: how complete a map is, and the types whose figures are unknown."""
+
+from __future__ import annotations
+
+from dumpmap.classify.labels import Labels
+from dumpmap.model.process import ProcessStructures
+from dumpmap.model.region_map import Completeness
+from dumpmap.model.snapshot import Snapshot
+from dumpmap.model.space import AllocationSpace
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import MemState, MemType
+
+_PRIVATE, _COMMIT = int(MemType.MEM_PRIVATE), int(MemState.MEM_COMMIT)
+_PRIVATE_DATA, _HEAP = int(RegionType.PRIVATE_DATA), int(RegionType.HEAP)
+
+_FULL_SHARE = 0.5
+"""An input with at least this share of the committed private bytes counts as full."""
+
+
+def completeness_of(snapshot: Snapshot, space: AllocationSpace) -> Completeness:
+    """Says how much of the process's memory the input holds."""
+    if snapshot.regions is None:
+        return "partial"
+    regions = space.regions
+    private = (regions.type == _PRIVATE) & (regions.state == _COMMIT)
+    wanted = int(regions.size[private].sum())
+    held = snapshot.source.memory_size
+    if held is None:
+        held = sum(size for _, size in snapshot.memory.ranges())
+    return "full" if wanted and held >= wanted * _FULL_SHARE else "map"
+
+
+def unknown_types(
+    snapshot: Snapshot, structures: ProcessStructures, labels: Labels, *, recorded: bool
+) -> frozenset[RegionType]:
+    """Returns the types whose figures the input cannot know: their rows are blank, not zero."""
+    unknown: set[RegionType] = set()
+    types = labels.types.tobytes()  # a byte each: searching them is faster than comparing
+    if snapshot.regions is None:
+        unknown |= {RegionType.FREE, RegionType.UNUSABLE, RegionType.MAPPED_FILE, RegionType.SHAREABLE}
+        if _PRIVATE_DATA not in types:
+            unknown.add(RegionType.PRIVATE_DATA)
+        if not snapshot.modules:
+            unknown |= {RegionType.IMAGE, RegionType.MANAGED_HEAP}
+        if not snapshot.threads:
+            unknown.add(RegionType.STACK)
+    if recorded:
+        return frozenset(unknown)
+    if _HEAP not in types and not structures.heap_list_captured:
+        unknown.add(RegionType.HEAP)
+    unknown |= _of_unread_runtimes(structures)
+    windows = snapshot.process.os.family == "windows"
+    if windows and snapshot.regions is not None and "file" not in snapshot.regions.texts:
+        unknown.add(RegionType.MAPPED_FILE)
+    return frozenset(unknown)
+
+
+def _of_unread_runtimes(structures: ProcessStructures) -> set[RegionType]:
+    """Types of the memory of runtimes that could not be read, unless some such memory was found elsewhere."""
+    unread = {found.unread_type for found in structures.found if found.unread_type is not None}
+    return unread - {part.type for part in structures.ranges} if unread else set()

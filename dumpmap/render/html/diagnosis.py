@@ -1,0 +1,93 @@
+"""The diagnosis on the page: the verdict with its two axes, and every finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dumpmap.render.html.overview import UNKNOWN
+from dumpmap.wording.explanation import Explanation
+from dumpmap.wording.findings import EXPLANATIONS, Finding
+from dumpmap.wording.text import percent_text, short_size, size_left
+from dumpmap.wording.verdicts import VERDICTS, Verdict
+
+Level = Literal["critical", "warning", "ok", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class AxisLine:
+    """A limit that a process can reach: its state, and its figures as label and text."""
+
+    title: str
+    state: str
+    figures: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindingCard:
+    """A finding with its explanation and how it supports the verdict (empty where it does not)."""
+
+    finding: Finding
+    explanation: Explanation
+    strength: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosisCard:
+    """The verdict and the findings as the page shows them."""
+
+    level: Level
+    title: str
+    meaning: str
+    sentence: str
+    axes: tuple[AxisLine, ...]
+    findings: tuple[FindingCard, ...]
+
+
+def diagnosis_card(judged: Verdict, findings: Sequence[Finding]) -> DiagnosisCard:
+    """Puts the verdict and the findings together."""
+    strengths = {signal.id: signal.strength for signal in judged.signals}
+    return DiagnosisCard(
+        level=_level(judged.verdict),
+        title=judged.verdict.replace("-", " ").capitalize(),
+        meaning=VERDICTS[judged.verdict],
+        sentence=judged.sentence,
+        axes=(
+            AxisLine("Address space", judged.address_space["state"], tuple(_space_figures(judged.address_space))),
+            AxisLine("Commit", judged.commit["state"], tuple(_commit_figures(judged.commit))),
+        ),
+        findings=tuple(
+            FindingCard(finding, EXPLANATIONS[finding.id], strengths.get(finding.id, "")) for finding in findings
+        ),
+    )
+
+
+def _level(verdict: str) -> Level:
+    if verdict.startswith("out-of-"):
+        return "critical"
+    if verdict.endswith("-low"):
+        return "warning"
+    return "ok" if verdict == "no-memory-problem-seen" else "info"
+
+
+def _space_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    if axis.get("free") is not None:
+        yield "free", f"{size_left(axis['free'])} of {axis.get('limit_name') or 'its limit'}"
+    if axis.get("largest_free_block"):
+        yield "largest block", size_left(axis["largest_free_block"]["size"])
+    if axis.get("fragmentation") is not None:
+        yield "fragmentation", percent_text(axis["fragmentation"])
+    if axis.get("requested") is not None:
+        yield "requested", short_size(axis["requested"])
+
+
+def _commit_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    if axis.get("system_ratio") is not None:
+        share = percent_text(axis["system_ratio"])
+        yield "system", f"{short_size(axis['system_total'])} of {short_size(axis['system_limit'])}, {share}"
+    if axis.get("process_private") is not None:
+        yield "this process", short_size(axis["process_private"])
+    if axis.get("job_limit") is not None:
+        usage = UNKNOWN if axis.get("job_usage") is None else short_size(axis["job_usage"])
+        yield "its job", f"{usage} of {short_size(axis['job_limit'])}"

@@ -1,0 +1,110 @@
+"""The report as a page and as a file."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+from markupsafe import Markup
+
+from dumpmap._version import __version__
+from dumpmap.analysis.measurements import measurements_of
+from dumpmap.classify.vocabulary import EVIDENCE
+from dumpmap.model.columns import LARGEST, REGION_COLUMNS
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.types import TYPES
+from dumpmap.render.html.assets import policy, script, script_json, style, template
+from dumpmap.render.html.data import page_data
+from dumpmap.render.html.diagnosis import diagnosis_card
+from dumpmap.render.html.free_blocks import size_bands
+from dumpmap.render.html.head import completeness_help, counters, facts, key_figures
+from dumpmap.render.html.overview import UNKNOWN, bars, type_table
+from dumpmap.views.heaps import no_heaps_text
+from dumpmap.views.info import stream_table
+from dumpmap.views.table import Table, cell_text
+from dumpmap.wording.advice import advise
+from dumpmap.wording.findings import find
+from dumpmap.wording.text import Units
+from dumpmap.wording.verdicts import verdict
+from dumpmap.writers.output import replacing
+from dumpmap.writers.snapshot_json import clean_text
+
+_LISTED = 200
+"""How many warnings a page lists; a damaged dump can cause thousands."""
+
+
+def write_report(region_map: RegionMap, path: str | PathLike[str], *, force: bool = False) -> None:
+    """Writes the report of a map.
+
+    Raises:
+        OutputError: the file exists and `force` is not given, or it cannot be written.
+    """
+    # Made before the file is opened, so that a page that fails does not replace one that did not.
+    page = render_report(region_map)
+    with replacing(path, force=force) as stream:
+        stream.write(page.encode())
+
+
+def render_report(region_map: RegionMap) -> str:
+    """Returns the report as one self-contained HTML page."""
+    page = template("report.html").render(
+        version=__version__,
+        policy=policy(),
+        style=Markup(style()),  # noqa: S704  the package's own files
+        script=Markup(script()),  # noqa: S704
+        data=Markup(script_json(page_data(region_map))),  # noqa: S704  escaped by script_json
+        types=TYPES,
+        unknown=UNKNOWN,
+        partial=region_map.partial,
+        **_upper_half(region_map),
+        **_tables(region_map),
+        **_help(),
+    )
+    return clean_text(page)
+
+
+def _upper_half(region_map: RegionMap) -> dict[str, Any]:
+    """Everything above the tables."""
+    findings, space = find(region_map), measurements_of(region_map).free
+    warnings = list(region_map.warnings)
+    return {
+        "name": region_map.process.name or "Unknown process",
+        "facts": facts(region_map),
+        "completeness": region_map.completeness,
+        "completeness_help": completeness_help(region_map),
+        "notes": region_map.notes,
+        "warnings": warnings[:_LISTED],
+        "more_warnings": len(warnings) - _LISTED,
+        "verdict": diagnosis_card(verdict(region_map, findings=findings), findings),
+        "figures": key_figures(region_map, space),
+        "bars": bars(region_map),
+        "summary": type_table(region_map),
+        "bands": None if space is None else size_bands(space),
+    }
+
+
+def _tables(region_map: RegionMap) -> dict[str, Any]:
+    """What the panels of the tables show besides the rows, which are in the JSON."""
+    modules = len(region_map.snapshot.modules) + len(region_map.snapshot.unloaded_modules)
+    return {
+        "counts": {"stacks": len(region_map.stacks), "heaps": len(region_map.heaps), "modules": modules},
+        "no_heaps": no_heaps_text(region_map),
+        "streams": _plain_table(stream_table(region_map)),
+        "counters": counters(region_map),
+        "advice": advise(region_map),
+    }
+
+
+def _plain_table(table: Table) -> dict[str, Any]:
+    rows = [
+        [
+            cell_text(value, column, Units.kb, table.address_width)
+            for column, value in zip(table.columns, row, strict=True)
+        ]
+        for row in table.rows
+    ]
+    return {"columns": table.columns, "rows": rows}
+
+
+def _help() -> dict[str, Any]:
+    return {"evidence": EVIDENCE, "column_help": (*REGION_COLUMNS, LARGEST)}

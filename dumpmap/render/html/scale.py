@@ -1,0 +1,43 @@
+"""How long the map of the address space draws a run of memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumpmap.render.html.packing import gaps
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCALED_SPACE = 1 << 32
+"""An address space up to this size is drawn to scale as a whole."""
+
+_SHORTEST, _LONGEST = 12, 62
+"""Exponents of the shortest and the longest length that runs are shortened to."""
+
+
+def cut_length(allocations: pd.DataFrame, regions: pd.DataFrame, end: int | None) -> int | None:
+    """The length in bytes to which the map shortens longer free and reserved runs.
+
+    Committed memory is always drawn to scale. In a 64-bit space a few free and reserved runs are a million times as
+    long as everything else together. They are shortened to a power of two with which all such runs take at most three
+    quarters of the map.
+
+    Returns:
+        None for a space that is drawn to scale as a whole.
+    """
+    if end is not None and end <= SCALED_SPACE:
+        return None
+    size = regions["size"].to_numpy(np.int64)
+    empty = regions["committed"].to_numpy(np.int64, na_value=0) == 0
+    holes = np.array([int(text, 16) for _, text in gaps(allocations)][1:], np.float64)
+    runs = np.concatenate((size[empty].astype(np.float64), holes))
+    if len(runs) == 0:
+        return None
+    budget = max(3 * float(size[~empty].sum()), 1 << 20)
+    exponent = _LONGEST
+    while exponent > _SHORTEST and float(np.minimum(runs, float(1 << exponent)).sum()) > budget:
+        exponent -= 1
+    return 1 << exponent if float(runs.max()) > 1 << exponent else None

@@ -1,0 +1,159 @@
+/* The runs of memory that the map of the address space draws, and where each is.
+
+   A place in the map is a number of bytes as drawn. It is the distance from the lowest address, except that a
+   shortened run counts with the length it is shortened to. */
+
+const UNLISTED = data.types.length;
+
+/** All runs by address: every row or its blocks, and what a partial map does not list between them. */
+class Runs {
+  constructor(rows) {
+    this.rows = rows;
+    const most = rows.count + rows.blocks.count + rows.gaps.size;
+    this.start = new BigUint64Array(most);
+    this.size = new Float64Array(most);
+    this.type = new Uint8Array(most);
+    /* Share of a run that is drawn in full color; the rest is reserved. */
+    this.held = new Float32Array(most);
+    this.row = new Int32Array(most);
+    this.child = new Int32Array(most);
+    this.isCut = new Uint8Array(most);
+    this.place = new Float64Array(most + 1);
+    this.count = 0;
+    this.cuts = 0;
+    this.collect();
+    this.length = Math.max(this.place[this.count], 1);
+  }
+
+  collect() {
+    const { rows } = this;
+    const { blocks } = rows;
+    for (let i = 0; i < rows.count; i += 1) {
+      if (i > 0 && rows.gaps.has(i)) this.add(rows.end(i - 1), Number(BigInt(rows.gaps.get(i))), UNLISTED, 0, -1, -1);
+      if (rows.childCount(i) === 0) {
+        this.add(rows.base[i], rows.numbers.size[i], rows.type[i], rows.number("committed", i), i, -1);
+      }
+      for (let k = rows.firstPart[i]; k < rows.firstPart[i + 1]; k += 1) {
+        this.add(rows.blockBase[k], blocks.numbers.size[k], blocks.type[k], blocks.number("committed", k), i, k - rows.firstPart[i]);
+      }
+    }
+  }
+
+  add(start, size, type, committed, row, child) {
+    const at = this.count;
+    const empty = type === FREE || type === UNLISTED || committed === 0;
+    const whole = type === FREE || type === UNUSABLE || type === UNLISTED || Number.isNaN(committed);
+    const cut = data.cut !== null && empty && size > data.cut;
+    this.start[at] = start;
+    this.size[at] = size;
+    this.type[at] = type;
+    this.held[at] = whole ? 1 : Math.min(1, committed / size);
+    this.row[at] = row;
+    this.child[at] = child;
+    this.isCut[at] = cut ? 1 : 0;
+    this.cuts += cut ? 1 : 0;
+    this.place[at + 1] = this.place[at] + (cut ? data.cut : size);
+    this.count += 1;
+  }
+
+  /** The run at a place. */
+  at(place) {
+    return lastUpTo(this.place, this.count, place);
+  }
+
+  atAddress(address) {
+    return lastUpTo(this.start, this.count, address);
+  }
+
+  /** The first run of a row, or the run of one of its blocks. */
+  ofRow(row, child) {
+    return this.atAddress(child < 0 ? this.rows.base[row] : this.rows.value(row, child, "address"));
+  }
+
+  placeOf(address) {
+    if (this.count === 0 || address <= this.start[0]) return 0;
+    const run = this.atAddress(address);
+    const share = Math.min(1, Number(address - this.start[run]) / this.size[run]);
+    return this.place[run] + share * (this.place[run + 1] - this.place[run]);
+  }
+
+  addressAt(place) {
+    if (this.count === 0) return 0n;
+    const run = this.at(Math.min(place, this.length - 1));
+    const drawn = this.place[run + 1] - this.place[run];
+    const share = Math.min(1, Math.max(0, (place - this.place[run]) / drawn));
+    return this.start[run] + BigInt(Math.floor(share * this.size[run]));
+  }
+
+  /** First address after a run. */
+  end(run) {
+    return this.start[run] + BigInt(Math.round(this.size[run]));
+  }
+
+  middle(run) {
+    return (this.place[run] + this.place[run + 1]) / 2;
+  }
+
+  /** The run that matters most in [low, high): what is in use before what is not, then the largest; and the others. */
+  mostIn(low, high, place) {
+    const here = this.at(place);
+    let best = here;
+    let others = 0;
+    for (let run = this.at(Math.max(low, 0)); run < this.count && this.place[run] < high; run += 1) {
+      if (run !== here) others += 1;
+      const [a, b] = [this.weight(run), this.weight(best)];
+      if (a > b || (a === b && this.size[run] > this.size[best])) best = run;
+    }
+    return { run: others > 0 ? best : here, others };
+  }
+
+  weight(run) {
+    if (this.type[run] === UNUSABLE) return 1;
+    return this.type[run] < UNUSABLE ? 2 : 0;
+  }
+
+  /** What a run is, as elements. */
+  describe(run) {
+    const range = element("div", { class: "mono" }, `${addressText(this.start[run])} – ${addressText(this.end(run))}`);
+    if (this.type[run] === UNLISTED) {
+      return [element("div", { class: "what" }, element("i", { class: "swatch unlisted" }), "Not in the input"), range,
+        element("div", {}, `${shortSize(this.size[run])}, may be free or in use`)];
+    }
+    const text = (name) => this.rows.value(this.row[run], this.child[run], name) || "";
+    const type = data.types[this.type[run]];
+    const title = text("kind") === "" ? type : `${type}: ${text("kind")}`;
+    const parts = [
+      element("div", { class: "what" }, element("i", { class: `swatch t${this.type[run]}` }), title),
+      range,
+      element("div", {}, this.facts(run, text("protection")).join(", ")),
+    ];
+    if (text("details") !== "") parts.push(element("div", {}, text("details")));
+    return parts;
+  }
+
+  /** Size, commit, and protection of a run. */
+  facts(run, protection) {
+    const facts = [shortSize(this.size[run])];
+    if (this.type[run] !== FREE && this.type[run] !== UNUSABLE) {
+      const committed = this.rows.value(this.row[run], this.child[run], "committed");
+      if (committed === 0) facts.push("reserved");
+      else if (committed >= this.size[run]) facts.push("committed");
+      else if (committed !== null) facts.push(`${shortSize(committed)} committed`);
+      if (protection !== "" && protection !== "Reserved") facts.push(protection);
+    }
+    if (this.isCut[run] === 1) facts.push(`drawn as ${shortSize(data.cut)}`);
+    return facts;
+  }
+}
+
+/** Index of the last of `count` sorted values that is not above `value`; 0 where all are. */
+function lastUpTo(values, count, value) {
+  let low = 0;
+  let high = count - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (values[middle] <= value) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

@@ -1,0 +1,43 @@
+"""The registry of recognisers: heap families, runtimes, and allocators.
+
+To add one:
+
+1. Write a module in this package that defines `KINDS`, `EVIDENCE`, and `find(context) -> Found` (see
+   `protocol.RecogniserModule`). A range whose `type` is None keeps VMMap's type and gets only a name and an owner.
+2. Add an entry to `RECOGNISERS`, with a trigger that costs nothing where the family is absent.
+3. Describe it on a page in docs/, and run `python -m tests.docs_in_step --write`: docs/classification.md lists every
+   kind and word of evidence.
+
+Classification labels the ranges in the order of the registry. The first label of a page or allocation stays.
+"""
+
+from __future__ import annotations
+
+from dumpmap.structures.recognisers.protocol import Context, Recogniser
+
+
+def _may_have_windows_heaps(context: Context) -> bool:
+    return context.family == "windows" and (len(context.pebs) > 0 or len(context.private_allocations) > 0)
+
+
+def _has_reported_heaps(context: Context) -> bool:
+    return bool(context.reported_heaps or context.reported_managed_heaps)
+
+
+DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
+"""Exports of a program that was published as a single file with the runtime in it; the first since .NET 5."""
+
+RECOGNISERS: tuple[Recogniser, ...] = (
+    Recogniser("Windows heaps", "windows_heaps", "classification.md", condition=_may_have_windows_heaps),
+    Recogniser("Reported heaps", "reported_heaps", "heap-stream.md", condition=_has_reported_heaps),
+    Recogniser(
+        ".NET",
+        "dotnet",
+        "managed-heap.md",
+        modules=frozenset(
+            ("coreclr.dll", "clr.dll", "mscorwks.dll", "mscorsvr.dll", "clrgc.dll", "clrjit.dll", "libcoreclr.so")
+        ),
+        exports=DOTNET_EXPORTS,
+    ),
+)
+"""Every recogniser, in the order in which they run."""

@@ -1,0 +1,143 @@
+"""The protocol of recognisers: what they may look at, when they run, and what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from typing import NamedTuple, Protocol, cast
+
+from dumpmap.model.evidence import EvidenceInfo
+from dumpmap.model.heaps import RecordedHeap
+from dumpmap.model.kinds import KindInfo
+from dumpmap.model.memory import Memory
+from dumpmap.model.process import Peb, PeImage, Teb
+from dumpmap.model.recognised import Found
+from dumpmap.structures.pe import find_export, read_image
+from dumpmap.structures.space import Space
+
+
+class LoadedModule(NamedTuple):
+    """A module of the process. `name` is the file name in lower case."""
+
+    base: int
+    size: int
+    name: str
+
+
+@dataclass
+class Context:
+    """The process that recognisers look at.
+
+    Attributes:
+        memory: its bytes.
+        space: its allocations.
+        family: the operating system, such as `windows`.
+        os_build: build number of Windows; None if unknown.
+        pointer_size: 4 or 8, of the writer of the input. A WoW64 process has structures of both widths.
+        modules: every module.
+        images: headers by module base, of the modules whose headers were read.
+        threads: (thread ID, TEB address or 0) of every thread.
+        tebs: the thread environment blocks.
+        pebs: the process environment blocks, at most one of each width.
+        reported_heaps: heaps that the process itself reported.
+        reported_managed_heaps: managed heaps that the input lists.
+    """
+
+    memory: Memory
+    space: Space
+    family: str
+    os_build: int | None
+    pointer_size: int
+    modules: Sequence[LoadedModule] = ()
+    images: Mapping[int, PeImage] = field(default_factory=dict)
+    threads: Sequence[tuple[int, int]] = ()
+    tebs: Sequence[Teb] = ()
+    pebs: Sequence[Peb] = ()
+    reported_heaps: Sequence[RecordedHeap] = ()
+    reported_managed_heaps: Sequence[RecordedHeap] = ()
+    _programs: dict[tuple[str, ...], list[LoadedModule]] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """File names of all modules, in lower case."""
+        return frozenset(module.name for module in self.modules)
+
+    @cached_property
+    def private_allocations(self) -> Sequence[int]:
+        """See `Space.private_allocations`."""
+        return self.space.private_allocations()
+
+    def image_of(self, module: LoadedModule) -> PeImage | None:
+        """Returns the headers of a module; None where they are not in the memory."""
+        return self.images.get(module.base) or read_image(self.memory, module.base)
+
+    def programs_exporting(self, exports: tuple[str, ...]) -> list[LoadedModule]:
+        """Returns the programs (`.exe`) that export one of these names: those that carry a runtime in themselves.
+
+        A program is looked at only if its headers were read and it has an export directory, so an ordinary one costs
+        nothing.
+        """
+        known = self._programs.get(exports)
+        if known is None:
+            known = self._programs[exports] = [
+                module for module in self.modules if module.name.endswith(".exe") and self._exports(module, exports)
+            ]
+        return known
+
+    def _exports(self, module: LoadedModule, names: tuple[str, ...]) -> bool:
+        image = self.images.get(module.base)
+        if image is None or not image.exports[1]:
+            return False
+        return any(find_export(self.memory, module.base, image, name) is not None for name in names)
+
+
+class RecogniserModule(Protocol):
+    """What the module of a recogniser defines."""
+
+    KINDS: tuple[KindInfo, ...]
+    """Every kind that its ranges and heaps can have."""
+
+    EVIDENCE: tuple[EvidenceInfo, ...]
+    """Every word of evidence that it brings."""
+
+    def find(self, context: Context) -> Found:
+        """Finds the memory of the family in the process. It proves itself in the memory or claims nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recogniser:
+    """An entry of the registry: a family of heaps, a runtime, or an allocator.
+
+    It runs where any of its triggers holds. Triggers are cheap, and the module is imported only then: most processes
+    have no runtime, and each module costs time at start-up.
+
+    Attributes:
+        name: for people.
+        module: name of its module in this package, a `RecogniserModule`.
+        page: its page in docs/.
+        modules: trigger: the process has a module with one of these file names (lower case).
+        exports: trigger: a program exports one of these names.
+        condition: trigger: any other fact about the process.
+    """
+
+    name: str
+    module: str
+    page: str
+    modules: frozenset[str] = frozenset()
+    exports: tuple[str, ...] = ()
+    condition: Callable[[Context], bool] | None = None
+
+    def is_triggered(self, context: Context) -> bool:
+        """Tells whether it is worth running."""
+        return bool(
+            (self.condition is not None and self.condition(context))
+            or (self.modules and not self.modules.isdisjoint(context.names))
+            or (self.exports and context.programs_exporting(self.exports))
+        )
+
+    def load(self) -> RecogniserModule:
+        """Imports its module."""
+        return cast("RecogniserModule", import_module(f"{__package__}.{self.module}"))

@@ -1,0 +1,152 @@
+"""What `address` shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from dumpmap.model.location import Location
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import ALLOCATION_GRANULARITY
+from dumpmap.views.blocks import Blank, Block, Fact, Facts
+from dumpmap.views.documents import head
+from dumpmap.views.table import Column, Table, cell_text
+from dumpmap.wording.text import Units, address_text, hex_text, size_text, unit_name
+
+Answer = tuple[int, Location | None]
+"""An address, and what is there; None outside the address space or where the input does not say."""
+
+LOCATION_COLUMNS = (
+    Column("address", "address"),
+    Column("type"),
+    Column("kind"),
+    Column("details"),
+    Column("state"),
+    Column("protection"),
+    Column("allocation", "address"),
+    Column("allocation_size", "size"),
+    Column("offset", "hex"),
+    Column("block", "address"),
+    Column("block_size", "size"),
+    Column("module", shown=False),
+    Column("section"),
+    Column("thread_id", "number", "Thread"),
+    Column("heap", shown=False),
+    Column("in_file", "count", "Bytes in file"),
+    Column("evidence"),
+    Column("inferred", "flag"),
+)
+
+
+def location_document(region_map: RegionMap, answers: Sequence[Answer]) -> dict[str, Any]:
+    """Returns `dumpmap.address/1`."""
+    return {
+        **head("dumpmap.address/1", region_map),
+        "addresses": [
+            {"address": hex_text(address), "found": None if location is None else _found(location)}
+            for address, location in answers
+        ],
+    }
+
+
+def _found(location: Location) -> dict[str, Any]:
+    document = dataclasses.asdict(location)
+    for name in ("address", "allocation", "block"):
+        document[name] = hex_text(document[name])
+    document["type"] = location.type.label
+    return document
+
+
+def location_table(region_map: RegionMap, answers: Iterable[Answer]) -> Table:
+    """Returns one row per address; an unknown address has no other values."""
+    rows = []
+    for address, location in answers:
+        if location is None:
+            beyond = region_map.end is not None and address >= region_map.end
+            rest = [None] * (len(LOCATION_COLUMNS) - 2)
+            row = [address, "outside the address space" if beyond else "not known", *rest]
+        else:
+            row = [
+                location.type.label if column.name == "type" else getattr(location, column.name)
+                for column in LOCATION_COLUMNS
+            ]
+        rows.append(row)
+    return Table(LOCATION_COLUMNS, rows, region_map.address_width)
+
+
+def location_view(region_map: RegionMap, answers: Iterable[Answer], units: Units) -> Iterator[Block]:
+    """Yields everything that `address` shows to people."""
+    for place, (address, location) in enumerate(answers):
+        if place:
+            yield Blank()
+        yield Facts(list(_facts(region_map, address, location, units)))
+
+
+def _facts(region_map: RegionMap, address: int, location: Location | None, units: Units) -> Iterable[Fact]:
+    if location is None:
+        return (
+            Fact("Address", address_text(address, region_map.address_width)),
+            Fact("Type", _why_unknown(region_map, address)),
+        )
+    if location.type in (RegionType.FREE, RegionType.UNUSABLE):
+        return _gap_facts(region_map, location, units)
+    return _location_facts(region_map, location, units)
+
+
+def _why_unknown(region_map: RegionMap, address: int) -> str:
+    """Returns why nothing is known about an address."""
+    from dumpmap.analysis.free import free_space
+
+    if region_map.end is None:
+        return "unknown: the input has no list of memory regions and no other record of this address"
+    space, end = free_space(region_map), address_text(region_map.end, region_map.address_width)
+    if space is not None and not space.complete and not (space.limit.size and address >= space.limit.size):
+        return f"unknown: the list of memory regions is cut off at {end}"
+    return f"outside the address space, which ends at {end}"
+
+
+def _location_facts(region_map: RegionMap, location: Location, units: Units) -> Iterator[Fact]:
+    """Yields what is known about an address in use; a size carries its unit."""
+    (row,) = location_table(region_map, [(location.address, location)]).rows
+    for column, value in zip(LOCATION_COLUMNS, row, strict=True):
+        text = cell_text(value, column, units, region_map.address_width)
+        if column.name == "in_file":
+            # Reserved memory has no bytes; missing bytes of committed memory are worth a line.
+            text = f"{text} from this address" if value else "none" if location.state == "Committed" else ""
+        if text:
+            unit = unit_name(units) if column.holds == "size" else ""
+            yield Fact(column.title, f"{text} {unit}".rstrip())
+
+
+def _gap_facts(region_map: RegionMap, location: Location, units: Units) -> Iterator[Fact]:
+    """Yields what is known about a free address: the gap and its neighbours."""
+    width, unit = region_map.address_width, unit_name(units)
+    start, end = location.block, location.block + location.block_size
+    yield Fact("Address", address_text(location.address, width))
+    yield Fact("Type", location.type.label)
+    if location.type == RegionType.UNUSABLE:
+        yield Fact("Note", "free but unusable: allocations start at multiples of 64 KB")
+    if location.address < ALLOCATION_GRANULARITY and region_map.process.os.family == "windows":
+        yield Fact("Note", "free, but Windows reserves the first 64 KB")
+    yield Fact("Range", f"{address_text(start, width)} to {address_text(end, width)}")
+    yield Fact("Size", f"{size_text(location.block_size, units)} {unit}".rstrip())
+    after = int(np.searchsorted(region_map.allocation_columns.base, np.uint64(start)))
+    yield Fact("Before", _neighbour(region_map, after - 1, units) or "the start of the address space")
+    yield Fact("After", _neighbour(region_map, after, units) or "the end of the address space")
+    if location.in_file:
+        yield Fact("Bytes in file", f"{location.in_file:,} from this address, although it is free")
+
+
+def _neighbour(region_map: RegionMap, index: int, units: Units) -> str | None:
+    columns = region_map.allocation_columns
+    if not 0 <= index < len(columns.base):
+        return None
+    base, size = int(columns.base[index]), int(columns.size[index])
+    what = region_map.texts[columns.details[index]] or region_map.texts[columns.kind[index]]
+    name = RegionType(int(columns.type[index])).label + (f", {what}" if what else "")
+    size_and_unit = f"{size_text(size, units)} {unit_name(units)}".rstrip()
+    return f"{address_text(base, region_map.address_width)} {name}, {size_and_unit}"

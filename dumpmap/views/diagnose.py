@@ -1,0 +1,91 @@
+"""What `diagnose` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dumpmap.model.region_map import RegionMap
+from dumpmap.views.blocks import Blank, Block, Entry, Fact, Facts, Paragraph, Style
+from dumpmap.views.documents import finding_document, head
+from dumpmap.views.summary import process_line
+from dumpmap.views.table import Column, Table
+from dumpmap.wording.findings import Finding
+from dumpmap.wording.text import percent_text, short_size, size_left
+
+if TYPE_CHECKING:
+    from dumpmap.wording.verdicts import Verdict
+
+FINDING_COLUMNS = (
+    Column("severity"),
+    Column("id", "text", "Finding"),
+    Column("title", shown=False),
+    Column("detail"),
+)
+
+_STATE_STYLE: dict[str, Style] = {"out": "critical", "low": "warning", "ok": "good", "unknown": "muted"}
+
+
+def finding_table(findings: Sequence[Finding]) -> Table:
+    """Returns one row per finding."""
+    return Table(
+        FINDING_COLUMNS, [[getattr(finding, column.name) for column in FINDING_COLUMNS] for finding in findings]
+    )
+
+
+def diagnosis_document(region_map: RegionMap, verdict: Verdict, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Returns `dumpmap.diagnosis/1`."""
+    judged = verdict.to_dict()
+    del judged["schema"]
+    return {
+        **head("dumpmap.diagnosis/1", region_map),
+        **judged,
+        "findings": [finding_document(finding) for finding in findings],
+    }
+
+
+def diagnosis_view(region_map: RegionMap, verdict: Verdict, findings: Sequence[Finding]) -> Iterator[Block]:
+    """Yields everything that `diagnose` shows to people: the verdict first, then the findings."""
+    yield Paragraph(process_line(region_map), "strong")
+    yield Blank()
+    yield Facts(
+        [
+            Fact("Verdict", verdict.verdict, "strong"),
+            *(
+                Fact(label, _axis_text(label, axis), _STATE_STYLE.get(str(axis["state"]), "plain"))
+                for label, axis in (("Address space", verdict.address_space), ("Commit", verdict.commit))
+            ),
+        ]
+    )
+    yield Blank()
+    yield Paragraph(verdict.sentence)
+    for finding in findings:
+        yield Blank()
+        yield Entry(finding.severity, finding.title, finding.id, finding.detail)
+
+
+def _axis_text(label: str, axis: dict[str, Any]) -> str:
+    """Returns the state of one axis with its main figures."""
+    parts = [str(axis["state"])]
+    if label == "Address space":
+        least = "" if axis.get("complete", True) else "at least "
+        if axis.get("free"):
+            parts.append(f"{least}{size_left(axis['free'])} free of {axis.get('limit_name') or 'its limit'}")
+        largest = axis.get("largest_free_block")
+        if largest:
+            parts.append(f"largest block {least}{size_left(largest['size'])}")
+        elif axis.get("free") is not None and not least:
+            parts.append(f"0 bytes free of {axis.get('limit_name') or 'its limit'}")
+        if axis.get("fragmentation") is not None and not least:
+            parts.append(f"{percent_text(axis['fragmentation'])} fragmented")
+    else:
+        if axis.get("system_ratio") is not None:
+            parts.append(
+                f"system {short_size(axis['system_total'])} of {short_size(axis['system_limit'])} "
+                f"({percent_text(axis['system_ratio'])})"
+            )
+        if axis.get("process_private") is not None:
+            parts.append(f"process {short_size(axis['process_private'])}")
+        if axis.get("job_limit") is not None:
+            parts.append(f"job {short_size(axis.get('job_usage') or 0)} of {short_size(axis['job_limit'])}")
+    return ", ".join(parts)

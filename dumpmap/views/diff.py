@@ -1,0 +1,133 @@
+"""What `dumpmap diff` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dumpmap.analysis.changes import CHANGE_COLUMNS
+from dumpmap.analysis.diff import MapDiff
+from dumpmap.model.region_map import RegionMap
+from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
+from dumpmap.views.summary import finding_statements
+from dumpmap.views.table import Column, Content, Table
+from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, figure_lines, headline
+from dumpmap.wording.text import more_text
+
+DIFF_SCHEMA = "dumpmap.diff/1"
+
+_CHANGE_COLUMNS: Mapping[str, Column] = {
+    "status": Column("status", "text", "Change"),
+    "match": Column("match", shown=False),
+    "address_a": Column("address_a", "address", "Address before", False),
+    "address_b": Column("address_b", "address", "Address after", False),
+    "kind": Column("kind", optional=1),
+    "size_a": Column("size_a", "size", "Size before", optional=3),
+    "size_b": Column("size_b", "size", "Size after", optional=2),
+    "size_delta": Column("size_delta", "size", "Change of size"),
+    "committed_a": Column("committed_a", "size", shown=False),
+    "committed_b": Column("committed_b", "size", shown=False),
+    "committed_delta": Column("committed_delta", "size", "Change of committed"),
+    "private_a": Column("private_a", "size", shown=False),
+    "private_b": Column("private_b", "size", shown=False),
+    "private_delta": Column("private_delta", "size", shown=False),
+}
+"""The columns of `CHANGE_COLUMNS` that are more than a text."""
+
+_TYPE_FIGURES: Mapping[str, tuple[Content, int]] = {
+    "size": ("size", 0),
+    "committed": ("size", 0),
+    "private": ("size", 1),
+    "blocks": ("count", 2),
+}
+"""Columns of the summary whose change is shown: what they hold, and how early a narrow terminal leaves them out."""
+
+
+def diff_document(difference: DiagnosedDiff, limit: int | None = None) -> dict[str, Any]:
+    """Returns plain data, schema `dumpmap.diff/1`.
+
+    Args:
+        difference: the difference.
+        limit: the largest number of changes to list; all by default. Their number is given either way.
+    """
+    return {
+        "schema": DIFF_SCHEMA,
+        "a": _side(difference.a),
+        "b": _side(difference.b),
+        "same_process": difference.same_process,
+        "notes": list(difference.notes),
+        "types": [row.to_dict() for row in difference.types],
+        "free": {name: figure.to_dict() for name, figure in difference.free.items()},
+        "counters": {name: figure.to_dict() for name, figure in difference.counters.items()},
+        "verdicts": {"a": difference.verdicts[0], "b": difference.verdicts[1]},
+        "findings": {
+            "gained": [finding.to_dict() for finding in difference.gained],
+            "lost": [finding.to_dict() for finding in difference.lost],
+        },
+        "counts": difference.changes.counts(),
+        "allocations": [change.to_dict() for change in difference.changes.rows(limit)],
+    }
+
+
+def _side(region_map: RegionMap) -> dict[str, Any]:
+    source, process = region_map.snapshot.source, region_map.process
+    return {
+        "path": source.path,
+        "name": source.name,
+        "captured_at": None if source.captured_at is None else source.captured_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "process": process.name,
+        "pid": process.pid,
+        "completeness": region_map.completeness,
+    }
+
+
+def change_table(difference: MapDiff, limit: int | None = None) -> Table:
+    """Returns one row per allocation that is not the same."""
+    width = max(difference.a.address_width, difference.b.address_width)
+    columns = [_CHANGE_COLUMNS.get(name, Column(name)) for name in CHANGE_COLUMNS]
+    rows = [
+        [*(getattr(change, name) for name in CHANGE_COLUMNS), change.address_b or change.address_a]
+        for change in difference.changes.rows(limit)
+    ]
+    return Table((*columns, Column("address", "address")), rows, width)
+
+
+def _type_table(difference: MapDiff) -> Table:
+    """Returns the summary's rows with what changed."""
+    columns = [Column("type")]
+    for name, (holds, optional) in _TYPE_FIGURES.items():
+        columns += [Column(name, holds, optional=optional), Column(f"{name}_delta", holds, "+/-", optional=optional)]
+    rows = []
+    for change in difference.types:
+        row: list[Any] = [change.type]
+        for name in _TYPE_FIGURES:
+            figure = change.figures[name]
+            row += [figure.b, figure.delta or None]
+        rows.append(row)
+    return Table(tuple(columns), rows)
+
+
+def diff_view(difference: DiagnosedDiff, limit: int | None) -> Iterator[Block]:
+    """Yields everything that `diff` shows."""
+    yield Paragraph(headline(difference), "strong")
+    yield Lines([f"Allocations: {change_counts_text(difference.changes)}"])
+    for note in difference.notes:
+        yield Remark("Note:", note)
+    yield Blank()
+    yield _type_table(difference)
+    yield Blank()
+    if lines := figure_lines(difference):
+        yield Lines(lines)
+    if difference.verdicts[0] != difference.verdicts[1]:
+        yield Paragraph(f"Verdict: {difference.verdicts[0]} -> {difference.verdicts[1]}", "strong")
+    for title, findings in (("Findings gained", difference.gained), ("Findings lost", difference.lost)):
+        if findings:
+            yield Blank()
+            yield Heading(title)
+            yield finding_statements(findings)
+    table = change_table(difference, limit)
+    if table.rows:
+        yield Blank()
+        yield table
+        if more := len(difference.changes) - len(table.rows):
+            yield Paragraph(more_text(more))

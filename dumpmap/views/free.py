@@ -1,0 +1,193 @@
+"""What `free` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dumpmap.analysis.free import Fit, FreeSpace, free_space
+from dumpmap.analysis.free_blocks import Neighbour, free_report, histogram, largest_blocks, unusable_causes
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import ALLOCATION_GRANULARITY
+from dumpmap.views.blocks import Blank, Block, Heading, Lines
+from dumpmap.views.documents import head
+from dumpmap.views.table import Column, Table
+from dumpmap.wording.text import address_text, list_words, percent_text, short_size, size_left
+
+HISTOGRAM_COLUMNS = (
+    Column("min_bytes", "size", "From"),
+    Column("max_bytes", "size", "Below"),
+    Column("count", "count", "Blocks"),
+    Column("bytes", "size", "Free"),
+)
+
+FREE_BLOCK_COLUMNS = (
+    Column("address", "address"),
+    Column("size", "size"),
+    Column("before", "text", "Allocation before"),
+    Column("after", "text", "Allocation after"),
+)
+
+UNUSABLE_COLUMNS = (
+    Column("type"),
+    Column("kind"),
+    Column("size", "size", "Allocation size"),
+    Column("count", "count", "Allocations"),
+    Column("unusable", "size", "Unusable after"),
+)
+
+_MANY_SIZES = 16
+"""A histogram with more rows than this omits the empty ones."""
+
+
+def free_document(region_map: RegionMap, fits: Sequence[Fit], count: int) -> dict[str, Any]:
+    """Returns `dumpmap.free/1`."""
+    return {
+        **head("dumpmap.free/1", region_map),
+        **(free_report(region_map, count) or {"free": None, "largest_free_block": None}),
+        "fits": [answer.to_dict() for answer in fits],
+    }
+
+
+def histogram_table(region_map: RegionMap) -> Table:
+    """Returns the free blocks by powers of two."""
+    space = free_space(region_map)
+    rows = [] if space is None else histogram(space)
+    return Table(HISTOGRAM_COLUMNS, [[row[column.name] for column in HISTOGRAM_COLUMNS] for row in rows])
+
+
+def free_view(region_map: RegionMap, fits: Sequence[Fit], count: int) -> Iterator[Block]:
+    """Yields everything that `free` shows to people."""
+    yield Lines(_free_lines(region_map, fits))
+    if region_map.free_blocks is None:
+        return
+    for title, table in (
+        ("Free blocks by size", _shown_histogram(region_map)),
+        ("Largest free blocks", free_block_table(region_map, count)),
+        ("Unusable space by preceding allocation", unusable_table(region_map, count)),
+    ):
+        if table.rows:
+            yield Blank()
+            yield Heading(title)
+            yield table
+
+
+def _shown_histogram(region_map: RegionMap) -> Table:
+    """Returns the histogram for people: sizes with their units; a long one without its empty rows."""
+    table = histogram_table(region_map)
+    rows = [row for row in table.rows if row[2] or len(table.rows) <= _MANY_SIZES]
+    columns = (Column("min_bytes", "short", "From"), Column("max_bytes", "short", "Below"), *HISTOGRAM_COLUMNS[2:])
+    return Table(columns, rows)
+
+
+def free_block_table(region_map: RegionMap, count: int) -> Table:
+    """Returns the largest free blocks with their neighbours."""
+    width = region_map.address_width
+    rows = [
+        [block.address, block.size, _neighbour_text(block.before, width), _neighbour_text(block.after, width)]
+        for block in largest_blocks(region_map, count)
+    ]
+    return Table(FREE_BLOCK_COLUMNS, rows, width)
+
+
+def _neighbour_text(neighbour: Neighbour | None, width: int) -> str:
+    if neighbour is None:
+        return "(end of the address space)"
+    what = neighbour.details or neighbour.kind
+    return f"{address_text(neighbour.address, width)} {neighbour.type}" + (f", {what}" if what else "")
+
+
+def unusable_table(region_map: RegionMap, count: int) -> Table:
+    """Returns the kinds of allocations that unusable space follows."""
+    causes = unusable_causes(region_map, count)
+    return Table(UNUSABLE_COLUMNS, [[getattr(cause, column.name) for column in UNUSABLE_COLUMNS] for cause in causes])
+
+
+def fit_text(fit: Fit) -> str:
+    """Returns whether an allocation of a size fits, and where."""
+    asked = f"{_size(fit.size)} aligned to {short_size(fit.alignment)}"
+    if fit.fits is None:
+        return (
+            f"{asked}: unknown. The list of memory regions is cut off; the largest allocation that fits in the listed "
+            f"part is {size_left(fit.largest)}"
+        )
+    if not fit.fits:
+        if not fit.largest:
+            return f"{asked}: does not fit; no allocation fits"
+        return f"{asked}: does not fit; the largest allocation that fits is {size_left(fit.largest)}"
+    where = "" if fit.address is None else f", first at 0x{fit.address:x}"
+    times = "once" if fit.count == 1 else f"{fit.count:,} times"
+    return f"{asked}: fits {'' if fit.complete else 'at least '}{times}{where}"
+
+
+def unknown_fit_text(size: int) -> str:
+    """Returns why nothing is known about an allocation of a size."""
+    return f"cannot tell whether {size:,} bytes fit: the input has no list of memory regions"
+
+
+def _size(value: int) -> str:
+    return "1 byte" if value == 1 else short_size(value)
+
+
+def _blocks(count: int) -> str:
+    return "1 block" if count == 1 else f"{count:,} blocks"
+
+
+def _free_lines(region_map: RegionMap, fits: Sequence[Fit]) -> list[str]:
+    space = free_space(region_map)
+    if space is None:
+        return ["Free space is unknown: the input has no list of memory regions."]
+    lines = _complete_lines(space) if space.complete else _partial_lines(space)
+    return [*lines, *_vmmap_difference(region_map, space), *map(fit_text, fits)]
+
+
+def _complete_lines(space: FreeSpace) -> list[str]:
+    largest = space.largest
+    return [
+        f"Free: {size_left(space.total)} of {space.limit.name} in {_blocks(space.count)}"
+        if space.count
+        else f"Free: 0 bytes of {space.limit.name}",
+        f"Largest block: {'none' if largest is None else size_left(largest.size)}",
+        f"Fragmentation: {percent_text(space.fragmentation)} (1 - largest block / free)"
+        if largest is not None
+        else "Fragmentation: none, no space is free",
+        *_small_lines(space, ""),
+    ]
+
+
+def _partial_lines(space: FreeSpace) -> list[str]:
+    largest = space.largest
+    return [
+        f"Free: at least {size_left(space.total)} of {space.limit.name} in {_blocks(space.count)}",
+        f"Largest block: {'unknown' if largest is None else f'at least {size_left(largest.size)}'}",
+        "Fragmentation: unknown",
+        *_small_lines(space, "at least "),
+        "The list of memory regions is cut off: there may be more free space.",
+    ]
+
+
+def _small_lines(space: FreeSpace, least: str) -> list[str]:
+    return [
+        f"In blocks under 1 MB: {short_size(space.tiny)} in {_blocks(space.tiny_count)}",
+        f"Unusable: {least}{short_size(space.unusable)}",
+    ]
+
+
+def _vmmap_difference(region_map: RegionMap, space: FreeSpace) -> list[str]:
+    """Returns why the summary, which counts as VMMap does, has another figure; nothing if both look the same."""
+    line = region_map.line(RegionType.FREE)
+    counted = line.size or 0
+    same_largest = line.largest == (space.largest and space.largest.size)
+    if size_left(counted) == size_left(space.total) and same_largest:
+        return []
+    reasons = []
+    if space.limit.windows and region_map.free_blocks and region_map.free_blocks[0].address < ALLOCATION_GRANULARITY:
+        reasons.append("the first 64 KB, which Windows reserves")
+    if space.limit.size is not None and region_map.end is not None and space.limit.size < region_map.end:
+        reasons.append(f"the space above the {space.limit.name} that the process can use")
+    if space.reserve is not None:
+        reasons.append(f"{short_size(space.reserve[1])} that the crash reporter reserved for itself")
+    if not reasons:
+        return []
+    return [f"The summary counts {size_left(counted)} as free, as VMMap does. It includes {list_words(reasons)}."]

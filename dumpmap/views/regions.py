@@ -1,0 +1,137 @@
+"""What `regions` shows, and region tables for `export`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dumpmap.model.columns import ALLOCATION, REGION_COLUMNS
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import WORKING_SET_COLUMNS
+from dumpmap.views.blocks import Block, Paragraph
+from dumpmap.views.columns import has_working_set, table_column
+from dumpmap.views.documents import head
+from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows
+from dumpmap.views.frames import allocation_frame, region_frame
+from dumpmap.views.table import Table, to_records
+from dumpmap.wording.text import more_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ChosenRegions:
+    """The rows that a user asked for.
+
+    Attributes:
+        region_map: the map.
+        chosen: which rows were asked for.
+        frame: the rows to show.
+        blocks: whether rows are regions and sections; otherwise they are allocations.
+        left_out: number of rows beyond the limit.
+        evidence: whether people see the evidence of each row.
+    """
+
+    region_map: RegionMap
+    chosen: Filter
+    frame: pd.DataFrame
+    blocks: bool
+    left_out: int
+    evidence: bool
+
+    @property
+    def empty(self) -> bool:
+        """Whether no row passes the filters."""
+        return self.frame.empty and not self.left_out
+
+
+def choose_regions(
+    region_map: RegionMap,
+    chosen: Filter,
+    *,
+    blocks: bool = False,
+    sort: str | None = None,
+    limit: int | None = None,
+    evidence: bool = False,
+) -> ChosenRegions:
+    """Selects and sorts rows.
+
+    Raises:
+        ValueError: `sort` is not a column.
+    """
+    found = chosen.apply(region_map, region_frame(region_map) if blocks else allocation_frame(region_map))
+    found = sort_rows(found, sort)
+    frame = found if limit is None else found.head(limit)
+    return ChosenRegions(region_map, chosen, frame, blocks, len(found) - len(frame), evidence)
+
+
+def chosen_document(rows: ChosenRegions) -> dict[str, Any]:
+    """Returns `dumpmap.regions/1`."""
+    return {
+        **head("dumpmap.regions/1", rows.region_map),
+        "blocks": rows.blocks,
+        "regions": to_records(chosen_table(rows)),
+    }
+
+
+def chosen_table(rows: ChosenRegions) -> Table:
+    """Returns the rows as a table for programs."""
+    return region_table(rows.region_map, rows.frame)
+
+
+def chosen_view(rows: ChosenRegions) -> Iterator[Block]:
+    """Yields everything that `regions` shows to people."""
+    if rows.empty:
+        yield Paragraph(nothing_text(rows))
+        return
+    yield region_table(rows.region_map, rows.frame, evidence=rows.evidence, owners=True)
+    if rows.left_out:
+        yield Paragraph(more_text(rows.left_out))
+
+
+def nothing_text(rows: ChosenRegions) -> str:
+    """Returns why there are no rows, and where to look instead."""
+    if rows.chosen == Filter():
+        return "The map has no regions."
+    text = f"No {'region' if rows.blocks else 'allocation'} matches all filters."
+    if rows.chosen.protections and not rows.blocks:
+        text += " Allocations are matched by their common protection; use --blocks to match each region."
+    return text
+
+
+def region_table(region_map: RegionMap, frame: pd.DataFrame, *, evidence: bool = False, owners: bool = False) -> Table:
+    """Makes a table from rows of `RegionMap.allocations` or `.regions`.
+
+    Args:
+        region_map: the map of the rows.
+        frame: the rows.
+        evidence: whether people see the evidence.
+        owners: give a region without details the details of its allocation, and shorten paths to the file name. A
+            reader sees a section and wants to know its module.
+    """
+    of_blocks = "allocation" in frame.columns
+    if owners and of_blocks:
+        owned = owner_details(region_map, frame).map(file_name)
+        frame = frame.assign(details=frame["details"].where(frame["details"] != "", owned))
+    hidden = set() if has_working_set(region_map) else set(WORKING_SET_COLUMNS)
+    if not evidence:
+        hidden.add("evidence")
+    if of_blocks:  # the allocation is clear from the order, and a region is one block
+        hidden |= {"allocation", "blocks"}
+    named = (ALLOCATION, *REGION_COLUMNS) if of_blocks else REGION_COLUMNS
+    columns = tuple(table_column(column, shown=column.name not in hidden) for column in named)
+    cells = (_cells(frame[column.name]) for column in named)
+    return Table(columns, list(zip(*cells, strict=True)), region_map.address_width)
+
+
+def _cells(values: pd.Series[Any]) -> list[Any]:
+    if values.dtype.name != "Int64":
+        return values.tolist()
+    missing = values.isna().to_numpy()
+    data = values.to_numpy(dtype=np.int64, na_value=0).astype(object)
+    data[missing] = None
+    return data.tolist()

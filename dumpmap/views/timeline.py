@@ -1,0 +1,122 @@
+"""What `dumpmap timeline` shows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dumpmap.analysis.timeline import Series
+from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
+from dumpmap.views.table import Column, Table
+from dumpmap.wording.text import more_text
+from dumpmap.wording.timeline import NamedGrowth, NamedSeries, headline, rate_text, statements
+
+TIMELINE_SCHEMA = "dumpmap.timeline/1"
+
+_SPARKS = "▁▂▃▄▅▆▇█"
+
+_SERIES_COLUMNS = (
+    Column("type"),
+    Column("name"),
+    Column("metric"),
+    Column("first", "size", optional=2),
+    Column("last", "size", optional=1),
+    Column("delta", "size", "Change"),
+    Column("rate", "text", "Growth"),
+    Column("grows", "flag"),
+    Column("trend"),
+)
+
+_VALUE_COLUMNS = (
+    Column("type"),
+    Column("name"),
+    Column("metric"),
+    Column("sample", "count"),
+    Column("at", "percent"),
+    Column("file"),
+    Column("value", "size"),
+)
+
+
+def timeline_document(growth: NamedGrowth, limit: int | None = None) -> dict[str, Any]:
+    """Returns plain data, schema `dumpmap.timeline/1`.
+
+    Args:
+        growth: the timeline.
+        limit: the largest number of groups to list; all by default.
+    """
+    return {
+        "schema": TIMELINE_SCHEMA,
+        "unit": growth.unit,
+        "confidence": growth.confidence,
+        "notes": list(growth.notes),
+        "points": [
+            {
+                "name": point.name,
+                "captured_at": None
+                if point.captured_at is None
+                else point.captured_at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "at": point.at,
+            }
+            for point in growth.points
+        ],
+        "types": [series.to_dict(growth.unit) for series in growth.types],
+        "figures": [series.to_dict(growth.unit) for series in growth.figures],
+        "groups": [series.to_dict(growth.unit) for series in growth.groups[:limit]],
+        "growing": [series.to_dict(growth.unit) for series in growth.growing[:limit]],
+        "forecasts": [forecast.to_dict(growth.unit) for forecast in growth.forecasts],
+    }
+
+
+def value_table(growth: NamedGrowth) -> Table:
+    """Returns every value of every series, one row each, for CSV."""
+    rows = [
+        [series.type, series.name, series.metric, index, point.at, point.name, value]
+        for series in (*growth.types, *growth.figures, *growth.groups)
+        for index, (point, value) in enumerate(zip(growth.points, series.values, strict=True))
+    ]
+    return Table(_VALUE_COLUMNS, rows)
+
+
+def timeline_view(growth: NamedGrowth, limit: int) -> Iterator[Block]:
+    """Yields everything that `timeline` shows."""
+    yield Paragraph(headline(growth), "strong")
+    yield Lines(statements(growth))
+    for note in growth.notes:
+        yield Remark("Note:", note)
+    yield Blank()
+    # Committed memory by type, and the free space; JSON has every metric.
+    types = [series for series in growth.types if series.metric == "committed" or series.type == "Free"]
+    yield _series_table(growth, [series for series in types if series.last or series.first])
+    if growth.groups:
+        yield Blank()
+        yield Heading("What changed")
+        yield _series_table(growth, growth.groups[:limit])
+        if len(growth.groups) > limit:
+            yield Paragraph(more_text(len(growth.groups) - limit))
+
+
+def _series_table(growth: NamedGrowth, series: Sequence[NamedSeries]) -> Table:
+    """Returns one row per series, with its growth and a sparkline."""
+    rows = [
+        [
+            one.type or "(process)",
+            one.name,
+            one.metric,
+            one.first,
+            one.last,
+            one.delta,
+            rate_text(one, growth.unit),
+            one.grows,
+            _spark_text(one),
+        ]
+        for one in series
+    ]
+    return Table(_SERIES_COLUMNS, rows)
+
+
+def _spark_text(series: Series) -> str:
+    """Draws the values as a line of bars; unknown values are blanks."""
+    steps = len(_SPARKS) - 1
+    return "".join(" " if value is None else _SPARKS[round(value * steps)] for value in series.sparkline())

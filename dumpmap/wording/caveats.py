@@ -1,0 +1,50 @@
+"""The sentences about what limits a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from dumpmap.analysis.caveats import Caveat, CaveatId
+
+_Values = Mapping[str, int]
+
+_SENTENCES: Mapping[CaveatId, str | Callable[[_Values], str]] = {
+    "different-processes": (
+        "The inputs show different processes, or it is unknown whether they show the same one. Addresses mean little "
+        "then, and anonymous memory is matched by type, size, and commit, which says nothing about its contents."
+    ),
+    "no-region-list": lambda values: (
+        f"{_inputs(values)} no list of memory regions, so memory missing from its map can exist nevertheless. "
+        "Only modules and counters are compared."
+    ),
+    "region-list-cut-off": lambda values: (
+        f"The {'first' if values['a'] else 'second'} input's list of memory regions is truncated. "
+        "Memory beyond its end is not compared."
+    ),
+    "different-pointer-sizes": "One process is 32-bit, the other 64-bit.",
+    "several-processes": "The inputs show more than one process. A difference between them is not necessarily growth.",
+    "incomplete-inputs": (
+        "Some inputs have no list of memory regions, or a truncated one. Their figures are unknown and left out."
+    ),
+    "times-missing": lambda values: (
+        f"{values['count']} of {values['of']} inputs do not record when they were captured, so slopes are per sample."
+    ),
+    "times-equal": "All inputs were captured in the same second, so slopes are per sample.",
+    "sorted-by-time": "The inputs are sorted by capture time.",
+}
+
+
+def _inputs(values: _Values) -> str:
+    if values["a"] and values["b"]:
+        return "Both inputs have"
+    return f"The {'first' if values['a'] else 'second'} input has"
+
+
+def caveat_texts(caveats: Iterable[Caveat]) -> tuple[str, ...]:
+    """Writes caveats as sentences."""
+    return tuple(_text(caveat) for caveat in caveats)
+
+
+def _text(caveat: Caveat) -> str:
+    sentence = _SENTENCES[caveat.id]
+    return sentence if isinstance(sentence, str) else sentence(caveat.values)
