@@ -21,10 +21,10 @@ def parse_size(text: str) -> int:
     if re.fullmatch(r"0x[0-9a-f]+", cleaned, re.IGNORECASE):
         size = int(cleaned, 16)
     elif match is None:
-        raise ValueError(f"{text!r} is not a size; write 65536, 64KB, 1.5GB or 0x10000")
+        raise ValueError(f"{text!r} is not a size. Write 65536, 64KB, 1.5GB, or 0x10000")
     else:
         factor = _FACTORS[match[2].lower()]
         size = int(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
     if size > _LARGEST:
-        raise ValueError(f"{text!r} is more than any address space has")
+        raise ValueError(f"{text!r} is larger than any address space")
     return size
