@@ -67,7 +67,7 @@ def parse_condition(text: str) -> Condition:
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise ValueError(
-            f"{text!r} is not a condition; write COLUMN=VALUE, or use !=, <, <=, >, >=, ~, or !~ instead of ="
+            f"{text!r} is not a condition. Write COLUMN=VALUE, or use !=, <, <=, >, >=, ~, or !~ instead of ="
         )
     name, sign, wanted = match[1], match[2], match[3].strip()
     column = known_column(name)
@@ -93,7 +93,7 @@ def _test(column: TriageColumn, sign: str, wanted: str) -> Test:
         return _text_test(column, sign, wanted)
     if column.holds == "flag":
         if sign != "=" or wanted.lower() not in _FLAGS:
-            raise ValueError(f"{column.name} is a flag; write {column.name}=true or {column.name}=false")
+            raise ValueError(f"{column.name} is a flag. Write {column.name}=true or {column.name}=false")
         return lambda value: value is _FLAGS[wanted.lower()]
     if column.holds == "time":
         return _time_test(sign, wanted)
@@ -156,7 +156,7 @@ def _time_test(sign: str, wanted: str) -> Test:
     try:
         moment = dt.datetime.fromisoformat(wanted)
     except ValueError:
-        raise ValueError(f"{wanted!r} is not a time; write 2026-01-31 or 2026-01-31T12:00:00Z") from None
+        raise ValueError(f"{wanted!r} is not a time. Write 2026-01-31 or 2026-01-31T12:00:00Z") from None
     compare = _COMPARE[sign]
     if len(wanted) == len("2026-01-31"):
         day = moment.date()

@@ -1,10 +1,10 @@
-"""Triage of dumps of some gigabytes that lie in a bucket or on a web server: what goes over the wire.
+"""Triage of dumps of some gigabytes in a bucket or on a web server: what crosses the network.
 
     python -m tests.benchmarks.triage --s3              2 GB
     python -m tests.benchmarks.triage --s3 --size 500MB
 
-moto plays S3 in a process of its own. It reads a whole object for each range that it is asked for, so 2 GB take it 20
-minutes, and the time says nothing of us. Bytes and requests are counted by a proxy between us and it, not by us.
+moto plays S3 in its own process. It reads a whole object for each requested range, so 2 GB take 20 minutes, and
+the time says nothing about dumpmap. A proxy between dumpmap and moto counts bytes and requests.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _PATIENT = {"max_pool_connections": 2, "read_timeout": 600}
 
 @dataclass
 class Counts:
-    """What passed a proxy."""
+    """What passed through a proxy."""
 
     received: int = 0
-    """Bytes from the server, heads of answers included."""
+    """Bytes from the server, including response headers."""
     requests: dict[str, int] = field(default_factory=dict)
-    """How many, by method."""
+    """Number of requests by method."""
 
     def note(self, data: bytes) -> None:
-        """Counts a request, if one begins here. Whoever keeps a connection sends one after the other."""
+        """Counts a request, if one starts here. A client that keeps a connection sends one after the other."""
         method = data.partition(b" ")[0]
         if method in (b"GET", b"HEAD", b"PUT", b"POST", b"DELETE"):
             name = method.decode()
@@ -51,7 +51,7 @@ class Counts:
 
 @contextlib.contextmanager
 def counting_proxy(port: int) -> Iterator[tuple[int, Counts]]:
-    """Passes connections on to a port of this machine, and counts."""
+    """Forwards connections to a port of this machine, and counts."""
     counts = Counts()
     lock = threading.Lock()
     listener = socket.create_server(("127.0.0.1", 0))
@@ -86,7 +86,7 @@ def counting_proxy(port: int) -> Iterator[tuple[int, Counts]]:
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[int]:
-    """An S3 server on the loopback interface; gives its port."""
+    """Runs an S3 server on the loopback interface; yields its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     arguments = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -107,10 +107,10 @@ def s3_server() -> Iterator[int]:
 
 
 def measure(size: int = SIZE) -> list[dict[str, Any]]:
-    """Triages a dump out of a bucket, and one of many regions from a web server: moto would take hours for that."""
+    """Triages a dump in a bucket, and one with many regions on a web server: moto would take hours for the latter."""
     from .inputs import sparse
 
-    # The synthetic dumps are the tests' own, which call their packages by short names.
+    # The tests make the synthetic dumps, and import their packages by short names.
     sys.path.insert(0, str(Path(__file__).parents[1]))
     support = importlib.import_module("support.triage")
     figures = []
@@ -184,13 +184,13 @@ def _row(result: Result) -> Row:
 
 def report(figures: list[dict[str, Any]]) -> str:
     """The figures as text."""
-    lines = ["A dump that is not here (the time of S3 is mostly moto's):"]
+    lines = ["A remote dump (with S3, most of the time is moto's):"]
     for one in figures:
         requests = ", ".join(f"{count:,} {method}" for method, count in sorted(one["requests"].items()))
-        same = "as" if one["as_of_the_local_file"] else "NOT as"
+        same = "the row of" if one["as_of_the_local_file"] else "NOT the row of"
         lines.append(
             f"  {one['from']:<5}{one['dump']:<29}{one['size'] / (1 << 30):>5.2f} GB {one['received'] / 1024:>8,.0f} KB "
-            f"over the wire ({100 * one['share']:.3f} %), {requests}, {one['seconds']} s; {one['status']}, "
-            f"{same} of the local file"
+            f"transferred ({100 * one['share']:.3f} %), {requests}, {one['seconds']} s; {one['status']}, "
+            f"{same} the local file"
         )
     return "\n".join(lines) + "\n"

@@ -1,12 +1,12 @@
-"""Triage: what a file costs beside `minidump`'s parse of it, and what a batch costs in time and memory.
+"""Triage: what a file costs compared to a parse with `minidump`, and what a batch costs in time and memory.
 
     python -m tests.benchmarks.triage                   both, as a table
     python -m tests.benchmarks.triage --files 10000     with a larger batch
-    python -m tests.benchmarks.triage --s3              instead of these: 2 GB in a bucket, what goes over the wire
+    python -m tests.benchmarks.triage --s3              instead: 2 GB in a bucket, and what crosses the network
     python -m tests.benchmarks.triage --json            for scripts
 
-The cost of a file is processor time, the least of many runs, ours and `minidump`'s turn by turn: the ratio means more
-than the times. A batch is generated: public dumps, whole, cut off, and with bytes changed, and files that are none.
+The cost of a file is processor time: the minimum of many runs, dumpmap's and `minidump`'s in turn. The ratio means more
+than the times. A batch is generated from public dumps, whole, truncated, or with changed bytes, and from other files.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _FOREIGN = (b"\x7fELF" + bytes(2000), b"%PDF-1.7\n" * 50, b"plain text\n" * 200,
 
 
 def corpus() -> Path | None:
-    """The folder of public dumps, if it is there."""
+    """The folder of public dumps, if it exists."""
     named = os.environ.get("DUMPMAP_CORPUS")
     folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "corpus"
     return folder if folder.is_dir() else None
 
 
 def dumps() -> Iterator[tuple[str, bytes]]:
-    """Every whole dump that is there, unpacked."""
+    """Every whole dump, uncompressed."""
     for path in sorted(FIXTURES.glob("*.dmp.gz")):
         yield path.name.removesuffix(".gz"), gzip.decompress(path.read_bytes())
     for path in sorted(FIXTURES.glob("*.dmp")):
@@ -57,7 +57,7 @@ def dumps() -> Iterator[tuple[str, bytes]]:
 
 
 def without_unknown_streams(data: bytes) -> bytes:
-    """The dump with those streams marked as unused that `minidump` gives up at."""
+    """The dump with every stream marked as unused that `minidump` cannot read."""
     from minidump.constants import MINIDUMP_STREAM_TYPE
 
     known = {int(member.value) for member in MINIDUMP_STREAM_TYPE}
@@ -71,7 +71,7 @@ def without_unknown_streams(data: bytes) -> bytes:
 
 
 def least(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """The least processor time of each, in ms, measured turn by turn."""
+    """The minimum processor time of each, in ms, measured in turn."""
     best = [float("inf"), float("inf")]
     for _ in range(rounds):
         for index, run in enumerate((ours, theirs)):
@@ -103,7 +103,7 @@ def cost_per_file(rounds: int = ROUNDS) -> dict[str, Any]:
             row = analyse(job).row
             try:
                 parse(str(path))
-            except Exception:  # whatever it raises, there is nothing to compare with
+            except Exception:  # whatever it raises, there is nothing to compare
                 continue
             if row["status"] == "error":
                 continue
@@ -126,7 +126,7 @@ def cost_per_file(rounds: int = ROUNDS) -> dict[str, Any]:
 
 
 def write_batch(folder: Path, count: int, seed: int = 1) -> None:
-    """Writes `count` files: 60 % whole dumps, 15 % cut off, 15 % with bytes changed, 5 % empty, 5 % no dumps."""
+    """Writes `count` files: 60 % whole dumps, 15 % truncated, 15 % with changed bytes, 5 % empty, 5 % other files."""
     chance = random.Random(seed)
     sources = [data for _, data in dumps() if len(data) < 500_000]
     for index in range(count):
@@ -147,7 +147,7 @@ def write_batch(folder: Path, count: int, seed: int = 1) -> None:
 
 
 class Peaks(threading.Thread):
-    """Notes the most memory that the worker processes hold: of each what is its own, without shared pages."""
+    """Records the peak memory of the worker processes, without shared pages."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -175,13 +175,13 @@ class Peaks(threading.Thread):
 
 
 def peak_memory() -> int:
-    """The most that this process has held so far, in bytes."""
+    """The peak memory of this process so far, in bytes."""
     with Path("/proc/self/status").open() as status:
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM:"))
 
 
 def run_batch(folder: Path, jobs: int, output: Path) -> dict[str, Any]:
-    """Triages a folder in this process and measures it."""
+    """Triages a folder from this process and measures it."""
     from dumpmap.render.triage import write_result
     from dumpmap.triage import Options, run
 
@@ -215,7 +215,7 @@ def run_batch(folder: Path, jobs: int, output: Path) -> dict[str, Any]:
 
 
 def batch(count: int, jobs: int = JOBS) -> dict[str, Any]:
-    """Generates a batch and triages it in a process of its own, whose memory nothing else has used."""
+    """Generates a batch and triages it from a new process, whose memory nothing else has used."""
     with tempfile.TemporaryDirectory() as place:
         folder, output = Path(place) / "dumps", Path(place) / "output"
         folder.mkdir()
@@ -238,7 +238,7 @@ def measure(count: int = FILES, jobs: int = JOBS) -> dict[str, Any]:
 
 def report(figures: dict[str, Any]) -> str:
     """The figures as text."""
-    lines = ["One file, path to row, beside minidump's parse (processor time):"]
+    lines = ["One file, from path to row, compared to a parse with minidump (processor time):"]
     for name, group in figures["per_file"].items():
         lines.append(
             f"  {name:<24}{group['files']:>4} files {group['ours_ms']:>8.2f} ms {group['minidump_ms']:>8.2f} ms"
@@ -249,7 +249,7 @@ def report(figures: dict[str, Any]) -> str:
         lines.append(
             f"  {run['files']:>6} files {run['seconds']:>7.1f} s {run['files_per_second']:>7.1f} files/s   peak MiB: "
             f"parent {run['parent_peak_mib']}, a worker {run['worker_peak_mib']}; again "
-            f"{run['second_run_seconds']:.1f} s, {run['second_run_known']} known; {run['statuses']}"
+            f"{run['second_run_seconds']:.1f} s, {run['second_run_known']} cached; {run['statuses']}"
         )
     return "\n".join(lines) + "\n"
 
@@ -261,7 +261,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=JOBS)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--s3", action="store_true")
-    parser.add_argument("--size", default="2GB", help="of the dumps in the bucket")
+    parser.add_argument("--size", default="2GB", help="size of the dumps in the bucket")
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("output", type=Path, nargs="?", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -276,7 +276,7 @@ def main() -> None:
         found = remote.measure(parse_size(asked.size))
         print(json.dumps(found, indent=1) if asked.json else remote.report(found), end="")
         if any(one["share"] >= 0.01 or not one["as_of_the_local_file"] for one in found):
-            sys.exit("more than 1 % was fetched, or a row is not as of the local file")
+            sys.exit("dumpmap fetched more than 1 %, or a row differs from that of the local file")
         return
     figures = measure(asked.files, asked.jobs)
     print(json.dumps(figures, indent=1) if asked.json else report(figures), end="")
