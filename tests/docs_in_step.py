@@ -114,6 +114,18 @@ def evidence_table() -> str:
     return table(("word", "meaning"), ((f"`{info.name}`", info.meaning) for info in EVIDENCE))
 
 
+def region_columns_table() -> str:
+    """Writes the table of the columns of allocations and regions."""
+    from dumpmap.model.columns import ALLOCATION, REGION_COLUMNS
+
+    units = {"size": "bytes", "address": "address"}
+    rows = (
+        (f"`{column.name}`", units.get(column.holds, column.holds).replace("code", "text"), column.help)
+        for column in (ALLOCATION, *REGION_COLUMNS)
+    )
+    return table(("column", "holds", "meaning"), rows)
+
+
 # ---------------------------------------------------------------- findings and verdicts
 
 
@@ -174,6 +186,7 @@ FOLDERS: dict[str, Callable[[], Mapping[str, str]]] = {
 SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("formats.md", "streams"): streams_table,
     ("classification.md", "evidence"): evidence_table,
+    ("classification.md", "region-columns"): region_columns_table,
     ("diagnosis.md", "thresholds"): threshold_table,
     ("diagnosis.md", "verdicts"): verdict_table,
     ("diagnosis.md", "figures"): figure_table,
