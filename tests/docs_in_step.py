@@ -139,6 +139,18 @@ def evidence_table() -> str:
     return table(("word", "meaning"), ((f"`{info.name}`", info.meaning) for info in EVIDENCE))
 
 
+def region_columns_table() -> str:
+    """Writes the table of the columns of allocations and regions."""
+    from dumpmap.model.columns import ALLOCATION, REGION_COLUMNS
+
+    units = {"size": "bytes", "address": "address"}
+    rows = (
+        (f"`{column.name}`", units.get(column.holds, column.holds).replace("code", "text"), column.help)
+        for column in (ALLOCATION, *REGION_COLUMNS)
+    )
+    return table(("column", "holds", "meaning"), rows)
+
+
 # ---------------------------------------------------------------- findings and verdicts
 
 
@@ -220,6 +232,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("classification.md", "kinds"): kind_table,
     ("classification.md", "recognisers"): recogniser_table,
     ("classification.md", "evidence"): evidence_table,
+    ("classification.md", "region-columns"): region_columns_table,
     ("diagnosis.md", "thresholds"): threshold_table,
     ("diagnosis.md", "verdicts"): verdict_table,
     ("diagnosis.md", "figures"): figure_table,

@@ -7,8 +7,6 @@
 - `cause`: the limit that a recorded failure met;
 - `diagnosis`: all of that together, with the state of both axes and the verdict;
 - `free_blocks`, `lacks`: the free blocks one by one, and what an input lacks for a complete map;
-- `subjects`: what each allocation belongs to; comparisons recognise allocations by it;
-- `diff`, `changes`, `matching`: the difference of two maps;
-- `timeline`, `groups`, `trend`: growth over a series of maps; `caveats`: what limits a comparison;
-- `check`, `gate_figures`: the gate for continuous integration, and the figures that it can limit.
+- `diff`, `timeline`: what changed between maps;
+- `check`, `figures`: the gate for continuous integration.
 """

@@ -116,11 +116,8 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except MemoryError:
         _trace()
-        say(
-            " ".join(
-                filter(None, [VERBOSITY.source and f"{VERBOSITY.source}:", "not enough memory to read this input"])
-            )
-        )
+        source = f"{VERBOSITY.source}: " if VERBOSITY.source else ""
+        say(f"{source}not enough memory to read this input")
         return InputError.exit_code
     except Exception as error:
         # Typer raises click's exceptions or its own copies; both have this method.

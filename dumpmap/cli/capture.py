@@ -7,20 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from dumpmap.cli.common import VERBOSITY, say
-from dumpmap.cli.options import ForceOption
+from dumpmap.cli.options import ForceOption, SnapshotFileOption
 
 ProcessArgument = Annotated[
     str, typer.Argument(metavar="PID|NAME", help="Process id or program name.", show_default=False)
-]
-SnapshotOption = Annotated[
-    str,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="Output file: .json, .json.gz or .json.zst; - for standard output.",
-        show_default=False,
-    ),
 ]
 IntervalOption = Annotated[
     float | None,
@@ -49,7 +39,7 @@ CommandLineOption = Annotated[
 
 def command(
     process: ProcessArgument,
-    output: SnapshotOption,
+    output: SnapshotFileOption,
     interval: IntervalOption = None,
     count: CountOption = None,
     freeze: FreezeOption = False,

@@ -9,7 +9,7 @@ from dumpmap.views.table import Column, Table, cell_text
 from dumpmap.wording.text import Units
 
 _LEAST_TEXT = 12
-"""Columns that a text column keeps where room is short."""
+"""A text column is at least this wide, unless its texts are shorter."""
 
 _SHRINKING = (
     "details",
@@ -25,8 +25,7 @@ _SHRINKING = (
     "before",
     "after",
 )
-"""Text columns whose cells may be folded; every other cell is shown whole, however narrow the terminal."""
-
+"""Text columns whose cells may be folded. All other cells are shown whole, however narrow the terminal."""
 
 _BETWEEN = 2
 """Blanks between two columns."""
@@ -54,7 +53,7 @@ class FittedTable:
             fields = [field for field in fields if not field.column.below]
         left_out: list[_Field] = []
         while _total([field.least for field in fields]) > options.max_width:
-            # A column with nothing in it first, then by its number, of equal ones the one further right.
+            # Omit empty columns first, then those with the highest number, then those on the right.
             spare = [(not field.empty, -field.column.optional, -place) for place, field in enumerate(fields)]
             candidates = [key for key, field in zip(spare, fields, strict=True) if field.column.optional]
             if not candidates:
@@ -77,9 +76,9 @@ class _Field:
         heading: its heading, with the unit.
         cells: its texts.
         shrinks: whether these may be folded.
-        empty: whether there are none.
-        least: its width where room is short: a heading may be folded at its blanks, a text anywhere, a figure never.
-        whole: its width where nothing of it is folded.
+        empty: whether all of them are empty.
+        least: the least width: a heading is folded at its blanks, a text anywhere, and a figure never.
+        whole: the width at which nothing is folded.
     """
 
     def __init__(self, column: Column, heading: str, cells: list[str]) -> None:
@@ -95,7 +94,7 @@ class _Field:
 
 
 def _width(text: str) -> int:
-    """How many columns of a terminal a text takes; East Asian letters take two."""
+    """Returns the terminal columns that a text takes; East Asian letters take two."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -104,7 +103,7 @@ def _width(text: str) -> int:
 
 
 def _fields(table: Table, units: Units) -> list[_Field]:
-    """The columns to show. Flags that no row has are left out."""
+    """Returns the columns to show, without flags that no row has."""
     return [
         _Field(
             column,
@@ -121,12 +120,12 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _widths(fields: Sequence[_Field], room: int) -> list[int]:
-    """How wide each column is drawn: texts get what is to spare before headings do."""
+    """Returns the width of each column. Spare room goes to texts first, then to headings."""
     widths = [field.least for field in fields]
     spare = room - _total(widths)
     for texts in (True, False):
         wanting = [place for place, field in enumerate(fields) if field.shrinks == texts]
-        # The narrowest first, so that what it does not need is left for the others.
+        # The narrowest first: it leaves what it does not need to the others.
         wanting.sort(key=lambda place: fields[place].whole)
         for number, place in enumerate(wanting):
             more = max(0, min(fields[place].whole - widths[place], spare // (len(wanting) - number)))
@@ -144,9 +143,9 @@ def _draw(
     title: str | None,
     rows: int,
 ) -> Iterator[Any]:
-    """The drawn table; texts of `below` are under each row, and in the heading too.
+    """Draws the table. The texts of `below` go under each row, and so do their headings.
 
-    A row whose texts all fit is drawn here; one that is folded by rich, at many times the price.
+    This function draws rows whose texts all fit; rich folds the others, which takes many times longer.
     """
     from rich.padding import Padding
     from rich.segment import Segment
@@ -189,7 +188,7 @@ def _draw(
 
 
 def _row(fields: Sequence[_Field], widths: Sequence[int], cells: Iterable[Any], vertical: Any) -> Any:
-    """One row by itself."""
+    """Returns one row as a grid of its own."""
     from rich.table import Table as RichTable
 
     grid = RichTable.grid(padding=(0, _BETWEEN, 0, 0))

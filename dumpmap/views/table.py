@@ -1,4 +1,4 @@
-"""Tables of any content: what their columns are, and what a cell means. Drawing them is `dumpmap.render`'s work."""
+"""Tables of any content: their columns and cells. `dumpmap.render` draws them."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ unit."""
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name in CSV and JSON, what it holds, and its heading where it is shown to a person."""
+    """A column: its name in CSV and JSON, what it holds, and its heading for people."""
 
     name: str
     holds: Content = "text"
     heading: str | None = None
     shown: bool = True
-    """Whether the text table and Markdown show it; CSV and JSON always do."""
+    """Whether text and Markdown show it; CSV and JSON always do."""
     optional: int = 0
-    """Where room is short, the text table leaves out columns of the highest number first; those of 0 never."""
+    """A narrow table omits the column with the highest number first, and never one with 0."""
     left: bool = False
-    """Whether a size is how much is left of something: such are rounded down."""
+    """Whether a size is the rest of something, such as headroom, and so rounded down."""
     folds: bool | None = None
-    """Whether a text may be folded where room is short; None leaves it to the name, see `_SHRINKING`."""
+    """Whether a narrow table may fold the texts; None for the default of the column's name."""
     below: int = 0
-    """Where room is short, texts with a number stand on lines of their own under their row, in the order of these."""
+    """A narrow table puts columns with a number on lines under their row, in ascending order."""
 
     @property
     def title(self) -> str:
@@ -47,7 +47,7 @@ class Column:
 
     @property
     def numeric(self) -> bool:
-        """Whether it is set flush right."""
+        """Whether it is right-aligned."""
         return self.holds in ("size", "short", "count", "percent")
 
     def heading_in(self, units: Units) -> str:
@@ -58,7 +58,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns. A None value is not known."""
+    """Rows under columns. None is an unknown value."""
 
     columns: tuple[Column, ...]
     rows: Sequence[Sequence[Any]]
@@ -67,7 +67,7 @@ class Table:
 
 
 def cell_text(value: Any, column: Column, units: Units, address_width: int) -> str:
-    """Writes a value for a person to read."""
+    """Returns a value as text for people."""
     if value is None:
         return ""
     if column.holds == "size":
@@ -88,7 +88,7 @@ def cell_text(value: Any, column: Column, units: Units, address_width: int) -> s
 
 
 def plain_value(value: Any, column: Column) -> Any:
-    """A value for JSON: addresses as hex strings, everything else as it is."""
+    """Returns a value for JSON: addresses as hex strings, other values unchanged."""
     if value is None:
         return None
     if column.holds in ("address", "hex"):
@@ -103,7 +103,7 @@ def plain_value(value: Any, column: Column) -> Any:
 
 
 def to_records(table: Table) -> list[dict[str, Any]]:
-    """The rows as dictionaries for JSON."""
+    """Returns the rows as dictionaries for JSON."""
     return [
         {column.name: plain_value(value, column) for column, value in zip(table.columns, row, strict=True)}
         for row in table.rows

@@ -33,7 +33,7 @@ from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.winnt import MemState
 from dumpmap.parsers.snapshot_json.reader import load_snapshot
 from dumpmap.parsers.vmmap.mmp import count_snapshots, load_mmp
-from dumpmap.parsers.vmmap.text import load_vmmap_csv, parse_count, parse_size
+from dumpmap.parsers.vmmap.text import load_vmmap_csv, parse_count, parse_kb
 from dumpmap.writers.snapshot_json import dump_snapshot
 
 COLUMNS = ("size", "committed", "private", "total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws")
@@ -221,8 +221,8 @@ def test_numbers() -> None:
     assert {text: parse_count(text) for text in good} == good
     for text in ("-1", "1e3", "abc", "0x10", "1,0a4", "١٢", "9" * 19, "5 MB"):
         assert parse_count(text) is None, text
-    assert parse_size("64") == 65536
-    assert parse_size(str(1 << 53)) is None
+    assert parse_kb("64") == 65536
+    assert parse_kb(str(1 << 53)) is None
 
 
 FAULTS = [

@@ -124,7 +124,7 @@ def parse_count(text: str) -> int | None:
 
 
 @lru_cache(1 << 12)
-def parse_size(text: str) -> int | None:
+def parse_kb(text: str) -> int | None:
     """Reads a size in KB and returns it in bytes; None for any other text."""
     count = parse_count(text)
     return None if count is None or count > ADDRESS_SPACE >> 10 else count << 10
@@ -266,7 +266,7 @@ class _Reader:
             if column not in (*FIGURES, "size", "blocks", "largest"):
                 continue
             blank = not text.strip()
-            value = parse_count(text) if column == "blocks" else parse_size(text)
+            value = parse_count(text) if column == "blocks" else parse_kb(text)
             if value is None:
                 self._remarks.row("a figure of the summary is not a number", number, text)
             values[column] = None if blank else value
@@ -276,7 +276,7 @@ class _Reader:
     def _take_row(self, number: int, cells: dict[str, str]) -> None:
         address = cells.get("address", "")
         match = _ADDRESS.fullmatch(address.strip())
-        size = parse_size(cells.get("size", ""))
+        size = parse_kb(cells.get("size", ""))
         if match is None or not size:
             self._remarks.row("has no address or no size; left out", number, f"{address} {cells.get('size', '')}")
             return
@@ -305,7 +305,7 @@ class _Reader:
 
     def _take_figures(self, row: FileRow, cells: dict[str, str]) -> None:
         for column in FIGURES:
-            value = parse_size(cells.get(column, ""))
+            value = parse_kb(cells.get(column, ""))
             if value is None:
                 self._remarks.row("a figure is not a number; taken as 0", row.line, cells[column])
             setattr(row, column, value or 0)
