@@ -53,6 +53,9 @@ _LAZY = {
     "diff": "dumpmap.api",
     "timeline": "dumpmap.api",
     "triage": "dumpmap.triage",
+    # `dumpmap.triage` offers these two as its own; they live in a room above it.
+    "RichProgress": "dumpmap.render.progress",
+    "write_result": "dumpmap.render.triage",
 }
 
 

@@ -1,4 +1,4 @@
-"""The errors that a bad input can cause. Each carries what a one-line message needs.
+"""The errors that a bad input can cause. Each carries the parts of a one-line message.
 
 Only the standard library is used here: the live capture runs this module on a bare Python.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 
 class DumpmapError(Exception):
-    """Something outside the program was not as it must be. Never a programming error.
+    """A problem outside the program: a bad input, a process, an output. Never a programming error.
 
     Attributes:
-        source: the file or process that it is about, or None.
-        problem: what is wrong, in a few words.
+        source: the file or the process, or None.
+        problem: the problem, and what to do about it.
         place: where in the file or structure, or None.
-        exit_code: what the command line returns.
+        exit_code: the exit code of the command line.
     """
 
     exit_code = 3
@@ -29,7 +29,7 @@ class DumpmapError(Exception):
         return text if self.source is None else f"{self.source}: {text}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors travel between worker processes; keyword arguments do not survive the default pickling.
+        # Errors travel between worker processes; the default pickling loses keyword arguments.
         return _rebuild, (type(self), self.problem, self.source, self.place)
 
 
@@ -38,11 +38,11 @@ def _rebuild(kind: type[DumpmapError], problem: str, source: str | None, place: 
 
 
 class InputError(DumpmapError):
-    """The input could not be read at all: missing, refused by the system, or cut off while reading."""
+    """The input could not be read at all: it is missing, access is denied, or reading it failed."""
 
 
 class FormatError(InputError):
-    """The input is not a format that dumpmap reads, or is damaged beyond use."""
+    """The input has no format that dumpmap reads, or is too damaged to use."""
 
 
 class SnapshotError(FormatError):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
@@ -80,9 +81,27 @@ def snapshot_schema() -> str:
     """Writes the JSON Schema of a snapshot."""
     import msgspec
 
-    from dumpmap.parsers.snapshot_json.reader import json_schema
+    from dumpmap.parsers.snapshot_json.schema import json_schema
 
     return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
+
+
+def streams_table() -> str:
+    """Writes the table of the streams of a minidump."""
+    from dumpmap.parsers.minidump.registry import KNOWN_STREAMS
+
+    entries = sorted(KNOWN_STREAMS, key=lambda entry: entry.number)
+    rows = (
+        (
+            f"{entry.number}" if entry.number < 0x1000 else f"0x{entry.number:x}",
+            entry.name,
+            entry.feeds or "-",
+            entry.doc,
+            re.sub(r"^docs/(.*)", r"[\1](\1)", entry.reference),
+        )
+        for entry in entries
+    )
+    return table(("type", "stream", "used for", "content", "documentation"), rows)
 
 
 # ---------------------------------------------------------------- classification
@@ -153,6 +172,7 @@ FOLDERS: dict[str, Callable[[], Mapping[str, str]]] = {
     "findings": finding_pages,
 }
 SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
+    ("formats.md", "streams"): streams_table,
     ("classification.md", "evidence"): evidence_table,
     ("diagnosis.md", "thresholds"): threshold_table,
     ("diagnosis.md", "verdicts"): verdict_table,

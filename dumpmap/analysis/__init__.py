@@ -1,13 +1,12 @@
 """Analysis: what a region map means. Data only: nothing here writes a sentence, opens a file, or draws.
 
-- `measurements`: what the diagnosis measures on a map, once, with `free`, `limits`, `heaps`, `failure`, `dotnet`;
+- `measurements`: what the diagnosis measures on a map, once per map, with `free`, `limits`, `heaps`, `failure`,
+  `dotnet`;
 - `rules`: the catalog of findings, verdicts, and thresholds, and the rules that change them; `rules_file` reads a file;
 - `conditions`: the condition behind each finding, one module per subject;
 - `cause`: the limit that a recorded failure met;
 - `diagnosis`: all of that together, with the state of both axes and the verdict;
 - `free_blocks`, `lacks`: the free blocks one by one, and what an input lacks for a complete map;
-- `subjects`: what each allocation belongs to; comparisons recognise allocations by it;
-- `diff`, `changes`, `matching`: the difference of two maps;
-- `timeline`, `groups`, `trend`: growth over a series of maps; `caveats`: what limits a comparison;
-- `check`, `gate_figures`: the gate for continuous integration, and the figures that it can limit.
+- `diff`, `timeline`: what changed between maps;
+- `check`, `figures`: the gate for continuous integration.
 """

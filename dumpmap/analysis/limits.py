@@ -90,7 +90,7 @@ def address_limit(region_map: RegionMap) -> AddressLimit:
         return AddressLimit(None, "unknown", "nothing", False, False, aware, windows)
     size, source, exact = found
     reached = end is not None and (end + _END_SLACK >= size or not windows or source == "recorded summary")
-    reached = reached and not _list_is_cut(region_map)
+    reached = reached and region_map.snapshot.regions_complete
     return AddressLimit(size, limit_name(size), source, exact, reached, aware, windows)
 
 
@@ -107,7 +107,7 @@ def _find(region_map: RegionMap, aware: bool | None) -> tuple[int, str, bool] | 
         end is not None
         and (not narrow or end <= NARROW)
         and _plausible_end(end, narrow)
-        and not _list_is_cut(region_map)
+        and region_map.snapshot.regions_complete
     ):
         return end, "memory list", True
     if narrow and aware is False:
@@ -135,14 +135,6 @@ def _recorded_size(region_map: RegionMap) -> int | None:
 def _plausible_end(end: int, narrow: bool) -> bool:
     """A complete list ends at one of the ends that user space can have."""
     return any(abs(value - end) <= _SLACK for value, _ in (_CLASSES[:3] if narrow else _CLASSES[3:]))
-
-
-def _list_is_cut(region_map: RegionMap) -> bool:
-    """Whether the input holds only part of its list of regions."""
-    return any(
-        stream.name == "MemoryInfoList" and stream.status not in ("read", "listed")
-        for stream in region_map.snapshot.source.streams
-    )
 
 
 def large_address_aware(region_map: RegionMap) -> bool | None:

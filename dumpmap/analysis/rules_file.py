@@ -49,10 +49,8 @@ from dumpmap.analysis.rules import (
     Threshold,
     Unit,
 )
-from dumpmap.model.sizes import size_words
+from dumpmap.model.sizes import parse_number, size_words
 
-_SIZE = re.compile(r"(?P<sign>[+-]?)\s*(?P<number>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>%|bytes|b|[kmgt]i?b)?", re.IGNORECASE)
-_FACTORS = {"": 1, "b": 1, "bytes": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}
 _LIMIT = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*(.+?)\s*")
 
 _TABLES = ("disable", "unknown", "thresholds", "severity", "limits", "findings", "verdict", "deltas")
@@ -119,28 +117,26 @@ def parse_amount(value: Any, key: str) -> tuple[float, bool]:
         raise RulesError(f"{value!r} is not a number or a size", place=key)
     if isinstance(value, (int, float)):
         return value, False
-    match = _SIZE.fullmatch(value.strip())
-    if match is None:
+    parsed = _unsigned(value)
+    percent = value.rstrip().endswith("%")
+    if parsed is None or (percent and parsed[1]):
         raise RulesError(f"{value!r} is not a number or a size; write 65536, 64KB, 1.5GB or 10%", place=key)
-    unit = (match["unit"] or "").lower().replace("i", "")
-    digits = match["number"].replace("_", "").replace(",", "")
-    number: float = float(digits) if "." in digits else int(digits)
-    if match["sign"] == "-":
-        number = -number
-    if unit == "%":
-        return number, True
-    scaled = number * _FACTORS[unit]
-    return (int(scaled) if scaled == int(scaled) else scaled), False
+    number = -parsed[0] if value.lstrip().startswith("-") else parsed[0]
+    return (int(number) if number == int(number) and not percent else number), percent
+
+
+def _unsigned(value: str) -> tuple[float, bool] | None:
+    """Parses an amount without its sign and its percent sign; see `parse_number`."""
+    text = value.strip().removesuffix("%")
+    return parse_number(text[1:] if text[:1] in ("+", "-") else text)
 
 
 def _check_unit(value: Any, unit: Unit, key: str) -> None:
     """Refuses an amount of another unit: bytes for a count or a share, a share above 1."""
     if unit == "bytes":
         return
-    text = value.strip() if isinstance(value, str) else value
-    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
-    suffix = (match["unit"] or "") if match is not None else ""
-    if suffix not in ("", "%"):
+    parsed = _unsigned(value) if isinstance(value, str) else None
+    if parsed is not None and parsed[1]:
         wanted = "count: write a number without a unit" if unit == "count" else "share: write 0.9 or 90%"
         raise RulesError(f"{value!r} is a size; this key needs a {wanted}", place=key)
     number, percent = parse_amount(value, key)

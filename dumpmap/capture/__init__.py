@@ -1,13 +1,15 @@
-"""Live capture: looks at a running process and writes down what there is, as a JSON snapshot.
+"""Live capture: reads the facts about a running process and writes them as a JSON snapshot.
 
-Facts and bytes only; what they mean is worked out offline. Everything in this room runs on the standard library (and
-`construct`, for the structures in process memory), so that it can be packed into one file and used on a machine with
-nothing but a Python: see `dumpmap.capture.build`.
+A capture contains facts and bytes; the classifier interprets them offline. This package needs only the standard library
+and `construct` (for the structures in process memory), so that `dumpmap.capture.build` can pack it into one file for
+machines that have only Python.
 """
 
-from dumpmap.capture.facts import Options, ProcessExitedError
+from dumpmap.capture.facts import CaptureOptions as Options
+from dumpmap.capture.facts import ProcessExitedError
 from dumpmap.capture.output import check_output, write_document
-from dumpmap.capture.series import Series, capture_process, capture_to_files
+from dumpmap.capture.series import CaptureSeries as Series
+from dumpmap.capture.series import capture_process, capture_to_files
 
 __all__ = [
     "Options",

@@ -1,10 +1,9 @@
-"""Builds `dumpmap-capture.pyz`: live capture in one file, for machines that have a Python and nothing else.
+"""Builds `dumpmap-capture.pyz`: live capture in one file, for machines that have only Python.
 
     python -m dumpmap.capture.build -o dumpmap-capture.pyz
 
-The file holds this room, what it uses of dumpmap, the package construct with its licence, and nothing else. It runs on
-Python 3.11 and later, on Windows and Linux: `py dumpmap-capture.pyz 1234 -o app.json`. The same sources give the same
-bytes.
+The file contains this package, the modules of dumpmap that it uses, and construct with its licence. It runs on Python
+3.11 and later, on Windows and Linux: `py dumpmap-capture.pyz 1234 -o app.json`. The same sources give the same bytes.
 """
 
 from __future__ import annotations
@@ -32,25 +31,25 @@ _SOURCES = (
     "model/heaps.py",
     "model/managed_heaps.py",
     "parsers/linux_maps.py",
-    "capture/*.py",
+    "capture/**/*.py",
     "structures/**/*.py",
 )
-"""What a capture uses of dumpmap. None of it imports more than the standard library and construct."""
+"""The modules of dumpmap that a capture uses. They import only the standard library, construct and each other."""
 
 _LEFT_OUT = ("capture/build.py",)
 _EMPTY = ("dumpmap/__init__.py", "dumpmap/model/__init__.py", "dumpmap/parsers/__init__.py")
-"""Packages whose own `__init__` would import what is not in the file."""
+"""Packages that are empty in the file: their own `__init__` imports modules that are not in it."""
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
-# Has to be understood by any Python, to tell an old one what is wrong.
+# Every Python must understand this text, so that an old one reports its problem.
 _MAIN = """\
 import sys
 
 if sys.version_info < {floor}:
     sys.stderr.write(
-        "dumpmap: needs Python {floor_text} or later, this is %d.%d\\n" % (sys.version_info[0], sys.version_info[1])
+        "dumpmap: Python {floor_text} or later is needed; this is %d.%d\\n" % (sys.version_info[0], sys.version_info[1])
     )
     sys.exit(2)
 
@@ -61,10 +60,10 @@ sys.exit(main())
 
 
 def members() -> Iterator[tuple[str, bytes]]:
-    """Yields name and content of every file that goes into the pyz, in order of name.
+    """Yields the name and content of every file in the pyz, in order of name.
 
     Raises:
-        OutputError: construct is not installed as source files with its licence.
+        OutputError: construct is installed without its sources or its licence.
     """
     content: dict[str, bytes] = dict.fromkeys(_EMPTY, b"")
     for pattern in _SOURCES:
@@ -90,12 +89,12 @@ def _distribution(name: str, package: str) -> dict[str, bytes]:
             content[f"{package}/{path.name}"] = file.read_binary()
             licensed = True
     if not licensed or f"{package}/__init__.py" not in content:
-        raise OutputError(f"the package {name} is not installed with its sources and licence")
+        raise OutputError(f"the package {name} is installed without its sources or licence; reinstall it with pip")
     return content
 
 
 def build() -> bytes:
-    """Returns the whole pyz."""
+    """Returns the content of the pyz."""
     buffer = io.BytesIO()
     buffer.write(_SHEBANG)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -109,16 +108,16 @@ def build() -> bytes:
 
 
 def write(path: Path) -> None:
-    """Builds the pyz and writes it to `path`, over what is there.
+    """Builds the pyz and writes it to `path`. An existing file is overwritten.
 
     Raises:
-        OutputError: it could not be written.
+        OutputError: the file could not be written.
     """
     try:
         path.write_bytes(build())
         path.chmod(path.stat().st_mode | 0o111)
     except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror or error}", source=str(path)) from error
+        raise OutputError(f"cannot write the file: {error.strerror or error}", source=str(path)) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

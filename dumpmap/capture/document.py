@@ -1,4 +1,4 @@
-"""Turns what was captured into a JSON snapshot, format `dumpmap-snapshot`, version 1 (see docs/snapshot.md)."""
+"""Turns captured facts into a JSON snapshot, format `dumpmap-snapshot`, version 1 (see docs/snapshot.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dumpmap._version import __version__
-from dumpmap.capture.facts import Facts
+from dumpmap.capture.facts import LiveFacts
 from dumpmap.capture.regions import WORKING_SET_COLUMNS, RegionTable
 from dumpmap.model.winnt import MemState, MemType
 
@@ -84,7 +84,7 @@ FIELDS = {
     "module": _MODULE,
     "thread": _THREAD,
 }
-"""Every key of the format's objects, in order. The declaration of the format is not at hand on a bare Python."""
+"""Every key of the format's objects, in order. The format's declaration needs msgspec, which a bare Python lacks."""
 
 _ADDRESSES = frozenset(
     {
@@ -98,15 +98,15 @@ _ADDRESSES = frozenset(
         "max_address",
     }
 )
-"""Keys whose numbers are addresses, which the format writes in hexadecimal."""
+"""Keys of addresses, which the format writes in hexadecimal."""
 
-# Where a key may not be null, what stands for a fact that was not learned.
+# The values of unknown facts whose keys must not be null.
 _DEFAULTS: dict[str, Any] = {"exited": False, "page_size": 0x1000, "allocation_granularity": 0x10000}
 _PROCESS_DEFAULTS: dict[str, Any] = {"architecture": "unknown", "pointer_size": 8, "os": {"family": "other"}}
 
 
-def make_document(facts: Facts) -> dict[str, Any]:
-    """Returns the snapshot document: only what `json.dumps` can write."""
+def make_document(facts: LiveFacts) -> dict[str, Any]:
+    """Returns the snapshot document, made of values that `json.dumps` can write."""
     name = facts.process.get("name")
     pid = facts.process.get("pid")
     process = _object("process", {**_PROCESS_DEFAULTS, **facts.process})
@@ -142,10 +142,10 @@ def make_document(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _object(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns every key of the object, null where nothing is known."""
+def _object(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns every key of the object, with null for unknown facts."""
     plain: dict[str, Any] = {}
-    for key in FIELDS[kind]:
+    for key in FIELDS[name]:
         value = values.get(key, _DEFAULTS.get(key))
         if isinstance(value, dt.datetime):
             value = _time(value)
@@ -165,7 +165,7 @@ def _regions(table: RegionTable) -> dict[str, Any]:
 def _rows(table: RegionTable) -> Iterator[list[Any]]:
     unknown = (None,) * len(WORKING_SET_COLUMNS)
     for index, (row, file) in enumerate(zip(table.rows, table.files, strict=True)):
-        base, allocation_base, allocation_protect, size, state, protect, kind = row
+        base, allocation_base, allocation_protect, size, state, protect, memory_type = row
         values = [
             f"{base:#x}",
             f"{allocation_base:#x}",
@@ -173,7 +173,7 @@ def _rows(table: RegionTable) -> Iterator[list[Any]]:
             size,
             _STATES.get(state, state),
             protect,
-            _TYPES.get(kind, kind or None),
+            _TYPES.get(memory_type, memory_type or None),
             file,
         ]
         if table.working_sets is not None:

@@ -1,4 +1,4 @@
-"""What a capture collects before it becomes a document: plain values, one shape for every operating system."""
+"""What a capture collects before it becomes a document: plain values, in one shape for every operating system."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dumpmap.model.memory import Excerpt
 
 
 class ProcessExitedError(CaptureError):
-    """The process is not there any more. Ends a series without spoiling what was captured before."""
+    """The process does not exist any more. It ends a series but keeps the captures before it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What a capture does and takes.
+class CaptureOptions:
+    """What a capture does and includes.
 
     Attributes:
-        freeze: stop the process while it is looked at. The map is then that of one moment.
-        memory: read the bytes that the map is made from: headers, TEBs, PEBs and heap structures.
-        working_set: ask for every committed page whether it is resident.
-        command_line: include the command line, which can hold a user's secrets.
+        freeze: stop the process during the capture, so that the map shows one moment.
+        memory: read the bytes that the map needs: headers, TEBs, PEBs and heap structures.
+        working_set: read which committed pages are resident.
+        command_line: include the command line, which can contain secrets.
     """
 
     freeze: bool = False
@@ -33,11 +33,11 @@ class Options:
 
 
 @dataclass(slots=True)
-class Facts:
-    """Everything that was learned about one process at one moment.
+class LiveFacts:
+    """The facts about one process at one moment.
 
-    The dictionaries have the keys of the JSON snapshot and hold its values, but for addresses, which are integers.
-    A missing key is unknown.
+    The dictionaries have the keys and values of the JSON snapshot, except that addresses are integers. A missing key
+    is unknown.
     """
 
     captured_at: dt.datetime
@@ -55,7 +55,7 @@ class Facts:
 
 
 class LiveProcess(Protocol):
-    """A running process, opened for looking at. Stays the same process even if its id is given to another."""
+    """An open, running process. It stays the same process even if its id is reused."""
 
     @property
     def pid(self) -> int:
@@ -64,22 +64,22 @@ class LiveProcess(Protocol):
 
     @property
     def label(self) -> str:
-        """What messages call it: `name (id)`."""
+        """Its name in messages: `name (id)`."""
         ...
 
     def is_running(self) -> bool:
-        """Tells whether it still runs."""
+        """Returns whether it still runs."""
         ...
 
-    def capture(self, options: Options) -> Facts:
-        """Looks at it once.
+    def capture(self, options: CaptureOptions) -> LiveFacts:
+        """Captures it once.
 
         Raises:
-            ProcessExitedError: it is gone.
-            CaptureError: it cannot be looked at.
+            ProcessExitedError: it has exited.
+            CaptureError: it cannot be captured.
         """
         ...
 
     def close(self) -> None:
-        """Lets go of it."""
+        """Closes it."""
         ...

@@ -1,4 +1,4 @@
-"""Writes snapshot documents to files, as a whole or not at all."""
+"""Writes snapshot documents to files, completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 from dumpmap.errors import OutputError
 
 SUFFIXES = (".json", ".json.gz", ".json.zst")
-"""What the name of a snapshot file ends in; the last part says how it is compressed."""
+"""Suffixes of snapshot files; the last part names the compression."""
 
 STANDARD_OUTPUT = "-"
 
@@ -25,10 +25,10 @@ _ZSTD_LEVEL = 10
 
 
 def check_output(path: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Finds out before the work is done whether its result could be written.
+    """Checks before a capture that its result can be written.
 
     Raises:
-        OutputError: the file is there already, its directory is not, or its compression is not available.
+        OutputError: the file exists, its directory does not, or its compression is not available.
         ValueError: the name ends in none of `SUFFIXES`.
     """
     target = os.fspath(path)
@@ -36,21 +36,21 @@ def check_output(path: str | os.PathLike[str], *, force: bool = False) -> None:
         return
     suffix = split_name(target)[1]
     if suffix == ".json.zst" and find_spec("zstandard") is None:
-        raise OutputError("needs the Python package zstandard; .json.gz needs nothing", source=target)
+        raise OutputError(".json.zst needs the Python package zstandard; install it or use .json.gz", source=target)
     place = Path(target)
     if place.is_dir():
         raise OutputError("is a directory", source=target)
     if not place.parent.is_dir():
-        raise OutputError("its directory does not exist", source=target)
+        raise OutputError("the directory does not exist", source=target)
     if not force and os.path.lexists(place):
-        raise OutputError("exists already; --force overwrites it", source=target)
+        raise OutputError("already exists; use --force to overwrite it", source=target)
 
 
 def check_series(path: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Finds out before a series without an end whether its files could be written.
+    """Checks before a series without a count that its files can be written.
 
     Raises:
-        OutputError: see `check_output`; or a file of a series of this name is there already.
+        OutputError: see `check_output`; or a file of a series of this name exists.
         ValueError: the name ends in none of `SUFFIXES`.
     """
     check_output(series_path(path, 1), force=force)
@@ -61,14 +61,14 @@ def check_series(path: str | os.PathLike[str], *, force: bool = False) -> None:
     for there in sorted(Path(stem).parent.iterdir()):
         name = there.name
         if name.startswith(start) and name.lower().endswith(suffix) and name[len(start) : -len(suffix)].isdigit():
-            raise OutputError("exists already; --force overwrites it", source=os.fspath(there))
+            raise OutputError("already exists; use --force to overwrite it", source=os.fspath(there))
 
 
 def split_name(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """Splits the name of a snapshot file into what it is called and one of `SUFFIXES`.
+    """Splits the name of a snapshot file into its stem and one of `SUFFIXES`.
 
     Raises:
-        ValueError: it ends in none of them.
+        ValueError: the name ends in none of them.
     """
     text = os.fspath(path)
     for suffix in SUFFIXES:
@@ -87,12 +87,12 @@ def write_document(document: dict[str, Any], path: str | os.PathLike[str], force
     """Writes a snapshot document.
 
     Args:
-        document: what `capture_process` returned.
+        document: the result of `capture_process`.
         path: a name that ends in one of `SUFFIXES`, or `-` for plain JSON on standard output.
-        force: overwrite a file that is there. The old one stays whole until the new one is.
+        force: overwrite an existing file. It stays complete until the new one is complete.
 
     Raises:
-        OutputError: it could not be written. No part of it is left.
+        OutputError: the file could not be written. No part of it remains.
         ValueError: the name ends in none of `SUFFIXES`.
     """
     target = os.fspath(path)
@@ -107,7 +107,7 @@ def write_document(document: dict[str, Any], path: str | os.PathLike[str], force
     except OSError as error:
         reason = error.strerror or str(error)
         name = "standard output" if target == STANDARD_OUTPUT else target
-        raise OutputError(f"cannot be written: {reason[:1].lower() + reason[1:]}", source=name) from error
+        raise OutputError(f"cannot write the file: {reason[:1].lower() + reason[1:]}", source=name) from error
 
 
 def _write_file(document: dict[str, Any], path: Path, suffix: str, force: bool) -> None:
@@ -121,16 +121,16 @@ def _write_file(document: dict[str, Any], path: Path, suffix: str, force: bool) 
             _publish(temporary, path)
     except FileExistsError:
         _remove(temporary)
-        raise OutputError("exists already; --force overwrites it", source=os.fspath(path)) from None
+        raise OutputError("already exists; use --force to overwrite it", source=os.fspath(path)) from None
     except BaseException:
         _remove(temporary)
         raise
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    """Gives a file its name, unless another one got it meanwhile."""
+    """Gives a file its name, unless a file of that name appeared meanwhile."""
     if os.name == "nt":
-        temporary.rename(path)  # refuses on Windows where the name is taken
+        temporary.rename(path)  # fails on Windows if the name is taken
         return
     try:
         os.link(temporary, path)
@@ -151,7 +151,7 @@ def _write_stream(document: dict[str, Any], file: BinaryIO, suffix: str) -> None
     with contextlib.ExitStack() as stack:
         stream = file
         if suffix == ".json.gz":
-            # Without name and time, so that the same document gives the same bytes.
+            # Without name and time: the same document gives the same bytes.
             packed = gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=file, mtime=0)
             stream = stack.enter_context(cast("BinaryIO", packed))
         elif suffix == ".json.zst":
@@ -164,9 +164,9 @@ def _write_stream(document: dict[str, Any], file: BinaryIO, suffix: str) -> None
 
 
 def encode(document: dict[str, Any]) -> Iterator[bytes]:
-    """Yields the text of a document: one line for each of its keys, one for each region, module, thread and excerpt.
+    """Yields the text of a document: a line for each key, and one for each region, module, thread and excerpt.
 
-    Lines make two captures comparable with any text tool, and keep a million regions from being one text in memory.
+    With lines, any text tool can compare two captures, and a million regions are never one text in memory.
     """
     before = "{\n"
     for key, value in document.items():

@@ -1,4 +1,4 @@
-"""The regions of a live process in plain Python, and the questions that the structure readers ask of them."""
+"""The regions of a live process in plain Python, and the questions that the structure readers ask about them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from dumpmap.model.winnt import MemState, MemType, PageProtect
-
-Row = tuple[int, int, int, int, int, int, int]
-"""base, allocation base, allocation protect, size, state, protect, type, as VirtualQuery has them."""
+from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
 WorkingSet = tuple[int, int, int, int, int]
 """Resident bytes of a region: all, private, shareable, shared, locked; the order of `WORKING_SET_COLUMNS`."""
@@ -22,15 +19,15 @@ NOTHING_RESIDENT: WorkingSet = (0, 0, 0, 0, 0)
 
 @dataclass(slots=True)
 class RegionTable:
-    """Regions in order of address, with what else is known of each.
+    """Regions in order of address, with the file and the working set of each.
 
     Attributes:
-        rows: not overlapping; free ones may be left out.
+        rows: the regions; they do not overlap, and free ones may be left out.
         files: the file behind each mapping, one for each row.
-        working_sets: one for each row, None where it is not known; None altogether if nobody asked.
+        working_sets: one for each row, None if it is unknown; None altogether without `CaptureOptions.working_set`.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[RegionRow] = field(default_factory=list)
     files: list[str | None] = field(default_factory=list)
     working_sets: list[WorkingSet | None] | None = None
 
@@ -38,10 +35,10 @@ class RegionTable:
 class RegionSpace:
     """The allocations of a region list: the `dumpmap.structures.space.Space` of a live capture.
 
-    Groups regions exactly as the classifier does, so that both ask for the same bytes.
+    It groups regions exactly as the classifier does, so that both ask for the same bytes.
     """
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[RegionRow]) -> None:
         self._rows = [row for row in rows if row[4] != MemState.MEM_FREE]
         self._bases = [row[0] for row in self._rows]
         self._committed = [0, *accumulate(row[3] if row[4] == MemState.MEM_COMMIT else 0 for row in self._rows)]
@@ -82,7 +79,7 @@ class RegionSpace:
         return self._committed_below(base + size) - self._committed_below(base)
 
     def readable(self, address: int, size: int) -> bool:
-        """Tells whether every byte in [address, address + size) can be read without touching a guard page."""
+        """Returns whether every byte in [address, address + size) can be read without touching a guard page."""
         end = address + size
         while address < end:
             index = self._find(address)

@@ -1,4 +1,4 @@
-"""Captures once or again and again: what the command line calls."""
+"""Captures a process once or repeatedly. The command line calls these functions."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dumpmap.capture.document import make_document
-from dumpmap.capture.facts import LiveProcess, Options, ProcessExitedError
+from dumpmap.capture.facts import CaptureOptions, LiveProcess, ProcessExitedError
 from dumpmap.capture.live import open_process
 from dumpmap.capture.output import STANDARD_OUTPUT, check_output, check_series, series_path, write_document
 
-_LOOK = 0.2
-"""Seconds between two looks at whether the process still runs, while waiting for the next capture."""
+_POLL = 0.2
+"""Seconds between two checks that the process still runs, during the wait for the next capture."""
 
 Report = Callable[[str, dict[str, Any]], None]
-"""Called with the path and the document of each file that was written."""
+"""Called after each file with its path and its document."""
 
 
 @dataclass(slots=True)
-class Series:
-    """What became of a capture.
+class CaptureSeries:
+    """The result of a capture.
 
     Attributes:
-        process: what messages call it.
-        paths: the files written.
-        ended: why there are fewer than asked for, or why one without a count ended; None where all are there.
+        process: its name in messages.
+        paths: the files, in order.
+        ended: why a series ended before its count, or why one without a count ended; None if it is complete.
     """
 
     process: str
@@ -48,21 +48,21 @@ def capture_process(
 
     Args:
         target: see `open_process`.
-        freeze: stop the process while it is looked at.
-        memory: read the bytes that the map is made from.
-        working_set: ask for every page whether it is resident.
-        command_line: include the command line, which can hold a user's secrets.
+        freeze: stop the process during the capture.
+        memory: read the bytes that the map needs.
+        working_set: read which pages are resident.
+        command_line: include the command line, which can contain secrets.
 
     Returns:
         the snapshot document; `write_document` writes it.
 
     Raises:
-        CaptureError: it cannot be captured.
-        ValueError: `target` can be neither an id nor a name.
+        CaptureError: the process cannot be captured.
+        ValueError: `target` is neither an id nor a name.
     """
     process = open_process(target)
     try:
-        return make_document(process.capture(Options(freeze, memory, working_set, command_line)))
+        return make_document(process.capture(CaptureOptions(freeze, memory, working_set, command_line)))
     finally:
         process.close()
 
@@ -74,47 +74,38 @@ def capture_to_files(
     count: int | None = 1,
     interval: float = 1.0,
     force: bool = False,
-    options: Options | None = None,
+    options: CaptureOptions | None = None,
     report: Report | None = None,
-) -> Series:
-    """Captures a running process into one file, or again and again into numbered files.
+) -> CaptureSeries:
+    """Captures a running process into one file, or repeatedly into numbered files.
 
-    A series ends early when the process does; what was captured before that is kept. One without a count has no other
-    end but that, or an interrupt (Ctrl-C).
+    A series ends early if the process exits, and keeps the captures before that. A series without a count ends when the
+    process exits or at an interrupt (Ctrl-C).
 
     Args:
         target: see `open_process`.
-        output: the file; of a series the name that the files' names are made of: `app.json` gives `app-0001.json`, ...
-        count: how many captures; None for as long as the process runs.
-        interval: seconds from the start of one to the start of the next, if it is done by then.
-        force: overwrite files that are there.
-        options: what to take.
-        report: told of each file as it is written.
+        output: the file. A series adds numbers to its name: `app-0001.json`, `app-0002.json`, ...
+        count: number of captures; None for as long as the process runs.
+        interval: seconds from the start of one capture to the start of the next. A slow capture delays the next.
+        force: overwrite existing files.
+        options: what to capture.
+        report: called after each file with its path and its document.
 
     Raises:
-        CaptureError: it cannot be captured; of a series, not even once.
+        CaptureError: the process cannot be captured; in a series, not even once.
         OutputError: a file could not be written.
         ValueError: wrong arguments.
     """
-    if (count is not None and count < 1) or not 0 < interval < float("inf"):
-        raise ValueError("the count must be at least 1, and the interval a number of seconds above 0")
     name = os.fspath(output)
-    if name == STANDARD_OUTPUT and count != 1:
-        raise ValueError("a series needs the name of a file")
-    if count is None:
-        check_series(name, force=force)
-    else:
-        for path in _paths(name, count):
-            check_output(path, force=force)
+    _check(name, count, interval, force)
     process = open_process(target)
     try:
-        series = Series(process.label)
+        series = CaptureSeries(process.label)
         start = time.monotonic()
         for number, path in enumerate(_paths(name, count)):
             try:
                 _wait(process, start + number * interval)
-                facts = process.capture(options or Options())
-                document = make_document(facts)
+                document = make_document(process.capture(options or CaptureOptions()))
                 write_document(document, path, force)
             except ProcessExitedError:
                 if not series.paths:
@@ -135,8 +126,26 @@ def capture_to_files(
         process.close()
 
 
+def _check(name: str, count: int | None, interval: float, force: bool) -> None:
+    """Checks the arguments, and that the files can be written, before the first capture.
+
+    Raises:
+        OutputError: a file could not be written.
+        ValueError: wrong arguments.
+    """
+    if (count is not None and count < 1) or not 0 < interval < float("inf"):
+        raise ValueError("count must be at least 1, and interval a positive number of seconds")
+    if name == STANDARD_OUTPUT and count != 1:
+        raise ValueError("a series needs a file name; standard output takes one capture only")
+    if count is None:
+        check_series(name, force=force)
+    else:
+        for path in _paths(name, count):
+            check_output(path, force=force)
+
+
 def _paths(name: str, count: int | None) -> Iterator[str]:
-    """The files of a series, without an end where it has none."""
+    """Yields the names of the files; endlessly without a count."""
     if count == 1:
         return iter([name])
     return (series_path(name, number) for number in (itertools.count(1) if count is None else range(1, count + 1)))
@@ -147,12 +156,12 @@ def _captures(number: int, of_all: str = "") -> str:
 
 
 def _wait(process: LiveProcess, until: float) -> None:
-    """Waits for a time of the monotonic clock.
+    """Waits until a time of the monotonic clock.
 
     Raises:
-        ProcessExitedError: the process did not.
+        ProcessExitedError: the process exited before that time.
     """
     while (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, _LOOK))
-        if left > _LOOK and not process.is_running():
-            raise ProcessExitedError("has exited", source=process.label)
+        time.sleep(min(left, _POLL))
+        if left > _POLL and not process.is_running():
+            raise ProcessExitedError("the process has exited", source=process.label)

@@ -1,4 +1,4 @@
-"""The command line of `dumpmap-capture.pyz`: `dumpmap capture` on a machine that has nothing but a Python."""
+"""The command line of `dumpmap-capture.pyz`: `dumpmap capture` for machines that have only Python."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dumpmap._version import __version__
-from dumpmap.capture.facts import Options
+from dumpmap.capture.facts import CaptureOptions
 from dumpmap.capture.series import capture_to_files
 from dumpmap.errors import DumpmapError
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line, without the program's name.
 
     Returns:
-        the exit code: 0 done, 2 wrong usage, 3 the process could not be captured, 4 a file could not be written.
+        the exit code: 0 success, 2 usage error, 3 the process could not be captured, 4 a file could not be written.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             count=1 if options.count is None and options.interval is None else options.count,
             interval=options.interval or 1.0,
             force=options.force,
-            options=Options(
+            options=CaptureOptions(
                 freeze=options.freeze,
                 memory=not options.no_memory,
                 working_set=not options.no_working_set,
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("DUMPMAP_DEBUG") == "1":
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        _say(f"{options.process}: this is a bug in dumpmap ({what}); DUMPMAP_DEBUG=1 shows the traceback to report")
+        _say(f"{options.process}: this is a bug in dumpmap ({what}); set DUMPMAP_DEBUG=1 to see the traceback")
         return _BUG
     if series.ended:
         _say(f"{series.process}: {series.ended}")
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def describe(path: str, document: dict[str, Any]) -> list[str]:
-    """Returns what there is to say about a capture: a line of figures, and one for each warning."""
+    """Returns the lines that describe a capture: one with its figures, and one for each warning."""
     size = sum(len(entry["data"]) for entry in document["memory"]) * 3 // 4
     lines = [
         f"{path}: {document['source']['name']}, {_count(len(document['regions']['rows']), 'region')}, "
@@ -95,24 +95,26 @@ def _say(line: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dumpmap-capture",
-        description="Writes the memory map of a running process into a small JSON file that dumpmap reads.",
-        epilog="Exit codes: 0 done, 2 wrong usage, 3 the process could not be captured, 4 a file could not be written.",
+        description="Capture the memory map of a running process into a small JSON file for dumpmap.",
+        epilog="Exit codes: 0 success, 2 usage error, 3 the capture failed, 4 a file could not be written.",
     )
-    parser.add_argument("process", metavar="PID|NAME", help="the process: its id, or the name of its program")
-    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="X.json, X.json.gz or - for the console")
-    parser.add_argument("--count", type=_positive_int, metavar="N", help="capture N times, into X-0001.json and so on")
+    parser.add_argument("process", metavar="PID|NAME", help="process id or program name")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="X.json, X.json.gz, or - for standard output"
+    )
+    parser.add_argument("--count", type=_positive_int, metavar="N", help="number of captures: X-0001.json and so on")
     parser.add_argument(
         "--interval",
         type=_positive,
         metavar="S",
-        help="seconds between captures (default: 1); without --count until it ends or Ctrl-C",
+        help="seconds between captures (default: 1); without --count, until the process exits or Ctrl-C",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
-    parser.add_argument("--freeze", action="store_true", help="stop the process while it is captured")
-    parser.add_argument("--command-line", action="store_true", help="include the command line of the process")
-    parser.add_argument("--no-memory", action="store_true", help="take the map only, not a byte of what is in it")
-    parser.add_argument("--no-working-set", action="store_true", help="do not ask which pages are resident")
-    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
+    parser.add_argument("--freeze", action="store_true", help="stop the process during each capture")
+    parser.add_argument("--command-line", action="store_true", help="include the command line (can contain secrets)")
+    parser.add_argument("--no-memory", action="store_true", help="capture the map only, without bytes of memory")
+    parser.add_argument("--no-working-set", action="store_true", help="do not read which pages are resident")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     parser.add_argument("--version", action="version", version=f"dumpmap {__version__}")
     return parser
 

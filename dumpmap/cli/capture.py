@@ -9,46 +9,59 @@ import typer
 from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.cli.options import ForceOption
 
+ProcessArgument = Annotated[
+    str, typer.Argument(metavar="PID|NAME", help="Process id or program name.", show_default=False)
+]
+SnapshotOption = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Output file: .json, .json.gz or .json.zst; - for standard output.",
+        show_default=False,
+    ),
+]
+IntervalOption = Annotated[
+    float | None,
+    typer.Option("--interval", metavar="SECONDS", help="Capture repeatedly, with this much time between starts."),
+]
+CountOption = Annotated[
+    int | None,
+    typer.Option(
+        "--count",
+        metavar="N",
+        min=1,
+        help="Number of captures. Default with --interval: until the process exits or Ctrl-C.",
+    ),
+]
+FreezeOption = Annotated[bool, typer.Option("--freeze", help="Stop the process during each capture.")]
+NoMemoryOption = Annotated[
+    bool, typer.Option("--no-memory", help="Capture the map only, without bytes of the process's memory.")
+]
+NoWorkingSetOption = Annotated[
+    bool, typer.Option("--no-working-set", help="Do not read which pages are resident; faster for huge processes.")
+]
+CommandLineOption = Annotated[
+    bool, typer.Option("--command-line", help="Include the command line, which can contain secrets.")
+]
+
 
 def command(
-    process: Annotated[
-        str,
-        typer.Argument(metavar="PID|NAME", help="The process: its id, or the name of its program.", show_default=False),
-    ],
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The snapshot: .json, .json.gz or .json.zst. - is standard output.",
-            show_default=False,
-        ),
-    ],
-    interval: Annotated[
-        float | None,
-        typer.Option("--interval", metavar="SECONDS", help="Capture again and again, this far apart."),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option("--count", metavar="N", min=1, help="How often to capture; until the process ends or Ctrl-C."),
-    ] = None,
-    freeze: Annotated[bool, typer.Option("--freeze", help="Stop the process while it is looked at.")] = False,
-    no_memory: Annotated[
-        bool, typer.Option("--no-memory", help="Take the map alone, no bytes of the process.")
-    ] = False,
-    no_working_set: Annotated[
-        bool, typer.Option("--no-working-set", help="Do not ask which pages are resident; faster for huge processes.")
-    ] = False,
-    command_line: Annotated[
-        bool, typer.Option("--command-line", help="Keep the command line, which may hold secrets.")
-    ] = False,
+    process: ProcessArgument,
+    output: SnapshotOption,
+    interval: IntervalOption = None,
+    count: CountOption = None,
+    freeze: FreezeOption = False,
+    no_memory: NoMemoryOption = False,
+    no_working_set: NoWorkingSetOption = False,
+    command_line: CommandLineOption = False,
     force: ForceOption = False,
 ) -> None:
     """Capture a running process into a JSON snapshot, on Windows or Linux.
 
-    A series is written as FILE-0001.json, FILE-0002.json and so on; `timeline` reads it. With --interval alone it
-    goes on until the process ends or Ctrl-C stops it.
+    A series is written to FILE-0001.json, FILE-0002.json and so on; `dumpmap timeline` reads it. Without --count, the
+    series ends when the process exits or you press Ctrl-C.
 
     ```
     dumpmap capture 4242 -o app.json
@@ -56,7 +69,7 @@ def command(
     dumpmap capture app.exe -o leak.json.gz --interval 600
     ```
     """
-    from dumpmap.capture.facts import Options
+    from dumpmap.capture.facts import CaptureOptions
     from dumpmap.capture.series import capture_to_files
     from dumpmap.capture.standalone import describe
 
@@ -75,7 +88,7 @@ def command(
             count=1 if count is None and interval is None else count,
             interval=1.0 if interval is None else interval,
             force=force,
-            options=Options(freeze, not no_memory, not no_working_set, command_line),
+            options=CaptureOptions(freeze, not no_memory, not no_working_set, command_line),
             report=report,
         )
     except ValueError as error:

@@ -48,7 +48,7 @@ def command(
     ```
     """
     from dumpmap.analysis.free import fits
-    from dumpmap.views.filters import parse_size
+    from dumpmap.model.sizes import parse_size
     from dumpmap.views.free import fit_text, free_document, free_view, histogram_table, unknown_fit_text
 
     target = Target(chosen_format(format, output), units, output, force)

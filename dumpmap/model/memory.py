@@ -1,8 +1,8 @@
-"""Reading a process's memory, whatever it comes from.
+"""Reads a process's memory from any source.
 
-A `Memory` answers one question: which bytes did the process have at this address? It returns exactly what was asked
-for or nothing; it never pads, guesses or shortens. Everything that interprets process memory goes through it, so
-`RecordingMemory` can tell afterwards which bytes a result was built from.
+A `Memory` answers one question: which bytes did the process have at this address? It returns all requested bytes or
+none; it never pads, guesses or shortens. All code that interprets process memory reads it through a `Memory`, so a
+`RecordingMemory` knows which bytes a result was built from.
 
 Only the standard library is used here: the live capture runs this module on a bare Python.
 """
@@ -21,14 +21,14 @@ class Memory(Protocol):
     """Bytes of one process, by virtual address. Addresses are unsigned; sizes are bytes; ends are exclusive."""
 
     def read(self, address: int, size: int) -> bytes | None:
-        """Returns exactly `size` bytes at `address`, or None where any of them is missing."""
+        """Returns exactly `size` bytes at `address`, or None if any of them is missing."""
         ...
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
-        """Returns those of `addresses` that hold one of `patterns` at `offset`, with the pattern found.
+        """Returns the `addresses` that have one of `patterns` at `offset`, with that pattern.
 
-        The addresses ascend; there may be a million. All patterns have one length. This is how a whole address space
-        is searched for signatures: a source can answer it in bulk, and a recording keeps the hits only.
+        The addresses ascend; there can be a million. All patterns have the same length. Use this to search a whole
+        address space for signatures: a source can answer in bulk, and a recording keeps the hits only.
         """
         ...
 
@@ -40,7 +40,7 @@ class Memory(Protocol):
 def find_by_reading(
     memory: Memory, addresses: Sequence[int], offset: int, patterns: Collection[bytes]
 ) -> dict[int, bytes]:
-    """Answers `Memory.find` one read at a time, for sources with no faster way."""
+    """Answers `Memory.find` one read at a time, for sources without a faster way."""
     wanted = set(patterns)
     if not wanted:
         return {}
@@ -53,24 +53,10 @@ def find_by_reading(
     return found
 
 
-def join_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sorts (address, size) ranges and joins those that touch or overlap."""
-    joined: list[tuple[int, int]] = []
-    for start, size in sorted(ranges):
-        if size <= 0:
-            continue
-        if joined and start <= joined[-1][0] + joined[-1][1]:
-            first, length = joined[-1]
-            joined[-1] = (first, max(length, start + size - first))
-        else:
-            joined.append((start, size))
-    return joined
-
-
 class ExcerptMemory:
-    """Memory held as a list of excerpts, as a JSON snapshot carries it.
+    """Memory as a list of excerpts, as a JSON snapshot contains it.
 
-    Overlapping excerpts are allowed; the one that starts lower (then the longer one) wins where they disagree.
+    Excerpts can overlap. Where they disagree, the one that starts lower wins, then the longer one.
     """
 
     def __init__(self, excerpts: Iterable[Excerpt] = ()) -> None:
@@ -106,7 +92,7 @@ class ExcerptMemory:
         return data if len(data) == size else None
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
-        """See `Memory.find`. Excerpts are few and short: they are searched, not the addresses gone through."""
+        """See `Memory.find`. Excerpts are few and short, so this searches them instead of reading at each address."""
         hits = []
         for pattern in set(patterns):
             for start, data in zip(self._starts, self._blocks, strict=True):
@@ -128,7 +114,7 @@ class LiveMemory:
     """Memory of a running process, read through one function of the operating system.
 
     Args:
-        read_memory: returns `size` bytes at an address, or None where they cannot all be read.
+        read_memory: returns `size` bytes at an address, or None if any of them cannot be read.
     """
 
     def __init__(self, read_memory: Callable[[int, int], bytes | None]) -> None:
@@ -146,12 +132,12 @@ class LiveMemory:
         return find_by_reading(self, addresses, offset, patterns)
 
     def ranges(self) -> list[tuple[int, int]]:
-        """A live process is not listed in advance."""
+        """Returns nothing: the ranges of a live process are not known in advance."""
         return []
 
 
 class RecordingMemory:
-    """Passes reads on to another memory and keeps every byte that was handed out."""
+    """Reads from another memory and keeps every byte that it returns."""
 
     def __init__(self, inner: Memory) -> None:
         self._inner = inner
@@ -165,7 +151,7 @@ class RecordingMemory:
         return data
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
-        """See `Memory.find`. Only the hits are kept: a miss in the recording is a miss again."""
+        """See `Memory.find`. It keeps the hits only: a miss in the recording is a miss again."""
         found = self._inner.find(addresses, offset, patterns)
         for address, data in found.items():
             self._seen[address + offset, len(data)] = data
@@ -176,6 +162,6 @@ class RecordingMemory:
         return self._inner.ranges()
 
     def excerpts(self) -> list[Excerpt]:
-        """Returns what was read so far, sorted and joined."""
+        """Returns the bytes that were read so far, sorted and joined."""
         merged = ExcerptMemory((address, data) for (address, _), data in self._seen.items())
         return list(zip(merged._starts, merged._blocks, strict=True))

@@ -1,10 +1,10 @@
-"""NTSTATUS, Win32 error, HRESULT and exception codes that say something about memory, and the common crash codes.
+"""NTSTATUS, Win32 error, HRESULT and exception codes that concern memory, and the common crash codes.
 
-Each code is said once, with the name the SDK gives it (ntstatus.h, winerror.h) or its owner does, what it means, and
-which limit it names: `commit`, `address-space`, `stack`, or `memory` where memory failed and the code does not say
-which limit. Codes without a limit say nothing about memory.
+Each code has the name from the SDK (ntstatus.h, winerror.h) or from its owner, a meaning, and the limit that it names:
+`commit`, `address-space`, `stack`, or `memory` if memory failed and the code does not name the limit. Codes without a
+limit do not concern memory.
 
-Sources: Microsoft's [MS-ERREF]; the out-of-memory codes as Breakpad, rust-minidump and Socorro read them.
+Sources: Microsoft's [MS-ERREF]; Breakpad, rust-minidump and Socorro for the out-of-memory codes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MemoryLimit = Literal["commit", "address-space", "stack", "memory"]
-"""Which limit a code names; `memory` where memory failed and the code does not say which limit."""
+"""The limit that a code names; `memory` if memory failed and the code does not name the limit."""
 
 STATUS_IN_PAGE_ERROR = 0xC0000006
 STATUS_NO_MEMORY = 0xC0000017
@@ -34,13 +34,13 @@ E_OUTOFMEMORY = 0x8007000E
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A code and what it says.
+    """A code and its meaning.
 
     Attributes:
         value: the number, unsigned.
         name: its symbol.
-        meaning: in a few words.
-        limit: which limit it names, None where it says nothing about memory.
+        meaning: a few words.
+        limit: the limit that it names, None if it does not concern memory.
     """
 
     value: int
@@ -50,16 +50,16 @@ class Code:
 
 
 NTSTATUS: tuple[Code, ...] = (
-    Code(0x80000001, "STATUS_GUARD_PAGE_VIOLATION", "a guard page was touched"),
+    Code(0x80000001, "STATUS_GUARD_PAGE_VIOLATION", "access to a guard page"),
     Code(0x80000002, "STATUS_DATATYPE_MISALIGNMENT", "misaligned access"),
     Code(0x80000003, "STATUS_BREAKPOINT", "breakpoint, or an assertion of the program"),
     Code(0x80000004, "STATUS_SINGLE_STEP", "single step"),
     Code(0xC0000005, "STATUS_ACCESS_VIOLATION", "access violation"),
-    Code(STATUS_IN_PAGE_ERROR, "STATUS_IN_PAGE_ERROR", "a page could not be read in; parameter 2 says why"),
+    Code(STATUS_IN_PAGE_ERROR, "STATUS_IN_PAGE_ERROR", "a page could not be read from disk; parameter 2 is the reason"),
     Code(0xC0000008, "STATUS_INVALID_HANDLE", "invalid handle"),
     Code(0xC000000D, "STATUS_INVALID_PARAMETER", "invalid parameter"),
     Code(STATUS_NO_MEMORY, "STATUS_NO_MEMORY", "an allocation failed", "memory"),
-    Code(0xC0000018, "STATUS_CONFLICTING_ADDRESSES", "the address range asked for is not free"),
+    Code(0xC0000018, "STATUS_CONFLICTING_ADDRESSES", "the requested address range is not free"),
     Code(0xC000001D, "STATUS_ILLEGAL_INSTRUCTION", "illegal instruction"),
     Code(0xC0000025, "STATUS_NONCONTINUABLE_EXCEPTION", "continued after an exception that cannot be continued"),
     Code(0xC0000044, "STATUS_QUOTA_EXCEEDED", "a quota of the process or its job was exceeded"),
@@ -69,7 +69,7 @@ NTSTATUS: tuple[Code, ...] = (
     Code(0xC0000095, "STATUS_INTEGER_OVERFLOW", "integer overflow"),
     Code(0xC0000096, "STATUS_PRIVILEGED_INSTRUCTION", "privileged instruction"),
     Code(0xC000009A, "STATUS_INSUFFICIENT_RESOURCES", "the kernel lacked a resource, such as pool memory"),
-    Code(0xC00000A0, "STATUS_MEMORY_NOT_ALLOCATED", "memory that is not allocated was to be freed"),
+    Code(0xC00000A0, "STATUS_MEMORY_NOT_ALLOCATED", "an attempt to free memory that is not allocated"),
     Code(0xC00000E9, "STATUS_UNEXPECTED_IO_ERROR", "unexpected input or output error"),
     Code(STATUS_STACK_OVERFLOW, "STATUS_STACK_OVERFLOW", "a stack could not grow", "stack"),
     Code(STATUS_COMMITMENT_LIMIT, "STATUS_COMMITMENT_LIMIT", "the commit limit was reached", "commit"),
@@ -78,13 +78,13 @@ NTSTATUS: tuple[Code, ...] = (
     Code(
         STATUS_FATAL_MEMORY_EXHAUSTION,
         "STATUS_FATAL_MEMORY_EXHAUSTION",
-        "memory was exhausted and the process was ended",
+        "memory was exhausted and Windows ended the process",
         "memory",
     ),
     Code(0xC0000194, "STATUS_POSSIBLE_DEADLOCK", "possible deadlock"),
     Code(0xC00002C5, "STATUS_DATATYPE_MISALIGNMENT_ERROR", "misaligned access"),
     Code(0xC0000374, "STATUS_HEAP_CORRUPTION", "heap corruption"),
-    Code(0xC0000409, "STATUS_STACK_BUFFER_OVERRUN", "fail fast; parameter 0 says why"),
+    Code(0xC0000409, "STATUS_STACK_BUFFER_OVERRUN", "fail fast; parameter 0 is the reason"),
     Code(0xC0000417, "STATUS_INVALID_CRUNTIME_PARAMETER", "invalid parameter to the C run-time library"),
     Code(0xC0000420, "STATUS_ASSERTION_FAILURE", "assertion failure"),
     Code(0xC0000602, "STATUS_FAIL_FAST_EXCEPTION", "fail fast"),
@@ -93,25 +93,25 @@ NTSTATUS: tuple[Code, ...] = (
 
 SOFTWARE_EXCEPTIONS: tuple[Code, ...] = (
     Code(0x40010005, "DBG_CONTROL_C", "Control-C"),
-    Code(0x406D1388, "MS_VC_EXCEPTION", "a thread's name for the debugger"),
+    Code(0x406D1388, "MS_VC_EXCEPTION", "a thread name for the debugger"),
     Code(0xC06D007E, "VCPP_EXCEPTION_MODULE_NOT_FOUND", "a delay-loaded DLL was not found"),
     Code(0xC06D007F, "VCPP_EXCEPTION_PROCEDURE_NOT_FOUND", "a function of a delay-loaded DLL was not found"),
-    Code(CHROMIUM_OUT_OF_MEMORY, "OOM_EXCEPTION_CODE", "Chromium's own: an allocation failed", "memory"),
+    Code(CHROMIUM_OUT_OF_MEMORY, "OOM_EXCEPTION_CODE", "an allocation in Chromium failed", "memory"),
     Code(CLR_EXCEPTION, "EXCEPTION_COMPLUS", ".NET exception; parameter 0 is its HRESULT"),
     Code(CLR_EXCEPTION_V1, "EXCEPTION_COMPLUS (1.x, 2.0)", ".NET exception of runtime 1.x or 2.0"),
     Code(MSVC_CPP_EXCEPTION, "EXCEPTION_MSVC_CPP", "C++ exception of Microsoft's compiler"),
     Code(0x0EEDFADE, "DELPHI_EXCEPTION", "Delphi exception"),
 )
-"""Exception codes that programs and run-time libraries raise themselves."""
+"""Exception codes that programs and runtime libraries raise themselves."""
 
 WIN32_ERRORS: tuple[Code, ...] = (
     Code(ERROR_NOT_ENOUGH_MEMORY, "ERROR_NOT_ENOUGH_MEMORY", "an allocation failed", "memory"),
     Code(ERROR_OUTOFMEMORY, "ERROR_OUTOFMEMORY", "an allocation failed", "memory"),
-    Code(487, "ERROR_INVALID_ADDRESS", "an address range could not be had; it does not say which limit failed"),
+    Code(487, "ERROR_INVALID_ADDRESS", "an address range was not available; the code does not name the limit"),
     Code(1450, "ERROR_NO_SYSTEM_RESOURCES", "the kernel lacked a resource, such as pool memory"),
     Code(1454, "ERROR_PAGEFILE_QUOTA", "the process's page file quota was exceeded", "commit"),
     Code(ERROR_COMMITMENT_LIMIT, "ERROR_COMMITMENT_LIMIT", "the commit limit was reached", "commit"),
-    Code(1816, "ERROR_NOT_ENOUGH_QUOTA", "a quota was exceeded: of the process, its job, or a full message queue"),
+    Code(1816, "ERROR_NOT_ENOUGH_QUOTA", "a quota of the process, its job or a message queue was exceeded"),
 )
 """Values of GetLastError that concern memory."""
 
@@ -119,11 +119,11 @@ HRESULTS: tuple[Code, ...] = (
     Code(E_OUTOFMEMORY, "E_OUTOFMEMORY", "OutOfMemoryException", "memory"),
     Code(0x80070008, "HRESULT_FROM_WIN32(ERROR_NOT_ENOUGH_MEMORY)", "an allocation failed", "memory"),
     Code(0x800705AF, "HRESULT_FROM_WIN32(ERROR_COMMITMENT_LIMIT)", "the commit limit was reached", "commit"),
-    Code(0x80131506, "COR_E_EXECUTIONENGINE", "internal error of the runtime"),
+    Code(0x80131506, "COR_E_EXECUTIONENGINE", "internal error of the .NET runtime"),
     Code(0x8013153D, "COR_E_INSUFFICIENTMEMORY", "InsufficientMemoryException", "memory"),
     Code(0x800703E9, "COR_E_STACKOVERFLOW", "StackOverflowException", "stack"),
 )
-"""HRESULTs of .NET exceptions that concern memory."""
+"""HRESULTs of .NET exceptions."""
 
 CPP_MEMORY_TYPES = ("std::bad_alloc", "std::bad_array_new_length", "CMemoryException")
 """C++ exception classes that mean a failed allocation, as their undecorated names."""
@@ -138,24 +138,24 @@ LINUX_SIGNALS: tuple[Code, ...] = (
     Code(7, "SIGBUS", "bus error"),
     Code(8, "SIGFPE", "arithmetic error"),
     Code(9, "SIGKILL", "killed"),
-    Code(10, "SIGUSR1", "the program's own"),
+    Code(10, "SIGUSR1", "defined by the program"),
     Code(11, "SIGSEGV", "segmentation fault"),
-    Code(12, "SIGUSR2", "the program's own"),
+    Code(12, "SIGUSR2", "defined by the program"),
     Code(13, "SIGPIPE", "broken pipe"),
-    Code(14, "SIGALRM", "a timer ran out"),
+    Code(14, "SIGALRM", "a timer expired"),
     Code(15, "SIGTERM", "terminated"),
     Code(16, "SIGSTKFLT", "stack fault of the coprocessor"),
-    Code(24, "SIGXCPU", "processor time used up"),
-    Code(25, "SIGXFSZ", "file too large"),
+    Code(24, "SIGXCPU", "CPU time limit exceeded"),
+    Code(25, "SIGXFSZ", "file size limit exceeded"),
     Code(31, "SIGSYS", "bad system call"),
-    Code(0xFFFFFFFF, "DUMP_REQUESTED", "a dump that was asked for"),
+    Code(0xFFFFFFFF, "DUMP_REQUESTED", "a requested dump, not a crash"),
 )
-"""Signals, which a dump of a Linux process records as its exception code (Breakpad's MD_EXCEPTION_CODE_LIN_*)."""
+"""Signals: the exception codes in a dump of a Linux process (Breakpad's MD_EXCEPTION_CODE_LIN_*)."""
 
 EXC_CRASH = 10
 
 MACH_EXCEPTIONS: tuple[Code, ...] = (
-    Code(1, "EXC_BAD_ACCESS", "access to memory that is not there or protected"),
+    Code(1, "EXC_BAD_ACCESS", "access to unmapped or protected memory"),
     Code(2, "EXC_BAD_INSTRUCTION", "illegal instruction"),
     Code(3, "EXC_ARITHMETIC", "arithmetic error"),
     Code(4, "EXC_EMULATION", "emulation"),
@@ -164,14 +164,14 @@ MACH_EXCEPTIONS: tuple[Code, ...] = (
     Code(7, "EXC_SYSCALL", "system call"),
     Code(8, "EXC_MACH_SYSCALL", "Mach system call"),
     Code(9, "EXC_RPC_ALERT", "RPC alert"),
-    Code(EXC_CRASH, "EXC_CRASH", "abnormal end of the process"),
-    Code(11, "EXC_RESOURCE", "a limit on a resource was reached"),
-    Code(12, "EXC_GUARD", "a guarded resource was misused"),
-    Code(13, "EXC_CORPSE_NOTIFY", "abnormal end of the process, reported afterwards"),
-    Code(0x43507378, "SIMULATED", "a dump that was asked for (Crashpad's 'CPsx')"),
-    Code(0x43506E78, "NS_EXCEPTION", "an Objective-C exception that nobody caught (Crashpad's 'CPnx')"),
+    Code(EXC_CRASH, "EXC_CRASH", "abnormal process exit"),
+    Code(11, "EXC_RESOURCE", "a resource limit was exceeded"),
+    Code(12, "EXC_GUARD", "a guarded resource was violated"),
+    Code(13, "EXC_CORPSE_NOTIFY", "abnormal process exit, reported afterwards"),
+    Code(0x43507378, "SIMULATED", "a requested dump, not a crash (Crashpad's 'CPsx')"),
+    Code(0x43506E78, "NS_EXCEPTION", "an uncaught Objective-C exception (Crashpad's 'CPnx')"),
 )
-"""Mach exception types, which a dump of a macOS process records as its exception code (mach/exception_types.h)."""
+"""Mach exception types: the exception codes in a dump of a macOS process (mach/exception_types.h)."""
 
 _EXCEPTIONS = {code.value: code for code in (*SOFTWARE_EXCEPTIONS, *NTSTATUS)}
 _STATUS = {code.value: code for code in NTSTATUS}
@@ -185,32 +185,32 @@ _BY_FAMILY = {
 
 
 def exception_code(value: int, family: str = "windows") -> Code | None:
-    """Returns what is known of an exception code, None for an unknown one.
+    """Looks up an exception code; None if it is unknown.
 
     Args:
-        value: the code as recorded; bits above 32 are a sign extension and do not count.
-        family: the operating system; codes of a Linux dump are signals, of a macOS dump Mach exception types.
+        value: the recorded code. Bits above 32 are a sign extension and are ignored.
+        family: the operating system. The codes are signals for Linux and Mach exception types for macOS.
     """
     return _BY_FAMILY.get(family, {}).get(value & 0xFFFFFFFF)
 
 
 def exception_text(value: int, family: str = "windows") -> str:
-    """Writes an exception code with its name where it has one: `0xc0000017 STATUS_NO_MEMORY`."""
+    """Writes an exception code, with its name if that is known: `0xc0000017 STATUS_NO_MEMORY`."""
     code = exception_code(value, family)
     number = f"0x{value & 0xFFFFFFFF:x}" if family == "windows" else str(value)
     return number if code is None else f"{number} {code.name}"
 
 
 def ntstatus(value: int) -> Code | None:
-    """Returns what is known of an NTSTATUS."""
+    """Looks up an NTSTATUS; None if it is unknown."""
     return _STATUS.get(value & 0xFFFFFFFF)
 
 
 def win32_error(value: int) -> Code | None:
-    """Returns what is known of a value of GetLastError."""
+    """Looks up a value of GetLastError; None if it is unknown."""
     return _ERRORS.get(value & 0xFFFFFFFF)
 
 
 def hresult(value: int) -> Code | None:
-    """Returns what is known of an HRESULT. Recorded in 64 bits it may be sign-extended."""
+    """Looks up an HRESULT; None if it is unknown. In 64 bits it can be sign-extended."""
     return _HRESULTS.get(value & 0xFFFFFFFF)

@@ -1,4 +1,4 @@
-"""Protections and states in words: VMMap's spelling, and masks to filter by."""
+"""Protections as texts: in VMMap's spelling, and parsed from the spellings of users and tools."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODIFIERS: tuple[tuple[PageProtect, str], ...] = (
     (PageProtect.PAGE_NOCACHE, "NoCache"),
     (PageProtect.PAGE_WRITECOMBINE, "WriteCombine"),
 )
-"""What may be added to a base protection, as a suffix."""
+"""Suffixes of a base protection."""
 
 _LETTERS = {
     "na": PageProtect.PAGE_NOACCESS,
@@ -44,7 +44,7 @@ _LETTERS = {
     "nocache": PageProtect.PAGE_NOCACHE,
     "writecombine": PageProtect.PAGE_WRITECOMBINE,
 }
-"""Short names, as debuggers and other tools use them."""
+"""Short names that debuggers and other tools use."""
 
 RESERVED = "Reserved"
 
@@ -56,7 +56,7 @@ def protection_text(protect: int, state: int = int(MemState.MEM_COMMIT)) -> str:
     if protect == 0:
         return ""
     words = [word for value, word in WORDS if protect & value]
-    # Zero or several base bits is nothing that Windows has a word for: show the number.
+    # Windows never sets several base bits, or none: show the number.
     text = words[0] if len(words) == 1 else f"0x{protect:x}"
     if len(words) == 1:
         text += "".join(f"/{word}" for value, word in MODIFIERS if protect & value)
@@ -64,7 +64,7 @@ def protection_text(protect: int, state: int = int(MemState.MEM_COMMIT)) -> str:
 
 
 def protection_texts(protect: U32, state: U32) -> npt.NDArray[np.object_]:
-    """Writes a whole column; there are few different values however many rows."""
+    """Writes a whole column. A column of any length has only a few different values."""
     pairs = (state.astype(np.uint64) << np.uint64(32)) | protect
     values, inverse = np.unique(pairs, return_inverse=True)
     texts = np.array([protection_text(int(v) & 0xFFFFFFFF, int(v) >> 32) for v in values], dtype=object)
@@ -72,10 +72,9 @@ def protection_texts(protect: U32, state: U32) -> npt.NDArray[np.object_]:
 
 
 def parse_protection(text: str) -> int | None:
-    """Reads a protection in VMMap's words, WinDbg's constants or a number; None where it is none of them.
+    """Reads a protection in VMMap's words, WinDbg's constants, letters or as a number; None for anything else.
 
-    Besides, letters are understood: `rw`, `rx` or `er`, `rwx` or `erw`, `r`, `x`, `wc`, `na`, with `+g` for guard;
-    and constants joined by `|`.
+    Letters are `rw`, `rx` or `er`, `rwx` or `erw`, `r`, `x`, `wc` and `na`, with `+g` for guard. `|` joins parts.
     """
     cleaned = text.strip().lower()
     if "|" in cleaned:

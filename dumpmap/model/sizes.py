@@ -1,6 +1,8 @@
-"""Sizes with the unit that suits them: how names of limits, errors, and sentences write bytes."""
+"""Sizes with units: how limits, errors, and sentences write bytes, and how dumpmap reads what people write."""
 
 from __future__ import annotations
+
+import re
 
 _STEPS = ((1 << 60, "EB"), (1 << 50, "PB"), (1 << 40, "TB"), (1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 
@@ -27,3 +29,41 @@ def size_left(value: int) -> str:
             whole = tenths >= 1000 or value % step == 0
             return f"{tenths // 10} {name}" if whole else f"{tenths // 10}.{tenths % 10} {name}"
     return size_words(value)
+
+
+_NUMBER = re.compile(r"(?P<number>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>bytes|[kmgt]?i?b?)", re.IGNORECASE)
+_FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_LARGEST = 1 << 62
+"""Sizes are computed in signed 64-bit numbers, and no process uses a quarter of their range."""
+
+
+def parse_number(text: str) -> tuple[float, bool] | None:
+    """Parses a number with or without a unit of bytes: `65536`, `1,024`, `64KB`, `1.5 GB` (powers of 1024).
+
+    Returns:
+        the number, in bytes if it has a unit, and whether it has one; None if the text is something else.
+    """
+    match = _NUMBER.fullmatch(text.strip())
+    if match is None:
+        return None
+    digits = match["number"].replace("_", "").replace(",", "")
+    factor = _FACTORS.get(match["unit"][:1].lower(), 1)
+    return (float(digits) if "." in digits else int(digits)) * factor, bool(match["unit"])
+
+
+def parse_size(text: str) -> int:
+    """Parses a size: `65536`, `64KB`, `1.5 GB` (powers of 1024), or `0x10000`.
+
+    Raises:
+        ValueError: the text is not a size, or the size exceeds any address space.
+    """
+    if re.fullmatch(r"\s*0x[0-9a-f_]+\s*", text, re.IGNORECASE):
+        size = int(text.replace("_", ""), 16)
+    else:
+        number = parse_number(text)
+        if number is None:
+            raise ValueError(f"{text!r} is not a size. Use a number such as 65536, 64KB, 1.5GB, or 0x10000")
+        size = int(number[0])
+    if size > _LARGEST:
+        raise ValueError(f"{text!r} exceeds any address space")
+    return size

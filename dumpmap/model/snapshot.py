@@ -1,10 +1,11 @@
 """The snapshot: raw facts about one process's address space at one moment, whatever file they came from.
 
-Parsers make it, the classifier reads it, nothing changes it. Nothing in here knows a file format, and nothing in here
-is an interpretation. Addresses are unsigned integers, sizes are bytes, ends are exclusive, times are UTC, and None
-means that the source does not say.
+Parsers make it, the classifier reads it, nothing changes it. This module knows no file format and interprets nothing.
+Addresses are unsigned integers, sizes are bytes, ends are exclusive, times are UTC, and None means that the source
+does not say.
 
-Of modules, threads and streams a file has many: they are msgspec structs, made in a tenth of a frozen dataclass's time.
+A file has many modules, threads, and streams: they are msgspec structs, which take a tenth of a frozen dataclass's
+time to make.
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ I32 = npt.NDArray[np.int32]
 Family = Literal["windows", "linux", "macos", "other"]
 SourceKind = Literal["minidump", "live", "vmmap"]
 Container = Literal["gzip", "zstd", "zip"]
+Absence = Literal["absent", "unreadable", "malformed"]
+"""Why a part of an input could not be read: it is not there, its bytes are missing, or its content is impossible."""
 
 WORKING_SET_COLUMNS = ("total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws")
-"""Working-set bytes of a region, as VMMap names them; only live captures and VMMap files know them."""
+"""Working-set bytes of a region, with VMMap's names; only live captures and VMMap files have them."""
 
 NUMBER_COLUMNS = (*WORKING_SET_COLUMNS, "committed", "private", "blocks")
-"""Optional whole-number columns of `Regions`. The last three are there only where a source states them itself."""
+"""Optional integer columns of `Regions`. Only a source that states them itself has the last three."""
 
 TEXT_COLUMNS = (
     "file",
@@ -45,10 +48,10 @@ TEXT_COLUMNS = (
     "recorded_block_kind",
     "recorded_block_details",
 )
-"""Optional text columns of `Regions`: the file behind a mapping, and what another tool's file says of the region.
+"""Optional text columns of `Regions`: the file behind a mapping, and what another tool's file says about the region.
 
-What a file says of an allocation stands at its first region; what it says of that first region alone, where that
-differs, is in the two `recorded_block_` columns.
+The first region of an allocation carries what the file says about the allocation. If the file says something else
+about that region alone, it is in the two `recorded_block_` columns.
 """
 
 
@@ -60,7 +63,9 @@ class Stream(msgspec.Struct, frozen=True):
     offset: int
     size: int
     status: str = "listed"
-    """`read`, `listed` (present, of no use to the map), `empty`, or what was wrong with it."""
+    """`read`, `listed` (present, but of no use to the map), `empty`, or what is wrong with it."""
+    absence: Absence | None = None
+    """Why nothing could be read; None if at least a part was read or the stream is only listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Source:
     """MINIDUMP_TYPE bits of a minidump."""
     streams: tuple[Stream, ...] = ()
     container: Container | None = None
-    """How the file was wrapped, if it was."""
+    """How the file was packed, if it was."""
     memory_size: int | None = None
     """For a reduced snapshot: how many bytes of the process's memory the input held before."""
     reduced_from: str | None = None
@@ -84,7 +89,7 @@ class Source:
     original_name: str | None = None
     """For a JSON snapshot: the name of the file or process it was made from."""
     notes: tuple[str, ...] = ()
-    """How the file was read, where that has to be known and nothing is wrong with it. Not kept in a JSON snapshot."""
+    """What the user should know about how the file was read, without anything being wrong. A JSON snapshot drops it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ class Process:
     """`x86`, `x64`, `arm`, `arm64`, or another name in lower case: what the process's own code runs as."""
     pointer_size: int = 8
     wow64: bool | None = None
-    """True for a 32-bit process on 64-bit Windows, None where that cannot be told."""
+    """True for a 32-bit process on 64-bit Windows, None if unknown."""
     os: OperatingSystem = field(default_factory=OperatingSystem)
     created_at: dt.datetime | None = None
     user_time: int | None = None
@@ -204,9 +209,9 @@ class Regions:
         )
 
 
-@lru_cache(maxsize=4096)  # asked for again and again, and processes load the same modules
+@lru_cache(maxsize=4096)  # called again and again, and processes load the same modules
 def file_name(path: str) -> str:
-    """The file name of a path without its folders, whichever system wrote it."""
+    """Returns the file name of a path, whichever system wrote the path."""
     return path.replace("\\", "/").rpartition("/")[2]
 
 
@@ -225,7 +230,7 @@ class Module(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The file name without its folders, whichever system wrote the path."""
+        """The file name, whichever system wrote the path."""
         return file_name(self.path)
 
 
@@ -246,7 +251,7 @@ class Thread(msgspec.Struct, frozen=True):
     name: str | None = None
     teb: int | None = None
     stack_base: int | None = None
-    """The captured or reported stack range: lowest address and size. Not the reserve."""
+    """Lowest address of the stack as captured or reported, not of the reserved range; `stack_size` belongs to it."""
     stack_size: int | None = None
     stack_pointer: int | None = None
     instruction_pointer: int | None = None
@@ -294,7 +299,7 @@ class RecordedHeap:
 
 @dataclass(frozen=True, slots=True)
 class SummaryRow:
-    """A line of a summary that another tool printed: type name to column to bytes, None where blank."""
+    """A line of a summary that another tool printed: a type, and its bytes by column; None for a blank."""
 
     type: str
     values: Mapping[str, int | None]
@@ -310,14 +315,16 @@ class Snapshot:
     counters: Counters = field(default_factory=Counters)
     regions: Regions | None = None
     """None where the source has no memory map: the result can only be partial."""
+    regions_complete: bool = True
+    """False if the source's list of regions is damaged or cut off: `regions` can lack some of them."""
     modules: tuple[Module, ...] = ()
     captured: tuple[tuple[int, int], ...] = ()
-    """(address, size) of the bytes that the input held, kept only where it has no list of regions: there they are all
-    that is known of most of the memory. A reduced snapshot keeps this list without the bytes."""
+    """(address, size) of the bytes in the input. Kept only if the input has no list of regions, because then most of
+    the memory is known from this list alone. A reduced snapshot keeps the list without the bytes."""
     unloaded_modules: tuple[UnloadedModule, ...] = ()
     threads: tuple[Thread, ...] = ()
     peb: int | None = None
-    """Address of the PEB where the source states it; else it is found through a TEB."""
+    """Address of the PEB if the source states it; otherwise it is found through a TEB."""
     wow64_peb: int | None = None
     heaps: tuple[RecordedHeap, ...] = ()
     managed_heaps: tuple[RecordedHeap, ...] = ()
@@ -326,17 +333,12 @@ class Snapshot:
     handle_types: Mapping[str, int] = field(default_factory=dict)
     comments: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
-    """Crash reporter's own facts about memory, e.g. the range it reserved for itself."""
+    """What a crash reporter recorded itself, such as the range that it reserved for its own use."""
     recorded_summary: tuple[SummaryRow, ...] = ()
-    """The summary that a VMMap file states, kept to be compared with."""
+    """The summary in a VMMap file, for comparison."""
     memory: Memory = field(default_factory=ExcerptMemory)
     warnings: tuple[str, ...] = ()
-    """What of the input is damaged, contradicts itself or could not be read."""
-
-    @property
-    def pointer_mask(self) -> int:
-        """The highest address that a pointer of the process can hold."""
-        return (1 << (8 * self.process.pointer_size)) - 1
+    """What in the input is damaged, contradictory, or unreadable."""
 
 
 def make_regions(

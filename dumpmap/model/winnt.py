@@ -1,11 +1,14 @@
 """Windows constants, with the names the Windows SDK gives them (winnt.h, minidumpapiset.h, ntstatus.h).
 
-Memory states, protections and types are separate types, so that testing one against another's flag is a type error
-and not a silent False.
+States, protections and types of memory are separate types: a test of one against a flag of another is a type error,
+not a silent False.
+
+Only the standard library is used here: the live capture runs this module on a bare Python.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from enum import IntFlag
 
 PAGE_SIZE = 0x1000
@@ -13,6 +16,12 @@ PAGE_SIZE = 0x1000
 
 ALLOCATION_GRANULARITY = 0x10000
 """VirtualAlloc starts every allocation at a multiple of this (SYSTEM_INFO.dwAllocationGranularity)."""
+
+FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
+"""A FILETIME counts units of 100 nanoseconds since this moment."""
+
+RegionRow = tuple[int, int, int, int, int, int, int]
+"""base, allocation base, allocation protect, size, state, protect, type, as VirtualQuery returns them."""
 
 
 class MemState(IntFlag):
@@ -54,7 +63,7 @@ PAGE_WRITABLE = (
     | PageProtect.PAGE_EXECUTE_READWRITE
     | PageProtect.PAGE_EXECUTE_WRITECOPY
 )
-"""Protections under which a page of an image is, or may become, private to the process."""
+"""Protections of image pages that are private to the process, or become private when it writes to them."""
 
 PAGE_EXECUTABLE = (
     PageProtect.PAGE_EXECUTE

@@ -1,11 +1,12 @@
-"""The text of Linux's /proc/PID/maps, as Breakpad dumps carry it, in Windows' terms.
+"""Linux's /proc/PID/maps in Windows' terms. Breakpad dumps carry its text.
 
-Mapping of terms: every mapping is committed, but one without any access (`---p`, no file) is address space held back
-for later, which Windows calls reserved. A private mapping of a file that is mapped executable somewhere is an image;
-other file mappings and all shared ones are mapped memory; the rest is private. One allocation is a run of mappings
-that touch and have the same file, or one anonymous mapping.
+Every mapping is committed, except one without any access (`---p`, no file): that is address space held back for later,
+which Windows calls reserved. A private mapping of a file that is mapped executable somewhere is an image; other file
+mappings and all shared ones are mapped memory; the rest is private. An allocation is a run of mappings that touch and
+have the same file, or one anonymous mapping.
 
-Source: the Linux manual page proc_pid_maps(5). Only the standard library is used here: the live capture uses it too.
+Source: the Linux manual page proc_pid_maps(5). This module uses only the standard library, because the live capture
+uses it too.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dumpmap.model.winnt import MemState, MemType, PageProtect
+from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
 _LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([ps]) [0-9a-f]+ \S+ (\d+)\s*(.*)")
 
 _SHAREABLE_FILES = ("/dev/zero", "/memfd:", "/SYSV", "/dev/shm/", "/dev/ashmem")  # noqa: S108 - names, not files
-"""Names the kernel gives to shared memory that has no file of its own on a disk."""
+"""Names that the kernel gives to shared memory without a file on a disk."""
 
 _DELETED = " (deleted)"
 
@@ -40,16 +41,12 @@ class Mapping:
 
     @property
     def is_file(self) -> bool:
-        """Whether a file of some file system is behind it."""
+        """Whether it maps a file of a file system."""
         return self.path.startswith("/") and not self.path.startswith(_SHAREABLE_FILES)
 
 
-Row = tuple[int, int, int, int, int, int, int]
-"""base, allocation base, allocation protect, size, state, protect, type."""
-
-
 def parse_line(line: str) -> Mapping | None:
-    """Reads one line of a maps text; None where it is not one."""
+    """Reads one line of /proc/PID/maps; None if it is not such a line."""
     match = _LINE.fullmatch(line.strip())
     if match is None:
         return None
@@ -61,10 +58,10 @@ def parse_line(line: str) -> Mapping | None:
 
 
 def parse_maps(text: str) -> tuple[list[Mapping], int]:
-    """Reads a whole maps text.
+    """Reads the text of /proc/PID/maps.
 
     Returns:
-        the mappings and the number of lines that are not one (the last line of a cut-off text, say).
+        the mappings, and the number of other lines, such as the last one of a text that is cut off.
     """
     mappings, bad = [], 0
     for line in text.splitlines():
@@ -79,7 +76,7 @@ def parse_maps(text: str) -> tuple[list[Mapping], int]:
 
 
 def protection(mapping: Mapping) -> PageProtect:
-    """The Windows protection that allows the same accesses."""
+    """Returns the Windows protection that allows the same accesses."""
     if not (mapping.readable or mapping.writable or mapping.executable):
         return PageProtect.PAGE_NOACCESS
     if mapping.executable:
@@ -89,17 +86,17 @@ def protection(mapping: Mapping) -> PageProtect:
     return PageProtect.PAGE_READWRITE if mapping.writable else PageProtect.PAGE_READONLY
 
 
-def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[list[Row], list[str | None]]:
-    """Returns region rows in Windows' terms, and beside each the file or bracketed name.
+def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[list[RegionRow], list[str | None]]:
+    """Returns regions in Windows' terms, and for each its file or its name in brackets.
 
     Args:
-        mappings: in order of address.
-        image_paths: files known to be modules, besides those that are mapped executable.
+        mappings: sorted by address.
+        image_paths: files that are modules, in addition to those that are mapped executable.
     """
     mappings = list(mappings)
     images = {mapping.path for mapping in mappings if mapping.executable and mapping.is_file}
     images.update(image_paths)
-    result: list[Row] = []
+    result: list[RegionRow] = []
     names: list[str | None] = []
     allocation, allocation_protect = 0, PageProtect.PAGE_NOACCESS
     previous: Mapping | None = None

@@ -1,7 +1,7 @@
-"""Where the bytes of an input come from: a mapped file, a buffer, or something remote.
+"""The bytes of an input: a mapped file, a buffer, or a remote file.
 
-Parsers see one thing, a `ByteSource`: a name, a size, and exact views of byte ranges. A view is never shorter than
-asked for; what lies beyond the end is an error, so no parser can mistake a cut-off file for zeros.
+Parsers see a `ByteSource`: a name, a size, and exact views of byte ranges. A view is never shorter than the range; a
+range beyond the end is an error, so no parser can mistake a cut-off file for zeros.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Protocol
 
 from dumpmap.errors import InputError
 
+MEMBER_MARK = "::"
+"""Separates the path of an archive from the name of a file in it."""
+
 SMALL = 256 << 10
 """A file of at most this many bytes is read at once."""
 
-
 LARGE = 256 << 20
-"""From this size on a mapped file is read sparingly: pages that nobody asked for are not brought in."""
+"""From this size on, the system must not read pages of a mapped file ahead."""
 
 
 class TruncatedError(InputError):
@@ -37,12 +39,12 @@ class ByteSource(Protocol):
         """Returns exactly `size` bytes at `offset`.
 
         Raises:
-            TruncatedError: the range is not wholly inside the input.
+            TruncatedError: the range reaches beyond the input.
         """
         ...
 
     def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-        """Returns the (offset, size) ranges, each as `view` does; a remote source fetches them together."""
+        """Returns several (offset, size) ranges as `view` does. A remote source fetches them together."""
         ...
 
 
@@ -50,7 +52,7 @@ class BufferSource:
     """Bytes in memory, or a file mapped into it.
 
     Attributes:
-        status: of the file when it was opened; None for bytes that came from no file.
+        status: the status of the file when it was opened; None for bytes that are not from a file.
     """
 
     status: os.stat_result | None = None
@@ -64,7 +66,8 @@ class BufferSource:
         """See `ByteSource.view`."""
         if offset < 0 or size < 0 or offset + size > self.size:
             raise TruncatedError(
-                f"needs bytes 0x{offset:x} to 0x{offset + size:x}, the file has 0x{self.size:x}", source=self.name
+                f"needs bytes 0x{offset:x} to 0x{offset + size:x}, but the file has 0x{self.size:x} bytes",
+                source=self.name,
             )
         return self._data[offset : offset + size]
 
@@ -76,15 +79,15 @@ class BufferSource:
 class MappedSource(BufferSource):
     """A file mapped into memory.
 
-    Scattered small reads, a signature search say, go past the mapping: through it each would bring in a cluster of
-    pages around it, which for a dump of many gigabytes adds up to gigabytes.
+    Scattered small reads, such as a search for signatures, bypass the mapping: each would bring in the pages around it,
+    which adds up to gigabytes in a large dump.
     """
 
     def __init__(self, name: str, file: io.FileIO) -> None:
         mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         super().__init__(name, mapping)
         self._file = file
-        # Windows has none of these, there the mapping serves all; macOS lacks the last.
+        # Windows has none of these: there, all reads use the mapping. macOS lacks the last.
         self._pread = getattr(os, "pread", None)
         if self.size > LARGE:
             if hasattr(mmap, "MADV_RANDOM"):
@@ -101,13 +104,15 @@ class MappedSource(BufferSource):
         for offset, size in ranges:
             data = read(handle, size, offset)
             if len(data) != size:
-                return super().views(ranges)  # cut off meanwhile, or beyond the end: its error says where
+                return super().views(
+                    ranges
+                )  # the file was cut off meanwhile, or the range is wrong: the error says where
             result.append(memoryview(data))
         return result
 
 
 def map_file(path: str | os.PathLike[str], name: str | None = None) -> BufferSource:
-    """Maps a local file; nothing is read before it is looked at.
+    """Maps a local file. Nothing is read before it is used.
 
     Raises:
         InputError: the file cannot be opened.
@@ -115,7 +120,7 @@ def map_file(path: str | os.PathLike[str], name: str | None = None) -> BufferSou
     name = name or os.fspath(path)
     try:
         file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - faster than pathlib; kept open by the source
-        # Reading a small file costs less than mapping it, and an empty one cannot be mapped.
+        # To read a small file costs less than to map it, and an empty file cannot be mapped.
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_size <= SMALL:
             with file:

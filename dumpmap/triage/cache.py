@@ -1,8 +1,8 @@
 """Results of earlier runs, kept in an SQLite file.
 
-A result is found again by path, size and time of the file and by the version of the tool. Every result is a
-transaction of its own in write-ahead mode: what is finished survives a kill, several runs may share a file, and
-nothing waits for a disk.
+The key of a result is the path, size, and time of the file, and the version of the tool. Every result is a transaction
+of its own in write-ahead mode: finished results survive a kill, several runs can share a file, and nothing waits for a
+disk.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from typing import Any
 
 from dumpmap._version import __version__
 from dumpmap.errors import OutputError
-from dumpmap.triage.analyse import Limit, Outcome, unpack
 from dumpmap.triage.columns import NAMES, ROW_VERSION
-from dumpmap.triage.discovery import Job
+from dumpmap.triage.jobs import Job
+from dumpmap.triage.outcome import Limit, Outcome
+from dumpmap.triage.rows import unpack
 
 TOOL = f"{__version__}/{ROW_VERSION}/{zlib.crc32(','.join(NAMES).encode()):08x}"
-"""What made a result: the version, and the columns it has and what they mean."""
+"""What made a result: the version of dumpmap, of the rows' meaning, and the columns."""
 
 KEEP_DAYS = 180
-"""Results older than this are forgotten."""
+"""Older results are deleted."""
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -45,7 +46,7 @@ CREATE TABLE IF NOT EXISTS results (
 
 
 def default_path() -> Path:
-    """Where results are kept when nobody says where: `$DUMPMAP_CACHE`, or the user's cache folder."""
+    """Returns the default place of the cache: `$DUMPMAP_CACHE`, or a file in the user's cache folder."""
     given = os.environ.get("DUMPMAP_CACHE")
     if given:
         return Path(given)
@@ -63,16 +64,16 @@ class Cache:
     """Results of earlier runs.
 
     Args:
-        path: the SQLite file; it is made where it is not there.
-        time_limit: of this run, seconds: a file that an earlier run gave up on is tried again under a wider limit.
-        memory_limit: of this run, bytes.
+        path: the SQLite file; created if it does not exist.
+        time_limit: of this run, in seconds. A file that exceeded a tighter limit in an earlier run is tried again.
+        memory_limit: of this run, in bytes; likewise.
 
     Attributes:
-        failure: why it is no longer used, where it failed after it was opened: nobody wants to lose the work of hours
-            for that. None while it works.
+        failure: why the cache is no longer used, if it failed after it was opened: such a failure must not cost hours
+            of work. None while it works.
 
     Raises:
-        OutputError: it cannot be used.
+        OutputError: the file cannot be used.
     """
 
     def __init__(self, path: Path, *, time_limit: float | None = None, memory_limit: int | None = None) -> None:
@@ -84,16 +85,16 @@ class Cache:
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
-            raise OutputError(f"cannot be used as a cache of results: {error}", source=str(path)) from error
+            raise OutputError(f"cannot use this file as the result cache: {error}", source=str(path)) from error
 
     def _prepare(self) -> None:
         database = self._database
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version not in (0, _SCHEMA_VERSION):
-            raise sqlite3.DatabaseError(f"it has version {version} of the layout, this is {_SCHEMA_VERSION}")
+            raise sqlite3.DatabaseError(f"it has layout version {version}, dumpmap needs version {_SCHEMA_VERSION}")
         if version == 0 and database.execute("SELECT 1 FROM sqlite_master WHERE name != 'results'").fetchone():
             raise sqlite3.DatabaseError("it is another program's database")
-        # A network share may not do write-ahead; then the older journal serves, only slower.
+        # A network share may not support write-ahead mode; SQLite then keeps the older, slower journal.
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         if version == 0:
@@ -102,7 +103,7 @@ class Cache:
         database.execute("DELETE FROM results WHERE saved_at < ?", (time.time() - KEEP_DAYS * 86400,))
 
     def get(self, job: Job) -> Outcome | None:
-        """Finds the result of a file that has not changed since."""
+        """Returns the result of a file that has not changed since, or None."""
         if job.problem is not None or job.size is None or job.stamp is None:
             return None
         found = self._execute(
@@ -114,8 +115,8 @@ class Cache:
             return None
         rank, data, time_limit, memory_limit = found[0]
         try:
-            unpack(data)
-        except ValueError:  # SQLite does not notice bytes that changed
+            row = unpack(data)
+        except ValueError:  # SQLite does not notice changed bytes
             return None
         earlier: tuple[tuple[Limit, float | None], ...] = (("time", time_limit), ("memory", memory_limit))
         limit: Limit | None = None
@@ -125,10 +126,21 @@ class Cache:
             limit, now = name, self._limits[name]
             if now is None or now > value:
                 return None
-        return Outcome(job.key, job.path, rank, data, job.size, job.stamp, lasting=True, limit=limit)
+        return Outcome(
+            job.key,
+            job.path,
+            rank,
+            data,
+            job.size,
+            job.stamp,
+            lasting=True,
+            limit=limit,
+            cached=True,
+            unpacked=row,
+        )
 
     def put(self, outcome: Outcome) -> bool:
-        """Keeps a result, if it would be the same next time; returns whether it does."""
+        """Keeps a result if another analysis would give the same; returns whether it was kept."""
         if not outcome.lasting or outcome.size is None or outcome.stamp is None:
             return False
         self._execute(

@@ -1,7 +1,10 @@
-"""The columns of a triage row: names, types and meaning, each said once.
+"""The columns of the triage table: the name, content, and meaning of each, stated once.
 
-A row is a dictionary with every column of `COLUMNS`, in that order; None is not known. Rows travel between processes
-and rest in files as JSON, so their values are JSON's: a time is ISO 8601 text, an exception code is `0x` hex text.
+A row is a dictionary with a value for every column of `COLUMNS`, in that order; None means unknown. Rows travel between
+processes and rest in files as JSON, so every value is a JSON value: a time is ISO 8601 text, an exception code is `0x`
+hex text.
+
+To add a column, add it to `COLUMNS` here and fill it in `map_row.row_of_map`.
 """
 
 from __future__ import annotations
@@ -13,12 +16,13 @@ from typing import Any, Literal, get_args
 from dumpmap.analysis.rules import RULES, SEVERITIES, VERDICT_NAMES
 from dumpmap.model.types import TYPES, RegionType
 
-Row = dict[str, Any]
-"""One file's result: every column of `COLUMNS`."""
+TriageRow = dict[str, Any]
+"""The result of one file: a value for every column of `COLUMNS`."""
 
-Kind = Literal["text", "texts", "size", "count", "share", "seconds", "flag", "time"]
+TriageContent = Literal["text", "texts", "size", "count", "share", "seconds", "flag", "time"]
+"""What the values of a column are. `texts` is a list of texts, a size is bytes, a share is 0 to 1."""
 
-_DTYPES: dict[Kind, str] = {
+_DTYPES: dict[TriageContent, str] = {
     "text": "string",
     "texts": "object",
     "size": "Int64",
@@ -29,39 +33,45 @@ _DTYPES: dict[Kind, str] = {
     "time": "datetime64[us, UTC]",
 }
 
-Status = Literal["ok", "partial", "error", "skipped"]
+RowStatus = Literal["ok", "partial", "error", "skipped"]
 
-STATUSES: dict[Status, str] = {
-    "ok": "a map was made of the whole input",
-    "partial": "a map was made, but the input has no list of regions, or a part of it could not be read",
-    "error": "no map: the file is not readable, not a dump, or used up its time or memory",
-    "skipped": "not looked at: not a regular file",
+STATUSES: dict[RowStatus, str] = {
+    "ok": "dumpmap mapped the whole input",
+    "partial": "dumpmap made a map, but the input has no region list, or part of it is unreadable",
+    "error": "no map: the file is unreadable, is not a dump, or exceeded its time or memory limit",
+    "skipped": "not opened: not a regular file",
 }
 """Every status and what it means."""
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the triage table."""
+class TriageColumn:
+    """A column of the triage table.
+
+    Attributes:
+        name: the key in a row, in JSON, and in CSV.
+        holds: what its values are.
+        meaning: what they mean, for the documentation.
+    """
 
     name: str
-    kind: Kind
+    holds: TriageContent
     meaning: str
 
     @property
     def dtype(self) -> str:
-        """The column's type in a data frame; all are nullable."""
-        return _DTYPES[self.kind]
+        """The column's data type in a data frame; every type is nullable."""
+        return _DTYPES[self.holds]
 
 
 FIGURES = ("size", "committed", "private")
-"""Figures of each type; free space has only a size."""
+"""The figures of each type; free and unusable space have only a size."""
 
-_SAID = {"size": "size", "committed": "committed bytes", "private": "private bytes"}
+_MEANINGS = {"size": "size", "committed": "committed bytes", "private": "private bytes"}
 
 
 def type_column(region_type: RegionType, figure: str) -> str:
-    """Names the column of a figure of a type: `private_data_committed`."""
+    """Returns the name of the column with a figure of a type: `private_data_committed`."""
     return f"{region_type.label.lower().replace(' ', '_')}_{figure}"
 
 
@@ -70,72 +80,72 @@ TYPE_COLUMNS: tuple[tuple[RegionType, str, str], ...] = tuple(
     for info in TYPES
     for figure in (FIGURES[:1] if info.type in (RegionType.FREE, RegionType.UNUSABLE) else FIGURES)
 )
-"""Types, their figures, and the columns of these."""
+"""Each type, each of its figures, and the name of the column."""
 
-COLUMNS: tuple[Column, ...] = (
-    Column("path", "text", "the file, as it was found: under the path or URL that was named"),
-    Column("size", "size", "size of the file in bytes, compressed where it is"),
-    Column("status", "text", "ok, partial, error or skipped"),
-    Column("error", "text", "why there is no map, in one line"),
-    Column("warnings", "count", "how many parts of the input were damaged or contradict each other"),
-    Column("warning", "text", "the first of these warnings"),
-    Column("completeness", "text", "full, map or partial: how much the input says of the address space"),
-    Column("format", "text", "minidump, live (a snapshot) or vmmap"),
-    Column("container", "text", "gzip, zstd or zip where the file was compressed"),
-    Column("process", "text", "name of the program"),
-    Column("version", "text", "version of the program's own module"),
-    Column("pid", "count", "process id"),
-    Column("architecture", "text", "x86, x64, arm, arm64: what the process's own code runs as"),
-    Column("wow64", "flag", "a 32-bit process on 64-bit Windows"),
-    Column("os", "text", "windows, linux, macos or other, and its version"),
-    Column("os_build", "count", "build number of the system"),
-    Column("captured_at", "time", "when the dump was written, UTC"),
-    Column("exception_code", "text", "code of the exception that the dump was written for, hexadecimal"),
-    Column("exception", "text", "name of that exception, signal (Linux) or Mach exception (macOS), else its code"),
-    Column("verdict", "text", "what the process ran out of, if anything"),
-    Column("severity", "text", "severity of the worst finding: critical, warning or info"),
-    Column("critical", "count", "how many findings are critical"),
-    Column("findings", "texts", "ids of the findings, the worst first"),
-    Column("headline", "text", "the worst finding in words"),
-    Column("sentence", "text", "the verdict in words, as `dumpmap diagnose` says it"),
-    Column("total_size", "size", "Total: size, everything but free space"),
-    Column("committed", "size", "Total: committed bytes"),
-    Column("private", "size", "Total: private bytes"),
-    *(Column(name, "size", f"{kind.label}: {_SAID[figure]}") for kind, figure, name in TYPE_COLUMNS),
-    Column("largest_free", "size", "largest free block that the process could use; 0 where nothing is free"),
-    Column("fragmentation", "share", "1 - largest free block / all free space; not known where nothing is free"),
-    Column("threads", "count", "threads"),
-    Column("heaps", "count", "heaps that could be told"),
-    Column("modules", "count", "loaded modules"),
-    Column("regions", "count", "regions of the address space"),
-    Column("private_usage", "size", "private bytes as Windows counted them"),
-    Column("working_set", "size", "working set"),
-    Column("peak_working_set", "size", "highest working set so far"),
-    Column("pagefile_usage", "size", "commit charge as Windows counted it"),
-    Column("virtual_size", "size", "virtual size as Windows counted it"),
-    Column("commit_total", "size", "bytes committed by all processes of the machine"),
-    Column("commit_limit", "size", "the machine's commit limit"),
-    Column("physical_total", "size", "the machine's memory"),
-    Column("physical_available", "size", "of it available"),
-    Column("bytes_read", "size", "bytes transferred, for a remote file"),
-    Column("seconds", "seconds", "time that the analysis took"),
-    Column("cached", "flag", "the result is an earlier run's"),
+COLUMNS: tuple[TriageColumn, ...] = (
+    TriageColumn("path", "text", "path or URL of the file, starting with the path or URL on the command line"),
+    TriageColumn("size", "size", "size of the file; if it is compressed, its compressed size"),
+    TriageColumn("status", "text", "`ok`, `partial`, `error`, or `skipped`"),
+    TriageColumn("error", "text", "why there is no map, in one line"),
+    TriageColumn("warnings", "count", "number of damaged or contradictory parts of the input"),
+    TriageColumn("warning", "text", "the first of these warnings"),
+    TriageColumn("completeness", "text", "how much of the address space the input describes: `full`, `map`, `partial`"),
+    TriageColumn("format", "text", "`minidump`, `live` (a JSON snapshot), or `vmmap`"),
+    TriageColumn("container", "text", "compression of the file: `gzip`, `zstd`, or `zip`"),
+    TriageColumn("process", "text", "name of the program"),
+    TriageColumn("version", "text", "file version of the program's executable"),
+    TriageColumn("pid", "count", "process ID"),
+    TriageColumn("architecture", "text", "architecture of the process's own code: `x86`, `x64`, `arm`, `arm64`"),
+    TriageColumn("wow64", "flag", "whether it is a 32-bit process on 64-bit Windows"),
+    TriageColumn("os", "text", "`windows`, `linux`, `macos`, or `other`, and the version"),
+    TriageColumn("os_build", "count", "build number of the operating system"),
+    TriageColumn("captured_at", "time", "when the dump was written, UTC"),
+    TriageColumn("exception_code", "text", "code of the exception that the dump was written for, in hex"),
+    TriageColumn("exception", "text", "name of that exception, signal (Linux), or Mach exception (macOS), or its code"),
+    TriageColumn("verdict", "text", "what the process ran out of, if anything"),
+    TriageColumn("severity", "text", "severity of the worst finding: `critical`, `warning`, or `info`"),
+    TriageColumn("critical", "count", "number of critical findings"),
+    TriageColumn("findings", "texts", "IDs of the findings, the worst first"),
+    TriageColumn("headline", "text", "title of the worst finding"),
+    TriageColumn("sentence", "text", "the verdict in one sentence, as `dumpmap diagnose` prints it"),
+    TriageColumn("total_size", "size", "Total: size of everything except free space"),
+    TriageColumn("committed", "size", "Total: committed bytes"),
+    TriageColumn("private", "size", "Total: private bytes"),
+    *(TriageColumn(name, "size", f"{owner.label}: {_MEANINGS[figure]}") for owner, figure, name in TYPE_COLUMNS),
+    TriageColumn("largest_free", "size", "largest free block that the process could use; 0 if nothing is free"),
+    TriageColumn("fragmentation", "share", "1 - largest free block / all free space; unknown if nothing is free"),
+    TriageColumn("threads", "count", "number of threads"),
+    TriageColumn("heaps", "count", "number of heaps that dumpmap identified"),
+    TriageColumn("modules", "count", "number of loaded modules"),
+    TriageColumn("regions", "count", "number of regions in the address space"),
+    TriageColumn("private_usage", "size", "private bytes, as Windows counted them"),
+    TriageColumn("working_set", "size", "working set"),
+    TriageColumn("peak_working_set", "size", "peak working set"),
+    TriageColumn("pagefile_usage", "size", "commit charge, as Windows counted it"),
+    TriageColumn("virtual_size", "size", "virtual size, as Windows counted it"),
+    TriageColumn("commit_total", "size", "bytes committed by all processes on the machine"),
+    TriageColumn("commit_limit", "size", "commit limit of the machine"),
+    TriageColumn("physical_total", "size", "physical memory of the machine"),
+    TriageColumn("physical_available", "size", "physical memory that was available"),
+    TriageColumn("bytes_read", "size", "for a remote file: bytes transferred"),
+    TriageColumn("seconds", "seconds", "duration of the analysis"),
+    TriageColumn("cached", "flag", "whether the result comes from an earlier run"),
 )
-"""Every column, in the order of CSV, Parquet and the data frame."""
+"""Every column, in the order of CSV, Parquet, and the data frame."""
 
 NAMES = tuple(column.name for column in COLUMNS)
-"""Names of all columns."""
+"""The names of all columns."""
 
 BY_NAME = {column.name: column for column in COLUMNS}
 
 
 @cache
 def known_values(name: str) -> tuple[str, ...]:
-    """Every text that a column can hold, where these are settled; empty where it can be any, as a process's name is."""
+    """Returns every text that a column can hold; empty for a column with free text, such as a process name."""
     from dumpmap.model.region_map import Completeness
     from dumpmap.model.snapshot import Container, SourceKind
 
-    settled: dict[str, tuple[str, ...]] = {
+    fixed: dict[str, tuple[str, ...]] = {
         "status": tuple(STATUSES),
         "completeness": get_args(Completeness),
         "format": get_args(SourceKind),
@@ -144,34 +154,14 @@ def known_values(name: str) -> tuple[str, ...]:
         "severity": SEVERITIES,
         "findings": tuple(rule.id for rule in RULES),
     }
-    return settled.get(name, ())
+    return fixed.get(name, ())
 
 
 FINDING = "finding"
-"""Not a column: a file counts under each of its findings."""
+"""Not a column: `--group-by finding` counts a file under each of its findings."""
 
 GROUPABLE = (*NAMES, FINDING)
 """What rows can be grouped by."""
 
 ROW_VERSION = 4
-"""Raised whenever a row of the same columns comes to mean something else: rows of older versions are not used again."""
-
-_EMPTY: Row = dict.fromkeys(NAMES)
-
-
-def empty_row(path: str, status: Status, *, size: int | None = None, error: str | None = None) -> Row:
-    """A row of which only the outcome is known."""
-    row = dict(_EMPTY)
-    row.update(path=path, size=size, status=status, error=error, cached=False)
-    return row
-
-
-def severity_rank(row: Row) -> int:
-    """Where a row stands in the table, 0 first: critical, warning, info, nothing found, unreadable, skipped."""
-    status = row["status"]
-    if status == "skipped":
-        return len(SEVERITIES) + 2
-    if status == "error":
-        return len(SEVERITIES) + 1
-    severity = row["severity"]
-    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
+"""Raised whenever a value of an existing column changes its meaning: the cache then ignores older rows."""

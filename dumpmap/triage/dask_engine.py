@@ -1,8 +1,8 @@
 """The analysis on a Dask cluster, through Dask's own client.
 
-A Dask task cannot be killed, so each thread of a Dask worker keeps a worker process of its own, the same as on one
-machine: the limits hold there too. Files travel in small bundles, because the scheduler's work per task is of the same
-size as the analysis of a small dump; a bundle whose worker is lost runs again elsewhere.
+A Dask task cannot be killed. So each thread of a Dask worker keeps its own worker process, as on one machine, and the
+limits apply there too. Files travel in small bundles, because the scheduler spends about as much time on a task as the
+analysis of a small dump takes. If a worker is lost, its bundle runs again elsewhere.
 """
 
 from __future__ import annotations
@@ -21,25 +21,28 @@ from typing import Any
 
 import distributed
 
-from dumpmap.triage.analyse import Outcome, failure
-from dumpmap.triage.discovery import Job
-from dumpmap.triage.engines import EngineError, ProcessEngine
+from dumpmap.triage.engines import EngineError
+from dumpmap.triage.jobs import Job
+from dumpmap.triage.outcome import Outcome, failure
+from dumpmap.triage.process_engine import ProcessEngine
 from dumpmap.triage.worker import Setup
 
 BUNDLE = 8
 """Files per task."""
 
 MAX_LOSSES = 100
-"""So many times a result may be lost on its way; a cluster that loses more will not end."""
+"""How many results may be lost in transit; a cluster that loses more would never finish."""
 
 RETRIES = 3
-"""How often Dask runs a task again that failed."""
+"""How often Dask repeats a failed task."""
 
 CONNECT_TIMEOUT = 20
-"""Seconds to reach a scheduler."""
+"""Seconds to wait for a scheduler."""
 
 IDLE = 30
-"""Seconds after which a Dask worker ends the processes that it has no more files for."""
+"""Seconds without files after which a Dask worker ends its processes."""
+
+SCHEDULER_GONE = "the Dask scheduler is gone; finished results are kept for the next run"
 
 _POLL = 0.02
 _DASK: Any = distributed  # it has no types
@@ -50,13 +53,13 @@ class DaskEngine:
     """Runs jobs on a Dask cluster.
 
     Args:
-        setup: what the workers are told.
-        jobs: workers of the cluster, where one is started here.
+        setup: what every worker needs.
+        jobs: number of workers, if the engine starts the cluster.
         time_limit: seconds for one file; None for no limit.
-        scheduler: the address of a running cluster's scheduler; None starts a cluster on this machine.
+        scheduler: the address of a running scheduler; None starts a cluster on this machine.
 
     Raises:
-        EngineError: there is no such cluster, or none can be started.
+        EngineError: the cluster cannot be reached or started.
     """
 
     def __init__(self, setup: Setup, jobs: int, time_limit: float | None, scheduler: str | None) -> None:
@@ -66,7 +69,7 @@ class DaskEngine:
         self._quiet.enter_context(_quiet())
         try:
             if scheduler is None:
-                # No dashboard; but a scheduler has a web server for its health in any case: on whatever port is free.
+                # Even without a dashboard, a scheduler has a web server for its health: on any free port.
                 scratch = tempfile.TemporaryDirectory(prefix="dumpmap-dask-", ignore_cleanup_errors=True)
                 self._quiet.callback(scratch.cleanup)
                 self._cluster = _DASK.LocalCluster(
@@ -87,7 +90,9 @@ class DaskEngine:
             self._quiet.close()
             if not isinstance(error, (OSError, ValueError, RuntimeError)):
                 raise
-            raise EngineError(f"no Dask cluster: {' '.join(str(error).split())}", source=scheduler) from error
+            raise EngineError(
+                f"cannot use this Dask cluster: {' '.join(str(error).split())}", source=scheduler
+            ) from error
         self._losses = 0
         self._bundles: dict[Any, list[Job]] = {}
         self._open: list[Job] = []
@@ -110,7 +115,7 @@ class DaskEngine:
     def room(self) -> int:
         """See `Engine.room`."""
         self._count()
-        # As many bundles again as run: no worker waits while a result travels.
+        # As many bundles in advance as run: no worker waits while a result travels.
         return 2 * BUNDLE * max(1, self._threads) - self.pending
 
     def _count(self) -> None:
@@ -153,7 +158,7 @@ class DaskEngine:
         while not done and self._bundles:
             while not self._completed.has_ready():
                 if self._client.status in ("closed", "closing"):
-                    raise EngineError("the Dask scheduler is gone; what is finished is kept for the next run")
+                    raise EngineError(SCHEDULER_GONE)
                 if until is not None and time.monotonic() >= until:
                     return done
                 time.sleep(_POLL)
@@ -163,19 +168,19 @@ class DaskEngine:
 
     def _outcomes(self, future: Any, result: Any) -> list[Outcome]:
         bundle = self._bundles.pop(future)
-        if isinstance(result, list):  # what came counts, even where its worker was lost since
+        if isinstance(result, list):  # a result that arrived counts, even if its worker was lost afterwards
             outcomes: list[Outcome] = result
             return outcomes
         if future.status in ("cancelled", "lost"):
             if self._client.status != "running":
-                raise EngineError("the Dask scheduler is gone; what is finished is kept for the next run")
-            # The worker was lost with the result before it could be fetched.
+                raise EngineError(SCHEDULER_GONE)
+            # The worker was lost with the result before the client fetched it.
             self._losses += 1
             if self._losses > MAX_LOSSES:
-                raise EngineError("the Dask cluster loses its results; what is finished is kept for the next run")
+                raise EngineError("the Dask cluster keeps losing results; finished results are kept for the next run")
             self._start(bundle)
             return []
-        if len(bundle) > 1:  # one of them is to blame, the others are not
+        if len(bundle) > 1:  # one of the files is the cause; the others get a row
             for job in bundle:
                 self._start([job])
             return []
@@ -184,12 +189,12 @@ class DaskEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        with contextlib.suppress(Exception):  # a cluster that is gone cannot cancel
+        with contextlib.suppress(Exception):  # a lost cluster cannot cancel
             self._client.cancel(list(self._bundles), force=True)
         self._bundles.clear()
         self._open.clear()
         if self._cluster is not None:
-            # Dask waits for its workers to end, and they for their processes.
+            # Dask waits for its workers to end, and these wait for their processes.
             with contextlib.suppress(Exception):
                 self._client.run(end_processes, wait=False)
         self._client.close()
@@ -204,11 +209,11 @@ _LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps Dask's log off the terminal: what matters of it becomes a row or an error of ours. Not for debugging."""
+    """Keeps Dask's log off the terminal, unless debugging: what matters becomes a row or an error of dumpmap."""
     if os.environ.get("DUMPMAP_DEBUG") == "1":
         yield
         return
-    # Dask gives loggers of its modules levels of their own.
+    # Dask sets separate levels for the loggers of its modules.
     names = {*_LOGGERS, *(name for name in logging.root.manager.loggerDict if name.startswith("distributed."))}
     before = {logging.getLogger(name): logging.getLogger(name).level for name in names}
     for logger in before:
@@ -221,10 +226,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _check_address(scheduler: str) -> None:
-    """Refuses what is no address: a client that was given one would not end for a minute.
+    """Rejects a malformed address: a Dask client would need a minute for that.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the address is malformed.
     """
     from distributed.comm import addressing, registry
 
@@ -235,10 +240,10 @@ def _check_address(scheduler: str) -> None:
 
 
 def _check_scheduler(address: str) -> None:
-    """Asks whether a scheduler is there: a client would wait for ever for what is no scheduler to answer.
+    """Checks that a scheduler answers: a Dask client would wait for ever for an answer from another program.
 
     Raises:
-        OSError: nothing is there, or something else.
+        OSError: nothing answers, or another program does.
     """
 
     async def ask() -> Any:
@@ -251,20 +256,20 @@ def _check_scheduler(address: str) -> None:
     def run() -> None:
         try:
             answers.append(asyncio.run(asyncio.wait_for(ask(), CONNECT_TIMEOUT)))
-        except Exception as error:  # whatever came instead of an answer
+        except Exception as error:  # whatever comes instead of an answer
             answers.append(error)
 
-    # In a thread of its own: the caller may be in an event loop, as notebooks are.
+    # In its own thread: the caller may run in an event loop, as notebooks do.
     asking = threading.Thread(target=run, daemon=True)
     asking.start()
     asking.join(CONNECT_TIMEOUT + 1)
     answer = answers[0] if answers else TimeoutError()
     if isinstance(answer, TimeoutError) and not str(answer):
-        raise OSError(f"what is there does not answer as a scheduler does, for {CONNECT_TIMEOUT} s")
+        raise OSError(f"no scheduler answered within {CONNECT_TIMEOUT} s")
     if isinstance(answer, Exception):
         raise OSError(str(answer) or type(answer).__name__) from answer
     if answer.get("type") != "Scheduler":
-        raise OSError(f"what is there is no scheduler but a {answer.get('type')}")
+        raise OSError(f"the address belongs to a {answer.get('type')}, not to a scheduler")
 
 
 # ---------------------------------------------------------------- in the Dask worker
@@ -286,8 +291,8 @@ class _Slot:
             if self._engine is not None and self._settings != (setup, time_limit):
                 self._end()
             if self._engine is None:
-                # A nanny starts its worker as a daemon, which must not have children. These end with it: they see that
-                # their parent is gone.
+                # A nanny starts its worker as a daemon, which must not have children. These end with the worker: they
+                # notice that their parent is gone.
                 with contextlib.suppress(AssertionError):
                     multiprocessing.current_process().daemon = False
                 self._engine, self._settings = ProcessEngine(setup, 1, time_limit), (setup, time_limit)
@@ -311,7 +316,7 @@ class _Slot:
                 self._end()
 
     def end(self) -> None:
-        """Ends the worker process, unless it is at work."""
+        """Ends the worker process, unless it is busy."""
         if self._lock.acquire(blocking=False):
             try:
                 self._end()
@@ -329,7 +334,7 @@ _ALL_SLOTS: list[_Slot] = []
 
 
 def run_bundle(jobs: list[Job], setup: Setup, time_limit: float | None) -> list[Outcome]:
-    """Analyses some files, in the Dask worker."""
+    """Analyses some files in the Dask worker."""
     if not hasattr(_SLOTS, "slot"):
         _SLOTS.slot = _Slot()
         _ALL_SLOTS.append(_SLOTS.slot)

@@ -1,4 +1,4 @@
-"""Imports what a worker needs. The process that workers are forked from loads this once."""
+"""Imports what a worker needs. The process that forks the workers imports this module once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import dumpmap.wording.verdicts  # noqa: F401
 
 
 def _remove_socket() -> None:
-    """Removes the fork server's socket and its folder, which the main process does unless it was killed."""
+    """Removes the fork server's socket and its folder, in case the main process was killed before it could."""
     from multiprocessing import forkserver
 
     address = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_address", None)
@@ -27,6 +27,6 @@ def _remove_socket() -> None:
                 socket.parent.rmdir()
 
 
-# Only the fork server itself has no parent that multiprocessing knows of; workers end without this anyway.
+# Of these processes only the fork server has no parent in multiprocessing's view; workers skip exit handlers.
 if sys.platform.startswith("linux") and multiprocessing.parent_process() is None:
     atexit.register(_remove_socket)

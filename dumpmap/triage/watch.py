@@ -1,7 +1,7 @@
-"""Triage of dumps as they arrive."""
+"""Triage of dumps as they arrive in a folder."""
 
-# Paths are strings here, as in `discovery`.
-# ruff: noqa: PTH112, PTH113, PTH118, PTH100
+# Paths are strings here, as in `local_files`.
+# ruff: noqa: PTH100, PTH112, PTH118
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dumpmap.errors import InputError
-from dumpmap.parsers.opening import begins_like_input
-from dumpmap.triage.analyse import Outcome
-from dumpmap.triage.batch import Batch, Options, Paths, open_cache, open_engine, path_list
-from dumpmap.triage.columns import Row
-from dumpmap.triage.discovery import Job, discover, has_dump_suffix, local_job
+from dumpmap.triage.batch import Batch
+from dumpmap.triage.columns import TriageRow
+from dumpmap.triage.discovery import discover
+from dumpmap.triage.engines import Engine
+from dumpmap.triage.jobs import Job, local_job
+from dumpmap.triage.local_files import is_input
+from dumpmap.triage.options import Paths, TriageOptions, path_list
+from dumpmap.triage.outcome import Outcome
 from dumpmap.triage.progress import Progress
+from dumpmap.triage.resources import open_cache, open_engine
 from dumpmap.triage.store import Store
 
 SETTLE = 2.0
-"""Seconds that a file must stay as it is before it counts as complete."""
+"""Seconds without a change after which a file counts as complete."""
 
 POLL = 5.0
-"""Seconds between two looks at a folder where the system does not tell of changes."""
+"""Seconds between two scans of a folder where the system does not report changes."""
 
 _TICK = 0.2
 _SCAN_AT_ONCE = 256
@@ -36,7 +40,7 @@ _SCAN_AT_ONCE = 256
 
 @dataclass(slots=True)
 class _Arrival:
-    """A file that may still be written to."""
+    """A file that another program may still be writing."""
 
     job: Job
     since: float
@@ -44,28 +48,28 @@ class _Arrival:
 
 def watch(
     paths: Paths,
-    options: Options | None = None,
+    options: TriageOptions | None = None,
     *,
     stop: threading.Event | None = None,
     existing: bool = True,
     settle: float = SETTLE,
     poll: float | None = None,
     progress: Progress | None = None,
-) -> Iterator[Row]:
-    """Triages dumps in folders, and goes on with those that arrive.
+) -> Iterator[TriageRow]:
+    """Triages the dumps in folders, and then those that arrive.
 
-    A file is triaged once its size and time have not changed for `settle` seconds, and again when it changes later.
-    Setting `stop` or closing the generator ends it; what is under way when `stop` is set is finished first.
+    A file is triaged once its size and time have not changed for `settle` seconds, and again if it changes later. To
+    end the watch, set `stop` (files under way are finished first) or close the generator.
 
     Args:
-        paths: folders on this machine; files of theirs are told as `discover` does.
+        paths: folders on this machine; `discover` says which of their files count.
         options: how to triage.
         stop: ends the watch when set.
-        existing: also triage what is there already.
-        settle: seconds that a file must stay as it is.
-        poll: look at the folders every so many seconds, instead of being told of changes; for network shares. Where
-            `watchfiles` is not installed that is done every `POLL` seconds.
-        progress: is told how far it is; `State.listed` stays False.
+        existing: whether to triage the dumps that are already there.
+        settle: seconds without a change after which a file counts as complete.
+        poll: seconds between two scans of the folders, for network shares; None relies on the system's change
+            notifications, or scans every `POLL` seconds if `watchfiles` is not installed.
+        progress: the display of progress; `BatchState.listed` stays False.
 
     Yields:
         rows, as files finish.
@@ -76,30 +80,16 @@ def watch(
     folders = [os.fspath(path) for path in path_list(paths)]
     for folder in folders:
         if not Path(folder).is_dir():
-            raise InputError("is not a folder that can be watched", source=folder)
-    options = options or Options()
-    stop = stop or threading.Event()
+            raise InputError("cannot watch this path: not a folder", source=folder)
+    options = options or TriageOptions()
     batch = Batch(Store(), progress=progress)
     watcher = _Watcher(folders, options, settle, poll)
     try:
         batch.cache = open_cache(options)
-        engine = open_engine(options)
-        try:
+        with closing(open_engine(options)) as engine:
             watcher.start(existing=existing)
-            while not stop.is_set() or engine.pending:
-                for job in watcher.settled(0 if stop.is_set() else engine.room):
-                    batch.state.found += batch.store.add(job)
-                    answer = batch.take(job)
-                    if answer is None:
-                        engine.submit(job)
-                    else:
-                        yield _finish(batch, answer[0], cached=answer[1])
-                if not engine.pending:
-                    stop.wait(_TICK)
-                for outcome in engine.wait(_TICK):
-                    yield _finish(batch, outcome, cached=False)
-        finally:
-            engine.close()
+            for outcome in _outcomes(batch, watcher, engine, stop or threading.Event()):
+                yield outcome.row
     finally:
         watcher.close()
         batch.store.close()
@@ -107,20 +97,34 @@ def watch(
             batch.cache.close()
 
 
-def _finish(batch: Batch, outcome: Outcome, *, cached: bool) -> Row:
-    row = batch.finish(outcome, cached=cached)
-    batch.store.forget(outcome.key)  # it may change and come again
-    return row
+def _outcomes(batch: Batch, watcher: _Watcher, engine: Engine, stop: threading.Event) -> Iterator[Outcome]:
+    while not stop.is_set() or engine.pending:
+        for job in watcher.settled(0 if stop.is_set() else engine.room):
+            batch.state.found += batch.store.add(job)
+            answer = batch.answer(job)
+            if answer is None:
+                engine.submit(job)
+            else:
+                yield _finish(batch, answer)
+        if not engine.pending:
+            stop.wait(_TICK)
+        for outcome in engine.wait(_TICK):
+            yield _finish(batch, outcome)
+
+
+def _finish(batch: Batch, outcome: Outcome) -> Outcome:
+    batch.finish(outcome)
+    batch.store.forget(outcome.key)  # the file may change and come again
+    return outcome
 
 
 class _Watcher:
     """Finds the files that have arrived and are complete.
 
-    What the folders hold is found by looking at all of it: once, or again and again. Where `watchfiles` is there, the
-    system tells of what changes in between.
+    It scans the folders: once if the system reports changes (through `watchfiles`), else again and again.
     """
 
-    def __init__(self, folders: list[str], options: Options, settle: float, poll: float | None) -> None:
+    def __init__(self, folders: list[str], options: TriageOptions, settle: float, poll: float | None) -> None:
         self._folders = folders
         self._recursive = options.recursive
         self._settle = settle
@@ -129,7 +133,7 @@ class _Watcher:
         self._scan: Iterator[Job] | None = None
         self._next_scan: float | None = None
         self._first = True
-        self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reported: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._listening: dict[str, tuple[int, int] | None] = {}
         self._next_check = 0.0
@@ -138,7 +142,7 @@ class _Watcher:
         self._known.execute("CREATE TABLE known (key TEXT PRIMARY KEY, size INTEGER, stamp TEXT) WITHOUT ROWID")
 
     def start(self, *, existing: bool) -> None:
-        """Begins to watch, before anything is looked at, so that nothing falls in between."""
+        """Starts to listen before the first scan, so that no file is missed in between."""
         if self._poll is None:
             try:
                 import watchfiles  # noqa: F401
@@ -152,7 +156,7 @@ class _Watcher:
         self._begin_scan()
 
     def _check_folders(self, now: float) -> None:
-        """Listens to every folder, and again to one that was made anew: the system tells of the old one."""
+        """Listens to every folder, and again to a folder that was recreated: the system reports only the old one."""
         self._next_check = now + POLL
         for folder in self._folders:
             try:
@@ -173,26 +177,26 @@ class _Watcher:
         self._next_scan = None
 
     def _listen(self, folder: str) -> None:
-        """Passes on what the system tells of a folder; runs in a thread of its own."""
+        """Passes on the changes that the system reports for a folder; runs in its own thread."""
         from watchfiles import Change
         from watchfiles import watch as changes
 
         top = os.path.abspath(folder)
-        # Every file counts, even one called like an editor's backup: the filter is ours.
-        with suppress(OSError):  # removed again before it began
+        # watchfiles must not filter: a dump may have the name of an editor's backup.
+        with suppress(OSError):  # the folder was removed before the listening began
             for batch in changes(
                 top, watch_filter=None, stop_event=self._ended, rust_timeout=500, recursive=self._recursive, step=50
             ):
                 for change, path in batch:
                     if change is Change.deleted:
-                        if path == top:  # the next folder of its name may even have its inode
+                        if path == top:  # the next folder with this name may even have its inode
                             self._listening[folder] = None
                     else:
-                        self._told.put(os.path.join(folder, os.path.relpath(path, top)))
+                        self._reported.put(os.path.join(folder, os.path.relpath(path, top)))
 
     def settled(self, room: int) -> list[Job]:
-        """Returns up to `room` files that are complete and that were not returned like this before."""
-        self._take_told()
+        """Returns up to `room` complete files that were not returned in this state before."""
+        self._take_reported()
         now = time.monotonic()
         if self._poll is None and now >= self._next_check:
             self._check_folders(now)
@@ -200,20 +204,20 @@ class _Watcher:
         for key in list(self._arrivals):
             if len(ready) >= room:
                 return ready
-            self._look(key, now, ready)
+            self._check(key, now, ready)
         if self._scan is None and self._next_scan is not None and now >= self._next_scan:
             self._begin_scan()
         if self._scan is not None:
             self._go_on_scanning(self._scan, now, room, ready)
         return ready
 
-    def _take_told(self) -> None:
-        while not self._told.empty():
-            path = self._told.get()
+    def _take_reported(self) -> None:
+        while not self._reported.empty():
+            path = self._reported.get()
             if os.path.isdir(path):
-                # A folder that was moved here comes without a word about what is in it.
+                # The system reports a folder that was moved here, but not its files.
                 self._begin_scan()
-            elif has_dump_suffix(path) or (os.path.isfile(path) and begins_like_input(path)):
+            elif is_input(path):
                 self._arrive(local_job(path))
 
     def _arrive(self, job: Job) -> None:
@@ -222,8 +226,8 @@ class _Watcher:
             if before is None or (before.job.size, before.job.stamp) != (job.size, job.stamp):
                 self._arrivals[job.key] = _Arrival(job, time.monotonic())
 
-    def _look(self, key: str, now: float, ready: list[Job]) -> None:
-        """Looks at a file that may be complete."""
+    def _check(self, key: str, now: float, ready: list[Job]) -> None:
+        """Checks whether a file is complete."""
         arrival = self._arrivals[key]
         if now - arrival.since < self._settle:
             return
@@ -245,7 +249,7 @@ class _Watcher:
                 self._scan, self._first = None, False
                 self._next_scan = None if self._poll is None else now + self._poll
                 return
-            # What nobody had written to for long enough before we began is complete.
+            # A file that nobody changed for long enough before the watch began is complete.
             old = job.stamp is not None and time.time() - int(job.stamp) / 1e9 >= self._settle
             if not (self._first and old):
                 self._arrive(job)

@@ -1,8 +1,8 @@
-"""The worker process: set up once, then file after file, under a limit of memory that ends it.
+"""The worker process: set up once, then file after file, under a memory limit that ends it.
 
-Time is the pool's to limit: it ends a worker from outside. Memory is limited from inside, in two ways, because either
-alone has a gap. On Linux the kernel refuses the allocation that goes over the limit, at once; elsewhere, and for what
-that does not count, a thread looks at what the process holds. Both end the worker: after running out of memory its
+The pool limits time: it kills a worker from outside. Memory is limited from inside, in two ways, because each alone has
+a gap. On Linux, the kernel refuses the allocation that exceeds the limit, at once. Elsewhere, and for memory that the
+kernel does not count, a thread checks what the process holds. Both end the worker: after it ran out of memory, its
 state is not worth keeping. The thread also ends a worker whose parent is gone.
 """
 
@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import Any
 
-from dumpmap.triage.analyse import Outcome, analyse
-from dumpmap.triage.discovery import Job
+from dumpmap.triage.analyse import analyse
+from dumpmap.triage.jobs import Job
+from dumpmap.triage.outcome import Outcome
 
 EXIT_MEMORY = 86
-"""Exit code of a worker that reached its limit of memory."""
+"""Exit code of a worker that reached its memory limit."""
 
 EXIT_ORPHAN = 87
 """Exit code of a worker whose parent is gone."""
@@ -36,12 +37,12 @@ _PARENT_EVERY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What every worker is told once.
+    """What every worker needs, sent once.
 
     Attributes:
         memory_limit: bytes that a worker may take for one file; None for no limit.
         storage_options: for URLs: options of the fsspec file system.
-        hook: `module:function`, called with each job before it is analysed. For tests: it makes a file misbehave.
+        hook: `module:function`, called with each job before its analysis. Tests use it to make a file misbehave.
     """
 
     memory_limit: int | None = None
@@ -49,8 +50,8 @@ class Setup:
     hook: str | None = None
 
 
-class _State:
-    """What a worker process knows."""
+class _Worker:
+    """This process as a worker."""
 
     setup = Setup()
     hook: Callable[[Job], None] | None = None
@@ -59,18 +60,18 @@ class _State:
 
 
 def start(setup: Setup, diary: Diary | None = None) -> None:
-    """Prepares a worker process: its imports are made, its limits are set."""
+    """Prepares a worker process: makes its imports and sets its limits."""
     from dumpmap.triage import preload  # noqa: F401
 
-    _State.setup = setup
-    _State.hook = find_hook(setup.hook)
-    _State.diary = diary
-    _State.watchdog = Watchdog(setup.memory_limit)
-    _State.watchdog.start()
+    _Worker.setup = setup
+    _Worker.hook = find_hook(setup.hook)
+    _Worker.diary = diary
+    _Worker.watchdog = Watchdog(setup.memory_limit)
+    _Worker.watchdog.start()
 
 
 def find_hook(hook: str | None) -> Callable[[Job], None] | None:
-    """Imports a `Setup.hook`."""
+    """Imports a `Setup.hook` and returns its function."""
     if hook is None:
         return None
     module, _, name = hook.partition(":")
@@ -80,14 +81,14 @@ def find_hook(hook: str | None) -> Callable[[Job], None] | None:
 
 def work(job: Job, number: int) -> Outcome:
     """Analyses one file in a worker process; `number` is the task's."""
-    if _State.diary is not None:
-        _State.diary.note(number)
-    watchdog = _State.watchdog
+    if _Worker.diary is not None:
+        _Worker.diary.note(number)
+    watchdog = _Worker.watchdog
     if watchdog is None:
-        return perform(job, _State.setup, _State.hook)
+        return perform(job, _Worker.setup, _Worker.hook)
     watchdog.begin()
     try:
-        return perform(job, _State.setup, _State.hook)
+        return perform(job, _Worker.setup, _Worker.hook)
     except MemoryError:
         os._exit(EXIT_MEMORY)
     except OSError as error:
@@ -106,13 +107,13 @@ def perform(job: Job, setup: Setup, hook: Callable[[Job], None] | None = None) -
 
 
 class Diary:
-    """What each worker is working on, in memory that outlives it: made by the main process, handed to every worker.
+    """What each worker is working on, in memory that outlives the worker; the main process makes it and shares it.
 
-    The pool learns from messages which worker has which task. A worker that dies with its first message still under way
-    is missed: the pool would wait for that task for ever. The main process finds the task's number here.
+    The pool learns from messages which worker has which task. It misses a worker that dies before its first message
+    arrives, and would wait for that task for ever. The main process finds the task's number here.
 
-    Each entry is a process id, 0 for none, and the number of a task. A worker takes the entry that its process id leads
-    to, or the next free one; ids that start at the same moment differ by little, so no two want the same.
+    Each entry is a process ID, 0 for none, and the number of a task. A worker takes the entry that its process ID leads
+    to, or the next free one. IDs of processes that start together are close, so no two workers want the same entry.
     """
 
     ENTRIES = 1024
@@ -121,7 +122,7 @@ class Diary:
         self._entries = context.RawArray(ctypes.c_uint64, 2 * self.ENTRIES)
 
     def note(self, number: int) -> None:
-        """Notes the number of the task that begins."""
+        """Records the number of the task that begins."""
         own = os.getpid()
         for step in range(self.ENTRIES):
             entry = 2 * ((own + step) % self.ENTRIES)
@@ -131,7 +132,7 @@ class Diary:
                 return
 
     def of_the_dead(self) -> Iterator[int]:
-        """Yields, once, the number of the last task of each worker that is no longer there."""
+        """Yields, once, the number of the last task of each worker that is gone."""
         alive = {0, *(child.pid for child in multiprocessing.active_children())}
         for index, pid in enumerate(self._entries[::2]):
             if pid not in alive:
@@ -141,10 +142,10 @@ class Diary:
 
 
 class Watchdog(threading.Thread):
-    """Ends its own process when that holds too much memory during a file, or when its parent is gone.
+    """Ends its own process if that holds too much memory during a file, or if its parent is gone.
 
-    Nothing is limited between files: the process could hold a lock of the pool then. Nor while the thread itself
-    starts: a thread that gets no memory for its first step leaves the one that started it waiting for ever.
+    Between files there is no limit: the process may hold a lock of the pool. Nor is there one while the thread itself
+    starts: a thread that gets no memory for its first step leaves the thread that started it waiting for ever.
     """
 
     def __init__(self, memory_limit: int | None) -> None:
@@ -157,26 +158,26 @@ class Watchdog(threading.Thread):
         self._data = DataLimit()
 
     def start(self) -> None:
-        """Starts to watch. What the process holds now is what it may always hold."""
+        """Starts to watch. The process may always hold what it holds now."""
         super().start()
         self._base = held_memory()
         if self._limit is not None:
             self._data = DataLimit.beyond_now(self._limit)
 
     def begin(self) -> None:
-        """A file begins."""
+        """Called when a file begins."""
         with self._lock:
             self._busy = True
         self._data.set()
 
     def end(self) -> None:
-        """The file has ended."""
+        """Called when the file has ended."""
         self._data.lift()
         with self._lock:
             self._busy = False
 
     def run(self) -> None:
-        """Looks, again and again."""
+        """Checks the process at regular intervals."""
         look_at_parent = 0.0
         while True:
             time.sleep(_LOOK_EVERY)
@@ -193,7 +194,7 @@ class Watchdog(threading.Thread):
 
 
 def held_memory() -> int:
-    """Bytes that only this process holds; mapped files, which the system can drop, are not among them."""
+    """Returns the bytes that only this process holds, without mapped files, which the system can drop."""
     if sys.platform.startswith("linux"):
         fields = _status_fields("RssAnon", "RssShmem")
         if fields:
@@ -201,11 +202,11 @@ def held_memory() -> int:
     import psutil
 
     info = psutil.Process().memory_info()
-    return int(getattr(info, "private", info.rss))  # only Windows tells the private bytes
+    return int(getattr(info, "private", info.rss))  # only Windows reports private bytes
 
 
 def _status_fields(*names: str) -> list[int]:
-    """Figures of Linux about this process, in bytes."""
+    """Returns what Linux reports about this process, in bytes."""
     wanted = tuple(f"{name}:" for name in names)
     with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123
         return [int(line.split()[1]) << 10 for line in status if line.startswith(wanted)]
@@ -213,11 +214,11 @@ def _status_fields(*names: str) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class DataLimit:
-    """How much private memory Linux gives the process at most.
+    """The limit of the process's private memory on Linux.
 
     Attributes:
-        during: `RLIMIT_DATA` while a file is analysed; None where there is none.
-        otherwise: the one that the process came with.
+        during: `RLIMIT_DATA` during the analysis of a file; None for no limit.
+        otherwise: the limit that the process started with.
     """
 
     during: tuple[int, int] | None = None
@@ -225,7 +226,7 @@ class DataLimit:
 
     @classmethod
     def beyond_now(cls, size: int) -> DataLimit:
-        """So many bytes more than the process holds now."""
+        """Returns a limit of `size` bytes more than the process holds now."""
         if not sys.platform.startswith("linux"):
             return cls()
         import resource
@@ -239,11 +240,11 @@ class DataLimit:
         return cls((wanted, hard), (soft, hard))
 
     def set(self) -> None:
-        """From here on it holds."""
+        """Applies the limit."""
         self._put(self.during)
 
     def lift(self) -> None:
-        """From here on the process's own limit holds again."""
+        """Restores the process's own limit."""
         self._put(self.otherwise)
 
     @staticmethod

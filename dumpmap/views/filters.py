@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dumpmap.model.columns import COLUMNS
 from dumpmap.model.protection import RESERVED, parse_protection, protection_text
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.sizes import parse_size
 from dumpmap.model.types import TYPES, RegionType, parse_type
 from dumpmap.model.winnt import PageProtect
 from dumpmap.views.frames import allocation_frame
@@ -21,32 +22,7 @@ from dumpmap.views.frames import allocation_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
-_FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_LARGEST = 1 << 62
-"""Sizes are worked out in signed 64-bit numbers, and no process has a quarter of their range."""
-
 STATES = ("committed", "reserved", "free")
-
-
-def parse_size(text: str) -> int:
-    """Reads a size: `65536`, `64KB`, `1.5 GB` (powers of 1024), `0x10000`.
-
-    Raises:
-        ValueError: it is none.
-    """
-    cleaned = text.strip().replace(",", "").replace("_", "")
-    match = _SIZE.fullmatch(cleaned)
-    if re.fullmatch(r"0x[0-9a-f]+", cleaned, re.IGNORECASE):
-        size = int(cleaned, 16)
-    elif match is None:
-        raise ValueError(f"{text!r} is not a size; write 65536, 64KB, 1.5GB or 0x10000")
-    else:
-        factor = _FACTORS[match[2].lower()]
-        size = int(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
-    if size > _LARGEST:
-        raise ValueError(f"{text!r} is more than any address space has")
-    return size
 
 
 def parse_address(text: str, region_map: RegionMap | None = None) -> int:

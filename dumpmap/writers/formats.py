@@ -14,6 +14,17 @@ class Format(StrEnum):
     markdown = "markdown"
 
 
+class TriageFormat(StrEnum):
+    """What `triage` writes: the formats of every command, and two that other programs read row by row."""
+
+    table = Format.table
+    json = Format.json
+    jsonl = "jsonl"
+    csv = Format.csv
+    markdown = Format.markdown
+    parquet = "parquet"
+
+
 class ExportFormat(StrEnum):
     """What `export` writes."""
 

@@ -1,4 +1,4 @@
-"""Writing a JSON snapshot. The format is declared in `dumpmap.parsers.snapshot_json.reader`."""
+"""Writing a JSON snapshot. `dumpmap.parsers.snapshot_json.schema` declares the format."""
 
 from __future__ import annotations
 
@@ -15,24 +15,19 @@ from dumpmap._version import __version__
 from dumpmap.model import snapshot as model
 from dumpmap.model.memory import Excerpt, ExcerptMemory
 from dumpmap.model.winnt import MemState
-from dumpmap.parsers.snapshot_json.reader import (
-    COUNTERPARTS,
+from dumpmap.parsers.snapshot_json.regions import region_fault
+from dumpmap.parsers.snapshot_json.schema import (
+    ENTRIES,
     FORMAT,
+    LARGEST_COUNT,
     REQUIRED_COLUMNS,
     STATE_WORDS,
     TYPE_WORDS,
     VERSION,
-    Entry,
     ExcerptEntry,
     SnapshotDocument,
     address_fields,
-    region_fault,
 )
-
-_ENTRIES: dict[type[Any], type[Entry]] = {kind: entry for entry, kind in COUNTERPARTS.items()}
-_STATES: dict[int, str] = {int(state): word for word, state in STATE_WORDS.items()}
-_TYPES: dict[int, str | None] = {0: None, **{int(kind): word for word, kind in TYPE_WORDS.items()}}
-_BITS_64 = (1 << 64) - 1
 
 # Enough rows for the encoder to run at full speed, few enough to keep a million regions out of Python objects.
 _ROWS_AT_ONCE = 1 << 16
@@ -50,17 +45,17 @@ def write_snapshot(
 ) -> None:
     """Writes a snapshot as JSON.
 
-    The text has one line for each member of the document and one for each region and each piece of memory, so that
-    it can be searched and compared line by line and still be read and written in bounded memory.
+    Each member of the document, each region, and each piece of memory is on its own line: the file can be searched
+    and compared line by line, and read and written in bounded memory.
 
     Args:
         file: where to write, open for binary writing.
         snapshot: what to write.
-        excerpts: the memory to keep with it. The snapshot's own memory is not looked at.
-        indent: spaces per level of a fully indented text, which is larger and built in memory.
+        excerpts: the process memory to write. The snapshot's own memory is not written.
+        indent: spaces per level of a fully indented text, which is larger and is built in memory.
 
     Raises:
-        ValueError: the snapshot is not as `dumpmap.model.snapshot` demands, such as regions out of order.
+        ValueError: the snapshot breaks a rule of `dumpmap.model.snapshot`: its regions are not sorted, for example.
     """
     parts = _parts(snapshot, excerpts)
     if indent is None:
@@ -82,7 +77,7 @@ def _parts(snapshot: model.Snapshot, excerpts: Iterable[Excerpt]) -> Iterator[by
         "source": replace(source, name=source.original_name or source.name),
         "captured": [(hex(address), size) for address, size in snapshot.captured],
     }
-    # Warnings come last: converting the rest can add to them.
+    # Warnings come last, because the conversion of the rest can add to them.
     names = [name for name in SnapshotDocument.__struct_fields__ if name != "warnings"]
     for number, name in enumerate([*names, "warnings"]):
         yield (b",\n" if number else b"{") + msgspec.json.encode(name) + b":"
@@ -114,9 +109,9 @@ def _region_parts(regions: model.Regions | None) -> Iterator[bytes]:
             map(hex, regions.allocation_base[part].tolist()),
             regions.allocation_protect[part].tolist(),
             regions.size[part].tolist(),
-            (_STATES.get(state, state) for state in regions.state[part].tolist()),
+            (STATE_WORDS.get(state, state) for state in regions.state[part].tolist()),
             regions.protect[part].tolist(),
-            (_TYPES.get(kind, kind) for kind in regions.type[part].tolist()),
+            (TYPE_WORDS.get(kind, kind) for kind in regions.type[part].tolist()),
         ]
         values += [_known(numbers[part].tolist()) for numbers in regions.numbers.values()]
         values += [_named(codes[part].tolist(), table) for table, codes in texts.values()]
@@ -144,7 +139,7 @@ def _memory_parts(excerpts: Iterable[Excerpt]) -> Iterator[bytes]:
 
 
 def clean_text(text: str) -> str:
-    """Replaces what cannot be written as UTF-8: halves of surrogate pairs, which file names of odd bytes turn into."""
+    """Replaces halves of surrogate pairs, which UTF-8 cannot hold. File names that are not valid text contain them."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -153,7 +148,7 @@ def clean_text(text: str) -> str:
 
 
 class _Converter:
-    """Turns the program's own classes into structures of the file. What cannot be written is noted in `warnings`."""
+    """Turns the program's own classes into structures of the file; `warnings` says what it left out."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -164,13 +159,13 @@ class _Converter:
         Args:
             value: what to convert.
             place: its path in the document.
-            hexadecimal: write integers as hexadecimal strings.
+            hexadecimal: integers become hexadecimal strings.
         """
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int):
-            if not 0 <= value <= _BITS_64:
-                self.warnings.append(f"{place} was {value}, which a snapshot cannot hold, and is left out")
+            if not 0 <= value <= LARGEST_COUNT:
+                self.warnings.append(f"{place} is left out: a snapshot cannot hold {value}")
                 return None
             return hex(value) if hexadecimal else value
         if isinstance(value, str):
@@ -183,7 +178,7 @@ class _Converter:
             return [
                 self.convert(item, f"{place}[{index}]", hexadecimal=hexadecimal) for index, item in enumerate(value)
             ]
-        kind = _ENTRIES[type(value)]
+        kind = ENTRIES[type(value)]
         addresses = address_fields(kind)
         return kind(
             **{
@@ -193,13 +188,15 @@ class _Converter:
         )
 
     def sound_regions(self, regions: model.Regions) -> model.Regions:
-        """Returns the regions as the reader will accept them.
+        """Returns regions that the reader accepts.
 
-        A damaged dump can state allocation bases that lie above their region; those become the region's own base.
+        A damaged dump can have an allocation base above its region. Such a base becomes the region's own.
         """
         wrong = (regions.allocation_base > regions.base) & (regions.state != MemState.MEM_FREE)
         if wrong.any():
-            self.warnings.append(f"{int(wrong.sum())} regions stated an allocation that starts after them; not kept")
+            self.warnings.append(
+                f"{int(wrong.sum())} regions start before their allocation; their allocation bases are corrected"
+            )
             base = np.where(wrong, regions.base, regions.allocation_base)
             regions = replace(regions, allocation_base=base)
         fault = region_fault(regions)

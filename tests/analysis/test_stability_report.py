@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumpmap.parsers.minidump.stability_report import (
+from dumpmap.parsers.minidump.streams.stability_report import (
     MAX_FIELDS,
     PAGE,
     ProcessReport,

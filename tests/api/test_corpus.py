@@ -16,7 +16,7 @@ from dumpmap.model.types import RegionType
 pytestmark = pytest.mark.corpus
 
 MICRODUMP = "not a minidump: a Breakpad microdump (text in a system log), which holds no memory map"
-NOTHING = "minidump without anything to make a map of: "
+NOTHING = "the minidump has no readable regions, modules, threads, or memory: "
 
 REFUSED = {
     "google_breakpad__microdump-arm.dmp": MICRODUMP,

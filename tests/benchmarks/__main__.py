@@ -1,12 +1,12 @@
-"""Measures dumpmap beside its peers in one run and prints ratios. Nothing here is asserted: machines differ.
+"""Measures dumpmap beside its peers in one run and prints ratios. It asserts nothing: machines differ.
 
     make bench
     python -m tests.benchmarks                     all
     python -m tests.benchmarks start regions       some: start, regions, sparse, small, segments
     python -m tests.benchmarks --json
 
-Every figure is the least of several, ours and the peer's turn by turn, because the machine is shared. The budgets are
-those of the design; each is a ratio or a figure that does not depend on the machine's speed.
+Each figure is the minimum of several rounds, in which dumpmap and its peer take turns, because other programs use the
+machine too. Each budget is a ratio, or a figure that does not depend on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """One line of the table."""
 
     what: str
@@ -42,7 +42,7 @@ class Row:
     budget: str = ""
 
     def print(self) -> None:
-        """Writes the line."""
+        """Prints the line."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
         print(f"{self.what:<62} {self.ours:>10} {self.peer:>24} {ratio:>6}  {self.budget}", flush=True)
 
@@ -50,7 +50,7 @@ class Row:
 def turns(
     *actions: Callable[[], object], rounds: int = ROUNDS, clock: Callable[[], float] = time.perf_counter
 ) -> list[float]:
-    """The least seconds of each action, measured turn by turn."""
+    """Measures actions turn by turn; returns the minimum of each, in seconds."""
     best = [float("inf")] * len(actions)
     for _ in range(rounds):
         for index, action in enumerate(actions):
@@ -60,19 +60,19 @@ def turns(
     return best
 
 
-def compared(what: str, unit: str, ours: float, peer: str, theirs: float, budget: str = "") -> Row:
-    """A line with both figures, in seconds or milliseconds."""
+def compared(what: str, unit: str, ours: float, peer: str, theirs: float, budget: str = "") -> Measurement:
+    """Makes a line with both figures, in seconds or milliseconds."""
     factor, digits = {"s": (1.0, 2), "ms": (1e3, 2)}[unit]
     texts = [f"{value * factor:.{digits}f} {unit}" for value in (ours, theirs)]
-    return Row(what, texts[0], f"{peer} {texts[1]}", ours / theirs, budget)
+    return Measurement(what, texts[0], f"{peer} {texts[1]}", ours / theirs, budget)
 
 
 # ---------------------------------------------------------------- start-up
 
 
-def start_up(folder: Path) -> list[Row]:
-    """What a command costs, process and all, beside the import of pandas."""
-    # As after an installation: with compiled modules, which a read-only or fresh tree does not have.
+def start_up(folder: Path) -> list[Measurement]:
+    """Measures a command as a whole process, beside the import of pandas."""
+    # With compiled modules, as after an installation. A read-only or fresh tree has none.
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -102,8 +102,8 @@ def start_up(folder: Path) -> list[Row]:
 # ---------------------------------------------------------------- a million regions
 
 
-def million_regions(folder: Path) -> list[Row]:
-    """The whole way to a summary, beside a peer's way to a list of regions."""
+def million_regions(folder: Path) -> list[Measurement]:
+    """Measures the way to a summary, beside the peer's way to a list of regions."""
     import udmp_parser
 
     import dumpmap
@@ -156,35 +156,35 @@ def child(code: str, *arguments: str) -> tuple[float, int]:
     return time.perf_counter() - began, int(done.stdout.split()[-1])
 
 
-def huge_dump(folder: Path) -> list[Row]:
-    """64 GiB of memory in a sparse file: memory taken, bytes looked at."""
+def huge_dump(folder: Path) -> list[Measurement]:
+    """Measures 64 GiB of memory in a sparse file: memory used, bytes read."""
     from benchmarks.inputs import sparse
 
     path = str(sparse(folder / "sparse.dmp"))
-    # The peak is that of the program itself: `ru_maxrss` would begin with what its parent had when it forked.
+    # The peak of the program itself: `ru_maxrss` begins with the peak of its parent at the fork.
     code = "import sys, dumpmap; dumpmap.open(sys.argv[1]).summary()" + _PEAK
     runs = [child(code, path) for _ in range(3)]
     seconds, peak = min(run[0] for run in runs), max(run[1] for run in runs) * 1024
     _, pandas = child("import pandas" + _PEAK)
     _, looked_at = child(_COUNTED, path)
     return [
-        Row(
+        Measurement(
             "64 GiB sparse dump, 20,000 ranges: peak memory",
             f"{peak // MIB} MiB",
             f"import pandas {pandas * 1024 // MIB} MiB",
             peak / (pandas * 1024),
             "< 200 MiB",
         ),
-        Row("the same: bytes of the file that are looked at", f"{looked_at / MIB:.1f} MiB", "file 65,536 MiB"),
-        Row("the same: time, process and all", f"{seconds:.2f} s"),
+        Measurement("the same: bytes of the file that are read", f"{looked_at / MIB:.1f} MiB", "file 65,536 MiB"),
+        Measurement("the same: time of the whole process", f"{seconds:.2f} s"),
     ]
 
 
 # ---------------------------------------------------------------- small dumps in a loop
 
 
-def small_dumps(folder: Path) -> list[Row]:
-    """Every recorded and public dump in a loop, beside a parser that only parses."""
+def small_dumps(folder: Path) -> list[Measurement]:
+    """Measures every recorded and public dump in a loop, beside a parser that only parses."""
     from minidump.minidumpfile import MinidumpFile
 
     import dumpmap
@@ -194,14 +194,14 @@ def small_dumps(folder: Path) -> list[Row]:
         MinidumpFile.parse(path).file_handle.close()
 
     groups: dict[str, list[tuple[float, float]]] = {}
-    logging.disable(logging.CRITICAL)  # it logs a traceback for most of them
+    logging.disable(logging.CRITICAL)  # minidump logs a traceback for most files
     for name, data in dumps():
         if not data.startswith(b"MDMP") or len(data) <= 32:
             continue
         path = str(folder / name)
-        # The peer gives up at streams that it does not know; it is measured on what it can read.
+        # The peer fails on unknown streams; it is measured on copies without them.
         Path(path).write_bytes(without_unknown_streams(data))
-        with contextlib.suppress(Exception):  # what either refuses is not compared
+        with contextlib.suppress(Exception):  # a file that either of them rejects is not compared
             m = dumpmap.open(path)
             parse(path)
             ours, theirs = turns(
@@ -225,8 +225,8 @@ def small_dumps(folder: Path) -> list[Row]:
 # ---------------------------------------------------------------- heaps
 
 
-def heap_segments(folder: Path) -> list[Row]:
-    """What 2,000 heap segments cost more than one."""
+def heap_segments(folder: Path) -> list[Measurement]:
+    """Measures the cost of 2,000 heap segments above that of one."""
     del folder
     from synth.heaps import SegmentSpec, nt_heap, write_heap_array
     from synth.process import ProcessBuilder
@@ -240,10 +240,10 @@ def heap_segments(folder: Path) -> list[Row]:
         write_heap_array(process)
         made.append(process.to_minidump().build())
     one, many = turns(lambda: dumpmap.open(made[0]), lambda: dumpmap.open(made[1]), rounds=15, clock=time.process_time)
-    return [Row("2,000 heap segments: cost more than one", f"{(many - one) * 1e3:.0f} ms", budget="< 50 ms")]
+    return [Measurement("2,000 heap segments: cost above one", f"{(many - one) * 1e3:.0f} ms", budget="< 50 ms")]
 
 
-MEASURES: dict[str, Callable[[Path], list[Row]]] = {
+MEASURES: dict[str, Callable[[Path], list[Measurement]]] = {
     "start": start_up,
     "regions": million_regions,
     "sparse": huge_dump,

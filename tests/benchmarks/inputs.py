@@ -1,4 +1,4 @@
-"""Inputs of the measurements, packed by hand: a builder's million calls would take longer than what is measured."""
+"""Inputs of the measurements, packed as arrays: a million calls of a builder take longer than the measurement."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ MEMORY_INFO = np.dtype(
 SYSTEM_INFO = struct.pack("<HHHBBIIIIIHH24s", 9, 6, 0, 4, 1, 10, 0, 19045, 2, 0, 0, 0, b"")
 
 
-def dump(streams: list[tuple[int, bytes]], *, tail: int = 0, flags: int = 0x800) -> bytes:
-    """A minidump of the given streams; `tail` bytes of directory are kept free of them."""
-    del tail
+def dump(streams: list[tuple[int, bytes]], *, flags: int = 0x800) -> bytes:
+    """Builds a minidump of the given streams."""
     offset = 32 + 12 * len(streams)
     directory, body = b"", b""
     for number, data in streams:
@@ -26,7 +25,7 @@ def dump(streams: list[tuple[int, bytes]], *, tail: int = 0, flags: int = 0x800)
 
 
 def memory_info(count: int) -> bytes:
-    """A MemoryInfoList: allocations of three regions each, every seventh region free."""
+    """Builds a MemoryInfoList: allocations of three regions each, every seventh region free."""
     numbers = np.arange(count, dtype=np.uint64)
     rows = np.zeros(count, MEMORY_INFO)
     rows["base"] = np.uint64(0x10000) + numbers * np.uint64(0x10000)
@@ -38,13 +37,13 @@ def memory_info(count: int) -> bytes:
 
 
 def million(path: Path) -> Path:
-    """A dump of a million regions."""
+    """Writes a dump of a million regions."""
     path.write_bytes(dump([(7, SYSTEM_INFO), (16, memory_info(1_000_000))]))
     return path
 
 
 def sparse(path: Path, size: int = 64 << 30, ranges: int = 20_000) -> Path:
-    """A dump with `size` bytes of full memory in a sparse file: all of it zeros that take no room on the disk."""
+    """Writes a dump with `size` bytes of full memory as a sparse file: zeros that need no disk space."""
     each = size // ranges & ~0xFFF
     starts = np.uint64(0x10000000) + np.arange(ranges, dtype=np.uint64) * np.uint64(each + 0x10000)
     descriptors = np.empty(ranges, [("start", "<u8"), ("size", "<u8")])

@@ -112,7 +112,7 @@ def measure(size: int = SIZE) -> list[dict[str, Any]]:
 
     # The synthetic dumps are the tests' own, which call their packages by short names.
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    support = importlib.import_module("triage.support")
+    support = importlib.import_module("support.triage")
     figures = []
     with tempfile.TemporaryDirectory() as place:
         path = support.write_big_dump(Path(place) / "big.dmp", size)

@@ -87,7 +87,7 @@ def cost_per_file(rounds: int = ROUNDS) -> dict[str, Any]:
 
     from dumpmap.triage import preload  # noqa: F401 - workers have made all imports, too
     from dumpmap.triage.analyse import analyse
-    from dumpmap.triage.discovery import local_job
+    from dumpmap.triage.jobs import local_job
 
     def parse(path: str) -> None:
         parsed = MinidumpFile.parse(path)
@@ -182,8 +182,8 @@ def peak_memory() -> int:
 
 def run_batch(folder: Path, jobs: int, output: Path) -> dict[str, Any]:
     """Triages a folder in this process and measures it."""
+    from dumpmap.render.triage import write_result
     from dumpmap.triage import Options, run
-    from dumpmap.triage.output import write_result
 
     peaks = Peaks()
     peaks.start()
@@ -269,7 +269,7 @@ def main() -> None:
         print(json.dumps(run_batch(asked.run, asked.jobs, asked.output)))
         return
     if asked.s3:
-        from dumpmap.views.filters import parse_size
+        from dumpmap.model.sizes import parse_size
 
         from . import remote
 

@@ -1,4 +1,4 @@
-"""A series without a count, on a clock that nobody has to wait for."""
+"""A series without a count, on a simulated clock."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from dumpmap.capture import series as module
-from dumpmap.capture.facts import Facts, Options, ProcessExitedError
-from dumpmap.capture.series import Series, capture_to_files
+from dumpmap.capture.facts import CaptureOptions, LiveFacts, ProcessExitedError
+from dumpmap.capture.series import CaptureSeries, capture_to_files
 from dumpmap.capture.standalone import main
 from dumpmap.cli.app import run
 from dumpmap.errors import OutputError
 
 
 class World:
-    """A clock that moves when somebody sleeps, and a process that looks at it."""
+    """A clock that only sleeping moves, and a process on that clock."""
 
     label = "app (42)"
     pid = 42
@@ -47,14 +47,14 @@ class World:
     def is_running(self) -> bool:
         return self.now < self.ends
 
-    def capture(self, options: Options) -> Facts:
+    def capture(self, options: CaptureOptions) -> LiveFacts:
         if not self.is_running():
-            raise ProcessExitedError("has exited", source=self.label)
+            raise ProcessExitedError("the process has exited", source=self.label)
         self.captured.append(self.now - 1000)
         self._pass(self.costs, "capture")
         moment = dt.datetime.fromtimestamp(self.now, dt.UTC)
         process = {"pid": 42, "name": "app", "architecture": "x64", "pointer_size": 8, "wow64": False}
-        return Facts(moment, process | {"os": {"family": "windows"}})
+        return LiveFacts(moment, process | {"os": {"family": "windows"}})
 
     def close(self) -> None:
         self.closed += 1
@@ -68,7 +68,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return made
 
 
-def endless(folder: Path, **options: Any) -> Series:
+def endless(folder: Path, **options: Any) -> CaptureSeries:
     return capture_to_files(42, folder / "a.json", count=None, interval=60, **options)
 
 
@@ -88,7 +88,7 @@ def test_it_goes_on_until_the_process_ends(world: World, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("where", ["sleep", "capture"])
-def test_it_goes_on_until_somebody_stops_it(world: World, tmp_path: Path, where: str) -> None:
+def test_it_goes_on_until_it_is_interrupted(world: World, tmp_path: Path, where: str) -> None:
     world.interrupted, world.interrupted_in, world.costs = 1000 + 61, where, 2
     series = endless(tmp_path)
     # The second one starts at 60 seconds and takes two: stopped in its midst it leaves no file.
@@ -128,7 +128,7 @@ def test_more_than_ten_thousand(world: World, tmp_path: Path, monkeypatch: pytes
 
 def test_files_of_an_earlier_series_are_not_run_into_later(world: World, tmp_path: Path) -> None:
     (tmp_path / "a-0007.json").write_text("precious")
-    with pytest.raises(OutputError, match=r"a-0007\.json: exists already"):
+    with pytest.raises(OutputError, match=r"a-0007\.json: already exists"):
         endless(tmp_path)
     assert world.captured == []
     world.ends = 1000 + 100
@@ -136,7 +136,7 @@ def test_files_of_an_earlier_series_are_not_run_into_later(world: World, tmp_pat
     assert names(tmp_path) == ["a-0001.json", "a-0002.json", "a-0007.json"]
     for other in ("a-x.json", "ab-0001.json", "a-0001.json.gz", "b-0009.json"):
         (tmp_path / other).touch()
-    with pytest.raises(ValueError, match="name of a file"):
+    with pytest.raises(ValueError, match="a file name"):
         capture_to_files(42, "-", count=None)
 
 

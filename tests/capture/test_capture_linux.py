@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import struct
 import subprocess
 import sys
@@ -17,11 +16,12 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("needs Linux", allow_module_level=True)
 
-from support.capture import MB, Child, linux_child, loaded, sleeper
+from support.capture import MB, Child, linux_child, loaded, states, stopped, waiting_cat
 
 import dumpmap
 from dumpmap.capture import Options, ProcessExitedError, capture_process, write_document
-from dumpmap.capture.linux import LinuxProcess, _in_order, parse_smaps
+from dumpmap.capture.linux import LinuxProcess
+from dumpmap.capture.linux.smaps import in_order, parse_smaps
 from dumpmap.errors import CaptureError
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.winnt import MemState, MemType
@@ -41,22 +41,32 @@ def snapshot(child: Child) -> Snapshot:
     return loaded(capture_process(child.pid, freeze=True))
 
 
-@pytest.fixture
-def stopped(child: Child) -> Iterator[dict[str, int]]:
-    """What /proc says while the child stands still, read by other code than the capture's."""
-    os.kill(child.pid, signal.SIGSTOP)
-    try:
-        figures = {}
-        for line in Path(f"/proc/{child.pid}/status").read_text().splitlines():
-            if line.startswith("Vm"):
-                key, value, _ = line.split()
-                figures[key.rstrip(":")] = int(value) * 1024
-        for line in Path(f"/proc/{child.pid}/smaps_rollup").read_text().splitlines()[1:]:
-            key, value, *_ = line.split()
+def kernel_figures(pid: int) -> dict[str, int]:
+    """Returns the kernel's sums from /proc in bytes, read by other code than the capture's."""
+    figures = {}
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("Vm"):
+            key, value, _ = line.split()
             figures[key.rstrip(":")] = int(value) * 1024
-        yield figures
-    finally:
-        os.kill(child.pid, signal.SIGCONT)
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        key, value, *_ = line.split()
+        figures[key.rstrip(":")] = int(value) * 1024
+    return figures
+
+
+def captured_with_figures(pid: int) -> tuple[Snapshot, dict[str, int]]:
+    """A capture of a stopped process, and the kernel's sums at the same moment.
+
+    A stopped process does not change its own pages, but other processes do: a page of a file that only this process had
+    becomes shared when another process loads it. So this reads the sums before and after, until they are equal.
+    """
+    with stopped(pid):
+        for _ in range(100):
+            before = kernel_figures(pid)
+            taken = loaded(capture_process(pid))
+            if kernel_figures(pid) == before:
+                return taken, before
+    raise AssertionError("the kernel's figures never stayed the same")
 
 
 def row_at(snapshot: Snapshot, address: int) -> int:
@@ -65,24 +75,24 @@ def row_at(snapshot: Snapshot, address: int) -> int:
     return int(found)
 
 
-def test_totals_agree_with_proc(child: Child, stopped: dict[str, int]) -> None:
-    taken = loaded(capture_process(child.pid))
+def test_totals_agree_with_proc(child: Child) -> None:
+    taken, kernel = captured_with_figures(child.pid)
     regions = taken.regions
     assert regions is not None
     used = regions.take(regions.state != MemState.MEM_FREE)
 
-    assert int(used.size.sum()) == taken.counters.virtual_size == stopped["VmSize"]
-    assert int(used.numbers["total_ws"].sum()) == stopped["Rss"]
-    assert taken.counters.working_set == stopped["VmRSS"]
-    assert taken.counters.page_table == stopped["VmPTE"]
-    assert taken.counters.peak_working_set == stopped["VmHWM"]
-    assert taken.counters.peak_virtual_size == stopped["VmPeak"]
-    private = stopped["Private_Clean"] + stopped["Private_Dirty"]
+    assert int(used.size.sum()) == taken.counters.virtual_size == kernel["VmSize"]
+    assert int(used.numbers["total_ws"].sum()) == kernel["Rss"]
+    assert taken.counters.working_set == kernel["VmRSS"]
+    assert taken.counters.page_table == kernel["VmPTE"]
+    assert taken.counters.peak_working_set == kernel["VmHWM"]
+    assert taken.counters.peak_virtual_size == kernel["VmPeak"]
+    private = kernel["Private_Clean"] + kernel["Private_Dirty"]
     assert int(used.numbers["private_ws"].sum()) == taken.counters.private_working_set == private
-    assert int(used.numbers["shared_ws"].sum()) == stopped["Shared_Clean"] + stopped["Shared_Dirty"]
-    assert int(used.numbers["locked_ws"].sum()) == stopped["Locked"]
+    assert int(used.numbers["shared_ws"].sum()) == kernel["Shared_Clean"] + kernel["Shared_Dirty"]
+    assert int(used.numbers["locked_ws"].sum()) == kernel["Locked"]
     # The kernel's own resident-set counter lags behind the page tables by a few pages for each processor.
-    assert abs(stopped["VmRSS"] - stopped["Rss"]) <= 64 * PAGE * (os.cpu_count() or 1)
+    assert abs(kernel["VmRSS"] - kernel["Rss"]) <= 64 * PAGE * (os.cpu_count() or 1)
 
 
 def test_working_set_is_made_of_private_and_shareable_pages(snapshot: Snapshot) -> None:
@@ -233,7 +243,7 @@ def test_the_map_of_a_capture(child: Child, tmp_path: Path) -> None:
     write_document(capture_process(child.pid, freeze=True), path)
     region_map = dumpmap.open(path)
     rows = region_map.allocations.set_index("address")
-    # Neighbouring anonymous mappings can be one to the kernel, so only what stands for itself is looked up.
+    # The kernel can merge adjacent anonymous mappings, so this looks up only mappings that cannot merge.
     assert rows.loc[child.places["file"], "type"] == "Mapped File"
     assert rows.loc[child.places["shared"], "type"] == "Shareable"
     assert rows.loc[child.places["shared"], "total_ws"] == 2 * MB
@@ -243,24 +253,17 @@ def test_the_map_of_a_capture(child: Child, tmp_path: Path) -> None:
 
 def test_freezing_leaves_the_process_running(child: Child) -> None:
     capture_process(child.pid, freeze=True)
-    assert state_of(child.pid) != "T"
+    assert "T" not in states(child.pid)
 
 
 def test_freezing_leaves_a_stopped_process_stopped() -> None:
-    with sleeper() as process:
-        os.kill(process.pid, signal.SIGSTOP)
-        while state_of(process.pid) != "T":
-            time.sleep(0.01)
+    with waiting_cat() as process, stopped(process.pid):
         capture_process(process.pid, freeze=True)
-        assert state_of(process.pid) == "T"
-
-
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        assert states(process.pid) == ["T"]
 
 
 def test_a_process_does_not_freeze_itself() -> None:
-    with pytest.raises(CaptureError, match="cannot stop itself"):
+    with pytest.raises(CaptureError, match="cannot freeze the process that runs the capture"):
         capture_process(os.getpid(), freeze=True)
 
 
@@ -273,7 +276,7 @@ def test_its_own_process() -> None:
 
 
 def test_no_such_process() -> None:
-    with sleeper() as process:
+    with waiting_cat() as process:
         pid = process.pid
     with pytest.raises(ProcessExitedError) as caught:
         capture_process(pid)
@@ -281,18 +284,18 @@ def test_no_such_process() -> None:
 
 
 def test_a_process_that_exits_while_it_is_open() -> None:
-    with sleeper() as process:
+    with waiting_cat() as process:
         opened = LinuxProcess(process.pid)
         process.kill()
         process.wait()
-        with pytest.raises(ProcessExitedError, match=rf"^sleep \({process.pid}\): has exited$"):
+        with pytest.raises(ProcessExitedError, match=rf"^cat \({process.pid}\): the process has exited$"):
             opened.capture(Options())
         opened.close()
 
 
 def test_a_zombie_has_exited() -> None:
     process = subprocess.Popen(["true"])
-    while state_of(process.pid) != "Z":
+    while states(process.pid) != ["Z"]:
         time.sleep(0.01)
     with pytest.raises(ProcessExitedError, match="has exited"):
         capture_process(process.pid)
@@ -316,7 +319,7 @@ def test_access_denied() -> None:
         with pytest.raises(CaptureError, match="access denied"):
             capture_process(1)
         return
-    # Nobody may look at this process. The sources may lie where only root can read: they are loaded before.
+    # This user can read no process of root. Only root may be able to read the sources: load them first.
     code = f"""
 import os, sys
 sys.path[:0] = {sys.path!r}
@@ -331,13 +334,14 @@ except Exception as error:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 3, result.stderr
     assert len(result.stdout.splitlines()) == 1
-    assert f"({os.getpid()}): access denied: /proc/{os.getpid()}/" in result.stdout
+    owner_only = "access denied: only the owner of the process and root can read"
+    assert f"({os.getpid()}): {owner_only} /proc/{os.getpid()}/" in result.stdout
 
 
 def test_names(tmp_path: Path) -> None:
-    with sleeper(name="dumpmap-test-program", folder=tmp_path) as one:
+    with waiting_cat(name="dumpmap-test-program", folder=tmp_path) as one:
         assert capture_process("dumpmap-test-program")["process"]["pid"] == one.pid
-        with sleeper(name="dumpmap-test-program", folder=tmp_path) as two:
+        with waiting_cat(name="dumpmap-test-program", folder=tmp_path) as two:
             ids = f"{min(one.pid, two.pid)}, {max(one.pid, two.pid)}"
             with pytest.raises(CaptureError, match=f"^dumpmap-test-program: 2 processes have this name.*: {ids}$"):
                 capture_process("dumpmap-test-program")
@@ -352,9 +356,11 @@ def test_what_is_no_process_at_all(target: int | str) -> None:
 
 
 def tiny_32_bit_program() -> bytes:
-    """A whole ELF file for 32-bit x86 of one page that waits for a signal."""
-    code = bytes.fromhex("b81d000000cd80ebf7")  # again: mov eax, 29 (pause); int 0x80; jmp again
+    """A whole ELF file for 32-bit x86 of one page that writes one byte of itself and waits for a signal."""
     base, headers = 0x0804_8000, 52 + 32
+    write = "b804000000 bb01000000 b900800408 ba01000000 cd80"  # write(1, base, 1)
+    wait = "b81d000000 cd80 ebf7"  # again: pause(); jmp again
+    code = bytes.fromhex(write + wait)
     size = headers + len(code)
     identity = b"\x7fELF" + bytes([1, 1, 1]) + bytes(9)
     header = struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, base + headers, 52, 0, 0, 52, 32, 1, 0, 0, 0)
@@ -368,10 +374,13 @@ def test_32_bit_program(tmp_path: Path) -> None:
     program.write_bytes(tiny_32_bit_program())
     program.chmod(0o755)
     try:
-        process = subprocess.Popen([str(program)])
+        process = subprocess.Popen([str(program)], stdout=subprocess.PIPE)
     except OSError as error:
         pytest.skip(f"this kernel runs no 32-bit programs: {error}")
     try:
+        # Its mappings are complete when it runs, which is later than `Popen` returns.
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"\x7f"
         taken = loaded(capture_process(process.pid))
         assert (taken.process.architecture, taken.process.pointer_size) == ("x86", 4)
         regions = taken.regions
@@ -381,7 +390,7 @@ def test_32_bit_program(tmp_path: Path) -> None:
         assert int(regions.state[-1]) == MemState.MEM_FREE
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 # --- text -------------------------------------------------------------------------------------------------------------
@@ -423,7 +432,7 @@ def mapping(start: int, end: int) -> Mapping:
 def test_a_mapping_that_moved_while_the_list_was_read_is_listed_once() -> None:
     warnings: list[str] = []
     listed = [mapping(0x1000, 0x4000), mapping(0x3000, 0x6000), mapping(0x5000, 0x6000), mapping(0x7000, 0x8000)]
-    kept = _in_order([*listed, mapping(0xF000, 0x11000)], 0x10000, warnings)
+    kept = in_order([*listed, mapping(0xF000, 0x11000)], 0x10000, warnings)
     assert [(index, one.start, one.end) for index, one in kept] == [
         (0, 0x1000, 0x4000),
         (1, 0x4000, 0x6000),

@@ -1,4 +1,4 @@
-"""The document and its files: what is written is what the project's own reader takes."""
+"""The document and its files: the project's own reader reads what the capture writes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from support.capture import loaded
 
 from dumpmap.capture import check_output, write_document
 from dumpmap.capture.document import FIELDS, make_document
-from dumpmap.capture.facts import Facts
+from dumpmap.capture.facts import LiveFacts
 from dumpmap.capture.output import encode, series_path
 from dumpmap.capture.regions import WORKING_SET_COLUMNS, RegionTable
 from dumpmap.errors import OutputError
 from dumpmap.model import snapshot as model
 from dumpmap.parsers.opening import open_snapshot
-from dumpmap.parsers.snapshot_json.reader import SnapshotDocument, json_schema
+from dumpmap.parsers.snapshot_json.schema import SnapshotDocument, json_schema
 
 TOP = 0x7FFF_FFFE_FFFF
 
 
-def facts() -> Facts:
+def facts() -> LiveFacts:
     """One of everything, with values that are easy to get wrong."""
-    return Facts(
+    return LiveFacts(
         captured_at=dt.datetime(2026, 3, 1, 12, 0, 0, 123_456, dt.UTC),
         process={
             "pid": 4242,
@@ -147,7 +147,7 @@ def test_every_key_is_written(kind: str, counterpart: type[Any]) -> None:
 
 
 def test_the_keys_of_the_document_are_those_of_the_format() -> None:
-    known = [field for field in SnapshotDocument.__struct_fields__ if field != "captured"]
+    known = [field for field in SnapshotDocument.__struct_fields__ if field not in ("captured", "regions_complete")]
     assert list(make_document(facts())) == known
 
 
@@ -165,7 +165,7 @@ def test_the_document_is_plain_json() -> None:
 
 
 def test_an_empty_capture() -> None:
-    taken = loaded(make_document(Facts(dt.datetime.now(dt.UTC), {"pid": 1, "name": None})))
+    taken = loaded(make_document(LiveFacts(dt.datetime.now(dt.UTC), {"pid": 1, "name": None})))
     assert taken.regions is not None
     assert len(taken.regions) == 0
 
@@ -188,7 +188,7 @@ def test_the_same_document_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_without_the_package_zstandard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
     monkeypatch.setattr("dumpmap.capture.output.find_spec", lambda name: None)
-    with pytest.raises(OutputError, match=r"a\.json\.zst: needs the Python package zstandard"):
+    with pytest.raises(OutputError, match=r"a\.json\.zst: \.json\.zst needs the Python package zstandard"):
         write_document(make_document(facts()), tmp_path / "a.json.zst")
     assert not list(tmp_path.iterdir())
 
@@ -196,7 +196,7 @@ def test_without_the_package_zstandard(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("precious")
-    with pytest.raises(OutputError, match="exists already; --force overwrites it") as caught:
+    with pytest.raises(OutputError, match="already exists; use --force to overwrite it") as caught:
         write_document(make_document(facts()), path)
     assert caught.value.exit_code == 4
     assert path.read_text() == "precious"
@@ -208,7 +208,7 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     monkeypatch.setattr("dumpmap.capture.output.check_output", lambda *args, **options: path.write_text("precious"))
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         write_document(make_document(facts()), path)
     assert path.read_text() == "precious"
     assert list(tmp_path.iterdir()) == [path]

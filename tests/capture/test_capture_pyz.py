@@ -42,7 +42,8 @@ def test_contents(pyz: Path) -> None:
         assert archive.read("dumpmap/__init__.py") == b""
         assert "Permission is hereby granted" in archive.read("construct/LICENSE").decode()
     assert {name.split("/")[0] for name in names} == {"__main__.py", "construct", "dumpmap"}
-    assert {"dumpmap/capture/windows.py", "dumpmap/capture/linux.py", "dumpmap/structures/survey.py"} <= names
+    modules = ("capture/windows/process", "capture/linux/process", "structures/survey")
+    assert {f"dumpmap/{module}.py" for module in modules} <= names
     assert all(name.endswith(".py") or name == "construct/LICENSE" for name in names)
     unwanted = ("snapshot", "classify", "render", "cli", "triage", "analysis", "capture/build")
     assert not [name for name in names if name.removeprefix("dumpmap/").startswith(unwanted)]
@@ -97,7 +98,7 @@ def test_it_finds_its_errors(pyz: Path, tmp_path: Path) -> None:
     assert result.stdout.startswith("dumpmap ")
 
 
-def test_an_old_python_is_told(pyz: Path) -> None:
+def test_an_old_python_gets_a_message(pyz: Path) -> None:
     with zipfile.ZipFile(pyz) as archive:
         source = archive.read("__main__.py").decode()
     # Nothing before the check may be newer than Python 2.
@@ -117,9 +118,9 @@ def test_an_old_python_is_told(pyz: Path) -> None:
     with pytest.raises(SystemExit) as caught:
         exec(compile(head.replace("import sys\n", ""), "__main__.py", "exec"), {"sys": Old})
     assert caught.value.code == 2
-    assert said == ["dumpmap: needs Python 3.11 or later, this is 3.8\n"]
+    assert said == ["dumpmap: Python 3.11 or later is needed; this is 3.8\n"]
 
 
 def test_it_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main(["-o", str(tmp_path / "no" / "a.pyz")]) == 4
-    assert "cannot be written" in capsys.readouterr().err
+    assert "cannot write the file" in capsys.readouterr().err

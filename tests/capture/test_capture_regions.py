@@ -7,10 +7,10 @@ import bisect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpmap.capture.regions import RegionSpace, Row
+from dumpmap.capture.regions import RegionSpace
 from dumpmap.classify.space import group_allocations
 from dumpmap.model.snapshot import make_regions
-from dumpmap.model.winnt import MemState, MemType, PageProtect
+from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
 PAGE = 0x1000
 COMMIT, RESERVE, FREE = map(int, MemState)
@@ -18,8 +18,8 @@ TYPES = [int(kind) for kind in MemType]
 
 
 @st.composite
-def region_lists(draw: st.DrawFn) -> list[Row]:
-    rows: list[Row] = []
+def region_lists(draw: st.DrawFn) -> list[RegionRow]:
+    rows: list[RegionRow] = []
     position = draw(st.integers(0, 4)) * PAGE
     for _ in range(draw(st.integers(0, 12))):
         kind = draw(st.sampled_from(TYPES))
@@ -39,7 +39,7 @@ def region_lists(draw: st.DrawFn) -> list[Row]:
 
 
 @given(region_lists(), st.data())
-def test_the_same_answers_as_the_classifier(rows: list[Row], data: st.DataObject) -> None:
+def test_the_same_answers_as_the_classifier(rows: list[RegionRow], data: st.DataObject) -> None:
     mine = RegionSpace(rows)
     theirs = group_allocations(make_regions(rows))
     assert list(mine.private_allocations()) == list(map(int, theirs.private_allocations()))
@@ -52,7 +52,7 @@ def test_the_same_answers_as_the_classifier(rows: list[Row], data: st.DataObject
 
 
 @given(region_lists(), st.data())
-def test_readable(rows: list[Row], data: st.DataObject) -> None:
+def test_readable(rows: list[RegionRow], data: st.DataObject) -> None:
     space = RegionSpace(rows)
     end = rows[-1][0] + rows[-1][3] if rows else 0
     starts = [row[0] for row in rows]

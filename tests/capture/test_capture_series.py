@@ -14,7 +14,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("needs child processes on Linux", allow_module_level=True)
 
-from support.capture import sleeper
+from support.capture import waiting_cat
 
 from dumpmap.capture import Options, capture_to_files
 from dumpmap.capture.standalone import main
@@ -24,17 +24,17 @@ from dumpmap.parsers.opening import open_snapshot
 
 def test_one_capture(tmp_path: Path) -> None:
     seen: list[str] = []
-    with sleeper() as process:
+    with waiting_cat() as process:
         series = capture_to_files(
             process.pid, tmp_path / "a.json", report=lambda path, document: seen.append(document["source"]["name"])
         )
     assert series.paths == [str(tmp_path / "a.json")]
     assert series.ended is None
-    assert seen == [f"sleep ({process.pid})"]
+    assert seen == [f"cat ({process.pid})"]
 
 
 def test_a_series(tmp_path: Path) -> None:
-    with sleeper() as process:
+    with waiting_cat() as process:
         start = time.monotonic()
         series = capture_to_files(process.pid, tmp_path / "a.json.gz", count=3, interval=0.2)
         elapsed = time.monotonic() - start
@@ -47,7 +47,7 @@ def test_a_series(tmp_path: Path) -> None:
 
 
 def test_a_series_ends_with_the_process(tmp_path: Path) -> None:
-    with sleeper() as process:
+    with waiting_cat() as process:
 
         def end() -> None:
             while not (tmp_path / "a-0002.json").exists():
@@ -68,7 +68,7 @@ def test_a_series_ends_with_the_process(tmp_path: Path) -> None:
 
 def test_nothing_is_captured_if_a_file_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "a-0003.json").write_text("precious")
-    with sleeper() as process:
+    with waiting_cat() as process:
         code = main([str(process.pid), "-o", str(tmp_path / "a.json"), "--count", "3", "--interval", "0.01"])
     assert code == 4
     assert [path.name for path in tmp_path.iterdir()] == ["a-0003.json"]
@@ -84,12 +84,12 @@ def test_wrong_arguments(tmp_path: Path) -> None:
 
 
 def test_options_reach_the_capture(tmp_path: Path) -> None:
-    with sleeper() as process:
+    with waiting_cat() as process:
         capture_to_files(
             process.pid, tmp_path / "a.json", options=Options(freeze=True, working_set=False, command_line=True)
         )
     document = json.loads((tmp_path / "a.json").read_text())
-    assert document["process"]["command_line"].endswith("sleep 60")
+    assert document["process"]["command_line"].endswith("cat -u")
     assert "total_ws" not in document["regions"]["columns"]
 
 
@@ -97,24 +97,24 @@ def test_options_reach_the_capture(tmp_path: Path) -> None:
 
 
 def test_main(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with sleeper() as process:
+    with waiting_cat() as process:
         code = main([str(process.pid), "-o", str(tmp_path / "a.json")])
     out, err = capsys.readouterr()
     assert code == 0
     assert out == ""
-    assert err.startswith(f"dumpmap: {tmp_path / 'a.json'}: sleep ({process.pid}), ")
+    assert err.startswith(f"dumpmap: {tmp_path / 'a.json'}: cat ({process.pid}), ")
     assert " modules, 1 thread, " in err
     assert len(err.splitlines()) == 1
 
 
 def test_main_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with sleeper() as process:
+    with waiting_cat() as process:
         assert main([str(process.pid), "-q", "-o", str(tmp_path / "a.json")]) == 0
     assert capsys.readouterr() == ("", "")
 
 
 def test_main_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with sleeper() as process:
+    with waiting_cat() as process:
         pid = process.pid
     target = str(tmp_path / "a.json")
     assert main([str(pid), "-o", target]) == 3
@@ -127,7 +127,7 @@ def test_main_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "a.json").write_text("precious")
     capsys.readouterr()
     assert main([str(os.getpid()), "-o", target]) == 4
-    assert capsys.readouterr().err == f"dumpmap: {target}: exists already; --force overwrites it\n"
+    assert capsys.readouterr().err == f"dumpmap: {target}: already exists; use --force to overwrite it\n"
     assert main([str(os.getpid()), "-o", target, "--force"]) == 0
 
 

@@ -1,4 +1,4 @@
-"""The Windows capture's decisions, against a made-up Windows: what Wine cannot be made to answer.
+"""The Windows capture's decisions, against a simulated Windows that gives the answers that Wine cannot give.
 
 Real processes are captured in `test_capture_wine`.
 """
@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from support.capture import loaded
 
-from dumpmap.capture import Options, ProcessExitedError, winapi, windows
+from dumpmap.capture import Options, ProcessExitedError
 from dumpmap.capture.document import make_document
-from dumpmap.capture.regions import Row
-from dumpmap.capture.winapi import (
+from dumpmap.capture.windows import WindowsProcess, find_processes, layouts, process, working_set
+from dumpmap.capture.windows.api import ApiError, Machine, SystemFacts, WindowsApi
+from dumpmap.capture.windows.layouts import (
     ERROR_ACCESS_DENIED,
     ERROR_INVALID_PARAMETER,
     ERROR_PARTIAL_COPY,
@@ -25,13 +26,10 @@ from dumpmap.capture.winapi import (
     PROCESS_QUERY_LIMITED_INFORMATION,
     PROCESS_SUSPEND_RESUME,
     PROCESS_VM_READ,
-    ApiError,
-    Machine,
-    SystemFacts,
-    WindowsApi,
 )
-from dumpmap.capture.windows import WindowsProcess, drive_path, find_processes
+from dumpmap.capture.windows.paths import drive_path
 from dumpmap.errors import CaptureError
+from dumpmap.model.winnt import RegionRow
 
 PAGE = 0x1000
 COMMIT, RESERVE, FREE = 0x1000, 0x2000, 0x10000
@@ -52,7 +50,7 @@ class MadeUpWindows(WindowsApi):
         self.python_is_wow64 = False
         self.protected = False
         self.exited = False
-        self.rows: list[Row] = [
+        self.rows: list[RegionRow] = [
             (0, 0, 0, 0x10000, FREE, 1, 0),
             (0x10000, 0x10000, 4, 2 * PAGE, COMMIT, 4, PRIVATE),
             (0x12000, 0x10000, 4, 14 * PAGE, RESERVE, 0, PRIVATE),
@@ -141,7 +139,7 @@ class MadeUpWindows(WindowsApi):
     def handle_count(self, handle: int) -> int:
         return 9
 
-    def regions(self, handle: int, limit: int | None = None) -> Iterator[Row]:
+    def regions(self, handle: int, limit: int | None = None) -> Iterator[RegionRow]:
         self.calls.append("walk")
         for row in self.rows:
             if limit is None or row[0] < limit:
@@ -156,7 +154,7 @@ class MadeUpWindows(WindowsApi):
     def working_set(self, handle: int, addresses: array[int]) -> array[int]:
         if self.working_set_error is not None:
             raise self.working_set_error
-        assert len(addresses) <= windows.WORKING_SET_BATCH
+        assert len(addresses) <= working_set.BATCH
         return array("Q", [self.pages.get(address, 0) for address in addresses])
 
     def mapped_file(self, handle: int, address: int) -> str | None:
@@ -232,7 +230,7 @@ def test_without_the_right_to_read() -> None:
     facts = capture(api)
     assert facts.memory == []
     assert facts.regions.rows == api.rows
-    assert facts.warnings == ["no right to read its memory: the capture has the map without any bytes"]
+    assert facts.warnings == ["no right to read the process's memory; the capture contains the map without bytes"]
 
 
 def test_an_administrator_gets_the_missing_rights() -> None:
@@ -248,7 +246,7 @@ def test_an_administrator_gets_the_missing_rights() -> None:
 def test_access_denied(privileged: int | None) -> None:
     api = MadeUpWindows()
     api.rights, api.privileged = 0, privileged
-    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): access denied; try again as an administrator$"):
+    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): access denied; run dumpmap as administrator$"):
         WindowsProcess(PID, api=api)
     assert not api.open_handles
 
@@ -261,7 +259,7 @@ def test_no_such_process() -> None:
 def test_a_process_that_exited_before() -> None:
     api = MadeUpWindows()
     api.exited = True
-    with pytest.raises(ProcessExitedError, match="has exited"):
+    with pytest.raises(ProcessExitedError, match="the process has exited"):
         WindowsProcess(PID, api=api)
     assert not api.open_handles
 
@@ -270,7 +268,7 @@ def test_a_protected_process() -> None:
     api = MadeUpWindows()
     api.rights = PROCESS_QUERY_LIMITED_INFORMATION
     api.protected, api.rows, api.walk_error = True, [], ApiError(ERROR_ACCESS_DENIED)
-    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): a protected process: Windows lets no program"):
+    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): Windows protects this process; no program can read"):
         capture(api)
 
 
@@ -285,7 +283,7 @@ def test_limited_rights_that_do_not_do() -> None:
 def test_a_32_bit_python_and_a_64_bit_process() -> None:
     api = MadeUpWindows()
     api.pointer_size, api.python_is_wow64 = 4, True
-    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): a 64-bit process; .* use a 64-bit Python$"):
+    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): a 32-bit Python .* use a 64-bit Python$"):
         WindowsProcess(PID, api=api)
     assert not api.open_handles
 
@@ -308,18 +306,18 @@ def test_a_walk_that_breaks_off() -> None:
     api.rows, api.walk_error = api.rows[:4], ApiError(998, "Invalid access to memory location.")
     facts = capture(api)
     assert facts.regions.rows == api.rows
-    expected = "the memory map could be read up to 0x21000 only: Invalid access to memory location (error 998)"
+    expected = "the memory map is incomplete: reading stopped at 0x21000: Invalid access to memory location (error 998)"
     assert expected in facts.warnings
 
 
 def test_a_process_that_exits_during_the_walk() -> None:
     class Exits(MadeUpWindows):
-        def regions(self, handle: int, limit: int | None = None) -> Iterator[Row]:
+        def regions(self, handle: int, limit: int | None = None) -> Iterator[RegionRow]:
             yield self.rows[0]
             self.exited = True
             raise ApiError(ERROR_ACCESS_DENIED)
 
-    with pytest.raises(ProcessExitedError, match="has exited"):
+    with pytest.raises(ProcessExitedError, match="the process has exited"):
         capture(Exits())
 
 
@@ -329,26 +327,26 @@ def test_a_process_that_exits_after_the_walk() -> None:
             self.exited = True
             return super().drives()
 
-    assert "the process exited while it was captured" in capture(Exits()).warnings[-1]
+    assert "the process exited during the capture" in capture(Exits()).warnings[-1]
 
 
 WOW64 = Machine("x86", wow64=True, native="x64")
-BLOCKED: Row = (0x7FFF_0000, 0x7FFF_0000, 1, 0x7FF9_0000_0000, RESERVE, 0, PRIVATE)
+BLOCKED: RegionRow = (0x7FFF_0000, 0x7FFF_0000, 1, 0x7FF9_0000_0000, RESERVE, 0, PRIVATE)
 
 
 @pytest.mark.parametrize(
     ("last", "end"),
     [
-        # What a program may not use is blocked by one reservation that reaches far beyond 4 GB.
+        # Windows blocks what a program must not use with one reservation that reaches far beyond 4 GB.
         (BLOCKED, 0x7FFF_0000),
         ((0x7FFE_1000, 0, 0, 0x7FF9_0000_0000, FREE, 1, 0), 0xFFFF_0000),
         ((0x8000_0000, 0x8000_0000, 1, 0x1_0000_0000, RESERVE, 0, PRIVATE), 0xFFFF_0000),
     ],
 )
-def test_the_space_of_a_32_bit_process_on_64_bit_windows(last: Row, end: int) -> None:
+def test_the_space_of_a_32_bit_process_on_64_bit_windows(last: RegionRow, end: int) -> None:
     api = MadeUpWindows()
     api.kind = WOW64
-    above: Row = (0x7FFA_0000_0000, 0x7FFA_0000_0000, 0x80, PAGE, COMMIT, 2, IMAGE)
+    above: RegionRow = (0x7FFA_0000_0000, 0x7FFA_0000_0000, 0x80, PAGE, COMMIT, 2, IMAGE)
     api.rows = [*api.rows[:-1], last, above]
     facts = capture(api)
     *_, tail = facts.regions.rows
@@ -393,7 +391,7 @@ def test_working_set() -> None:
 
 
 def test_working_set_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "WORKING_SET_BATCH", 3)
+    monkeypatch.setattr(working_set, "BATCH", 3)
     api = MadeUpWindows()
     api.pages = dict.fromkeys(range(65536, 262144, PAGE), VALID)
     facts = capture(api)
@@ -402,11 +400,11 @@ def test_working_set_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_working_set_of_a_huge_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "MAX_WORKING_SET_PAGES", 4)
+    monkeypatch.setattr(working_set, "MAX_PAGES", 4)
     facts = capture(MadeUpWindows())
     unknown = [row[0] for row, known in zip(facts.regions.rows, facts.regions.working_sets, strict=True) if not known]
     assert unknown == [0x21000]
-    assert facts.warnings == ["the working set of 1 regions was left out: more than 1 TiB is committed"]
+    assert facts.warnings == ["the working set of 1 regions is unknown: more than 1 TiB is committed"]
 
 
 def test_working_set_that_cannot_be_read() -> None:
@@ -414,7 +412,7 @@ def test_working_set_that_cannot_be_read() -> None:
     api.working_set_error = ApiError(87, "The parameter is incorrect. ")
     facts = capture(api)
     assert facts.regions.working_sets is None
-    assert facts.warnings == ["the working set cannot be read: The parameter is incorrect (error 87)"]
+    assert facts.warnings == ["cannot read the working set: The parameter is incorrect (error 87)"]
 
 
 # --- modules, freezing, names -----------------------------------------------------------------------------------------
@@ -433,7 +431,7 @@ def test_modules_out_of_the_map() -> None:
     api.module_errors = [ApiError(ERROR_PARTIAL_COPY)] * 3
     facts = capture(api)
     assert facts.modules == [{"base": 0x20000, "size": 4 * PAGE, "path": "C:\\app\\app.exe"}]
-    assert "no module list" in facts.warnings[0]
+    assert "cannot read the module list (" in facts.warnings[0]
 
 
 def test_freezing() -> None:
@@ -445,7 +443,7 @@ def test_freezing() -> None:
 def test_a_frozen_process_goes_on_whatever_happens() -> None:
     api = MadeUpWindows()
     api.rows, api.walk_error = [], ApiError(1)
-    with pytest.raises(CaptureError, match="its memory map cannot be read"):
+    with pytest.raises(CaptureError, match="cannot read the memory map"):
         capture(api, freeze=True)
     assert api.calls == ["suspend", "walk", "resume"]
 
@@ -453,7 +451,7 @@ def test_a_frozen_process_goes_on_whatever_happens() -> None:
 def test_a_process_that_may_not_be_stopped() -> None:
     api = MadeUpWindows()
     api.rights &= ~PROCESS_SUSPEND_RESUME
-    with pytest.raises(CaptureError, match="cannot be stopped for the capture: Access is denied"):
+    with pytest.raises(CaptureError, match="cannot freeze the process: Access is denied"):
         capture(api, freeze=True)
     assert api.calls == []
 
@@ -490,12 +488,12 @@ def test_device_paths(device_path: str, path: str) -> None:
 def test_structure_sizes() -> None:
     declared = {
         value
-        for value in vars(winapi).values()
+        for value in vars(layouts).values()
         if isinstance(value, type) and issubclass(value, ctypes.Structure) and value is not ctypes.Structure
     }
-    assert declared == set(winapi.STRUCTURE_SIZES)
-    for structure, sizes in winapi.STRUCTURE_SIZES.items():
-        assert ctypes.sizeof(structure) == sizes[winapi.POINTER_SIZE], structure
+    assert declared == set(layouts.STRUCTURE_SIZES)
+    for structure, sizes in layouts.STRUCTURE_SIZES.items():
+        assert ctypes.sizeof(structure) == sizes[layouts.POINTER_SIZE], structure
 
 
 def test_errors_say_their_number() -> None:
@@ -519,10 +517,10 @@ def test_windows_that_does_not_answer() -> None:
             raise ApiError(8)
 
     api = Silent()
-    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): cannot be captured: Not enough memory"):
+    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): cannot capture the process: Not enough memory"):
         capture(api, freeze=True)
     assert api.calls == ["suspend", "resume"]
-    with pytest.raises(CaptureError, match=r"^app: the processes cannot be listed: error 8$"):
+    with pytest.raises(CaptureError, match=r"^app: cannot list the processes: error 8$"):
         find_processes("app", api)
 
 
@@ -530,7 +528,7 @@ def test_a_reader_that_fails_costs_the_bytes_only(monkeypatch: pytest.MonkeyPatc
     def fail(*arguments: Any, **options: Any) -> None:
         raise IndexError("beyond")
 
-    monkeypatch.setattr(windows, "survey", fail)
+    monkeypatch.setattr(process, "survey", fail)
     facts = capture(MadeUpWindows())
     assert len(facts.regions.rows) == 7
-    assert facts.warnings == ["the structures in memory could not all be read: IndexError: beyond"]
+    assert facts.warnings == ["some structures in memory could not be read: IndexError: beyond"]

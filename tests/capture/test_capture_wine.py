@@ -34,12 +34,12 @@ WINE_ROOT = Path(os.environ.get("DUMPMAP_WINE32", Path.home() / ".cache" / "dump
 DRIVER = Path(__file__).with_name("wine_driver.py")
 
 # What Wine 8 does not do for another process than the caller's own.
-NO_WORKING_SET = "warning: the working set cannot be read: Invalid parameter (error 87)"
+NO_WORKING_SET = "warning: cannot read the working set: Invalid parameter (error 87)"
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a run of the driver left behind."""
+    """The results of one run of the driver."""
 
     result: Mapping[str, Any]
     output: Path
@@ -216,9 +216,7 @@ def test_pythons_of_both_widths_agree(wow64: Recorded, scene: str) -> None:
         pytest.skip("no 32-bit Windows Python: set DUMPMAP_WINPY32 to its folder")
     if scene == "layout64":
         assert outcome["code"] == 3
-        assert says(outcome)[0].endswith(
-            ": a 64-bit process; this Python is a 32-bit program and cannot look at it, use a 64-bit Python"
-        )
+        assert says(outcome)[0].endswith(": a 32-bit Python cannot capture a 64-bit process; use a 64-bit Python")
         assert not (wow64.output / "layout64.x86.json").exists()
         return
     assert outcome["code"] == 0
@@ -236,7 +234,7 @@ def test_the_bytes_are_those_that_the_map_needs(x64: Recorded) -> None:
     map_snapshot(snapshot, memory=recording, read_parameters=False)
     used = {address for start, data in recording.excerpts() for address in range(start, start + len(data))}
     held = {address for start, size in snapshot.memory.ranges() for address in range(start, start + size)}
-    # A capture reads what any classification could ask for; next to nothing of it goes unused.
+    # A capture reads what any classification could need; almost all of it is used.
     assert used <= held
     assert len(held - used) < len(held) / 10
     assert path.stat().st_size < 200_000
@@ -245,20 +243,26 @@ def test_the_bytes_are_those_that_the_map_needs(x64: Recorded) -> None:
 def test_the_facts(x64: Recorded) -> None:
     snapshot = open_snapshot(x64.output / "layout64.x64.json")
     truth = x64.truth("layout64")
-    process, told = snapshot.process, truth["process"]
+    process, recorded = snapshot.process, truth["process"]
     assert (process.name, process.architecture, process.pointer_size, process.wow64) == (
         "layout64.exe",
         "x64",
         8,
         False,
     )
-    assert process.pid == told["pid"] == x64.result["pid"]
-    assert process.os.version == told["windows"]
+    assert process.pid == recorded["pid"] == x64.result["pid"]
+    assert process.os.version == recorded["windows"]
     assert process.command_line is None
-    assert snapshot.peb == int(told["peb"], 16)
+    assert snapshot.peb == int(recorded["peb"], 16)
     system = snapshot.system
-    assert (system.min_address, system.max_address) == (int(told["min_address"], 16), int(told["max_address"], 16))
-    assert (system.page_size, system.allocation_granularity) == (told["page_size"], told["allocation_granularity"])
+    assert (system.min_address, system.max_address) == (
+        int(recorded["min_address"], 16),
+        int(recorded["max_address"], 16),
+    )
+    assert (system.page_size, system.allocation_granularity) == (
+        recorded["page_size"],
+        recorded["allocation_granularity"],
+    )
     assert system.physical_total
     assert snapshot.counters.working_set
     assert snapshot.counters.virtual_size
@@ -312,13 +316,13 @@ def test_by_name(x64: Recorded) -> None:
 def test_a_file_that_is_there(x64: Recorded) -> None:
     assert x64.result["exists"]["code"] == 4
     (line,) = says(x64.result["exists"])
-    assert line.endswith("named.json: exists already; --force overwrites it")
+    assert line.endswith("named.json: already exists; use --force to overwrite it")
 
 
 def test_two_of_a_name(x64: Recorded) -> None:
     assert x64.result["two of a name"]["code"] == 3
     (line,) = says(x64.result["two of a name"])
-    assert line.startswith("dumpmap: layout64: 2 processes have this name; give one of their ids: ")
+    assert line.startswith("dumpmap: layout64: 2 processes have this name; pass one of their ids: ")
     assert str(x64.result["pid"]) in line
 
 
@@ -341,21 +345,21 @@ def test_no_such_process(x64: Recorded) -> None:
 
 def test_a_process_that_has_ended(x64: Recorded) -> None:
     assert x64.result["ended"]["code"] == 3
-    assert says(x64.result["ended"]) == [f"dumpmap: layout64.exe ({x64.result['pid']}): has exited"]
+    assert says(x64.result["ended"]) == [f"dumpmap: layout64.exe ({x64.result['pid']}): the process has exited"]
 
 
 @pytest.mark.parametrize("label", ["limited", "denied"])
 def test_access_denied(x64: Recorded, label: str) -> None:
     outcome = x64.result[label]
     assert outcome["code"] == 3
-    assert says(outcome) == [f"dumpmap: python.exe ({outcome['pid']}): access denied; try again as an administrator"]
+    assert says(outcome) == [f"dumpmap: python.exe ({outcome['pid']}): access denied; run dumpmap as administrator"]
     assert not (x64.output / f"{label}.json").exists()
 
 
 def test_without_the_right_to_read_memory(x64: Recorded) -> None:
     outcome = x64.result["map only"]
     assert outcome["code"] == 0
-    assert any("the capture has the map without any bytes" in line for line in says(outcome))
+    assert any("the capture contains the map without bytes" in line for line in says(outcome))
     live = dumpmap.open(x64.output / "map only.json")
     assert live.snapshot.memory.ranges() == []
     assert {"python.exe", "ntdll.dll"} <= {module.name.lower() for module in live.snapshot.modules}

@@ -93,7 +93,7 @@ def capture_itself(pyz: str) -> JSON:
 
 
 def run(plan: JSON) -> JSON:
-    """Does what the plan asks for."""
+    """Carries out the plan."""
     pyz, programs, output = plan["pyz"], plan["programs"], plan["output"]
     result: JSON = {"captures": {}}
     for name in plan["scenes"]:

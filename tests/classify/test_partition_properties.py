@@ -221,7 +221,7 @@ def test_any_list_is_made_sorted_and_disjoint(ranges: list[tuple[int, int]]) -> 
         assert base >= at
         at = base + size
         assert at < 1 << 64
-    assert (len(checked) == len(ranges)) == (not warnings or warnings == ["the regions are not in order of address"])
+    assert (len(checked) == len(ranges)) == (not warnings or warnings == ["the regions are not sorted by address"])
     assert {(base, size) for base, size in zip(checked.base.tolist(), checked.size.tolist(), strict=True)} <= set(
         ranges
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumpmap.model.memory import ExcerptMemory, LiveMemory, Memory, RecordingMemory, find_by_reading, join_ranges
+from dumpmap.model.memory import ExcerptMemory, LiveMemory, Memory, RecordingMemory, find_by_reading
 from dumpmap.parsers.minidump.memory import DumpMemory
 from dumpmap.sources.files import BufferSource, TruncatedError
 
@@ -131,16 +129,6 @@ def test_a_recorded_search_is_found_again(
     addresses = sorted(set(addresses))
     found = recording.find(addresses, 0, [pattern])
     assert ExcerptMemory(recording.excerpts()).find(addresses, 0, [pattern]) == found
-
-
-@RELAXED
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(-2, 10)), max_size=12))
-def test_join_ranges(ranges: list[tuple[int, int]]) -> None:
-    joined = join_ranges(ranges)
-    places = {place for start, size in ranges for place in range(start, start + max(0, size))}
-    assert {place for start, size in joined for place in range(start, start + size)} == places
-    for (one, size), (other, _) in pairwise(joined):
-        assert one + size < other
 
 
 def test_live_memory_never_returns_less_than_was_asked_for() -> None:

@@ -23,8 +23,15 @@ from hypothesis import strategies as st
 from dumpmap.errors import SnapshotError
 from dumpmap.model import snapshot as model
 from dumpmap.model.memory import ExcerptMemory
-from dumpmap.parsers.snapshot_json import reader as snapshot_json
-from dumpmap.parsers.snapshot_json.reader import COUNTERPARTS, SnapshotDocument, json_schema, load_snapshot
+from dumpmap.parsers.snapshot_json import regions as snapshot_regions
+from dumpmap.parsers.snapshot_json.reader import load_snapshot
+from dumpmap.parsers.snapshot_json.schema import (
+    COUNTERPARTS,
+    REQUIRED_COLUMNS,
+    Entry,
+    SnapshotDocument,
+    json_schema,
+)
 from dumpmap.writers.snapshot_json import dump_snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +97,7 @@ def facts(snapshot: model.Snapshot) -> dict[str, Any]:
     result = {field.name: getattr(snapshot, field.name) for field in fields(snapshot)}
     regions = snapshot.regions
     if regions is not None:
-        columns: dict[str, Any] = {name: getattr(regions, name).tolist() for name in snapshot_json.REQUIRED_COLUMNS}
+        columns: dict[str, Any] = {name: getattr(regions, name).tolist() for name in REQUIRED_COLUMNS}
         columns.update({name: values.tolist() for name, values in regions.numbers.items()})
         columns.update({name: [column[i] for i in range(len(regions))] for name, column in regions.texts.items()})
         result["regions"] = columns
@@ -203,13 +210,6 @@ def test_reads_any_buffer_and_what_shells_write(codec: str, kind: type) -> None:
 # --- the schema -------------------------------------------------------------------------------------------------------
 
 
-def test_published_schema_is_in_step() -> None:
-    published = (ROOT / "docs" / "snapshot.schema.json").read_bytes()
-    assert msgspec.json.decode(published) == SCHEMA, (
-        "refresh with: python -m dumpmap.parsers.snapshot_json.reader --schema > docs/snapshot.schema.json"
-    )
-
-
 def test_schema_is_a_schema_and_fits_what_is_read_and_written() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(EXAMPLE, SCHEMA)
@@ -225,11 +225,11 @@ def test_documented_example_is_valid() -> None:
 
 def test_every_field_is_documented() -> None:
     text = (ROOT / "docs" / "snapshot.md").read_text()
-    kinds: list[type[snapshot_json.Entry]] = [SnapshotDocument, *COUNTERPARTS]
+    kinds: list[type[Entry]] = [SnapshotDocument, *COUNTERPARTS]
     for kind in kinds:
         for field in kind.__struct_fields__:
             assert f"`{field}`" in text, f"{kind.__name__}.{field}"
-    for column in (*snapshot_json.REQUIRED_COLUMNS, *model.NUMBER_COLUMNS, *model.TEXT_COLUMNS):
+    for column in (*REQUIRED_COLUMNS, *model.NUMBER_COLUMNS, *model.TEXT_COLUMNS):
         assert f"`{column}`" in text, column
 
 
@@ -242,13 +242,32 @@ def test_every_fact_has_a_place_in_the_file() -> None:
         assert missing == (of_the_file if kind is model.Source else set()), entry
     assert {field.name for field in fields(model.Snapshot)} <= set(SnapshotDocument.__struct_fields__)
     columns = {field.name for field in fields(model.Regions)} - {"numbers", "texts"}
-    assert columns == set(snapshot_json.REQUIRED_COLUMNS)
+    assert columns == set(REQUIRED_COLUMNS)
 
 
-def test_schema_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert snapshot_json._main(["--schema"]) == 0
-    assert json.loads(capsys.readouterr().out) == SCHEMA
-    assert snapshot_json._main([]) == 2
+@pytest.mark.parametrize(
+    ("stored", "statuses", "complete"),
+    [
+        (None, [], True),
+        (None, ["read"], True),
+        (None, ["claims 9 entries, 4 fit"], False),
+        (None, ["empty"], False),
+        (None, ["read", "not read: a second stream of this type"], False),
+        (False, ["read"], False),
+        (True, ["claims 9 entries, 4 fit"], True),
+    ],
+)
+def test_a_file_of_an_older_version_says_by_its_streams_whether_all_regions_are_listed(
+    stored: bool | None, statuses: list[str], complete: bool
+) -> None:
+    document = copy.deepcopy(EXAMPLE)
+    document["source"]["streams"] = [
+        {"type": 7, "name": "SystemInfo", "offset": 32, "size": 56, "status": "page size is 3"},
+        *({"type": 16, "name": "MemoryInfoList", "offset": 99, "size": 48, "status": status} for status in statuses),
+    ]
+    if stored is not None:
+        document["regions_complete"] = stored
+    assert load_snapshot(encoded(document), name="x").regions_complete is complete
 
 
 # --- round trips ------------------------------------------------------------------------------------------------------
@@ -268,7 +287,8 @@ def few(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
     return st.lists(strategy, max_size=3).map(tuple)
 
 
-streams = st.builds(model.Stream, counts, texts, counts, counts, texts)
+absences = st.sampled_from([None, "absent", "unreadable", "malformed"])
+streams = st.builds(model.Stream, counts, texts, counts, counts, texts, absences)
 sources = st.builds(
     model.Source,
     kind=st.sampled_from(["minidump", "live", "vmmap"]),
@@ -391,6 +411,7 @@ snapshots = st.builds(
     system=systems,
     counters=counters,
     regions=maybe(region_sets()),
+    regions_complete=st.booleans(),
     captured=few(st.tuples(addresses, counts)),
     modules=few(modules),
     unloaded_modules=few(unloaded),
@@ -435,8 +456,8 @@ def long_map(count: int, name: str | None = None) -> model.Snapshot:
 @pytest.mark.parametrize("layout", ["lines", "compact", "indented"])
 def test_rows_are_cut_into_pieces_anywhere(monkeypatch: pytest.MonkeyPatch, name: str | None, layout: str) -> None:
     """Names that look like the end of a row must not be taken for one, whoever laid the text out."""
-    monkeypatch.setattr(snapshot_json, "_CHUNK", 100)
-    monkeypatch.setattr(snapshot_json, "_LINE_REACH", 300)
+    monkeypatch.setattr(snapshot_regions, "_CHUNK", 100)
+    monkeypatch.setattr(snapshot_regions, "_LINE_REACH", 300)
     snapshot = long_map(50, name)
     data = dump_snapshot(snapshot, [], indent=2 if layout == "indented" else None)
     if layout == "compact":
@@ -446,7 +467,7 @@ def test_rows_are_cut_into_pieces_anywhere(monkeypatch: pytest.MonkeyPatch, name
 
 
 def test_a_fault_in_a_late_piece_has_its_row_counted_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot_json, "_CHUNK", 100)
+    monkeypatch.setattr(snapshot_regions, "_CHUNK", 100)
     data = dump_snapshot(long_map(50), []).replace(b'["0x2a0000",', b'["2a0000",')
     with pytest.raises(SnapshotError) as caught:
         load_snapshot(data, name="x")
@@ -592,7 +613,7 @@ WRONG: list[tuple[str, Any, str, str]] = [
     (f"{ROW}.1.0", 0x11000, "regions.rows[1].base", "expected str"),
     (f"{ROW}.1.0", None, "regions.rows[1].base", "expected str"),
     (f"{ROW}.0.3", 8192, "regions.rows[1].base", "overlaps"),
-    (f"{ROW}.1.0", "0xf000", "regions.rows[1].base", "order"),
+    (f"{ROW}.1.0", "0xf000", "regions.rows[1].base", "not sorted"),
     (f"{ROW}.3.1", "0x7ff600001000", "regions.rows[3].allocation_base", "after"),
     (f"{ROW}.1.3", 0, "regions.rows[1].size", ">= 1"),
     (f"{ROW}.1.3", -4096, "regions.rows[1].size", ">= 1"),
@@ -674,7 +695,7 @@ def test_numbers_of_any_length_are_refused(digits: int) -> None:
 def test_sums_of_a_column_stay_within_64_bits() -> None:
     rows = [[hex(0x10000 * i), "0x0", 4, 4096, "commit", 4, "private", 1 << 57] for i in range(64)]
     document = copy.deepcopy(EXAMPLE)
-    document["regions"] = {"columns": [*snapshot_json.REQUIRED_COLUMNS, "total_ws"], "rows": rows[:32]}
+    document["regions"] = {"columns": [*REQUIRED_COLUMNS, "total_ws"], "rows": rows[:32]}
     load_snapshot(encoded(document), name="x")
     document["regions"]["rows"] = rows
     with pytest.raises(SnapshotError, match="sum of total_ws is impossible"):

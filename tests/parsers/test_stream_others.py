@@ -60,6 +60,7 @@ def test_a_cut_off_exception_costs_only_itself() -> None:
     data = builder.build()
     snapshot = read(data[: builder.offset_of(EXCEPTION) + 100])
     assert snapshot.exception is None
+    assert stream(snapshot, "Exception").absence == "unreadable"
     assert len(snapshot.threads) == 1
 
 
@@ -183,7 +184,7 @@ def test_linux_maps_make_a_map() -> None:
 
 def test_lines_that_are_no_mappings_are_counted() -> None:
     snapshot = read(linux(MAPS + "nonsense\n08-09\n"))
-    assert stream(snapshot, "LinuxMaps").status == "lines that are not of the form of /proc/PID/maps: 2"
+    assert stream(snapshot, "LinuxMaps").status == "lines that are not in the form of /proc/PID/maps: 2"
     assert snapshot.regions is not None
 
 
@@ -193,12 +194,13 @@ def test_maps_text_that_is_cut_off() -> None:
     snapshot = read(data[: builder.offset_of(LINUX_MAPS) + 100])
     assert snapshot.regions is not None
     assert len(snapshot.regions) == 1
+    assert not snapshot.regions_complete
 
 
 def test_maps_without_a_mapping() -> None:
     snapshot = read(linux("\n\n"))
     assert snapshot.regions is None
-    assert stream(snapshot, "LinuxMaps").status == "holds no line of /proc/PID/maps"
+    assert stream(snapshot, "LinuxMaps").status == "has no line of /proc/PID/maps"
 
 
 def test_the_kernels_page_is_not_user_space() -> None:
@@ -340,7 +342,7 @@ def test_unused_directory_entries_are_left_out() -> None:
 def test_an_empty_stream_is_empty_and_no_fault(number: int) -> None:
     snapshot = read(MinidumpBuilder().thread(1).raw_stream(number, b""))
     found = next(found for found in reversed(snapshot.source.streams) if found.type == number)
-    assert found.status == "empty"
+    assert (found.status, found.absence) == ("empty", "absent")
 
 
 @pytest.mark.parametrize(

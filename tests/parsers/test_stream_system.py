@@ -89,7 +89,7 @@ def test_misc_info_without_flags_says_nothing() -> None:
 
 def test_misc_info_that_is_too_short() -> None:
     snapshot = read(tiny().raw_stream(MISC_INFO, bytes(20)))
-    assert "at least 24 are needed" in stream(snapshot, "MiscInfo").status
+    assert "needs at least 24" in stream(snapshot, "MiscInfo").status
 
 
 def test_system_memory_info() -> None:
@@ -184,7 +184,7 @@ def test_job_limits() -> None:
 
 def test_counters_of_an_unknown_revision_are_left_alone() -> None:
     snapshot = read(tiny().process_vm_counters(2).patch(PROCESS_VM_COUNTERS, 0, b"\x03\0"))
-    assert stream(snapshot, "ProcessVmCounters").status == "revision 3 is not known"
+    assert stream(snapshot, "ProcessVmCounters").status == "unknown revision 3"
     assert snapshot.counters.private_usage is None
 
 

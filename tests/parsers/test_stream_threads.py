@@ -129,7 +129,7 @@ def test_larger_headers_and_entries_of_thread_info(header_size: int, entry_size:
 
 def test_entries_of_thread_info_that_are_too_small_are_refused() -> None:
     snapshot = read(tiny().thread(1).thread_info(1).list_layout(THREAD_INFO_LIST, entry_size=32))
-    assert "at least 64 are needed" in stream(snapshot, "ThreadInfoList").status
+    assert "needs at least 64" in stream(snapshot, "ThreadInfoList").status
 
 
 @pytest.mark.parametrize("count", [3, 1000, 0xFFFFFFFF])

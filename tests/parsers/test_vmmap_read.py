@@ -33,7 +33,7 @@ from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.winnt import MemState
 from dumpmap.parsers.snapshot_json.reader import load_snapshot
 from dumpmap.parsers.vmmap.mmp import count_snapshots, load_mmp
-from dumpmap.parsers.vmmap.text import load_vmmap_csv, parse_count, parse_size
+from dumpmap.parsers.vmmap.text import load_vmmap_csv, parse_count, parse_kb
 from dumpmap.writers.snapshot_json import dump_snapshot
 
 COLUMNS = ("size", "committed", "private", "total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws")
@@ -221,18 +221,20 @@ def test_numbers() -> None:
     assert {text: parse_count(text) for text in good} == good
     for text in ("-1", "1e3", "abc", "0x10", "1,0a4", "١٢", "9" * 19, "5 MB"):
         assert parse_count(text) is None, text
-    assert parse_size("64") == 65536
-    assert parse_size(str(1 << 53)) is None
+    assert parse_kb("64") == 65536
+    assert parse_kb(str(1 << 53)) is None
 
 
 FAULTS = [
     # what is replaced, by what, words of the warning
     ('"00400000","Image","936"', '"004000zz","Image","936"', "no address"),
     ('"00400000","Image","936"', '"00400000","Image","many"', "no address or no size"),
-    ('"00400000","Image","936"', '"00400000","Bild","936"', "type that is not VMMap's"),
+    ('"00400000","Image","936"', '"00400000","Bild","936"', "type is not one of VMMap's"),
     ('"00400000","Image","936","936"', '"00400000","Image","936","?"', "not a number"),
-    ('"Execute/Read",".text"', '"Execute/Sing",".text"', "protection that is not VMMap's"),
-    ('"  00401000"', '"  00801000"', "outside of the allocation"),
+    ('"Execute/Read",".text"', '"Execute/Sing",".text"', "protection is not one of VMMap's"),
+    ('"Execute/Read",".text"', '"10000000000",".text"', "protection is not one of VMMap's"),
+    ('"Execute/Read",".text"', '"-1",".text"', "protection is not one of VMMap's"),
+    ('"  00401000"', '"  00801000"', "outside the allocation"),
     ('"  00401000"', '"  00400000"', "does not fit"),
     ('"  00401000","Image","888"', '"  00401000","Image","880"', "do not cover"),
     (
@@ -240,8 +242,8 @@ FAULTS = [
         '"  00401000","Image","888","880"',
         "do not add up to their allocation in committed",
     ),
-    ('"006D0000"', '"00410000"', "overlapping another"),
-    ('"Heap","', '"Heap","x', "figure of the summary"),
+    ('"006D0000"', '"00410000"', "overlaps another row"),
+    ('"Heap","', '"Heap","x', "a figure of the summary"),
     ('"00010000","Shareable"', '"0x00010000","Shareable"', ""),
 ]
 
@@ -275,7 +277,7 @@ def test_other_texts_are_refused(text: str) -> None:
 
 def test_a_table_without_rows_is_refused() -> None:
     text = csv_text(sample())
-    with pytest.raises(FormatError, match="no row that can be read") as caught:
+    with pytest.raises(FormatError, match="no readable row") as caught:
         from_csv(text[: text.index('"00010000"')])
     assert caught.value.place is not None
 
@@ -330,7 +332,7 @@ def test_the_last_of_several_snapshots_is_read_unless_told_otherwise() -> None:
     assert len(from_mmp(text, snapshot_index=1).modules) == 0
     assert len(from_mmp(text, snapshot_index=2).modules) == 1
     assert from_mmp(text, snapshot_index=2).comments == ("snapshot 2 of 3",)
-    with pytest.raises(FormatError, match="holds 3 snapshots, there is no number 4"):
+    with pytest.raises(FormatError, match="holds 3 snapshots; there is no number 4"):
         from_mmp(text, snapshot_index=4)
     with pytest.raises(ValueError, match="counted from 1"):
         from_mmp(text, snapshot_index=0)
@@ -340,7 +342,7 @@ def test_a_file_without_snapshot_elements_is_one_snapshot() -> None:
     text = "<x>" + "".join(mmp_rows(sample())) + "</x>"
     assert count_snapshots(text.encode()) == 1
     assert len(from_mmp(text).modules) == 2
-    with pytest.raises(FormatError, match="one snapshot, there is no number 2"):
+    with pytest.raises(FormatError, match="one snapshot; there is no number 2"):
         from_mmp(text, snapshot_index=2)
 
 
@@ -399,16 +401,16 @@ def test_a_reduced_vmmap_file_gives_the_same_map() -> None:
 
 
 BAD_ROWS = [
-    ('Address="x"', "no whole number in Address"),
-    ('Address="-5"', "no whole number in Address"),
-    ('Address="1.5"', "no whole number in Address"),
-    ('Address="1_000"', "no whole number in Address"),
-    ('Address="99999999999999999999"', "no whole number in Address"),
-    ('Address="99999999999999999999999999"', "no whole number in Address"),
+    ('Address="x"', "Address is not an integer"),
+    ('Address="-5"', "Address is not an integer"),
+    ('Address="1.5"', "Address is not an integer"),
+    ('Address="1_000"', "Address is not an integer"),
+    ('Address="99999999999999999999"', "Address is not an integer"),
+    ('Address="99999999999999999999999999"', "Address is not an integer"),
     ('Address="0xfffffffffffff000"', "impossible"),
     ('Address="65536" Size="0"', "no size"),
     ('Address="65536" Size="18446744073709551615"', "impossible"),
-    ('Address="65536" Protection="rw"', "no whole number in Protection"),
+    ('Address="65536" Protection="rw"', "Protection is not an integer"),
 ]
 
 
@@ -455,7 +457,7 @@ def test_other_xml_is_refused(text: str) -> None:
 
 
 def test_a_snapshot_without_rows_is_refused() -> None:
-    with pytest.raises(FormatError, match="no row"):
+    with pytest.raises(FormatError, match="no readable row"):
         from_mmp(mmp_text([]))
 
 
@@ -484,6 +486,7 @@ def test_what_comes_before_a_cut_is_read() -> None:
     assert 5 < len(snapshot.regions) < 40
     assert "cut off or damaged" in snapshot.warnings[0]
     assert "line " in snapshot.warnings[0]
+    assert not snapshot.regions_complete
 
 
 def test_every_prefix_of_a_mmp() -> None:
@@ -520,7 +523,7 @@ def test_overlapping_allocations_do_not_overlap_in_the_snapshot() -> None:
     snapshot = from_mmp(mmp_text(rows))
     assert snapshot.regions is not None
     assert snapshot.regions.base.tolist() == [65536, 327680]
-    assert "overlapping" in snapshot.warnings[0]
+    assert "overlaps another row" in snapshot.warnings[0]
 
 
 # --- any damage -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The README's promises: its Python runs as it is printed, its extras are the package's."""
+"""The README's promises: its Python runs as printed, and its extras are those of the package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_there_is_python_in_it() -> None:
-    assert len(BLOCKS) == 2
+    assert BLOCKS  # without blocks, pytest would skip the test below in silence
 
 
 @pytest.mark.parametrize("block", range(len(BLOCKS)))

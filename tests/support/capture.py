@@ -1,11 +1,14 @@
-"""What the tests of live capture share: a child process with a known memory map."""
+"""Helpers of the tests of live capture: child processes with known memory maps."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,10 @@ from dumpmap.parsers.snapshot_json.reader import load_snapshot
 
 MB = 1 << 20
 
-# Maps one thing of each kind, says where, and waits. Nothing in it changes the map after it said READY.
+# Maps one thing of each kind, prints where, and waits. Its fork stops itself: a running fork writes to pages that it
+# shares with this process, and each of those pages becomes private in both.
 _CHILD = """
-import ctypes, json, mmap, os, sys, threading
+import ctypes, json, mmap, os, signal, sys, threading
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -65,21 +69,18 @@ for name in ("worker one", "gr\\u00f6\\u00dfer)"):
 started.wait()
 
 # A second process that touches the first half of what is shared: only then are its pages shared by two.
-ready, go = os.pipe(), os.pipe()
 other = os.fork()
 if other == 0:
     sum(ctypes.string_at(places["shared"], MB)[::4096])
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     libc.munmap(places["private"], 8 * MB)
-    os.write(ready[1], b"x")
-    os.close(go[1])
-    os.read(go[0], 1)
-    os._exit(0)
-os.read(ready[0], 1)
-print(json.dumps({"places": places, "locked": locked, "other": other}))
+    libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # it dies with this process
+    os.kill(os.getpid(), signal.SIGSTOP)
+os.waitpid(other, os.WUNTRACED)
+print(json.dumps({"places": places, "locked": locked}))
 print("READY", flush=True)
 sys.stdin.readline()
-os.write(go[1], b"x")
+os.kill(other, signal.SIGKILL)
 os.waitpid(other, 0)
 """
 
@@ -94,11 +95,11 @@ class Child:
         process: the process, for ending it.
     """
 
-    def __init__(self, process: subprocess.Popen[str], told: dict[str, Any]) -> None:
+    def __init__(self, process: subprocess.Popen[str], printed: dict[str, Any]) -> None:
         self.process = process
         self.pid = process.pid
-        self.places: dict[str, int] = told["places"]
-        self.locked: bool = told["locked"]
+        self.places: dict[str, int] = printed["places"]
+        self.locked: bool = printed["locked"]
 
 
 @contextlib.contextmanager
@@ -116,9 +117,9 @@ def linux_child(folder: Path) -> Iterator[Child]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        told = json.loads(process.stdout.readline())
+        printed = json.loads(process.stdout.readline())
         assert process.stdout.readline() == "READY\n"
-        yield Child(process, told)
+        yield Child(process, printed)
     finally:
         with contextlib.suppress(OSError):
             process.stdin.write("\n")
@@ -127,24 +128,51 @@ def linux_child(folder: Path) -> Iterator[Child]:
         process.wait(30)
 
 
+def states(pid: int) -> list[str]:
+    """Returns the states of a process's threads from /proc."""
+    return [
+        (thread / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+    ]
+
+
 @contextlib.contextmanager
-def sleeper(
-    seconds: float = 60, name: str | None = None, folder: Path | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a process that does nothing, under a name of its own if asked."""
-    program = Path("/bin/sleep").resolve()
+def stopped(pid: int) -> Iterator[None]:
+    """Stops a process for the block. A signal takes effect later, so this waits until every thread has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        while set(states(pid)) != {"T"}:
+            time.sleep(0.001)
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def waiting_cat(name: str | None = None, folder: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a `cat` that waits for input, under a name of its own if asked.
+
+    `Popen` returns when the kernel has begun to replace the program: its new mappings come later. A `cat` that has
+    answered has all of them.
+    """
+    program = Path("/bin/cat").resolve()
     if name is not None:
         assert folder is not None
         program = folder / name
         if not program.exists():
-            program.write_bytes(Path("/bin/sleep").resolve().read_bytes())
+            program.write_bytes(Path("/bin/cat").resolve().read_bytes())
             program.chmod(0o755)
-    process = subprocess.Popen([str(program), str(seconds)])
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    process = subprocess.Popen([str(program), "-u"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(b"x")
+            process.stdin.flush()
+            assert process.stdout.read(1) == b"x"
+            yield process
+        finally:
+            process.kill()
 
 
 def loaded(document: dict[str, Any], name: str = "test.json") -> Snapshot:

@@ -68,6 +68,11 @@ def write_big_dump(path: Path, size: int) -> Path:
     return dump.write(path)
 
 
+def remarks(said: str) -> str:
+    """What a run said on standard error, without the lines of progress that a slow machine gets to see."""
+    return "".join(line for line in said.splitlines(keepends=True) if not line.startswith("dumpmap: progress: "))
+
+
 # ---------------------------------------------------------------- an HTTP server
 
 

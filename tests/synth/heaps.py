@@ -74,7 +74,7 @@ def write_heap_array(
 ) -> int:
     """Writes ProcessHeaps, NumberOfHeaps, MaximumNumberOfHeaps and ProcessHeap of a PEB.
 
-    The array lies in ntdll's .data, or, as Windows does when it grew, in a block of a heap.
+    The array is in ntdll's .data, or in a heap block, where Windows moves it when it grows.
 
     Args:
         process: a process with ntdll and a PEB; the heaps listed are those laid out so far.
@@ -117,7 +117,7 @@ def write_heap_array(
 
 
 def _ntdll(process: ProcessBuilder, bits: int) -> Module:
-    """Returns the ntdll of a width: in a WoW64 process the 64-bit one lies above 4 GB."""
+    """Returns the ntdll of a width: in a WoW64 process the 64-bit one is above 4 GB."""
     for module in process.modules:
         if module.name.lower().endswith("\\ntdll.dll"):
             wrong = process.wow64 and (module.base >= 1 << 32) != (bits == 64)
@@ -130,7 +130,7 @@ def _ntdll(process: ProcessBuilder, bits: int) -> Module:
 
 
 def make_cyclic(process: ProcessBuilder, truth: HeapTruth, name: str, *, to: int = 1) -> None:
-    """Makes a list run in circles: the last node points at node `to` and never at the head.
+    """Turns a list into a loop: the last node points at node `to` and never at the head.
 
     Args:
         process: where.
@@ -145,7 +145,7 @@ def make_cyclic(process: ProcessBuilder, truth: HeapTruth, name: str, *, to: int
 
 
 def lie_pointer(process: ProcessBuilder, address: int, value: int, bits: int | None = None) -> int:
-    """Overwrites a pointer in memory and returns what stood there."""
+    """Overwrites a pointer in memory and returns its old value."""
     width = (bits or 8 * process.pointer_size) // 8
     old = process.read_pointer(address, width)
     process.pointer(address, value, width)
@@ -202,7 +202,7 @@ def many_heaps_x86(process: ProcessBuilder) -> list[HeapTruth]:
 
 
 def _default_heap(process: ProcessBuilder) -> HeapTruth:
-    """The process heap: eight segments, of which the last one is hardly used."""
+    """The process heap: eight segments; the last one is almost unused."""
     sizes = growing_segments(8)
     specs = [SegmentSpec(size) for size in sizes[:-1]]
     holes = ((0x40000, 0x3000), (0x90000, 0x10000))
@@ -217,7 +217,7 @@ def _default_heap(process: ProcessBuilder) -> HeapTruth:
 
 
 def _specs(sizes: Sequence[int], salt: int) -> list[SegmentSpec]:
-    """Commits all segments but the last, of which it commits a part that differs by heap."""
+    """Commits all segments completely but the last, whose committed part differs by heap."""
     specs = [SegmentSpec(size) for size in sizes[:-1]]
     specs.append(SegmentSpec(sizes[-1], 0x2000 + 0x1000 * salt))
     return specs

@@ -51,7 +51,7 @@ VARS = {
 NUMBERS = {"total_bookkeeping_elements": 0x130, "count_free_region_kinds": 0x134, "card_table_info_size": 0x138}
 
 SEGMENT = ("Allocated", "Committed", "Reserved", "Used", "Mem", "Flags", "Next")
-# The same as a contract may have it.
+# The same fields in a contract.
 CONTRACT_SEGMENT = {"Next": 1, "Flags": 2, "Reserved": 4, "Committed": 5, "Allocated": 7, "Mem": 8}
 CARD_INFO_WORDS = 5
 
@@ -66,7 +66,7 @@ JSON_AT = 0x1000  # in .rdata
 
 @dataclass
 class Heap:
-    """One heap: its generation table and what hangs on it."""
+    """One heap: its generation table and its segments."""
 
     table: int
     gc_heap: int = 0
@@ -83,7 +83,7 @@ class Runtime:
         server: two heaps instead of one.
         regions: made of regions instead of segments.
         table: whether the module exports g_dacTable.
-        single_file: the runtime lies in the program.
+        single_file: the runtime is part of the program.
         expected: what a reader must find: base, end, kind, number of the heap.
         invalid: what StructureInvalidCount says.
     """
@@ -256,10 +256,10 @@ class Runtime:
         self.write_free_lists(heap.gc_heap + 0x1600, free)
 
     def write_free_lists(self, address: int, free: int) -> None:
-        """Three lists of free regions, the second with one region."""
+        """Writes three lists of free regions; the second has one region."""
         self.process.pointer(address + (7 + 5) * self.width, free)
 
-    # --- what leads there ------------------------------------------------------------------------
+    # --- the ways to the heap ------------------------------------------------------------------------
 
     def _publish(self) -> None:
         self.variable("max_gen", 2, 4)
@@ -327,7 +327,7 @@ class Runtime:
             self.process.write(place, struct.pack(f"<{len(values)}i", *values))
 
     def contract_json(self) -> dict[str, Any]:
-        """The JSON of the collector's part, with every form that a value can have."""
+        """Returns the JSON of the collector's descriptor, with every form of a value."""
         w = self.width
         generation: dict[str, Any] = {"!": self.generation_size, "StartSegment": [self.start_at, "pointer"]}
         if not self.regions:
@@ -395,7 +395,7 @@ class Runtime:
         self.write_descriptor(self.data + DESCRIPTOR_AT, text, [nothing, variable], rdata + JSON_AT)
 
     def ranges(self) -> list[tuple[int, int, str, int | None]]:
-        """What a reader must find, sorted; in a range of regions what no region takes is reserve."""
+        """What a reader must find, sorted. The rest of a range of regions is reserve."""
         found = sorted(self.expected)
         if self.regions:
             found.append((self._next_region, self.range_end, "GC reserve", None))

@@ -10,8 +10,8 @@ Every method that adds content returns the builder. A typical use:
         .build()
     )
 
-Damage is asked for by name (`lie`, `lie_count`, `patch`, `header_lie`), so a test says what it
-breaks; `offset_of` and its sisters give file offsets for tests that flip bytes by themselves.
+Damage has methods of its own (`lie`, `lie_count`, `patch`, `header_lie`), so a test names what it
+breaks. `offset_of` and its siblings return file offsets for tests that flip bytes themselves.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ PROCESSOR_ARCHITECTURES = {
     "unknown": 0xFFFF,
 }
 
-_FILLER = b"\xee"  # what a larger header or entry is padded with: anything but zero
+_FILLER = b"\xee"  # pads larger headers and entries; not zero, so that a reader that uses it fails
 
 
 class MinidumpFile:
-    """The file while it grows: out-of-line data first, then the stream that refers to it."""
+    """The growing file: out-of-line data first, then the stream that refers to it."""
 
     def __init__(self, directory_entries: int) -> None:
         self.data = bytearray(32 + 12 * directory_entries)
@@ -123,7 +123,7 @@ class MinidumpFile:
     def memory(self, address: int, data: bytes) -> bytes:
         """Returns a MINIDUMP_MEMORY_DESCRIPTOR for bytes at `address`.
 
-        Thread stacks share their bytes with the memory list, as real writers do: the same range
+        Thread stacks share their bytes with the memory list, as in real dumps: the same range
         is stored once.
         """
         key = (address, len(data))
@@ -185,7 +185,7 @@ _LISTS = {
 
 @dataclass
 class _Stream:
-    """One stream while it is collected."""
+    """One stream of the file to come."""
 
     stream_type: int
     layout: _ListLayout
@@ -231,7 +231,7 @@ class _Lie:
 
 
 class ThreadOptions(TypedDict, total=False):
-    """What a thread record may state; what is left out is zero or a common value.
+    """The fields of a thread record. The defaults are zero or common values.
 
     Attributes:
         teb: address of the TEB.
@@ -377,7 +377,7 @@ class MinidumpBuilder:
     # --- streams in general -----------------------------------------------------------------
 
     def new_stream(self, stream_type: int) -> Self:
-        """Begins a stream of this type, although the dump may hold one already."""
+        """Begins a stream of this type, even if the dump already has one."""
         self._streams.append(_Stream(stream_type, _LISTS.get(stream_type, _NO_LIST)))
         return self
 
@@ -424,12 +424,12 @@ class MinidumpBuilder:
         new_type: int | None = None,
         index: int = 0,
     ) -> Self:
-        """Makes the directory entry of the index-th stream of this type state something else."""
+        """Falsifies the directory entry of the index-th stream of this type."""
         self._lies.append(_Lie(stream_type, index, size, rva, new_type))
         return self
 
     def lie_count(self, stream_type: int, count: int) -> Self:
-        """Makes the list begun last state another number of entries."""
+        """Falsifies the number of entries in the last list."""
         self._last(stream_type).count = count
         return self
 
@@ -441,7 +441,7 @@ class MinidumpBuilder:
         directory_rva: int | None = None,
         checksum: int | None = None,
     ) -> Self:
-        """Makes the file header state something else."""
+        """Falsifies fields of the file header."""
         given = {
             "signature": signature,
             "stream_count": stream_count,
@@ -655,7 +655,7 @@ class MinidumpBuilder:
     ) -> Self:
         """Adds ProcessVmCounters, version 1 (80 bytes) or 2 (152 bytes); sizes in bytes.
 
-        Version 1 is not a prefix of version 2: its PrivateUsage stands where version 2 has
+        Version 1 is not a prefix of version 2: its PrivateUsage is where version 2 has
         PeakVirtualSize.
 
         Args:
@@ -693,7 +693,7 @@ class MinidumpBuilder:
         return self.raw_stream(COMMENT_W, text.encode("utf-16-le") + b"\0\0")
 
     def breakpad_info(self, dump_thread: int | None = None, requesting_thread: int | None = None) -> Self:
-        """Adds Breakpad's info stream: which thread wrote the dump, which one asked for it."""
+        """Adds Breakpad's info stream: the thread that wrote the dump and the thread that requested it."""
         valid = _bit_flags((dump_thread is not None, 1), (requesting_thread is not None, 2))
         record = struct.pack("<III", valid, dump_thread or 0, requesting_thread or 0)
         return self.raw_stream(BREAKPAD_INFO, record)

@@ -73,7 +73,7 @@ class LargeSpec:
     """A block with an allocation of its own; all numbers are bytes.
 
     Attributes:
-        requested: what the program asked for.
+        requested: the bytes that the program requested.
         offset: distance of the block from the base of its allocation; 8 and later put some
             random pages in front.
         tail: reserved bytes behind the block, inside its ReserveSize.
@@ -233,7 +233,7 @@ class _NtHeapWriter:
         previous = 0
         first = layout.first_entry if index == 0 else round_up(layout.segment["size"], layout.unit)
         if index == 0 and layout.old:
-            # The first segment of an old heap lies behind the heap in the same allocation, with
+            # The first segment of an old heap follows the heap in the same allocation, with
             # an entry of its own.
             previous = first - 0x10 * layout.width
             header = base + previous

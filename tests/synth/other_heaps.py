@@ -68,7 +68,7 @@ def page_heap(
     truth.address = process.allocate(_PAGE_HEAP_RESERVE, commit=(2 + _POOL_PAGES) * PAGE)
     _write_handle_page(process, truth, build)
     _write_root(process, truth, normal.address, build)
-    # The critical section lies 0x4000 behind the root, in the pool.
+    # The critical section is 0x4000 bytes after the root, in the pool.
     _write_stripes(process, truth.address + (2 + _POOL_PAGES) * PAGE, allocations)
     truth.add(process, truth.address, "page heap")
     for _ in range(more_reserves):

@@ -129,7 +129,7 @@ class ProcessBuilder(AddressSpace):
         self.pid = pid
         self.name = name
         self.narrow = wow64 or arch in ("x86", "arm")
-        # A 64-bit program is linked large address aware unless somebody turns it off.
+        # A 64-bit program is linked large address aware unless its author turns that off.
         self.large_address_aware = large_address_aware or not self.narrow
         self.narrow_top = TOP_4GB if large_address_aware else TOP_2GB
         wide_top = TOP_128TB if build >= layouts.BUILD_8_1 else TOP_8TB
@@ -225,7 +225,7 @@ class ProcessBuilder(AddressSpace):
         """
         if self.wow64:
             pair = self._kernel_pages(2 * PAGE)
-            # Before 10 the 32-bit PEB lies below the 64-bit one, since 10 above it.
+            # Before Windows 10 the 32-bit PEB is below the 64-bit one, since Windows 10 above it.
             below = self.build < layouts.BUILD_1507
             self.peb32, self.peb64 = (pair, pair + PAGE) if below else (pair + PAGE, pair)
             if below and self._is_own_page_windows():

@@ -110,7 +110,7 @@ def segment_heap(
             1709, which has one list.
         large: bytes of each large allocation.
         heap_key: the process's random key in segment signatures; give all heaps the same.
-        encoded_tree: whether the tree's pointers are XORed with the addresses they stand at,
+        encoded_tree: whether the tree's pointers are XORed with their own addresses,
             which bit 0 of the Min word announces.
         flags: GlobalFlags, class bits included.
         listed: whether the PEB's array will name the heap.

@@ -297,7 +297,7 @@ class AddressSpace:
 
         Args:
             zeros: also the committed pages that were never written.
-            limit: leave out what lies at or above this address.
+            limit: leave out everything at or above this address.
         """
         written = sorted(self._pages)
         runs: list[tuple[int, bytearray]] = []

@@ -1,4 +1,4 @@
-"""What a heap writer laid out, for a test to compare a walker's findings with."""
+"""What a heap writer wrote. Tests compare it with what a walker finds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HeapAllocation:
         committed: committed bytes in it.
         role: "segment", "large", "front end", "heap" (the block with the header of a segment heap)
             or "page heap".
-        address: where the structure lies that leads to it; not always the base.
+        address: the structure that leads to it; not always the base.
     """
 
     base: int
@@ -83,7 +83,7 @@ class HeapTruth:
     def take_room(self, size: int) -> int:
         """Returns the address of `size` bytes of heap memory that nothing else uses.
 
-        It lies inside a busy block of the heap, on pages of its own: whoever drops those from the
+        It is inside a busy block of the heap, on pages of its own: whoever drops those from the
         dump drops no header with them.
 
         Raises:
@@ -102,7 +102,7 @@ class HeapTruth:
         return [allocation for allocation in self.allocations if allocation.role == role]
 
     def add(self, process: ProcessBuilder, address: int, role: str) -> None:
-        """Records the allocation that contains `address`, as it now stands in the process."""
+        """Records the allocation that contains `address`, as it is in the process now."""
         allocation = process.allocation_at(address)
         sizes = (allocation.base, allocation.size, allocation.committed())
         self.allocations.append(HeapAllocation(*sizes, role, address))

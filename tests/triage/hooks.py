@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from dumpmap.triage.discovery import Job
+from dumpmap.triage.jobs import Job
 
 
 def misbehave(job: Job) -> None:

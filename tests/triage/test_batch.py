@@ -23,11 +23,12 @@ from support.triage import MB, partial_dump, small_dump, starved_dump
 
 import dumpmap
 from dumpmap.errors import DumpmapError, OutputError
-from dumpmap.triage import EngineError, Options, State, batch, exit_code, iterate, run, select, triage
+from dumpmap.triage import EngineError, Options, Row, State, exit_code, iterate, resources, run, select, triage
 from dumpmap.triage.cache import Cache, default_path
-from dumpmap.triage.columns import COLUMNS, Row
-from dumpmap.triage.discovery import local_job
-from dumpmap.triage.engines import ProcessEngine, limit_text, process_context
+from dumpmap.triage.columns import COLUMNS
+from dumpmap.triage.jobs import local_job
+from dumpmap.triage.process_engine import ProcessEngine, memory_text, time_text
+from dumpmap.triage.processes import process_context
 from dumpmap.triage.worker import Diary, Setup
 
 MISBEHAVE = "triage.hooks:misbehave"
@@ -215,7 +216,7 @@ def test_one_condition_and_one_column_need_no_list(folder: Path) -> None:
     ids=lambda value: str(value),
 )
 def test_impossible_options(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must be|unknown|goes with"):
+    with pytest.raises(ValueError, match=r"must be|unknown|requires"):
         replace(SERIAL, **change)
 
 
@@ -244,7 +245,7 @@ def test_a_worker_that_spins_is_killed(folder: Path) -> None:
     rows = result_rows(folder, options)
     assert time.monotonic() - began < 60
     found = errors(rows)
-    assert found["spin-1"] == found["sleep-1"] == "stopped: took longer than 3 s (the time limit)"
+    assert found["spin-1"] == found["sleep-1"] == "exceeded the time limit of 3 s"
     assert len(rows) == 26
     assert sum(row["status"] == "ok" for row in rows) == 21
 
@@ -254,7 +255,7 @@ def test_a_worker_that_balloons_is_killed(folder: Path) -> None:
     options = Options(jobs=2, cache=False, memory_limit=128 * MB, hook=MISBEHAVE)
     rows = result_rows(folder, options)
     found = errors(rows)
-    wanted = "stopped: needed more than 128 MB of memory (the memory limit)"
+    wanted = "exceeded the memory limit of 128 MB"
     assert found["balloon-1"] == found["shared-balloon-1"] == wanted
     assert sum(row["status"] == "ok" for row in rows) == 21
 
@@ -275,12 +276,16 @@ def test_no_limit_of_memory_hangs_a_worker(folder: Path, limit: int) -> None:
 def test_no_limit_of_time_hangs_a_worker(folder: Path, limit: float) -> None:
     rows = result_rows(folder, Options(jobs=2, cache=False, time_limit=limit))
     assert len(rows) == 24
-    assert all(row["status"] != "error" or "stopped: " in row["error"] for row in rows if "good" in row["path"])
+    assert all(
+        row["status"] != "error" or "exceeded the time limit of " in row["error"]
+        for row in rows
+        if "good" in row["path"]
+    )
 
 
 def test_a_small_limit_is_said_in_its_own_unit() -> None:
-    assert limit_text(None, 1 << 10) == "stopped: needed more than 1 KB of memory (the memory limit)"
-    assert limit_text(0.5) == "stopped: took longer than 0.5 s (the time limit)"
+    assert memory_text(1 << 10) == "exceeded the memory limit of 1 KB"
+    assert time_text(0.5) == "exceeded the time limit of 0.5 s"
 
 
 def test_a_lack_of_memory_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +310,7 @@ def test_a_worker_that_dies_is_tried_again_and_then_reported(folder: Path) -> No
     rows = result_rows(folder, Options(jobs=2, cache=False, hook=MISBEHAVE))
     found = errors(rows)
     assert "SIGKILL" in found["killed-1"]
-    assert found["exit-1"] == "its worker process died (exit code 3)"
+    assert found["exit-1"] == "the worker process died (exit code 3)"
     assert found["fault-1"] == "internal error: RuntimeError: a fault of our own"
     assert sum(row["status"] == "ok" for row in rows) == 21
 
@@ -327,7 +332,7 @@ def test_a_death_that_the_pool_misses_is_noticed(folder: Path, monkeypatch: pyte
     monkeypatch.setattr(PoolManager, "find_expired_task", miss)
     misbehaving(folder, "killed-1.dmp", "once-1.dmp")
     rows = result_rows(folder, Options(jobs=2, cache=False, time_limit=None, hook=MISBEHAVE))
-    assert errors(rows)["killed-1"] == "its worker process died (at once)"
+    assert errors(rows)["killed-1"] == "the worker process died (at once)"
     assert sum(row["status"] == "ok" for row in rows) == 22
 
 
@@ -380,7 +385,7 @@ def test_there_are_no_more_workers_than_files(folder: Path, monkeypatch: pytest.
             started.append(jobs)
             super().__init__(setup, min(jobs, 2), time_limit)
 
-    monkeypatch.setattr(batch, "ProcessEngine", Engine)
+    monkeypatch.setattr(resources, "ProcessEngine", Engine)
     result_rows(folder, Options(jobs=999, cache=False))
     result_rows(folder / "good-00.dmp", Options(jobs=999, cache=False))
     result_rows(folder, Options(jobs=5, cache=False))
@@ -394,7 +399,7 @@ def test_a_file_that_vanishes_costs_its_own_row(folder: Path) -> None:
 
 
 def test_workers_that_cannot_start_are_an_error(folder: Path) -> None:
-    with pytest.raises(EngineError, match="do not start"):
+    with pytest.raises(EngineError, match="cannot start worker processes"):
         result_rows(folder, Options(jobs=1, cache=False, hook="no.such.module:hook"))
     assert issubclass(EngineError, DumpmapError)
 
@@ -518,7 +523,7 @@ def test_a_cache_that_fails_later_costs_no_row(folder: Path, tmp_path: Path, mon
         assert len(result) == 24
         assert 0 < result.state.kept < 24
         (note,) = result.notes
-    assert note == f"{path}: results were no longer kept: database or disk is full"
+    assert note == f"{path}: cannot keep further results: database or disk is full"
     assert count_results(path) > 0
 
 

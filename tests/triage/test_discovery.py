@@ -15,9 +15,10 @@ import zstandard
 from support.triage import small_dump
 
 import dumpmap
-from dumpmap.parsers.opening import MOST_MEMBERS, begins_like_input
-from dumpmap.triage import Options, discovery, run
-from dumpmap.triage.discovery import Job, discover, has_dump_suffix
+from dumpmap.parsers.recognition import MOST_MEMBERS, begins_like_input
+from dumpmap.triage import Options, local_files, run
+from dumpmap.triage.discovery import discover
+from dumpmap.triage.jobs import Job, has_dump_suffix
 
 SNAPSHOT = b'{"format":"dumpmap-snapshot","version":1}'
 CSV = (
@@ -203,7 +204,7 @@ def test_a_file_of_an_archive_can_be_named(tmp_path: Path, monkeypatch: pytest.M
             assert rows["two.zip::a.dmp"]["pid"] == 1
             assert rows["two.zip::x/b[1].dmp"]["pid"] == 2
             assert rows["two.zip::a.dmp"]["cached"] == cached
-            assert "as in FILE::a.dmp" in rows["two.zip"]["error"]
+            assert "such as ARCHIVE::a.dmp" in rows["two.zip"]["error"]
             assert "has no 'c.dmp'" in rows["two.zip::c.dmp"]["error"]
 
 
@@ -225,7 +226,7 @@ def test_many_names_are_sorted_on_disk(tmp_path: Path, monkeypatch: pytest.Monke
     wanted = [f"{index:04}.dmp" for index in range(100)]
     make(tmp_path, *reversed(wanted))
     for limit in (99, 100, 1000, 5):
-        monkeypatch.setattr(discovery, "NAMES_IN_MEMORY", limit)
+        monkeypatch.setattr(local_files, "NAMES_IN_MEMORY", limit)
         assert names(tmp_path, list(discover([tmp_path]))) == wanted
 
 
@@ -237,7 +238,10 @@ def test_named_files_are_always_taken(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     jobs = list(discover([tmp_path / "no.dmp", str(tmp_path / "*.nix")]))
-    assert [job.problem for job in jobs] == [("error", "no such file or directory"), ("error", "no file matches")]
+    assert [job.problem for job in jobs] == [
+        ("error", "no such file or directory"),
+        ("error", "no file matches this pattern"),
+    ]
 
 
 def test_globs(tmp_path: Path) -> None:
@@ -284,7 +288,7 @@ def test_links_do_not_lead_in_circles(tmp_path: Path) -> None:
     assert [job.problem and job.problem[1] for job in jobs] == [
         None,
         "no such file or directory",
-        "a link that leads to itself",
+        "symbolic link loop",
     ]
     assert names(tmp_path, list(discover([str(tmp_path / "**" / "one.dmp")]))).count("a/one.dmp") == 1
 

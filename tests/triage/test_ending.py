@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.triage import small_dump
+from support.triage import remarks, small_dump
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -31,13 +31,13 @@ class Running:
     cache: Path
 
     def end(self, number: int, *, group: bool = False) -> tuple[int, str]:
-        """Sends a signal; returns the exit code and what was said on standard error."""
+        """Sends a signal; returns the exit code and what was said on standard error, but for lines of progress."""
         if group:
             os.killpg(self.process.pid, number)
         else:
             self.process.send_signal(number)
         _, said = self.process.communicate(timeout=60)
-        return self.process.returncode, said
+        return self.process.returncode, remarks(said)
 
     def left(self) -> list[str]:
         """The processes that are still there after a while."""
@@ -113,8 +113,8 @@ def test_a_signal_ends_it_in_order(running: Running, number: int, group: bool, c
     ended, text = running.end(number, group=group)
     assert ended == code, text
     found = re.fullmatch(
-        rf"dumpmap: {said} after ([\d,]+) of [\d,]+ files(?: found so far)?; ([\d,]+) results are kept: "
-        r"the same command goes on from there\n",
+        rf"dumpmap: {said} after ([\d,]+) of [\d,]+ files(?: found so far)?; ([\d,]+) results are kept; "
+        r"run the same command again to continue\n",
         text,
     )
     assert found, text
@@ -135,7 +135,7 @@ def test_ctrl_c_while_workers_start(folder: Path, tmp_path: Path, wait: float) -
         os.killpg(process.pid, signal.SIGINT)
         _, text = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert re.fullmatch(r"dumpmap: interrupted after .*\n", text), text
+    assert re.fullmatch(r"dumpmap: interrupted after .*\n", remarks(text)), text
 
 
 def test_kill_leaves_no_process_and_no_noise(running: Running) -> None:
@@ -157,7 +157,7 @@ def test_the_same_command_goes_on(folder: Path, tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert f"3,000 files, {kept:,} known from an earlier run" in again.stderr
+    assert f"3,000 files, {kept:,} cached" in again.stderr
     assert len(again.stdout.splitlines()) == FILES + 1
 
 
@@ -179,7 +179,7 @@ def test_without_a_cache_nothing_is_kept(folder: Path) -> None:
         process.terminate()
         _, text = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert text.endswith("nothing is kept, as --no-cache says\n")
+    assert text.endswith("no results are kept because of --no-cache\n")
 
 
 def test_what_is_ignored_stays_ignored(folder: Path, tmp_path: Path) -> None:

@@ -13,16 +13,13 @@ import pytest
 from support.triage import partial_dump, small_dump, starved_dump
 
 from dumpmap.errors import OutputError
-from dumpmap.triage import Options, Result, group_rows, run
-from dumpmap.triage.columns import COLUMNS, GROUPABLE, NAMES, STATUSES, Row, empty_row
-from dumpmap.triage.output import (
-    GROUP_FIGURES,
-    TriageFormat,
-    summary_line,
-    write_json_line,
-    write_result,
-    write_rows,
-)
+from dumpmap.render.triage import write_result, write_rows
+from dumpmap.triage import Options, Result, Row, group_rows, run
+from dumpmap.triage.columns import COLUMNS, GROUPABLE, NAMES, STATUSES
+from dumpmap.triage.rows import empty_row
+from dumpmap.views.triage import GROUP_FIGURES, row_records, summary_line
+from dumpmap.writers.formats import TriageFormat
+from dumpmap.writers.records import write_json_lines
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +84,7 @@ def test_json_lines_as_files_finish(folder: Path, tmp_path: Path) -> None:
     with path.open("w", encoding="utf-8") as stream:
 
         def write(row: Row) -> None:
-            write_json_line(row, stream)
+            write_json_lines(row_records([row]), stream)
             seen.append(len(path.read_text().splitlines()))
 
         run(folder, Options(engine="serial", cache=False), on_row=write).close()
@@ -193,7 +190,7 @@ def test_an_unknown_format_is_wrong_use(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_grouped_by(result: Result) -> None:
-    with pytest.raises(ValueError, match=r"cannot group by 'nonsense'; these can be: path, .*, finding$"):
+    with pytest.raises(ValueError, match=r"cannot group by 'nonsense'; the columns are path, .*, finding$"):
         result.groups(["nonsense"])
 
 
@@ -351,7 +348,7 @@ def test_the_line_about_all(result: Result) -> None:
 def test_the_document_lists_every_column() -> None:
     text = (Path(__file__).parents[2] / "docs" / "triage.md").read_text(encoding="utf-8")
     table = text.partition("<!-- columns -->")[2].partition("<!-- /columns -->")[0].strip().splitlines()
-    assert table[2:] == [f"| `{column.name}` | {column.kind} | {column.meaning} |" for column in COLUMNS]
+    assert table[2:] == [f"| `{column.name}` | {column.holds} | {column.meaning} |" for column in COLUMNS]
 
 
 def test_the_document_lists_every_status() -> None:

@@ -23,7 +23,7 @@ from dumpmap.sources import remote
 from dumpmap.sources.files import TruncatedError
 from dumpmap.sources.remote import RemoteSource, join_near, remote_source
 from dumpmap.sources.remote_errors import reason, shown_url, without_secrets
-from dumpmap.triage import Options, discovery, run
+from dumpmap.triage import Options, remote_files, run
 from dumpmap.triage.analyse import analyse
 from dumpmap.triage.discovery import discover
 
@@ -244,7 +244,7 @@ def test_secrets_reach_no_row_and_no_map(tmp_path: Path) -> None:
 def test_what_a_server_answers_is_said_in_a_line(answer: bytes, said: str, path: str) -> None:
     pytest.importorskip("aiohttp")
     if path == "folder/*.dmp" and said == "no such file":
-        said = "no file matches"
+        said = "no file matches this pattern"
     with answering(answer) as url:
         (job,) = discover([f"{url}/{path}"], stamps=False)
         outcome = analyse(job)
@@ -432,14 +432,14 @@ def test_a_file_that_changed_since_it_was_found_is_kept_as_it_was_read(tmp_path:
 
 def test_a_web_server_that_lists_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("aiohttp")
-    monkeypatch.setattr(discovery, "WEB_DEPTH", 3)
+    monkeypatch.setattr(remote_files, "WEB_DEPTH", 3)
     (tmp_path / "a.dmp").write_bytes(small_dump())
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     with http_server(tmp_path) as served:
         jobs = list(discover([f"{served.url}/"]))
     assert [job.path.count("loop") for job in jobs if job.problem is None] == [0, 1, 2, 3]
     (problem,) = [job.problem for job in jobs if job.problem is not None]
-    assert problem == ("error", "not looked into: over 3 folders deep")
+    assert problem == ("error", "not searched: more than 3 folders deep")
 
 
 def test_folders_and_globs_of_a_remote(memory: str) -> None:
@@ -451,7 +451,7 @@ def test_folders_and_globs_of_a_remote(memory: str) -> None:
     assert len(list(discover([memory], recursive=False))) == 2
     assert [job.path.removeprefix(base) for job in discover([f"{memory}/*.txt"])] == ["/notes.txt"]
     (missing,) = discover([f"{memory}/*.nix"])
-    assert missing.problem == ("error", "no file matches")
+    assert missing.problem == ("error", "no file matches this pattern")
 
 
 def test_triage_of_a_remote_folder(memory: str, tmp_path: Path) -> None:

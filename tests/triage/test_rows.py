@@ -15,13 +15,15 @@ from dumpmap.analysis.free import free_space
 from dumpmap.api import map_snapshot
 from dumpmap.model.types import TYPES, RegionType
 from dumpmap.parsers.opening import open_snapshot
-from dumpmap.triage.analyse import analyse, make_row, unpack
-from dumpmap.triage.columns import BY_NAME, COLUMNS, GROUPABLE, NAMES, STATUSES, Row, type_column
-from dumpmap.triage.discovery import Job, local_job
+from dumpmap.triage.analyse import analyse
+from dumpmap.triage.columns import BY_NAME, COLUMNS, GROUPABLE, NAMES, STATUSES, TriageRow, type_column
+from dumpmap.triage.jobs import Job, local_job
+from dumpmap.triage.map_row import row_of_map
+from dumpmap.triage.rows import unpack
 from dumpmap.wording.verdicts import verdict
 
 
-def row_of(path: Path) -> Row:
+def row_of(path: Path) -> TriageRow:
     return analyse(local_job(str(path))).row
 
 
@@ -76,9 +78,9 @@ def test_sections_change_no_row(fixtures: Path, corpus: Path) -> None:
             snapshot = open_snapshot(path)
         except dumpmap.DumpmapError:
             continue
-        assert make_row(map_snapshot(snapshot), "x", 1) == make_row(map_snapshot(snapshot, sections=False), "x", 1), (
-            path.name
-        )
+        assert row_of_map(map_snapshot(snapshot), "x", 1) == row_of_map(
+            map_snapshot(snapshot, sections=False), "x", 1
+        ), path.name
 
 
 def test_a_good_dump(tmp_path: Path) -> None:

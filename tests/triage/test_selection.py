@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from support.triage import partial_dump, small_dump, starved_dump
 
-from dumpmap.triage import Options, Result, Selection, run, select
-from dumpmap.triage.columns import NAMES, Row, empty_row, known_values
-from dumpmap.triage.output import write_result
-from dumpmap.triage.selection import parse_condition
+from dumpmap.render.triage import write_result
+from dumpmap.triage import Options, Result, Row, Selection, run, select
+from dumpmap.triage.columns import NAMES, known_values
+from dumpmap.triage.conditions import parse_condition
+from dumpmap.triage.rows import empty_row
 
 MB = 1 << 20
 
@@ -106,24 +107,27 @@ def test_conditions(condition: str, values: dict[str, Any], holds: bool) -> None
         ("=x", "is not a condition"),
         ("nonsense=1", rf"there is no column 'nonsense'; the columns are {', '.join(NAMES)}$"),
         ("committed>many", "not a size"),
-        ("committed~1", "is for texts"),
+        ("committed~1", "works on text"),
         ("pid=x", "not a number"),
         ("seconds=x", "not a number"),
-        ("wow64=maybe", "true or false"),
-        ("wow64<true", "true or false"),
-        ("process>a", "is for figures"),
+        ("wow64=maybe", "wow64 is a flag; write wow64=true or wow64=false"),
+        ("wow64<true", "wow64 is a flag; write wow64=true or wow64=false"),
+        ("process>a", "works on numbers and times"),
         ("captured_at=monday", "not a time"),
-        ("committed>", "a value is missing"),
-        ("process~", "a value is missing"),
-        ("verdict=out-of-comit", r"no verdict 'out-of-comit'; did you mean out-of-commit\? they are out-of-addr"),
-        ("verdict!=nonsense", "no verdict 'nonsense'; they are out-of-address-space, out-of-commit, address-space-low"),
-        ("finding=nope", "no finding 'nope'; they are out-of-memory-exception, "),
+        ("committed>", "needs a value"),
+        ("process~", "needs a value"),
+        ("verdict=out-of-comit", r"no verdict 'out-of-comit'; did you mean out-of-commit\? the values are out-of-addr"),
+        (
+            "verdict!=nonsense",
+            "no verdict 'nonsense'; the values are out-of-address-space, out-of-commit, address-sp",
+        ),
+        ("finding=nope", "no finding 'nope'; the values are out-of-memory-exception, "),
         ("findings==Largest-Free-Block", r"did you mean largest-free-block-small\?"),
-        ("severity=fatal", "no severity 'fatal'; they are critical, warning, info$"),
-        ("status=bad", "no status 'bad'; they are ok, partial, error, skipped$"),
-        ("completeness!=all", "no completeness 'all'; they are full, map, partial$"),
-        ("format=pdf", "no format 'pdf'; they are minidump, live, vmmap$"),
-        ("container=rar", "no container 'rar'; they are gzip, zstd, zip$"),
+        ("severity=fatal", "no severity 'fatal'; the values are critical, warning, info$"),
+        ("status=bad", "no status 'bad'; the values are ok, partial, error, skipped$"),
+        ("completeness!=all", "no completeness 'all'; the values are full, map, partial$"),
+        ("format=pdf", "no format 'pdf'; the values are minidump, live, vmmap$"),
+        ("container=rar", "no container 'rar'; the values are gzip, zstd, zip$"),
     ],
 )
 def test_what_is_no_condition(condition: str, text: str) -> None:
@@ -202,7 +206,7 @@ def test_groups_have_their_own_order(result: Result) -> None:
     assert found == ["starved.exe"]
     found = [group.values[0] for group in result.groups(["process"], select_groups(sort="-process"))]
     assert found == ["starved.exe", "shop2.exe", "shop1.exe", "shop0.exe", "part.exe", None]
-    with pytest.raises(ValueError, match=r"groups have no column 'pid'; theirs are process, count, most_committed$"):
+    with pytest.raises(ValueError, match=r"their columns are process, count, most_committed$"):
         select_groups(sort="pid")
 
 

@@ -15,8 +15,7 @@ import pytest
 from support.triage import small_dump
 
 from dumpmap.errors import InputError
-from dumpmap.triage import Options, watch
-from dumpmap.triage.columns import Row
+from dumpmap.triage import Options, Row, watch
 
 SETTLE = 0.4
 

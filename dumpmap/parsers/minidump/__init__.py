@@ -1,1 +1,1 @@
-"""Minidumps: the header, the directory, and one reader per stream."""
+"""Minidumps: the file, its directory, and its streams. To add a stream, see `dumpmap.parsers.minidump.registry`."""

@@ -1,7 +1,8 @@
-"""Minidump file structures, with the names that the Windows SDK gives them (minidumpapiset.h) and no logic.
+"""Structures of a minidump file, with the names of the Windows SDK (minidumpapiset.h) and no logic.
 
 Flat arrays are NumPy dtypes, because a process can have a million regions; everything else is declared with construct.
-Sizes are asserted against the SDK's. All fields are little-endian, packed to 4 bytes.
+Sizes are asserted against the SDK's. All fields are little-endian and packed to 4 bytes. The numbers of the streams
+are in their entries: see `dumpmap.parsers.minidump.registry`.
 
 Reference: Microsoft Learn, "minidumpapiset.h header"; the Breakpad and Crashpad streams are described in
 google_breakpad/common/minidump_format.h and crashpad/minidump/minidump_extensions.h.
@@ -9,64 +10,17 @@ google_breakpad/common/minidump_format.h and crashpad/minidump/minidump_extensio
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 from typing import Any
 
 import construct as c
 import numpy as np
 
+from dumpmap.model.snapshot import Family
+
 MINIDUMP_SIGNATURE = b"MDMP"
 MINIDUMP_VERSION = 0xA793
 """Low 16 bits of MINIDUMP_HEADER.Version; the high half is the writer's own."""
-
-
-class StreamType(IntEnum):
-    """MINIDUMP_STREAM_TYPE, and the streams that Breakpad, Crashpad, Chromium and Wine add."""
-
-    UnusedStream = 0
-    ReservedStream0 = 1
-    ReservedStream1 = 2
-    ThreadListStream = 3
-    ModuleListStream = 4
-    MemoryListStream = 5
-    ExceptionStream = 6
-    SystemInfoStream = 7
-    ThreadExListStream = 8
-    Memory64ListStream = 9
-    CommentStreamA = 10
-    CommentStreamW = 11
-    HandleDataStream = 12
-    FunctionTableStream = 13
-    UnloadedModuleListStream = 14
-    MiscInfoStream = 15
-    MemoryInfoListStream = 16
-    ThreadInfoListStream = 17
-    HandleOperationListStream = 18
-    TokenStream = 19
-    JavaScriptDataStream = 20
-    SystemMemoryInfoStream = 21
-    ProcessVmCountersStream = 22
-    IptTraceStream = 23
-    ThreadNamesStream = 24
-    WineElfModuleList = 0xFFF0
-    CrashpadInfo = 0x43500001
-    BreakpadInfo = 0x47670001
-    BreakpadAssertionInfo = 0x47670002
-    LinuxCpuInfo = 0x47670003
-    LinuxProcStatus = 0x47670004
-    LinuxLsbRelease = 0x47670005
-    LinuxCmdLine = 0x47670006
-    LinuxEnviron = 0x47670007
-    LinuxAuxv = 0x47670008
-    LinuxMaps = 0x47670009
-    LinuxDsoDebug = 0x4767000A
-    KaskoCrashKeys = 0x4B6B0001
-    ChromiumStabilityReport = 0x4B6B0002
-    MozMacosCrashInfo = 0x4D7A0001
-    MozMacosBootargs = 0x4D7A0002
-    MozLinuxLimits = 0x4D7A0003
-    MozSoftErrors = 0x4D7A0004
-    DumpmapHeaps = 0x50484D44
 
 
 # ---------------------------------------------------------------- flat arrays
@@ -392,8 +346,8 @@ ARCHITECTURES = {
 
 PROCESSOR_ARCHITECTURE_IA32_ON_WIN64 = 10
 
-PLATFORMS = {2: "windows", 0x8101: "macos", 0x8102: "macos", 0x8201: "linux", 0x8203: "linux"}
-"""SYSTEM_INFO.PlatformId (VER_PLATFORM_WIN32_NT, and Breakpad's for other systems) to the family."""
+PLATFORMS: dict[int, Family] = {2: "windows", 0x8101: "macos", 0x8102: "macos", 0x8201: "linux", 0x8203: "linux"}
+"""SYSTEM_INFO.PlatformId (VER_PLATFORM_WIN32_NT, and Breakpad's numbers for other systems) to the system's family."""
 
 CONTEXT_POINTERS = {
     # architecture: (least size of the context, offset of the stack pointer, of the instruction pointer, width)

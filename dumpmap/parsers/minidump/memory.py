@@ -1,4 +1,4 @@
-"""Process memory as a minidump holds it: many ranges of one file, found by binary search."""
+"""Process memory in a minidump: many ranges of one file, found by binary search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DumpMemory:
         sizes: their sizes; all ranges lie inside the file.
         offsets: where in the file each begins.
 
-    Where ranges overlap (a stack is often listed twice) the one that starts lower is read, as far as it goes.
+    Where ranges overlap (a stack is often listed twice), reads come from the range that starts lower, up to its end.
     """
 
     def __init__(self, source: ByteSource, starts: U64, sizes: U64, offsets: U64) -> None:
@@ -34,7 +34,7 @@ class DumpMemory:
             starts, sizes, offsets = _disjoint(starts, sizes, offsets)
             ends = starts + sizes
         self._starts, self._ends, self._offsets = starts, ends, offsets
-        # Single look-ups go through these: they are several times faster than one element of an array.
+        # Single look-ups use these: they are several times faster than an element of an array.
         self._start_view, self._end_view, self._offset_view = starts.data, ends.data, offsets.data
         self._ranges: list[tuple[int, int]] | None = None
 
@@ -62,7 +62,7 @@ class DumpMemory:
             size -= take
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
-        """See `Memory.find`: one search over all addresses, then one batch of reads for those that are there."""
+        """See `Memory.find`: one search over all addresses, then one batch of reads for those in the dump."""
         wanted = set(patterns)
         if not wanted or len(self._starts) == 0 or len(addresses) == 0:
             return {}
@@ -81,7 +81,7 @@ class DumpMemory:
             pattern = bytes(data)
             if pattern in wanted:
                 found[address] = pattern
-        if not inside.all():  # it runs across ranges that touch
+        if not inside.all():  # the others run across ranges that touch
             across = find_by_reading(self, asked[~inside].tolist(), offset, wanted)
             found = dict(sorted({**found, **across}.items()))
         return found
@@ -98,8 +98,8 @@ class DumpMemory:
 
 
 def _disjoint(starts: U64, sizes: U64, offsets: U64) -> tuple[U64, U64, U64]:
-    """Sorts ranges and cuts what an earlier one already holds, so that they no longer overlap."""
-    # The longer one first where two begin at one address; an end beyond 64 bits is cut by the parser.
+    """Sorts ranges and cuts from each what an earlier one already holds, so that they no longer overlap."""
+    # Of two that begin at one address, the longer one comes first. The parser has cut ends beyond 64 bits.
     order = np.lexsort((~sizes, starts))
     starts, sizes, offsets = starts[order], sizes[order], offsets[order]
     ends = starts + sizes

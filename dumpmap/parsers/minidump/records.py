@@ -1,7 +1,7 @@
-"""Readers of single records: construct's declarations, compiled, and the `minidump` package's own parsers.
+"""Readers of single records: construct's declarations, compiled, and parsers of the `minidump` package.
 
-Of `minidump` only records are taken that it reads faithfully, each from a buffer that has been cut to the record's
-exact size beforehand: the package reads past an end as zeros, so it must never see one.
+dumpmap uses the package only for records that it reads faithfully. It reads past an end as zeros, so it must never see
+one: each record is cut to its exact size first.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ HANDLE_DATA_HEADER_SIZE = 16
 class Reader:
     """A construct declaration of fixed size, compiled to one `struct.Struct`.
 
-    Construct takes 40 to 90 microseconds for a record of a minidump, this takes two; a small dump is mostly such
-    records. Numbers, bytes, arrays of numbers and nested structures are understood.
+    Construct takes 40 to 90 microseconds for a record of a minidump, this class takes two, and a small dump is mostly
+    such records. It supports numbers, bytes, arrays of numbers, and nested structures.
 
     Attributes:
-        size: bytes of the record.
+        size: size of the record in bytes.
     """
 
     def __init__(self, declaration: Any) -> None:
@@ -38,11 +38,11 @@ class Reader:
         self.size = self._struct.size
         if self.size != declaration.sizeof():
             raise TypeError(f"{declaration} cannot be compiled: {self.size} bytes instead of {declaration.sizeof()}")
-        # Most records are flat: their names go straight together with the values.
+        # Most records are flat: names and values pair up directly.
         self._names = None if any(part for _, part in self._plan) else [name for name, _ in self._plan]
 
     def parse(self, data: bytes | memoryview) -> Any:
-        """Returns the record in `data`, which has `size` bytes; members are attributes."""
+        """Returns the record in `data`, which has exactly `size` bytes; its members become attributes."""
         values = self._struct.unpack(data)
         if self._names is not None:
             return SimpleNamespace(**dict(zip(self._names, values, strict=True)))
@@ -83,7 +83,7 @@ def _assemble(plan: _Plan, values: list[Any]) -> SimpleNamespace:
 
 @dataclass(frozen=True, slots=True)
 class MiscInfo:
-    """MINIDUMP_MISC_INFO: times are seconds, None where the flag for a field is not set."""
+    """MINIDUMP_MISC_INFO. Times are seconds; a field is None if its flag is not set."""
 
     size: int
     process_id: int | None
@@ -102,7 +102,7 @@ class HandleDataHeader:
 
 
 def misc_info(data: bytes) -> MiscInfo:
-    """Reads the part of MINIDUMP_MISC_INFO that all versions share; `data` has `MISC_INFO_SIZE` bytes."""
+    """Reads the part of MINIDUMP_MISC_INFO that all versions share, from `MISC_INFO_SIZE` bytes."""
     record = MINIDUMP_MISC_INFO.parse(io.BytesIO(data))
     return MiscInfo(
         size=record.SizeOfInfo,
@@ -114,6 +114,6 @@ def misc_info(data: bytes) -> MiscInfo:
 
 
 def handle_data_header(data: bytes) -> HandleDataHeader:
-    """Reads MINIDUMP_HANDLE_DATA_STREAM; `data` has `HANDLE_DATA_HEADER_SIZE` bytes."""
+    """Reads MINIDUMP_HANDLE_DATA_STREAM from `HANDLE_DATA_HEADER_SIZE` bytes."""
     record = MINIDUMP_HANDLE_DATA_STREAM.parse(io.BytesIO(data))
     return HandleDataHeader(record.SizeOfHeader, record.SizeOfDescriptor, record.NumberOfDescriptors)

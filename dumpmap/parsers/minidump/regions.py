@@ -1,4 +1,4 @@
-"""Turning a list of regions from a file into one that the classifier can trust."""
+"""Makes a list of regions from a file into one that the classifier can trust."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dumpmap.model.snapshot import Regions
 
 
 def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
-    """Sorts the regions and drops those that cannot be: empty ones, ones past the address space, overlapping ones.
+    """Sorts the regions and drops impossible ones: those that are empty, leave the address space, or overlap.
 
-    Of two that overlap the one that starts lower stays; of two that start together, the first listed.
+    Of two regions that overlap, the one that starts lower stays; of two that start together, the first in the list.
 
     Returns:
-        the clean regions and one warning for each kind of fault.
+        the clean regions, and one warning for each kind of fault.
     """
     warnings = []
     with np.errstate(over="ignore"):
@@ -26,12 +26,12 @@ def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
     if len(regions) < 2:
         return regions, warnings
     if (regions.base[1:] < regions.base[:-1]).any():
-        warnings.append("the regions are not in order of address")
+        warnings.append("the regions are not sorted by address")
         regions = regions.take(np.argsort(regions.base, kind="stable"))
     ends = regions.base + regions.size
     if (regions.base[1:] < ends[:-1]).any():
         keep = np.ones(len(regions), np.bool_)
-        # Only the neighbourhood of an overlap needs the slow, exact walk; each dropped one can free the next.
+        # This walk must be exact: a region that is dropped no longer overlaps the next one.
         reach = 0
         for index in range(len(regions)):
             start = int(regions.base[index])
@@ -40,6 +40,8 @@ def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
             else:
                 reach = int(ends[index])
         first = int(regions.base[(~keep).argmax()])
-        warnings.append(f"{int((~keep).sum())} regions overlap one before them, the first at 0x{first:x}; left out")
+        warnings.append(
+            f"{int((~keep).sum())} regions overlap one before them and are left out, the first at 0x{first:x}"
+        )
         regions = regions.take(keep)
     return regions, warnings

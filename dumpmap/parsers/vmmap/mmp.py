@@ -1,14 +1,14 @@
-"""VMMap's own file, .mmp: XML with one `Snapshot` element per moment and a `Region` element per row.
+"""VMMap's own file, .mmp: XML with one `Snapshot` element per moment and one `Region` element per row.
 
-What is known of it, and how, is in `docs/vmmap.md`. Only elements and attributes are looked at, never where in the
-document they stand, because no description of the format exists.
+`docs/vmmap.md` says what is known about the format. The reader looks at elements and attributes and ignores where in
+the document they are, because no description of the format exists.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 from xml.sax import SAXParseException
 from xml.sax.handler import ContentHandler
 
@@ -17,44 +17,38 @@ from defusedxml.expatreader import DefusedExpatParser
 
 from dumpmap.errors import FormatError
 from dumpmap.model.snapshot import Snapshot
+from dumpmap.model.times import from_filetime
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState, MemType
-from dumpmap.parsers.vmmap.rows import (
-    ADDRESS_SPACE,
-    Known,
-    Remarks,
-    Row,
-    bound_figures,
-    build,
+from dumpmap.parsers.vmmap.building import Known, build
+from dumpmap.parsers.vmmap.rows import ADDRESS_SPACE, Buffer, FileRow, Remarks, bound_figures, nest, tidy
+from dumpmap.parsers.vmmap.words import (
+    ATTRIBUTES,
+    NAME_ATTRIBUTES,
+    PAGE_TABLE_ATTRIBUTE,
+    PID_ATTRIBUTES,
+    REGION,
+    SNAPSHOT,
+    TIME_ATTRIBUTES,
+    USE_TYPES,
     memory_type_of,
-    nest,
-    tidy,
     type_of_words,
 )
 
-Buffer = bytes | bytearray | memoryview
+_NUMBERS = {name: figure for name, figure in ATTRIBUTES.items() if figure not in ("heap_number", "words", "details")}
+"""The attributes of a region that are integers, and the figure that each holds."""
 
-USE_TYPES: Final[Mapping[int, RegionType]] = {
-    0: RegionType.HEAP,
-    1: RegionType.STACK,
-    2: RegionType.IMAGE,
-    3: RegionType.MAPPED_FILE,
-    4: RegionType.PRIVATE_DATA,
-    5: RegionType.SHAREABLE,
-    6: RegionType.FREE,
-    8: RegionType.MANAGED_HEAP,
-    9: RegionType.PAGE_TABLE,
-    10: RegionType.UNUSABLE,
-}
-"""What the numbers in `UseType` mean. Nothing is known of 7."""
+_PID_KEYS, _NAME_KEYS, _TIME_KEYS = (
+    frozenset(name.lower() for name in names) for names in (PID_ATTRIBUTES, NAME_ATTRIBUTES, TIME_ATTRIBUTES)
+)
+_PAGE_TABLE_KEY = PAGE_TABLE_ATTRIBUTE.lower()
 
 _MEMORY_TYPES = frozenset(int(value) for value in MemType)
 
-# Fed in pieces; a single tag, comment or text that does not end within this many of them is not VMMap's.
+# The parser gets the file in pieces. A tag, comment, or text that does not end within this many is not VMMap's.
 _PIECE = 1 << 20
 _LONGEST_TAG = 16
 
-_FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 _PLAUSIBLE_FILETIMES = range(119_600_064_000_000_000, 157_766_016_000_000_000)  # 1980 to 2100
 
 
@@ -65,14 +59,14 @@ def load_mmp(data: Buffer, *, name: str, path: str | None = None, snapshot_index
         data: the whole file.
         name: the file's name, for the snapshot and for messages.
         path: where the file is.
-        snapshot_index: which of several snapshots, counted from 1; the last by default.
+        snapshot_index: which of several snapshots to read, counted from 1. Default: the last.
 
     Returns:
-        a snapshot of kind `vmmap` with one region per block. Rows that cannot be read are left out, with a warning;
-        of a file that is cut off or damaged everything before that place is read.
+        a snapshot of kind `vmmap` with one region per block. Rows that cannot be read are left out, with a warning.
+        If the file is cut off or damaged, everything before that place is read.
 
     Raises:
-        FormatError: it is not such a file, has no such snapshot, or makes use of XML entities.
+        FormatError: it is not such a file, has no such snapshot, or uses XML entities.
     """
     if snapshot_index is not None and snapshot_index < 1:
         raise ValueError("snapshots are counted from 1")
@@ -82,19 +76,21 @@ def load_mmp(data: Buffer, *, name: str, path: str | None = None, snapshot_index
     count = handler.count
     if count == 0:
         if damage is not None:
-            raise FormatError("not a readable VMMap file", source=name, place=damage)
-        raise FormatError("XML, but not a VMMap file: it has no Region element", source=name)
+            raise FormatError(
+                "not a readable VMMap file: damaged before its first Region element", source=name, place=damage
+            )
+        raise FormatError("an XML file, but not VMMap's: it has no Region element", source=name)
     if snapshot_index is not None and snapshot_index > count:
         holds = "one snapshot" if count == 1 else f"{count} snapshots"
-        raise FormatError(f"the file holds {holds}, there is no number {snapshot_index}", source=name)
+        raise FormatError(f"the file holds {holds}; there is no number {snapshot_index}", source=name)
     if damage is not None:
-        remarks.add(f"the file is cut off or damaged; what follows is missing ({damage})")
+        remarks.add(f"the file is cut off or damaged; the rows after that place are missing ({damage})")
     rows = handler.rows
     free = [row for row in rows if row.type in (RegionType.FREE, RegionType.UNUSABLE)]
     tables = [row for row in rows if row.type == RegionType.PAGE_TABLE]
     used = [row for row in rows if row.type not in (RegionType.FREE, RegionType.UNUSABLE, RegionType.PAGE_TABLE)]
     if not used:
-        raise FormatError("the snapshot has no row that can be read", source=name)
+        raise FormatError("the snapshot has no readable row", source=name)
     number = snapshot_index or count
     known = Known(
         name=name,
@@ -107,15 +103,16 @@ def load_mmp(data: Buffer, *, name: str, path: str | None = None, snapshot_index
         has_locked=handler.has_locked,
         comments=(f"snapshot {number} of {count}",) if count > 1 else (),
         captured_at=handler.captured_at,
+        complete=damage is None,
     )
     return build(known, tidy(nest(used, remarks), remarks), remarks)
 
 
 def count_snapshots(data: Buffer, *, name: str = "<data>") -> int:
-    """Returns how many snapshots a .mmp file holds; of a damaged file, how many begin before the damage.
+    """Returns how many snapshots a .mmp file holds. In a damaged file, it counts those that begin before the damage.
 
     Raises:
-        FormatError: it makes use of XML entities.
+        FormatError: the file uses XML entities.
     """
     handler = _Handler(Remarks(), 0)
     _parse(data, handler, name)
@@ -123,7 +120,7 @@ def count_snapshots(data: Buffer, *, name: str = "<data>") -> int:
 
 
 def _parse(data: Buffer, handler: _Handler, name: str) -> str | None:
-    """Runs the parser over the text; returns the place where it had to stop, if it is not the end."""
+    """Parses the text; returns the place of the damage that stopped it, if any."""
     parser: Any = DefusedExpatParser(forbid_dtd=False, forbid_entities=True, forbid_external=True)
     parser.setContentHandler(handler)
     handler.setDocumentLocator(parser)
@@ -135,11 +132,11 @@ def _parse(data: Buffer, handler: _Handler, name: str) -> str | None:
             silent = silent + 1 if handler.events == seen else 0
             seen = handler.events
             if silent > _LONGEST_TAG:
-                return f"line {parser.getLineNumber()}: a tag or text of more than {_LONGEST_TAG} MB"
+                return f"line {parser.getLineNumber()}: a tag or text is longer than {_LONGEST_TAG} MB"
         parser.close()
     except DefusedXmlException:
         place = f"line {parser.getLineNumber()}"
-        raise FormatError("the file defines XML entities, which are not read", source=name, place=place) from None
+        raise FormatError("the file defines XML entities, which dumpmap refuses", source=name, place=place) from None
     except SAXParseException as error:
         return f"line {error.getLineNumber()}"
     except (ValueError, LookupError):
@@ -157,7 +154,7 @@ class _Handler(ContentHandler):
         self._locator: Any = None
         self.events = 0
         self.count = 0
-        self.rows: list[Row] = []
+        self.rows: list[FileRow] = []
         self.pid: int | None = None
         self.process_name: str | None = None
         self.page_table: int | None = None
@@ -165,56 +162,56 @@ class _Handler(ContentHandler):
         self.has_locked = False
 
     def setDocumentLocator(self, locator: Any) -> None:
-        """Keeps what knows the line."""
+        """Keeps the object that knows the line."""
         self._locator = locator
 
     def characters(self, content: str) -> None:
-        """Text is of no interest, but it is progress."""
+        """Counts text as progress and ignores it."""
         self.events += 1
 
     def startElement(self, name: str, attrs: Any) -> None:
         """Takes an element."""
         self.events += 1
         kind = name.rpartition(":")[2]
-        if kind == "Region":
+        if kind == REGION:
             self.count = self.count or 1  # a file without Snapshot elements is one
             if self._wanted is None or self._wanted == self.count:
                 self._take_region(attrs)
             return
-        if kind == "Snapshot":
+        if kind == SNAPSHOT:
             self.count += 1
             if self._wanted is None:
                 self.rows = []
                 self.page_table = self.captured_at = None
-        if self._wanted is None or kind != "Snapshot" or self._wanted == self.count:
+        if self._wanted is None or kind != SNAPSHOT or self._wanted == self.count:
             self._take_other(attrs)
 
     def _take_other(self, attrs: Any) -> None:
-        """Takes what elements around the rows may say; their names and attributes are known in part only."""
+        """Takes what elements around the rows can say. Not all of their names and attributes are known."""
         for attribute, text in attrs.items():
             key = attribute.lower()
-            if key in ("pid", "processid"):
+            if key in _PID_KEYS:
                 self.pid = _number(text) or self.pid
-            elif key in ("process", "processname", "imagename") and text.strip():
+            elif key in _NAME_KEYS and text.strip():
                 self.process_name = text.strip()
-            elif key == "pagetablesize":
+            elif key == _PAGE_TABLE_KEY:
                 size = _number(text) or 0
                 self.page_table = size if 0 < size <= ADDRESS_SPACE else None
-            elif key in ("timestamp", "time") and (ticks := _number(text)) in _PLAUSIBLE_FILETIMES:
-                self.captured_at = _FILETIME_EPOCH + dt.timedelta(microseconds=(ticks or 0) // 10)
+            elif key in _TIME_KEYS and (ticks := _number(text)) in _PLAUSIBLE_FILETIMES:
+                self.captured_at = from_filetime(ticks or 0)
 
     def _take_region(self, attrs: Any) -> None:
         line = self._locator.getLineNumber() or 0
         numbers: dict[str, int] = {}
-        for attribute in _NUMBERS:
+        for attribute, figure in _NUMBERS.items():
             text = attrs.get(attribute)
             value = 0 if text is None else _number(text)
             if value is None:
-                self._remarks.row(f"no whole number in {attribute}, left out", line, text)
+                self._remarks.row(f"{attribute} is not an integer; left out", line, text)
                 return
-            numbers[attribute] = value
-        if not numbers["Size"] or numbers["Address"] + numbers["Size"] > ADDRESS_SPACE:
-            self._remarks.row("no size or an impossible one, left out", line)
+            numbers[figure] = value
+        if not numbers["size"] or numbers["address"] + numbers["size"] > ADDRESS_SPACE:
+            self._remarks.row("has no size or an impossible one; left out", line)
             return
         self.has_locked |= "LockedWS" in attrs
         words = attrs.get("Type", "").strip()
@@ -223,24 +220,8 @@ class _Handler(ContentHandler):
         )
 
 
-_NUMBERS = (
-    "Address",
-    "Size",
-    "Commit",
-    "PrivateBytes",
-    "PrivateWS",
-    "ShareableWS",
-    "SharedWS",
-    "LockedWS",
-    "Blocks",
-    "Protection",
-    "Storage",
-    "UseType",
-)
-
-
 def _number(text: str) -> int | None:
-    """Reads a whole number, decimal or with `0x`; None where it is none or has more than 64 bits."""
+    """Reads an integer, decimal or with `0x`; None for any other text and for more than 64 bits."""
     cleaned = text.strip()
     if len(cleaned) > 20 or not cleaned.isascii():
         return None
@@ -251,35 +232,35 @@ def _number(text: str) -> int | None:
     return value if 0 <= value < 1 << 64 else None
 
 
-def _row(line: int, numbers: Mapping[str, int], words: str, details: str, has_use_type: bool, remarks: Remarks) -> Row:
-    region_type = USE_TYPES.get(numbers["UseType"]) if has_use_type else None
+def _row(
+    line: int, numbers: Mapping[str, int], words: str, details: str, has_use_type: bool, remarks: Remarks
+) -> FileRow:
+    region_type = USE_TYPES.get(numbers["use_type"]) if has_use_type else None
     if region_type is None:
         region_type = type_of_words(words)
         if region_type is None:
-            remarks.row("type that is not VMMap's", line, words or str(numbers["UseType"]))
+            remarks.row("type is not one of VMMap's", line, words or str(numbers["use_type"]))
     if not words and region_type is not None:
         words = region_type.label
-    commit, storage = numbers["Commit"], numbers["Storage"]
-    state = MemState.MEM_COMMIT if commit else MemState.MEM_RESERVE
-    memory_type = storage if storage in _MEMORY_TYPES else int(memory_type_of(region_type, words))
-    row = Row(
+    storage = numbers["memory_type"]
+    row = FileRow(
         line=line,
-        address=numbers["Address"],
-        size=numbers["Size"],
+        address=numbers["address"],
+        size=numbers["size"],
         words=words,
         type=region_type,
         details=details,
-        protect=numbers["Protection"] & 0xFFFF_FFFF,
-        state=int(state),
-        memory_type=memory_type,
-        blocks=numbers["Blocks"],
-        committed=commit,
-        private=numbers["PrivateBytes"],
-        total_ws=numbers["PrivateWS"] + numbers["ShareableWS"],
-        private_ws=numbers["PrivateWS"],
-        shareable_ws=numbers["ShareableWS"],
-        shared_ws=numbers["SharedWS"],
-        locked_ws=numbers["LockedWS"],
+        protect=numbers["protect"] & 0xFFFF_FFFF,
+        state=int(MemState.MEM_COMMIT if numbers["committed"] else MemState.MEM_RESERVE),
+        memory_type=storage if storage in _MEMORY_TYPES else int(memory_type_of(region_type, words)),
+        blocks=numbers["blocks"],
+        committed=numbers["committed"],
+        private=numbers["private"],
+        total_ws=numbers["private_ws"] + numbers["shareable_ws"],
+        private_ws=numbers["private_ws"],
+        shareable_ws=numbers["shareable_ws"],
+        shared_ws=numbers["shared_ws"],
+        locked_ws=numbers["locked_ws"],
     )
     bound_figures(row, remarks)
     return row

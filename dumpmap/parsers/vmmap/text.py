@@ -1,7 +1,7 @@
 """VMMap's CSV and text exports.
 
-What is known of them is in `docs/vmmap.md`. Both hold the same: the process, the summary, one row per allocation and
-below it, indented, one per block. Sizes are in KB with the thousands separator of whoever exported the file.
+`docs/vmmap.md` says what is known about them. Both hold the same: the process, the summary, and one row per allocation
+with an indented row per block below it. Sizes are in KB, with the thousands separator of the exporting user's locale.
 """
 
 from __future__ import annotations
@@ -18,51 +18,36 @@ from dumpmap.errors import FormatError
 from dumpmap.model.snapshot import Snapshot, SummaryRow
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState
+from dumpmap.parsers.vmmap.building import Known, build
 from dumpmap.parsers.vmmap.rows import (
     ADDRESS_SPACE,
-    Allocation,
-    Known,
+    FIGURES,
+    Buffer,
+    FileAllocation,
+    FileRow,
     Remarks,
-    Row,
     bound_figures,
-    build,
+    tidy,
+)
+from dumpmap.parsers.vmmap.words import (
+    COLUMNS,
+    HEADINGS,
+    PID_TITLE,
+    PROCESS_TITLE,
+    TOTAL,
     memory_type_of,
     protection_of_words,
-    tidy,
     type_of_words,
 )
 
-Buffer = bytes | bytearray | memoryview
+_HEADING = re.compile("|".join(sorted(HEADINGS.values(), key=len, reverse=True)), re.IGNORECASE)
+"""Any heading; of two that begin alike, the longer one."""
 
-_COLUMNS = {
-    "address": "address",
-    "type": "type",
-    "size": "size",
-    "committed": "committed",
-    "private": "private",
-    "total ws": "total_ws",
-    "private ws": "private_ws",
-    "shareable ws": "shareable_ws",
-    "shared ws": "shared_ws",
-    "locked ws": "locked_ws",
-    "blocks": "blocks",
-    "largest": "largest",
-    "protection": "protection",
-    "details": "details",
-}
-"""Headings in lower case, and what the column is called here."""
-
-_SIZES = ("committed", "private", "total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws")
-_HEADING = re.compile(
-    r"Address|Type|Size|Committed|Private WS|Private|Total WS|Shareable WS|Shared WS|Locked WS|Blocks|Largest"
-    r"|Protection|Details",
-    re.IGNORECASE,
-)
-_CELL = re.compile(r"[^ \t]+(?: [^ \t]+)*")  # no other blank: a thousands separator may be one
+_CELL = re.compile(r"[^ \t]+(?: [^ \t]+)*")  # no other blank, because it can be a thousands separator
 _LINE_END = re.compile(r"\r*\n|\r")
 _ADDRESS = re.compile(r"(?:0x)?([0-9A-Fa-f]{1,16})")
 
-# Thousands separators of any locale: comma, point, apostrophes, and the blanks that Unicode has for it.
+# Thousands separators of any locale: comma, point, apostrophes, and several blanks of Unicode.
 _SEPARATORS = str.maketrans("", "", ",.'\u2019 \t\u00a0\u2007\u2009\u202f")
 _UNITS = re.compile(r"([0-9]{1,18})(?:kb?)?", re.IGNORECASE)
 
@@ -70,10 +55,10 @@ _DELIMITERS = (",", ";", "\t")
 
 
 def load_vmmap_csv(data: Buffer, *, name: str, path: str | None = None) -> Snapshot:
-    """Reads a map that VMMap exported as CSV or as text; which of the two is told by its headings.
+    """Reads a map that VMMap exported as CSV or as text; the headings show which of the two it is.
 
     Args:
-        data: the whole file, in UTF-8 or UTF-16 or, failing both, Windows-1252.
+        data: the whole file, in UTF-8, UTF-16, or Windows-1252.
         name: the file's name, for the snapshot and for messages.
         path: where the file is.
 
@@ -81,7 +66,7 @@ def load_vmmap_csv(data: Buffer, *, name: str, path: str | None = None) -> Snaps
         a snapshot of kind `vmmap` with one region per block. Rows that cannot be read are left out, with a warning.
 
     Raises:
-        FormatError: it has no table of VMMap's.
+        FormatError: it has no table with VMMap's headings.
     """
     remarks = Remarks()
     text = _decode(memoryview(data).cast("B"), remarks)
@@ -89,10 +74,10 @@ def load_vmmap_csv(data: Buffer, *, name: str, path: str | None = None) -> Snaps
     for number, line in enumerate(_LINE_END.split(text), 1):
         reader.line(number, line)
     if not reader.has_details:
-        raise FormatError("not a VMMap export: no line with the headings Address, Type and Size", source=name)
+        raise FormatError("not a VMMap export: no line has the headings Address, Type, and Size", source=name)
     if not reader.allocations:
         place = f"after line {reader.heading_line}"
-        raise FormatError("the VMMap export has no row that can be read", source=name, place=place)
+        raise FormatError("the VMMap export has no readable row", source=name, place=place)
     known = Known(
         name=name,
         path=path,
@@ -121,14 +106,16 @@ def _decode(data: memoryview, remarks: Remarks) -> str:
         return str(data, "utf-8")
     except UnicodeDecodeError:
         text = str(data, "cp1252", "replace")
-        # The no-break space between thousands is no reason to doubt names.
+        # A no-break space between thousands is no reason to doubt names.
         if any(ord(letter) > 127 and letter != "\u00a0" for letter in text):
-            remarks.add("the file is not UTF-8 and was read as Windows-1252: names in other letters are wrong")
+            remarks.add(
+                "the file is not UTF-8; dumpmap reads it as Windows-1252, which garbles names in other alphabets"
+            )
         return text
 
 
 def parse_count(text: str) -> int | None:
-    """Reads a whole number with any locale's thousands separators; nothing is 0, and None is not a number."""
+    """Reads an integer with any locale's thousands separators: 0 for an empty text, None for any other text."""
     cleaned = text.translate(_SEPARATORS)
     if not cleaned:
         return 0
@@ -137,14 +124,14 @@ def parse_count(text: str) -> int | None:
 
 
 @lru_cache(1 << 12)
-def parse_size(text: str) -> int | None:
-    """Reads a size in KB and returns it in bytes; None where it is none."""
+def parse_kb(text: str) -> int | None:
+    """Reads a size in KB and returns it in bytes; None for any other text."""
     count = parse_count(text)
     return None if count is None or count > ADDRESS_SPACE >> 10 else count << 10
 
 
 class _Layout:
-    """How the cells of a table's rows are found: between delimiters, or under their headings."""
+    """Where the cells of a table's rows are: between delimiters, or under their headings."""
 
     def __init__(self, columns: Sequence[str | None], delimiter: str | None, spans: Sequence[tuple[int, int]]) -> None:
         self.columns = columns
@@ -153,7 +140,7 @@ class _Layout:
         self._starts = [*(low for low, _ in spans), sys.maxsize]
 
     def cells(self, line: str) -> dict[str, str] | None:
-        """Returns the row's cells by column, blanks at their ends included; None where the line is broken."""
+        """Returns the row's cells by column, including blanks at their ends; None for a line that cannot be split."""
         if self._delimiter is None:
             return self._under_headings(line)
         values = split_line(line, self._delimiter)
@@ -170,7 +157,7 @@ class _Layout:
             if column is None:
                 continue
             if index == last:
-                # The last column, Details, can hold anything, runs of blanks too.
+                # The last column, Details, can contain anything, even several blanks in a row.
                 cells[column] = line[match.start() :].rstrip()
                 break
             indent = line[: match.start()] if not cells else ""
@@ -178,7 +165,7 @@ class _Layout:
         return cells
 
     def _column_at(self, start: int, end: int) -> int:
-        """Returns the column of a value: the one whose heading it is under, else the last that begins before it."""
+        """Returns the column whose heading a value is under; if none, the last that begins before it."""
         likely = bisect_right(self._starts, start) - 1
         if likely >= 0 and start < self._spans[likely][1] and end <= self._starts[likely + 1]:
             return likely
@@ -193,7 +180,7 @@ class _Layout:
 
 
 def split_line(line: str, delimiter: str) -> list[str] | None:
-    """Splits a line of a CSV file; None where it cannot be split."""
+    """Splits a line of a CSV file; None if it cannot be split."""
     try:
         return next(csv.reader([line], delimiter=delimiter, strict=False), [])
     except csv.Error:
@@ -201,12 +188,12 @@ def split_line(line: str, delimiter: str) -> list[str] | None:
 
 
 def _layout_of(line: str) -> _Layout | None:
-    """Returns how a table is laid out, if the line holds its headings."""
+    """Returns the layout of a table if the line has its headings."""
     for delimiter in _DELIMITERS:
         cells = split_line(line, delimiter) or []
         names = [cell.strip().lower() for cell in cells]
         if "type" in names and "size" in names:
-            return _Layout([_COLUMNS.get(name) for name in names], delimiter, [])
+            return _Layout([COLUMNS.get(name) for name in names], delimiter, [])
     if '"' in line:
         return None
     matches = list(_HEADING.finditer(line))
@@ -214,7 +201,7 @@ def _layout_of(line: str) -> _Layout | None:
     rest = _HEADING.sub("", line).strip()
     if rest or "type" not in names or "size" not in names:
         return None
-    return _Layout([_COLUMNS[name] for name in names], None, [match.span() for match in matches])
+    return _Layout([COLUMNS[name] for name in names], None, [match.span() for match in matches])
 
 
 class _Reader:
@@ -226,7 +213,7 @@ class _Reader:
         self.pid: int | None = None
         self.process_name: str | None = None
         self.summary: list[SummaryRow] = []
-        self.allocations: list[Allocation] = []
+        self.allocations: list[FileAllocation] = []
         self.has_details = False
         self.heading_line = 0
         self.digits = 0
@@ -249,7 +236,7 @@ class _Reader:
             return
         cells = self._layout.cells(line)
         if cells is None:
-            self._remarks.row("cannot be split into cells, left out", number, line)
+            self._remarks.row("cannot be split into cells; left out", number, line)
         elif "address" in self._layout.columns:
             self._take_row(number, cells)
         else:
@@ -266,9 +253,9 @@ class _Reader:
         else:
             title, _, value = line.partition(":")
         title = title.strip().rstrip(":").lower()
-        if title == "process" and value.strip():
+        if title == PROCESS_TITLE.lower() and value.strip():
             self.process_name = value.strip()
-        elif title == "pid":
+        elif title == PID_TITLE.lower():
             pid = parse_count(value)
             self.pid = pid if pid and pid < 1 << 32 else None
 
@@ -276,12 +263,12 @@ class _Reader:
         label = cells.pop("type", "").strip()
         values: dict[str, int | None] = {}
         for column, text in cells.items():
-            if column not in (*_SIZES, "size", "blocks", "largest"):
+            if column not in (*FIGURES, "size", "blocks", "largest"):
                 continue
             blank = not text.strip()
-            value = parse_count(text) if column == "blocks" else parse_size(text)
+            value = parse_count(text) if column == "blocks" else parse_kb(text)
             if value is None:
-                self._remarks.row("figure of the summary that is not a number", number, text)
+                self._remarks.row("a figure of the summary is not a number", number, text)
             values[column] = None if blank else value
         if label:
             self.summary.append(SummaryRow(label, values))
@@ -289,12 +276,12 @@ class _Reader:
     def _take_row(self, number: int, cells: dict[str, str]) -> None:
         address = cells.get("address", "")
         match = _ADDRESS.fullmatch(address.strip())
-        size = parse_size(cells.get("size", ""))
+        size = parse_kb(cells.get("size", ""))
         if match is None or not size:
-            self._remarks.row("no address or no size, left out", number, f"{address} {cells.get('size', '')}")
+            self._remarks.row("has no address or no size; left out", number, f"{address} {cells.get('size', '')}")
             return
         words = cells.get("type", "").strip()
-        row = Row(
+        row = FileRow(
             line=number,
             address=int(match[1], 16),
             size=size,
@@ -303,10 +290,10 @@ class _Reader:
             details=cells.get("details", "").strip(),
         )
         if row.end > ADDRESS_SPACE:
-            self._remarks.row("end beyond the address space, left out", number, address)
+            self._remarks.row("ends beyond the address space; left out", number, address)
             return
         if row.type is None:
-            self._remarks.row("type that is not VMMap's", number, words)
+            self._remarks.row("type is not one of VMMap's", number, words)
         self._take_figures(row, cells)
         if row.type == RegionType.PAGE_TABLE:
             self._page_table_rows += row.size
@@ -316,11 +303,11 @@ class _Reader:
             self.digits = max(self.digits, len(match[1]))
             self._place(row, is_block=address[:1].isspace())
 
-    def _take_figures(self, row: Row, cells: dict[str, str]) -> None:
-        for column in _SIZES:
-            value = parse_size(cells.get(column, ""))
+    def _take_figures(self, row: FileRow, cells: dict[str, str]) -> None:
+        for column in FIGURES:
+            value = parse_kb(cells.get(column, ""))
             if value is None:
-                self._remarks.row("figure that is not a number, taken as 0", row.line, cells[column])
+                self._remarks.row("a figure is not a number; taken as 0", row.line, cells[column])
             setattr(row, column, value or 0)
         row.blocks = parse_count(cells.get("blocks", "")) or 0
         bound_figures(row, self._remarks)
@@ -328,34 +315,34 @@ class _Reader:
         words = cells.get("protection", "").strip()
         meaning = protection_of_words(words)
         if meaning is None:
-            self._remarks.row("protection that is not VMMap's", row.line, words)
+            self._remarks.row("protection is not one of VMMap's", row.line, words)
             row.protection = words
         else:
             row.protect, row.state = int(meaning[0]), int(meaning[1])
         if not words and not row.committed:
             row.state = int(MemState.MEM_RESERVE)
 
-    def _place(self, row: Row, *, is_block: bool) -> None:
+    def _place(self, row: FileRow, *, is_block: bool) -> None:
         last = self.allocations[-1] if self.allocations else None
         if is_block and last is not None and last.head.address <= row.address < last.head.end:
             last.blocks.append(row)
             return
         if is_block:
-            self._remarks.row("block outside of the allocation above it", row.line)
-        self.allocations.append(Allocation(row))
+            self._remarks.row("block is outside the allocation above it", row.line)
+        self.allocations.append(FileAllocation(row))
 
     def _sizes(self) -> Iterator[tuple[RegionType | None, int]]:
         for row in self.summary:
-            if row.type.lower() != "total":
+            if row.type.lower() != TOTAL.lower():
                 yield type_of_words(row.type), row.values.get("size") or 0
 
     def page_table(self) -> int | None:
-        """Returns the size of the page tables, if the file states it."""
+        """Returns the size of the page tables if the file states it."""
         stated = sum(size for region_type, size in self._sizes() if region_type == RegionType.PAGE_TABLE)
         return min(stated or self._page_table_rows, ADDRESS_SPACE) or None
 
     def end_of_space(self) -> int | None:
-        """Returns where the address space ends: everything in it is in the summary, free space too."""
+        """Returns where the address space ends: the summary covers all of it, including free space."""
         sizes = dict(self._sizes())
         if RegionType.FREE in sizes:
             end = sum(size for region_type, size in sizes.items() if region_type != RegionType.PAGE_TABLE)

@@ -1,11 +1,11 @@
 """Chromium's stability report: a protobuf message in stream 0x4B6B0002 of dumps that Chromium and Electron write.
 
-It holds what the crash handler measured at the crash: the system's commit limit and what was left of it, the process's
-own commit, and the size of the allocation that failed. Everything but the last is in pages of 4 KB there and in bytes
-here.
+It holds what the crash handler measured at the crash: the commit limit of the system and what was left of it, the
+private commit of the process, and the size of the allocation that failed. In the message, all sizes but the last are
+in pages of 4 KB; here they are in bytes.
 
 Only the fields below are read, by their numbers in components/stability_report/stability_report.proto of Chromium;
-anything else is skipped. The wire format is protobuf's: a varint key (field number and wire type), then the value.
+all others are skipped. The wire format is protobuf's: a varint key (field number and wire type), then the value.
 
 - StabilityReport: 2 process_states (repeated ProcessState), 7 system_memory_state (SystemMemoryState)
 - ProcessState: 3 process_id, 4 memory_state; MemoryState: 1 windows_memory
@@ -18,27 +18,30 @@ anything else is skipped. The wire format is protobuf's: a varint key (field num
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from dumpmap.parsers.minidump.draft import Draft
+from dumpmap.parsers.minidump.stream import KnownStream, StreamData
 
 PAGE = 4096
-"""The unit of all sizes in the message but the allocation attempt, on every machine."""
+"""The unit of all sizes in the message except the allocation attempt, on every machine."""
 
 MAX_FIELDS = 100_000
-"""Fields of the whole message that are looked at; a report has a few dozen, old ones with modules some thousands."""
+"""Most fields that are read of a message. A report has a few dozen; old ones that list modules have some thousands."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """One process of the report. Sizes are bytes; None is not in the message.
+    """One process of the report. Sizes are bytes; None means that the message has no such field.
 
     Attributes:
         process_id: the process.
-        private_usage: what it committed privately.
+        private_usage: its private commit.
         peak_working_set: its largest working set.
         peak_pagefile_usage: its largest commit.
-        allocation_attempt: size of the allocation that failed; at most 4 GB - 1, larger ones are cut to that.
+        allocation_attempt: size of the allocation that failed. Chromium cuts a larger one to 4 GB - 1.
     """
 
     process_id: int | None = None
@@ -50,14 +53,14 @@ class ProcessReport:
 
 @dataclass(frozen=True, slots=True)
 class StabilityReport:
-    """What the report says about memory. Sizes are bytes; None is not in the message.
+    """What the report says about memory. Sizes are bytes; None means that the message has no such field.
 
     Attributes:
-        commit_limit: the system's commit limit.
+        commit_limit: the commit limit of the system.
         commit_remaining: what was left of it.
-        handle_count: handles open in the system.
-        processes: the processes it speaks of; the crashed one alone in current versions.
-        problem: why not all of it could be read.
+        handle_count: open handles in the system.
+        processes: the processes in the report. Current versions of Chromium report only the one that crashed.
+        problem: why a part of the report could not be read.
     """
 
     commit_limit: int | None = None
@@ -68,13 +71,13 @@ class StabilityReport:
 
     @property
     def commit_total(self) -> int | None:
-        """The system's commit charge."""
+        """The commit charge of the system."""
         if self.commit_limit is None or self.commit_remaining is None:
             return None
         return self.commit_limit - self.commit_remaining
 
     def process(self, process_id: int | None) -> ProcessReport | None:
-        """Returns the report of one process; of the only one where the id is not known."""
+        """Returns the report of one process. Without an ID it returns the only report, if there is only one."""
         found = [one for one in self.processes if one.process_id == process_id]
         if found:
             return found[0]
@@ -93,7 +96,7 @@ class _Reader:
         self.problem: str | None = None
 
     def fields(self, data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-        """Yields (number, value) of every field of one message; values of other widths than asked for are skipped.
+        """Yields (number, value) of every field of one message, without those of fixed width.
 
         A damaged message ends at the damage.
         """
@@ -116,7 +119,7 @@ class _Reader:
             elif wire == _BYTES:
                 size, position = _varint(data, position)
                 if size > len(data) - position:
-                    raise _DamagedError(f"field {number} claims {size} bytes, {len(data) - position} are left")
+                    raise _DamagedError(f"field {number} claims {size} bytes, but only {len(data) - position} are left")
                 yield number, data[position : position + size]
                 position += size
             elif wire in (_FIXED64, _FIXED32):
@@ -127,11 +130,11 @@ class _Reader:
                 raise _DamagedError(f"field {number} has wire type {wire}")
 
     def numbers(self, data: memoryview) -> dict[int, int]:
-        """The whole-number fields of a message, by number; of a repeated one the last."""
+        """Returns the integer fields of a message, by number. The last value of a repeated field counts."""
         return {number: value for number, value in self.fields(data) if isinstance(value, int)}
 
     def messages(self, data: memoryview, wanted: int) -> list[memoryview]:
-        """The fields `wanted` of a message that are messages themselves."""
+        """Returns the values of the field `wanted` that are messages themselves."""
         return [value for number, value in self.fields(data) if number == wanted and not isinstance(value, int)]
 
 
@@ -139,13 +142,13 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(data):
-            raise _DamagedError("cut off")
+            raise _DamagedError("a number is cut off")
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value & 0xFFFFFFFFFFFFFFFF, position
-    raise _DamagedError("a number of more than 64 bits")
+    raise _DamagedError("a number has more than 64 bits")
 
 
 def read_stability_report(data: bytes | memoryview) -> StabilityReport:
@@ -155,7 +158,7 @@ def read_stability_report(data: bytes | memoryview) -> StabilityReport:
         data: the stream's bytes.
 
     Returns:
-        what could be read; `problem` says where it ended early.
+        what could be read; `problem` says why the rest could not.
     """
     reader = _Reader()
     view = memoryview(data)
@@ -193,5 +196,32 @@ def _process(reader: _Reader, data: memoryview) -> ProcessReport:
 
 
 def _pages(count: int | None) -> int | None:
-    # The field is 32 bits wide; more is damage.
+    # The field is 32 bits wide; a larger number is damage.
     return None if count is None or count >= 1 << 32 else count * PAGE
+
+
+def read_stability_report_stream(data: StreamData, draft: Draft) -> None:
+    """Takes Chromium's own figures where the streams of Windows itself have none."""
+    report = read_stability_report(bytes(data.file.data(data.offset, data.size)))
+    if draft.system.commit_limit is None and report.commit_total is not None:
+        draft.system = replace(draft.system, commit_limit=report.commit_limit, commit_total=report.commit_total)
+    process = report.process(draft.pid)
+    if process is not None:
+        if draft.counters.private_usage is None:
+            draft.counters = replace(draft.counters, private_usage=process.private_usage)
+        if process.allocation_attempt:
+            draft.annotations["process_allocation_attempt"] = str(process.allocation_attempt)
+    if report.problem is not None:
+        data.note(report.problem)
+
+
+STREAMS = (
+    KnownStream(
+        0x4B6B0002,
+        "ChromiumStabilityReport",
+        "What the crash handler of Chromium or Electron measured at the crash, as a protobuf message.",
+        "Chromium, components/stability_report/stability_report.proto",
+        "commit charge and limit, private usage, the size of the allocation that failed",
+        read_stability_report_stream,
+    ),
+)

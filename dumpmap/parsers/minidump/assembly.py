@@ -1,0 +1,121 @@
+"""From the draft to the snapshot: what depends on several streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+
+from dumpmap.model.memory import ExcerptMemory, Memory
+from dumpmap.model.snapshot import Module, Process, Regions, Snapshot, Source, Stream, Thread, make_regions
+from dumpmap.parsers.minidump.draft import Draft
+from dumpmap.parsers.minidump.memory import DumpMemory
+from dumpmap.parsers.minidump.regions import checked_regions
+from dumpmap.parsers.minidump.streams.linux import LINUX_MAPS_NUMBER
+from dumpmap.parsers.minidump.streams.memory import MEMORY_INFO_LIST_NUMBER
+from dumpmap.parsers.minidump.streams.system import SYSTEM_INFO_NUMBER
+from dumpmap.sources.files import ByteSource
+
+_LINUX_PAGE = 0x1000
+"""Linux starts a mapping at any page."""
+
+_REGION_LISTS = (MEMORY_INFO_LIST_NUMBER, LINUX_MAPS_NUMBER)
+
+
+def snapshot_of(draft: Draft, source: Source, data: ByteSource) -> Snapshot:
+    """Makes the snapshot of a dump.
+
+    Args:
+        draft: what the streams yielded.
+        source: what is known about the file.
+        data: its bytes, for the process's memory.
+    """
+    regions = _regions(draft)
+    if all(stream.type != SYSTEM_INFO_NUMBER for stream in source.streams):
+        draft.warnings.append("the dump has no SystemInfo stream: architecture and system are unknown")
+    memory = _memory(data, draft)
+    linux = draft.os.family == "linux"
+    return Snapshot(
+        source=source,
+        process=_process(draft),
+        system=replace(draft.system, allocation_granularity=_LINUX_PAGE) if linux else draft.system,
+        counters=draft.counters,
+        regions=regions,
+        regions_complete=_regions_complete(source.streams),
+        modules=tuple(draft.modules),
+        unloaded_modules=tuple(draft.unloaded),
+        threads=tuple(_threads(draft)),
+        heaps=tuple(draft.heaps),
+        exception=draft.exception,
+        handle_count=draft.handle_count,
+        handle_types=draft.handle_types,
+        comments=tuple(draft.comments),
+        annotations=draft.annotations,
+        memory=memory,
+        captured=tuple(memory.ranges()) if regions is None else (),
+        warnings=tuple(draft.warnings),
+    )
+
+
+def _regions(draft: Draft) -> Regions | None:
+    if draft.regions is not None or not draft.linux_maps:
+        return draft.regions
+    from dumpmap.parsers import linux_maps
+
+    image_paths = {module.path for module in draft.modules}
+    rows, names = linux_maps.rows(draft.linux_maps, image_paths)
+    regions, faults = checked_regions(make_regions(rows, texts={"file": names}))
+    draft.warnings.extend(f"LinuxMaps: {fault}" for fault in faults)
+    return regions
+
+
+def _regions_complete(streams: Sequence[Stream]) -> bool:
+    """Tells whether every list of regions in the dump was read to its end, without a fault."""
+    return all(stream.status == "read" for stream in streams if stream.type in _REGION_LISTS)
+
+
+def _process(draft: Draft) -> Process:
+    main = _main_module(draft)
+    return Process(
+        pid=draft.pid,
+        name=draft.process_name or (main.name if main else None),
+        path=main.path if main else None,
+        command_line=draft.command_line,
+        architecture=draft.architecture,
+        pointer_size=draft.pointer_size,
+        wow64=draft.wow64,
+        os=draft.os,
+        created_at=draft.created_at,
+        user_time=draft.user_time,
+        kernel_time=draft.kernel_time,
+    )
+
+
+def _main_module(draft: Draft) -> Module | None:
+    """Returns the program. Writers list it first, except for one in the wild that sorts by address."""
+    if not draft.modules:
+        return None
+    if draft.os.family == "windows":
+        for module in draft.modules:
+            if module.path.lower().endswith(".exe"):
+                return module
+    return draft.modules[0]
+
+
+def _threads(draft: Draft) -> list[Thread]:
+    threads = list(draft.threads.values())
+    if not draft.thread_names and not draft.thread_infos:
+        return threads
+    names, infos = draft.thread_names, draft.thread_infos
+    return [
+        msgspec.structs.replace(thread, name=names.get(thread.id), **infos.get(thread.id, {})) for thread in threads
+    ]
+
+
+def _memory(source: ByteSource, draft: Draft) -> Memory:
+    if not draft.memory:
+        return ExcerptMemory()
+    starts, sizes, offsets = (np.concatenate(parts) for parts in zip(*draft.memory, strict=True))
+    return DumpMemory(source, starts, sizes, offsets)

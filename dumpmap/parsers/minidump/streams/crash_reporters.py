@@ -1,0 +1,63 @@
+"""What crash reporters add about a crash: Breakpad's and Crashpad's own streams, and those of their users."""
+
+from __future__ import annotations
+
+from dumpmap.parsers.minidump import layout, records
+from dumpmap.parsers.minidump.draft import Draft
+from dumpmap.parsers.minidump.stream import KnownStream, StreamData
+
+_BREAKPAD_INFO = records.Reader(layout.BREAKPAD_INFO)
+_CRASHPAD_INFO = records.Reader(layout.CRASHPAD_INFO)
+
+_BREAKPAD = "google_breakpad/common/minidump_format.h"
+_MOZILLA = "rust-minidump, minidump-common/src/format.rs"
+
+_REQUESTING_THREAD_IS_VALID = 0x2
+"""MD_BREAKPAD_INFO_VALID_REQUESTING_THREAD_ID."""
+
+
+def read_breakpad_info(data: StreamData, draft: Draft) -> None:
+    """Reads MDRawBreakpadInfo: the thread that asked for the dump."""
+    info = data.record(_BREAKPAD_INFO)
+    if info.Validity & _REQUESTING_THREAD_IS_VALID:
+        draft.annotations["requesting_thread"] = str(info.RequestingThreadId)
+
+
+def read_crashpad_info(data: StreamData, draft: Draft) -> None:
+    """Reads MinidumpCrashpadInfo: the simple annotations of the client."""
+    where = data.record(_CRASHPAD_INFO).SimpleAnnotations
+    if where.DataSize < 4:
+        return
+    file = data.file
+    count = int.from_bytes(file.data(where.Rva, 4), "little")
+    entries = data.array(layout.CRASHPAD_ANNOTATION, where.Rva + 4, count, limit=where.Rva + where.DataSize)
+    for key_rva, value_rva in entries.tolist():
+        key = file.utf8(key_rva)
+        if key:
+            draft.annotations[key] = file.utf8(value_rva) or ""
+
+
+STREAMS = (
+    KnownStream(
+        0x47670001,
+        "BreakpadInfo",
+        "The threads that wrote and requested the dump.",
+        _BREAKPAD,
+        "annotation `requesting_thread`",
+        read_breakpad_info,
+    ),
+    KnownStream(
+        0x43500001,
+        "CrashpadInfo",
+        "The report's identity, and annotations: keys and values that the program set for its crash reports.",
+        "crashpad/minidump/minidump_extensions.h",
+        "annotations",
+        read_crashpad_info,
+    ),
+    KnownStream(0x47670002, "BreakpadAssertionInfo", "The assertion that failed, with its file and line.", _BREAKPAD),
+    KnownStream(0x4B6B0001, "KaskoCrashKeys", "The crash keys of Kasko, Chromium's former crash reporter.", "Kasko"),
+    KnownStream(0x4D7A0001, "MozMacosCrashInfo", "The crash_info records of macOS system libraries.", _MOZILLA),
+    KnownStream(0x4D7A0002, "MozMacosBootargs", "The boot arguments of the macOS kernel.", _MOZILLA),
+    KnownStream(0x4D7A0003, "MozLinuxLimits", "The text of /proc/PID/limits.", _MOZILLA),
+    KnownStream(0x4D7A0004, "MozSoftErrors", "What the writer of the dump failed to collect, as JSON.", _MOZILLA),
+)

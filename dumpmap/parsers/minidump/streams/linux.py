@@ -1,0 +1,94 @@
+"""Files of Linux's /proc that Breakpad and Crashpad put into a dump: maps, status, cmdline, and others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dumpmap.parsers.minidump.draft import Draft
+from dumpmap.parsers.minidump.file import NotReadError
+from dumpmap.parsers.minidump.stream import KnownStream, StreamData
+
+_REFERENCE = "google_breakpad/common/minidump_format.h"
+
+LINUX_MAPS_NUMBER = 0x47670009
+
+
+def read_linux_maps(data: StreamData, draft: Draft) -> None:
+    """Reads /proc/PID/maps, the regions of the address space."""
+    from dumpmap.parsers import linux_maps
+
+    text = _text(data)
+    if data.end > data.file.size:
+        # The last line can look whole and name half a path.
+        text = text.rpartition("\n")[0]
+        data.note(f"cut off by the end of the file at 0x{data.file.size:x}")
+    mappings, bad = linux_maps.parse_maps(text)
+    if not mappings:
+        raise NotReadError("malformed" if bad else "absent", "has no line of /proc/PID/maps")
+    draft.linux_maps = mappings
+    if bad:
+        data.note(f"lines that are not in the form of /proc/PID/maps: {bad}")
+
+
+def read_linux_status(data: StreamData, draft: Draft) -> None:
+    """Reads /proc/PID/status: name, process ID, and counters of the process."""
+    kb = {}
+    for line in _text(data).splitlines():
+        key, _, value = line.partition(":")
+        value = value.strip()
+        if key == "Name":
+            draft.process_name = value
+        elif key == "Pid" and value.isdigit():
+            draft.pid = int(value)
+        elif value.endswith(" kB") and value[:-3].strip().isdigit():
+            kb[key] = int(value[:-3]) * 1024
+    draft.counters = replace(
+        draft.counters,
+        virtual_size=kb.get("VmSize"),
+        peak_virtual_size=kb.get("VmPeak"),
+        working_set=kb.get("VmRSS"),
+        peak_working_set=kb.get("VmHWM"),
+        page_table=kb.get("VmPTE"),
+    )
+
+
+def read_linux_command_line(data: StreamData, draft: Draft) -> None:
+    """Reads /proc/PID/cmdline."""
+    draft.command_line = _text(data).rstrip("\0").replace("\0", " ") or None
+
+
+def _text(data: StreamData) -> str:
+    return data.rest().decode("utf-8", "replace")
+
+
+STREAMS = (
+    KnownStream(
+        LINUX_MAPS_NUMBER,
+        "LinuxMaps",
+        "The text of /proc/PID/maps.",
+        _REFERENCE,
+        "the regions of a Linux process",
+        read_linux_maps,
+    ),
+    KnownStream(
+        0x47670004,
+        "LinuxProcStatus",
+        "The text of /proc/PID/status.",
+        _REFERENCE,
+        "process name and ID, memory counters",
+        read_linux_status,
+    ),
+    KnownStream(
+        0x47670006,
+        "LinuxCmdLine",
+        "The text of /proc/PID/cmdline.",
+        _REFERENCE,
+        "command line",
+        read_linux_command_line,
+    ),
+    KnownStream(0x47670003, "LinuxCpuInfo", "The text of /proc/cpuinfo.", _REFERENCE),
+    KnownStream(0x47670005, "LinuxLsbRelease", "The text of /etc/lsb-release.", _REFERENCE),
+    KnownStream(0x47670007, "LinuxEnviron", "The environment of the process: /proc/PID/environ.", _REFERENCE),
+    KnownStream(0x47670008, "LinuxAuxv", "The auxiliary vector of the process: /proc/PID/auxv.", _REFERENCE),
+    KnownStream(0x4767000A, "LinuxDsoDebug", "The dynamic linker's list of shared objects.", _REFERENCE),
+)

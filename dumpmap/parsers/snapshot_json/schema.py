@@ -1,0 +1,348 @@
+"""The schema of a JSON snapshot, the one declaration of the format.
+
+The reader decodes into these structures, the writer (`dumpmap.writers.snapshot_json`) encodes from them, and
+`docs/snapshot.schema.json` is generated from them by `python -m tests.docs_in_step --write`. `docs/snapshot.md`
+describes the format for people.
+
+A structure has the same field names as its counterpart in `dumpmap.model.snapshot`. It differs in one thing only:
+addresses, flag words, and exception codes are hexadecimal strings in the file and integers in the program.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from dumpmap.model import snapshot as model
+from dumpmap.model.winnt import MemState, MemType
+
+FORMAT = "dumpmap-snapshot"
+VERSION = 1
+
+LARGEST_COUNT = (1 << 64) - 1
+"""The largest number that the format can hold."""
+
+LARGEST_SIZE = 1 << 57
+"""The largest number of bytes, or of anything else, in an address space."""
+
+Address = Annotated[
+    str,
+    Meta(pattern="^0x[0-9A-Fa-f]{1,16}$", description="An unsigned number of up to 64 bits in hexadecimal: `0x7ff0`."),
+]
+"""An address, a flag word, or an exception code."""
+
+Count = Annotated[int, Meta(ge=0, description="An integer from 0 to 2^64 - 1; sizes are bytes.")]
+Time = Annotated[dt.datetime, Meta(tz=True, description="Date and time with a time zone, RFC 3339.")]
+Protect = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF, description="PAGE_* bits.")]
+Size = Annotated[int, Meta(ge=1, description="Bytes, at least 1.")]
+Number = Annotated[int, Meta(ge=0, le=LARGEST_SIZE)]
+"""Bytes, or a count of something, in the address space."""
+
+STATES: dict[Any, int] = {"commit": MemState.MEM_COMMIT, "reserve": MemState.MEM_RESERVE, "free": MemState.MEM_FREE}
+"""Words for the state of a region, and the MEM_* value of each."""
+
+TYPES: dict[Any, int] = {
+    None: 0,
+    "private": MemType.MEM_PRIVATE,
+    "mapped": MemType.MEM_MAPPED,
+    "image": MemType.MEM_IMAGE,
+}
+"""Words for the type of a region, and the MEM_* value of each; free memory has no type."""
+
+STATE_WORDS: dict[int, str] = {int(state): word for word, state in STATES.items()}
+TYPE_WORDS: dict[int, str | None] = {int(value): word for word, value in TYPES.items()}
+
+_REQUIRED_COLUMNS: dict[str, Any] = {
+    "base": Address,
+    "allocation_base": Address | None,
+    "allocation_protect": Protect | None,
+    "size": Size,
+    "state": Literal["commit", "reserve", "free"] | Protect,
+    "protect": Protect | None,
+    "type": Literal["private", "mapped", "image"] | Protect | None,
+}
+COLUMNS: dict[str, Any] = {
+    **_REQUIRED_COLUMNS,
+    **dict.fromkeys(model.NUMBER_COLUMNS, Number | None),
+    **dict.fromkeys(model.TEXT_COLUMNS, str | None),
+}
+"""The columns of regions that the reader knows, and the type of a value in each."""
+
+REQUIRED_COLUMNS = tuple(_REQUIRED_COLUMNS)
+"""Columns that every snapshot with regions has, in the order in which the writer writes them."""
+
+_MOST_COLUMNS = 64
+
+
+class Entry(Struct, kw_only=True, frozen=True, gc=False):
+    """A JSON object of the format. The reader ignores unknown keys; a missing optional key is null."""
+
+
+class StreamEntry(Entry, kw_only=True, frozen=True):
+    """One part of the file that the snapshot was made from: a minidump stream."""
+
+    type: Count
+    name: str
+    offset: Count
+    size: Count
+    status: str = "listed"
+    absence: Literal["absent", "unreadable", "malformed"] | None = None
+
+
+class SourceEntry(Entry, kw_only=True, frozen=True):
+    """What the snapshot was made from."""
+
+    kind: Literal["minidump", "live", "vmmap"]
+    name: str
+    path: str | None = None
+    size: Count | None = None
+    flags: Address | None = None
+    streams: list[StreamEntry] = []
+    container: str | None = None
+    memory_size: Count | None = None
+
+
+class OperatingSystemEntry(Entry, kw_only=True, frozen=True):
+    """The system that the process ran on."""
+
+    family: Literal["windows", "linux", "macos", "other"] = "windows"
+    version: str | None = None
+    build: Count | None = None
+    service_pack: str | None = None
+
+
+class ProcessEntry(Entry, kw_only=True, frozen=True):
+    """The process itself."""
+
+    pid: Count | None = None
+    name: str | None = None
+    path: str | None = None
+    command_line: str | None = None
+    architecture: str = "unknown"
+    pointer_size: Literal[4, 8] = 8
+    wow64: bool | None = None
+    os: OperatingSystemEntry = OperatingSystemEntry()
+    created_at: Time | None = None
+    user_time: Count | None = None
+    kernel_time: Count | None = None
+
+
+class SystemEntry(Entry, kw_only=True, frozen=True):
+    """The machine: bytes and addresses."""
+
+    page_size: Size = 0x1000
+    allocation_granularity: Size = 0x10000
+    min_address: Address | None = None
+    max_address: Address | None = None
+    processors: Count | None = None
+    commit_limit: Count | None = None
+    commit_total: Count | None = None
+    commit_peak: Count | None = None
+    physical_total: Count | None = None
+    physical_available: Count | None = None
+
+
+class CountersEntry(Entry, kw_only=True, frozen=True):
+    """What the system counted for the process, in bytes."""
+
+    private_usage: Count | None = None
+    working_set: Count | None = None
+    peak_working_set: Count | None = None
+    private_working_set: Count | None = None
+    pagefile_usage: Count | None = None
+    peak_pagefile_usage: Count | None = None
+    virtual_size: Count | None = None
+    peak_virtual_size: Count | None = None
+    shared_commit_usage: Count | None = None
+    page_table: Number | None = None
+    job_private_commit_usage: Count | None = None
+    job_peak_private_commit_usage: Count | None = None
+    job_private_commit_limit: Count | None = None
+    job_total_commit_limit: Count | None = None
+
+
+class RegionsEntry(Entry, kw_only=True, frozen=True):
+    """The regions, sorted by base, not overlapping: each row has its values in the order of `columns`."""
+
+    columns: Annotated[
+        list[str],
+        Meta(
+            max_length=_MOST_COLUMNS,
+            extra_json_schema={
+                "uniqueItems": True,
+                "allOf": [{"contains": {"const": name}} for name in REQUIRED_COLUMNS],
+            },
+        ),
+    ]
+    rows: Annotated[
+        Raw,
+        Meta(
+            extra_json_schema={"type": "array", "items": {"type": "array", "minItems": len(REQUIRED_COLUMNS)}},
+        ),
+    ]
+
+
+class ModuleEntry(Entry, kw_only=True, frozen=True):
+    """A loaded module."""
+
+    base: Address
+    size: Count
+    path: str
+    timestamp: Count | None = None
+    checksum: Count | None = None
+    version: str | None = None
+    debug_id: str | None = None
+    debug_file: str | None = None
+
+
+class UnloadedModuleEntry(Entry, kw_only=True, frozen=True):
+    """A module that was unloaded before the snapshot."""
+
+    base: Address
+    size: Count
+    path: str
+    timestamp: Count | None = None
+
+
+class ThreadEntry(Entry, kw_only=True, frozen=True):
+    """A thread."""
+
+    id: Count
+    name: str | None = None
+    teb: Address | None = None
+    stack_base: Address | None = None
+    stack_size: Count | None = None
+    stack_pointer: Address | None = None
+    instruction_pointer: Address | None = None
+    start_address: Address | None = None
+    created_at: Time | None = None
+    exited: bool = False
+    suspend_count: Count | None = None
+
+
+class ExceptionEntry(Entry, kw_only=True, frozen=True):
+    """The exception that the dump was written for."""
+
+    thread_id: Count | None
+    code: Address
+    flags: Address = "0x0"
+    address: Address | None = None
+    parameters: list[Address] = []
+    stack_pointer: Address | None = None
+    instruction_pointer: Address | None = None
+
+
+class RangeEntry(Entry, kw_only=True, frozen=True):
+    """A range that belongs to a heap."""
+
+    base: Address
+    size: Count
+    committed: Count | None = None
+    kind: str = "other"
+
+
+class HeapEntry(Entry, kw_only=True, frozen=True):
+    """A heap that the process itself reported."""
+
+    id: Count
+    kind: str = "unknown"
+    name: str | None = None
+    address: Address | None = None
+    flags: Address | None = None
+    ranges: list[RangeEntry] = []
+
+
+class SummaryRowEntry(Entry, kw_only=True, frozen=True):
+    """A line of the summary that another tool printed."""
+
+    type: str
+    values: dict[str, Number | None]
+
+
+class ExcerptEntry(Entry, kw_only=True, frozen=True):
+    """Bytes that the process had at an address, base64."""
+
+    address: Address
+    data: bytes
+
+
+class SnapshotDocument(Entry, kw_only=True, frozen=True):
+    """A dumpmap snapshot: the raw facts about one process's address space at one moment."""
+
+    format: Literal["dumpmap-snapshot"]
+    version: Literal[1]
+    captured_at: Time | None = None
+    tool: str | None = None
+    source: SourceEntry
+    process: ProcessEntry
+    system: SystemEntry = SystemEntry()
+    counters: CountersEntry = CountersEntry()
+    regions: RegionsEntry | None = None
+    regions_complete: bool | None = None
+    captured: list[tuple[Address, Count]] = []
+    modules: list[ModuleEntry] = []
+    unloaded_modules: list[UnloadedModuleEntry] = []
+    threads: list[ThreadEntry] = []
+    peb: Address | None = None
+    wow64_peb: Address | None = None
+    heaps: list[HeapEntry] = []
+    managed_heaps: list[HeapEntry] = []
+    exception: ExceptionEntry | None = None
+    handle_count: Count | None = None
+    handle_types: dict[str, Count] = {}
+    comments: list[str] = []
+    annotations: dict[str, str] = {}
+    recorded_summary: list[SummaryRowEntry] = []
+    warnings: list[str] = []
+    memory: list[ExcerptEntry] = []
+
+
+class Envelope(Entry, kw_only=True, frozen=True):
+    """What is decoded first, so that a newer or other format gets its own message."""
+
+    format: Any = None
+    version: Any = None
+
+
+COUNTERPARTS: dict[type[Entry], type[Any]] = {
+    StreamEntry: model.Stream,
+    SourceEntry: model.Source,
+    OperatingSystemEntry: model.OperatingSystem,
+    ProcessEntry: model.Process,
+    SystemEntry: model.System,
+    CountersEntry: model.Counters,
+    ModuleEntry: model.Module,
+    UnloadedModuleEntry: model.UnloadedModule,
+    ThreadEntry: model.Thread,
+    ExceptionEntry: model.ExceptionRecord,
+    RangeEntry: model.RecordedRange,
+    HeapEntry: model.RecordedHeap,
+    SummaryRowEntry: model.SummaryRow,
+}
+"""Structures of the file, and the classes of the program that hold the same facts under the same names."""
+
+ENTRIES: dict[type[Any], type[Entry]] = {kind: entry for entry, kind in COUNTERPARTS.items()}
+"""The structure of the file for each class of the program."""
+
+
+@cache
+def address_fields(kind: type[Entry]) -> frozenset[str]:
+    """Returns the names of the fields that are hexadecimal strings in the file and integers in the program."""
+    return frozenset(
+        field.name for field in msgspec.structs.fields(kind) if Address in (field.type, *typing.get_args(field.type))
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """Returns the JSON Schema of the format."""
+    definitions = msgspec.json.schema(SnapshotDocument)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"{FORMAT} version {VERSION}",
+        **definitions,
+    }

@@ -1,0 +1,106 @@
+"""Progress of a batch: a bar on a terminal, or a line now and then in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from dumpmap.triage.progress import BatchState
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class RichProgress:
+    """A progress bar on standard error, as a context manager.
+
+    ```python
+    with RichProgress() as progress:
+        run(paths, progress=progress)
+    ```
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar: Any = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[details]}"),
+            console=console or Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("listing files", total=None, details="")
+
+    def update(self, state: BatchState) -> None:
+        """See `Progress.update`."""
+        parts = []
+        if state.critical:
+            parts.append(f"{state.critical:,} critical")
+        if state.errors:
+            parts.append(f"{state.errors:,} unreadable")
+        if state.cached:
+            parts.append(f"{state.cached:,} cached")
+        if state.hindrance:
+            parts.append(state.hindrance)
+        self._bar.update(
+            self._task,
+            description="dumps" if state.listed else "dumps (still listing)",
+            total=state.found if state.listed else None,
+            completed=state.done,
+            details=", ".join(parts),
+        )
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+class LineProgress:
+    """A line of progress now and then, for logs.
+
+    Args:
+        say: writes a line.
+        interval: seconds between two lines; a batch that finishes sooner writes none.
+    """
+
+    def __init__(self, say: Callable[[str], None], interval: float = 10.0) -> None:
+        self._say = say
+        self._interval = interval
+        self._began = self._last = time.monotonic()
+
+    def update(self, state: BatchState) -> None:
+        """See `Progress.update`."""
+        now = time.monotonic()
+        if now - self._last < self._interval:
+            return
+        self._last = now
+        self._say(progress_line(state, now - self._began))
+
+
+def progress_line(state: BatchState, seconds: float) -> str:
+    """Returns how far a batch is after some seconds, in one line."""
+    rate = state.done / seconds
+    total = f"{state.found:,}" if state.listed else f"at least {state.found:,}"
+    text = f"progress: {state.done:,} of {total} files, {rate:,.0f} files/s"
+    if state.listed and rate:
+        text += f", {(state.found - state.done) / rate:,.0f} s left"
+    if state.critical:
+        text += f", {state.critical:,} critical"
+    if state.errors:
+        text += f", {state.errors:,} unreadable"
+    if state.hindrance:
+        text += f"; {state.hindrance}"
+    return text

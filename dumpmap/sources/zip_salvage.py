@@ -1,0 +1,153 @@
+"""Zip archives without a readable table of contents: files are found by the header before each of them.
+
+The table is at the end of an archive, so an archive that is cut off has none. Constants: APPNOTE.TXT, sections 4.3.7,
+4.4.4, 4.4.5, and 4.5.3.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+from dumpmap.errors import FormatError
+from dumpmap.sources.files import ByteSource
+from dumpmap.sources.salvage import BrokenError, DamageError, Pace, as_far_as_possible, chunks_of
+from dumpmap.sources.spool import size_limit
+
+Chunks = Generator[bytes, None, None]
+
+STORED, DEFLATED = 0, 8
+ENCRYPTED = 1
+_SIZES_BEHIND, _UTF8 = 8, 0x800
+_LOCAL = struct.Struct("<4sHHHHHLLLHH")
+_UNKNOWN_SIZE = 0xFFFF_FFFF
+_ZIP64 = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ZipMember:
+    """A file in an archive: its name, and a function that unpacks it, the given number of bytes at a time."""
+
+    name: str
+    open: Callable[[int], Chunks]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalHeader:
+    """The header before a file in an archive. The size is None if it is in a descriptor after the file."""
+
+    name: str
+    flags: int
+    method: int
+    start: int
+    size: int | None
+
+
+def local_header(source: ByteSource, at: int) -> LocalHeader | None:
+    """Reads the header at an offset; None if there is no header."""
+    if not 0 <= at <= source.size - _LOCAL.size:
+        return None
+    fields = _LOCAL.unpack(source.view(at, _LOCAL.size))
+    magic, _, flags, method, _, _, _, size, whole_size, name_size, extra_size = fields
+    start = at + _LOCAL.size + name_size + extra_size
+    if magic != b"PK\x03\x04" or start > source.size:
+        return None
+    name = bytes(source.view(at + _LOCAL.size, name_size)).decode("utf-8" if flags & _UTF8 else "cp437", "replace")
+    if size == _UNKNOWN_SIZE:
+        size = _zip64_size(bytes(source.view(start - extra_size, extra_size)), whole_size == _UNKNOWN_SIZE)
+    return LocalHeader(name, flags, method, start, None if flags & _SIZES_BEHIND else size)
+
+
+def local_members(source: ByteSource) -> Iterator[ZipMember]:
+    """Yields the files of an archive from its beginning, by the header before each file."""
+    at, budget = 0, size_limit()
+    while (header := local_header(source, at)) is not None:
+        end = None if header.size is None else header.start + header.size
+        if not header.name.endswith("/"):
+            opener = local_opener(source, header.name, header.flags, header.method, header.start, end)
+            yield ZipMember(header.name, opener)
+        if end is None:
+            if header.method != DEFLATED or header.flags & ENCRYPTED:
+                return
+            end, unpacked = _end_of_deflated(source, header.start, budget)
+            budget -= unpacked
+        at = end
+
+
+def _zip64_size(extra: bytes, whole_size_first: bool) -> int:
+    at = 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<HH", extra, at)
+        place = at + 4 + (8 if whole_size_first else 0)
+        if kind == _ZIP64 and place + 8 <= min(at + 4 + size, len(extra)):
+            return int.from_bytes(extra[place : place + 8], "little")
+        at += 4 + size
+    return _UNKNOWN_SIZE
+
+
+def local_opener(
+    source: ByteSource, name: str, flags: int, method: int, start: int, end: int | None
+) -> Callable[[int], Chunks]:
+    """Returns a function that unpacks a file at a known place, as far as it is good."""
+
+    def inflated(pace: Pace) -> Iterator[bytes]:
+        return (out for out, _ in _inflate(source, start, end, pace))
+
+    def chunks(size: int) -> Chunks:
+        if flags & ENCRYPTED:
+            raise FormatError(f"the zip file is damaged, and {name!r} in it is encrypted", source=source.name)
+        if method == STORED:
+            yield from chunks_of(source, start, end, size)
+        elif method == DEFLATED:
+            yield from as_far_as_possible(inflated, size)
+        else:
+            raise FormatError(
+                f"the zip file is damaged, and {name!r} in it is compressed with method {method}: get a complete file",
+                source=source.name,
+            )
+
+    return chunks
+
+
+def _inflate(source: ByteSource, start: int, end: int | None, pace: Pace) -> Iterator[tuple[bytes, int]]:
+    """Unpacks raw deflated data; yields bytes, and the offset after the packed data that they came from."""
+    decoder = zlib.decompressobj(wbits=-15)
+    place = start
+    try:
+        for chunk in chunks_of(source, start, end, pace.slice):
+            data = chunk
+            place += len(chunk)
+            while data and not decoder.eof:
+                out = decoder.decompress(data, pace.step)
+                data = decoder.unconsumed_tail
+                yield out, place - len(decoder.unused_data if decoder.eof else data)
+            if decoder.eof:
+                return
+        while out := decoder.decompress(decoder.unconsumed_tail, pace.step):
+            yield out, place
+    except zlib.error as error:
+        raise BrokenError("zip", error, place) from None
+
+
+def _end_of_deflated(source: ByteSource, start: int, budget: int) -> tuple[int, int]:
+    """Finds the header after a file whose size is in a descriptor after it.
+
+    Returns:
+        the offset of the header, or the end of the archive if there is none; and how many bytes were unpacked to find
+        it, no more than `budget`.
+    """
+    end, total = start, 0
+    try:
+        for out, place in _inflate(source, start, None, Pace()):
+            end, total = place, total + len(out)
+            if total > budget:
+                return source.size, total
+    except DamageError:
+        return source.size, total
+    # A descriptor of 12 or 20 bytes follows, with or without a signature before it.
+    for behind in (16, 24, 12, 20):
+        if end + behind + 4 <= source.size and bytes(source.view(end + behind, 4)) in (b"PK\x03\x04", b"PK\x01\x02"):
+            return end + behind, total
+    return source.size, total

@@ -1,0 +1,110 @@
+"""From a region map to a row of the triage table."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import Module
+from dumpmap.model.types import RegionType
+from dumpmap.triage.columns import TYPE_COLUMNS, TriageRow
+from dumpmap.triage.diagnosis import diagnosis_columns, exception_name
+from dumpmap.triage.rows import empty_row
+
+_LONGEST_TEXT = 1000
+
+_TYPE_COLUMNS = tuple(
+    (region_type, tuple((figure, name) for owner, figure, name in TYPE_COLUMNS if owner == region_type))
+    for region_type in RegionType
+)
+"""Each type once, with its figures and their columns."""
+
+
+def row_of_map(region_map: RegionMap, path: str, size: int | None) -> TriageRow:
+    """Fills a row.
+
+    Args:
+        region_map: the map of the file.
+        path: the file's name in the results.
+        size: the file's size in bytes.
+    """
+    partial = region_map.partial or region_map.snapshot.warnings
+    row = empty_row(path, "partial" if partial else "ok", size=size)
+    _fill_input(row, region_map)
+    _fill_process(row, region_map)
+    _fill_diagnosis(row, region_map)
+    _fill_space(row, region_map)
+    _fill_counters(row, region_map)
+    return row
+
+
+def one_line(text: str) -> str:
+    """Returns a text as one line of bounded length."""
+    return " ".join(text.split())[:_LONGEST_TEXT]
+
+
+def _fill_input(row: TriageRow, region_map: RegionMap) -> None:
+    """What the input is."""
+    source = region_map.snapshot.source
+    row["warnings"] = len(region_map.warnings)
+    row["warning"] = one_line(region_map.warnings[0]) if region_map.warnings else None
+    row["completeness"] = region_map.completeness
+    row["format"] = source.kind
+    row["container"] = source.container
+    row["captured_at"] = _time_text(source.captured_at)
+
+
+def _fill_process(row: TriageRow, region_map: RegionMap) -> None:
+    """Which process it was, on which system, and its exception."""
+    snapshot, process = region_map.snapshot, region_map.process
+    program = _program(region_map)
+    row["process"] = process.name or None
+    row["version"] = (program.version or None) if program else None
+    row["pid"] = process.pid
+    row["architecture"] = process.architecture
+    row["wow64"] = process.wow64
+    row["os"] = " ".join(filter(None, (process.os.family, process.os.version))) or None
+    row["os_build"] = process.os.build
+    if snapshot.exception is not None:
+        row["exception_code"] = f"0x{snapshot.exception.code:08x}"
+        row["exception"] = exception_name(snapshot.exception, process.os.family)
+
+
+def _fill_diagnosis(row: TriageRow, region_map: RegionMap) -> None:
+    """What ran out."""
+    row.update(diagnosis_columns(region_map))
+
+
+def _fill_space(row: TriageRow, region_map: RegionMap) -> None:
+    """The summary, and what there is in the address space."""
+    snapshot, total = region_map.snapshot, region_map.total
+    row["total_size"] = total.size
+    row["committed"] = total.committed
+    row["private"] = total.private
+    for region_type, columns in _TYPE_COLUMNS:
+        line = region_map.line(region_type)
+        for figure, name in columns:
+            row[name] = getattr(line, figure)
+    row["threads"] = len(snapshot.threads) or None
+    row["heaps"] = len(region_map.heaps) if region_map.heaps or region_map.heap_list_captured else None
+    row["modules"] = len(snapshot.modules) or None
+    row["regions"] = None if region_map.partial else len(region_map.space.regions)
+
+
+def _fill_counters(row: TriageRow, region_map: RegionMap) -> None:
+    """What the system counted; the columns have the counters' names."""
+    counters, system = region_map.counters, region_map.system
+    for name in ("private_usage", "working_set", "peak_working_set", "pagefile_usage", "virtual_size"):
+        row[name] = getattr(counters, name)
+    for name in ("commit_total", "commit_limit", "physical_total", "physical_available"):
+        row[name] = getattr(system, name)
+
+
+def _program(region_map: RegionMap) -> Module | None:
+    """The module of the program itself."""
+    name = (region_map.process.name or "").lower()
+    return next((module for module in region_map.snapshot.modules if module.name.lower() == name), None)
+
+
+def _time_text(value: dt.datetime | None) -> str | None:
+    return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None).isoformat() + "Z"

@@ -1,0 +1,222 @@
+"""The analysis in worker processes on this machine, each file under a time and a memory limit."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import multiprocessing
+import queue
+import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+from dumpmap.triage.engines import EngineError
+from dumpmap.triage.jobs import Job
+from dumpmap.triage.outcome import Outcome, failure
+from dumpmap.triage.processes import exit_text, process_context, undisturbed
+from dumpmap.triage.worker import EXIT_MEMORY, Diary, Setup, start, work
+from dumpmap.wording.text import size_words
+
+AHEAD = 4
+"""Jobs per worker that are handed out in advance."""
+
+ATTEMPTS = 2
+"""How often to try a file whose worker dies for a reason other than a limit."""
+
+_LOOK_EVERY = 1.0
+
+_GUARD = (
+    'it must be a file that calls dumpmap.triage under `if __name__ == "__main__":` (engine="serial" needs neither)'
+)
+
+
+def time_text(limit: float | None) -> str:
+    """Returns the error of a file that exceeded the time limit."""
+    return f"exceeded the time limit of {limit:g} s"
+
+
+def memory_text(limit: int) -> str:
+    """Returns the error of a file that exceeded the memory limit."""
+    return f"exceeded the memory limit of {size_words(limit)}"
+
+
+@dataclass
+class _Task:
+    """A job under way."""
+
+    job: Job
+    number: int
+    attempt: int = 1
+
+
+class ProcessEngine:
+    """Runs jobs in worker processes; a worker that exceeds a limit is killed and replaced.
+
+    Args:
+        setup: what every worker needs.
+        jobs: the number of workers.
+        time_limit: seconds for one file; None for no limit.
+    """
+
+    def __init__(self, setup: Setup, jobs: int, time_limit: float | None) -> None:
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise EngineError(f"a worker process that imports the calling script has started a batch; {_GUARD}")
+        self._context = process_context()
+        self._diary = Diary(self._context)
+        self._setup = setup
+        self._jobs = jobs
+        self._time_limit = time_limit
+        self._numbers = itertools.count(1)
+        self._tasks: dict[Future[Outcome], _Task] = {}
+        self._ready: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+        self._done_since_start = 0
+        self._look_at = time.monotonic() + _LOOK_EVERY
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> Any:
+        from pebble import ProcessPool
+
+        self._done_since_start = 0
+        self._started = False  # a batch whose results are all cached needs no worker
+        return ProcessPool(
+            max_workers=self._jobs, initializer=start, initargs=(self._setup, self._diary), context=self._context
+        )
+
+    @property
+    def hindrance(self) -> None:
+        """See `Engine.hindrance`."""
+
+    @property
+    def pending(self) -> int:
+        """See `Engine.pending`."""
+        return len(self._tasks)
+
+    @property
+    def room(self) -> int:
+        """See `Engine.room`."""
+        return self._jobs * AHEAD - len(self._tasks)
+
+    def submit(self, job: Job) -> None:
+        """See `Engine.submit`."""
+        self._schedule(_Task(job, next(self._numbers)))
+
+    def _schedule(self, task: _Task) -> None:
+        if not self._started:
+            self._started = True
+            with undisturbed():
+                _ = self._pool.active  # starts it
+        try:
+            future = self._pool.schedule(work, args=(task.job, task.number), timeout=self._time_limit)
+        except (RuntimeError, OSError, EOFError) as error:  # the pool is broken; `wait` handles that
+            future = Future()
+            future.set_exception(BrokenProcessPool(str(error)))
+        self._tasks[future] = task
+        future.add_done_callback(self._ready.put)
+
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """See `Engine.wait`."""
+        until = None if timeout is None else time.monotonic() + timeout
+        done: list[Outcome] = []
+        while not done and self._tasks:
+            left = _LOOK_EVERY if until is None else min(_LOOK_EVERY, max(0.0, until - time.monotonic()))
+            try:
+                finished = [self._ready.get(timeout=left)]
+            except queue.Empty:
+                now = time.monotonic()
+                if now >= self._look_at:
+                    self._look_at = now + _LOOK_EVERY
+                    done += self._missed()
+                if until is not None and now >= until:
+                    break
+                continue
+            while not self._ready.empty():
+                finished.append(self._ready.get())
+            done += self._outcomes(finished)
+        return done
+
+    def _outcomes(self, finished: list[Future[Outcome]]) -> list[Outcome]:
+        """Returns the outcomes of finished tasks; tries again those that are worth it."""
+        done: list[Outcome] = []
+        broken: list[_Task] = []
+        for future in finished:
+            task = self._tasks.pop(future, None)
+            if task is None:
+                continue  # it belongs to a pool that was given up
+            outcome = self._outcome(future, task, broken)
+            if outcome is not None:
+                self._done_since_start += 1
+                done.append(outcome)
+        if broken:
+            self._restart(broken)
+        return done
+
+    def _outcome(self, future: Future[Outcome], task: _Task, broken: list[_Task]) -> Outcome | None:
+        """Returns the outcome of a finished task; None if the task is tried again."""
+        from pebble import ProcessExpired
+
+        error = future.exception()
+        if error is None:
+            return future.result()
+        if isinstance(error, TimeoutError):
+            limit = self._time_limit
+            return failure(task.job, time_text(limit), limit="time", seconds=limit)
+        if isinstance(error, ProcessExpired):
+            if error.exitcode == EXIT_MEMORY:
+                return failure(task.job, memory_text(self._setup.memory_limit or 0), limit="memory")
+            return self._died(task, exit_text(error.exitcode))
+        if isinstance(error, BrokenProcessPool):
+            broken.append(task)
+            return None
+        return failure(task.job, f"internal error: {type(error).__name__}: {error}")
+
+    def _died(self, task: _Task, how: str) -> Outcome | None:
+        """Handles a task whose worker died for a reason other than a limit; returns None if it is tried again."""
+        if task.attempt < ATTEMPTS:
+            self._schedule(_Task(task.job, next(self._numbers), task.attempt + 1))
+            return None
+        return failure(task.job, f"the worker process died ({how})")
+
+    def _missed(self) -> list[Outcome]:
+        """Finds tasks whose workers died unnoticed by the pool."""
+        outcomes = []
+        dead = set(self._diary.of_the_dead())
+        for future, task in [item for item in self._tasks.items() if item[1].number in dead]:
+            if not future.done():
+                del self._tasks[future]
+                future.cancel()
+                outcome = self._died(task, "at once")
+                if outcome is not None:
+                    outcomes.append(outcome)
+        # A pool that breaks gives up the tasks it has taken over, and forgets those it has not.
+        forgotten = [] if self._pool.active else [future for future in self._tasks if not future.done()]
+        if forgotten:
+            self._restart([self._tasks.pop(future) for future in forgotten])
+        return outcomes
+
+    def _restart(self, broken: list[_Task]) -> None:
+        """Replaces a pool that lost its workers between two files, and resubmits what was pending."""
+        if not self._done_since_start:
+            self.close()
+            raise EngineError(f"cannot start worker processes; they import the calling script: {_GUARD}")
+        tasks = [*broken, *self._tasks.values()]
+        self._tasks.clear()
+        self._stop_pool()
+        self._pool = self._new_pool()
+        for task in tasks:
+            self._schedule(task)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._tasks.clear()
+        self._stop_pool()
+
+    def _stop_pool(self) -> None:
+        # The pool releases its semaphores before it ends its workers, one by one. A worker that is still starting
+        # would miss them and print a traceback. So they are held until the last worker has ended.
+        with contextlib.suppress(AttributeError):
+            mutex = self._pool._pool_manager.worker_manager.workers_channel.mutex
+            held = (mutex.reader_mutex, mutex.writer_mutex)  # noqa: F841
+        self._pool.stop()
+        self._pool.join()

@@ -1,0 +1,171 @@
+"""The views of triage: its rows and groups as tables, and the parts of its JSON document.
+
+JSON is the contract: it has all columns, and the groups beside the rows. CSV, Parquet, and JSON lines have all columns
+of the rows, or the groups instead. The text table and Markdown show a few columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from dumpmap._version import __version__
+from dumpmap.triage.columns import BY_NAME, COLUMNS, FINDING, TriageContent, TriageRow, known_values
+from dumpmap.triage.groups import TriageGroup
+from dumpmap.triage.progress import BatchState
+from dumpmap.triage.selection import Selection
+from dumpmap.views.table import Column, Table
+from dumpmap.wording.text import count_words
+
+SCHEMA = "dumpmap.triage/1"
+
+_COUNTS = ("found", "done", "cached", "errors", "skipped", "critical", "warning", "info")
+
+VIEW: tuple[Column, ...] = (
+    Column("severity"),
+    Column("verdict"),
+    Column("process", folds=True),
+    Column("arch", optional=2),
+    Column("committed", "size"),
+    Column("largest_free", "size", "Largest free", left=True),
+    Column("exception", optional=1),
+    Column("path", "text", "File", folds=False, below=1),
+    Column("detail", "text", "Finding", below=2),
+)
+"""The columns of the text table and of Markdown."""
+
+GROUP_FIGURES: tuple[Column, ...] = (
+    Column("count", "count", "Files"),
+    Column("with_critical", "count", "Critical", optional=3),
+    Column("with_warnings", "count", "Warning", optional=4),
+    Column("unreadable", "count", optional=5),
+    Column("most_committed", "size", optional=2),
+    Column("least_largest_free", "size", "Smallest largest free", optional=1, left=True),
+    Column("example", "text", folds=False, below=1),
+)
+"""The columns of a group that follow the columns of the grouping; each is a field of `TriageGroup`."""
+
+
+# ---------------------------------------------------------------- tables for people
+
+
+def view_table(rows: Iterable[TriageRow], limit: int | None = None) -> tuple[Table, int]:
+    """Returns rows as the text table shows them, and how many rows the limit left out."""
+    left = iter(rows)
+    table = Table(VIEW, [_view_cells(row) for row in islice(left, limit)])
+    return table, sum(1 for _ in left)
+
+
+def _view_cells(row: TriageRow) -> tuple[Any, ...]:
+    unread = row["status"] in ("error", "skipped")
+    return (
+        row["status"] if unread else row["severity"] or "-",
+        row["verdict"],
+        row["process"],
+        row["architecture"],
+        row["committed"],
+        row["largest_free"],
+        row["exception"],
+        row["path"],
+        row["error"] if unread else row["headline"],
+    )
+
+
+def group_table(groups: Sequence[TriageGroup], columns: Sequence[str], limit: int | None = None) -> tuple[Table, int]:
+    """Returns groups as a table, and how many groups the limit left out."""
+    rows = [
+        (*map(_group_cell, group.values), *(getattr(group, figure.name) for figure in GROUP_FIGURES))
+        for group in groups[:limit]
+    ]
+    table = Table((*(_group_column(name) for name in columns), *GROUP_FIGURES), rows)
+    return table, len(groups) - len(rows)
+
+
+def _group_column(name: str) -> Column:
+    """A column of the grouping. Its values are written as in CSV, so sizes are bytes."""
+    # A name with a fixed set of values reads better whole: the table can rather do without a figure.
+    column = Column(name, folds=name == "findings" or not known_values("findings" if name == FINDING else name))
+    in_bytes = name != FINDING and BY_NAME[name].holds == "size"
+    return replace(column, heading=f"{column.title} (bytes)") if in_bytes else column
+
+
+def _group_cell(value: Any) -> str:
+    """A group's value as CSV writes it, except that the blank for an unknown value would look like an omission."""
+    return "-" if value is None else str(csv_value(value))
+
+
+def summary_line(state: BatchState) -> str:
+    """Returns what became of the files, in one line."""
+    parts = [count_words(state.found, "file")]
+    for count, text in (
+        (state.critical, "critical"),
+        (state.warning, "with warnings"),
+        (state.errors, "unreadable"),
+        (state.skipped, "skipped"),
+        (state.cached, "cached"),
+    ):
+        if count:
+            parts.append(f"{count:,} {text}")
+    return ", ".join(parts)
+
+
+# ---------------------------------------------------------------- records for programs
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What CSV, Parquet, and JSON lines carry: rows, or groups.
+
+    Attributes:
+        columns: the name of each column, and what it holds.
+        records: the values of all columns, in that order.
+    """
+
+    columns: dict[str, TriageContent]
+    records: Iterable[dict[str, Any]]
+
+
+def row_records(rows: Iterable[TriageRow]) -> Records:
+    """Returns rows as records."""
+    return Records({column.name: column.holds for column in COLUMNS}, rows)
+
+
+def group_records(groups: Iterable[TriageGroup], columns: Sequence[str]) -> Records:
+    """Returns groups as records."""
+    holds: dict[str, TriageContent] = {name: "text" if name == FINDING else BY_NAME[name].holds for name in columns}
+    for figure in GROUP_FIGURES:
+        holds[figure.name] = "text" if figure.holds == "text" else "count"
+    return Records(holds, (_group_record(group, columns) for group in groups))
+
+
+def _group_record(group: TriageGroup, columns: Sequence[str]) -> dict[str, Any]:
+    values = (list(value) if isinstance(value, tuple) else value for value in group.values)
+    figures = {figure.name: getattr(group, figure.name) for figure in GROUP_FIGURES}
+    return {**dict(zip(columns, values, strict=True)), **figures}
+
+
+def csv_value(value: Any) -> Any:
+    """Returns a value as CSV writes it: blank if unknown, lists joined with commas."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ", ".join(value) if isinstance(value, (list, tuple)) else value
+
+
+def json_head(state: BatchState | None, selection: Selection) -> dict[str, Any]:
+    """Returns the members of the JSON document that precede `rows`."""
+    return {
+        "schema": SCHEMA,
+        "tool": f"dumpmap {__version__}",
+        "counts": None if state is None else {name: getattr(state, name) for name in _COUNTS},
+        "selection": selection.to_dict(),
+    }
+
+
+def json_tail(groups: Iterable[TriageGroup] | None, columns: Sequence[str]) -> dict[str, Any]:
+    """Returns the members of the JSON document that follow `rows`."""
+    records = None if groups is None else list(group_records(groups, columns).records)
+    return {"group_by": list(columns), "groups": records}
