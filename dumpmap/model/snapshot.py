@@ -295,7 +295,7 @@ class Snapshot:
     regions: Regions | None = None
     """None where the source has no memory map: the result can only be partial."""
     regions_complete: bool = True
-    """False if the source's list of regions is damaged or cut off: `regions` can lack some of them."""
+    """False if the source's list of regions is damaged or cut off, so that its end says nothing."""
     modules: tuple[Module, ...] = ()
     captured: tuple[tuple[int, int], ...] = ()
     """(address, size) of the bytes in the input. Kept only if the input has no list of regions, because then most of

@@ -21,8 +21,6 @@ from dumpmap.sources.files import ByteSource
 _LINUX_PAGE = 0x1000
 """Linux starts a mapping at any page."""
 
-_REGION_LISTS = (MEMORY_INFO_LIST_NUMBER, LINUX_MAPS_NUMBER)
-
 
 def snapshot_of(draft: Draft, source: Source, data: ByteSource) -> Snapshot:
     """Makes the snapshot of a dump.
@@ -43,7 +41,7 @@ def snapshot_of(draft: Draft, source: Source, data: ByteSource) -> Snapshot:
         system=replace(draft.system, allocation_granularity=_LINUX_PAGE) if linux else draft.system,
         counters=draft.counters,
         regions=regions,
-        regions_complete=_regions_complete(source.streams),
+        regions_complete=_regions_complete(source.streams, data.size),
         modules=tuple(draft.modules),
         unloaded_modules=tuple(draft.unloaded),
         threads=tuple(_threads(draft)),
@@ -71,9 +69,16 @@ def _regions(draft: Draft) -> Regions | None:
     return regions
 
 
-def _regions_complete(streams: Sequence[Stream]) -> bool:
-    """Tells whether every list of regions in the dump was read to its end, without a fault."""
-    return all(stream.status == "read" for stream in streams if stream.type in _REGION_LISTS)
+def _regions_complete(streams: Sequence[Stream], file_size: int) -> bool:
+    """Tells whether the lists of regions were read to their ends.
+
+    A fault in a binary list puts all of it in doubt. A line of /proc/PID/maps that cannot be read loses one region.
+    """
+    return all(
+        stream.status == "read" if stream.type == MEMORY_INFO_LIST_NUMBER else stream.offset + stream.size <= file_size
+        for stream in streams
+        if stream.type in (MEMORY_INFO_LIST_NUMBER, LINUX_MAPS_NUMBER)
+    )
 
 
 def _process(draft: Draft) -> Process:
