@@ -50,16 +50,11 @@ def command(
     from dumpmap.cli.triage_run import run_batch, run_watch
 
     columns = options.grouping_columns(group_by)
+    kept = options.chosen_cache(cache, no_cache)
     settings = options.TriageSettings(
         paths=options.checked_paths(paths),
         options=options.batch_options(
-            jobs,
-            (time_limit, memory_limit),
-            engine,
-            scheduler,
-            storage_option,
-            cache=options.chosen_cache(cache, no_cache),
-            recursive=not flat,
+            jobs, (time_limit, memory_limit), engine, scheduler, storage_option, cache=kept, recursive=not flat
         ),
         group_by=columns,
         selection=options.chosen_rows(where, severity, sort, top, columns),

@@ -90,9 +90,8 @@ class DaskEngine:
             self._quiet.close()
             if not isinstance(error, (OSError, ValueError, RuntimeError)):
                 raise
-            raise EngineError(
-                f"cannot use this Dask cluster: {' '.join(str(error).split())}", source=scheduler
-            ) from error
+            text = " ".join(str(error).split())
+            raise EngineError(f"cannot use the Dask cluster: {text}", source=scheduler) from error
         self._losses = 0
         self._bundles: dict[Any, list[Job]] = {}
         self._open: list[Job] = []
