@@ -183,7 +183,7 @@ def _vmmap_difference(region_map: RegionMap, space: FreeSpace) -> list[str]:
         return []
     reasons = []
     if space.limit.windows and region_map.free_blocks and region_map.free_blocks[0].address < ALLOCATION_GRANULARITY:
-        reasons.append("the first 64 KB, which Windows reserves")
+        reasons.append("the first 64 KB (reserved by Windows)")
     if space.limit.size is not None and region_map.end is not None and space.limit.size < region_map.end:
         reasons.append(f"the space above the {space.limit.name} that the process can use")
     if space.reserve is not None:

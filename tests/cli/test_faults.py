@@ -190,5 +190,13 @@ def test_a_server_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_names_every_exit_code() -> None:
     text = " ".join(run("--help").out.split())
-    for code in ("0 done", "1 a gate", "2 wrong usage", "3 an input", "4 output", "70 a bug", "130 interrupted"):
+    for code in (
+        "0 success",
+        "1 a gate",
+        "2 wrong usage",
+        "3 an input",
+        "4 an output",
+        "70 an internal",
+        "130 interrupted",
+    ):
         assert code in text

@@ -64,7 +64,7 @@ def test_the_largest_that_fits_does_fit() -> None:
     region_map = dumpmap.open(FRAGMENT)
     fit = fits(region_map, 1 << 30)
     assert fit is not None
-    match = re.search(r"the largest that does is ([\d.]+) (\w+)$", fit_text(fit))
+    match = re.search(r"the largest allocation that fits is ([\d.]+) (\w+)$", fit_text(fit))
     assert match is not None
     again = fits(region_map, int(float(match[1]) * UNITS[match[2]]))
     assert again is not None
@@ -114,7 +114,7 @@ def test_csv_is_one_table(format: Format) -> None:
     ran = run("-q", "heaps", X64, "--segments", "--blocks", "--format", format)
     if format is Format.csv:
         assert (ran.code, ran.out) == (2, "")
-        assert ran.err.startswith("dumpmap: CSV is one table: take --segments or --blocks")
+        assert ran.err.startswith("dumpmap: CSV contains one table: choose --segments or --blocks")
         assert ran.err.count("\n") == 1
     else:
         assert ran.code == 0

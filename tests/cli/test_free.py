@@ -21,7 +21,7 @@ def shown(*arguments: str) -> str:
 def test_a_full_space_is_full_but_for_what_nobody_gets() -> None:
     path = str(FIXTURES / "exhaust-x86.dmp.gz")
     assert (
-        "The summary counts 64 KB as free, as VMMap does: with the first 64 KB, which Windows gives to nobody.\n"
+        "The summary counts 64 KB as free, as VMMap does. It includes the first 64 KB (reserved by Windows).\n"
     ) in shown("free", path)
     assert "Largest free block: none, the address space is full but for its first 64 KB" in shown("summary", path)
     assert "- The summary counts 64 KB" in shown("free", path, "--format", "markdown")
@@ -37,4 +37,4 @@ def test_space_that_a_32_bit_process_cannot_use(tmp_path: Path) -> None:
     builder = MinidumpBuilder("x86").system_info().region(0x10000, 0x10000, MEM_COMMIT, 4, MEM_PRIVATE)
     path.write_bytes(builder.region(0x20000, 0x7FFFFFFE0000 - 0x20000, MEM_FREE, 1, 0).build())
     said = next(line for line in shown("free", str(path)).split("\n") if line.startswith("The summary counts"))
-    assert "as VMMap does: with the first 64 KB, which Windows gives to nobody and what lies above the " in said
+    assert "as VMMap does. It includes the first 64 KB (reserved by Windows) and the space above the " in said

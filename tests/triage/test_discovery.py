@@ -205,7 +205,7 @@ def test_a_file_of_an_archive_can_be_named(tmp_path: Path, monkeypatch: pytest.M
             assert rows["two.zip::x/b[1].dmp"]["pid"] == 2
             assert rows["two.zip::a.dmp"]["cached"] == cached
             assert "such as ARCHIVE::a.dmp" in rows["two.zip"]["error"]
-            assert "has no 'c.dmp'" in rows["two.zip::c.dmp"]["error"]
+            assert "does not contain 'c.dmp'" in rows["two.zip::c.dmp"]["error"]
 
 
 def test_a_folder_is_walked_in_order(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_a_damaged_dump_is_partial(tmp_path: Path) -> None:
         (b"PAGEDU64" + bytes(100), "kernel memory dump"),
         (b"MDMP", "cut off inside the minidump header"),
         (bytes(1000), "zeros only"),
-        (b"\x1f\x8b" + b"\xff" * 100, "damaged gzip"),
+        (b"\x1f\x8b" + b"\xff" * 100, "the gzip file is damaged"),
     ],
 )
 def test_unreadable_files_say_why(tmp_path: Path, data: bytes, text: str) -> None:
