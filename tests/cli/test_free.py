@@ -23,7 +23,7 @@ def test_a_full_space_is_full_but_for_what_nobody_gets() -> None:
     assert (
         "The summary counts 64 KB as free, as VMMap does. It includes the first 64 KB (reserved by Windows).\n"
     ) in shown("free", path)
-    assert "Largest free block: none, the address space is full but for its first 64 KB" in shown("summary", path)
+    assert "Largest free block: none, the address space is full except for the first 64 KB" in shown("summary", path)
     assert "- The summary counts 64 KB" in shown("free", path, "--format", "markdown")
 
 
