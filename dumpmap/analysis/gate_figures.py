@@ -147,7 +147,7 @@ def _cell(name: str, column: str) -> Callable[[Measurements], float | None]:
         return lambda m: getattr(m.map.total, column)
     region_type = parse_type(name)
     if region_type is None or region_type == RegionType.UNKNOWN:
-        # With a list of regions every byte has a type. Without one, nothing says how much has none.
+        # With a list of regions every byte has a type. Without one, the untyped amount is unknown.
         return lambda m: None if m.map.partial else 0
     return lambda m: getattr(m.map.line(region_type), column)
 
