@@ -14,7 +14,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
@@ -23,9 +23,9 @@ import numpy.typing as npt
 from dumpmap.model.heaps import RecordedHeap as RecordedHeap
 from dumpmap.model.heaps import RecordedRange as RecordedRange
 from dumpmap.model.memory import ExcerptMemory, Memory
-from dumpmap.model.writer import Annotation as Annotation
-from dumpmap.model.writer import HeapLimitRecord as HeapLimitRecord
-from dumpmap.model.writer import WriterRecord as WriterRecord
+
+if TYPE_CHECKING:
+    from dumpmap.model.writer import WriterRecord
 
 U64 = npt.NDArray[np.uint64]
 U32 = npt.NDArray[np.uint32]

@@ -17,13 +17,13 @@ class Annotation:
     Attributes:
         source: the stream it comes from, such as `CrashpadInfo`.
         name: its name; a text of a list without names has none.
-        value: its text, cleaned and bounded.
+        value: its text, cleaned and bounded; None if a snapshot left it out.
         module: the module that set it; None if it belongs to the process.
     """
 
     source: str
     name: str
-    value: str
+    value: str | None
     module: str | None = None
 
 
@@ -69,13 +69,14 @@ class WriterRecord:
         memory: figures in bytes by the writer's own names; a figure that it did not fill in is left out.
         heap_limit: the heap of a runtime with its limit.
         crashed_thread: the thread that the writer says crashed.
-        thread_names: names by thread ID.
+        thread_names: thread IDs with their names.
         product: the product or game.
         version: its version.
         process_type: which of the product's processes, such as `renderer`.
         uptime: seconds since the process started.
         annotations: every named text.
         soft_errors: what the writer failed to collect.
+        texts_omitted: whether a snapshot left out texts that can hold user data.
     """
 
     writer: str
@@ -88,10 +89,11 @@ class WriterRecord:
     memory: Mapping[str, int] = field(default_factory=dict)
     heap_limit: HeapLimitRecord | None = None
     crashed_thread: int | None = None
-    thread_names: Mapping[int, str] = field(default_factory=dict)
+    thread_names: tuple[tuple[int, str], ...] = ()
     product: str | None = None
     version: str | None = None
     process_type: str | None = None
     uptime: int | None = None
     annotations: tuple[Annotation, ...] = ()
     soft_errors: tuple[str, ...] = ()
+    texts_omitted: bool = False
