@@ -190,6 +190,62 @@ def test_any_prefix_with_any_tail_ends_in_a_result(cut: int, noise: bytes) -> No
     assert stream(snapshot, "UnrealCrashContext").status
 
 
+# ---------------------------------------------------------------- the message behind an exception
+
+MESSAGE = "Assertion failed: Index >= 0 [Line: 7]\r\nRan out of memory allocating 4096 bytes with alignment 16"
+
+
+def asserted(text: bytes, *, code: int = 0x4000, arch: str = "x64", text_at: int = 0x10100) -> MinidumpBuilder:
+    """A thread whose stack has the engine's FAssertInfo and the text that it points to."""
+    stack = bytearray(0x400)
+    struct.pack_into("<Q" if arch == "x64" else "<I", stack, 0x80, text_at)
+    stack[0x100 : 0x100 + len(text)] = text
+    dump = tiny(arch).thread(3, stack=(0x10000, bytes(stack)))
+    return dump.exception(3, code, 0x400000, [0x10080])
+
+
+@pytest.mark.parametrize("arch", ["x64", "x86"])
+@pytest.mark.parametrize(("code", "crash_type"), [(0x4000, "Assert"), (0xBDB2E, "Ensure"), (0xBDB30, "Ensure")])
+def test_the_message_of_an_assertion(arch: str, code: int, crash_type: str) -> None:
+    writer = record_of(asserted(MESSAGE.encode("utf-16-le"), code=code, arch=arch))
+    assert (writer.writer, writer.source, writer.crash_type) == ("Unreal Engine", "Exception", crash_type)
+    assert writer.message == MESSAGE.replace("\r\n", "\n")
+    assert (writer.out_of_memory, writer.requested, writer.alignment) == (True, 4096, 16)
+
+
+def test_an_assertion_about_something_else() -> None:
+    assert record_of(asserted("Assertion failed: x".encode("utf-16-le"))).out_of_memory is None
+
+
+def test_the_crash_context_comes_first() -> None:
+    writer = record_of(asserted(MESSAGE.encode("utf-16-le")).unreal_context(unreal_xml()))
+    assert writer.requested == 8172146688
+
+
+@pytest.mark.parametrize(
+    "dump",
+    [
+        asserted("Hello, this is another program".encode("utf-16-le")),
+        asserted(MESSAGE.encode("utf-16-le"), code=0xC0000005),
+        asserted(MESSAGE.encode("utf-16-le"), text_at=0),
+        asserted(MESSAGE.encode("utf-16-le"), text_at=(1 << 64) - 8),
+        asserted(b"\xff" * 0x300),
+        tiny().thread(3).exception(3, 0x4000, 0, []),
+        tiny().thread(3).exception(3, 0x4000, 0, [(1 << 64) - 1]),
+    ],
+    ids=range(7),
+)
+def test_other_exceptions_have_no_message(dump: MinidumpBuilder) -> None:
+    assert read(dump).writer is None
+
+
+def test_a_message_without_an_end_is_bounded() -> None:
+    text = ("Assertion failed: " + "x" * 20_000).encode("utf-16-le")
+    dump = tiny().thread(3, stack=(0x10000, struct.pack("<Q", 0x10010) + bytes(8) + text))
+    message = record_of(dump.exception(3, 0x4000, 0, [0x10000])).message or ""
+    assert 4096 <= len(message) <= 4096 + 64
+
+
 # ---------------------------------------------------------------- Crashpad
 
 V8 = (
