@@ -14,7 +14,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
@@ -23,6 +23,9 @@ import numpy.typing as npt
 from dumpmap.model.heaps import RecordedHeap as RecordedHeap
 from dumpmap.model.heaps import RecordedRange as RecordedRange
 from dumpmap.model.memory import ExcerptMemory, Memory
+
+if TYPE_CHECKING:
+    from dumpmap.model.writer import WriterRecord
 
 U64 = npt.NDArray[np.uint64]
 U32 = npt.NDArray[np.uint32]
@@ -313,6 +316,8 @@ class Snapshot:
     comments: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     """What a crash reporter recorded itself, such as the range that it reserved for its own use."""
+    writer: WriterRecord | None = None
+    """What the writer of the input recorded about the failure; None if it recorded nothing."""
     recorded_summary: tuple[SummaryRow, ...] = ()
     """The summary in a VMMap file, for comparison."""
     memory: Memory = field(default_factory=ExcerptMemory)
