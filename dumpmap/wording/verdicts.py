@@ -313,12 +313,12 @@ def _not_recorded(d: Diagnosis) -> list[str]:
     parts = [f"The {noun} does not say whether {question}: {missing}."]
     if m.virtual_size is not None:
         parts.append(f"{sentence(counted_text(m))}.")
-    if m.bounds is not None and m.bounds.largest is not None:
-        parts.append(f"{sentence(bound_text(m))}.")
     if m.commit.ratio is not None:
         parts.append(f"{sentence(charge_text(m))}, so commit is not short.")
     if m.free is None and m.virtual_size is None:
         parts.append("How much address space is in use is not recorded either.")
+    if m.bounds is not None and m.bounds.largest is not None:
+        parts.append(f"{sentence(bound_text(m))}.")
     return parts
 
 

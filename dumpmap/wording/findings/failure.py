@@ -36,8 +36,8 @@ def _writer_recorded_out_of_memory(hit: Hit, d: Diagnosis) -> str:
         parts.append(likelier_text(hit.subject))
     if writer.message:
         message = " ".join(writer.message.split())
-        cut = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "..."
-        parts.append(f"Message: {cut}")
+        cut = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "\N{HORIZONTAL ELLIPSIS}"
+        parts.append(f'The message: "{cut}".')
     return " ".join(parts)
 
 

@@ -25,7 +25,7 @@ def _near(hit: Hit, d: Diagnosis) -> str:
 
 _CONFIRM = (
     "`dumpmap diagnose FILE` shows the heap limit with its source, and `dumpmap info FILE` shows what the writer "
-    "recorded. `dumpmap owners FILE` shows the memory of each runtime in the map."
+    "recorded."
 )
 _ADVICE = (
     "Find what fills the heap: take a heap snapshot of the runtime (Chrome DevTools for V8, dotnet-gcdump for .NET, "
