@@ -85,8 +85,13 @@ class RegionMap(model.RegionMap):
 
         return find(self)
 
-    def to_snapshot(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    def to_snapshot(self, path: str | os.PathLike[str], *, keep_text: bool = False, force: bool = False) -> None:
         """Writes a JSON snapshot (`.json`, `.json.gz` or `.json.zst`) that classifies to this same map.
+
+        Args:
+            path: the file.
+            keep_text: keep a crash reporter's texts that can hold user data, such as its error message and URLs.
+            force: overwrite the file.
 
         Raises:
             OutputError: the file exists and `force` is not set, or it cannot be written.
@@ -94,7 +99,7 @@ class RegionMap(model.RegionMap):
         """
         from dumpmap.writers.snapshot_file import save_snapshot
 
-        save_snapshot(self, path, recording=self.recording, force=force)
+        save_snapshot(self, path, recording=self.recording, keep_text=keep_text, force=force)
 
     def to_html(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """Writes the report: one self-contained page.

@@ -133,6 +133,7 @@ def make_document(facts: LiveFacts) -> dict[str, Any]:
         "handle_types": {},
         "comments": [],
         "annotations": {},
+        "writer": None,
         "recorded_summary": [],
         "warnings": facts.warnings,
         "memory": [

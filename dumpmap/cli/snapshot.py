@@ -14,18 +14,27 @@ ToOption = Annotated[
     SnapshotFormat | None,
     typer.Option("--to", help="Compression. Default: inferred from the file suffix.", show_default=False),
 ]
+KeepTextOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-text",
+        help="Keep a crash reporter's texts that can hold user data: messages, URLs, paths, script lines.",
+    ),
+]
 
 
 def command(
     file: InputFile,
     output: SnapshotFileOption,
     to: ToOption = None,
+    keep_text: KeepTextOption = False,
     force: ForceOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
     """Reduce an input to a JSON snapshot with only the memory that the map needs.
 
-    The snapshot gives the same map with the same evidence. It is small enough for a test fixture or an email.
+    The snapshot gives the same map with the same evidence. It is small enough for a test fixture or an email. It
+    leaves out texts of a crash reporter that can hold user data.
 
     ```
     dumpmap snapshot crash.dmp -o crash.json.zst
@@ -40,4 +49,4 @@ def command(
         chosen = choose_compression(output, to)
     check_target(output, force=force, binary=chosen is not SnapshotFormat.json)
     region_map = load(file, snapshot=snapshot, record=True)
-    save_snapshot(region_map, output, recording=region_map.recording, to=chosen, force=force)
+    save_snapshot(region_map, output, recording=region_map.recording, to=chosen, keep_text=keep_text, force=force)

@@ -103,6 +103,9 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn("captured_at", "time", "when the dump was written, UTC"),
     TriageColumn("exception_code", "text", "code of the exception that the dump was written for, in hex"),
     TriageColumn("exception", "text", "name of that exception, signal (Linux), or Mach exception (macOS), or its code"),
+    TriageColumn("crash_type", "text", "type of the crash in the words of the writer, such as `Assert`"),
+    TriageColumn("oom_size", "size", "size of the allocation that failed, as the writer or the exception recorded it"),
+    TriageColumn("writer_message", "text", "what the writer of the file recorded about the failure, in one line"),
     TriageColumn("verdict", "text", "what the process ran out of, if anything"),
     TriageColumn("severity", "text", "severity of the worst finding: `critical`, `warning`, or `info`"),
     TriageColumn("critical", "count", "number of critical findings"),
@@ -176,5 +179,5 @@ FINDING = "finding"
 GROUPABLE = (*NAMES, FINDING)
 """What rows can be grouped by."""
 
-ROW_VERSION = 4
+ROW_VERSION = 5
 """Raised whenever a value of an existing column changes its meaning: the cache then ignores older rows."""

@@ -17,7 +17,9 @@ def diagnosis_columns(region_map: RegionMap) -> dict[str, Any]:
     diagnosis = diagnose(region_map)
     hits, free = diagnosis.hits, diagnosis.measurements.free
     fragmentation = None if free is None else free.fragmentation
+    failure, writer = diagnosis.measurements.failure, region_map.snapshot.writer
     return {
+        "oom_size": (writer and writer.requested) or (failure and failure.requested) or None,
         "verdict": diagnosis.verdict,
         "severity": hits[0].severity if hits else None,
         "critical": sum(hit.severity == "critical" for hit in hits),

@@ -6,7 +6,7 @@ import datetime as dt
 
 from dumpmap.analysis.process_commit import process_commit
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.snapshot import Module
+from dumpmap.model.snapshot import Module, Snapshot
 from dumpmap.model.types import RegionType
 from dumpmap.triage.columns import TYPE_COLUMNS, TriageRow
 from dumpmap.triage.diagnosis import diagnosis_columns, exception_name
@@ -33,6 +33,7 @@ def row_of_map(region_map: RegionMap, path: str, size: int | None) -> TriageRow:
     row = empty_row(path, "partial" if partial else "ok", size=size)
     _fill_input(row, region_map)
     _fill_process(row, region_map)
+    _fill_writer(row, region_map.snapshot)
     _fill_diagnosis(row, region_map)
     _fill_space(row, region_map)
     _fill_counters(row, region_map)
@@ -69,6 +70,23 @@ def _fill_process(row: TriageRow, region_map: RegionMap) -> None:
     if snapshot.exception is not None:
         row["exception_code"] = f"0x{snapshot.exception.code:08x}"
         row["exception"] = exception_name(snapshot.exception, process.os.family)
+
+
+def _fill_writer(row: TriageRow, snapshot: Snapshot) -> None:
+    """What the writer recorded about the failure."""
+    writer, said = snapshot.writer, None
+    if writer is not None:
+        heap = writer.heap_limit
+        row["crash_type"] = one_line(writer.crash_type or "") or None
+        said = writer.message or (heap and heap.location and f"{heap.runtime}: {heap.location}")
+    if not said and snapshot.source.kind == "minidump":
+        said = "; ".join(snapshot.comments)
+    row["writer_message"] = one_line("".join(map(_shown, said or ""))) or None
+
+
+def _shown(character: str) -> str:
+    """Replaces a character that acts on a terminal; `one_line` makes blanks of line breaks."""
+    return character if character.isprintable() or character.isspace() else "\N{REPLACEMENT CHARACTER}"
 
 
 def _fill_diagnosis(row: TriageRow, region_map: RegionMap) -> None:

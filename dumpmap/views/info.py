@@ -12,6 +12,7 @@ from dumpmap.model.winnt import MinidumpType
 from dumpmap.views.blocks import Blank, Block, Fact, Facts, Heading, Lines
 from dumpmap.views.documents import exception_document, head, moment_text
 from dumpmap.views.table import Column, Table, to_records
+from dumpmap.views.writer import writer_blocks, writer_document
 from dumpmap.wording.advice import advise
 from dumpmap.wording.text import address_text
 
@@ -101,6 +102,7 @@ def info_document(region_map: RegionMap) -> dict[str, Any]:
         "handle_types": dict(snapshot.handle_types),
         "comments": list(snapshot.comments),
         "annotations": dict(snapshot.annotations),
+        "writer": writer_document(snapshot.writer),
         "advice": [dataclasses.asdict(advice) for advice in advise(region_map)],
     }
 
@@ -121,6 +123,7 @@ def _sections(region_map: RegionMap) -> list[tuple[str, list[str]]]:
 def info_view(region_map: RegionMap) -> Iterator[Block]:
     """Yields everything that `info` shows to people."""
     yield Facts([Fact(label, text) for label, text in fact_rows(region_map)])
+    yield from writer_blocks(region_map)
     if region_map.snapshot.source.streams:
         yield Blank()
         yield stream_table(region_map)

@@ -15,6 +15,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.writers.formats import SnapshotFormat
 from dumpmap.writers.output import check_target, is_standard_output, replacing
 from dumpmap.writers.snapshot_json import write_snapshot
+from dumpmap.writers.snapshot_texts import without_texts
 from dumpmap.writers.suffixes import choose_format
 
 _T = TypeVar("_T")
@@ -96,6 +97,7 @@ def save_snapshot(
     *,
     recording: RecordingMemory | None = None,
     to: SnapshotFormat | None = None,
+    keep_text: bool = False,
     force: bool = False,
 ) -> None:
     """Writes a reduced snapshot.
@@ -105,6 +107,7 @@ def save_snapshot(
         path: the file, or `-` for standard output.
         recording: as for `needed_excerpts`.
         to: the compression; None to take it from the file's suffix.
+        keep_text: keep the texts of a crash reporter that can hold user data; see `without_texts`.
         force: overwrite the file.
 
     Raises:
@@ -115,6 +118,8 @@ def save_snapshot(
     binary = chosen is not SnapshotFormat.json
     check_target(path, force=force, binary=binary)
     snapshot, excerpts = region_map.snapshot, needed_excerpts(region_map, recording)
+    if not keep_text:
+        snapshot = without_texts(snapshot)
     if snapshot.source.memory_size is None:
         held = sum(size for _, size in snapshot.memory.ranges())
         snapshot = replace(snapshot, source=replace(snapshot.source, memory_size=held))

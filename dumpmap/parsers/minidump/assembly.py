@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -17,6 +18,9 @@ from dumpmap.parsers.minidump.streams.linux import LINUX_MAPS_NUMBER
 from dumpmap.parsers.minidump.streams.memory import MEMORY_INFO_LIST_NUMBER
 from dumpmap.parsers.minidump.streams.system import SYSTEM_INFO_NUMBER
 from dumpmap.sources.files import ByteSource
+
+if TYPE_CHECKING:
+    from dumpmap.model.writer import WriterRecord
 
 _LINUX_PAGE = 0x1000
 """Linux starts a mapping at any page."""
@@ -51,10 +55,19 @@ def snapshot_of(draft: Draft, source: Source, data: ByteSource) -> Snapshot:
         handle_types=draft.handle_types,
         comments=tuple(draft.comments),
         annotations=draft.annotations,
+        writer=_writer(draft),
         memory=memory,
         captured=tuple(memory.ranges()) if regions is None else (),
         warnings=tuple(draft.warnings),
     )
+
+
+def _writer(draft: Draft) -> WriterRecord | None:
+    if draft.writer is None and not draft.noted and not draft.soft_errors:
+        return None
+    from dumpmap.parsers.minidump.writer_record import writer_record
+
+    return writer_record(draft)
 
 
 def _regions(draft: Draft) -> Regions | None:

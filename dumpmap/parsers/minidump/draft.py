@@ -20,6 +20,7 @@ from dumpmap.model.snapshot import (
 )
 
 if TYPE_CHECKING:
+    from dumpmap.model.writer import Annotation, WriterRecord
     from dumpmap.parsers import linux_maps
 
 
@@ -54,4 +55,11 @@ class Draft:
     handle_types: dict[str, int] = field(default_factory=dict)
     comments: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
+    writer: WriterRecord | None = None
+    """What a stream with the whole record of the writer says."""
+    noted: list[Annotation] = field(default_factory=list)
+    """Annotations of the crash reporter, those of modules included."""
+    soft_errors: list[str] = field(default_factory=list)
+    impossible_modules: int = 0
+    """Entries of the module list that are not in `modules`: an index into the list is not one into `modules` then."""
     warnings: list[str] = field(default_factory=list)

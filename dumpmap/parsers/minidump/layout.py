@@ -115,6 +115,9 @@ HANDLE_DESCRIPTOR = np.dtype(
 )
 """Version 2 (40 bytes) begins with the same fields."""
 CRASHPAD_ANNOTATION = np.dtype([("KeyRva", "<u4"), ("ValueRva", "<u4")])
+CRASHPAD_ANNOTATION_OBJECT = np.dtype([("NameRva", "<u4"), ("Type", "<u2"), ("Reserved", "<u2"), ("ValueRva", "<u4")])
+CRASHPAD_MODULE_LINK = np.dtype([("ModuleListIndex", "<u4"), ("DataSize", "<u4"), ("Rva", "<u4")])
+CRASHPAD_RVA = np.dtype([("Rva", "<u4")])
 
 HEAP_STREAM_HEAP = np.dtype(
     [
@@ -307,6 +310,13 @@ CRASHPAD_INFO = c.Struct(
     "ClientId" / c.Bytes(16),
     "SimpleAnnotations" / LOCATION_DESCRIPTOR,
     "ModuleList" / LOCATION_DESCRIPTOR,
+)
+
+CRASHPAD_MODULE_INFO = c.Struct(
+    "Version" / c.Int32ul,
+    "ListAnnotations" / LOCATION_DESCRIPTOR,
+    "SimpleAnnotations" / LOCATION_DESCRIPTOR,
+    "AnnotationObjects" / LOCATION_DESCRIPTOR,
 )
 
 BREAKPAD_INFO = c.Struct("Validity" / c.Int32ul, "DumpThreadId" / c.Int32ul, "RequestingThreadId" / c.Int32ul)

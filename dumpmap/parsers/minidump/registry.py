@@ -21,6 +21,7 @@ from dumpmap.parsers.minidump.streams import (
     stability_report,
     system,
     threads,
+    unreal,
 )
 
 _FAMILIES = (
@@ -34,6 +35,7 @@ _FAMILIES = (
     comments,
     linux,
     crash_reporters,
+    unreal,
     heap_stream,
     listed,
 )

@@ -43,6 +43,10 @@ class StreamData:
         """Returns all bytes of the stream that are in the file."""
         return bytes(self.file.data(self.offset, max(0, min(self.size, self.file.size - self.offset))))
 
+    def start(self, most: int) -> bytes:
+        """Returns the bytes of the stream that are in the file, no more than `most` of them."""
+        return bytes(self.file.data(self.offset, max(0, min(self.size, most, self.file.size - self.offset))))
+
     def record(self, reader: records.Reader) -> Any:
         """Reads the record at the start of the stream.
 

@@ -160,7 +160,7 @@ class _Reader:
             return COUNTERPARTS[type(value)](**self.members(value, place))
         if isinstance(value, str):
             return int(value, 16) if hexadecimal else value
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             return tuple(
                 self.convert(item, f"{place}[{index}]", hexadecimal=hexadecimal) for index, item in enumerate(value)
             )

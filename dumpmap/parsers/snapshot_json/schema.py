@@ -20,6 +20,7 @@ from msgspec import Meta, Raw, Struct
 
 from dumpmap.model import snapshot as model
 from dumpmap.model.winnt import MemState, MemType
+from dumpmap.model.writer import Annotation, HeapLimitRecord, WriterRecord
 
 FORMAT = "dumpmap-snapshot"
 VERSION = 1
@@ -271,6 +272,52 @@ class ExcerptEntry(Entry, kw_only=True, frozen=True):
     data: bytes
 
 
+class AnnotationEntry(Entry, kw_only=True, frozen=True):
+    """A named text that a program set for its crash reports."""
+
+    source: str
+    name: str
+    value: str | None = None
+    module: str | None = None
+
+
+class HeapLimitEntry(Entry, kw_only=True, frozen=True):
+    """The heap of a runtime and its own limit, as the writer recorded them."""
+
+    runtime: str
+    source: str
+    used: Count | None = None
+    total: Count | None = None
+    limit: Count | None = None
+    available: Count | None = None
+    is_oom: bool | None = None
+    location: str | None = None
+    detail: str | None = None
+
+
+class WriterEntry(Entry, kw_only=True, frozen=True):
+    """What the writer of the input recorded about the failure, the process, and the machine."""
+
+    writer: str
+    source: str | None = None
+    crash_type: str | None = None
+    message: str | None = None
+    out_of_memory: bool | None = None
+    requested: Count | None = None
+    alignment: Count | None = None
+    memory: dict[str, Count] = {}
+    heap_limit: HeapLimitEntry | None = None
+    crashed_thread: Count | None = None
+    thread_names: list[tuple[Count, str]] = []
+    product: str | None = None
+    version: str | None = None
+    process_type: str | None = None
+    uptime: Count | None = None
+    annotations: list[AnnotationEntry] = []
+    soft_errors: list[str] = []
+    texts_omitted: bool = False
+
+
 class SnapshotDocument(Entry, kw_only=True, frozen=True):
     """A dumpmap snapshot: the raw facts about one process's address space at one moment."""
 
@@ -297,6 +344,7 @@ class SnapshotDocument(Entry, kw_only=True, frozen=True):
     handle_types: dict[str, Count] = {}
     comments: list[str] = []
     annotations: dict[str, str] = {}
+    writer: WriterEntry | None = None
     recorded_summary: list[SummaryRowEntry] = []
     warnings: list[str] = []
     memory: list[ExcerptEntry] = []
@@ -323,6 +371,9 @@ COUNTERPARTS: dict[type[Entry], type[Any]] = {
     RangeEntry: model.RecordedRange,
     HeapEntry: model.RecordedHeap,
     SummaryRowEntry: model.SummaryRow,
+    AnnotationEntry: Annotation,
+    HeapLimitEntry: HeapLimitRecord,
+    WriterEntry: WriterRecord,
 }
 """Structures of the file, and the classes of the program that hold the same facts under the same names."""
 

@@ -24,17 +24,20 @@ def read_breakpad_info(data: StreamData, draft: Draft) -> None:
 
 
 def read_crashpad_info(data: StreamData, draft: Draft) -> None:
-    """Reads MinidumpCrashpadInfo: the simple annotations of the client."""
-    where = data.record(_CRASHPAD_INFO).SimpleAnnotations
-    if where.DataSize < 4:
+    """Reads MinidumpCrashpadInfo: the annotations of the client, and those of its modules."""
+    info = data.record(_CRASHPAD_INFO)
+    if not info.SimpleAnnotations.DataSize and not info.ModuleList.DataSize:
         return
-    file = data.file
-    count = int.from_bytes(file.data(where.Rva, 4), "little")
-    entries = data.array(layout.CRASHPAD_ANNOTATION, where.Rva + 4, count, limit=where.Rva + where.DataSize)
-    for key_rva, value_rva in entries.tolist():
-        key = file.utf8(key_rva)
-        if key:
-            draft.annotations[key] = file.utf8(value_rva) or ""
+    from dumpmap.parsers.minidump.crashpad import read_annotations
+
+    read_annotations(data, draft, info.SimpleAnnotations, info.ModuleList)
+
+
+def read_soft_errors(data: StreamData, draft: Draft) -> None:
+    """Reads the JSON of Mozilla's crash reporter: what it failed to collect."""
+    from dumpmap.parsers.minidump.crashpad import soft_errors
+
+    draft.soft_errors.extend(soft_errors(data))
 
 
 STREAMS = (
@@ -51,7 +54,7 @@ STREAMS = (
         "CrashpadInfo",
         "The report's identity, and annotations: keys and values that the program set for its crash reports.",
         "crashpad/minidump/minidump_extensions.h",
-        "annotations",
+        "annotations, the writer's record",
         read_crashpad_info,
     ),
     KnownStream(0x47670002, "BreakpadAssertionInfo", "The assertion that failed, with its file and line.", _BREAKPAD),
@@ -59,5 +62,12 @@ STREAMS = (
     KnownStream(0x4D7A0001, "MozMacosCrashInfo", "The crash_info records of macOS system libraries.", _MOZILLA),
     KnownStream(0x4D7A0002, "MozMacosBootargs", "The boot arguments of the macOS kernel.", _MOZILLA),
     KnownStream(0x4D7A0003, "MozLinuxLimits", "The text of /proc/PID/limits.", _MOZILLA),
-    KnownStream(0x4D7A0004, "MozSoftErrors", "What the writer of the dump failed to collect, as JSON.", _MOZILLA),
+    KnownStream(
+        0x4D7A0004,
+        "MozSoftErrors",
+        "What the writer of the dump failed to collect, as JSON.",
+        _MOZILLA,
+        "the writer's record",
+        read_soft_errors,
+    ),
 )

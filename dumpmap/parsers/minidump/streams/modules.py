@@ -51,6 +51,7 @@ def read_module_list(data: StreamData, draft: Draft) -> None:
             version = f"{version_ms >> 16}.{version_ms & 0xFFFF}.{version_ls >> 16}.{version_ls & 0xFFFF}"
         add(Module(base, size, file.text(name_rva) or "", timestamp, checksum, version, debug_id, debug_file))
     if impossible:
+        draft.impossible_modules += impossible
         data.note(f"{impossible} modules lie outside the address space")
 
 
