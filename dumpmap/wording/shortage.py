@@ -5,6 +5,7 @@ from __future__ import annotations
 from dumpmap.analysis.bounds import Bound
 from dumpmap.analysis.heap_limits import HeapLimit
 from dumpmap.analysis.likelier import Because, Likelier, available_page_file, available_space
+from dumpmap.analysis.limits import limit_name
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.wording.phrases import bound_text, charge_text, counted_text, heap_limit_text, largest_text
 from dumpmap.wording.text import address_words, count_words, size_left, size_words
@@ -52,7 +53,7 @@ def bound_reason(bound: Bound) -> str:
     if bound.gap is not None:
         known = count_words(bound.ranges or 0, "range")
         return f"the widest gap between {known} known to be in use, at {address_words(bound.gap[0])}"
-    return f"the process's counters show {size_words(bound.virtual_size or 0)} of {size_words(bound.limit)} in use"
+    return f"the process's counters show {size_words(bound.virtual_size or 0)} of {limit_name(bound.limit)} in use"
 
 
 def known_axes_text(m: Measurements) -> str:

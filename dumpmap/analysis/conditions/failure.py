@@ -35,6 +35,8 @@ def writer_recorded_out_of_memory(e: Evidence) -> Found | None:
     failure, cause, writer = e.m.failure, e.cause, e.m.map.snapshot.writer
     if failure is None or failure.how != "writer" or writer is None or cause is None:
         return None
+    if cause.axis == "heap-limit":  # `runtime-heap-limit-reached` reports it
+        return None
     likelier = likelier_axis(e.m, cause)
     return Found(
         {

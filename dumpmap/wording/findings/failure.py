@@ -36,7 +36,7 @@ def _writer_recorded_out_of_memory(hit: Hit, d: Diagnosis) -> str:
         parts.append(likelier_text(hit.subject))
     if writer.message:
         message = " ".join(writer.message.split())
-        cut = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "\N{HORIZONTAL ELLIPSIS}"
+        cut = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "..."
         parts.append(f'The message: "{cut}".')
     return " ".join(parts)
 
@@ -134,7 +134,7 @@ EXPLANATIONS = {
         advice="Read the size of the request and the axes. If the limit is not recorded, capture a dump with a list of "
         "memory regions and the system's counters; `dumpmap info FILE` says how.",
         when="The writer of the dump recorded that memory ran out, such as Unreal Engine with `bIsOOM` or the crash "
-        "type `OutOfMemory`, and the exception itself does not concern memory.",
+        "type `OutOfMemory`, the exception itself does not concern memory, and no runtime reached its own limit.",
         source="Unreal Engine's crash context (WindowsPlatformCrashContext.cpp); Crashpad's and Mozilla's annotations.",
         detail=_writer_recorded_out_of_memory,
     ),
