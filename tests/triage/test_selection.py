@@ -151,9 +151,9 @@ def test_what_rows_hold_is_known(result: Result) -> None:
         "format",
         "container",
         "verdict",
-        "process_commit_source",
         "severity",
         "findings",
+        "process_commit_source",
     ]
     for found in result.rows():
         for name, known in settled.items():
