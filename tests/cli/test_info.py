@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from support.cli import run
+from support.dumps import tiny
 from synth.process import ProcessBuilder
+from synth.writers import ModuleAnnotations, unreal_xml
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,52 @@ def test_the_exception_is_named_with_its_thread_and_place(
     assert f"Exception     {text} in thread {thread} at 0x00401000\n" in run("info", str(path)).out
     document = json.loads(run("info", str(path), "--format", "json").out)
     assert (document["exception"]["code"], document["exception"]["name"]) == (f"0x{code:x}", name)
+
+
+def test_what_unreal_recorded(tmp_path: Path) -> None:
+    dump = tiny().thread(12916, stack=(0x10000, bytes(4096))).thread(10372, stack=(0x20000, bytes(4096)))
+    dump.exception(10372, 0x4000, 0, context_sp=0x10800).unreal_context(unreal_xml(), tail=b"garbage")
+    path = tmp_path / "game.dmp"
+    path.write_bytes(dump.build())
+    text = run("-q", "info", str(path), COLUMNS="200").out
+    section = text[text.index("What the writer recorded") :]
+    for line in (
+        "Written by         Unreal Engine 4.24",
+        "Crash type         Assert",
+        "Out of memory      yes",
+        "Requested          8,172,146,688 bytes (7.6 GB)",
+        "Crashed thread     12916 (GameThread); the exception names thread 10372, and its stack pointer lies in the "
+        "stack of thread 12916",
+        "AvailableVirtual   128 TB (address space)",
+        "Misc.PrimaryGPUBrand",
+    ):
+        assert line in section
+    document = json.loads(run("-q", "info", str(path), "--format", "json").out)
+    assert document["writer"]["requested"] == 8172146688
+    assert {"id": 12916, "name": "GameThread"} in document["writer"]["thread_names"]
+
+
+def test_the_heap_limit_of_v8(tmp_path: Path) -> None:
+    objects = tuple(
+        (f"electron.v8-oom.{name}", 1, value)
+        for name, value in (
+            ("location", b"Reached heap limit"),
+            ("heap.used", b"4164542836"),
+            ("heap.limit", b"4294967296"),
+            ("stack", b"\x1b[2Jevil\r\n" * 200),
+        )
+    )
+    path = tmp_path / "app.dmp"
+    path.write_bytes(tiny().thread(1).crashpad_info(modules=[ModuleAnnotations(0, objects=objects)]).build())
+    text = run("-q", "info", str(path), COLUMNS="200").out
+    assert (
+        "Heap limit     V8: 4,164,542,836 bytes (3.9 GB) used of 4,294,967,296 bytes (4 GB), 97 %; Reached heap limit"
+    ) in text
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 200
+
+
+def test_an_input_without_a_record_has_no_section(fixtures: Path) -> None:
+    path = str(fixtures / "layout-x86-plain.dmp")
+    assert "What the writer recorded" not in run("-q", "info", path).out
+    assert json.loads(run("-q", "info", path, "--format", "json").out)["writer"] is None

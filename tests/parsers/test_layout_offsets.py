@@ -111,6 +111,9 @@ DTYPES: dict[str, tuple[int, dict[str, int]]] = {
         },
     ),
     "CRASHPAD_ANNOTATION": (8, {"KeyRva": 0, "ValueRva": 4}),
+    "CRASHPAD_ANNOTATION_OBJECT": (12, {"NameRva": 0, "Type": 4, "Reserved": 6, "ValueRva": 8}),
+    "CRASHPAD_MODULE_LINK": (12, {"ModuleListIndex": 0, "DataSize": 4, "Rva": 8}),
+    "CRASHPAD_RVA": (4, {"Rva": 0}),
     "HEAP_STREAM_HEAP": (32, {"Address": 0, "Id": 8, "Kind": 12, "Flags": 16, "NameOffset": 20}),
     "HEAP_STREAM_RANGE": (40, {"Base": 0, "Size": 8, "Committed": 16, "HeapId": 24, "Kind": 28, "Flags": 32}),
 }
@@ -211,6 +214,10 @@ RECORDS: dict[str, tuple[int, dict[str, int]]] = {
             "JobTotalCommitLimit": 144,
         },
     ),
+    "CRASHPAD_MODULE_INFO": (
+        28,
+        {"Version": 0, "ListAnnotations": 4, "SimpleAnnotations": 12, "AnnotationObjects": 20},
+    ),
     "CRASHPAD_INFO": (52, {"Version": 0, "ReportId": 4, "ClientId": 20, "SimpleAnnotations": 36, "ModuleList": 44}),
     "BREAKPAD_INFO": (12, {"Validity": 0, "DumpThreadId": 4, "RequestingThreadId": 8}),
     "CODEVIEW_RSDS": (24, {"Signature": 0, "Guid": 4, "Age": 20}),
@@ -302,7 +309,7 @@ def construct_form(dtype: np.dtype[Any]) -> Any:
     for name in dtype.names:
         kind = dtype.fields[name][0]
         count = int(np.prod(kind.shape)) if kind.shape else 0
-        field = {4: construct.Int32ul, 8: construct.Int64ul}[kind.base.itemsize]
+        field = {2: construct.Int16ul, 4: construct.Int32ul, 8: construct.Int64ul}[kind.base.itemsize]
         members.append(name / (field[count] if count else field))
     return construct.Struct(*members)
 

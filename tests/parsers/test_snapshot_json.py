@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from dumpmap.errors import SnapshotError
 from dumpmap.model import snapshot as model
 from dumpmap.model.memory import ExcerptMemory
+from dumpmap.model.writer import Annotation, HeapLimitRecord, WriterRecord
 from dumpmap.parsers.snapshot_json import regions as snapshot_regions
 from dumpmap.parsers.snapshot_json.reader import load_snapshot
 from dumpmap.parsers.snapshot_json.schema import (
@@ -380,6 +381,25 @@ heaps = st.builds(
 )
 summary_rows = st.builds(model.SummaryRow, texts, st.dictionaries(texts, maybe(sums), max_size=3))
 
+annotation_facts = st.builds(Annotation, texts, texts, maybe(texts), maybe(texts))
+heap_limits = st.builds(
+    HeapLimitRecord, texts, texts, *[maybe(counts)] * 4, maybe(st.booleans()), maybe(texts), maybe(texts)
+)
+writers = st.builds(
+    WriterRecord,
+    texts,
+    out_of_memory=maybe(st.booleans()),
+    requested=maybe(counts),
+    memory=st.dictionaries(texts, counts, max_size=3),
+    heap_limit=maybe(heap_limits),
+    message=maybe(texts),
+    crashed_thread=maybe(counts),
+    thread_names=few(st.tuples(counts, texts)),
+    annotations=few(annotation_facts),
+    soft_errors=few(texts),
+    texts_omitted=st.booleans(),
+)
+
 
 @st.composite
 def region_sets(draw: st.DrawFn) -> model.Regions:
@@ -425,6 +445,7 @@ snapshots = st.builds(
     handle_types=st.dictionaries(texts, counts, max_size=3),
     comments=few(texts),
     annotations=st.dictionaries(texts, texts, max_size=3),
+    writer=maybe(writers),
     recorded_summary=few(summary_rows),
     warnings=few(texts),
 )

@@ -245,6 +245,39 @@ MODULES = record(
     ),
 )
 
+WRITER = record(
+    writer=TEXT,
+    source=maybe(TEXT),
+    crash_type=maybe(TEXT),
+    message=maybe(TEXT),
+    out_of_memory=maybe(FLAG),
+    requested=maybe(BYTES),
+    alignment=maybe(BYTES),
+    memory={"type": "object", "additionalProperties": BYTES},
+    heap_limit=maybe(
+        record(
+            runtime=TEXT,
+            source=TEXT,
+            used=maybe(BYTES),
+            total=maybe(BYTES),
+            limit=maybe(BYTES),
+            available=maybe(BYTES),
+            is_oom=maybe(FLAG),
+            location=maybe(TEXT),
+            detail=maybe(TEXT),
+        )
+    ),
+    crashed_thread=maybe(BYTES),
+    thread_names=rows(record(id=BYTES, name=TEXT)),
+    product=maybe(TEXT),
+    version=maybe(TEXT),
+    process_type=maybe(TEXT),
+    uptime=maybe(BYTES),
+    annotations=rows(record(source=TEXT, name=TEXT, value=maybe(TEXT), module=maybe(TEXT))),
+    soft_errors=rows(TEXT),
+    texts_omitted=FLAG,
+)
+
 INFO = record(
     **head(
         "info",
@@ -269,6 +302,7 @@ INFO = record(
     handle_types={"type": "object", "additionalProperties": BYTES},
     comments=rows(TEXT),
     annotations={"type": "object", "additionalProperties": TEXT},
+    writer=maybe(WRITER),
     advice=rows(record(missing=TEXT, adds=TEXT, how=TEXT)),
 )
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Self, TypedDict, Unpack
 
 from .contexts import CONTEXTS, build_context
+from .writers import CRASHPAD_INFO, MOZ_SOFT_ERRORS, UNREAL_CONTEXT, ModuleAnnotations, crashpad_info
 
 MINIDUMP_SIGNATURE = 0x504D444D  # "MDMP"
 MINIDUMP_VERSION = 0xA793
@@ -697,6 +698,19 @@ class MinidumpBuilder:
         valid = _bit_flags((dump_thread is not None, 1), (requesting_thread is not None, 2))
         record = struct.pack("<III", valid, dump_thread or 0, requesting_thread or 0)
         return self.raw_stream(BREAKPAD_INFO, record)
+
+    def unreal_context(self, text: str, encoding: str = "utf-16-le", tail: bytes = b"") -> Self:
+        """Adds Unreal Engine's crash context; `tail` is what its buffer held before."""
+        return self.raw_stream(UNREAL_CONTEXT, text.encode(encoding) + tail)
+
+    def crashpad_info(self, *simple: tuple[str, str], modules: Sequence[ModuleAnnotations] = ()) -> Self:
+        """Adds CrashpadInfo: the simple annotations of the client, and the annotations of modules."""
+        self._streams.append(_Stream(CRASHPAD_INFO, _NO_LIST, [crashpad_info(simple, modules)], closed=True))
+        return self
+
+    def soft_errors(self, text: str | bytes) -> Self:
+        """Adds the JSON of Mozilla's soft errors."""
+        return self.raw_stream(MOZ_SOFT_ERRORS, text if isinstance(text, bytes) else text.encode())
 
     def linux_maps(self, text: str) -> Self:
         """Adds the text of /proc/PID/maps, as Breakpad and Crashpad store it."""

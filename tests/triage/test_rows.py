@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.triage import partial_dump, small_dump, starved_dump
 from synth.minidump import MinidumpBuilder
+from synth.writers import unreal_xml
 
 import dumpmap
 from dumpmap.analysis.free import free_space
@@ -263,3 +264,31 @@ def test_what_else_is_in_an_archive_is_no_damage(tmp_path: Path) -> None:
     differ = {name for name in alone if alone[name] != packed[name]}
     assert differ <= {"path", "size", "container", "seconds"}
     assert packed["status"] == "ok"
+
+
+def test_what_the_writer_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "game.dmp"
+    path.write_bytes(MinidumpBuilder("x64").system_info().thread(1).unreal_context(unreal_xml()).build())
+    row = row_of(path)
+    assert (row["crash_type"], row["oom_size"]) == ("Assert", 8172146688)
+    assert row["writer_message"].endswith("[Line: 120] Ran out of memory allocating 8172146688 bytes with alignment 0")
+
+
+def test_a_heap_limit_and_a_comment_stand_for_a_message(tmp_path: Path) -> None:
+    path = tmp_path / "app.dmp"
+    path.write_bytes(
+        MinidumpBuilder("x64").system_info().thread(1).crashpad_info(("v8-oom-location", "Oilpan\x1b")).build()
+    )
+    row = row_of(path)
+    assert (row["writer_message"], row["oom_size"], row["crash_type"]) == ("V8: Oilpan", None, None)
+    path.write_bytes(
+        MinidumpBuilder("x64").system_info().thread(1).comment_w("*** procdump -m 800\r\n*** \x1b800 MB").build()
+    )
+    assert row_of(path)["writer_message"] == "*** procdump -m 800 *** \N{REPLACEMENT CHARACTER}800 MB"
+
+
+def test_the_size_of_the_request_can_come_from_the_exception(tmp_path: Path) -> None:
+    path = tmp_path / "chrome.dmp"
+    path.write_bytes(MinidumpBuilder("x64").system_info().thread(1).exception(1, 0xE0000008, 0, [4096]).build())
+    row = row_of(path)
+    assert (row["oom_size"], row["writer_message"]) == (4096, None)

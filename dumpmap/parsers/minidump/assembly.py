@@ -17,6 +17,7 @@ from dumpmap.parsers.minidump.regions import checked_regions
 from dumpmap.parsers.minidump.streams.linux import LINUX_MAPS_NUMBER
 from dumpmap.parsers.minidump.streams.memory import MEMORY_INFO_LIST_NUMBER
 from dumpmap.parsers.minidump.streams.system import SYSTEM_INFO_NUMBER
+from dumpmap.parsers.minidump.streams.unreal import has_message
 from dumpmap.sources.files import ByteSource
 
 if TYPE_CHECKING:
@@ -55,14 +56,19 @@ def snapshot_of(draft: Draft, source: Source, data: ByteSource) -> Snapshot:
         handle_types=draft.handle_types,
         comments=tuple(draft.comments),
         annotations=draft.annotations,
-        writer=_writer(draft),
+        writer=_writer(draft, memory),
         memory=memory,
         captured=tuple(memory.ranges()) if regions is None else (),
         warnings=tuple(draft.warnings),
     )
 
 
-def _writer(draft: Draft) -> WriterRecord | None:
+def _writer(draft: Draft, memory: Memory) -> WriterRecord | None:
+    exception = draft.exception
+    if draft.writer is None and exception is not None and has_message(exception.code):
+        from dumpmap.parsers.minidump.unreal_message import read_message
+
+        draft.writer = read_message(memory, exception, draft.pointer_size)
     if draft.writer is None and not draft.noted and not draft.soft_errors:
         return None
     from dumpmap.parsers.minidump.writer_record import writer_record

@@ -174,9 +174,7 @@ def make_record(context: Context) -> WriterRecord:
     values = context.values
     memory, filled = _memory(values)
     message = values.get("ErrorMessage")
-    request = _REQUEST.search(message or "")
-    requested = positive(values.get("MemoryStats.OOMAllocationSize")) or (request and positive(request[1])) or None
-    alignment = positive(values.get("MemoryStats.OOMAllocationAlignment")) or (request and positive(request[2])) or None
+    said_size, said_alignment = request_in(message or "")
     crash_type = _crash_type(values)
     names, crashed = _threads(context)
     engine = _ENGINE.match(values.get("EngineVersion", ""))
@@ -186,8 +184,8 @@ def make_record(context: Context) -> WriterRecord:
         crash_type=crash_type,
         message=message,
         out_of_memory=_out_of_memory(values, crash_type, message, filled),
-        requested=requested,
-        alignment=alignment,
+        requested=positive(values.get("MemoryStats.OOMAllocationSize")) or said_size,
+        alignment=positive(values.get("MemoryStats.OOMAllocationAlignment")) or said_alignment,
         memory=memory,
         crashed_thread=crashed,
         thread_names=names,
@@ -196,6 +194,17 @@ def make_record(context: Context) -> WriterRecord:
         uptime=seconds(values.get("SecondsSinceStart")),
         annotations=tuple(Annotation(SOURCE, name, text) for name, text in values.items() if name not in _IN_FIELDS),
     )
+
+
+def says_out_of_memory(message: str) -> bool:
+    """Tells whether a message of the engine states that memory ran out."""
+    return _OUT_OF_MEMORY.search(message) is not None
+
+
+def request_in(message: str) -> tuple[int | None, int | None]:
+    """Returns the size and the alignment of the allocation that a message names; None for what it does not name."""
+    request = _REQUEST.search(message)
+    return (None, None) if request is None else (positive(request[1]), positive(request[2]))
 
 
 def process_id(context: Context) -> int | None:
@@ -224,7 +233,7 @@ def _crash_type(values: dict[str, str]) -> str | None:
 
 
 def _out_of_memory(values: dict[str, str], crash_type: str | None, message: str | None, filled: bool) -> bool | None:
-    if crash_type == "OutOfMemory" or _OUT_OF_MEMORY.search(message or ""):
+    if crash_type == "OutOfMemory" or says_out_of_memory(message or ""):
         return True
     stated = flag(values.get("MemoryStats.bIsOOM"))
     # A 0 between figures that are not filled in is not filled in either.

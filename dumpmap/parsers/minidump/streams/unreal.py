@@ -6,6 +6,15 @@ from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.file import NotReadError
 from dumpmap.parsers.minidump.stream import KnownStream, StreamData
 
+ASSERT_CODE = 0x4000
+_ENSURE_CODES = range(0xBDB20, 0xBDB40)
+"""777,000 and some: the number differs between versions of the engine."""
+
+
+def has_message(code: int) -> bool:
+    """Tells whether an exception can be an assertion or ensure of the engine, whose parameter leads to its message."""
+    return code == ASSERT_CODE or code in _ENSURE_CODES
+
 
 def read_crash_context(data: StreamData, draft: Draft) -> None:
     """Reads the crash context, and names the threads that have no name."""
