@@ -77,10 +77,18 @@ def free_bounds(region_map: RegionMap, limit: AddressLimit, virtual_size: int | 
     """
     if region_map.gaps is not None or not limit.windows or not limit.narrow or limit.size is None:
         return None
-    free = _by_virtual_size(region_map, limit.size, virtual_size)
-    gap = _widest_gap(region_map, limit.size)
+    size = _proved_limit(region_map, limit.size)
+    free = _by_virtual_size(region_map, size, virtual_size)
+    gap = _widest_gap(region_map, size)
     known = [bound for bound in (gap, free) if bound is not None]
     return FreeBounds(min(known, key=lambda bound: bound.size, default=None), free)
+
+
+def _proved_limit(region_map: RegionMap, limit: int) -> int:
+    """The limit, or 4 GB if a known range of a 32-bit process lies above it: it then belongs to another program."""
+    bases = region_map.pieces.base
+    above = (bases >= np.uint64(limit)) & (bases < np.uint64(NARROW))
+    return NARROW if region_map.process.pointer_size == 4 and above.any() else limit
 
 
 def _by_virtual_size(region_map: RegionMap, limit: int, virtual_size: int | None) -> Bound | None:

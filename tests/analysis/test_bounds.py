@@ -100,6 +100,14 @@ def test_ranges_outside_the_limit_and_overlapping_ones_do_no_harm() -> None:
     assert 0 <= found.largest.size < TOP_2GB
 
 
+def test_a_range_above_the_limit_shows_that_the_limit_is_another_one() -> None:
+    found = bounds(partial((0x10000000, 0x1000), (0x90000000, 0x1000), used=1900 * MB))
+    assert found.largest is not None
+    assert found.free is not None
+    assert found.free.size == 4 * GB - 1900 * MB
+    assert found.largest.gap == (0x10010000, 0x90000000)
+
+
 @pytest.mark.parametrize(
     "region_map",
     [
