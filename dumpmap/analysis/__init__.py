@@ -5,7 +5,7 @@
 - `rules`: the catalog of findings, verdicts, and thresholds, and the rules that change them; `rules_file` reads a file;
 - `conditions`: the condition behind each finding, one module per subject;
 - `cause`: the limit that a recorded failure met;
-- `diagnosis`: all of that together, with the state of both axes and the verdict;
+- `diagnosis`: all of that together, with the state of the three axes and the verdict;
 - `free_blocks`, `lacks`: the free blocks one by one, and what an input lacks for a complete map;
 - `diff`, `timeline`: what changed between maps;
 - `check`, `figures`: the gate for continuous integration.

@@ -2,7 +2,8 @@
 
 A code that names the limit decides. Other codes say only that memory failed; then the requested size against the
 largest free block decides, then the state of the commit, then how little address space is left. If neither axis is
-short, the answer is `neither`: heaps, garbage collectors, JavaScript engines, and jobs have limits of their own.
+short, the answer is `neither`: heaps, garbage collectors, JavaScript engines, and jobs have limits of their own. Where
+the limit of a runtime's heap is recorded as reached, that record decides before anything is inferred.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dumpmap.analysis.free import fits
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.model.ntstatus import MemoryLimit
 
-Axis = Literal["address-space", "commit", "neither", "request", "unknown"]
+Axis = Literal["address-space", "commit", "heap-limit", "neither", "request", "unknown"]
 Strength = Literal["recorded", "measured", "inferred"]
 
 Thresholds = Mapping[str, float]
@@ -31,6 +32,12 @@ class Reason(Enum):
     """The request exceeds the whole address space."""
     REQUEST_DOES_NOT_FIT = auto()
     """No free block can hold the request; `room` is the largest size that would fit."""
+    REQUEST_ABOVE_BOUND = auto()
+    """The map is partial, but no free block can be as large as the request; `room` is the bound."""
+    HEAP_LIMIT_RECORDED = auto()
+    """The writer recorded that a runtime reached its own limit."""
+    HEAP_LIMIT_NEAR = auto()
+    """A runtime's heap is near its own limit."""
     LITTLE_ROOM = auto()
     """The largest free block is small."""
     LITTLE_ROOM_FOR_ALLOCATORS = auto()
@@ -113,9 +120,14 @@ def _stack_cause(m: Measurements, t: Thresholds) -> Cause:
 def _cause(m: Measurements, t: Thresholds, limit: MemoryLimit, requested: int | None) -> Cause:
     if limit == "commit":
         return Cause("commit", "recorded", Reason.CODE_NAMES_COMMIT, requested)
+    share = t["heap_limit_warning"]
+    if m.heap_limit is not None and m.heap_limit.proves_failure(share):
+        return Cause("heap-limit", "recorded", Reason.HEAP_LIMIT_RECORDED, requested)
     space = m.measured
     cramped = space is not None and m.largest < t["largest_free_critical"]
     found = _by_size(m, requested) if requested else None
+    if found is None and _runtime_raised(m, share):
+        found = Cause("heap-limit", "inferred", Reason.HEAP_LIMIT_NEAR, requested)
     if found is None and cramped and not requested:
         found = Cause("address-space", "inferred", Reason.LITTLE_ROOM)
     if found is None:
@@ -126,13 +138,25 @@ def _cause(m: Measurements, t: Thresholds, limit: MemoryLimit, requested: int | 
         found = _by_commit(m, t, "commit_warning", requested)
     if found is None and space is not None and space.limit.narrow and m.largest < t["largest_free_warning"]:
         found = Cause("address-space", "inferred", Reason.LITTLE_ROOM, requested)
+    if found is None and m.heap_limit is not None and m.heap_limit.is_near(share):
+        found = Cause("heap-limit", "inferred", Reason.HEAP_LIMIT_NEAR, requested)
     return found or _neither(m, requested)
+
+
+def _runtime_raised(m: Measurements, share: float) -> bool:
+    """Whether .NET itself raised the exception while its heap is near its own limit."""
+    heap, failure = m.heap_limit, m.failure
+    managed = failure is not None and failure.hresult is not None
+    return managed and heap is not None and heap.runtime.startswith(".NET") and heap.is_near(share)
 
 
 def _by_size(m: Measurements, requested: int) -> Cause | None:
     limit = m.limit.size
     if limit is not None and requested >= limit:
         return Cause("request", "measured", Reason.REQUEST_TOO_LARGE, requested)
+    bound = m.bounds.largest if m.bounds is not None else None
+    if bound is not None and requested > bound.size:
+        return Cause("address-space", "inferred", Reason.REQUEST_ABOVE_BOUND, requested, bound.size)
     fit = fits(m.measured, requested) if m.measured is not None else None
     if fit is None or fit.fits is not False:
         return None

@@ -1,6 +1,6 @@
-"""The diagnosis: out of address space, out of commit, short of one of them, or neither. Data only, computed once a map.
+"""The diagnosis: which limit was reached or is near, or none. Data only, computed once a map.
 
-What the input recorded at the failure decides; what the map and the counters show comes after it. The two axes are
+What the input recorded at the failure decides; what the map and the counters show comes after it. The three axes are
 judged apart, and every verdict lists the signals that led to it. `dumpmap.wording` makes the sentences.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 from dumpmap.analysis.cause import Cause, Strength, find_cause, job_is_short
@@ -18,10 +18,12 @@ from dumpmap.analysis.conditions import (
     address_space,
     commit,
     failure,
+    heap_limit,
     heaps,
     input,
     process,
 )
+from dumpmap.analysis.limits import SMALLEST_LIMIT
 from dumpmap.analysis.measurements import Measurements, measurements_of
 from dumpmap.analysis.rules import DEFAULT_RULES, RULES, SEVERITIES, About, RuleSet, Severity, VerdictName
 from dumpmap.model.region_map import RegionMap
@@ -30,6 +32,7 @@ CONDITIONS: Mapping[str, Condition] = {
     **failure.CONDITIONS,
     **address_space.CONDITIONS,
     **commit.CONDITIONS,
+    **heap_limit.CONDITIONS,
     **heaps.CONDITIONS,
     **process.CONDITIONS,
     **input.CONDITIONS,
@@ -38,7 +41,13 @@ CONDITIONS: Mapping[str, Condition] = {
 
 State = Literal["out", "low", "ok", "unknown"]
 
-_RECORDED = ("out-of-memory-exception", "stack-commit-failure", "last-error-out-of-memory")
+_RECORDED = (
+    "runtime-heap-limit-reached",
+    "writer-recorded-out-of-memory",
+    "out-of-memory-exception",
+    "stack-commit-failure",
+    "last-error-out-of-memory",
+)
 _SIGNALS = (
     *_RECORDED,
     "allocation-request-impossible",
@@ -52,6 +61,7 @@ _SIGNALS = (
     "commit-limit-reached",
     "commit-limit-near",
     "job-commit-limit-near",
+    "runtime-heap-limit-near",
     "cpp-exception-unreadable",
 )
 """Findings that a verdict considers, in the order of its signals."""
@@ -63,6 +73,11 @@ LOW_COMMIT = ("job-commit-limit-near", "commit-limit-reached", "commit-limit-nea
 
 _PLENTY = 256 << 20
 """A free block of this size shows that there is room even if the list of regions is truncated."""
+
+_TOLD_APART = ("dump-too-small",)
+"""Findings that matter only beside a verdict that does not name the limit."""
+
+_OPEN_VERDICTS: tuple[VerdictName, ...] = ("cannot-tell", "out-of-memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,7 @@ class Diagnosis:
         cause: the limit that a recorded failure met; None without a failure that is about memory.
         address_space: state of the address space.
         commit: state of the commit.
+        heap_limit: state of the limits of runtimes.
         verdict: the verdict.
         signals: what led to it.
     """
@@ -118,6 +134,7 @@ class Diagnosis:
     cause: Cause | None
     address_space: State
     commit: State
+    heap_limit: State
     verdict: VerdictName
     signals: tuple[Signal, ...]
 
@@ -149,15 +166,19 @@ def _diagnose(region_map: RegionMap, rules: RuleSet) -> Diagnosis:
     m, t = measurements_of(region_map), rules.thresholds
     cause = find_cause(m, t)
     evidence = _hits(Evidence(m, t, cause))
-    space_state, commit_state = _states(m, t, cause, {hit.id: hit for hit in evidence})
+    states = _states(m, t, cause, {hit.id: hit for hit in evidence})
+    verdict = _verdict(m, t, cause, states)
+    if verdict not in _OPEN_VERDICTS:
+        evidence = tuple(hit for hit in evidence if hit.id not in _TOLD_APART)
     return Diagnosis(
         measurements=m,
         evidence=evidence,
         hits=_reported(evidence, rules),
         cause=cause,
-        address_space=space_state,
-        commit=commit_state,
-        verdict=_verdict(m, t, cause, space_state, commit_state),
+        address_space=states.address_space,
+        commit=states.commit,
+        heap_limit=states.heap_limit,
+        verdict=verdict,
         signals=_signals(evidence, cause),
     )
 
@@ -183,20 +204,27 @@ def _reported(evidence: tuple[Hit, ...], rules: RuleSet) -> tuple[Hit, ...]:
 # ---------------------------------------------------------------- the axes
 
 
-def _states(
-    m: Measurements, t: Mapping[str, float], cause: Cause | None, found: Mapping[str, Hit]
-) -> tuple[State, State]:
-    """The states of address space and commit; a failure that is put down to an axis means that it ran out."""
+class _States(NamedTuple):
+    """The state of each axis."""
+
+    address_space: State
+    commit: State
+    heap_limit: State
+
+
+def _states(m: Measurements, t: Mapping[str, float], cause: Cause | None, found: Mapping[str, Hit]) -> _States:
+    """The states of the axes; a failure that is put down to an axis means that it ran out."""
     axis = cause.axis if cause is not None else None
-    return (
-        "out" if axis == "address-space" else _space_state(m, found),
+    return _States(
+        "out" if axis == "address-space" else _space_state(m, t, found),
         "out" if axis == "commit" else _commit_state(m, t, found),
+        "out" if axis == "heap-limit" else _heap_limit_state(m, found),
     )
 
 
-def _space_state(m: Measurements, found: Mapping[str, Hit]) -> State:
+def _space_state(m: Measurements, t: Mapping[str, float], found: Mapping[str, Hit]) -> State:
     if m.free is None:
-        return "low" if "address-space-low" in found else "unknown"
+        return "low" if "address-space-low" in found else "ok" if _far_in_a_narrow_space(m, t) else "unknown"
     if any(found[id].severity == "critical" for id in _CRITICAL_SPACE if id in found):
         return "out"
     if any(id in found for id in _LOW_SPACE):
@@ -213,36 +241,73 @@ def _commit_state(m: Measurements, t: Mapping[str, float], found: Collection[str
     return "unknown" if m.commit.ratio is None else "ok"
 
 
+def _heap_limit_state(m: Measurements, found: Collection[str]) -> State:
+    if "runtime-heap-limit-near" in found:
+        return "low"
+    return "unknown" if m.heap_limit is None or m.heap_limit.ratio is None else "ok"
+
+
 # ---------------------------------------------------------------- the verdict
 
+_OF_AXIS: Mapping[str, VerdictName] = {
+    "address-space": "out-of-address-space",
+    "commit": "out-of-commit",
+    "heap-limit": "out-of-heap-limit",
+}
 
-def _verdict(
-    m: Measurements, t: Mapping[str, float], cause: Cause | None, space_state: State, commit_state: State
-) -> VerdictName:
-    if cause is not None and cause.axis not in ("address-space", "commit"):
-        return "cannot-tell"
+
+def _verdict(m: Measurements, t: Mapping[str, float], cause: Cause | None, states: _States) -> VerdictName:
     if cause is not None:
-        return "out-of-address-space" if cause.axis == "address-space" else "out-of-commit"
-    if space_state == "out":
+        return _OF_AXIS.get(cause.axis) or ("out-of-memory" if _failed_for_memory(m, cause) else "cannot-tell")
+    if states.address_space == "out":
         return "out-of-address-space"
-    if commit_state == "out":
+    if states.commit == "out":
         return "out-of-commit"
-    if space_state == "low":
+    if states.address_space == "low":
         return "address-space-low"
-    if commit_state == "low":
+    if states.commit == "low":
         return "commit-low"
-    if space_state == "ok":
+    if states.heap_limit == "low":
+        return "heap-limit-near"
+    if states.address_space == "ok":
         return "no-memory-problem-seen"
     # Without a list of regions, the counter of virtual memory is enough if it is far from the end of a wide space; in
-    # a narrow one the pieces matter.
+    # a narrow one the pieces matter, and `_space_state` requires more.
     wide = m.map.process.pointer_size == 8 and not m.limit.narrow
-    roomy = wide and commit_state == "ok" and _far_from_the_end(m, t)
+    roomy = wide and states.commit == "ok" and _far_from_the_end(m, t)
     return "no-memory-problem-seen" if roomy else "cannot-tell"
+
+
+def _failed_for_memory(m: Measurements, cause: Cause) -> bool:
+    """Whether the failure that ended the process is recorded as one for want of memory.
+
+    A last error is not: it may be old. A request that no process could satisfy is a fault of its size, and a stack that
+    could not grow may have another reason.
+    """
+    failure = m.failure
+    recorded = failure is not None and failure.limit is not None and failure.limit != "stack"
+    return recorded and cause.axis in ("neither", "unknown")
 
 
 def _far_from_the_end(m: Measurements, t: Mapping[str, float]) -> bool:
     used, limit = m.virtual_size, m.limit.size
     return used is not None and limit is not None and limit - used >= t["wide_free_share"] * limit
+
+
+def _far_in_a_narrow_space(m: Measurements, t: Mapping[str, float]) -> bool:
+    """Whether so much of a 32-bit space is free by the counter that a large block is left even in fragments.
+
+    `fragmentation` is 1 - largest block / free space, so at that threshold the largest block is the rest of the free
+    space. An uncertain limit counts as the smallest one that it can be.
+    """
+    used, size = m.virtual_size, m.limit.size
+    if not used or size is None or not m.windows or not m.limit.narrow:
+        return False
+    limit = size if m.limit.exact else min(size, SMALLEST_LIMIT)
+    bound = m.bounds.largest if m.bounds is not None else None
+    if bound is not None and bound.size < _PLENTY:
+        return False
+    return (limit - used) * (1 - t["fragmentation"]) >= _PLENTY
 
 
 def _signals(evidence: tuple[Hit, ...], cause: Cause | None) -> tuple[Signal, ...]:

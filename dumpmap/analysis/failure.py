@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dumpmap.model import ntstatus
 from dumpmap.model.memory import Memory
@@ -19,7 +19,10 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import ExceptionRecord, Snapshot
 from dumpmap.model.stacks import Stack
 
-How = Literal["exception", "annotation"]
+if TYPE_CHECKING:
+    from dumpmap.model.writer import WriterRecord
+
+How = Literal["exception", "annotation", "writer"]
 
 REQUEST_ANNOTATIONS = ("OOMAllocationSize", "process_allocation_attempt")
 """Annotations that hold the size of a failed allocation, in decimal: Mozilla's, and Chromium's stability report."""
@@ -57,14 +60,14 @@ class StackFault:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The exception that caused the dump, and what it says about memory.
+    """The exception that caused the dump, and what it and the writer of the dump say about memory.
 
     Attributes:
-        code: the exception code, 32 bits.
+        code: the exception code, 32 bits; None if only the writer recorded a failure.
         name: its symbol; None if it has none.
-        thread_id: the thread that raised it.
+        thread_id: the thread that raised it, or the one that crashed by the writer's record.
         limit: which limit it names; None if it does not concern memory.
-        how: the source: `exception`, or `annotation` of the crash reporter.
+        how: the source: `exception`, `annotation` of the crash reporter, or the record of the `writer`.
         requested: size of the failed request; None if not recorded.
         types: the C++ types of the thrown object, most derived first; empty if the input does not hold them.
         hresult: HRESULT of a .NET exception.
@@ -72,7 +75,7 @@ class Failure:
         stack: of a stack overflow.
     """
 
-    code: int
+    code: int | None
     name: str | None
     thread_id: int | None
     limit: MemoryLimit | None = None
@@ -86,7 +89,7 @@ class Failure:
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "code": f"0x{self.code:x}",
+            "code": None if self.code is None else f"0x{self.code:x}",
             "name": self.name,
             "thread_id": self.thread_id,
             "limit": self.limit,
@@ -98,7 +101,32 @@ class Failure:
 
 
 def find_failure(region_map: RegionMap) -> Failure | None:
-    """Reads the exception; None if the input has none, or comes from another system than Windows."""
+    """Reads the exception and the writer's record; None if there is no failure.
+
+    The exception codes are those of Windows: from another system only what the writer recorded counts.
+    """
+    failure = _exception_failure(region_map)
+    writer = region_map.snapshot.writer
+    return failure if writer is None else _with_writer(failure, writer)
+
+
+def _with_writer(failure: Failure | None, writer: WriterRecord) -> Failure | None:
+    """Adds what the writer recorded; an exception that itself names a limit keeps it."""
+    heap = writer.heap_limit
+    # A runtime names the place where it gave up only if it did.
+    if not writer.out_of_memory and (heap is None or not (heap.is_oom or heap.location)):
+        return failure
+    requested = writer.requested or None
+    if failure is None:
+        return Failure(None, None, writer.crashed_thread, limit="memory", how="writer", requested=requested)
+    if failure.limit is not None and failure.limit != "stack":
+        return replace(failure, requested=failure.requested or requested)
+    thread = failure.thread_id if writer.crashed_thread is None else writer.crashed_thread
+    return replace(failure, thread_id=thread, limit="memory", how="writer", requested=requested)
+
+
+def _exception_failure(region_map: RegionMap) -> Failure | None:
+    """The exception, and the request that a crash reporter recorded beside it."""
     snapshot = region_map.snapshot
     exception = snapshot.exception
     if exception is None or region_map.process.os.family != "windows":
@@ -123,7 +151,9 @@ def _read(region_map: RegionMap, exception: ExceptionRecord) -> Failure:
         limit=known.limit if known else None,
     )
     if code in _SIZED and parameters:
-        return replace(failure, requested=parameters[0])
+        # Blink raises Chromium's code with size 0 after a heap limit of V8: not a size.
+        known_size = parameters[0] or code != ntstatus.CHROMIUM_OUT_OF_MEMORY
+        return replace(failure, requested=parameters[0] if known_size else None)
     if code == ntstatus.MSVC_CPP_EXCEPTION:
         types = thrown_types(region_map.snapshot.memory, exception)
         is_memory = any(name in ntstatus.CPP_MEMORY_TYPES for name in types)

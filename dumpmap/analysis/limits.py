@@ -23,6 +23,9 @@ _END_SLACK = 1 << 20
 
 _BUILD_8_1 = 9600
 
+SMALLEST_LIMIT = 2 * _GB - 0x10000
+"""The least that a Windows process has."""
+
 NARROW = 4 * _GB
 """Address spaces up to this size run out; larger ones practically never do."""
 

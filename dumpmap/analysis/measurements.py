@@ -1,7 +1,7 @@
 """The measurements behind findings and verdict, made once per map.
 
-Two axes that are never mixed: the address space (is there room for another allocation?) and the commit (will the
-system back it with memory?). A figure is None if the input cannot know it.
+Three axes that are never mixed: the address space (is there room for another allocation?), the commit (will the
+system back it with memory?), and the limit of a runtime's own heap. A figure is None if the input cannot know it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
+from dumpmap.analysis.bounds import FreeBounds, free_bounds
 from dumpmap.analysis.dotnet import CollectorSegment, collector_segment
 from dumpmap.analysis.failure import Failure, LastError, find_failure, last_errors
 from dumpmap.analysis.free import FreeSpace, free_space
+from dumpmap.analysis.heap_limits import HeapLimit, heap_limits
 from dumpmap.analysis.heaps import HeapRow, heap_rows
 from dumpmap.analysis.limits import AddressLimit, address_limit
 from dumpmap.model.region_map import RegionMap
@@ -120,6 +122,11 @@ class Measurements:
         """The free space if the map knows all of it: only then does little free space prove anything."""
         return self.free if self.free is not None and self.free.complete else None
 
+    @cached_property
+    def bounds(self) -> FreeBounds | None:
+        """Upper bounds of the free space of a partial map; None if the map measures it or the space is wide."""
+        return None if self.free is not None else free_bounds(self.map, self.limit, self.virtual_size)
+
     @property
     def whole(self) -> bool:
         """Whether the list of regions reaches the end of the address space: only then are sums over it exact."""
@@ -158,6 +165,16 @@ class Measurements:
             job_limit=counters.job_private_commit_limit,
             source="system counters" if has_system else None,
         )
+
+    @cached_property
+    def heap_limits(self) -> tuple[HeapLimit, ...]:
+        """The limits of runtimes, the recorded one first."""
+        return heap_limits(self.map)
+
+    @property
+    def heap_limit(self) -> HeapLimit | None:
+        """The runtime's limit that matters most: the recorded one, else the one with the largest part in use."""
+        return self.heap_limits[0] if self.heap_limits else None
 
     @cached_property
     def heaps(self) -> list[HeapRow]:

@@ -17,14 +17,17 @@ Severity = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """Most severe first."""
 
-About = Literal["address-space", "commit", "process", "input"]
-"""What a finding is about. Address space and commit are the two axes, and no finding mixes them."""
+About = Literal["address-space", "commit", "heap-limit", "process", "input"]
+"""What a finding is about. The first three are the axes, and no finding mixes them."""
 
 VerdictName = Literal[
     "out-of-address-space",
     "out-of-commit",
+    "out-of-heap-limit",
+    "out-of-memory",
     "address-space-low",
     "commit-low",
+    "heap-limit-near",
     "no-memory-problem-seen",
     "cannot-tell",
 ]
@@ -60,6 +63,8 @@ class Rule:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule("runtime-heap-limit-reached", "critical", "heap-limit"),
+    Rule("writer-recorded-out-of-memory", "critical", "process"),
     Rule("out-of-memory-exception", "critical", "process"),
     Rule("stack-commit-failure", "critical", "commit"),
     Rule("stack-overflow", "critical", "process"),
@@ -73,6 +78,7 @@ RULES: tuple[Rule, ...] = (
     Rule("commit-limit-reached", "critical", "commit"),
     Rule("commit-limit-near", "warning", "commit"),
     Rule("job-commit-limit-near", "critical", "commit"),
+    Rule("runtime-heap-limit-near", "warning", "heap-limit"),
     Rule("last-error-out-of-memory", "warning", "process"),
     Rule("many-threads", "warning", "address-space"),
     Rule("unusable-space", "warning", "address-space"),
@@ -123,6 +129,7 @@ THRESHOLDS: tuple[Threshold, ...] = (
     Threshold("commit_reached", 0.95, "share"),
     Threshold("job_warning", 0.90, "share"),
     Threshold("job_headroom_critical", 16 * _MB, "bytes"),
+    Threshold("heap_limit_warning", 0.90, "share"),
     Threshold("gc_segment", 16 * _MB, "bytes"),
     Threshold("many_threads", 200, "count"),
     Threshold("stack_share", 0.20, "share"),

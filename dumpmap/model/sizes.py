@@ -31,6 +31,16 @@ def size_left(value: int) -> str:
     return size_words(value)
 
 
+def size_most(value: int) -> str:
+    """Writes an upper bound: like `size_words`, but rounded up so that it never promises too little."""
+    for step, name in _STEPS:
+        if value >= step:
+            tenths = -(-10 * value // step)
+            whole = tenths >= 1000 or tenths % 10 == 0
+            return f"{-(-tenths // 10)} {name}" if whole else f"{tenths // 10}.{tenths % 10} {name}"
+    return size_words(value)
+
+
 _NUMBER = re.compile(r"(?P<number>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>bytes|[kmgt]?i?b?)", re.IGNORECASE)
 _FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _LARGEST = 1 << 62

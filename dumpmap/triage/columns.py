@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
 
+from dumpmap.analysis.process_commit import COMMIT_SOURCES
 from dumpmap.analysis.rules import RULES, SEVERITIES, VERDICT_NAMES
 from dumpmap.model.types import TYPES, RegionType
 
@@ -117,6 +118,17 @@ COLUMNS: tuple[TriageColumn, ...] = (
     *(TriageColumn(name, "size", f"{owner.label}: {_MEANINGS[figure]}") for owner, figure, name in TYPE_COLUMNS),
     TriageColumn("largest_free", "size", "largest free block that the process could use; 0 if nothing is free"),
     TriageColumn("fragmentation", "share", "1 - largest free block / all free space; unknown if nothing is free"),
+    TriageColumn(
+        "process_commit",
+        "size",
+        "what the process commits, by the best figure that the input has; known for many partial dumps",
+    ),
+    TriageColumn(
+        "process_commit_source",
+        "text",
+        "source of that figure: `private-usage` or `pagefile-usage` (counters), or `regions` (committed bytes of a "
+        "complete list of regions, which include images and mapped files)",
+    ),
     TriageColumn("threads", "count", "number of threads"),
     TriageColumn("heaps", "count", "number of heaps that dumpmap identified"),
     TriageColumn("modules", "count", "number of loaded modules"),
@@ -154,6 +166,7 @@ def known_values(name: str) -> tuple[str, ...]:
         "format": get_args(SourceKind),
         "container": get_args(Container),
         "verdict": VERDICT_NAMES,
+        "process_commit_source": COMMIT_SOURCES,
         "severity": SEVERITIES,
         "findings": tuple(rule.id for rule in RULES),
     }

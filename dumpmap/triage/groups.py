@@ -22,6 +22,7 @@ class TriageGroup:
         with_warnings: how many have a warning as their worst finding.
         unreadable: how many could not be read.
         most_committed: the largest number of committed bytes.
+        most_process_commit: the largest commit of a process, which partial dumps know too.
         least_largest_free: the smallest of the rows' largest free blocks.
         example: the path of the worst row.
     """
@@ -32,6 +33,7 @@ class TriageGroup:
     with_warnings: int = 0
     unreadable: int = 0
     most_committed: int | None = None
+    most_process_commit: int | None = None
     least_largest_free: int | None = None
     example: str = ""
 
@@ -62,6 +64,7 @@ class Grouping:
                 with_warnings=group.with_warnings + (row["severity"] == "warning"),
                 unreadable=group.unreadable + (row["status"] == "error"),
                 most_committed=_of_known(max, group.most_committed, row["committed"]),
+                most_process_commit=_of_known(max, group.most_process_commit, row["process_commit"]),
                 least_largest_free=_of_known(min, group.least_largest_free, row["largest_free"]),
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from dumpmap.analysis.process_commit import process_commit
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Module, Snapshot
 from dumpmap.model.types import RegionType
@@ -112,6 +113,9 @@ def _fill_space(row: TriageRow, region_map: RegionMap) -> None:
 def _fill_counters(row: TriageRow, region_map: RegionMap) -> None:
     """What the system counted; the columns have the counters' names."""
     counters, system = region_map.counters, region_map.system
+    commit = process_commit(region_map)
+    if commit is not None:
+        row["process_commit"], row["process_commit_source"] = commit.size, commit.source
     for name in ("private_usage", "working_set", "peak_working_set", "pagefile_usage", "virtual_size"):
         row[name] = getattr(counters, name)
     for name in ("commit_total", "commit_limit", "physical_total", "physical_available"):

@@ -11,7 +11,7 @@ from dumpmap.views.documents import finding_document, head
 from dumpmap.views.summary import process_line
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.findings import Finding
-from dumpmap.wording.text import percent_text, short_size, size_left
+from dumpmap.wording.text import percent_text, short_size, size_left, size_most
 
 if TYPE_CHECKING:
     from dumpmap.wording.verdicts import Verdict
@@ -53,7 +53,11 @@ def diagnosis_view(region_map: RegionMap, verdict: Verdict, findings: Sequence[F
             Fact("Verdict", verdict.verdict, "strong"),
             *(
                 Fact(label, _axis_text(label, axis), _STATE_STYLE.get(str(axis["state"]), "plain"))
-                for label, axis in (("Address space", verdict.address_space), ("Commit", verdict.commit))
+                for label, axis in (
+                    ("Address space", verdict.address_space),
+                    ("Commit", verdict.commit),
+                    ("Heap limit", verdict.heap_limit),
+                )
             ),
         ]
     )
@@ -76,8 +80,11 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
             parts.append(f"largest block {least}{size_left(largest['size'])}")
         elif axis.get("free") is not None and not least:
             parts.append(f"0 bytes free of {axis.get('limit_name') or 'its limit'}")
+        parts.extend(_bounds(axis))
         if axis.get("fragmentation") is not None and not least:
             parts.append(f"{percent_text(axis['fragmentation'])} fragmented")
+    elif label == "Heap limit":
+        parts.extend(_heap_limit_figures(axis))
     else:
         if axis.get("system_ratio") is not None:
             parts.append(
@@ -89,3 +96,23 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
         if axis.get("job_limit") is not None:
             parts.append(f"job {short_size(axis.get('job_usage') or 0)} of {short_size(axis['job_limit'])}")
     return ", ".join(parts)
+
+
+def _bounds(axis: dict[str, Any]) -> Iterator[str]:
+    """Yields the upper bounds of a partial map."""
+    free, largest = axis.get("free_at_most"), axis.get("largest_free_block_at_most")
+    if free:
+        yield f"at most {size_most(free['size'])} free of {axis.get('limit_name') or 'its limit'}"
+    if largest:
+        yield f"largest block at most {size_most(largest['size'])}"
+
+
+def _heap_limit_figures(axis: dict[str, Any]) -> Iterator[str]:
+    """Yields the figures of a runtime's heap."""
+    if axis.get("used") is not None and axis.get("limit"):
+        share = f" ({percent_text(axis['ratio'])})" if axis.get("ratio") is not None else ""
+        yield f"{axis['runtime']} {short_size(axis['used'])} of {short_size(axis['limit'])}{share}"
+    elif axis.get("runtime"):
+        yield str(axis["runtime"])
+    if axis.get("location"):
+        yield f'"{axis["location"]}"'

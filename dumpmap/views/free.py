@@ -7,13 +7,15 @@ from typing import Any
 
 from dumpmap.analysis.free import Fit, FreeSpace, free_space
 from dumpmap.analysis.free_blocks import Neighbour, free_report, histogram, largest_blocks, unusable_causes
+from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.views.blocks import Blank, Block, Heading, Lines
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table
-from dumpmap.wording.text import address_text, list_words, percent_text, short_size, size_left
+from dumpmap.wording.shortage import bound_reason
+from dumpmap.wording.text import address_text, list_words, percent_text, short_size, size_left, size_most
 
 HISTOGRAM_COLUMNS = (
     Column("min_bytes", "size", "From"),
@@ -43,9 +45,12 @@ _MANY_SIZES = 16
 
 def free_document(region_map: RegionMap, fits: Sequence[Fit], count: int) -> dict[str, Any]:
     """Returns `dumpmap.free/1`."""
+    bounds = measurements_of(region_map).bounds
     return {
         **head("dumpmap.free/1", region_map),
         **(free_report(region_map, count) or {"free": None, "largest_free_block": None}),
+        "free_at_most": None if bounds is None or bounds.free is None else bounds.free.to_dict(),
+        "largest_free_block_at_most": None if bounds is None or bounds.largest is None else bounds.largest.to_dict(),
         "fits": [answer.to_dict() for answer in fits],
     }
 
@@ -137,9 +142,20 @@ def _blocks(count: int) -> str:
 def _free_lines(region_map: RegionMap, fits: Sequence[Fit]) -> list[str]:
     space = free_space(region_map)
     if space is None:
-        return ["Free space is unknown: the input has no list of memory regions."]
+        return ["Free space is unknown: the input has no list of memory regions.", *_bound_lines(region_map)]
     lines = _complete_lines(space) if space.complete else _partial_lines(space)
     return [*lines, *_vmmap_difference(region_map, space), *map(fit_text, fits)]
+
+
+def _bound_lines(region_map: RegionMap) -> Iterator[str]:
+    """Yields the upper bounds of a partial map with their evidence."""
+    bounds = measurements_of(region_map).bounds
+    if bounds is None:
+        return
+    if bounds.free is not None:
+        yield f"Free: at most {size_most(bounds.free.size)} ({bound_reason(bounds.free)})"
+    if bounds.largest is not None:
+        yield f"Largest block: at most {size_most(bounds.largest.size)} ({bound_reason(bounds.largest)})"
 
 
 def _complete_lines(space: FreeSpace) -> list[str]:

@@ -16,7 +16,8 @@ from dumpmap.views.blocks import Bar, Bars, Blank, Block, Paragraph, Remark, Sta
 from dumpmap.views.columns import has_working_set, table_column
 from dumpmap.views.documents import exception_document, finding_document, head, moment_text
 from dumpmap.views.table import Table
-from dumpmap.wording.text import address_text, hex_text, printable, short_size, size_left, size_text
+from dumpmap.wording.shortage import bound_reason
+from dumpmap.wording.text import address_text, hex_text, printable, short_size, size_left, size_most, size_text
 
 if TYPE_CHECKING:
     from dumpmap.wording.findings import Finding
@@ -26,7 +27,8 @@ _BAR_TYPES = tuple(info.type for info in TYPES if info.type not in (RegionType.U
 
 def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict[str, Any]:
     """Returns `dumpmap.summary/1`."""
-    space = measurements_of(region_map).free
+    measured = measurements_of(region_map)
+    space, bounds = measured.free, measured.bounds
     free = None if space is None else space.largest
     total = region_map.total.values()
     del total["largest"]
@@ -36,6 +38,8 @@ def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict
         "total": total,
         "types": [{"type": line.name, **line.values()} for line in region_map.summary_lines[1:]],
         "largest_free_block": None if free is None else {"address": hex_text(free.address), "size": free.size},
+        "free_at_most": None if bounds is None or bounds.free is None else bounds.free.to_dict(),
+        "largest_free_block_at_most": None if bounds is None or bounds.largest is None else bounds.largest.to_dict(),
         "counters": dataclasses.asdict(region_map.counters),
         "system": {
             name: hex_text(value) if name.endswith("_address") and value is not None else value
@@ -101,6 +105,9 @@ def largest_free_line(region_map: RegionMap) -> str:
     """Returns the figure that decides whether a 32-bit process can go on."""
     space = measurements_of(region_map).free
     free = None if space is None else space.largest
+    bounds = measurements_of(region_map).bounds
+    if space is None and bounds is not None and bounds.largest is not None:
+        return f"Largest free block: at most {size_most(bounds.largest.size)} ({bound_reason(bounds.largest)})"
     if space is None:
         return "Largest free block: unknown (the input has no list of memory regions)"
     if not space.complete:

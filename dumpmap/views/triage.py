@@ -42,6 +42,7 @@ GROUP_FIGURES: tuple[Column, ...] = (
     Column("with_warnings", "count", "Warning", optional=4),
     Column("unreadable", "count", optional=5),
     Column("most_committed", "size", optional=2),
+    Column("most_process_commit", "size", optional=6),
     Column("least_largest_free", "size", "Smallest largest free", optional=1, left=True),
     Column("example", "text", folds=False, below=1),
 )

@@ -13,6 +13,7 @@ from dumpmap.wording.thresholds import THRESHOLD_COLUMNS, default_text, threshol
 ABOUT = {
     "address-space": "the address space",
     "commit": "the commit",
+    "heap-limit": "the limit of a runtime's own heap",
     "process": "the process",
     "input": "the input",
 }

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from dumpmap.analysis.cause import Cause, Reason
 from dumpmap.analysis.failure import Failure, LastError
+from dumpmap.analysis.heap_limits import HeapLimit
 from dumpmap.analysis.heaps import HeapRow
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.model import ntstatus
 from dumpmap.model.types import RegionType
-from dumpmap.wording.text import list_words, percent_words, size_left, size_words
+from dumpmap.wording.text import list_words, percent_words, size_left, size_most, size_words
 
 _INPUT_NOUNS = {"minidump": "dump", "live": "capture", "vmmap": "VMMap file"}
 
@@ -33,6 +34,8 @@ def heap_title(row: HeapRow) -> str:
 
 def failure_text(failure: Failure) -> str:
     """Writes an exception: `exception 0xc0000017 STATUS_NO_MEMORY`."""
+    if failure.code is None:
+        return "the recorded failure"
     text = f"exception 0x{failure.code:x}" + (f" {failure.name}" if failure.name else "")
     if failure.types:
         text += f" ({failure.types[0]})"
@@ -60,6 +63,8 @@ def failed_text(m: Measurements, cause: Cause | None) -> str:
     if failure is not None and failure.limit is not None:
         size = f" for a request of {size_words(failure.requested)}" if failure.requested else ""
         size = "" if cause is not None and states_request(cause) else size
+        if failure.how == "writer":
+            return writer_text(m, failure.requested if size else None)
         if failure.how == "annotation":
             return f"the crash reporter recorded a failed allocation ({failure_text(failure)}){size}"
         return f"thread {failure.thread_id} raised {failure_text(failure)}{size}"
@@ -68,11 +73,29 @@ def failed_text(m: Measurements, cause: Cause | None) -> str:
     return f"thread {error.thread_id}, which crashed, has the last error {last_error_text(error)}"
 
 
+def writer_text(m: Measurements, requested: int | None) -> str:
+    """Writes what the writer recorded: `Unreal Engine 4.24 recorded a failed allocation of 7.6 GB in thread 12916`."""
+    writer, failure = m.map.snapshot.writer, m.failure
+    who = "the writer of the dump" if writer is None else writer.writer
+    what = f"a failed allocation of {size_words(requested)}" if requested else "that memory ran out"
+    thread = None if failure is None else failure.thread_id
+    return f"{who} recorded {what}" + ("" if thread is None else f" in {thread_text(m, thread)}")
+
+
+def thread_text(m: Measurements, thread_id: int) -> str:
+    """Names a thread: `thread 12916 (GameThread)`."""
+    snapshot = m.map.snapshot
+    name = None if snapshot.writer is None else dict(snapshot.writer.thread_names).get(thread_id)
+    name = name or next((one.name for one in snapshot.threads if one.id == thread_id), None)
+    return f"thread {thread_id}" + (f" ({name})" if name else "")
+
+
 def states_request(cause: Cause) -> bool:
     """Whether the clause of a cause already names the size of the request."""
     return bool(cause.requested) and cause.reason in (
         Reason.REQUEST_TOO_LARGE,
         Reason.REQUEST_DOES_NOT_FIT,
+        Reason.REQUEST_ABOVE_BOUND,
         Reason.LITTLE_ROOM,
         Reason.NOTHING_SHORT,
     )
@@ -89,6 +112,10 @@ def cause_text(m: Measurements, cause: Cause) -> str:
         case Reason.REQUEST_DOES_NOT_FIT:
             room = f"the largest allocation that fits is {size_left(cause.room)}" if cause.room else "nothing fits"
             return f"{requested}, and {room}"
+        case Reason.REQUEST_ABOVE_BOUND:
+            return f"{requested}, and the largest free block is at most {size_most(cause.room or 0)}"
+        case Reason.HEAP_LIMIT_RECORDED | Reason.HEAP_LIMIT_NEAR:
+            return heap_limit_text(m.heap_limit) if m.heap_limit is not None else "a runtime reached its own limit"
         case Reason.LITTLE_ROOM:
             return f"{largest_text(m)}, and {requested or 'the size of the request is not recorded'}"
         case Reason.LITTLE_ROOM_FOR_ALLOCATORS:
@@ -127,6 +154,8 @@ def room_text(m: Measurements) -> str:
     """How much of the address space is free, and in what pieces."""
     space, limit = m.free, m.limit.name
     least = "" if m.whole else "at least "
+    if space is None and m.bounds is not None and m.bounds.free is not None:
+        return f"{bound_text(m)}; {counted_text(m)}"
     if space is None:
         used = f"; {counted_text(m)}" if m.virtual_size is not None else ""
         return f"the {input_noun(m)} does not record how much is free{used}"
@@ -137,6 +166,33 @@ def room_text(m: Measurements) -> str:
         return f"{free}, in one block"
     link = "but" if (space.fragmentation or 0) >= 0.5 else "and"
     return f"{free}, {link} the largest block is {least}{size_left(space.largest.size)}"
+
+
+def bound_text(m: Measurements) -> str:
+    """The upper bounds of a partial map: `at most 1.2 GB of 2 GB is free, and the largest block is at most 900 MB`."""
+    bounds = m.bounds
+    if bounds is None or bounds.largest is None:
+        return ""
+    largest = f"at most {size_most(bounds.largest.size)}"
+    if bounds.free is None:
+        return f"the largest free block of {m.limit.name} is {largest}"
+    free = f"at most {size_most(bounds.free.size)} of {m.limit.name} is free"
+    return free if bounds.largest is bounds.free else f"{free}, and the largest block is {largest}"
+
+
+def heap_limit_text(heap: HeapLimit) -> str:
+    """A runtime's heap against its limit: `the V8 heap uses 3.9 GB of its limit of 4 GB (97 %)`."""
+    name = f"the {heap.runtime} heap"
+    if heap.used is not None and heap.limit is not None:
+        share = f" ({percent_words(heap.ratio)})" if heap.ratio is not None else ""
+        return f"{name} uses {size_words(heap.used)} of its limit of {size_words(heap.limit)}{share}"
+    if heap.limit is not None:
+        return f"{name} has a limit of {size_words(heap.limit)}"
+    return (
+        f"{name} uses {size_words(heap.used)}, and its limit is not recorded"
+        if heap.used
+        else (f"the figures of {name} are not recorded")
+    )
 
 
 def counted_text(m: Measurements) -> str:

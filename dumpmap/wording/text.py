@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from dumpmap.model.sizes import size_left, size_words
+from dumpmap.model.sizes import size_left, size_most, size_words
 
 __all__ = [
     "MISSING",
@@ -20,6 +20,7 @@ __all__ = [
     "printable",
     "short_size",
     "size_left",
+    "size_most",
     "size_text",
     "size_words",
     "unit_name",

@@ -70,6 +70,10 @@ THRESHOLD_TEXTS: Mapping[str, ThresholdText] = {
         "a job's limit counts as reached with less than this left",
         "chosen by dumpmap's authors: one large heap segment",
     ),
+    "heap_limit_warning": ThresholdText(
+        "the heap of a runtime is near its own limit from this value of used / limit",
+        "as for the commit; V8 gives up at 97 % in a recorded report of Electron",
+    ),
     "gc_segment": ThresholdText(
         "the .NET workstation collector reserves this much at a time in 32 bits; the server collector reserves more",
         "Microsoft's garbage collection fundamentals: workstation 16 MB; server 64, 32, or 16 MB by processors",

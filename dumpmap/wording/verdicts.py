@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 from dumpmap.analysis import diagnosis as analysis
 from dumpmap.analysis.cause import Reason, Strength
 from dumpmap.analysis.diagnosis import LOW_COMMIT, Diagnosis, diagnose
+from dumpmap.analysis.likelier import likelier_axis
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.analysis.rules import RuleSet, VerdictName
 from dumpmap.model.types import RegionType
 from dumpmap.wording.findings import Finding, finding_of
 from dumpmap.wording.phrases import (
+    bound_text,
     cause_text,
     charge_text,
     counted_text,
     failed_text,
     failure_text,
+    heap_limit_text,
     heap_title,
     input_noun,
     job_text,
@@ -27,6 +30,7 @@ from dumpmap.wording.phrases import (
     room_text,
     used_text,
 )
+from dumpmap.wording.shortage import known_axes_text, likelier_text, reached_text
 from dumpmap.wording.text import count_words, percent_words, sentence, size_left, size_words
 
 if TYPE_CHECKING:
@@ -35,10 +39,13 @@ if TYPE_CHECKING:
 VERDICTS: Mapping[VerdictName, str] = {
     "out-of-address-space": "No free block was large enough, or hardly any address space is free.",
     "out-of-commit": "The system, or the job of the process, could not commit more memory.",
+    "out-of-heap-limit": "A runtime reached the limit that it sets for its own heap.",
+    "out-of-memory": "A failure for want of memory is recorded; the input does not show which limit was reached.",
     "address-space-low": "Address space is low; nothing shows that it ran out.",
     "commit-low": "Commit is low; nothing shows that it ran out.",
+    "heap-limit-near": "A runtime's heap is near its own limit; nothing shows that it ran out.",
     "no-memory-problem-seen": "Nothing in the input points to a shortage of memory.",
-    "cannot-tell": "The input does not hold the evidence, or something other than these two limits failed.",
+    "cannot-tell": "The input does not hold the evidence, or something other than these limits failed.",
 }
 """Every verdict and its meaning."""
 
@@ -81,7 +88,8 @@ class Verdict:
         signals: what led to it.
         sentence: the statement for the engineer.
         address_space: the axis's state (`out`, `low`, `ok`, `unknown`) and figures.
-        commit: the same for the other axis.
+        commit: the same for the commit.
+        heap_limit: the same for the limit of a runtime's own heap: `state`, `runtime`, `used`, `limit`, `source`.
     """
 
     verdict: VerdictName
@@ -89,6 +97,7 @@ class Verdict:
     sentence: str
     address_space: dict[str, Any]
     commit: dict[str, Any]
+    heap_limit: dict[str, Any] = field(default_factory=lambda: {"state": "unknown", **_NO_HEAP_LIMIT})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, schema `dumpmap.verdict/1`."""
@@ -99,6 +108,7 @@ class Verdict:
             "signals": [signal.to_dict() for signal in self.signals],
             "address_space": self.address_space,
             "commit": self.commit,
+            "heap_limit": self.heap_limit,
         }
 
 
@@ -118,6 +128,7 @@ def verdict(region_map: RegionMap, rules: RuleSet | None = None, *, findings: li
         sentence=verdict_sentence(diagnosis),
         address_space=_address_space(diagnosis),
         commit={"state": diagnosis.commit, **diagnosis.measurements.commit.to_dict()},
+        heap_limit=_heap_limit(diagnosis),
     )
 
 
@@ -127,9 +138,17 @@ def _signal(signal: analysis.Signal, diagnosis: Diagnosis, made: Mapping[str, Fi
     return Signal(hit.id, hit.about, signal.strength, finding.detail, finding.values)
 
 
+_NO_HEAP_LIMIT: dict[str, Any] = dict.fromkeys(("runtime", "used", "limit", "ratio", "location", "source"))
+
+
+def _heap_limit(diagnosis: Diagnosis) -> dict[str, Any]:
+    heap = diagnosis.measurements.heap_limit
+    return {"state": diagnosis.heap_limit, **(_NO_HEAP_LIMIT if heap is None else heap.to_dict())}
+
+
 def _address_space(diagnosis: Diagnosis) -> dict[str, Any]:
     m = diagnosis.measurements
-    space, failure = m.free, m.failure
+    space, failure, bounds = m.free, m.failure, m.bounds
     largest = space.largest if space is not None else None
     return {
         "state": diagnosis.address_space,
@@ -141,6 +160,8 @@ def _address_space(diagnosis: Diagnosis) -> dict[str, Any]:
         "used": m.used_total if space is not None else None,
         "free": space.total if space is not None else None,
         "largest_free_block": None if largest is None else {"address": f"0x{largest.address:x}", "size": largest.size},
+        "free_at_most": None if bounds is None or bounds.free is None else bounds.free.to_dict(),
+        "largest_free_block_at_most": None if bounds is None or bounds.largest is None else bounds.largest.to_dict(),
         "fragmentation": None if space is None or space.fragmentation is None else round(space.fragmentation, 4),
         "requested": failure.requested if failure is not None else None,
     }
@@ -160,7 +181,7 @@ def verdict_sentence(d: Diagnosis) -> str:
 def _out_of_address_space(d: Diagnosis) -> list[str]:
     m, cause = d.measurements, d.cause
     text = room_text(m)
-    if cause is not None and cause.strength == "measured":
+    if cause is not None and (cause.strength == "measured" or cause.reason is Reason.REQUEST_ABOVE_BOUND):
         text = cause_text(m, cause)
         if m.free is not None and m.free.total:
             text += f"; {'' if m.whole else 'at least '}{size_left(m.free.total)} is free in total"
@@ -197,6 +218,36 @@ def _out_of_commit(d: Diagnosis) -> list[str]:
     states_charge = cause is not None and cause.reason is Reason.SYSTEM_COMMIT
     charge = "" if m.commit.ratio is None or states_charge else f"{sentence(charge_text(m))}."
     return [opening, charge, _space_beside(d)]
+
+
+def _out_of_heap_limit(d: Diagnosis) -> list[str]:
+    m, cause, heap = d.measurements, d.cause, d.measurements.heap_limit
+    if cause is None or heap is None:
+        return []
+    apart = ", not address space or commit" if d.address_space == d.commit == "ok" else ""
+    failed = "" if cause.strength == "recorded" else f"{sentence(failed_text(m, cause))}; the cause is inferred."
+    return [f"Out of heap limit{apart}: {reached_text(heap)}.", failed, _commit_beside(d), _space_beside(d)]
+
+
+def _heap_limit_near(d: Diagnosis) -> list[str]:
+    m = d.measurements
+    text = "" if m.heap_limit is None else heap_limit_text(m.heap_limit)
+    return [f"A heap is near its own limit, but nothing shows that it ran out: {text}.", _commit_beside(d)]
+
+
+def _out_of_memory(d: Diagnosis) -> list[str]:
+    m, cause = d.measurements, d.cause
+    if cause is None:
+        return []
+    failed = failed_text(m, cause)
+    if cause.axis == "neither":
+        return [f"Out of memory: {failed}, but neither address space nor commit is short: {cause_text(m, cause)}."]
+    likelier = likelier_axis(m, cause)
+    return [
+        f"Out of memory: {failed}, but the {input_noun(m)} does not show which limit was reached.",
+        known_axes_text(m),
+        "" if likelier is None else likelier_text(likelier),
+    ]
 
 
 def _commit_low(d: Diagnosis) -> list[str]:
@@ -266,14 +317,19 @@ def _not_recorded(d: Diagnosis) -> list[str]:
         parts.append(f"{sentence(charge_text(m))}, so commit is not short.")
     if m.free is None and m.virtual_size is None:
         parts.append("How much address space is in use is not recorded either.")
+    if m.bounds is not None and m.bounds.largest is not None:
+        parts.append(f"{sentence(bound_text(m))}.")
     return parts
 
 
 _STATEMENTS = {
     "out-of-address-space": _out_of_address_space,
     "out-of-commit": _out_of_commit,
+    "out-of-heap-limit": _out_of_heap_limit,
+    "out-of-memory": _out_of_memory,
     "address-space-low": _address_space_low,
     "commit-low": _commit_low,
+    "heap-limit-near": _heap_limit_near,
     "no-memory-problem-seen": _no_memory_problem_seen,
     "cannot-tell": _cannot_tell,
 }
@@ -321,6 +377,8 @@ def _commit_beside(d: Diagnosis) -> str:
 def _space_beside(d: Diagnosis) -> str:
     m = d.measurements
     if m.free is None:
+        if m.bounds is not None and m.bounds.largest is not None:
+            return f"{sentence(bound_text(m))}."
         narrow = m.map.process.pointer_size == 4
         return f"The {input_noun(m)} does not record how much address space is free." if narrow else ""
     if d.address_space == "ok":

@@ -20,12 +20,14 @@ CRITICAL = {
 HEALTHY_BY_COUNTERS = {
     "electron_node-minidump__windows.dmp",
     "getsentry_sentry-native__minidump.dmp",
+    "google_breakpad__thread_name_list.dmp",
     "google_breakpad__tiny-exe-fastfail.dmp",
+    "google_breakpad__tiny-exe-with-cet-xsave-x86.dmp",
     "google_breakpad__tiny-exe-with-cet-xsave.dmp",
     "google_breakpad__write_av_non_canonical.dmp",
     "rust-minidump_rust-minidump__invalid-parameter.dmp",
 }
-"""64-bit Windows dumps with a list of regions, or whose counters show commit and virtual size far from their limits."""
+"""Windows dumps with a list of regions, or whose counters show commit and virtual size far from their limits."""
 
 
 def test_no_false_alarm(corpus: Path) -> None:

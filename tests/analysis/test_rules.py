@@ -117,7 +117,7 @@ def test_an_empty_file_is_the_defaults() -> None:
         ('[findings]\nforbidden = ["page-heap-on"]', "findings.forbidden"),
         ('[findings]\nforbid = ["page-heap"]', "findings.forbid"),
         ('[findings]\nmax_severity = "bad"', "findings.max_severity"),
-        ('[verdict]\nforbid = ["out-of-memory"]', "verdict.forbid"),
+        ('[verdict]\nforbid = ["out-of-luck"]', "verdict.forbid"),
         ('[verdict]\nonly = ["cannot-tell"]', "verdict.only"),
         ('[deltas]\n"Heap.size" = "10%"', 'deltas."Heap.size"'),
     ],

@@ -67,12 +67,12 @@ def test_sentences_promise_no_more_than_there_is() -> None:
         (lambda: fragmented(exception=crash(0xC0000017, 100), system=commit_at(0.3)), "out-of-address-space"),
         (lambda: fragmented(exception=crash(0xC0000017)), "out-of-address-space"),
         # neither axis is short
-        (lambda: roomy(exception=crash(0xC0000017, MB), system=commit_at(0.3)), "cannot-tell"),
-        (lambda: wide(exception=crash(0xE0000008, 12 * MB), system=commit_at(0.3)), "cannot-tell"),
-        (lambda: wide(exception=crash(0xE0000008, 12 * MB)), "cannot-tell"),
+        (lambda: roomy(exception=crash(0xC0000017, MB), system=commit_at(0.3)), "out-of-memory"),
+        (lambda: wide(exception=crash(0xE0000008, 12 * MB), system=commit_at(0.3)), "out-of-memory"),
+        (lambda: wide(exception=crash(0xE0000008, 12 * MB)), "out-of-memory"),
         (lambda: wide(exception=crash(0xE0000008, 12 * MB), system=commit_at(0.92)), "out-of-commit"),
         (lambda: wide(exception=crash(0xC0000017, 1 << 60)), "cannot-tell"),
-        (lambda: roomy(exception=crash(0xC0000017), partial=True), "cannot-tell"),
+        (lambda: roomy(exception=crash(0xC0000017), partial=True), "out-of-memory"),
         (lambda: roomy(exception=crash(0xC0000017), partial=True, system=commit_at(0.99)), "out-of-commit"),
         (lambda: stack_fault(900 * 1024), "cannot-tell"),  # its system's commit is at 40 %
         (lambda: stack_fault(8 * 1024), "no-memory-problem-seen"),

@@ -347,7 +347,7 @@ def test_every_verdict_has_a_level(name: Any) -> None:
     made = diagnosis_card(Verdict(name, (), "So it is.", {"state": "unknown"}, {"state": "unknown"}), [])
     assert made.level == {"out": "critical", "no": "ok", "cannot": "info"}.get(name.split("-")[0], "warning")
     assert made.title[0].isupper()
-    assert [axis.figures for axis in made.axes] == [(), ()]
+    assert [axis.figures for axis in made.axes] == [(), (), ()]
 
 
 def test_every_rule_has_what_the_page_says_of_it() -> None:

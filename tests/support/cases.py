@@ -12,6 +12,7 @@ from synth.process import ProcessBuilder
 
 from dumpmap.api import RegionMap
 from dumpmap.model.snapshot import Counters, Module, RecordedHeap, RecordedRange, System, Thread
+from dumpmap.model.writer import WriterRecord
 from support.scenes import (
     GB,
     GRANULE,
@@ -27,6 +28,7 @@ from support.scenes import (
     map_of,
     program,
     throw_info,
+    v8_heap,
     with_errors,
 )
 
@@ -166,6 +168,48 @@ def _() -> RegionMap:
 def _() -> RegionMap:
     data, info = throw_info([b".?AVruntime_error@std@@\0"], wide=False)
     return roomy(exception=crash(0xE06D7363, 0x19930520, 0x30000, info), memory=[(0x10000000, data)])
+
+
+@case("writer-recorded-out-of-memory", "critical", "an assertion of Unreal Engine")
+def _() -> RegionMap:
+    writer = WriterRecord("Unreal Engine 4.24", crash_type="Assert", out_of_memory=True, requested=8 * GB)
+    return Scene(64).leave(100 * TB).map(exception=crash(0x4000), writer=writer, partial=True)
+
+
+@case("writer-recorded-out-of-memory", None, "the writer denies it")
+def _() -> RegionMap:
+    writer = WriterRecord("Unreal Engine 4.24", crash_type="Assert", out_of_memory=False)
+    return roomy(exception=crash(0x4000), writer=writer)
+
+
+@case("writer-recorded-out-of-memory", None, "the exception says so itself")
+def _() -> RegionMap:
+    return roomy(exception=crash(0xC0000017, 4096), writer=WriterRecord("Crashpad", out_of_memory=True))
+
+
+@case("writer-recorded-out-of-memory", None, "a heap limit, which has a finding of its own")
+def _() -> RegionMap:
+    return roomy(exception=crash(0x80000003), writer=v8_heap(95 * MB, 100 * MB, "CALL_AND_RETRY_LAST", True))
+
+
+@case("runtime-heap-limit-reached", "critical", "V8 names the limit")
+def _() -> RegionMap:
+    return roomy(exception=crash(0x80000003), writer=v8_heap(None, None, "Reached heap limit"))
+
+
+@case("runtime-heap-limit-reached", None, "V8 gave up far from its limit")
+def _() -> RegionMap:
+    return roomy(exception=crash(0x80000003), writer=v8_heap(89 * MB, 100 * MB, "Zone", True))
+
+
+@case("runtime-heap-limit-near", "warning")
+def _() -> RegionMap:
+    return roomy(writer=v8_heap(90 * MB, 100 * MB))
+
+
+@case("runtime-heap-limit-near", None)
+def _() -> RegionMap:
+    return roomy(writer=v8_heap(89 * MB, 100 * MB))
 
 
 # ---------------------------------------------------------------- address space
@@ -640,6 +684,12 @@ def _() -> RegionMap:
 @case("dump-too-small", "info")
 def _() -> RegionMap:
     return roomy(partial=True)
+
+
+@case("dump-too-small", None, "a verdict without the list of regions")
+def _() -> RegionMap:
+    system = System(max_address=0x7FFEFFFF)
+    return roomy(partial=True, system=system, counters=Counters(virtual_size=600 * MB))
 
 
 @case("dump-too-small", None)

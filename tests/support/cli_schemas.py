@@ -90,6 +90,18 @@ def head(name: str, source: dict[str, Schema] | None = None) -> dict[str, Schema
     }
 
 
+BOUND = maybe(
+    record(
+        size=BYTES,
+        evidence={
+            "oneOf": [
+                record(source={"const": "known-ranges"}, limit=BYTES, start=HEX, end=HEX, ranges=BYTES),
+                record(source={"const": "virtual-size"}, limit=BYTES, virtual_size=BYTES),
+            ]
+        },
+    )
+)
+
 FIGURES = {name: maybe(BYTES) for name in ("size", "committed", "private", *WORKING_SET, "blocks")}
 
 SUMMARY = record(
@@ -98,6 +110,8 @@ SUMMARY = record(
     total=record(**FIGURES),
     types=rows(record(type={"enum": TYPES}, **FIGURES, largest=maybe(BYTES))),
     largest_free_block=maybe(record(address=HEX, size=BYTES)),
+    free_at_most=BOUND,
+    largest_free_block_at_most=BOUND,
     counters=record(
         private_usage=maybe(BYTES),
         working_set=maybe(BYTES),

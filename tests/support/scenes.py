@@ -31,6 +31,7 @@ from dumpmap.model.snapshot import (
     Thread,
     make_regions,
 )
+from dumpmap.model.writer import HeapLimitRecord, WriterRecord
 
 KB, MB, GB, TB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 GRANULE = 64 * KB
@@ -78,6 +79,8 @@ class Scene(AddressSpace):
         heaps: Sequence[RecordedHeap] = (),
         annotations: Mapping[str, str] | None = None,
         memory: Sequence[tuple[int, bytes]] = (),
+        captured: Sequence[tuple[int, int]] = (),
+        writer: WriterRecord | None = None,
         family: str = "windows",
         build: int | None = 19045,
         partial: bool = False,
@@ -122,6 +125,8 @@ class Scene(AddressSpace):
             exception=exception,
             annotations=dict(annotations or {}),
             memory=ExcerptMemory(memory),
+            captured=tuple(captured),
+            writer=writer,
             warnings=tuple(warnings),
         )
 
@@ -138,6 +143,14 @@ def crash(code: int, *parameters: int, thread: int | None = 7, **more: object) -
 def commit_at(share: float, limit: int = 16 * GB) -> System:
     """A system whose commit charge is this share of its limit."""
     return System(commit_limit=limit, commit_total=int(limit * share))
+
+
+def v8_heap(
+    used: int | None, limit: int | None, location: str | None = None, is_oom: bool | None = None
+) -> WriterRecord:
+    """What Crashpad records of a V8 heap."""
+    heap = HeapLimitRecord("V8", "CrashpadInfo", used=used, limit=limit, is_oom=is_oom, location=location)
+    return WriterRecord("Crashpad", heap_limit=heap)
 
 
 def fill_process(process: ProcessBuilder, largest: int) -> None:

@@ -119,9 +119,9 @@ def test_conditions(condition: str, values: dict[str, Any], holds: bool) -> None
         ("verdict=out-of-comit", r"no verdict 'out-of-comit'; did you mean out-of-commit\? the values are out-of-addr"),
         (
             "verdict!=nonsense",
-            "no verdict 'nonsense'; the values are out-of-address-space, out-of-commit, address-sp",
+            "no verdict 'nonsense'; the values are out-of-address-space, out-of-commit, out-of-heap-",
         ),
-        ("finding=nope", "no finding 'nope'; the values are out-of-memory-exception, "),
+        ("finding=nope", "no finding 'nope'; the values are runtime-heap-limit-reached, "),
         ("findings==Largest-Free-Block", r"did you mean largest-free-block-small\?"),
         ("severity=fatal", "no severity 'fatal'; the values are critical, warning, info$"),
         ("status=bad", "no status 'bad'; the values are ok, partial, error, skipped$"),
@@ -145,7 +145,16 @@ def test_what_is_not_settled_is_free(condition: str) -> None:
 
 def test_what_rows_hold_is_known(result: Result) -> None:
     settled = {name: known_values(name) for name in NAMES if known_values(name)}
-    assert list(settled) == ["status", "completeness", "format", "container", "verdict", "severity", "findings"]
+    assert list(settled) == [
+        "status",
+        "completeness",
+        "format",
+        "container",
+        "verdict",
+        "severity",
+        "findings",
+        "process_commit_source",
+    ]
     for found in result.rows():
         for name, known in settled.items():
             value = found[name]

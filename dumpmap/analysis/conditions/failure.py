@@ -7,6 +7,7 @@ from typing import Any
 from dumpmap.analysis.cause import stack_commit_failed
 from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found, block_values, rounded
 from dumpmap.analysis.failure import Failure, StackFault
+from dumpmap.analysis.likelier import likelier_axis
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.model.ntstatus import MSVC_CPP_EXCEPTION
 
@@ -16,6 +17,8 @@ def out_of_memory_exception(e: Evidence) -> Found | None:
     failure, cause = e.m.failure, e.cause
     if failure is None or failure.limit is None or failure.limit == "stack" or cause is None:
         return None
+    if failure.how == "writer":  # the finding below reports it
+        return None
     return Found(
         {
             **failure.to_dict(),
@@ -24,6 +27,28 @@ def out_of_memory_exception(e: Evidence) -> Found | None:
             "largest_free_block": block_values(e.m),
             "commit_ratio": rounded(e.m.commit.ratio),
         }
+    )
+
+
+def writer_recorded_out_of_memory(e: Evidence) -> Found | None:
+    """The writer of the dump recorded that memory ran out. The subject is the axis that is likelier."""
+    failure, cause, writer = e.m.failure, e.cause, e.m.map.snapshot.writer
+    if failure is None or failure.how != "writer" or writer is None or cause is None:
+        return None
+    if cause.axis == "heap-limit":  # `runtime-heap-limit-reached` reports it
+        return None
+    likelier = likelier_axis(e.m, cause)
+    return Found(
+        {
+            "writer": writer.writer,
+            "crash_type": writer.crash_type,
+            "thread_id": failure.thread_id,
+            "requested": failure.requested,
+            "axis": cause.axis,
+            "strength": cause.strength,
+            "likelier": None if likelier is None else likelier.axis,
+        },
+        subject=likelier,
     )
 
 
@@ -84,6 +109,7 @@ def cpp_exception_unreadable(e: Evidence) -> Found | None:
 
 
 CONDITIONS: dict[str, Condition] = {
+    "writer-recorded-out-of-memory": writer_recorded_out_of_memory,
     "out-of-memory-exception": out_of_memory_exception,
     "allocation-request-impossible": allocation_request_impossible,
     "stack-commit-failure": stack_commit_failure,

@@ -1,4 +1,4 @@
-"""The diagnosis on the page: the verdict with its two axes, and every finding."""
+"""The diagnosis on the page: the verdict with its three axes, and every finding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dumpmap.render.html.overview import UNKNOWN
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.findings import EXPLANATIONS, Finding
-from dumpmap.wording.text import percent_text, short_size, size_left
+from dumpmap.wording.text import percent_text, short_size, size_left, size_most
 from dumpmap.wording.verdicts import VERDICTS, Verdict
 
 Level = Literal["critical", "warning", "ok", "info"]
@@ -56,6 +56,7 @@ def diagnosis_card(judged: Verdict, findings: Sequence[Finding]) -> DiagnosisCar
         axes=(
             AxisLine("Address space", judged.address_space["state"], tuple(_space_figures(judged.address_space))),
             AxisLine("Commit", judged.commit["state"], tuple(_commit_figures(judged.commit))),
+            AxisLine("Heap limit", judged.heap_limit["state"], tuple(_heap_limit_figures(judged.heap_limit))),
         ),
         findings=tuple(
             FindingCard(finding, EXPLANATIONS[finding.id], strengths.get(finding.id, "")) for finding in findings
@@ -66,7 +67,7 @@ def diagnosis_card(judged: Verdict, findings: Sequence[Finding]) -> DiagnosisCar
 def _level(verdict: str) -> Level:
     if verdict.startswith("out-of-"):
         return "critical"
-    if verdict.endswith("-low"):
+    if verdict.endswith(("-low", "-near")):
         return "warning"
     return "ok" if verdict == "no-memory-problem-seen" else "info"
 
@@ -74,6 +75,10 @@ def _level(verdict: str) -> Level:
 def _space_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if axis.get("free") is not None:
         yield "free", f"{size_left(axis['free'])} of {axis.get('limit_name') or 'its limit'}"
+    if axis.get("free_at_most"):
+        yield "free", f"at most {size_most(axis['free_at_most']['size'])} of {axis.get('limit_name') or 'its limit'}"
+    if axis.get("largest_free_block_at_most"):
+        yield "largest block", f"at most {size_most(axis['largest_free_block_at_most']['size'])}"
     if axis.get("largest_free_block"):
         yield "largest block", size_left(axis["largest_free_block"]["size"])
     if axis.get("fragmentation") is not None:
@@ -91,3 +96,14 @@ def _commit_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if axis.get("job_limit") is not None:
         usage = UNKNOWN if axis.get("job_usage") is None else short_size(axis["job_usage"])
         yield "its job", f"{usage} of {short_size(axis['job_limit'])}"
+
+
+def _heap_limit_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    if axis.get("runtime") is None:
+        return
+    yield "runtime", axis["runtime"]
+    if axis.get("used") is not None:
+        yield "used", short_size(axis["used"])
+    if axis.get("limit") is not None:
+        share = "" if axis.get("ratio") is None else f", {percent_text(axis['ratio'])} used"
+        yield "limit", f"{short_size(axis['limit'])}{share}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dumpmap.analysis.diagnosis import Diagnosis, Hit, diagnose
 from dumpmap.analysis.rules import SEVERITIES, RuleSet, Severity
 from dumpmap.wording.explanation import Explanation
-from dumpmap.wording.findings import address_space, commit, failure, heaps, input, process
+from dumpmap.wording.findings import address_space, commit, failure, heap_limit, heaps, input, process
 
 if TYPE_CHECKING:
     from dumpmap.model.region_map import RegionMap
@@ -21,6 +21,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **failure.EXPLANATIONS,
     **address_space.EXPLANATIONS,
     **commit.EXPLANATIONS,
+    **heap_limit.EXPLANATIONS,
     **heaps.EXPLANATIONS,
     **process.EXPLANATIONS,
     **input.EXPLANATIONS,

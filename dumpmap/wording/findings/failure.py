@@ -5,11 +5,15 @@ from __future__ import annotations
 from dumpmap.analysis.diagnosis import Diagnosis, Hit
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.phrases import cause_text, enough_commit_text, failed_text, input_noun, last_error_text
+from dumpmap.wording.shortage import likelier_text
 from dumpmap.wording.text import count_words, sentence, size_left, size_words
+
+_LONGEST_MESSAGE = 200
 
 _AXES = {
     "address-space": "The address space was the cause",
     "commit": "The commit limit was the cause",
+    "heap-limit": "The limit of a runtime's own heap was the cause",
     "neither": "Neither address space nor commit is short",
     "request": "No process could have satisfied the request",
     "unknown": "The limit that failed is unknown",
@@ -21,6 +25,20 @@ def _out_of_memory_exception(hit: Hit, d: Diagnosis) -> str:
         return ""
     failed = sentence(failed_text(d.measurements, d.cause))
     return f"{failed}. {_AXES[d.cause.axis]}: {cause_text(d.measurements, d.cause)}."
+
+
+def _writer_recorded_out_of_memory(hit: Hit, d: Diagnosis) -> str:
+    m, writer = d.measurements, d.measurements.map.snapshot.writer
+    if d.cause is None or writer is None:
+        return ""
+    parts = [f"{sentence(failed_text(m, d.cause))}. {_AXES[d.cause.axis]}: {cause_text(m, d.cause)}."]
+    if hit.subject is not None and d.cause.axis == "unknown":
+        parts.append(likelier_text(hit.subject))
+    if writer.message:
+        message = " ".join(writer.message.split())
+        cut = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "..."
+        parts.append(f'The message: "{cut}".')
+    return " ".join(parts)
 
 
 def _allocation_request_impossible(hit: Hit, d: Diagnosis) -> str:
@@ -104,6 +122,21 @@ EXPLANATIONS = {
         "RtlAllocateHeap as published by ReactOS for the size in STATUS_NO_MEMORY's parameter; Raymond Chen, "
         "2010-07-30, on the type of a C++ exception.",
         detail=_out_of_memory_exception,
+    ),
+    "writer-recorded-out-of-memory": Explanation(
+        title="The writer of the dump recorded that memory ran out",
+        meaning="The program that wrote the dump knew why the process ended: an engine or a crash reporter recorded a "
+        "failure for want of memory in a stream or an annotation of its own. dumpmap does not infer it. The record "
+        "seldom names the limit, so dumpmap looks for it in the size of the request, the counters, and the map.",
+        why="The process ended because of memory, even if the exception code says only that an assertion failed.",
+        confirm="`dumpmap diagnose FILE` shows the three axes with their evidence, and `dumpmap info FILE` shows what "
+        "the writer recorded.",
+        advice="Read the size of the request and the axes. If the limit is not recorded, capture a dump with a list of "
+        "memory regions and the system's counters; `dumpmap info FILE` says how.",
+        when="The writer of the dump recorded that memory ran out, such as Unreal Engine with `bIsOOM` or the crash "
+        "type `OutOfMemory`, the exception itself does not concern memory, and no runtime reached its own limit.",
+        source="Unreal Engine's crash context (WindowsPlatformCrashContext.cpp); Crashpad's and Mozilla's annotations.",
+        detail=_writer_recorded_out_of_memory,
     ),
     "stack-commit-failure": Explanation(
         title="A stack could not grow although it had room",

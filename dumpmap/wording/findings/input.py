@@ -52,7 +52,8 @@ EXPLANATIONS = {
         confirm="`dumpmap info FILE` lists the streams of the dump; MemoryInfoList is missing.",
         advice="Capture a dump with MiniDumpWithFullMemoryInfo; it costs 48 bytes per region. `dumpmap info FILE` says "
         "how.",
-        when="The input has no list of memory regions.",
+        when="The input has no list of memory regions, and the verdict does not name the limit: it is `cannot-tell` or "
+        "`out-of-memory`.",
         source="Microsoft on MINIDUMP_TYPE and on WinDbg's .dump.",
         detail=_dump_too_small,
         extra_values=_missing,

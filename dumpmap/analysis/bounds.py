@@ -1,0 +1,117 @@
+"""Upper bounds of the free space of an input without a list of regions. A bound is never a measurement.
+
+Two facts bound it. Whatever is known to be occupied cuts the address space, so that the widest gap between two
+neighbors is the most that the largest free block can have. And the process's virtual size is in use, so that no more
+than the rest can be free. In 4 GB or less this can prove that no block of a size exists; it never proves that one does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from dumpmap.analysis.limits import NARROW, AddressLimit
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import ALLOCATION_GRANULARITY
+
+BoundEvidence = Literal["known-ranges", "virtual-size"]
+
+_ABOVE = 64 << 20
+"""Allowance for what a 32-bit process on 64-bit Windows has above 4 GB (the 64-bit system modules and what belongs to
+them): its virtual size counts that too, and a bound must not be too low."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An upper bound.
+
+    Attributes:
+        size: bytes: there is at most this much.
+        evidence: `known-ranges` or `virtual-size`.
+        limit: size of the address space that it counts from.
+        virtual_size: bytes in use by the process's counters; None for `known-ranges`.
+        gap: (start, end) of the widest gap between known ranges; None for `virtual-size`.
+        ranges: number of known ranges within the limit; None for `virtual-size`.
+    """
+
+    size: int
+    evidence: BoundEvidence
+    limit: int
+    virtual_size: int | None = None
+    gap: tuple[int, int] | None = None
+    ranges: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        evidence: dict[str, Any] = {"source": self.evidence, "limit": self.limit}
+        if self.gap is not None:
+            evidence |= {"start": f"0x{self.gap[0]:x}", "end": f"0x{self.gap[1]:x}", "ranges": self.ranges}
+        else:
+            evidence["virtual_size"] = self.virtual_size
+        return {"size": self.size, "evidence": evidence}
+
+
+@dataclass(frozen=True, slots=True)
+class FreeBounds:
+    """What bounds the free space of a partial map.
+
+    Attributes:
+        largest: bound of the largest free block.
+        free: bound of all free space; None without the counter of virtual memory.
+    """
+
+    largest: Bound | None
+    free: Bound | None
+
+
+def free_bounds(region_map: RegionMap, limit: AddressLimit, virtual_size: int | None) -> FreeBounds | None:
+    """Bounds the free space; None if the map measures it, or if the space is so wide that a bound says nothing.
+
+    Args:
+        region_map: the map.
+        limit: how large the address space is.
+        virtual_size: the address space in use by the process's counters; None if unknown.
+    """
+    if region_map.gaps is not None or not limit.windows or not limit.narrow or limit.size is None:
+        return None
+    size = _proved_limit(region_map, limit.size)
+    free = _by_virtual_size(region_map, size, virtual_size)
+    gap = _widest_gap(region_map, size)
+    known = [bound for bound in (gap, free) if bound is not None]
+    return FreeBounds(min(known, key=lambda bound: bound.size, default=None), free)
+
+
+def _proved_limit(region_map: RegionMap, limit: int) -> int:
+    """The limit, or 4 GB if a known range of a 32-bit process lies above it: it then belongs to another program."""
+    bases = region_map.pieces.base
+    above = (bases >= np.uint64(limit)) & (bases < np.uint64(NARROW))
+    return NARROW if region_map.process.pointer_size == 4 and above.any() else limit
+
+
+def _by_virtual_size(region_map: RegionMap, limit: int, virtual_size: int | None) -> Bound | None:
+    if not virtual_size:
+        return None
+    above = 0 if region_map.process.wow64 is False else _ABOVE
+    size = min(limit - ALLOCATION_GRANULARITY, max(0, limit - virtual_size + above))
+    return Bound(size, "virtual-size", limit, virtual_size=virtual_size)
+
+
+def _widest_gap(region_map: RegionMap, limit: int) -> Bound | None:
+    """The widest gap between two known ranges, from its first multiple of 64 KB on; the first 64 KB do not count."""
+    pieces = region_map.pieces
+    inside = pieces.base < np.uint64(min(limit, NARROW))
+    base = pieces.base[inside].astype(np.int64)
+    if not len(base):
+        return None
+    end = np.minimum(base + np.clip(pieces.size[inside], 0, limit), limit)
+    reached = np.maximum.accumulate(end)
+    start = np.concatenate(([ALLOCATION_GRANULARITY], np.maximum(reached, ALLOCATION_GRANULARITY)))
+    start = -(-start // ALLOCATION_GRANULARITY) * ALLOCATION_GRANULARITY
+    stop = np.concatenate((base, [limit]))
+    widest = int((stop - start).argmax())
+    first, last = int(start[widest]), int(stop[widest])
+    ranges = int(np.count_nonzero(pieces.type[inside] != RegionType.FREE))
+    return Bound(max(0, last - first), "known-ranges", limit, gap=(first, max(first, last)), ranges=ranges)

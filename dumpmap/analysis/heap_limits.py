@@ -1,0 +1,93 @@
+"""The third axis: the limit that a runtime sets for its own heap.
+
+Such a limit ends a process that has address space and commit to spare. What the writer of the dump recorded about it
+comes first, then what the runtime's own variables say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.runtime_limits import RuntimeLimit
+
+_AT_THE_LIMIT = "heap limit"
+"""V8 names the limit where it gives up: `Reached heap limit`, `Ineffective mark-compacts near heap limit`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeapLimit:
+    """The heap of a runtime against its own limit. Bytes; None is unknown.
+
+    Attributes:
+        runtime: such as `V8`.
+        used: bytes in use.
+        limit: bytes that it may use at most.
+        source: what says so.
+        recorded: whether the writer of the dump recorded it.
+        failed: whether the writer recorded that this heap ran out; None if it did not say.
+        location: where the runtime gave up.
+    """
+
+    runtime: str
+    used: int | None
+    limit: int | None
+    source: str
+    recorded: bool = False
+    failed: bool | None = None
+    location: str | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Used / limit."""
+        return self.used / self.limit if self.used is not None and self.limit else None
+
+    def is_near(self, share: float) -> bool:
+        """Whether this share of the limit is in use."""
+        return self.ratio is not None and self.ratio >= share
+
+    def proves_failure(self, share: float) -> bool:
+        """Whether the record proves that the limit was reached: it names the limit, and the figures do not deny it.
+
+        V8 also gives up while its heap is small: the system refuses memory, or a range of its own is used up.
+        """
+        if not self.recorded or self.failed is False:
+            return False
+        if _AT_THE_LIMIT in (self.location or "").lower():
+            return True
+        return bool(self.failed) and (self.ratio is None or self.is_near(share))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "runtime": self.runtime,
+            "used": self.used,
+            "limit": self.limit,
+            "ratio": None if self.ratio is None else round(self.ratio, 4),
+            "location": self.location,
+            "source": self.source,
+        }
+
+
+def heap_limits(region_map: RegionMap) -> tuple[HeapLimit, ...]:
+    """Lists the limits of runtimes: the recorded one first, then by how much of the limit is in use."""
+    writer = region_map.snapshot.writer
+    record = None if writer is None else writer.heap_limit
+    recorded = (
+        ()
+        if record is None
+        else (
+            HeapLimit(
+                record.runtime, record.used, record.limit or None, record.source, True, record.is_oom, record.location
+            ),
+        )
+    )
+    return (*recorded, *runtime_limits(region_map))
+
+
+def runtime_limits(region_map: RegionMap) -> tuple[HeapLimit, ...]:
+    """Collects what the variables of runtimes state: every `RuntimeLimit` among the facts of the recognisers."""
+    facts = region_map.structures.facts_of(RuntimeLimit)
+    found = [HeapLimit(fact.runtime, fact.used, fact.limit or None, fact.source) for fact in facts]
+    return tuple(sorted(found, key=lambda limit: -(limit.ratio or 0)))

@@ -1,0 +1,93 @@
+"""Which axis is likelier where a failure for want of memory is recorded and none can be proved. Always an inference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Literal
+
+from dumpmap.analysis.cause import Cause
+from dumpmap.analysis.measurements import Measurements
+
+_LARGE = 32 << 20
+"""A request from this size on needs a free block that a 32-bit address space is soon without."""
+
+_WIDE = 1 << 40
+"""More available address space than this is the address space itself, not a page file."""
+
+
+class Because(Enum):
+    """Why an axis is likelier."""
+
+    MORE_THAN_COMMIT_LEFT = auto()
+    """The request exceeds what is left of the system's commit limit; `room` is what is left."""
+    MORE_THAN_PAGE_FILE = auto()
+    """The request exceeds what the writer recorded as available; `room` is that figure."""
+    WIDE_SPACE = auto()
+    """The address space is wide, and its use is not recorded or small."""
+    LARGE_IN_A_NARROW_SPACE = auto()
+    """A large request in a 32-bit process."""
+    COMMIT_NOT_SHORT = auto()
+    """A 32-bit process whose system has commit left."""
+    ALL_ENOUGH = auto()
+    """Address space and commit have room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likelier:
+    """The axis that is likelier.
+
+    Attributes:
+        axis: which one; `heap-limit` stands for any limit of an allocator or runtime.
+        because: why.
+        room: for some reasons, bytes; see `Because`.
+    """
+
+    axis: Literal["address-space", "commit", "heap-limit"]
+    because: Because
+    room: int | None = None
+
+
+def likelier_axis(m: Measurements, cause: Cause) -> Likelier | None:
+    """Infers the likelier axis; None if one is proved, or if nothing points to one."""
+    if cause.axis == "neither":
+        return Likelier("heap-limit", Because.ALL_ENOUGH)
+    if cause.axis != "unknown":
+        return None
+    requested, left, narrow = cause.requested or 0, m.commit.left, m.limit.narrow
+    if left is not None and requested > max(left, 0):
+        return Likelier("commit", Because.MORE_THAN_COMMIT_LEFT, max(left, 0))
+    available = available_page_file(m)
+    if available is not None and requested > available:
+        return Likelier("commit", Because.MORE_THAN_PAGE_FILE, available)
+    if not narrow:
+        if m.map.process.pointer_size != 8:
+            return None
+        if m.commit.ratio is None:
+            return Likelier("commit", Because.WIDE_SPACE)
+        return Likelier("heap-limit", Because.ALL_ENOUGH)
+    if requested >= _LARGE:
+        return Likelier("address-space", Because.LARGE_IN_A_NARROW_SPACE)
+    return None if m.commit.ratio is None else Likelier("address-space", Because.COMMIT_NOT_SHORT)
+
+
+def available_page_file(m: Measurements) -> int | None:
+    """What the writer recorded as available to commit, in bytes; None if unknown.
+
+    Unreal Engine's AvailableVirtual is free address space in some versions and available page file in others: only the
+    address space of a 64-bit process exceeds a terabyte.
+    """
+    writer = m.map.snapshot.writer
+    if writer is None or m.limit.narrow:
+        return None
+    value = writer.memory.get("AvailablePageFile", writer.memory.get("AvailableVirtual"))
+    return value if value is not None and value < _WIDE else None
+
+
+def available_space(m: Measurements) -> int | None:
+    """What the writer recorded as free address space, in bytes; None if unknown."""
+    writer = m.map.snapshot.writer
+    if writer is None:
+        return None
+    value = writer.memory.get("AvailableVirtualMemory", writer.memory.get("AvailableVirtual"))
+    return value if value is not None and (value >= _WIDE or "AvailableVirtualMemory" in writer.memory) else None

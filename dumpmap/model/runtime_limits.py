@@ -1,0 +1,24 @@
+"""The limit of a runtime's own heap, as the variables in its memory state it. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeLimit:
+    """The heap of a runtime against its own limit.
+
+    A recogniser puts it into `Found.facts`; `dumpmap.analysis.heap_limits` collects it for the diagnosis.
+
+    Attributes:
+        runtime: such as `V8` or `Java`.
+        used: bytes of the heap in use; None if unknown.
+        limit: bytes that the heap may use at most; None if unknown.
+        source: which variables say so.
+    """
+
+    runtime: str
+    used: int | None
+    limit: int | None
+    source: str

@@ -1,0 +1,83 @@
+"""Sentences about a runtime's limit, and about a shortage of memory whose limit the input does not show."""
+
+from __future__ import annotations
+
+from dumpmap.analysis.bounds import Bound
+from dumpmap.analysis.heap_limits import HeapLimit
+from dumpmap.analysis.likelier import Because, Likelier, available_page_file, available_space
+from dumpmap.analysis.limits import limit_name
+from dumpmap.analysis.measurements import Measurements
+from dumpmap.wording.phrases import bound_text, charge_text, counted_text, heap_limit_text, largest_text
+from dumpmap.wording.text import address_words, count_words, size_left, size_words
+
+_LONGEST_LOCATION = 80
+
+_AXIS_NAMES = {
+    "address-space": "address space",
+    "commit": "commit",
+    "heap-limit": "the limit of a heap, a runtime, or a job",
+}
+
+
+def reached_text(heap: HeapLimit) -> str:
+    """That a heap reached its limit: `the V8 heap reached its own limit: it uses ...; V8 gave up at "..."`."""
+    text = f"the {heap.runtime} heap reached its own limit"
+    if heap.used is not None or heap.limit is not None:
+        text = heap_limit_text(heap)
+    return text + (f'; {heap.runtime} gave up at "{heap.location[:_LONGEST_LOCATION]}"' if heap.location else "")
+
+
+def likelier_text(likelier: Likelier) -> str:
+    """The sentence that names the likelier axis and marks it as inferred."""
+    return f"Likelier (inferred): {_AXIS_NAMES[likelier.axis]}, because {_because(likelier)}."
+
+
+def _because(likelier: Likelier) -> str:
+    match likelier.because:
+        case Because.MORE_THAN_COMMIT_LEFT:
+            return f"the request exceeds the {size_left(likelier.room or 0)} that was left of the system's commit limit"
+        case Because.MORE_THAN_PAGE_FILE:
+            return f"the request exceeds the {size_left(likelier.room or 0)} that the writer recorded as available"
+        case Because.WIDE_SPACE:
+            return "a 64-bit process hardly ever runs out of address space"
+        case Because.LARGE_IN_A_NARROW_SPACE:
+            return "a 32-bit process seldom has a free block for so large a request"
+        case Because.COMMIT_NOT_SHORT:
+            return "the system's commit is not short, and the process has little address space"
+        case Because.ALL_ENOUGH:
+            return "neither address space nor commit is likely to be short"
+
+
+def bound_reason(bound: Bound) -> str:
+    """Why there is at most so much: the evidence of an upper bound."""
+    if bound.gap is not None:
+        known = count_words(bound.ranges or 0, "range")
+        return f"the widest gap between {known} known to be in use, at {address_words(bound.gap[0])}"
+    return f"the process's counters show {size_words(bound.virtual_size or 0)} of {limit_name(bound.limit)} in use"
+
+
+def known_axes_text(m: Measurements) -> str:
+    """What is known of each axis, in one sentence."""
+    return f"Address space: {_known_space(m)}; commit: {_known_commit(m)}; heap limit: {_known_heap(m)}."
+
+
+def _known_space(m: Measurements) -> str:
+    available = available_space(m)
+    if m.free is not None:
+        return largest_text(m)
+    if m.bounds is not None and m.bounds.largest is not None:
+        return bound_text(m)
+    if m.virtual_size is not None:
+        return counted_text(m)
+    return "not recorded" if available is None else f"the writer recorded {size_words(available)} as available"
+
+
+def _known_commit(m: Measurements) -> str:
+    available = available_page_file(m)
+    if m.commit.ratio is not None:
+        return charge_text(m)
+    return "not recorded" if available is None else f"the writer recorded {size_left(available)} as available"
+
+
+def _known_heap(m: Measurements) -> str:
+    return "not recorded" if m.heap_limit is None else heap_limit_text(m.heap_limit)

@@ -1,0 +1,246 @@
+"""The third axis: what the writer or a runtime states about the limit of its own heap."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support.cases import roomy
+from support.scenes import GB, MB, TB, Scene, commit_at, crash, v8_heap
+
+from dumpmap.analysis.heap_limits import HeapLimit, heap_limits
+from dumpmap.analysis.rules import RuleSet
+from dumpmap.api import RegionMap
+from dumpmap.model.recognised import Found
+from dumpmap.model.runtime_limits import RuntimeLimit
+from dumpmap.model.snapshot import Counters, Thread
+from dumpmap.model.writer import HeapLimitRecord, WriterRecord
+from dumpmap.render.markdown import to_markdown
+from dumpmap.views.diagnose import diagnosis_document, diagnosis_view
+from dumpmap.wording.findings import find
+from dumpmap.wording.verdicts import verdict
+
+USED, LIMIT = 4_164_542_836, 4_294_967_296  # a report of Electron
+TRAP = crash(0x80000003)
+
+
+def wide(**facts: object) -> RegionMap:
+    """A 64-bit process."""
+    return Scene(64).leave(100 * TB).map(**facts)
+
+
+def with_runtime(region_map: RegionMap, *limits: RuntimeLimit) -> RegionMap:
+    """The map as a recogniser leaves it that read the runtime's own variables."""
+    structures = replace(region_map.structures, found=(Found(facts=limits),))
+    return replace(region_map, structures=structures)
+
+
+def test_a_recorded_heap_limit_is_a_verdict_of_its_own() -> None:
+    region_map = wide(exception=TRAP, writer=v8_heap(USED, LIMIT, "Reached heap limit", True), system=commit_at(0.4))
+    judged = verdict(region_map)
+    assert judged.verdict == "out-of-heap-limit"
+    assert judged.sentence == (
+        "Out of heap limit, not address space or commit: the V8 heap uses 3.9 GB of its limit of 4 GB (97 %); V8 gave "
+        'up at "Reached heap limit". The system\'s commit charge is at 40 % of its limit. Address space is not short: '
+        "the largest free block is 100 TB."
+    )
+    assert judged.heap_limit == {
+        "state": "out",
+        "runtime": "V8",
+        "used": USED,
+        "limit": LIMIT,
+        "ratio": 0.9696,
+        "location": "Reached heap limit",
+        "source": "CrashpadInfo",
+    }
+    assert [(signal.id, signal.strength) for signal in judged.signals] == [("runtime-heap-limit-reached", "recorded")]
+    findings = find(region_map)
+    assert [finding.id for finding in findings if finding.severity == "critical"] == ["runtime-heap-limit-reached"]
+    assert diagnosis_document(region_map, judged, findings)["heap_limit"] == judged.heap_limit
+    text = to_markdown(diagnosis_view(region_map, judged, findings))
+    assert 'Heap limit: out, V8 3.9 GB of 4 GB (97 %), "Reached heap limit"' in text.replace("**", "")
+
+
+@pytest.mark.parametrize(
+    ("writer", "name"),
+    [
+        # the place names the limit, so that no figure is needed
+        (v8_heap(None, None, "Ineffective mark-compacts near heap limit"), "out-of-heap-limit"),
+        (v8_heap(None, None, "CALL_AND_RETRY_LAST", True), "out-of-heap-limit"),
+        (v8_heap(95 * MB, 100 * MB, "CALL_AND_RETRY_LAST", True), "out-of-heap-limit"),
+        # it gave up, but its heap was not full: the system may have refused memory
+        (v8_heap(50 * MB, 100 * MB, "CALL_AND_RETRY_LAST", True), "out-of-memory"),
+        (v8_heap(50 * MB, 100 * MB, "CodeRange setup", False), "out-of-memory"),
+        (v8_heap(None, None, "Zone"), "out-of-memory"),
+        # it did not give up
+        (v8_heap(95 * MB, 100 * MB), "heap-limit-near"),
+        (v8_heap(50 * MB, 100 * MB), "no-memory-problem-seen"),
+        (v8_heap(95 * MB, 0), "no-memory-problem-seen"),
+        (v8_heap(None, None), "no-memory-problem-seen"),
+    ],
+)
+def test_what_proves_that_the_heap_was_the_limit(writer: WriterRecord, name: str) -> None:
+    judged = verdict(wide(exception=TRAP, writer=writer))
+    assert judged.verdict == name, judged.sentence
+    assert "None" not in judged.sentence
+
+
+def test_the_commit_limit_that_a_code_names_comes_before_the_heap() -> None:
+    writer = v8_heap(USED, LIMIT, "Reached heap limit", True)
+    assert verdict(wide(exception=crash(0xC000012D), writer=writer)).verdict == "out-of-commit"
+
+
+def test_the_record_counts_on_every_system_and_without_an_exception() -> None:
+    writer = v8_heap(USED, LIMIT, "Reached heap limit", True)
+    assert verdict(wide(writer=writer, family="linux", exception=crash(11))).verdict == "out-of-heap-limit"
+    assert verdict(wide(writer=writer, partial=True)).verdict == "out-of-heap-limit"
+
+
+def test_size_0_after_a_heap_limit_is_no_size() -> None:
+    region_map = wide(exception=crash(0xE0000008, 0), writer=v8_heap(USED, LIMIT, "Reached heap limit", True))
+    judged = verdict(region_map)
+    assert judged.verdict == "out-of-heap-limit"
+    assert judged.address_space["requested"] is None
+
+
+def test_the_threshold_can_be_changed() -> None:
+    rules = RuleSet(thresholds={**RuleSet().thresholds, "heap_limit_warning": 0.4})
+    region_map = wide(writer=v8_heap(50 * MB, 100 * MB))
+    assert verdict(region_map, rules).verdict == "heap-limit-near"
+
+
+# ---------------------------------------------------------------- the variables of runtimes
+
+
+def test_the_variables_of_runtimes_feed_the_same_axis() -> None:
+    small, full = RuntimeLimit("Java", 10 * MB, GB, "HotSpot flags"), RuntimeLimit("V8", 95 * MB, 100 * MB, "V8 heap")
+    region_map = with_runtime(roomy(), small, full, RuntimeLimit("Go", None, None, "none"))
+    assert [limit.runtime for limit in heap_limits(region_map)] == ["V8", "Java", "Go"]
+    judged = verdict(region_map)
+    assert judged.verdict == "heap-limit-near"
+    assert (judged.heap_limit["runtime"], judged.heap_limit["source"]) == ("V8", "V8 heap")
+    assert verdict(with_runtime(roomy(), small)).heap_limit["state"] == "ok"
+    assert verdict(roomy()).heap_limit["state"] == "unknown"
+
+
+def test_a_failure_that_nothing_else_explains_is_put_down_to_a_full_heap() -> None:
+    full = RuntimeLimit("Java", 995 * MB, GB, "HotSpot flags")
+    region_map = with_runtime(roomy(exception=crash(0xC0000017, MB), system=commit_at(0.3)), full)
+    judged = verdict(region_map)
+    assert judged.verdict == "out-of-heap-limit"
+    assert "the cause is inferred" in judged.sentence
+    region_map = with_runtime(roomy(exception=crash(0xC0000017, MB), system=commit_at(0.97)), full)
+    assert verdict(region_map).verdict == "out-of-commit"
+
+
+def test_the_hard_limit_of_net_explains_its_own_exception() -> None:
+    thrown = crash(0xE0434352, 0x8007000E)
+    full = RuntimeLimit(".NET", 995 * MB, GB, "GCHeapHardLimit")
+    region_map = with_runtime(roomy(exception=thrown, system=commit_at(0.97)), full)
+    assert verdict(region_map).verdict == "out-of-heap-limit"
+    other = RuntimeLimit("Java", 995 * MB, GB, "HotSpot flags")
+    assert verdict(with_runtime(roomy(exception=thrown, system=commit_at(0.97)), other)).verdict == "out-of-commit"
+
+
+def test_hostile_figures_are_only_figures() -> None:
+    for used, limit in ((-5, -1), (1 << 70, 1), (0, 0), (1, None)):
+        heap = HeapLimitRecord("V8", "x", used=used, limit=limit, location="heap limit " * 100, is_oom=True)
+        judged = verdict(wide(exception=TRAP, writer=WriterRecord("Crashpad", heap_limit=heap)))
+        assert judged.verdict == "out-of-heap-limit"
+        assert len(judged.sentence) < 600
+    assert HeapLimit("V8", 1, 0, "x").ratio is None
+
+
+# ---------------------------------------------------------------- failures without a proved limit
+
+
+UNREAL = WriterRecord(
+    "Unreal Engine 4.24",
+    crash_type="Assert",
+    message="Assertion failed: Ran out of memory allocating 8172146688 bytes with alignment 0",
+    out_of_memory=True,
+    requested=8_172_146_688,
+    memory={"TotalVirtual": 128 * TB, "AvailableVirtual": 128 * TB - 40 * GB},
+    crashed_thread=12916,
+    thread_names=((12916, "GameThread"),),
+)
+
+
+def test_a_recorded_failure_without_a_limit_is_critical_and_says_what_is_known() -> None:
+    region_map = wide(exception=crash(0x4000, thread=10372), writer=UNREAL, partial=True)
+    judged = verdict(region_map)
+    assert judged.verdict == "out-of-memory"
+    assert judged.sentence == (
+        "Out of memory: Unreal Engine 4.24 recorded a failed allocation of 7.6 GB in thread 12916 (GameThread), but "
+        "the dump does not show which limit was reached. Address space: the writer recorded 128 TB as available; "
+        "commit: not recorded; heap limit: not recorded. Likelier (inferred): commit, because a 64-bit process hardly "
+        "ever runs out of address space."
+    )
+    finding = find(region_map)[0]
+    assert (finding.id, finding.severity) == ("writer-recorded-out-of-memory", "critical")
+    assert finding.values == {
+        "writer": "Unreal Engine 4.24",
+        "crash_type": "Assert",
+        "thread_id": 12916,
+        "requested": 8_172_146_688,
+        "axis": "unknown",
+        "strength": "inferred",
+        "likelier": "commit",
+    }
+    assert 'The message: "Assertion failed: Ran out of memory allocating 8172146688 bytes' in finding.detail
+    assert judged.signals[0].strength == "recorded"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"memory": {"AvailableVirtual": 5 * GB}}, "commit, because the request exceeds the 5 GB that the writer"),
+        ({"memory": {"AvailablePageFile": 5 * GB}}, "commit, because the request exceeds the 5 GB that the writer"),
+        ({"memory": {"AvailableVirtual": 20 * GB}}, "commit, because a 64-bit process hardly ever"),
+    ],
+)
+def test_the_likelier_axis_of_a_wide_process(facts: dict[str, object], said: str) -> None:
+    writer = replace(UNREAL, **facts)  # type: ignore[arg-type]
+    assert (
+        f"Likelier (inferred): {said}" in verdict(wide(exception=crash(0x4000), writer=writer, partial=True)).sentence
+    )
+
+
+def test_the_likelier_axis_by_the_counters() -> None:
+    low = wide(exception=crash(0x4000), writer=UNREAL, partial=True, system=commit_at(0.6))
+    assert "Likelier (inferred): commit, because the request exceeds the 6.4 GB" in verdict(low).sentence
+    small = replace(UNREAL, requested=MB)
+    enough = wide(exception=crash(0x4000), writer=small, partial=True, system=commit_at(0.3))
+    assert "Likelier (inferred): the limit of a heap, a runtime, or a job" in verdict(enough).sentence
+    narrow = roomy(exception=crash(0x4000), writer=replace(UNREAL, requested=64 * MB, memory={}), partial=True)
+    assert "Likelier (inferred): address space, because a 32-bit process" in verdict(narrow).sentence
+    unclear = roomy(exception=crash(0x4000), writer=replace(UNREAL, requested=None, memory={}), partial=True)
+    assert "Likelier" not in verdict(unclear).sentence
+    assert "recorded that memory ran out in thread 12916" in verdict(unclear).sentence
+
+
+def test_a_size_that_no_process_could_have_stays_a_fault_of_the_size() -> None:
+    writer = replace(UNREAL, requested=1 << 60)
+    judged = verdict(wide(exception=crash(0x4000), writer=writer, partial=True))
+    assert judged.verdict == "cannot-tell"
+    assert judged.sentence.startswith("The allocation could not have succeeded in any process")
+
+
+def test_a_writer_that_records_no_shortage_changes_nothing() -> None:
+    for out_of_memory in (None, False):
+        writer = replace(UNREAL, out_of_memory=out_of_memory)
+        assert verdict(roomy(exception=TRAP, writer=writer)).verdict == "no-memory-problem-seen"
+        assert verdict(wide(exception=TRAP, writer=writer, partial=True)).verdict == "cannot-tell"
+
+
+def test_a_thread_is_named_by_the_dump_where_the_writer_has_no_name() -> None:
+    writer = replace(UNREAL, thread_names=())
+    region_map = wide(exception=TRAP, writer=writer, partial=True, threads=[Thread(12916, "Main")])
+    assert "in thread 12916 (Main)" in verdict(region_map).sentence
+
+
+def test_what_was_measured_comes_before_what_is_only_recorded() -> None:
+    counters = Counters(job_private_commit_usage=99 * MB, job_private_commit_limit=100 * MB)
+    judged = verdict(wide(exception=crash(0x4000), writer=UNREAL, partial=True, counters=counters))
+    assert judged.verdict == "out-of-commit"
+    assert "Unreal Engine 4.24 recorded a failed allocation" in judged.sentence
