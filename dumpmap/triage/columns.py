@@ -102,6 +102,7 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn("captured_at", "time", "when the dump was written, UTC"),
     TriageColumn("exception_code", "text", "code of the exception that the dump was written for, in hex"),
     TriageColumn("exception", "text", "name of that exception, signal (Linux), or Mach exception (macOS), or its code"),
+    TriageColumn("exception_line", "text", "the exception in one line: access, address, instruction, and thread"),
     TriageColumn("verdict", "text", "what the process ran out of, if anything"),
     TriageColumn("severity", "text", "severity of the worst finding: `critical`, `warning`, or `info`"),
     TriageColumn("critical", "count", "number of critical findings"),
