@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dumpmap.classify.labels import Labels
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.region_map import Completeness
@@ -12,6 +14,9 @@ from dumpmap.model.winnt import MemState, MemType
 
 _PRIVATE, _COMMIT = int(MemType.MEM_PRIVATE), int(MemState.MEM_COMMIT)
 _PRIVATE_DATA, _HEAP = int(RegionType.PRIVATE_DATA), int(RegionType.HEAP)
+
+_MONO = re.compile(r"mono(?:sgen)?(?:-[\w.-]+)?\.dll", re.IGNORECASE)
+"""`mono.dll`, `mono-2.0-bdwgc.dll`, `monosgen-2.0.dll`: the runtime, not its helper libraries."""
 
 _FULL_SHARE = 0.5
 """An input with at least this share of the committed private bytes counts as full."""
@@ -49,10 +54,17 @@ def unknown_types(
     if _HEAP not in types and not structures.heap_list_captured:
         unknown.add(RegionType.HEAP)
     unknown |= _of_unread_runtimes(structures)
+    if int(RegionType.MANAGED_HEAP) not in types and mono_module(snapshot) is not None:
+        unknown.add(RegionType.MANAGED_HEAP)
     windows = snapshot.process.os.family == "windows"
     if windows and snapshot.regions is not None and "file" not in snapshot.regions.texts:
         unknown.add(RegionType.MAPPED_FILE)
     return frozenset(unknown)
+
+
+def mono_module(snapshot: Snapshot) -> str | None:
+    """Returns the name of the Mono runtime's module; None if it is not loaded. Its heap has no recogniser."""
+    return next((module.name for module in snapshot.modules if _MONO.fullmatch(module.name)), None)
 
 
 def _of_unread_runtimes(structures: ProcessStructures) -> set[RegionType]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dumpmap.classify.completeness import mono_module
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.region_map import MappedCopy
 from dumpmap.model.snapshot import Snapshot
+from dumpmap.model.types import RegionType
 
 
 def notes_of(
-    snapshot: Snapshot, structures: ProcessStructures, copies: list[MappedCopy], *, has_heaps: bool
+    snapshot: Snapshot,
+    structures: ProcessStructures,
+    copies: list[MappedCopy],
+    unknown: frozenset[RegionType],
+    *,
+    has_heaps: bool,
 ) -> tuple[str, ...]:
-    """Returns the notes of a map, a sentence each."""
+    """Returns the notes of a map, a sentence each. `unknown` are the types whose figures are blank."""
     notes = list(snapshot.source.notes)
     windows, regions = snapshot.process.os.family == "windows", snapshot.regions
     if regions is None:
@@ -21,12 +28,22 @@ def notes_of(
     elif windows and not {"file", "recorded_type"} & regions.texts.keys():
         notes.append("minidumps do not record the files behind mapped views: Shareable includes mapped files")
     if windows and snapshot.source.kind != "vmmap" and not structures.heap_list_captured:
-        notes.append(
-            "the list of heaps is not in the input"
-            + (": other heaps may exist" if has_heaps else ": heap memory counts as Private Data")
-        )
+        notes.append(f"the list of heaps is not in the input: {_heap_note(unknown, has_heaps=has_heaps)}")
     notes += structures.notes
+    mono = mono_module(snapshot) if RegionType.MANAGED_HEAP in unknown else None
+    if mono is not None:
+        where = "" if RegionType.PRIVATE_DATA in unknown else "; it counts as Private Data"
+        notes.append(f"the Mono runtime is loaded ({mono}), and its heap could not be identified{where}")
     if copies:
         images = "1 loaded image is" if len(copies) == 1 else f"{len(copies)} loaded images are"
         notes.append(f"{images} also mapped as data, and both places count")
     return tuple(notes)
+
+
+def _heap_note(unknown: frozenset[RegionType], *, has_heaps: bool) -> str:
+    """Says where the memory of heaps that are not known is counted."""
+    if has_heaps:
+        return "other heaps may exist"
+    if RegionType.PRIVATE_DATA in unknown:
+        return "heap memory is not in the map, neither as Heap nor as Private Data"
+    return "heap memory counts as Private Data"

@@ -116,6 +116,7 @@ def _assemble(
     rows = _Rows(snapshot, space, labels, outcome.sections, sizes, pieces, recorded)
     end = None if regions is None else space_end(snapshot, regions)
     granularity = snapshot.system.allocation_granularity
+    unknown = unknown_types(snapshot, structures, labels, recorded=recorded)
     return RegionMap(
         snapshot=snapshot,
         process=describe_process(snapshot, structures),
@@ -133,9 +134,9 @@ def _assemble(
         heap_list_captured=structures.heap_list_captured,
         structures=structures,
         mapped_copies=tuple(outcome.copies),
-        notes=notes_of(snapshot, structures, outcome.copies, has_heaps=bool(outcome.heaps)),
+        notes=notes_of(snapshot, structures, outcome.copies, unknown, has_heaps=bool(outcome.heaps)),
         warnings=(*snapshot.warnings, *structures.warnings, *_outside(snapshot, regions), *outcome.warnings),
-        unknown_types=unknown_types(snapshot, structures, labels, recorded=recorded),
+        unknown_types=unknown,
     )
 
 

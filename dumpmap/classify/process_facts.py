@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.snapshot import Process, Snapshot
 
-_WOW64_MODULE = "wow64.dll"
+_WOW64_MODULES = re.compile(r"wow64(?:win|cpu|base|con)?\.dll", re.IGNORECASE)
+"""The 64-bit side of WoW64; a dump can list only some of its modules."""
+
 _NATIVE_X86_END = 0xC0000000
 """End of the user space of 32-bit Windows with the largest setting (/3GB). Addresses above exist only under WoW64."""
 
@@ -42,7 +45,7 @@ def _is_wow64(snapshot: Snapshot, structures: ProcessStructures) -> bool | None:
     """Tells whether a 32-bit process ran on 64-bit Windows; None if nothing in the input decides it."""
     of_tebs = {teb.pointer_size for teb in structures.tebs}
     of_pebs = {peb.pointer_size for peb in structures.pebs}
-    if {4, 8} in (of_tebs, of_pebs) or any(module.name.lower() == _WOW64_MODULE for module in snapshot.modules):
+    if {4, 8} in (of_tebs, of_pebs) or any(_WOW64_MODULES.fullmatch(module.name) for module in snapshot.modules):
         return True
     architecture = snapshot.process.architecture
     if architecture == "x64" and structures.tebs:

@@ -27,10 +27,22 @@ AddressesArgument = Annotated[
     ),
 ]
 
+BytesOption = Annotated[
+    int,
+    typer.Option(
+        "--bytes",
+        metavar="N",
+        min=0,
+        max=4096,
+        help="Number of captured bytes to show as hexadecimal and text, 4096 at most. 0 shows none.",
+    ),
+]
+
 
 def command(
     file: InputFile,
     addresses: AddressesArgument,
+    bytes: BytesOption = 32,
     format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
@@ -43,6 +55,7 @@ def command(
     ```
     dumpmap address crash.dmp 0x7ffe0000
     dumpmap address crash.dmp 00007ff6`12340000 ntdll.dll+0x1000
+    dumpmap address crash.dmp 0x7ffe0000 --bytes 256
     ```
     """
     from dumpmap.views.address import location_document, location_table, location_view
@@ -54,8 +67,8 @@ def command(
         wanted = [parse_address(text, region_map) for text in addresses]
     answers = [(address, region_map.at(address)) for address in wanted]
     shown = Shown(
-        document=lambda: location_document(region_map, answers),
+        document=lambda: location_document(region_map, answers, bytes),
         table=lambda: location_table(region_map, answers),
-        view=lambda: location_view(region_map, answers, units),
+        view=lambda: location_view(region_map, answers, units, bytes),
     )
     show(shown, target)

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from dumpmap.cli.common import Shown, map_command
+import typer
 
-if TYPE_CHECKING:
-    from dumpmap.api import RegionMap
+from dumpmap.cli.common import Shown, Target, chosen_format, load, show
+from dumpmap.cli.options import (
+    ForceOption,
+    FormatOption,
+    ImagePathOption,
+    InputFile,
+    OutputOption,
+    SnapshotOption,
+    UnitsOption,
+)
+from dumpmap.wording.text import Units
+
+ThirdPartyOption = Annotated[
+    bool,
+    typer.Option("--third-party", help="Show only modules outside the Windows folder, and those of driver packages."),
+]
 
 
-def _shown(region_map: RegionMap) -> Shown:
-    from dumpmap.views.modules import module_document, module_table
-
-    return Shown(document=lambda: module_document(region_map), table=lambda: module_table(region_map))
-
-
-command = map_command(
-    _shown,
-    """List the loaded modules by address, with their committed and private memory.
+def command(
+    file: InputFile,
+    third_party: ThirdPartyOption = False,
+    format: FormatOption = None,
+    units: UnitsOption = Units.kb,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    image_path: ImagePathOption = None,
+    snapshot: SnapshotOption = None,
+) -> None:
+    """List the loaded modules by address, with their file versions and their committed and private memory.
 
     ```
     dumpmap modules crash.dmp
+    dumpmap modules crash.dmp --third-party
     dumpmap modules crash.dmp --format csv
     ```
-    """,
-)
+    """
+    from dumpmap.views.modules import module_document, module_table
+
+    target = Target(chosen_format(format, output), units, output, force)
+    region_map = load(file, image_path=image_path, snapshot=snapshot)
+    shown = Shown(
+        document=lambda: module_document(region_map, third_party=third_party),
+        table=lambda: module_table(region_map, third_party=third_party),
+    )
+    show(shown, target)

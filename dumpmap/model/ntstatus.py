@@ -4,7 +4,8 @@ Each code has the name from the SDK (ntstatus.h, winerror.h) or from its owner, 
 `commit`, `address-space`, `stack`, or `memory` if memory failed and the code does not name the limit. Codes without a
 limit do not concern memory.
 
-Sources: Microsoft's [MS-ERREF]; Breakpad, rust-minidump and Socorro for the out-of-memory codes.
+Sources: Microsoft's [MS-ERREF]; Breakpad, rust-minidump and Socorro for the out-of-memory codes; Unreal Engine's
+WindowsPlatformCrashContext.cpp.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Literal
 MemoryLimit = Literal["commit", "address-space", "stack", "memory"]
 """The limit that a code names; `memory` if memory failed and the code does not name the limit."""
 
+STATUS_GUARD_PAGE_VIOLATION = 0x80000001
+STATUS_ACCESS_VIOLATION = 0xC0000005
 STATUS_IN_PAGE_ERROR = 0xC0000006
 STATUS_NO_MEMORY = 0xC0000017
 STATUS_STACK_OVERFLOW = 0xC00000FD
@@ -22,6 +25,7 @@ STATUS_COMMITMENT_LIMIT = 0xC000012D
 STATUS_FATAL_MEMORY_EXHAUSTION = 0xC00001AD
 CHROMIUM_OUT_OF_MEMORY = 0xE0000008
 MSVC_CPP_EXCEPTION = 0xE06D7363
+UNREAL_OUT_OF_MEMORY = 0xC000
 CLR_EXCEPTION = 0xE0434352
 CLR_EXCEPTION_V1 = 0xE0434F4D
 
@@ -30,6 +34,9 @@ ERROR_OUTOFMEMORY = 14
 ERROR_COMMITMENT_LIMIT = 1455
 
 E_OUTOFMEMORY = 0x8007000E
+
+_UNREAL_ENSURES = range(0xBDB20, 0xBDB40)
+"""Codes that Unreal Engine raises to report a failed ensure; the program continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +57,53 @@ class Code:
 
 
 NTSTATUS: tuple[Code, ...] = (
-    Code(0x80000001, "STATUS_GUARD_PAGE_VIOLATION", "access to a guard page"),
+    Code(STATUS_GUARD_PAGE_VIOLATION, "STATUS_GUARD_PAGE_VIOLATION", "access to a guard page"),
     Code(0x80000002, "STATUS_DATATYPE_MISALIGNMENT", "misaligned access"),
     Code(0x80000003, "STATUS_BREAKPOINT", "breakpoint, or an assertion of the program"),
     Code(0x80000004, "STATUS_SINGLE_STEP", "single step"),
-    Code(0xC0000005, "STATUS_ACCESS_VIOLATION", "access violation"),
+    Code(0x80000026, "STATUS_LONGJUMP", "a long jump"),
+    Code(0x80000029, "STATUS_UNWIND_CONSOLIDATE", "a frame consolidation during unwinding"),
+    Code(0xC0000001, "STATUS_UNSUCCESSFUL", "an operation failed"),
+    Code(0xC0000002, "STATUS_NOT_IMPLEMENTED", "not implemented"),
+    Code(STATUS_ACCESS_VIOLATION, "STATUS_ACCESS_VIOLATION", "access violation"),
     Code(STATUS_IN_PAGE_ERROR, "STATUS_IN_PAGE_ERROR", "a page could not be read from disk; parameter 2 is the reason"),
     Code(0xC0000008, "STATUS_INVALID_HANDLE", "invalid handle"),
     Code(0xC000000D, "STATUS_INVALID_PARAMETER", "invalid parameter"),
     Code(STATUS_NO_MEMORY, "STATUS_NO_MEMORY", "an allocation failed", "memory"),
     Code(0xC0000018, "STATUS_CONFLICTING_ADDRESSES", "the requested address range is not free"),
     Code(0xC000001D, "STATUS_ILLEGAL_INSTRUCTION", "illegal instruction"),
+    Code(0xC000001E, "STATUS_INVALID_LOCK_SEQUENCE", "invalid lock sequence"),
+    Code(0xC0000022, "STATUS_ACCESS_DENIED", "access denied"),
     Code(0xC0000025, "STATUS_NONCONTINUABLE_EXCEPTION", "continued after an exception that cannot be continued"),
+    Code(0xC0000026, "STATUS_INVALID_DISPOSITION", "an exception handler returned an invalid disposition"),
+    Code(0xC0000027, "STATUS_UNWIND", "unwinding"),
+    Code(0xC0000028, "STATUS_BAD_STACK", "an invalid or misaligned stack during unwinding"),
+    Code(0xC0000029, "STATUS_INVALID_UNWIND_TARGET", "invalid unwind target"),
     Code(0xC0000044, "STATUS_QUOTA_EXCEEDED", "a quota of the process or its job was exceeded"),
+    Code(0xC000007B, "STATUS_INVALID_IMAGE_FORMAT", "a DLL or EXE has an invalid format or the wrong architecture"),
     Code(0xC000008C, "STATUS_ARRAY_BOUNDS_EXCEEDED", "array index out of bounds"),
+    Code(0xC000008D, "STATUS_FLOAT_DENORMAL_OPERAND", "denormal floating-point operand"),
     Code(0xC000008E, "STATUS_FLOAT_DIVIDE_BY_ZERO", "floating-point division by zero"),
+    Code(0xC000008F, "STATUS_FLOAT_INEXACT_RESULT", "inexact floating-point result"),
+    Code(0xC0000090, "STATUS_FLOAT_INVALID_OPERATION", "invalid floating-point operation"),
+    Code(0xC0000091, "STATUS_FLOAT_OVERFLOW", "floating-point overflow"),
+    Code(0xC0000092, "STATUS_FLOAT_STACK_CHECK", "floating-point stack overflow or underflow"),
+    Code(0xC0000093, "STATUS_FLOAT_UNDERFLOW", "floating-point underflow"),
     Code(0xC0000094, "STATUS_INTEGER_DIVIDE_BY_ZERO", "integer division by zero"),
     Code(0xC0000095, "STATUS_INTEGER_OVERFLOW", "integer overflow"),
     Code(0xC0000096, "STATUS_PRIVILEGED_INSTRUCTION", "privileged instruction"),
     Code(0xC000009A, "STATUS_INSUFFICIENT_RESOURCES", "the kernel lacked a resource, such as pool memory"),
     Code(0xC00000A0, "STATUS_MEMORY_NOT_ALLOCATED", "an attempt to free memory that is not allocated"),
+    Code(0xC00000AA, "STATUS_INSTRUCTION_MISALIGNMENT", "misaligned instruction"),
     Code(0xC00000E9, "STATUS_UNEXPECTED_IO_ERROR", "unexpected input or output error"),
     Code(STATUS_STACK_OVERFLOW, "STATUS_STACK_OVERFLOW", "a stack could not grow", "stack"),
     Code(STATUS_COMMITMENT_LIMIT, "STATUS_COMMITMENT_LIMIT", "the commit limit was reached", "commit"),
     Code(0xC0000135, "STATUS_DLL_NOT_FOUND", "a DLL was not found"),
+    Code(0xC0000138, "STATUS_ORDINAL_NOT_FOUND", "an ordinal was not found in a DLL"),
+    Code(0xC0000139, "STATUS_ENTRYPOINT_NOT_FOUND", "a function was not found in a DLL"),
+    Code(0xC000013A, "STATUS_CONTROL_C_EXIT", "ended by Control-C"),
     Code(0xC0000142, "STATUS_DLL_INIT_FAILED", "a DLL failed to initialise"),
+    Code(0xC0000144, "STATUS_UNHANDLED_EXCEPTION", "unhandled exception"),
     Code(
         STATUS_FATAL_MEMORY_EXHAUSTION,
         "STATUS_FATAL_MEMORY_EXHAUSTION",
@@ -82,17 +111,35 @@ NTSTATUS: tuple[Code, ...] = (
         "memory",
     ),
     Code(0xC0000194, "STATUS_POSSIBLE_DEADLOCK", "possible deadlock"),
+    Code(0xC0000235, "STATUS_HANDLE_NOT_CLOSABLE", "an attempt to close a protected handle"),
+    Code(0xC0000264, "STATUS_RESOURCE_NOT_OWNED", "a thread released a resource that it does not own"),
+    Code(0xC00002B4, "STATUS_FLOAT_MULTIPLE_FAULTS", "multiple floating-point faults"),
+    Code(0xC00002B5, "STATUS_FLOAT_MULTIPLE_TRAPS", "multiple floating-point traps"),
     Code(0xC00002C5, "STATUS_DATATYPE_MISALIGNMENT_ERROR", "misaligned access"),
     Code(0xC0000374, "STATUS_HEAP_CORRUPTION", "heap corruption"),
     Code(0xC0000409, "STATUS_STACK_BUFFER_OVERRUN", "fail fast; parameter 0 is the reason"),
     Code(0xC0000417, "STATUS_INVALID_CRUNTIME_PARAMETER", "invalid parameter to the C run-time library"),
+    Code(0xC000041D, "STATUS_FATAL_USER_CALLBACK_EXCEPTION", "unhandled exception in a user callback"),
     Code(0xC0000420, "STATUS_ASSERTION_FAILURE", "assertion failure"),
+    Code(0xC0000421, "STATUS_VERIFIER_STOP", "Application Verifier found an error"),
     Code(0xC0000602, "STATUS_FAIL_FAST_EXCEPTION", "fail fast"),
 )
 """NTSTATUS codes, also as exception codes."""
 
 SOFTWARE_EXCEPTIONS: tuple[Code, ...] = (
+    Code(0x4000, "UNREAL_ASSERT", "an assertion of Unreal Engine failed"),
+    Code(0x8000, "UNREAL_GPU_CRASH", "the GPU crashed, reported by Unreal Engine"),
+    Code(UNREAL_OUT_OF_MEMORY, "UNREAL_OUT_OF_MEMORY", "an allocation in Unreal Engine failed", "memory"),
+    Code(0x0517A7ED, "SIMULATED", "a requested dump, not a crash (Crashpad and Breakpad)"),
+    Code(0x0EEFFACE, "CPPBUILDER_EXCEPTION", "C++Builder exception"),
+    Code(0x20474343, "GCC_EXCEPTION", "C++ exception of GCC"),
+    Code(0x40000015, "STATUS_FATAL_APP_EXIT", "the program ended itself after a fatal error"),
+    Code(0x4000001E, "STATUS_WX86_SINGLE_STEP", "single step of 32-bit code"),
+    Code(0x4000001F, "STATUS_WX86_BREAKPOINT", "breakpoint in 32-bit code"),
     Code(0x40010005, "DBG_CONTROL_C", "Control-C"),
+    Code(0x40010006, "DBG_PRINTEXCEPTION_C", "a message for the debugger"),
+    Code(0x40010008, "DBG_CONTROL_BREAK", "Control-Break"),
+    Code(0x4001000A, "DBG_PRINTEXCEPTION_WIDE_C", "a message for the debugger"),
     Code(0x406D1388, "MS_VC_EXCEPTION", "a thread name for the debugger"),
     Code(0xC06D007E, "VCPP_EXCEPTION_MODULE_NOT_FOUND", "a delay-loaded DLL was not found"),
     Code(0xC06D007F, "VCPP_EXCEPTION_PROCEDURE_NOT_FOUND", "a function of a delay-loaded DLL was not found"),
@@ -191,7 +238,10 @@ def exception_code(value: int, family: str = "windows") -> Code | None:
         value: the recorded code. Bits above 32 are a sign extension and are ignored.
         family: the operating system. The codes are signals for Linux and Mach exception types for macOS.
     """
-    return _BY_FAMILY.get(family, {}).get(value & 0xFFFFFFFF)
+    number = value & 0xFFFFFFFF
+    if family == "windows" and number in _UNREAL_ENSURES:
+        return Code(number, "UNREAL_ENSURE", "an ensure of Unreal Engine failed; the program continued")
+    return _BY_FAMILY.get(family, {}).get(number)
 
 
 def exception_text(value: int, family: str = "windows") -> str:

@@ -55,6 +55,7 @@ _ENDLESS = 10_000
 """The width of an output that has none."""
 
 _BAR_INDENT = 24
+_FIGURE_WIDTH = 10
 _BAR_MARGIN = 26
 _BAR_WIDTHS = (10, 100)
 _BAR_WIDTH = 50
@@ -175,17 +176,19 @@ class _DrawnBars:
         color = console.color_system is not None and not console.no_color
         least, most = _BAR_WIDTHS
         width = _BAR_WIDTH
+        extra = max((len(bar.figure) - _FIGURE_WIDTH for bar in self._bars.rows), default=0)
+        extra = max(extra, 0)
         if options.max_width < _ENDLESS:
-            width = max(least, min(most, options.max_width - _BAR_MARGIN))
+            width = max(least, min(most, options.max_width - _BAR_MARGIN - extra))
         for bar in self._bars.rows:
-            line = Text(f"{bar.title:<12}{bar.figure:>10}  ")
+            line = Text(f"{bar.title:<12}{bar.figure:>{_FIGURE_WIDTH + extra}}  ")
             cells = _apportion([size for _, size in bar.parts], self._bars.scale, width) if self._bars.scale else []
             for (type, _), count in zip(bar.parts, cells, strict=bool(cells)):
                 if count:
                     line.append(("█" if color else _LETTERS[type]) * count, style=TYPES[type].color if color else "")
             yield line
         if self._bars.legend:
-            legend = Text(" " * _BAR_INDENT)
+            legend = Text(" " * (_BAR_INDENT + extra))
             for type in self._bars.legend:
                 mark = "■" if color else f"{_LETTERS[type]}="
                 legend.append(mark, style=TYPES[type].color if color else "")

@@ -106,6 +106,7 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn("crash_type", "text", "type of the crash in the words of the writer, such as `Assert`"),
     TriageColumn("oom_size", "size", "size of the allocation that failed, as the writer or the exception recorded it"),
     TriageColumn("writer_message", "text", "what the writer of the file recorded about the failure, in one line"),
+    TriageColumn("exception_line", "text", "the exception in one line: access, address, instruction, and thread"),
     TriageColumn("verdict", "text", "what the process ran out of, if anything"),
     TriageColumn("severity", "text", "severity of the worst finding: `critical`, `warning`, or `info`"),
     TriageColumn("critical", "count", "number of critical findings"),

@@ -11,6 +11,7 @@ from dumpmap.model.types import RegionType
 from dumpmap.triage.columns import TYPE_COLUMNS, TriageRow
 from dumpmap.triage.diagnosis import diagnosis_columns, exception_name
 from dumpmap.triage.rows import empty_row
+from dumpmap.wording.crash import crash_line
 
 _LONGEST_TEXT = 1000
 
@@ -70,6 +71,7 @@ def _fill_process(row: TriageRow, region_map: RegionMap) -> None:
     if snapshot.exception is not None:
         row["exception_code"] = f"0x{snapshot.exception.code:08x}"
         row["exception"] = exception_name(snapshot.exception, process.os.family)
+        row["exception_line"] = one_line(crash_line(region_map) or "")
 
 
 def _fill_writer(row: TriageRow, snapshot: Snapshot) -> None:

@@ -12,7 +12,7 @@ from dumpmap.model.location import Location
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
-from dumpmap.views.blocks import Blank, Block, Fact, Facts
+from dumpmap.views.blocks import Blank, Block, Fact, Facts, Lines
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table, cell_text
 from dumpmap.wording.text import Units, address_text, hex_text, size_text, unit_name
@@ -42,12 +42,22 @@ LOCATION_COLUMNS = (
 )
 
 
-def location_document(region_map: RegionMap, answers: Sequence[Answer]) -> dict[str, Any]:
-    """Returns `dumpmap.address/1`."""
+MOST_BYTES = 4096
+"""Most captured bytes that are shown of an address."""
+
+_BYTES_PER_LINE = 16
+
+
+def location_document(region_map: RegionMap, answers: Sequence[Answer], count: int = 0) -> dict[str, Any]:
+    """Returns `dumpmap.address/1` with at most `count` captured bytes of each address."""
     return {
         **head("dumpmap.address/1", region_map),
         "addresses": [
-            {"address": hex_text(address), "found": None if location is None else _found(location)}
+            {
+                "address": hex_text(address),
+                "found": None if location is None else _found(location),
+                "bytes": _captured(region_map, address, count).hex() or None,
+            }
             for address, location in answers
         ],
     }
@@ -78,12 +88,35 @@ def location_table(region_map: RegionMap, answers: Iterable[Answer]) -> Table:
     return Table(LOCATION_COLUMNS, rows, region_map.address_width)
 
 
-def location_view(region_map: RegionMap, answers: Iterable[Answer], units: Units) -> Iterator[Block]:
-    """Yields everything that `address` shows to people."""
+def _captured(region_map: RegionMap, address: int, count: int) -> bytes:
+    """Reads up to `count` bytes at an address; empty if the input does not contain the first of them."""
+    memory = region_map.snapshot.memory
+    for start, size in memory.ranges() if count > 0 else ():
+        if start <= address < start + size:
+            return memory.read(address, min(count, MOST_BYTES, start + size - address)) or b""
+    return b""
+
+
+def _dump_lines(data: bytes) -> list[str]:
+    """Writes bytes as offset, hexadecimal, and text; bytes that are not printable ASCII are dots."""
+    lines = []
+    for at in range(0, len(data), _BYTES_PER_LINE):
+        part = data[at : at + _BYTES_PER_LINE]
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)
+        lines.append(f"+0x{at:03x}  {part.hex(' '):<{3 * _BYTES_PER_LINE - 1}}  {text}")
+    return lines
+
+
+def location_view(region_map: RegionMap, answers: Iterable[Answer], units: Units, count: int = 0) -> Iterator[Block]:
+    """Yields everything that `address` shows to people, with at most `count` captured bytes of each address."""
     for place, (address, location) in enumerate(answers):
         if place:
             yield Blank()
         yield Facts(list(_facts(region_map, address, location, units)))
+        data = _captured(region_map, address, count)
+        if data:
+            yield Blank()
+            yield Lines(_dump_lines(data))
 
 
 def _facts(region_map: RegionMap, address: int, location: Location | None, units: Units) -> Iterable[Fact]:

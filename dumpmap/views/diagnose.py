@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Entry, Fact, Facts, Paragraph, Style
 from dumpmap.views.documents import finding_document, head
-from dumpmap.views.summary import process_line
+from dumpmap.views.summary import head_blocks
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.findings import Finding
 from dumpmap.wording.text import percent_text, short_size, size_left, size_most
@@ -46,7 +46,7 @@ def diagnosis_document(region_map: RegionMap, verdict: Verdict, findings: Sequen
 
 def diagnosis_view(region_map: RegionMap, verdict: Verdict, findings: Sequence[Finding]) -> Iterator[Block]:
     """Yields everything that `diagnose` shows to people: the verdict first, then the findings."""
-    yield Paragraph(process_line(region_map), "strong")
+    yield from head_blocks(region_map)
     yield Blank()
     yield Facts(
         [

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from dumpmap.model.ntstatus import exception_code
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Process, Source
 from dumpmap.wording.text import hex_text
@@ -58,22 +57,6 @@ def process_document(process: Process) -> dict[str, Any]:
             "service_pack": process.os.service_pack,
         },
         "created_at": time_text(process.created_at),
-    }
-
-
-def exception_document(region_map: RegionMap) -> dict[str, Any] | None:
-    """Returns the `exception` part; `name` is the name of the exception, signal, or Mach exception."""
-    exception = region_map.snapshot.exception
-    if exception is None:
-        return None
-    known = exception_code(exception.code, region_map.process.os.family)
-    return {
-        "thread_id": exception.thread_id,
-        "code": hex_text(exception.code),
-        "name": None if known is None else known.name,
-        "flags": exception.flags,
-        "address": hex_text(exception.address) or None,
-        "parameters": [hex_text(value) for value in exception.parameters],
     }
 
 

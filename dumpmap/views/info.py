@@ -10,11 +10,15 @@ from dumpmap.model.ntstatus import exception_text
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.winnt import MinidumpType
 from dumpmap.views.blocks import Blank, Block, Fact, Facts, Heading, Lines
-from dumpmap.views.documents import exception_document, head, moment_text
+from dumpmap.views.counters import counter_rows
+from dumpmap.views.documents import head, moment_text
+from dumpmap.views.exception import exception_document
 from dumpmap.views.table import Column, Table, to_records
 from dumpmap.views.writer import writer_blocks, writer_document
 from dumpmap.wording.advice import advise
-from dumpmap.wording.text import address_text
+from dumpmap.wording.crash import crash_line
+from dumpmap.wording.systems import system_text
+from dumpmap.wording.text import printable
 
 STREAM_COLUMNS = (
     Column("type", "hex"),
@@ -23,6 +27,8 @@ STREAM_COLUMNS = (
     Column("size", "count"),
     Column("status"),
 )
+
+_SHOWN_HANDLE_TYPES = 20
 
 
 def stream_table(region_map: RegionMap) -> Table:
@@ -54,29 +60,39 @@ def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
         ("Path", process.path),
         ("Command line", process.command_line),
         ("Architecture", f"{process.architecture} ({width}{on})"),
-        ("System", " ".join(part for part in (process.os.family, process.os.version, process.os.service_pack) if part)),
+        ("System", " ".join(part for part in (system_text(process.os), process.os.service_pack) if part)),
         ("Started", moment_text(process.created_at)),
         ("File", source.path or source.name),
         ("Kind", source.kind + (f", {source.container}" if source.container else "")),
         ("Captured", moment_text(source.captured_at)),
         ("Flags", None if source.flags is None else f"0x{source.flags:x} {' | '.join(flag_names(source.flags))}"),
         ("Completeness", region_map.completeness),
-        ("Exception", _exception_text(region_map)),
+        *_exception_rows(region_map),
         ("Threads", str(len(snapshot.threads))),
         ("Modules", str(len(snapshot.modules))),
         ("Handles", None if snapshot.handle_count is None else f"{snapshot.handle_count:,}"),
+        ("Handle types", _handle_text(region_map)),
         ("Comment", "; ".join(snapshot.comments) or None),
     ]
     return [(label, text) for label, text in facts if text]
 
 
-def _exception_text(region_map: RegionMap) -> str | None:
+def _exception_rows(region_map: RegionMap) -> list[tuple[str, str | None]]:
+    """The exception in one line, and its code if the line does not have it."""
     exception = region_map.snapshot.exception
     if exception is None:
-        return None
-    thread = "" if exception.thread_id is None else f" in thread {exception.thread_id}"
-    where = "" if exception.address is None else f" at {address_text(exception.address, region_map.address_width)}"
-    return exception_text(exception.code, region_map.process.os.family) + thread + where
+        return []
+    line = crash_line(region_map) or ""
+    code = exception_text(exception.code, region_map.process.os.family)
+    return [("Exception", line), ("Exception code", None if line.startswith(code) else code)]
+
+
+def _handle_text(region_map: RegionMap) -> str | None:
+    """The most frequent types of handles with their counts."""
+    counts = sorted(region_map.snapshot.handle_types.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{printable(name) or 'unnamed'} {count:,}" for name, count in counts[:_SHOWN_HANDLE_TYPES]]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f", and {more} more types" if more > 1 else ", and 1 more type" if more else "") or None
 
 
 def info_document(region_map: RegionMap) -> dict[str, Any]:
@@ -124,6 +140,10 @@ def info_view(region_map: RegionMap) -> Iterator[Block]:
     """Yields everything that `info` shows to people."""
     yield Facts([Fact(label, text) for label, text in fact_rows(region_map)])
     yield from writer_blocks(region_map)
+    counters = counter_rows(region_map)
+    if counters:
+        yield Blank()
+        yield Facts([Fact(label, text) for label, text in counters])
     if region_map.snapshot.source.streams:
         yield Blank()
         yield stream_table(region_map)

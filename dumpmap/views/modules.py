@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import Module
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table, to_records
 
@@ -26,11 +28,28 @@ MODULE_COLUMNS = (
 )
 
 
-def module_table(region_map: RegionMap) -> Table:
-    """Returns one row per module, by address."""
+_WINDOWS_FOLDER = re.compile(
+    r"(?:[\\/]{2}[?.][\\/]|[\\/]\?\?[\\/])?(?:[a-z]:|[\\/]device[\\/][^\\/]+)[\\/](?:windows|winnt)[\\/]|[\\/]systemroot[\\/]",
+    re.IGNORECASE,
+)
+_DRIVERS = re.compile(r"[\\/]driverstore[\\/]filerepository[\\/]", re.IGNORECASE)
+
+
+def is_third_party(module: Module) -> bool:
+    """Whether a module does not come with Windows, judged by its path: outside the Windows folder, or a driver package.
+
+    The driver store holds the user-mode parts of graphics drivers, for example, which are rarely Microsoft's.
+    """
+    return _WINDOWS_FOLDER.match(module.path) is None or _DRIVERS.search(module.path) is not None
+
+
+def module_table(region_map: RegionMap, *, third_party: bool = False) -> Table:
+    """Returns one row per module, by address; with `third_party` only those that do not come with Windows."""
     allocations = region_map.allocation_columns
     rows = []
     for module in sorted(region_map.snapshot.modules, key=lambda module: module.base):
+        if third_party and not is_third_party(module):
+            continue
         index = region_map.space.index_of(module.base)
         image = region_map.structures.images.get(module.base)
         committed = int(allocations.committed[index]) if index >= 0 else None
@@ -56,6 +75,7 @@ def module_table(region_map: RegionMap) -> Table:
     return Table(MODULE_COLUMNS, rows, region_map.address_width)
 
 
-def module_document(region_map: RegionMap) -> dict[str, Any]:
+def module_document(region_map: RegionMap, *, third_party: bool = False) -> dict[str, Any]:
     """Returns `dumpmap.modules/1`."""
-    return {**head("dumpmap.modules/1", region_map), "modules": to_records(module_table(region_map))}
+    table = module_table(region_map, third_party=third_party)
+    return {**head("dumpmap.modules/1", region_map), "modules": to_records(table)}

@@ -27,8 +27,15 @@ STACK_COLUMNS = (
 
 
 def stack_table(region_map: RegionMap) -> Table:
-    """Returns one row per stack; a WoW64 thread has two."""
-    rows = [[getattr(stack, column.name) for column in STACK_COLUMNS] for stack in region_map.stacks]
+    """Returns one row per stack; a WoW64 thread has two, and a thread without a known stack has a row of blanks."""
+    rows: list[list[Any]] = []
+    for stack in region_map.stacks:
+        rows.append([getattr(stack, column.name) for column in STACK_COLUMNS])
+    with_stack = {stack.thread_id for stack in region_map.stacks}
+    for thread in region_map.snapshot.threads:
+        if thread.id not in with_stack:
+            known = {"thread_id": thread.id, "name": thread.name, "teb": thread.teb, "exited": thread.exited}
+            rows.append([known.get(column.name) for column in STACK_COLUMNS])
     return Table(STACK_COLUMNS, rows, region_map.address_width)
 
 

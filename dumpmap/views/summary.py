@@ -12,11 +12,15 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import TYPES, RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
-from dumpmap.views.blocks import Bar, Bars, Blank, Block, Paragraph, Remark, Statement, Statements
+from dumpmap.views.blocks import Bar, Bars, Blank, Block, Fact, Facts, Paragraph, Remark, Statement, Statements
 from dumpmap.views.columns import has_working_set, table_column
-from dumpmap.views.documents import exception_document, finding_document, head, moment_text
-from dumpmap.views.table import Table
+from dumpmap.views.counters import AT_LEAST, counter_rows, is_lower_bound, lower_bounds, shows_part
+from dumpmap.views.documents import finding_document, head, moment_text
+from dumpmap.views.exception import exception_document
+from dumpmap.views.table import Column, Table
+from dumpmap.wording.crash import crash_line
 from dumpmap.wording.shortage import bound_reason
+from dumpmap.wording.systems import system_text
 from dumpmap.wording.text import address_text, hex_text, printable, short_size, size_left, size_most, size_text
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict
         **head("dumpmap.summary/1", region_map),
         "address_space": None if region_map.end is None else {"start": "0x0", "end": hex_text(region_map.end)},
         "total": total,
+        "lower_bounds": lower_bounds(region_map),
         "types": [{"type": line.name, **line.values()} for line in region_map.summary_lines[1:]],
         "largest_free_block": None if free is None else {"address": hex_text(free.address), "size": free.size},
         "free_at_most": None if bounds is None or bounds.free is None else bounds.free.to_dict(),
@@ -51,18 +56,35 @@ def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict
 
 
 def summary_table(region_map: RegionMap) -> Table:
-    """Returns VMMap's type table."""
+    """Returns VMMap's type table. `lower_bound` says whether a row's figures are at least what it shows."""
     shown = has_working_set(region_map) or bool(region_map.snapshot.recorded_summary)
     columns = [REGION_COLUMN["type"], *(REGION_COLUMN.get(name, LARGEST) for name in SUMMARY_COLUMNS)]
-    rows = [(line.name, *line.values().values()) for line in region_map.summary_lines]
+    rows = [(line.name, *line.values().values(), is_lower_bound(region_map, line)) for line in region_map.summary_lines]
     return Table(
-        tuple(
-            table_column(column, shown=shown or column.name not in WORKING_SET_COLUMNS, optional=0)
-            for column in columns
+        (
+            *(
+                table_column(column, shown=shown or column.name not in WORKING_SET_COLUMNS, optional=0)
+                for column in columns
+            ),
+            Column("lower_bound", "flag", shown=False),
         ),
         rows,
         region_map.address_width,
     )
+
+
+def _marked_table(region_map: RegionMap) -> Table:
+    """Returns the type table for people: the total of a map that shows only a part says "at least"."""
+    table = summary_table(region_map)
+    if not is_lower_bound(region_map, region_map.total):
+        return table
+    (name, *figures), *rest = table.rows
+    # Without a list of regions there are no blocks to count, and an address space of 64 bits needs the room.
+    columns = [
+        dataclasses.replace(column, shown=column.shown and not (column.name == "blocks" and region_map.partial))
+        for column in table.columns
+    ]
+    return dataclasses.replace(table, columns=tuple(columns), rows=[(f"{name}, at least", *figures), *rest])
 
 
 def process_line(region_map: RegionMap) -> str:
@@ -73,7 +95,7 @@ def process_line(region_map: RegionMap) -> str:
         parts.append(f"PID {process.pid}")
     parts.append(process.architecture + (" (WoW64)" if process.wow64 else ""))
     if process.os.family != "other":
-        parts.append(" ".join(text for text in (process.os.family, process.os.version) if text))
+        parts.append(system_text(process.os))
     taken = moment_text(source.captured_at)
     if taken:
         parts.append(taken)
@@ -88,12 +110,16 @@ def bars(region_map: RegionMap) -> Bars:
     if total.total_ws:
         rows.append(("Working set", "total_ws", total.total_ws))
 
+    least = dict.fromkeys(("committed", "private"), AT_LEAST if shows_part(region_map) else "") | {"total_ws": ""}
+
     def parts(column: str) -> list[tuple[RegionType, int]]:
         return [(type, getattr(region_map.line(type), column) or 0) for type in _BAR_TYPES]
 
     return Bars(
         [
-            Bar(title, "unknown" if value is None else short_size(value), parts(column) if value else [])
+            Bar(
+                title, "unknown" if value is None else least[column] + short_size(value), parts(column) if value else []
+            )
             for title, column, value in rows
         ],
         max((value or 0 for _, _, value in rows), default=0),
@@ -138,15 +164,30 @@ def finding_statements(findings: Sequence[Finding]) -> Statements:
     return Statements([Statement(finding.severity, finding_text(finding)) for finding in findings])
 
 
+def head_blocks(region_map: RegionMap) -> Iterator[Block]:
+    """Yields the process and, if there is one, the exception, a line each."""
+    yield Paragraph(process_line(region_map), "strong")
+    line = crash_line(region_map)
+    if line is not None:
+        yield Blank()
+        yield Paragraph(line)
+
+
 def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
     """Yields everything that `summary` shows to people."""
-    yield Paragraph(process_line(region_map), "strong")
+    yield from head_blocks(region_map)
     yield Blank()
     yield bars(region_map)
     yield Blank()
-    yield summary_table(region_map)
+    yield _marked_table(region_map)
     yield Blank()
     yield Paragraph(largest_free_line(region_map))
+    counters = counter_rows(region_map)
+    if counters:
+        yield Blank()
+        yield Facts([Fact(label, text) for label, text in counters])
+    if counters and region_map.notes:
+        yield Blank()
     for note in region_map.notes:
         yield Remark("Note:", note)
     if findings:

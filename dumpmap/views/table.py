@@ -22,6 +22,10 @@ Content = Literal["text", "size", "short", "address", "count", "number", "hex", 
 unit."""
 
 
+class LowerBound(int):
+    """A size of which only a part is known: people read `>=` in front of it, and JSON and CSV have the number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column: its name in CSV and JSON, what it holds, and its heading for people."""
@@ -71,7 +75,8 @@ def cell_text(value: Any, column: Column, units: Units, address_width: int) -> s
     if value is None:
         return ""
     if column.holds == "size":
-        return size_text(int(value), units, left=column.left)
+        least = ">= " if isinstance(value, LowerBound) else ""
+        return least + size_text(int(value), units, left=column.left)
     if column.holds == "short":
         return short_size(int(value))
     if column.holds == "address":

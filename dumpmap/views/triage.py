@@ -16,7 +16,7 @@ from dumpmap.triage.columns import BY_NAME, COLUMNS, FINDING, TriageContent, Tri
 from dumpmap.triage.groups import TriageGroup
 from dumpmap.triage.progress import BatchState
 from dumpmap.triage.selection import Selection
-from dumpmap.views.table import Column, Table
+from dumpmap.views.table import Column, LowerBound, Table
 from dumpmap.wording.text import count_words
 
 SCHEMA = "dumpmap.triage/1"
@@ -66,12 +66,18 @@ def _view_cells(row: TriageRow) -> tuple[Any, ...]:
         row["verdict"],
         row["process"],
         row["architecture"],
-        row["committed"],
+        _bounded(row, "committed"),
         row["largest_free"],
         row["exception"],
         row["path"],
         row["error"] if unread else row["headline"],
     )
+
+
+def _bounded(row: TriageRow, name: str) -> int | None:
+    """A total; a map without a list of regions knows at least so much."""
+    value: int | None = row[name]
+    return LowerBound(value) if value is not None and row["completeness"] == "partial" else value
 
 
 def group_table(groups: Sequence[TriageGroup], columns: Sequence[str], limit: int | None = None) -> tuple[Table, int]:

@@ -12,6 +12,7 @@ __all__ = [
     "address_text",
     "address_words",
     "count_words",
+    "duration_words",
     "hex_text",
     "list_words",
     "more_text",
@@ -38,6 +39,15 @@ def percent_words(share: float) -> str:
 def count_words(count: int, one: str, many: str | None = None) -> str:
     """Writes a count with its noun: `1 heap`, `12 heaps`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def duration_words(seconds: int) -> str:
+    """Writes a duration in its two largest units: `3 d 4 h`, `2 h 5 min`, `12 s`."""
+    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= size:
+            rest = seconds % size // part
+            return f"{seconds // size:,} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds} s"
 
 
 def list_words(items: list[str], limit: int = 5) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -18,7 +19,7 @@ X64 = str(FIXTURES / "layout-x64.dmp.gz")
 
 def lines(path: str | Path, address: str, *options: str) -> dict[str, str]:
     """Returns the answer as label and text."""
-    result = CliRunner().invoke(app, ["-q", "address", str(path), address, *options])
+    result = CliRunner().invoke(app, ["-q", "address", str(path), address, "--bytes", "0", *options])
     assert result.exit_code == 0, result.output
     answer: dict[str, str] = {}
     for line in result.output.rstrip("\n").split("\n"):
@@ -102,3 +103,35 @@ def test_what_is_no_address(text: str) -> None:
     ran = run("address", X64, text)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert "invalid literal" not in ran.err
+
+
+def test_captured_bytes_are_shown_as_hexadecimal_and_text() -> None:
+    out = run("-q", "address", X64, "ntdll.dll+0", "--bytes", "20", COLUMNS="80").out
+    assert out.endswith(
+        "\n\n+0x000  4d 5a 90 00 03 00 00 00 04 00 00 00 ff ff 00 00  MZ..............\n"
+        "+0x010  b8 00 00 00                                      ....\n"
+    )
+    assert "+0x010" in run("-q", "address", X64, "ntdll.dll+0").out
+    assert "+0x000" not in run("-q", "address", X64, "7ff000000000").out
+
+
+def test_bytes_end_where_the_captured_ones_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.dmp"
+    builder = MinidumpBuilder("x64").system_info().region(0x60000, 0x1000, MEM_COMMIT, 4, MEM_PRIVATE)
+    path.write_bytes(builder.memory(0x60010, b"\x00\x1b[31mabc\xff").build())
+
+    def captured(address: str, *options: str) -> object:
+        ran = run("-q", "address", str(path), address, "--format", "json", *options)
+        assert ran.code == 0, ran.err
+        return json.loads(ran.out)["addresses"][0]["bytes"]
+
+    assert captured("60010", "--bytes", "4096") == b"\x00\x1b[31mabc\xff".hex()
+    assert captured("60019", "--bytes", "7") == "ff"
+    assert captured("60000") is None
+    assert captured("60010", "--bytes", "0") is None
+    assert "\x1b" not in run("-q", "address", str(path), "60010").out
+
+
+@pytest.mark.parametrize("count", ["-1", "4097", "99999999999999999999", "many"])
+def test_a_number_of_bytes_that_is_out_of_bounds(count: str) -> None:
+    assert run("address", X64, "ntdll+0", "--bytes", count).code == 2

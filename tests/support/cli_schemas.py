@@ -74,7 +74,42 @@ PROCESS = record(
     created_at=maybe(TIME),
 )
 EXCEPTION = maybe(
-    record(thread_id=maybe(BYTES), code=HEX, name=maybe(TEXT), flags=BYTES, address=maybe(HEX), parameters=rows(HEX))
+    record(
+        thread_id=maybe(BYTES),
+        code=HEX,
+        name=maybe(TEXT),
+        flags=BYTES,
+        address=maybe(HEX),
+        parameters=rows(HEX),
+        access=maybe({"enum": ["read", "write", "execute"]}),
+        target=maybe(HEX),
+        module=maybe(TEXT),
+        module_offset=maybe(HEX),
+        thread_name=maybe(TEXT),
+        stack_thread_id=maybe(BYTES),
+        target_region=maybe(
+            record(
+                state=maybe({"enum": ["free", "reserved", "committed", "outside"]}),
+                type=maybe({"enum": TYPES}),
+                kind=maybe(TEXT),
+                protection=TEXT,
+                guard=maybe(FLAG),
+                address=maybe(HEX),
+                size=maybe(BYTES),
+                module=maybe(TEXT),
+                thread_id=maybe(BYTES),
+                heap=maybe(TEXT),
+                past=maybe(
+                    record(
+                        what={"enum": ["stack", "heap"]},
+                        thread_id=maybe(BYTES),
+                        heap=maybe(TEXT),
+                        distance={"type": "integer"},
+                    )
+                ),
+            )
+        ),
+    )
 )
 
 
@@ -108,6 +143,7 @@ SUMMARY = record(
     **head("summary"),
     address_space=maybe(record(start={"const": "0x0"}, end=HEX)),
     total=record(**FIGURES),
+    lower_bounds=rows(TEXT),
     types=rows(record(type={"enum": TYPES}, **FIGURES, largest=maybe(BYTES))),
     largest_free_block=maybe(record(address=HEX, size=BYTES)),
     free_at_most=BOUND,
@@ -197,6 +233,7 @@ ADDRESS = record(
                     in_file=BYTES,
                 )
             ),
+            bytes=maybe({"type": "string", "pattern": "^([0-9a-f]{2})+$"}),
         )
     ),
 )
@@ -208,16 +245,16 @@ STACKS = record(
             thread_id=BYTES,
             name=maybe(TEXT),
             bits=maybe({"enum": [32, 64]}),
-            base=HEX,
-            end=HEX,
+            base=maybe(HEX),
+            end=maybe(HEX),
             reserve=maybe(BYTES),
-            committed=BYTES,
+            committed=maybe(BYTES),
             guard=maybe(BYTES),
             stack_pointer=maybe(HEX),
             headroom=maybe(BYTES),
             teb=maybe(HEX),
-            evidence=TEXT,
-            inferred=FLAG,
+            evidence=maybe(TEXT),
+            inferred=maybe(FLAG),
             exited=FLAG,
         )
     ),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dumpmap.analysis.free import FreeSpace
 from dumpmap.model.region_map import RegionMap
 from dumpmap.render.html.overview import UNKNOWN, knows_working_set
+from dumpmap.views.counters import time_rows
 from dumpmap.views.info import fact_rows
 from dumpmap.wording.text import address_text, count_words, percent_text, short_size, size_left, size_text
 
@@ -37,7 +38,7 @@ def facts(region_map: RegionMap) -> list[tuple[str, str]]:
     if region_map.end is not None:
         end = address_text(region_map.end, region_map.address_width)
         rows.append(("Address space", f"0 to {end}, {short_size(region_map.end)}"))
-    return rows
+    return rows + time_rows(region_map)
 
 
 # ---------------------------------------------------------------- key figures

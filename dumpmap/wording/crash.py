@@ -1,0 +1,116 @@
+"""The exception of an input in one line."""
+
+from __future__ import annotations
+
+from dumpmap.analysis.crash import Crash, Target, find_crash
+from dumpmap.model import ntstatus
+from dumpmap.model.heaps import Heap
+from dumpmap.model.ntstatus import exception_code, exception_text
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.stacks import Stack
+from dumpmap.model.winnt import ALLOCATION_GRANULARITY
+from dumpmap.wording.text import address_words, printable, size_words
+
+_ACCESS_WORDS = {"read": "reading", "write": "writing", "execute": "executing", None: "accessing"}
+
+_HEADS = {
+    ntstatus.STATUS_ACCESS_VIOLATION: "Access violation",
+    ntstatus.STATUS_IN_PAGE_ERROR: "In-page error",
+    ntstatus.STATUS_GUARD_PAGE_VIOLATION: "Guard page violation",
+    ntstatus.STATUS_STACK_OVERFLOW: "Stack overflow",
+}
+
+_NON_CANONICAL = (1 << 64) - 1
+"""What Windows records instead of an address that is not canonical."""
+
+
+def crash_line(region_map: RegionMap) -> str | None:
+    """Writes the exception in one line; None if the input has none.
+
+    `Access violation reading 0x0 at UnityPlayer.dll+0x7021fd in thread 9184 (GameThread)`
+    """
+    crash = find_crash(region_map)
+    if crash is None:
+        return None
+    target = _target_text(crash)
+    return printable(_what(crash) + _where(crash) + _thread(crash) + (f"; {target}" if target else ""))
+
+
+def _what(crash: Crash) -> str:
+    head = _HEADS.get(crash.code) if crash.family == "windows" else None
+    text = head or exception_text(crash.code, crash.family)
+    if crash.address is None:
+        known = None if head else exception_code(crash.code, crash.family)
+        return text if known is None else f"{text} ({known.meaning})"
+    return f"{text} {_ACCESS_WORDS[crash.access]} {address_words(crash.address)}"
+
+
+def _where(crash: Crash) -> str:
+    if crash.instruction is None:
+        return ""
+    if crash.module is not None:
+        gone = " (unloaded)" if crash.unloaded else ""
+        return f" at {crash.module}+0x{crash.module_offset or 0:x}{gone}"
+    outside = " outside any module" if crash.modules_known else ""
+    if outside and crash.access == "execute" and crash.instruction == crash.address:
+        return outside
+    return f" at {address_words(crash.instruction)}{outside}"
+
+
+def _thread(crash: Crash) -> str:
+    if crash.thread is None:
+        return ""
+    name = [crash.thread_name] if crash.thread_name else []
+    if crash.threads_disagree:
+        name.append(f"by its stack; the exception record names thread {crash.thread_id}")
+    return f" in thread {crash.thread}" + (f" ({', '.join(name)})" if name else "")
+
+
+# ---------------------------------------------------------------- the accessed address
+
+
+def _target_text(crash: Crash) -> str:
+    """What lies at the accessed address; empty where that is not known or goes without saying."""
+    target, address = crash.target, crash.address
+    if target is None or address is None or address < ALLOCATION_GRANULARITY:
+        return ""
+    if address == _NON_CANONICAL and crash.family == "windows":
+        return "Windows records this address for every non-canonical one"
+    where = address_words(address)
+    if target.state in ("free", "outside", None):
+        parts = [text for text in (_STATES.get(target.state or "", ""), _past_text(target)) if text]
+        return f"{where} is {', '.join(parts)}" if parts else ""
+    owner = _owner_text(target)
+    if target.guard:
+        return f"{where} is in a guard page ({owner})"
+    if target.state == "reserved":
+        return f"{where} is reserved, not committed ({owner})"
+    protection = f", {target.protection}" if target.protection else ""
+    return f"{where} is committed ({owner}{protection})"
+
+
+_STATES = {"free": "free", "outside": "outside the address space"}
+
+
+def _owner_text(target: Target) -> str:
+    if target.stack is not None:
+        return f"stack of thread {target.stack.thread_id}"
+    if target.heap is not None:
+        return _heap_text(target.heap)
+    label = "" if target.type is None else target.type.label
+    return f"{label}, {target.module}" if target.module else label
+
+
+def _past_text(target: Target) -> str:
+    """Where the address is relative to a stack or heap next to it."""
+    if target.past is None or target.distance is None:
+        return ""
+    distance = size_words(abs(target.distance)) if target.distance else "just"
+    if isinstance(target.past, Stack):
+        side = "past the end of" if target.distance >= 0 else "below"
+        return f"{distance} {side} the stack of thread {target.past.thread_id}"
+    return f"{distance} past the end of a block of {_heap_text(target.past)}"
+
+
+def _heap_text(heap: Heap) -> str:
+    return f"the heap at 0x{heap.info.address:x}" if heap.info.id is None else f"heap {heap.info.id}"

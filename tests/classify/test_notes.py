@@ -1,0 +1,59 @@
+"""Facts and notes that follow from the module list: WoW64, Mono, and where heap memory counts."""
+
+from __future__ import annotations
+
+import pytest
+from synth.minidump import MEM_COMMIT, MEM_PRIVATE, MinidumpBuilder
+
+import dumpmap
+from dumpmap.api import RegionMap
+from dumpmap.model.types import RegionType
+
+
+def opened(*names: str, arch: str = "x64", regions: bool = False) -> RegionMap:
+    dump = MinidumpBuilder(arch).system_info()
+    for number, name in enumerate(("app.exe", *names)):
+        dump.module(0x400000 + number * 0x100000, 0x1000, f"C:\\Windows\\{name}")
+    if regions:
+        dump.region(0x60000, 0x1000, MEM_COMMIT, 4, MEM_PRIVATE)
+    return dumpmap.open(dump.build())
+
+
+@pytest.mark.parametrize("name", ["wow64.dll", "WOW64CPU.DLL", "wow64win.dll", "wow64base.dll", "wow64con.dll"])
+@pytest.mark.parametrize("arch", ["x64", "x86"])
+def test_any_module_of_wow64_tells(name: str, arch: str) -> None:
+    process = opened(name, arch=arch).process
+    assert (process.wow64, process.architecture, process.pointer_size) == (True, "x86", 4)
+
+
+@pytest.mark.parametrize("name", ["wow64log.txt", "mywow64.dll", "wow64hook.dll", "wow64"])
+def test_other_names_do_not(name: str) -> None:
+    assert opened(name).process.wow64 is not True
+
+
+@pytest.mark.parametrize("name", ["mono.dll", "mono-2.0-bdwgc.dll", "Mono-2.0-sgen.dll", "monosgen-2.0.dll"])
+@pytest.mark.parametrize("regions", [False, True])
+def test_the_heap_of_mono_is_unknown_not_zero(name: str, regions: bool) -> None:
+    m = opened(name, regions=regions)
+    line = m.line(RegionType.MANAGED_HEAP)
+    assert (line.size, line.committed, line.private) == (None, None, None)
+    (note,) = [note for note in m.notes if "Mono" in note]
+    assert note.startswith(f"the Mono runtime is loaded ({name}), and its heap could not be identified")
+    assert note.endswith("counts as Private Data") is regions
+
+
+@pytest.mark.parametrize("name", ["MonoPosixHelper.dll", "MonoGame.Framework.dll", "monitor.dll"])
+def test_other_modules_are_no_runtime(name: str) -> None:
+    m = opened(name)
+    assert m.line(RegionType.MANAGED_HEAP).size == 0
+    assert not any("Mono" in note for note in m.notes)
+
+
+def test_where_heap_memory_counts() -> None:
+    assert "the list of heaps is not in the input: heap memory counts as Private Data" in opened(regions=True).notes
+    m = opened()
+    assert m.line(RegionType.PRIVATE_DATA).size is None
+    assert (
+        "the list of heaps is not in the input: heap memory is not in the map, neither as Heap nor as Private Data"
+        in m.notes
+    )
