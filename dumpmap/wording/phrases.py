@@ -103,23 +103,11 @@ def states_request(cause: Cause) -> bool:
 
 def cause_text(m: Measurements, cause: Cause) -> str:
     """The clause that says why a failure is put down to an axis, or to none."""
-    requested = "" if not cause.requested else f"{size_words(cause.requested)} was requested"
     match cause.reason:
         case Reason.CODE_NAMES_COMMIT:
             return "the code names the commit limit"
-        case Reason.REQUEST_TOO_LARGE:
-            return f"{requested}, more than the whole address space of {m.limit.name}"
-        case Reason.REQUEST_DOES_NOT_FIT:
-            room = f"the largest allocation that fits is {size_left(cause.room)}" if cause.room else "nothing fits"
-            return f"{requested}, and {room}"
-        case Reason.REQUEST_ABOVE_BOUND:
-            return f"{requested}, and the largest free block is at most {size_most(cause.room or 0)}"
         case Reason.HEAP_LIMIT_RECORDED | Reason.HEAP_LIMIT_NEAR:
             return heap_limit_text(m.heap_limit) if m.heap_limit is not None else "a runtime reached its own limit"
-        case Reason.LITTLE_ROOM:
-            return f"{largest_text(m)}, and {requested or 'the size of the request is not recorded'}"
-        case Reason.LITTLE_ROOM_FOR_ALLOCATORS:
-            return f"{largest_text(m)}, and allocators reserve more than their callers request"
         case Reason.JOB_LIMIT:
             return f"{left_text(cause.room or 0)} below the job's commit limit"
         case Reason.SYSTEM_COMMIT:
@@ -132,7 +120,26 @@ def cause_text(m: Measurements, cause: Cause) -> str:
             names = {"address-space": "the free address space", "commit": "the system's commit charge"}
             missing = " or ".join(names[axis] for axis in cause.missing)
             return f"the {input_noun(m)} does not record {missing}"
-        case Reason.NOTHING_SHORT:
+        case _:
+            return _room_clause(m, cause)
+
+
+def _room_clause(m: Measurements, cause: Cause) -> str:
+    """The clause of a cause that compares a request with the room in the address space."""
+    requested = "" if not cause.requested else f"{size_words(cause.requested)} was requested"
+    match cause.reason:
+        case Reason.REQUEST_TOO_LARGE:
+            return f"{requested}, more than the whole address space of {m.limit.name}"
+        case Reason.REQUEST_DOES_NOT_FIT:
+            room = f"the largest allocation that fits is {size_left(cause.room)}" if cause.room else "nothing fits"
+            return f"{requested}, and {room}"
+        case Reason.REQUEST_ABOVE_BOUND:
+            return f"{requested}, and the largest free block is at most {size_most(cause.room or 0)}"
+        case Reason.LITTLE_ROOM:
+            return f"{largest_text(m)}, and {requested or 'the size of the request is not recorded'}"
+        case Reason.LITTLE_ROOM_FOR_ALLOCATORS:
+            return f"{largest_text(m)}, and allocators reserve more than their callers request"
+        case _:
             room = f"{size_words(cause.requested)} would fit" if cause.requested else largest_text(m)
             return (
                 f"{room}, and {charge_text(m)}; another limit failed (of a heap, a garbage collector, or a job), or "
