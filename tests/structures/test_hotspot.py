@@ -49,12 +49,14 @@ def test_the_heap_is_what_the_machine_says(name: str) -> None:
 def test_regions_are_what_the_machine_says(name: str) -> None:
     region_map, truth = opened(name)
     kinds = {(start, end): kind for start, end, kind in machine(region_map).parts}
-    same = [
-        kinds.get((low, end)) == f"Java heap, G1 {TAGS.get(tag, 'archive')}" for low, _, end, tag in truth["regions"]
-    ]
-    # The scene goes on between the dump and its crash, so that a free region may become an eden one.
-    assert len(same) >= 25
-    assert sum(same) >= len(same) - 2
+    # The scene goes on between the dump and its crash, so that young regions come and go; the others stay.
+    young = {"Java heap, G1 eden", "Java heap, G1 survivor", "Java heap, G1 free"}
+    old = 0
+    for low, _, end, tag in truth["regions"]:
+        stated, found = f"Java heap, G1 {TAGS.get(tag, 'archive')}", kinds.get((low, end))
+        assert found == stated or {found, stated} <= young
+        old += stated not in young
+    assert old >= 25
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if not name.endswith("g1")])
