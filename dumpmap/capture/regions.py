@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
@@ -77,6 +77,15 @@ class RegionSpace:
     def committed(self, base: int, size: int) -> int:
         """See `Space.committed`."""
         return self._committed_below(base + size) - self._committed_below(base)
+
+    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+        """See `Space.committed_places`."""
+        places: list[int] = []
+        for row in self._rows:
+            if row[4] == MemState.MEM_COMMIT and row[6] == MemType.MEM_PRIVATE and len(places) < limit:
+                first = -(-row[0] // alignment) * alignment
+                places += islice(range(first, row[0] + row[3], alignment), limit - len(places))
+        return places
 
     def readable(self, address: int, size: int) -> bool:
         """Returns whether every byte in [address, address + size) can be read without touching a guard page."""

@@ -39,6 +39,7 @@ COMMANDS = (
     "summary",
     "regions",
     "address",
+    "owners",
     "heaps",
     "stacks",
     "modules",

@@ -136,6 +136,11 @@ class LiveMemory:
         return []
 
 
+def unrecorded(memory: Memory) -> Memory:
+    """Returns the memory behind a recording, for a look at bytes that may turn out not to matter."""
+    return memory.inner if isinstance(memory, RecordingMemory) else memory
+
+
 class RecordingMemory:
     """Reads from another memory and keeps every byte that it returns."""
 
@@ -160,6 +165,11 @@ class RecordingMemory:
     def ranges(self) -> list[tuple[int, int]]:
         """See `Memory.ranges`."""
         return self._inner.ranges()
+
+    @property
+    def inner(self) -> Memory:
+        """The memory that it reads from."""
+        return self._inner
 
     def excerpts(self) -> list[Excerpt]:
         """Returns the bytes that were read so far, sorted and joined."""

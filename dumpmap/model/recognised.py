@@ -68,6 +68,27 @@ class Runtime:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerFacts:
+    """What a runtime states about one of its heaps. Sizes are bytes; None is unknown.
+
+    Attributes:
+        owner: as in `LabelledRange`.
+        module: as in `LabelledRange`.
+        instance: as in `LabelledRange`.
+        version: version of the runtime.
+        used: bytes of objects, dead ones included.
+        limit: the most that the heap may take.
+    """
+
+    owner: str
+    module: str
+    instance: str
+    version: str | None = None
+    used: int | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What one recogniser found.
 

@@ -80,6 +80,22 @@ class AllocationSpace:
         held = (self.regions.state[start:stop] == _COMMIT) & (highs > lows)
         return int((highs[held] - lows[held]).sum())
 
+    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+        """See `dumpmap.structures.space.Space`."""
+        regions, step = self.regions, np.uint64(alignment)
+        wanted = (regions.state == _COMMIT) & (regions.type == _PRIVATE)
+        base, end = regions.base[wanted], regions.base[wanted] + regions.size[wanted]
+        first = (base + (step - np.uint64(1))) // step * step
+        counts = np.where(first < end, (end - first + (step - np.uint64(1))) // step, np.uint64(0)).astype(np.int64)
+        # Of one region no more places than the limit: a hostile one can be as large as the address space.
+        counts = np.minimum(counts, limit)
+        last = int(np.searchsorted(np.cumsum(counts), limit, side="left")) + 1
+        first, counts = first[:last], counts[:last]
+        before = np.repeat(np.cumsum(counts) - counts, counts)[:limit]
+        starts = np.repeat(first, counts)[:limit]
+        places = starts + (np.arange(len(starts)) - before).astype(np.uint64) * step
+        return cast("Sequence[int]", places.tolist())
+
 
 @dataclass(frozen=True)
 class Gaps:

@@ -24,6 +24,10 @@ class Space(Protocol):
         """Returns how many bytes in [base, base + size) are committed."""
         ...
 
+    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+        """Returns the committed private addresses that are multiples of `alignment`, ascending, at most `limit`."""
+        ...
+
 
 class NoSpace:
     """The space of a dump without a memory map."""
@@ -39,3 +43,7 @@ class NoSpace:
     def committed(self, base: int, size: int) -> int:
         """See `Space.committed`."""
         return 0
+
+    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+        """See `Space.committed_places`."""
+        return ()

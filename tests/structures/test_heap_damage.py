@@ -341,6 +341,9 @@ class AnySpace:
     def committed(self, base: int, size: int) -> int:
         return size
 
+    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+        return ()
+
 
 def test_an_endless_segment_list_ends_in_bounded_time() -> None:
     process, truth = build()

@@ -60,6 +60,15 @@ class MapSpace:
             if state == MEM_COMMIT and start < end and base < start + length
         )
 
+    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+        places = [
+            place
+            for start, length, _, state, kind in self._regions
+            if state == MEM_COMMIT and kind == MEM_PRIVATE
+            for place in range(-(-start // alignment) * alignment, start + length, alignment)
+        ]
+        return places[:limit]
+
 
 def space_of(process: ProcessBuilder) -> MapSpace:
     """Returns the space that the process's dump describes."""

@@ -39,5 +39,13 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         ),
         exports=DOTNET_EXPORTS,
     ),
+    Recogniser("Java", "hotspot", "owners.md", modules=frozenset(("jvm.dll",))),
+    Recogniser(
+        "V8",
+        "v8",
+        "owners.md",
+        modules=frozenset(("node.exe", "electron.exe", "chrome.dll", "msedge.dll", "libcef.dll")),
+        exports=("?major_@Version@internal@v8@@0HA", "GetHandleVerifier"),
+    ),
 )
 """Every recogniser, in the order in which they run."""

@@ -1,0 +1,407 @@
+"""V8: the pages of JavaScript heaps, proved by the sums that V8's spaces keep of them.
+
+V8 takes memory from the system in pages of 256 KiB, and for a large object in one page of the size it needs. A page
+begins with a header that names the page itself, its size, its heap (one for each isolate), and its space. A space
+states the sum of its pages' sizes. The proof therefore lies in the dump: pages that do not add up to what their space
+states are not claimed.
+
+The layouts were read in recorded processes of Node.js 16, 18, 20, 22, and 24 (V8 9.4, 10.2, 11.3, 12.4, 13.6) and
+compared with public source (v8/v8: src/heap/memory-chunk-layout.h, memory-chunk.h, mutable-page-metadata.h,
+base-space.h). A sandboxed build keeps an index where other builds keep the address of the metadata; its pages are not
+recognised, nor are those of a 32-bit build.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from dumpmap.model.evidence import EvidenceInfo
+from dumpmap.model.kinds import KindInfo
+from dumpmap.model.memory import Memory, unrecorded
+from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
+from dumpmap.structures.bounds import is_user_address
+from dumpmap.structures.pe import find_export
+from dumpmap.structures.recognisers.protocol import Context, LoadedModule
+
+NAME = "V8"
+EVIDENCE_WORD = "v8-page"
+
+PAGE_ALIGNMENT = 0x40000
+"""Every page begins at a multiple of 256 KiB."""
+
+MAX_PLACES = 1 << 17
+"""Places that are looked at: 32 GiB of ordinary pages."""
+
+MAX_SPACE_ID = 15
+"""The highest AllocationSpace that is believed; V8 14.6 has 13 of them."""
+
+VERSION_EXPORT = "?{}_@Version@internal@v8@@0HA"
+"""v8::internal::Version::major_ and so on, which node.exe and Electron export."""
+
+_HEADER = struct.Struct("<16Q")
+_SPACE = struct.Struct("<QQI4x8x")
+_COMMITTED_AT = 0x18
+_YOUNG = 0x18
+"""MemoryChunk::FROM_PAGE and TO_PAGE: the page belongs to the young generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageLayout:
+    """Where a page keeps what is needed, as indexes of 64-bit words.
+
+    Attributes:
+        name: the versions of V8 that have it.
+        detached: whether the words lie elsewhere, where word 1 of the header points to.
+        flags: the page's flags; always in the header itself.
+        size: SizeOfPage.
+        heap: the isolate's Heap.
+        area_start: the first byte for objects.
+        area_end: the end (exclusive) of that area.
+        allocated: bytes of objects.
+        owner: the Space.
+        reservation: the first of three words: the page allocator, the page's own address, and its size once more.
+    """
+
+    name: str
+    detached: bool
+    flags: int
+    size: int
+    heap: int
+    area_start: int
+    area_end: int
+    allocated: int
+    owner: int
+    reservation: int
+
+
+LAYOUTS = (
+    PageLayout("9.1 to 11.3", False, 1, 0, 2, 3, 4, 5, 8, 9),
+    PageLayout("12.4", False, 0, 2, 3, 4, 5, 6, 9, 10),
+    PageLayout("13.6 to 14.6", True, 0, 6, 8, 9, 7, 3, 10, 0),
+)
+
+_RO, _OLD, _CODE, _MAP, _NEW = "read-only space", "old space", "code space", "map space", "new space"
+_LO, _CODE_LO, _NEW_LO = "large object space", "code large object space", "new large object space"
+_SHARED, _SHARED_LO, _TRUSTED, _TRUSTED_LO = (
+    "shared space",
+    "shared large object space",
+    "trusted space",
+    "trusted large object space",
+)
+_SHARED_TRUSTED, _SHARED_TRUSTED_LO = "shared trusted space", "shared trusted large object space"
+
+Version = tuple[int, int]
+
+SPACES: tuple[tuple[Version, Version, tuple[str, ...]], ...] = (
+    ((9, 1), (10, 2), (_RO, _OLD, _CODE, _MAP, _LO, _CODE_LO, _NEW_LO, _NEW)),
+    ((11, 3), (11, 3), (_RO, _NEW, _OLD, _CODE, _SHARED, _NEW_LO, _LO, _CODE_LO, _SHARED_LO)),
+    (
+        (12, 4),
+        (12, 4),
+        (_RO, _NEW, _OLD, _CODE, _SHARED, _TRUSTED, _NEW_LO, _LO, _CODE_LO, _SHARED_LO, _TRUSTED_LO),
+    ),
+    (
+        (13, 6),
+        (14, 6),
+        (
+            _RO,
+            _NEW,
+            _OLD,
+            _CODE,
+            _SHARED,
+            _TRUSTED,
+            _SHARED_TRUSTED,
+            _NEW_LO,
+            _LO,
+            _CODE_LO,
+            _SHARED_LO,
+            _SHARED_TRUSTED_LO,
+            _TRUSTED_LO,
+        ),
+    ),
+)
+"""Names of the spaces in the order of their ids, for the versions (first and last) that they were checked on."""
+
+_YOUNG_PAGE, _PAGE = "V8 new space page", "V8 page"
+
+_HEAPS = "The page's header and its space."
+_MEANINGS = {
+    _RO: "Objects that never change, shared by all isolates.",
+    _OLD: "Objects that survived collections of the new space.",
+    _CODE: "Machine code that V8 generated.",
+    _MAP: "Maps (hidden classes) of objects.",
+    _NEW: "Newly allocated objects.",
+    _LO: "Objects too large for an ordinary page.",
+    _CODE_LO: "Machine code too large for an ordinary page.",
+    _NEW_LO: "Newly allocated objects too large for an ordinary page.",
+    _SHARED: "Objects that several isolates share.",
+    _SHARED_LO: "Large objects that several isolates share.",
+    _TRUSTED: "Bytecode and other data that must not be corrupted.",
+    _TRUSTED_LO: "Large data that must not be corrupted.",
+    _SHARED_TRUSTED: "Trusted data that several isolates share.",
+    _SHARED_TRUSTED_LO: "Large trusted data that several isolates share.",
+}
+
+KINDS: tuple[KindInfo, ...] = (
+    *(KindInfo(f"V8 {name}", None, meaning, _HEAPS) for name, meaning in _MEANINGS.items()),
+    KindInfo(_YOUNG_PAGE, None, "Newly allocated objects, in a version whose spaces are not known.", _HEAPS),
+    KindInfo(_PAGE, None, "JavaScript objects or code, in a version whose spaces are not known.", _HEAPS),
+)
+
+EVIDENCE: tuple[EvidenceInfo, ...] = (
+    EvidenceInfo(EVIDENCE_WORD, "A V8 page header; the sizes of the space's pages add up to what the space states."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class V8Page:
+    """A page of a JavaScript heap. Sizes are bytes.
+
+    Attributes:
+        base: its address.
+        size: what V8 took from the system for it.
+        allocated: bytes of objects in it.
+        heap: address of its isolate's Heap.
+        space: address of its Space.
+        allocator: address of the page allocator, which lies in the module that holds V8, except for code pages.
+        young: whether its flags say that it belongs to the young generation.
+    """
+
+    base: int
+    size: int
+    allocated: int
+    heap: int
+    space: int
+    allocator: int
+    young: bool
+
+
+@dataclass(frozen=True, slots=True)
+class V8Space:
+    """A space that its pages bear out.
+
+    Attributes:
+        address: the Space object.
+        name: such as `old space`; empty where the version's spaces are not known.
+        committed: what it states, which equals the sum of its pages' sizes.
+        pages: its pages, by address.
+    """
+
+    address: int
+    name: str
+    committed: int
+    pages: tuple[V8Page, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Isolate:
+    """The heap of one isolate.
+
+    Attributes:
+        heap: address of its Heap object.
+        module: file name of the module that holds V8; empty if unknown.
+        version: V8's version, `major.minor.build.patch`; None if unknown.
+        spaces: the spaces that were proved.
+        unproved_pages: pages of spaces that state another sum. They are not claimed.
+        unproved_bytes: the sizes of those pages.
+    """
+
+    heap: int
+    module: str
+    version: str | None
+    spaces: tuple[V8Space, ...]
+    unproved_pages: int = 0
+    unproved_bytes: int = 0
+
+    @property
+    def instance(self) -> str:
+        """How the isolate is called."""
+        return f"isolate 0x{self.heap:x}"
+
+
+def find(context: Context) -> Found:
+    """Finds the JavaScript heaps of a process."""
+    if context.family != "windows" or context.pointer_size != 8:
+        return Found()
+    pages = list(_pages(context))
+    if not pages:
+        return Found()
+    module = _module_of(context, pages)
+    version = None if module is None else read_version(context, module)
+    isolates = tuple(_isolates(context.memory, pages, module, version))
+    host = "" if module is None else module.name
+    unproved = sum(isolate.unproved_pages for isolate in isolates)
+    size = sum(isolate.unproved_bytes for isolate in isolates)
+    note = f"{host or NAME}: {unproved} V8 pages ({size:,} bytes) do not add up to what their spaces state; not claimed"
+    return Found(
+        ranges=tuple(part for isolate in isolates for part in _labelled(isolate)),
+        runtimes=() if module is None else (Runtime(NAME, module.name, module.base, _text(version)),),
+        facts=(*isolates, *map(_facts, isolates)),
+        notes=(note,) if unproved else (),
+    )
+
+
+def _pages(context: Context) -> Iterator[V8Page]:
+    """The pages of the process. What is no page is looked at without being recorded."""
+    memory = unrecorded(context.memory)
+    for place in context.space.committed_places(PAGE_ALIGNMENT, MAX_PLACES):
+        page = read_page(memory, place)
+        allocation = None if page is None else context.space.allocation(place)
+        if page is not None and allocation is not None and page.base + page.size <= sum(allocation):
+            yield page
+
+
+def read_page(memory: Memory, address: int) -> V8Page | None:
+    """Reads what may be a page at `address`; None where it is none."""
+    head = memory.read(address, _HEADER.size)
+    if head is None:
+        return None
+    header = _HEADER.unpack(head)
+    for layout in LAYOUTS:
+        words: tuple[int, ...] | None = header
+        if layout.detached:
+            words = _detached(memory, address, header[1])
+        if words is None or not _is_page(address, words, layout):
+            continue
+        return V8Page(
+            base=address,
+            size=words[layout.size],
+            allocated=words[layout.allocated],
+            heap=words[layout.heap],
+            space=words[layout.owner],
+            allocator=words[layout.reservation],
+            young=bool(header[layout.flags] & _YOUNG),
+        )
+    return None
+
+
+def _detached(memory: Memory, address: int, metadata: int) -> tuple[int, ...] | None:
+    if metadata == address or not _is_pointer(metadata):
+        return None
+    data = memory.read(metadata, _HEADER.size)
+    return None if data is None else _HEADER.unpack(data)
+
+
+def _is_page(address: int, words: tuple[int, ...], layout: PageLayout) -> bool:
+    """Tells whether a header agrees with itself: it names its page and states its size twice."""
+    at, size = layout.reservation, words[layout.size]
+    if words[at + 1] != address or words[at + 2] != size or not 0x1000 <= size < 1 << 40 or size % 0x1000:
+        return False
+    start, end = words[layout.area_start], words[layout.area_end]
+    if not address < start <= end <= address + size or words[layout.allocated] > size:
+        return False
+    return all(_is_pointer(words[index]) for index in (layout.heap, layout.owner, at))
+
+
+def _is_pointer(value: int) -> bool:
+    return is_user_address(value, 8) and value % 8 == 0
+
+
+def _module_of(context: Context, pages: Iterable[V8Page]) -> LoadedModule | None:
+    """The module that holds V8: the one in which most page allocators lie."""
+    votes: Counter[LoadedModule] = Counter()
+    for allocator, count in Counter(page.allocator for page in pages).items():
+        for module in context.modules:
+            if module.base <= allocator < module.base + module.size:
+                votes[module] += count
+    return votes.most_common(1)[0][0] if votes else None
+
+
+def read_version(context: Context, module: LoadedModule) -> tuple[int, ...] | None:
+    """Reads V8's version out of the module that holds it; None where it is not exported."""
+    image = context.image_of(module)
+    if image is None:
+        return None
+    numbers = []
+    for part in ("major", "minor", "build", "patch"):
+        address = find_export(context.memory, module.base, image, VERSION_EXPORT.format(part))
+        data = None if address is None else context.memory.read(address, 4)
+        if data is None:
+            return None
+        numbers.append(int.from_bytes(data, "little"))
+    return tuple(numbers)
+
+
+def _text(version: tuple[int, ...] | None) -> str | None:
+    return None if version is None else ".".join(map(str, version))
+
+
+def _isolates(
+    memory: Memory, pages: Iterable[V8Page], module: LoadedModule | None, version: tuple[int, ...] | None
+) -> Iterator[Isolate]:
+    """Sorts pages by heap and space, and keeps those that the spaces bear out."""
+    heaps: dict[int, dict[int, list[V8Page]]] = {}
+    for page in pages:
+        heaps.setdefault(page.heap, {}).setdefault(page.space, []).append(page)
+    names = _space_names(version)
+    for heap, spaces in sorted(heaps.items()):
+        proved, count, size = [], 0, 0
+        for address, members in sorted(spaces.items()):
+            space = _prove(memory, heap, address, members, names)
+            if space is None:
+                count += len(members)
+                size += sum(page.size for page in members)
+            else:
+                proved.append(space)
+        # A heap without a single proved space is no heap: chance made the headers look like some.
+        if proved:
+            host = "" if module is None else module.name
+            yield Isolate(heap, host, _text(version), tuple(proved), count, size)
+
+
+def _prove(memory: Memory, heap: int, address: int, pages: list[V8Page], names: tuple[str, ...]) -> V8Space | None:
+    """Checks pages against the space that they name; reads them once more, to have them recorded."""
+    data = unrecorded(memory).read(address, _COMMITTED_AT + 8)
+    if data is None:
+        return None
+    _, owner, number = _SPACE.unpack_from(data)
+    committed = int.from_bytes(data[_COMMITTED_AT:], "little")
+    if owner != heap or number > MAX_SPACE_ID or committed != sum(page.size for page in pages):
+        return None
+    memory.read(address, _COMMITTED_AT + 8)
+    for page in pages:
+        read_page(memory, page.base)
+    return V8Space(address, names[number] if number < len(names) else "", committed, tuple(pages))
+
+
+def _space_names(version: tuple[int, ...] | None) -> tuple[str, ...]:
+    if version is None:
+        return ()
+    return next((names for first, last, names in SPACES if first <= version[:2] <= last), ())
+
+
+def _labelled(isolate: Isolate) -> Iterator[LabelledRange]:
+    for space in isolate.spaces:
+        for page in space.pages:
+            kind = f"V8 {space.name}" if space.name else _YOUNG_PAGE if page.young else _PAGE
+            yield LabelledRange(
+                base=page.base,
+                size=page.size,
+                kind=kind,
+                evidence=EVIDENCE_WORD,
+                details=f"{isolate.module}, {isolate.instance}" if isolate.module else isolate.instance,
+                owner=NAME,
+                module=isolate.module,
+                instance=isolate.instance,
+            )
+
+
+def _facts(isolate: Isolate) -> OwnerFacts:
+    used = sum(page.allocated for space in isolate.spaces for page in space.pages)
+    return OwnerFacts(NAME, isolate.module, isolate.instance, isolate.version, used)
+
+
+def spaces_by_name(isolate: Isolate) -> Mapping[str, tuple[int, int, int]]:
+    """Returns pages, bytes, and bytes of objects by space name; a space of two halves counts once."""
+    sums: dict[str, tuple[int, int, int]] = {}
+    for space in isolate.spaces:
+        pages, size, objects = sums.get(space.name, (0, 0, 0))
+        sums[space.name] = (
+            pages + len(space.pages),
+            size + space.committed,
+            objects + sum(page.allocated for page in space.pages),
+        )
+    return sums

@@ -1,0 +1,94 @@
+"""Owners: a second cut through the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.scenes import FIXTURES, KB, MB, Scene
+
+import dumpmap
+from dumpmap.analysis.owners import Owners, find_owners
+from dumpmap.api import RegionMap
+from dumpmap.model.types import RegionType
+
+DUMPS = sorted(path for path in FIXTURES.rglob("*.dmp*"))
+NO_ROW = ("Free", "Unusable", "Page Table")
+RUNTIMES = ("V8", "Java heap", ".NET")
+
+
+def total(region_map: RegionMap) -> tuple[int, int]:
+    lines = [line for line in region_map.summary_lines[1:] if line.name not in NO_ROW]
+    return sum(line.size or 0 for line in lines), sum(line.committed or 0 for line in lines)
+
+
+def check(region_map: RegionMap) -> Owners:
+    """Checks that owners and unowned memory are all of the map."""
+    owners = find_owners(region_map)
+    size, committed = total(region_map)
+    assert sum(owner.size for owner in owners.owners) + owners.unowned_size == size
+    assert sum(owner.committed for owner in owners.owners) + owners.unowned_committed == committed
+    for owner in owners.owners:
+        assert owner.size == sum(part.size for part in owner.parts) == sum(owner.type_sizes.values())
+        assert owner.committed == sum(part.committed for part in owner.parts)
+        assert owner.evidence
+    assert owners.private_committed == (region_map.line(RegionType.PRIVATE_DATA).committed or 0)
+    assert 0 <= owners.owned_private_facts <= owners.owned_private <= owners.private_committed
+    return owners
+
+
+@pytest.mark.parametrize("path", DUMPS, ids=lambda path: path.name)
+def test_owners_add_up_to_the_summary(path: Path) -> None:
+    region_map = dumpmap.open(path)
+    owners = check(region_map)
+    named = {owner.owner for owner in owners.owners if owner.owner in RUNTIMES}
+    expected = {"node": {"V8"}, "java": {"Java heap"}, "managed": {".NET"}}.get(path.name.partition("-")[0], set())
+    assert named == expected
+
+
+@pytest.mark.corpus
+def test_no_runtime_is_seen_where_none_is(corpus: Path) -> None:
+    for path in sorted(corpus.glob("*.*dmp")):
+        try:
+            region_map = dumpmap.open(path)
+        except dumpmap.DumpmapError:
+            continue
+        assert not [owner for owner in check(region_map).owners if owner.owner in RUNTIMES], path.name
+
+
+def test_equal_allocations_are_one_group() -> None:
+    owners = find_owners(dumpmap.open(FIXTURES / "fragment-x86.dmp.gz"))
+    group = owners.groups[0]
+    assert (group.count, group.size_each, group.state) == (85, 16 * MB, "reserved")
+    assert (group.size, group.committed) == (1360 * MB, 0)
+    assert group.size == max(group.size for group in owners.groups)
+
+
+def test_types_narrow_the_cut() -> None:
+    region_map = dumpmap.open(FIXTURES / "runtimes" / "node-18.dmp.gz")
+    owners = find_owners(region_map, [RegionType.PRIVATE_DATA])
+    line = region_map.line(RegionType.PRIVATE_DATA)
+    assert sum(owner.size for owner in owners.owners) + owners.unowned_size == line.size
+    assert {owner.owner for owner in owners.owners} <= {"V8", "Windows"}
+
+
+def test_what_v8_did_not_prove_is_inferred() -> None:
+    owners = find_owners(dumpmap.open(FIXTURES / "runtimes" / "node-18.dmp.gz"))
+    isolates = [owner for owner in owners.owners if owner.owner == "V8"]
+    assert len(isolates) == 2
+    for isolate in isolates:
+        assert isolate.facts is not None
+        assert isolate.module == "node.exe"
+        assert "v8-page" in isolate.evidence
+    assert owners.owned_share is not None
+    assert owners.owned_share > 0.85
+    assert owners.owned_share_facts == pytest.approx(owners.owned_share, abs=0.01)
+
+
+def test_a_map_without_owners_is_all_groups() -> None:
+    scene = Scene(64)
+    for _ in range(3):
+        scene.allocate(256 * KB)
+    owners = check(scene.map())
+    assert [(group.count, group.size_each) for group in owners.groups if group.size_each == 256 * KB] == [(3, 256 * KB)]
+    assert owners.owned_share == 0
