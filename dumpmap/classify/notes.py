@@ -5,6 +5,19 @@ from __future__ import annotations
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.region_map import MappedCopy
 from dumpmap.model.snapshot import Snapshot
+from dumpmap.model.stated_heaps import StatedSurplus
+
+
+def stated_note(surplus: StatedSurplus) -> str:
+    """Returns a note for a partial map whose row of heaps contains more than its regions."""
+    headers = "the header of 1 heap states" if surplus.heaps == 1 else f"the headers of {surplus.heaps} heaps state"
+    reserved, committed, missing = (
+        f"{-(-size // 1024):,} KB" for size in (surplus.stated_size, surplus.stated_committed, surplus.size)
+    )
+    return (
+        f"{headers} {reserved} reserved and {committed} committed, more than was captured: the row Heap contains "
+        f"{missing} (stated) that no region shows, and Total only as much of it as no other row can contain"
+    )
 
 
 def notes_of(

@@ -19,6 +19,7 @@ from dumpmap.views.table import Table
 from dumpmap.wording.text import address_text, hex_text, printable, short_size, size_left, size_text
 
 if TYPE_CHECKING:
+    from dumpmap.model.stated_heaps import StatedSurplus
     from dumpmap.wording.findings import Finding
 
 _BAR_TYPES = tuple(info.type for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
@@ -34,6 +35,7 @@ def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict
         **head("dumpmap.summary/1", region_map),
         "address_space": None if region_map.end is None else {"start": "0x0", "end": hex_text(region_map.end)},
         "total": total,
+        "stated_heaps": None if region_map.stated_heaps is None else stated_document(region_map.stated_heaps),
         "types": [{"type": line.name, **line.values()} for line in region_map.summary_lines[1:]],
         "largest_free_block": None if free is None else {"address": hex_text(free.address), "size": free.size},
         "counters": dataclasses.asdict(region_map.counters),
@@ -43,6 +45,17 @@ def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict
         },
         "exception": exception_document(region_map),
         "findings": [finding_document(finding) for finding in findings],
+    }
+
+
+def stated_document(surplus: StatedSurplus) -> dict[str, int]:
+    """Returns what heap headers state: the row `Heap` has it, and the map's regions do not."""
+    return {
+        "heaps": surplus.heaps,
+        "stated_reserved": surplus.stated_size,
+        "stated_committed": surplus.stated_committed,
+        "not_captured": surplus.size,
+        "not_captured_committed": surplus.committed,
     }
 
 
