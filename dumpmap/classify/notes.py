@@ -33,6 +33,11 @@ def notes_of(
         )
     elif windows and not {"file", "recorded_type"} & regions.texts.keys():
         notes.append("minidumps do not record the files behind mapped views: Shareable includes mapped files")
+    if snapshot.architecture_inferred:
+        notes.append(
+            "VMMap's files do not state the architecture: x86 or x64 is inferred from the width of the addresses, and "
+            "an Arm process looks the same"
+        )
     if windows and snapshot.source.kind != "vmmap" and not structures.heap_list_captured:
         notes.append(
             "the list of heaps is not in the input"

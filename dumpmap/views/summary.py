@@ -80,7 +80,8 @@ def process_line(region_map: RegionMap) -> str:
     parts = [process.name or "unknown process"]
     if process.pid is not None:
         parts.append(f"PID {process.pid}")
-    parts.append(process.architecture + (" (WoW64)" if process.wow64 else ""))
+    inferred = ", inferred" if region_map.snapshot.architecture_inferred else ""
+    parts.append(process.architecture + inferred + (" (WoW64)" if process.wow64 else ""))
     if process.os.family != "other":
         parts.append(" ".join(text for text in (process.os.family, process.os.version) if text))
     taken = moment_text(source.captured_at)
