@@ -298,7 +298,7 @@ def test_the_architecture_is_inferred_from_the_addresses(digits: int, architectu
     assert region_map.snapshot.process.architecture == "unknown"  # the file does not say
     assert region_map.process.architecture == architecture
     assert any("inferred from the width of the addresses" in note for note in region_map.notes)
-    again = map_snapshot(load_snapshot(dump_snapshot(region_map.snapshot)))
+    again = map_snapshot(load_snapshot(dump_snapshot(region_map.snapshot, []), name="a.json"))
     assert again.process.architecture == architecture
     assert any("inferred from the width of the addresses" in note for note in again.notes)
 
