@@ -13,6 +13,7 @@ from dumpmap.analysis.free import FreeSpace
 from dumpmap.analysis.matching import match_allocations
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.analysis.rules import SEVERITIES, RuleSet, VerdictName
+from dumpmap.analysis.subjects import has_foreign_kinds
 from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Counters, System
@@ -103,7 +104,7 @@ def same_process(a: RegionMap, b: RegionMap) -> bool:
         (one.created_at, other.created_at),
         (one.name and one.name.lower(), other.name and other.name.lower()),
         (_pebs(a) or None, _pebs(b) or None),
-        (_first_base(a), _first_base(b)),
+        _programs(a, b),
     )
     return all(x is None or y is None or x == y for x, y in known)
 
@@ -143,6 +144,21 @@ def _worse(these: Iterable[Hit], than: Iterable[Hit]) -> Iterator[str]:
     """Yields the ids of findings that the others lack, or have with a lower severity."""
     known = {hit.id: SEVERITIES.index(hit.severity) for hit in than}
     return (hit.id for hit in these if SEVERITIES.index(hit.severity) < known.get(hit.id, len(SEVERITIES)))
+
+
+def _programs(a: RegionMap, b: RegionMap) -> tuple[int | None, int | None]:
+    """Where the program is in both maps: the first module, or that of its name if one of them is a VMMap file.
+
+    VMMap's files have no order of modules.
+    """
+    if has_foreign_kinds(a) != has_foreign_kinds(b):
+        return _base_of(a, a.process.name), _base_of(b, b.process.name)
+    return _first_base(a), _first_base(b)
+
+
+def _base_of(region_map: RegionMap, name: str | None) -> int | None:
+    wanted = (name or "").lower()
+    return next((module.base for module in region_map.snapshot.modules if module.name.lower() == wanted), None)
 
 
 def _first_base(region_map: RegionMap) -> int | None:

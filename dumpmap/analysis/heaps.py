@@ -72,6 +72,10 @@ class HeapRow:
             the reserved ones without the heap's large uncommitted ranges, if its counters give them.
         next_segment: what it requests when it grows.
         free: bytes in its free blocks, as its header counts them.
+        stated_reserved: address space that its header counts, captured or not.
+        stated_committed: committed bytes that its header counts.
+        stated_segments: segments that its header counts.
+        commit_failures: how often Windows refused to commit memory for it, as its header counts.
         evidence: what shows that it is a heap.
         inferred: whether any of its ranges is a guess.
     """
@@ -98,6 +102,10 @@ class HeapRow:
     va_fragmentation: float | None
     next_segment: int | None
     free: int | None
+    stated_reserved: int | None
+    stated_committed: int | None
+    stated_segments: int | None
+    commit_failures: int | None
     evidence: str
     inferred: bool
 
@@ -250,6 +258,7 @@ def _row(
     if virtual < max(committed, 1):
         virtual = reserved  # the heap's own counter contradicts the map
     roles = [part.role for part in heap.ranges]
+    stated = info.stated
     return HeapRow(
         id=info.id,
         address=info.address,
@@ -273,6 +282,10 @@ def _row(
         va_fragmentation=1 - committed / virtual if virtual else None,
         next_segment=info.next_segment,
         free=info.total_free_size,
+        stated_reserved=None if stated is None else stated.reserved,
+        stated_committed=None if stated is None else stated.committed,
+        stated_segments=None if stated is None else stated.segments,
+        commit_failures=None if stated is None else stated.commit_failures,
         evidence=heap.evidence,
         inferred=any(part.inferred for part in heap.ranges),
     )

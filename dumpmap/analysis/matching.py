@@ -4,7 +4,8 @@ The ways are tried in this order. What remains was added or removed.
 
 1. `base`: the same base and the same identity (a module, thread, heap and role, mapped file, or kind of named region);
 2. `identity`: the same identity at another base. Modules and stacks move between two runs, and modules within one;
-3. `same place`: the same base and size, where one of the two has no identity: the same memory, labelled otherwise;
+3. `same place`: the same base and size, where one of the two has no identity: the same memory, labelled otherwise.
+   Between a VMMap file and another input of the same process, this comes second and needs no identity;
 4. `shape`: only between different processes, anonymous memory of the same type, size, and commit, as far as the
    numbers go.
 
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from dumpmap.analysis.changes import MATCHES, NONE, STATUSES, Changes, Index
 from dumpmap.analysis.measurements import measurements_of
-from dumpmap.analysis.subjects import namings_of
+from dumpmap.analysis.subjects import has_foreign_kinds, namings_of
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.types import RegionType
@@ -41,14 +42,14 @@ class _Side:
     left: npt.NDArray[np.bool_]
 
 
-def _sides(a: RegionMap, b: RegionMap, same: bool) -> tuple[_Side, _Side]:
+def _sides(a: RegionMap, b: RegionMap, same: bool, by_kind: bool) -> tuple[_Side, _Side]:
     """Gives every allocation of both maps a number that is equal where type and identity are."""
     keys: dict[tuple[RegionType, Hashable | None], int] = {}
     sides = []
     for region_map in (a, b):
         columns = region_map.allocation_columns
         namings, inverse = namings_of(region_map)
-        identities = [naming.identity(same_process=same) for naming in namings]
+        identities = [naming.identity(same_process=same, by_kind=by_kind) for naming in namings]
         codes = np.array(
             [keys.setdefault((naming.type, own), len(keys)) for naming, own in zip(namings, identities, strict=True)],
             np.int64,
@@ -76,7 +77,8 @@ def match_allocations(a: RegionMap, b: RegionMap, same: bool) -> Changes:
         b: the second map.
         same: whether both are of one process.
     """
-    one, other = _sides(a, b, same)
+    by_kind = has_foreign_kinds(a) == has_foreign_kinds(b)
+    one, other = _sides(a, b, same, by_kind)
     windows = a.process.os.family == "windows" or b.process.os.family == "windows"
     fixed = windows and not (a.partial or b.partial)
     pairs: list[tuple[Index, Index, int]] = []
@@ -91,6 +93,11 @@ def match_allocations(a: RegionMap, b: RegionMap, same: bool) -> Changes:
     if fixed:
         good &= one.named[at] | (one.size[at] == other.size[there])
     take(at[good], there[good], "base")
+    if same and not by_kind:
+        # Two tools name the same memory differently. In one process the place and the size say that it is the same.
+        at, there = _same_base(one, other)
+        good = (one.size[at] == other.size[there]) | ((one.type[at] == other.type[there]) & (a.partial or b.partial))
+        take(at[good], there[good], "same place")
     # Within one process a heap segment that is elsewhere is another one; modules and mapped files do move.
     movable = np.ones(len(RegionType), np.bool_)
     if same:
@@ -105,7 +112,7 @@ def match_allocations(a: RegionMap, b: RegionMap, same: bool) -> Changes:
         shapes: tuple[tuple[str, ...], ...] = (("size", "committed"), ("size",))
         for columns in shapes:
             take(*_equal(one, other, ~one.named, ~other.named, columns), "shape")
-    return _changes(a, b, one, other, pairs)
+    return _changes(a, b, one, other, pairs, by_kind)
 
 
 def _same_base(one: _Side, other: _Side) -> tuple[Index, Index]:
@@ -157,19 +164,24 @@ def _ranks(codes: I64) -> I64:
     return ranks
 
 
-def _changes(a: RegionMap, b: RegionMap, one: _Side, other: _Side, pairs: list[tuple[Index, Index, int]]) -> Changes:
+def _changes(
+    a: RegionMap, b: RegionMap, one: _Side, other: _Side, pairs: list[tuple[Index, Index, int]], by_kind: bool
+) -> Changes:
     at = np.concatenate([first for first, _, _ in pairs])
     there = np.concatenate([second for _, second, _ in pairs])
     how = np.concatenate([np.full(len(first), match, np.uint8) for first, _, match in pairs])
     columns_a, columns_b = a.allocation_columns, b.allocation_columns
     delta = columns_b.size[there] - columns_a.size[at]
-    for column in ("committed", "private"):
+    # Private bytes of a VMMap file are those that the process wrote to; a dump has those that it could write to.
+    for column in ("committed", "private") if by_kind else ("committed",):
         further = getattr(columns_b, column)[there] - getattr(columns_a, column)[at]
         delta = np.where(delta == 0, further, delta)
-    differs = (columns_a.type[at] != columns_b.type[there]) | (columns_a.blocks[at] != columns_b.blocks[there])
-    differs |= columns_a.protect[at] != columns_b.protect[there]
-    differs |= _texts_differ(a, b, columns_a.kind[at], columns_b.kind[there])
-    differs |= _texts_differ(a, b, columns_a.details[at], columns_b.details[there])
+    differs = columns_a.type[at] != columns_b.type[there]
+    if by_kind:
+        differs |= columns_a.blocks[at] != columns_b.blocks[there]
+        differs |= columns_a.protect[at] != columns_b.protect[there]
+        differs |= _texts_differ(a, b, columns_a.kind[at], columns_b.kind[there])
+        differs |= _texts_differ(a, b, columns_a.details[at], columns_b.details[there])
     moved = columns_a.base[at] != columns_b.base[there]
     status = np.full(len(at), len(STATUSES), np.uint8)
     status[moved] = STATUSES.index("moved")

@@ -182,6 +182,14 @@ class Measurements:
         return heap_rows(self.map)
 
     @cached_property
+    def heap_commit_failures(self) -> int | None:
+        """How often Windows refused to commit memory for a heap; None if no heap's header says so."""
+        # Not the rows of heaps: they take time, and the headers were read anyway.
+        stated = [heap.info.stated for heap in self.map.heaps]
+        counts = [one.commit_failures for one in stated if one is not None and one.commit_failures is not None]
+        return sum(counts) if counts else None
+
+    @cached_property
     def used(self) -> dict[RegionType, int]:
         """Address space by type, within the limit; largest first, without empty types."""
         limit, end = self.limit.size, self.map.end

@@ -79,6 +79,7 @@ RULES: tuple[Rule, ...] = (
     Rule("commit-limit-near", "warning", "commit"),
     Rule("job-commit-limit-near", "critical", "commit"),
     Rule("runtime-heap-limit-near", "warning", "heap-limit"),
+    Rule("heap-commit-failures", "warning", "commit"),
     Rule("last-error-out-of-memory", "warning", "process"),
     Rule("many-threads", "warning", "address-space"),
     Rule("unusable-space", "warning", "address-space"),

@@ -50,19 +50,27 @@ class Naming:
     kind: str
     subject: Subject | None
 
-    def identity(self, *, same_process: bool) -> Hashable | None:
+    def identity(self, *, same_process: bool, by_kind: bool = True) -> Hashable | None:
         """What an allocation can be recognised by at another address; None where there is nothing.
 
         Args:
             same_process: whether the other address is in the same process. Thread ids and addresses mean nothing in
                 another one.
+            by_kind: whether both maps name kinds with the same words.
         """
+        if not by_kind and self.type not in _NEEDS_SUBJECT:
+            return None
         if self.type not in _NEEDS_SUBJECT and (self.subject is None or not self.kind or not same_process):
             return self.kind or None
         if self.subject is None:
             return None
         own = self.subject.here if same_process else self.subject.anywhere
-        return own if own is None or self.type in _WITHOUT_KIND else (self.kind, own)
+        return own if own is None or not by_kind or self.type in _WITHOUT_KIND else (self.kind, own)
+
+
+def has_foreign_kinds(region_map: RegionMap) -> bool:
+    """Whether types and kinds are those of another tool's file, which names fewer kinds and uses other words."""
+    return "recorded_type" in region_map.space.regions.texts
 
 
 def namings_of(region_map: RegionMap) -> tuple[list[Naming], npt.NDArray[np.intp]]:

@@ -6,7 +6,20 @@ from dumpmap.classify.completeness import mono_module
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.region_map import MappedCopy
 from dumpmap.model.snapshot import Snapshot
+from dumpmap.model.stated_heaps import StatedSurplus
 from dumpmap.model.types import RegionType
+
+
+def stated_note(surplus: StatedSurplus) -> str:
+    """Returns a note for a partial map whose row of heaps contains more than its regions."""
+    headers = "the header of 1 heap states" if surplus.heaps == 1 else f"the headers of {surplus.heaps} heaps state"
+    reserved, committed, missing = (
+        f"{-(-size // 1024):,} KB" for size in (surplus.stated_size, surplus.stated_committed, surplus.size)
+    )
+    return (
+        f"{headers} {reserved} reserved and {committed} committed, more than was captured: the row Heap contains "
+        f"{missing} (stated) that no region shows, and Total only as much of it as no other row can contain"
+    )
 
 
 def notes_of(
@@ -27,6 +40,11 @@ def notes_of(
         )
     elif windows and not {"file", "recorded_type"} & regions.texts.keys():
         notes.append("minidumps do not record the files behind mapped views: Shareable includes mapped files")
+    if snapshot.architecture_inferred:
+        notes.append(
+            "VMMap's files do not state the architecture: x86 or x64 is inferred from the width of the addresses, and "
+            "an Arm process looks the same"
+        )
     if windows and snapshot.source.kind != "vmmap" and not structures.heap_list_captured:
         notes.append(f"the list of heaps is not in the input: {_heap_note(unknown, has_heaps=has_heaps)}")
     notes += structures.notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from dumpmap.classify.named import (
     label_named,
     mark_environment_blocks,
 )
-from dumpmap.classify.notes import notes_of
+from dumpmap.classify.notes import notes_of, stated_note
 from dumpmap.classify.pieces import cut_pieces, measure
 from dumpmap.classify.process_facts import describe_process
 from dumpmap.classify.space import LINUX_USER_SPACE_END, USER_SPACE_LIMIT, find_gaps, group_allocations, space_end
@@ -117,7 +117,7 @@ def _assemble(
     end = None if regions is None else space_end(snapshot, regions)
     granularity = snapshot.system.allocation_granularity
     unknown = unknown_types(snapshot, structures, labels, recorded=recorded)
-    return RegionMap(
+    region_map = RegionMap(
         snapshot=snapshot,
         process=describe_process(snapshot, structures),
         completeness=completeness_of(snapshot, space),
@@ -138,6 +138,15 @@ def _assemble(
         warnings=(*snapshot.warnings, *structures.warnings, *_outside(snapshot, regions), *outcome.warnings),
         unknown_types=unknown,
     )
+    return _with_stated_note(region_map) if regions is None and outcome.heaps else region_map
+
+
+def _with_stated_note(region_map: RegionMap) -> RegionMap:
+    """Notes what heap headers state beyond the regions of a partial map, because the summary contains it."""
+    surplus = region_map.stated_heaps
+    if surplus is None:
+        return region_map
+    return replace(region_map, notes=(*region_map.notes, stated_note(surplus)))
 
 
 class _Rows:

@@ -19,6 +19,10 @@ def describe_process(snapshot: Snapshot, structures: ProcessStructures) -> Proce
     """Adds whether it is a WoW64 process, the width of its own code, its path, and its command line."""
     process = snapshot.process
     wow64 = process.wow64
+    if process.architecture == "unknown" and snapshot.architecture_inferred:
+        # The width of the addresses is known. `notes_of` says that the rest is inferred.
+        process = replace(process, architecture="x64" if process.pointer_size == 8 else "x86")
+        snapshot = replace(snapshot, process=process)
     if process.os.family == "windows" and wow64 is None:
         wow64 = _is_wow64(snapshot, structures)
     architecture, pointer_size = process.architecture, process.pointer_size

@@ -73,6 +73,23 @@ class HeapRange:
 
 
 @dataclass(frozen=True, slots=True)
+class StatedHeap:
+    """What the header of a heap counts itself, whether or not the counted memory was captured. Sizes are bytes.
+
+    Attributes:
+        reserved: address space that it reserves (TotalMemoryReserved).
+        committed: committed bytes of that (TotalMemoryCommitted).
+        segments: number of its segments.
+        commit_failures: how often Windows refused to commit memory for it; None if unknown.
+    """
+
+    reserved: int
+    committed: int
+    segments: int
+    commit_failures: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class HeapInfo:
     """One heap. Sizes are bytes.
 
@@ -93,6 +110,7 @@ class HeapInfo:
         total_free_size: bytes in its free blocks; None if not read.
         evidence: the word for what proves that it is a heap.
         warnings: contradictions in it, one line each.
+        notes: what of it was not captured, one line each.
         name: the name that a heap stream gives it.
         has_handle: `address` is a handle.
         normal_heap: address of the NT heap that a page heap keeps for what page heap does not serve; None if unknown.
@@ -113,9 +131,23 @@ class HeapInfo:
     total_free_size: int | None = None
     evidence: str = "heap-list"
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     name: str | None = None
     has_handle: bool = True
     normal_heap: int | None = None
+
+    @property
+    def stated(self) -> StatedHeap | None:
+        """What the header of an NT heap counts itself; None if it was not captured or its layout is not certain."""
+        counters = self.counters
+        if counters is None or "TotalMemoryReserved" not in counters:
+            return None
+        return StatedHeap(
+            reserved=counters["TotalMemoryReserved"],
+            committed=counters["TotalMemoryCommitted"],
+            segments=counters["TotalSegments"],
+            commit_failures=counters.get("CommitFailures"),
+        )
 
     @property
     def is_reported(self) -> bool:

@@ -24,6 +24,7 @@ from dumpmap.model.types import RegionType
 
 if TYPE_CHECKING:
     from dumpmap.model.location import Location
+    from dumpmap.model.stated_heaps import StatedSurplus
 
 Completeness = Literal["full", "map", "partial"]
 
@@ -184,6 +185,13 @@ class RegionMap:
             FreeBlock(address, size)
             for address, size in zip(self.gaps.free_base.tolist(), self.gaps.free_size.tolist(), strict=True)
         )
+
+    @cached_property
+    def stated_heaps(self) -> StatedSurplus | None:
+        """What the headers of heaps count beyond a partial map; None if nothing."""
+        from dumpmap.model.stated_heaps import stated_surplus
+
+        return stated_surplus(self)
 
     @cached_property
     def summary_lines(self) -> tuple[SummaryLine, ...]:

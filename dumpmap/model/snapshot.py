@@ -324,6 +324,11 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     """What in the input is damaged, contradictory, or unreadable."""
 
+    @property
+    def architecture_inferred(self) -> bool:
+        """Whether the source does not state the architecture: VMMap's files have addresses only."""
+        return "vmmap" in (self.source.kind, self.source.reduced_from)
+
 
 def make_regions(
     rows: Sequence[tuple[int, int, int, int, int, int, int]],

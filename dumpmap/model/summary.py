@@ -44,7 +44,34 @@ def summarize(region_map: RegionMap) -> tuple[SummaryLine, ...]:
     types = TYPES if region_map.partial else TYPES[:-1]  # Unknown is the last
     sums = _sums(region_map)
     lines = [_type_line(region_map, info.type, sums) for info in types]
-    return (_total_line(lines), *lines)
+    total = _total_line(lines)
+    return _with_stated(region_map, total, lines) if region_map.partial and region_map.heaps else (total, *lines)
+
+
+def _with_stated(region_map: RegionMap, total: SummaryLine, lines: list[SummaryLine]) -> tuple[SummaryLine, ...]:
+    """Adds to a partial map what the headers of heaps state and nothing else shows.
+
+    Captured bytes of unknown use can belong to those heaps. To keep the total a lower bound, it gets only what exceeds
+    all of them.
+    """
+    surplus = region_map.stated_heaps
+    if surplus is None:
+        return (total, *lines)
+    line = lines[RegionType.HEAP]
+    committed = (line.committed or 0) + surplus.committed
+    lines[RegionType.HEAP] = msgspec.structs.replace(
+        line, size=(line.size or 0) + surplus.size, committed=committed, private=committed
+    )
+    doubtful = [lines[RegionType.PRIVATE_DATA], lines[RegionType.UNKNOWN]]
+    size = surplus.size - sum(one.size or 0 for one in doubtful)
+    more = surplus.committed - sum(one.committed or 0 for one in doubtful)
+    total = msgspec.structs.replace(
+        total,
+        size=(total.size or 0) + max(0, size),
+        committed=(total.committed or 0) + max(0, more),
+        private=None if total.private is None else total.private + max(0, more),
+    )
+    return (total, *lines)
 
 
 def _sums(region_map: RegionMap) -> dict[str, list[int]]:

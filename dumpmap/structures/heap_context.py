@@ -12,7 +12,7 @@ from dumpmap.model.memory import Memory
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.structures.bounds import MAX_NODES, MAX_SEGMENTS, round_up
 from dumpmap.structures.space import Space
-from dumpmap.structures.walk import ListWalk, Visit, walk_list
+from dumpmap.structures.walk import NOT_CAPTURED, ListWalk, Visit, walk_list
 
 NO_MEMORY = "no memory there"
 
@@ -24,6 +24,40 @@ def left_out(label: str, what: str, bases: list[int], reason: str) -> str:
     if len(bases) == 1:
         return f"{label}: {what} {bases[0]:#x} is skipped ({reason})"
     return f"{label}: {len(bases)} {what}s are skipped ({reason}; first: {bases[0]:#x})"
+
+
+@dataclass(slots=True)
+class Remarks:
+    """What a reader has to say about one heap.
+
+    Attributes:
+        label: how remarks call the heap.
+        warnings: damage and contradictions, a sentence each.
+        notes: what was not captured, a sentence each.
+    """
+
+    label: str
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def warn(self, problem: str) -> None:
+        """Adds damage or a contradiction."""
+        self.warnings.append(f"{self.label}: {problem}")
+
+    def note(self, lack: str) -> None:
+        """Adds what was not captured."""
+        self.notes.append(f"{self.label}: {lack}")
+
+    def left_out(self, what: str, bases: list[int], reason: str) -> None:
+        """Warns of the parts of the heap that are skipped for one reason."""
+        self.warnings.append(left_out(self.label, what, bases, reason))
+
+    def of_walk(self, what: str, walk: ListWalk[T]) -> None:
+        """Takes what a walk over one of the heap's lists met."""
+        for problem in walk.problems:
+            self.warn(f"{what} {problem}")
+        for lack in walk.missing:
+            self.note(f"{what} {lack}")
 
 
 @dataclass(slots=True)
@@ -76,6 +110,19 @@ class HeapContext:
     def has_map(self) -> bool:
         """Whether the allocations are known. If not, an address that is in none proves nothing."""
         return len(self.private) > 0
+
+    def why_unread(self, address: int, *, starts: bool = False) -> str:
+        """Returns why bytes of a heap at `address` could not be read: missing in the input, or not in the process.
+
+        Args:
+            address: where they should be.
+            starts: whether such a part of a heap starts an allocation.
+        """
+        if self.has_map and self.space.allocation(address) is None:
+            return NO_MEMORY
+        if self.has_map and starts and not self.starts_private_memory(address):
+            return "no allocation starts there"
+        return NOT_CAPTURED
 
     def walk(self, head: int, flink: int, blink: int, visit: Visit[T]) -> ListWalk[T]:
         """Walks a list within the budget. See `walk_list`."""

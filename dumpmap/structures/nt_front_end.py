@@ -79,9 +79,10 @@ def _counters(context: HeapContext, address: int, place: Layout) -> dict[str, in
     if layouts.COUNTER_FIELDS[0] not in place.offsets:
         return None
     values = place.part(*layouts.COUNTER_FIELDS).values(context.memory, address)
-    counters = {name.removeprefix("Counters."): value for name, value in values.items()}
-    if not counters:
+    if not values:
         return None
+    values |= place.part(layouts.COMMIT_FAILURES).values(context.memory, address)
+    counters = {name.removeprefix("Counters."): value for name, value in values.items()}
     reserved, committed = counters["TotalMemoryReserved"], counters["TotalMemoryCommitted"]
     is_sound = 0 < committed <= reserved < USER_LIMIT[context.pointer_size] and reserved % PAGE_SIZE == 0
     return counters if is_sound and 0 < counters["TotalSegments"] <= MAX_SEGMENTS else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import USER_LIMIT, is_user_address
-from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, left_out
+from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, Remarks
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import nt_heap as layouts
 from dumpmap.structures.nt_front_end import read_front_end
@@ -16,7 +16,6 @@ from dumpmap.structures.nt_segments import (
     read_segment_array,
     segment_range,
 )
-from dumpmap.structures.walk import NOT_CAPTURED
 
 BUILD_WINDOWS_8 = 9200
 
@@ -46,18 +45,18 @@ def read_nt_heap(
     own = read_segment(context, address, address)
     if isinstance(own, str):
         return None
-    warnings: list[str] = []
+    remarks = Remarks(label)
     layout, fields = _read_header(context, address)
     if layout is None:
         # The segment header proves the heap. Only the heap's lists are out of reach.
-        warnings.append(f"{label}: unknown header layout; only the heap's first segment is in the map")
+        remarks.warn("unknown header layout; only the heap's first segment is in the map")
         segments, lost = [own], None
     else:
-        segments, lost = _walk_segments(context, address, layout, fields, own, label, warnings)
-    ranges = _place_segments(context, address, segments, label, evidence, warnings)
+        segments, lost = _walk_segments(context, address, layout, fields, own, remarks)
+    ranges = _place_segments(context, address, segments, evidence, remarks)
     if lost is not None and context.starts_private_memory(lost):
         ranges.append(HeapRange(lost, None, "segment", "heap-segment", inferred=True))
-    return _finish(context, address, NT_HEAP, layout, fields, ranges, label, evidence, warnings)
+    return _finish(context, address, NT_HEAP, layout, fields, ranges, evidence, remarks)
 
 
 def read_old_nt_heap(
@@ -70,13 +69,13 @@ def read_old_nt_heap(
     fields = _HEAP_OLD[context.pointer_size].values(context.memory, address)
     if fields.get("Signature") != layouts.HEAP_SIGNATURE:
         return None
-    warnings: list[str] = []
-    segments = read_segment_array(context, address, label, warnings)
+    remarks = Remarks(label)
+    segments = read_segment_array(context, address, remarks)
     if is_scan and all(segment.base != address for segment in segments):
         return None
-    ranges = _place_segments(context, address, segments, label, evidence, warnings)
+    ranges = _place_segments(context, address, segments, evidence, remarks)
     layout = layouts.HEAP_OLD[context.pointer_size]
-    return _finish(context, address, OLD_NT_HEAP, layout, fields, ranges, label, evidence, warnings)
+    return _finish(context, address, OLD_NT_HEAP, layout, fields, ranges, evidence, remarks)
 
 
 def _read_header(context: HeapContext, address: int) -> tuple[Layout | None, dict[str, int]]:
@@ -97,8 +96,7 @@ def _walk_segments(
     layout: Layout,
     fields: dict[str, int],
     own: HeapSegment,
-    label: str,
-    warnings: list[str],
+    remarks: Remarks,
 ) -> tuple[list[HeapSegment], int | None]:
     """Returns the segments, and the base of the one segment whose header is missing but whose neighbours name it."""
     entry = SEGMENT_ENTRY[context.pointer_size]
@@ -109,7 +107,7 @@ def _walk_segments(
 
     head = address + layout.offsets["SegmentList.Flink"]
     walk = context.walk(head, fields["SegmentList.Flink"], fields["SegmentList.Blink"], visit)
-    warnings.extend(f"{label}: the segment list {problem}" for problem in walk.problems)
+    remarks.of_walk("the segment list", walk)
     segments = {segment.base: segment for _, segment in walk.nodes}
     segments.setdefault(own.base, own)
     return list(segments.values()), None if walk.lost is None else walk.lost - entry
@@ -119,9 +117,8 @@ def _place_segments(
     context: HeapContext,
     address: int,
     segments: list[HeapSegment],
-    label: str,
     evidence: str,
-    warnings: list[str],
+    remarks: Remarks,
 ) -> list[HeapRange]:
     """Turns segments into ranges. The heap's own carries the evidence for the heap, the others that of its list."""
     ranges, homeless = [], []
@@ -132,7 +129,7 @@ def _place_segments(
         else:
             ranges.append(range_)
     if homeless:
-        warnings.append(left_out(label, "segment", homeless, NO_MEMORY))
+        remarks.left_out("segment", homeless, NO_MEMORY)
     if all(segment.base != address for segment in segments):
         own = context.place(HeapRange(address, None, "segment", evidence), PAGE_SIZE)
         if own is not None:
@@ -147,15 +144,14 @@ def _finish(
     layout: Layout | None,
     fields: dict[str, int],
     ranges: list[HeapRange],
-    label: str,
     evidence: str,
-    warnings: list[str],
+    remarks: Remarks,
 ) -> HeapInfo:
     """Adds what both shapes have in common to the segments, and makes the heap."""
     lfh: bool | None = None
     counters: dict[str, int] | None = None
     if layout is not None:
-        ranges += _large_blocks(context, address, layout, fields, label, warnings)
+        ranges += _large_blocks(context, address, layout, fields, remarks)
         lfh, front_end, counters = read_front_end(context, address, layout)
         if front_end is not None:
             ranges.append(front_end)
@@ -177,7 +173,8 @@ def _finish(
             fields["TotalFreeSize"] * layouts.ENTRY_UNIT[context.pointer_size] if "TotalFreeSize" in fields else None
         ),
         evidence=evidence,
-        warnings=tuple(warnings),
+        warnings=tuple(remarks.warnings),
+        notes=tuple(remarks.notes),
     )
 
 
@@ -189,7 +186,7 @@ def _next_segment(flags: int | None, reserve: int | None) -> int | None:
 
 
 def _large_blocks(
-    context: HeapContext, address: int, layout: Layout, fields: dict[str, int], label: str, warnings: list[str]
+    context: HeapContext, address: int, layout: Layout, fields: dict[str, int], remarks: Remarks
 ) -> list[HeapRange]:
     size = context.pointer_size
     part = _LARGE[size]
@@ -199,7 +196,7 @@ def _large_blocks(
             return "not an address"
         values = part.read(context.memory, node)
         if values is None:
-            return NOT_CAPTURED
+            return context.why_unread(node)
         flink, blink, commit, reserve = values
         if not 0 < commit <= reserve or reserve % PAGE_SIZE or reserve > USER_LIMIT[size]:
             return f"commits {commit} of {reserve} bytes"
@@ -215,7 +212,7 @@ def _large_blocks(
     head = address + layout.offsets["VirtualAllocdBlocks.Flink"]
     links = fields["VirtualAllocdBlocks.Flink"], fields["VirtualAllocdBlocks.Blink"]
     walk = context.walk(head, *links, visit)
-    warnings.extend(f"{label}: the list of large blocks {problem}" for problem in walk.problems)
+    remarks.of_walk("the list of large blocks", walk)
     blocks = [block for _, block in walk.nodes]
     lost = None if walk.lost is None else context.space.allocation(walk.lost)
     if lost is not None:

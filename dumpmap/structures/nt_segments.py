@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dumpmap.model.heaps import HeapRange
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import USER_LIMIT, is_page, is_user_address
-from dumpmap.structures.heap_context import HeapContext
+from dumpmap.structures.heap_context import HeapContext, Remarks
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import nt_heap as layouts
 from dumpmap.structures.walk import NOT_CAPTURED
@@ -91,7 +91,7 @@ def read_segment(context: HeapContext, address: int, heap: int | None) -> HeapSe
         return "not the start of a page"
     fields = _SEGMENT[context.pointer_size].read(context.memory, address)
     if fields is None:
-        return NOT_CAPTURED
+        return context.why_unread(address, starts=True)
     signature, flink, blink, owner, pages, first, last, uncommitted, ranges, hole = fields
     if signature != layouts.SEGMENT_SIGNATURE:
         return "no segment signature"
@@ -138,7 +138,7 @@ def read_old_segment(context: HeapContext, address: int, heap: int) -> HeapSegme
         return "not an address"
     fields = _SEGMENT_OLD[context.pointer_size].read(context.memory, address)
     if fields is None:
-        return NOT_CAPTURED
+        return context.why_unread(address)
     signature, owner, base, pages, first, last, uncommitted, ranges, holes = fields
     if signature != layouts.SEGMENT_SIGNATURE:
         return "no segment signature"
@@ -167,12 +167,12 @@ def segment_range(context: HeapContext, segment: HeapSegment, evidence: str) -> 
     return context.place(claim, segment.reserved)
 
 
-def read_segment_array(context: HeapContext, address: int, label: str, warnings: list[str]) -> list[HeapSegment]:
-    """Reads the segments in the array of an old heap. Adds what is wrong with it to `warnings`."""
+def read_segment_array(context: HeapContext, address: int, remarks: Remarks) -> list[HeapSegment]:
+    """Reads the segments in the array of an old heap. Adds what is wrong or missing to `remarks`."""
     size = context.pointer_size
     data = context.memory.read(address + _ARRAY_OFFSET[size], layouts.HEAP_MAXIMUM_SEGMENTS * size)
     if data is None:
-        warnings.append(f"{label}: the segment array is not in the dump")
+        remarks.note("the segment array is not in the dump")
         return []
     segments: dict[int, HeapSegment] = {}
     for index in range(layouts.HEAP_MAXIMUM_SEGMENTS):
@@ -181,9 +181,10 @@ def read_segment_array(context: HeapContext, address: int, label: str, warnings:
             continue  # a released segment leaves a hole
         segment = read_old_segment(context, pointer, address)
         if isinstance(segment, str):
-            warnings.append(f"{label}: segment {index} at {pointer:#x} is skipped ({segment})")
+            say = remarks.note if segment == NOT_CAPTURED else remarks.warn
+            say(f"segment {index} at {pointer:#x} is skipped ({segment})")
         elif segment.base in segments:
-            warnings.append(f"{label}: segment {index} at {pointer:#x} is in the array twice")
+            remarks.warn(f"segment {index} at {pointer:#x} is in the array twice")
         else:
             segments[segment.base] = segment
     return list(segments.values())
@@ -191,7 +192,7 @@ def read_segment_array(context: HeapContext, address: int, label: str, warnings:
 
 def find_old_segment(context: HeapContext, heap: int, base: int) -> HeapSegment | str:
     """Reads the segment of an old heap that starts at `base`, through the heap's array."""
-    for segment in read_segment_array(context, heap, "", []):
+    for segment in read_segment_array(context, heap, Remarks("")):
         if segment.base == base:
             return segment
     return "not in the heap's array"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dumpmap.model.heaps import PAGE_HEAP, HeapInfo, HeapRange
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import USER_LIMIT, is_page, is_user_address
-from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
+from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, Remarks
 from dumpmap.structures.heap_families import DPH_HEAP_ROOT_SIGNATURE
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import page_heap as layouts
 from dumpmap.structures.layouts.nt_heap import HEAP_CLASS_MASK, HEAP_CLASSES
-from dumpmap.structures.walk import NOT_CAPTURED
 
 BUILD_VISTA = 6000
 
@@ -50,14 +49,14 @@ def read_page_heap(
     normal = (_NORMAL_XP if is_xp else _NORMAL).get(size)
     values = None if normal is None else normal.read(context.memory, root)
     normal_heap = values[0] if values is not None and is_page(values[0], size) else None
-    warnings: list[str] = []
+    remarks = Remarks(label)
     ranges = []
     own = context.place(HeapRange(address, None, "header", evidence), 2 * PAGE_SIZE)
     if own is not None:
         ranges.append(own)
     # Windows XP keeps them on another kind of list.
     if not is_xp and flink:
-        ranges += _storage(context, root, flink, blink, count, label, warnings)
+        ranges += _storage(context, root, flink, blink, count, remarks)
     return HeapInfo(
         id=None,
         address=address,
@@ -69,14 +68,13 @@ def read_page_heap(
         ranges=tuple(sorted(ranges, key=lambda item: item.base)),
         counters={"VirtualStorageCount": count},
         evidence=evidence,
-        warnings=tuple(warnings),
+        warnings=tuple(remarks.warnings),
+        notes=tuple(remarks.notes),
         normal_heap=normal_heap,
     )
 
 
-def _storage(
-    context: HeapContext, root: int, flink: int, blink: int, count: int, label: str, warnings: list[str]
-) -> list[HeapRange]:
+def _storage(context: HeapContext, root: int, flink: int, blink: int, count: int, remarks: Remarks) -> list[HeapRange]:
     """Walks the heap's list of reservations."""
     size = context.pointer_size
 
@@ -85,7 +83,7 @@ def _storage(
             return "not an address"
         fields = _BLOCK[size].read(context.memory, node)
         if fields is None:
-            return NOT_CAPTURED
+            return context.why_unread(node)
         after, before, block, length = fields
         if not is_page(block, size) or not 0 < length <= USER_LIMIT[size] - block or length % PAGE_SIZE:
             return f"describes {length} bytes at {block:#x}"
@@ -94,7 +92,7 @@ def _storage(
 
     head = root + layouts.DPH_HEAP_ROOT[size].offsets["VirtualStorageList.Flink"]
     walk = context.walk(head, flink, blink, visit)
-    warnings.extend(f"{label}: the list of reservations {problem}" for problem in walk.problems)
+    remarks.of_walk("the list of reservations", walk)
     if walk.closed and abs(len(walk.nodes) - count) > 1:
-        warnings.append(f"{label}: it counts {count} reservations, but its list has {len(walk.nodes)}")
+        remarks.warn(f"it counts {count} reservations, but its list has {len(walk.nodes)}")
     return [range_ for _, range_ in walk.nodes]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dumpmap.model.heaps import SEGMENT_HEAP, HeapInfo, HeapRange
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 from dumpmap.structures.bounds import MAX_SEGMENTS, MAX_TREE_NODES, USER_LIMIT, is_page, is_user_address
-from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, left_out
+from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, Remarks
 from dumpmap.structures.heap_families import SEGMENT_HEAP_SIGNATURE
 from dumpmap.structures.layout import Layout, parts
 from dumpmap.structures.layouts import segment_heap as layouts
@@ -63,7 +63,7 @@ def read_segment_heap(
     head = _HEAD[context.pointer_size].read(context.memory, address)
     if head is None or head[0] != SEGMENT_HEAP_SIGNATURE:
         return None
-    warnings: list[str] = []
+    remarks = Remarks(label)
     ranges = []
     own = context.place(HeapRange(address, None, "header", evidence), PAGE_SIZE)
     if own is not None:
@@ -72,11 +72,11 @@ def read_segment_heap(
     if not contexts:
         if is_scan:
             return None
-        warnings.append(f"{label}: its segment contexts were not found; its segments are missing from the map")
-    ranges += _segments(context, address, contexts, label, warnings)
+        remarks.warn("its segment contexts were not found; its segments are missing from the map")
+    ranges += _segments(context, address, contexts, remarks)
     counters = None
     if layout is not None:
-        blocks, counters = _large_allocations(context, address, layout, label, warnings)
+        blocks, counters = _large_allocations(context, address, layout, remarks)
         ranges += blocks
         counters["SegmentCount"] = sum(item.count for item in contexts)
     return HeapInfo(
@@ -90,7 +90,8 @@ def read_segment_heap(
         next_segment=contexts[0].segment_size if contexts else None,
         counters=counters,
         evidence=evidence,
-        warnings=tuple(warnings),
+        warnings=tuple(remarks.warnings),
+        notes=tuple(remarks.notes),
     )
 
 
@@ -182,9 +183,7 @@ def _context_at(context: HeapContext, address: int, data: bytes, offset: int, ge
 # --- segments ---------------------------------------------------------------------------------------------------------
 
 
-def _segments(
-    context: HeapContext, address: int, contexts: list[_Context], label: str, warnings: list[str]
-) -> list[HeapRange]:
+def _segments(context: HeapContext, address: int, contexts: list[_Context], remarks: Remarks) -> list[HeapRange]:
     size = context.pointer_size
     found: list[tuple[int, _Context, int]] = []
     lost: list[tuple[int, _Context]] = []
@@ -195,7 +194,7 @@ def _segments(
                 return "not a segment's address"
             fields = _SEGMENT[size].read(context.memory, node)
             if fields is None:
-                return NOT_CAPTURED
+                return context.why_unread(node, starts=not item.is_signed)
             if context.has_map and context.space.allocation(node) is None:
                 return NO_MEMORY
             # Before 1709 a segment has no link to its heap, so at least its place must be a segment's.
@@ -205,14 +204,14 @@ def _segments(
             return flink, blink, signature
 
         walk = context.walk(item.head, item.links[0], item.links[1], visit)
-        warnings.extend(f"{label}: the segment list {problem}" for problem in walk.problems)
+        remarks.of_walk("the segment list", walk)
         # A dump of a running process can catch one segment between the list and the count.
         if walk.closed and abs(len(walk.nodes) - item.count) > 1:
-            warnings.append(f"{label}: it counts {item.count} segments, but its list has {len(walk.nodes)}")
+            remarks.warn(f"it counts {item.count} segments, but its list has {len(walk.nodes)}")
         found += [(node, item, signature) for node, signature in walk.nodes]
         if walk.lost is not None and context.starts_private_memory(walk.lost):
             lost.append((walk.lost, item))
-    believed, is_inferred = _check_signatures(context, address, found, label, warnings)
+    believed, is_inferred = _check_signatures(context, address, found, remarks)
     ranges = []
     for node, item in (*believed, *lost):
         allocation = context.space.allocation(node)
@@ -234,7 +233,7 @@ def _segments(
 
 
 def _check_signatures(
-    context: HeapContext, address: int, found: list[tuple[int, _Context, int]], label: str, warnings: list[str]
+    context: HeapContext, address: int, found: list[tuple[int, _Context, int]], remarks: Remarks
 ) -> tuple[list[tuple[int, _Context]], bool]:
     """Drops segments whose signature yields another key than the rest.
 
@@ -262,7 +261,7 @@ def _check_signatures(
         context.segment_heap_key = key
     foreign = [node for node, _, other in signed if other != key]
     if foreign:
-        warnings.append(left_out(label, "segment", foreign, "signature does not match the others"))
+        remarks.left_out("segment", foreign, "signature does not match the others")
     return unsigned + [(node, item) for node, item, other in signed if other == key], False
 
 
@@ -270,7 +269,7 @@ def _check_signatures(
 
 
 def _large_allocations(
-    context: HeapContext, address: int, layout: Layout, label: str, warnings: list[str]
+    context: HeapContext, address: int, layout: Layout, remarks: Remarks
 ) -> tuple[list[HeapRange], dict[str, int]]:
     """Reads the red-black tree of large allocations.
 
@@ -294,11 +293,12 @@ def _large_allocations(
         walk = _TreeWalk(context, is_encoded=True)
         walk.follow(root ^ tree)
         smallest ^= tree
-    if walk.problem:
+    if walk.problem or walk.missing:
         # A missing node hides what is below it, but the left part can still be reached from the smallest node up.
         walk.climb(smallest & ~3)
         pages = sum(block.committed or 0 for block in walk.blocks.values()) >> 12
-        warnings.append(f"{label}: the tree of large blocks {walk.problem}; {pages} of {reserved} pages were found")
+        say = remarks.warn if walk.problem else remarks.note
+        say(f"the tree of large blocks {walk.problem or walk.missing}; {pages} of {reserved} pages were found")
     return list(walk.blocks.values()), counters
 
 
@@ -308,6 +308,7 @@ class _TreeWalk:
     def __init__(self, context: HeapContext, is_encoded: bool = False) -> None:
         self.blocks: dict[int, HeapRange] = {}
         self.problem: str | None = None
+        self.missing: str | None = None
         self._context = context
         self._is_encoded = is_encoded
         self._seen: set[int] = set()
@@ -329,7 +330,10 @@ class _TreeWalk:
             self._context.budget.left -= 1
             fields = self._read(node)
             if isinstance(fields, str):
-                self._note(f"is broken at {node:#x} ({fields})")
+                if fields == NOT_CAPTURED:
+                    self.missing = self.missing or f"leaves the captured bytes at {node:#x}"
+                else:
+                    self._note(f"is broken at {node:#x} ({fields})")
                 continue
             left, right, _ = fields
             stack += (right, left)
@@ -358,7 +362,7 @@ class _TreeWalk:
             return "not an address"
         fields = _LARGE[size].read(context.memory, node)
         if fields is None:
-            return NOT_CAPTURED
+            return context.why_unread(node)
         left, right, parent, word, pages = fields
         block = word & -ALLOCATION_GRANULARITY
         length = (pages >> 12) << 12

@@ -22,13 +22,15 @@ class ListWalk(Generic[T]):
     Attributes:
         nodes: address and value of every node, in list order.
         closed: the list leads back to its head, so nothing is missing.
-        problems: what went wrong, a few words each.
+        problems: what is wrong with the list, a few words each.
+        missing: where the list leaves the captured bytes, a few words each: a lack of the input, not damage.
         lost: the one node whose bytes are missing while both its neighbours name it.
     """
 
     nodes: list[tuple[int, T]] = field(default_factory=list)
     closed: bool = False
     problems: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     lost: int | None = None
 
 
@@ -82,9 +84,11 @@ def _follow(
             return node
         found = visit(node)
         if isinstance(found, str):
-            problem = f"is broken at {node:#x} ({found})"
-            if problem not in walk.problems:
-                walk.problems.append(problem)
+            is_missing = found == NOT_CAPTURED
+            faults = walk.missing if is_missing else walk.problems
+            fault = f"leaves the captured bytes at {node:#x}" if is_missing else f"is broken at {node:#x} ({found})"
+            if fault not in faults:
+                faults.append(fault)
             return node
         seen.add(node)
         if (found[0] if direction else found[1]) != previous and not broken_link:

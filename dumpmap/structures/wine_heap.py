@@ -5,7 +5,7 @@ from __future__ import annotations
 from dumpmap.model.heaps import WINE_HEAP, HeapInfo, HeapRange
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import is_page, is_user_address, round_up
-from dumpmap.structures.heap_context import NO_MEMORY, HeapContext
+from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, Remarks
 from dumpmap.structures.heap_families import WINE_HEAP_MAGICS
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import wine_heap as layouts
@@ -31,17 +31,17 @@ def read_wine_heap(
     flags = _read_flags(context, address)
     if flags is None:
         return None
-    warnings: list[str] = []
+    remarks = Remarks(label)
     fields = _LISTS[context.pointer_size].read(context.memory, address)
     own = context.place(HeapRange(address, None, "segment", evidence), PAGE_SIZE)
     found = {} if own is None else {own.base: own}
     next_segment = None
     if fields is not None:
         first, last, first_large, last_large, grow_size = fields
-        subheaps = _subheaps(context, address, first, last, label, evidence, warnings)
+        subheaps = _subheaps(context, address, first, last, evidence, remarks)
         if subheaps and flags & HEAP_GROWABLE:
             next_segment = grow_size
-        for range_ in (*subheaps, *_large_blocks(context, address, first_large, last_large, label, warnings)):
+        for range_ in (*subheaps, *_large_blocks(context, address, first_large, last_large, remarks)):
             found[range_.base] = range_
     return HeapInfo(
         id=None,
@@ -53,7 +53,8 @@ def read_wine_heap(
         ranges=tuple(sorted(found.values(), key=lambda item: item.base)),
         next_segment=next_segment,
         evidence=evidence,
-        warnings=tuple(warnings),
+        warnings=tuple(remarks.warnings),
+        notes=tuple(remarks.notes),
     )
 
 
@@ -85,7 +86,7 @@ def _read_flags(context: HeapContext, address: int) -> int | None:
 
 
 def _subheaps(
-    context: HeapContext, heap: int, following: int, before: int, label: str, evidence: str, warnings: list[str]
+    context: HeapContext, heap: int, following: int, before: int, evidence: str, remarks: Remarks
 ) -> list[HeapRange]:
     size = context.pointer_size
     offset = layouts.SUBHEAP[size].offsets["entry.next"]
@@ -96,7 +97,7 @@ def _subheaps(
             return "not an address"
         fields = _SUBHEAP[size].read(context.memory, subheap)
         if fields is None:
-            return NOT_CAPTURED
+            return context.why_unread(subheap)
         after, previous, block_size, data_size, owner, kind = fields
         # The first subheap follows the heap in the same allocation. Each other one starts an allocation.
         base = heap if heap < subheap < heap + PAGE_SIZE else subheap
@@ -114,13 +115,11 @@ def _subheaps(
     walk = context.walk(head, following, before, visit)
     # If not even the first one checks out, this Wine has another layout.
     if walk.nodes:
-        warnings.extend(f"{label}: the list of subheaps {problem}" for problem in walk.problems)
+        remarks.of_walk("the list of subheaps", walk)
     return [range_ for _, range_ in walk.nodes]
 
 
-def _large_blocks(
-    context: HeapContext, heap: int, following: int, before: int, label: str, warnings: list[str]
-) -> list[HeapRange]:
+def _large_blocks(context: HeapContext, heap: int, following: int, before: int, remarks: Remarks) -> list[HeapRange]:
     size = context.pointer_size
     offset = layouts.ARENA_LARGE[size].offsets["entry.next"]
 
@@ -130,7 +129,7 @@ def _large_blocks(
             return "not the start of a page"
         fields = _LARGE[size].read(context.memory, block)
         if fields is None:
-            return NOT_CAPTURED
+            return context.why_unread(block)
         after, previous, block_size, kind = fields
         if kind != layouts.LARGE_MAGIC:
             return "not a large block"
@@ -142,5 +141,5 @@ def _large_blocks(
     head = heap + layouts.HEAP[size].offsets["large_list.next"]
     walk = context.walk(head, following, before, visit)
     if walk.nodes:
-        warnings.extend(f"{label}: the list of large blocks {problem}" for problem in walk.problems)
+        remarks.of_walk("the list of large blocks", walk)
     return [range_ for _, range_ in walk.nodes]

@@ -11,6 +11,10 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Paragraph
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table, to_records
+from dumpmap.wording.text import count_words, size_text
+
+MAX_STATED = 20
+"""Most heaps that get a line of their own about what their headers state."""
 
 HEAP_COLUMNS = (
     Column("id", "number", "ID"),
@@ -35,6 +39,10 @@ HEAP_COLUMNS = (
     Column("va_fragmentation", "percent", "VA fragm.", optional=1),
     Column("next_segment", "size", "Next segment", optional=2),
     Column("free", "size", optional=2),
+    Column("stated_reserved", "size", shown=False),
+    Column("stated_committed", "size", shown=False),
+    Column("stated_segments", "count", shown=False),
+    Column("commit_failures", "count", shown=False),
     Column("evidence", shown=False),
     Column("inferred", "flag", shown=False),
 )
@@ -115,6 +123,29 @@ def no_heaps_text(region_map: RegionMap) -> str:
     return "No heaps could be identified: the input has neither the heap list nor heap headers (see `dumpmap info`)."
 
 
+def stated_lines(region_map: RegionMap) -> list[str]:
+    """Returns a line for every heap whose header states more segments than the input shows, and one for the rest."""
+    heaps, rows = region_map.heaps, heap_rows(region_map)
+    short = [
+        (heap, row)
+        for heap, row in zip(heaps, rows, strict=True)
+        if row.stated_segments is not None and row.segments < row.stated_segments
+    ]
+    lines = [
+        f"{heap.title}: {row.segments:,} of {count_words(row.stated_segments or 0, 'segment')} captured; the header "
+        f"states {size_text(row.stated_reserved)} KB reserved, {size_text(row.stated_committed)} KB committed."
+        for heap, row in short[:MAX_STATED]
+    ]
+    if len(short) > MAX_STATED:
+        lines.append(f"The same is true of {count_words(len(short) - MAX_STATED, 'more heap')}.")
+    failures = [(heap, row.commit_failures) for heap, row in zip(heaps, rows, strict=True) if row.commit_failures]
+    lines += [
+        f"{heap.title}: Windows refused {count_words(count, 'time')} to commit memory for it, by its header."
+        for heap, count in failures[:MAX_STATED]
+    ]
+    return lines
+
+
 def heap_document(region_map: RegionMap, *, segments: bool, blocks: BlockCounts | None) -> dict[str, Any]:
     """Returns `dumpmap.heaps/1`."""
     document = {
@@ -136,6 +167,10 @@ def heap_view(region_map: RegionMap, *, segments: bool, blocks: BlockCounts | No
         yield Paragraph(no_heaps_text(region_map))
         return
     yield heap_table(region_map)
+    lines = stated_lines(region_map)
+    if lines:
+        yield Blank()
+        yield from map(Paragraph, lines)
     if segments:
         yield Blank()
         yield range_table(region_map)

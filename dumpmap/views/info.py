@@ -52,7 +52,7 @@ def flag_names(flags: int | None) -> list[str]:
 def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
     """Returns the known facts of process and input, each as label and text."""
     process, source, snapshot = region_map.process, region_map.snapshot.source, region_map.snapshot
-    width = f"{process.pointer_size * 8}-bit"
+    width = f"{process.pointer_size * 8}-bit" + (", inferred" if snapshot.architecture_inferred else "")
     on = ", 32-bit process on 64-bit Windows (WoW64)" if process.wow64 else ""
     facts: list[tuple[str, str | None]] = [
         ("Process", process.name),

@@ -24,6 +24,7 @@ from dumpmap.wording.systems import system_text
 from dumpmap.wording.text import address_text, hex_text, printable, short_size, size_left, size_most, size_text
 
 if TYPE_CHECKING:
+    from dumpmap.model.stated_heaps import StatedSurplus
     from dumpmap.wording.findings import Finding
 
 _BAR_TYPES = tuple(info.type for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
@@ -41,6 +42,7 @@ def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict
         "address_space": None if region_map.end is None else {"start": "0x0", "end": hex_text(region_map.end)},
         "total": total,
         "lower_bounds": lower_bounds(region_map),
+        "stated_heaps": None if region_map.stated_heaps is None else stated_document(region_map.stated_heaps),
         "types": [{"type": line.name, **line.values()} for line in region_map.summary_lines[1:]],
         "largest_free_block": None if free is None else {"address": hex_text(free.address), "size": free.size},
         "free_at_most": None if bounds is None or bounds.free is None else bounds.free.to_dict(),
@@ -52,6 +54,17 @@ def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict
         },
         "exception": exception_document(region_map),
         "findings": [finding_document(finding) for finding in findings],
+    }
+
+
+def stated_document(surplus: StatedSurplus) -> dict[str, int]:
+    """Returns what heap headers state: the row `Heap` has it, and the map's regions do not."""
+    return {
+        "heaps": surplus.heaps,
+        "stated_reserved": surplus.stated_size,
+        "stated_committed": surplus.stated_committed,
+        "not_captured": surplus.size,
+        "not_captured_committed": surplus.committed,
     }
 
 
@@ -93,7 +106,8 @@ def process_line(region_map: RegionMap) -> str:
     parts = [process.name or "unknown process"]
     if process.pid is not None:
         parts.append(f"PID {process.pid}")
-    parts.append(process.architecture + (" (WoW64)" if process.wow64 else ""))
+    inferred = ", inferred" if region_map.snapshot.architecture_inferred else ""
+    parts.append(process.architecture + inferred + (" (WoW64)" if process.wow64 else ""))
     if process.os.family != "other":
         parts.append(system_text(process.os))
     taken = moment_text(source.captured_at)

@@ -28,6 +28,7 @@ from dumpmap.model.snapshot import (
     System,
     Thread,
 )
+from dumpmap.render.export import export
 from dumpmap.render.markdown import to_markdown
 from dumpmap.views.diff import diff_view
 
@@ -430,3 +431,19 @@ def test_inputs_of_one_moment_are_not_two_moments() -> None:
 
     assert head(*LEAK).endswith(": one process at two moments**")
     assert head(LEAK[0], LEAK[0]).endswith(": one process in the same second**")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "mmp"])
+@pytest.mark.parametrize("name", ["layout-x64", "exhaust-x86"])
+def test_a_vmmap_file_and_a_dump_of_one_process_are_compared_by_address(name: str, suffix: str, tmp_path: Path) -> None:
+    dump = recorded(name)
+    path = tmp_path / f"x.{suffix}"
+    export(dump, path, force=True)
+    text = path.read_text("utf-8")
+    # VMMap takes a heap for private data where it does not know better; that is another type at the same place.
+    path.write_text(text.replace("Heap (Private Data)", "Private Data").replace('UseType="0"', 'UseType="4"'), "utf-8")
+    result = diff(dump, dumpmap.open(path))
+    assert result.same_process
+    rows = list(result.changes.rows())
+    assert {row.status for row in rows} == {"changed"}
+    assert all(row.address_a == row.address_b and row.size_a == row.size_b for row in rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpmap.classify.partial import Cover
+from dumpmap.classify.partial import Cover, with_captured
 
 PART = st.tuples(st.integers(0, 60), st.integers(0, 12), st.integers(0, 4), st.integers(0, 1), st.integers(0, 1)).map(
     lambda part: (part[0], part[0] + part[1], *part[2:])
@@ -46,3 +46,26 @@ def test_earlier_ranks_keep_what_they_hold(ranks: list[list[tuple[int, int, int,
         end = base + size
         found.update(dict.fromkeys(range(base, end), (allocation, state, kind)))
     assert found == byte_by_byte(ranks)
+
+
+RUN = st.tuples(st.integers(0, 60), st.integers(0, 12))
+
+
+@given(st.lists(st.lists(PART, max_size=8), max_size=3), st.lists(RUN, max_size=12))
+def test_captured_bytes_are_the_last_rank(
+    ranks: list[list[tuple[int, int, int, int, int]]], captured: list[tuple[int, int]]
+) -> None:
+    one, other = Cover(), Cover()
+    for parts in ranks:
+        one.add(parts)
+        other.add(parts)
+    one.add((start, start + size, start, 0x1000, 0) for start, size in captured)
+    expected, found = one.regions(), with_captured(other, captured)
+    for column in ("base", "size", "allocation_base", "state", "type", "protect", "allocation_protect"):
+        assert getattr(found, column).tolist() == getattr(expected, column).tolist(), column
+        assert getattr(found, column).dtype == getattr(expected, column).dtype
+
+
+def test_captured_bytes_beyond_user_space_are_left_out() -> None:
+    regions = with_captured(Cover(), [((1 << 64) - 16, 8), ((1 << 63) - 8, 16), (0x1000, (1 << 64) - 1), (0x2000, 8)])
+    assert regions.base.tolist() == [0x2000]

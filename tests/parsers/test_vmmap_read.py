@@ -266,6 +266,43 @@ def test_figures_of_an_allocation_win_over_those_of_its_blocks() -> None:
     assert_summary(from_csv(more), sample())
 
 
+def test_private_bytes_of_images_are_those_of_the_blocks_and_no_damage() -> None:
+    # As VMMap writes them: the row of the allocation says less than its blocks, and the summary adds up the blocks.
+    text = csv_text(sample())
+    head = '"00400000","Image","936","936","24",'
+    assert head in text
+    snapshot = from_csv(text.replace(head, '"00400000","Image","936","936","16",'))
+    assert snapshot.warnings == ()
+    assert_summary(snapshot, sample())
+    (note,) = snapshot.source.notes
+    assert "private bytes of 1 image differ" in note
+    recorded = {row.type: row.values for row in snapshot.recorded_summary}
+    for line in map_snapshot(snapshot).summary_lines:
+        for column in COLUMNS:
+            assert (getattr(line, column) or 0) == (recorded[line.name].get(column) or 0), f"{line.name}, {column}"
+
+
+def test_the_private_bytes_of_other_types_are_those_of_the_allocation() -> None:
+    head = '"7FFE0000","Private Data","4","4","4",'
+    text = csv_text(sample())
+    assert head in text
+    snapshot = from_csv(text.replace(head, '"7FFE0000","Private Data","4","4","",'))
+    assert any("do not add up" in warning for warning in snapshot.warnings)
+    assert snapshot.source.notes == ()
+
+
+@pytest.mark.parametrize(("digits", "architecture"), [(8, "x86"), (16, "x64")])
+def test_the_architecture_is_inferred_from_the_addresses(digits: int, architecture: str) -> None:
+    allocations = [one for one in sample() if "64-bit" not in one.details]
+    region_map = map_snapshot(from_csv(csv_text(allocations, digits=digits)))
+    assert region_map.snapshot.process.architecture == "unknown"  # the file does not say
+    assert region_map.process.architecture == architecture
+    assert any("inferred from the width of the addresses" in note for note in region_map.notes)
+    again = map_snapshot(load_snapshot(dump_snapshot(region_map.snapshot, []), name="a.json"))
+    assert again.process.architecture == architecture
+    assert any("inferred from the width of the addresses" in note for note in again.notes)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "\r\r\n", "Process: x", "a,b,c\n1,2,3\n", '"Type","Size","Committed"\n"Total","5","5"\n', "\0\1\2" * 50],

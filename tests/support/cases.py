@@ -464,6 +464,24 @@ def _() -> RegionMap:
     return job(110 * MB)
 
 
+def refused_commits(count: int) -> RegionMap:
+    """A process whose heap header counts refused commits."""
+    process = ProcessBuilder("x86").furnish()
+    nt_heap(process, segments=[SegmentSpec(0x100000, 0x10000)], commit_failures=count)
+    write_heap_array(process)
+    return map_of(process)
+
+
+@case("heap-commit-failures", "warning")
+def _() -> RegionMap:
+    return refused_commits(1)
+
+
+@case("heap-commit-failures", None)
+def _() -> RegionMap:
+    return refused_commits(0)
+
+
 # ---------------------------------------------------------------- the process
 
 

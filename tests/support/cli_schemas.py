@@ -144,6 +144,15 @@ SUMMARY = record(
     address_space=maybe(record(start={"const": "0x0"}, end=HEX)),
     total=record(**FIGURES),
     lower_bounds=rows(TEXT),
+    stated_heaps=maybe(
+        record(
+            heaps=BYTES,
+            stated_reserved=BYTES,
+            stated_committed=BYTES,
+            not_captured=BYTES,
+            not_captured_committed=BYTES,
+        )
+    ),
     types=rows(record(type={"enum": TYPES}, **FIGURES, largest=maybe(BYTES))),
     largest_free_block=maybe(record(address=HEX, size=BYTES)),
     free_at_most=BOUND,

@@ -125,6 +125,7 @@ def nt_heap(
     guard_page: bool | None = None,
     segment_reserve: int | None = None,
     listed: bool = True,
+    commit_failures: int = 0,
 ) -> HeapTruth:
     """Lays an NT heap into the process.
 
@@ -143,6 +144,7 @@ def nt_heap(
             since Windows 8.
         segment_reserve: SegmentReserve; None takes what doubling leads to.
         listed: whether the PEB's array will name the heap.
+        commit_failures: CommitFailures, how often Windows refused to commit memory for the heap.
 
     Returns:
         What was laid out.
@@ -152,6 +154,7 @@ def nt_heap(
     if guard_page is None:
         guard_page = build >= layouts.BUILD_8
     writer = _NtHeapWriter(process, nt_heap_layout(build, bits // 8), flags, encoded, PAGE if guard_page else 0)
+    writer.commit_failures = commit_failures
     writer.make_segments(segments)
     writer.make_large_blocks(large)
     size = front_end_size or (LFH_SIZE_X86 if bits == 32 else LFH_SIZE_X64)
@@ -194,6 +197,7 @@ class _NtHeapWriter:
         self.user_block = 0
         self.segment_bytes: list[tuple[int, int]] = []  # (reserved, uncommitted) per segment
         self.virtual_bytes = 0
+        self.commit_failures = 0
 
     # --- fields ----------------------------------------------------------------------------
 
@@ -468,6 +472,7 @@ class _NtHeapWriter:
             "TotalSizeInVirtualBlocks": self.virtual_bytes,
             "TotalSegments": len(self.segments),
             "TotalUCRs": len(self.truth.uncommitted),
+            "CommitFailures": self.commit_failures,
         }
         base = self.truth.address + self.layout.heap["Counters"]
         self.truth.fields["Counters"] = base

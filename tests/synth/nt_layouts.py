@@ -92,6 +92,7 @@ COUNTERS = {
     "TotalSizeInVirtualBlocks": (0xC, 0x18, 0),
     "TotalSegments": (0x10, 0x20, 4),
     "TotalUCRs": (0x14, 0x24, 4),
+    "CommitFailures": (0x30, 0x40, 4),
 }
 
 # Heap fields that are not pointer-sized, in bytes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dumpmap.analysis.cause import job_is_short
-from dumpmap.analysis.conditions import Condition, Evidence, Found
+from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found
 
 
 def commit_limit_reached(e: Evidence) -> Found | None:
@@ -32,8 +32,24 @@ def job_commit_limit_near(e: Evidence) -> Found | None:
     return Found({**e.m.commit.to_dict(), "reached": reached}, None if reached else "warning")
 
 
+def heap_commit_failures(e: Evidence) -> Found | None:
+    """Windows refused to commit memory for a heap. The subject is those heaps, most refusals first."""
+    if not e.m.heap_commit_failures:
+        return None
+    stated = [(heap, heap.info.stated) for heap in e.m.map.heaps]
+    refused = [(heap, one.commit_failures) for heap, one in stated if one is not None and one.commit_failures]
+    refused.sort(key=lambda item: -item[1])
+    heaps = [
+        {"id": heap.info.id, "address": f"0x{heap.info.address:x}", "commit_failures": count}
+        for heap, count in refused[:MAX_ITEMS]
+    ]
+    values = {"commit_failures": e.m.heap_commit_failures, "count": len(refused), "heaps": heaps}
+    return Found(values, subject=[heap for heap, _ in refused])
+
+
 CONDITIONS: dict[str, Condition] = {
     "commit-limit-reached": commit_limit_reached,
     "commit-limit-near": commit_limit_near,
     "job-commit-limit-near": job_commit_limit_near,
+    "heap-commit-failures": heap_commit_failures,
 }

@@ -57,9 +57,10 @@ def build(known: Known, allocations: Sequence[FileAllocation], remarks: Remarks)
     """
     table = _RegionTable()
     facts = _NamedThings()
+    differing = 0
     for allocation in allocations:
         rows = _covering(allocation, remarks)
-        _balance(allocation.head, rows, remarks)
+        differing += _balance(allocation.head, rows, remarks)
         table.add(allocation.head, rows)
         facts.add(allocation.head, rows)
     reach = allocations[-1].head.end if allocations else 0
@@ -70,7 +71,14 @@ def build(known: Known, allocations: Sequence[FileAllocation], remarks: Remarks)
         remarks.add(f"by its sizes, the address space ends at 0x{end:x}, before the end of the last row")
     wide = reach > 1 << 32 if known.address_digits is None else known.address_digits > 8
     return model.Snapshot(
-        source=model.Source("vmmap", known.name, path=known.path, size=known.size, captured_at=known.captured_at),
+        source=model.Source(
+            "vmmap",
+            known.name,
+            path=known.path,
+            size=known.size,
+            captured_at=known.captured_at,
+            notes=_notes(differing),
+        ),
         process=model.Process(
             pid=known.pid,
             name=known.process_name,
@@ -257,11 +265,33 @@ def _filler(head: FileRow, start: int, end: int) -> FileRow:
     )
 
 
-def _balance(head: FileRow, rows: list[FileRow], remarks: Remarks) -> None:
-    """Makes the figures of the rows add up to the allocation's, which VMMap's summary is made of."""
+def _notes(differing: int) -> tuple[str, ...]:
+    """Says where VMMap's own rows differ, which is not damage."""
+    if not differing:
+        return ()
+    images = "1 image" if differing == 1 else f"{differing:,} images"
+    return (
+        f"the private bytes of {images} differ between the row of the allocation and those of its blocks, as VMMap "
+        "writes them; the map has those of the blocks, which VMMap's summary adds up",
+    )
+
+
+def _balance(head: FileRow, rows: list[FileRow], remarks: Remarks) -> bool:
+    """Makes the figures of the rows add up to the allocation's, which VMMap's summary is made of.
+
+    The private bytes of images stay as they are: VMMap's allocations and blocks differ there, and its summary is the
+    sum of the blocks.
+
+    Returns:
+        whether the private bytes of an image differ.
+    """
+    differs = False
     for figure in FIGURES:
         missing = getattr(head, figure) - sum(getattr(row, figure) for row in rows)
         if not missing:
+            continue
+        if figure == "private" and head.type == RegionType.IMAGE:
+            differs = True
             continue
         remarks.row(f"blocks do not add up to their allocation in {figure}; adjusted", head.line)
         for row in rows:
@@ -269,3 +299,4 @@ def _balance(head: FileRow, rows: list[FileRow], remarks: Remarks) -> None:
             change = max(missing, -value) if missing < 0 else missing
             setattr(row, figure, value + change)
             missing -= change
+    return differs

@@ -138,6 +138,7 @@ HEAP_7 = declare(
     ("Counters.TotalSizeInVirtualBlocks", POINTER, 0xE8, 0x1A0),
     ("Counters.TotalSegments", U32, 0xEC, 0x1A8),
     ("Counters.TotalUCRs", U32, 0xF0, 0x1AC),
+    ("Counters.CommitFailures", U32, 0x10C, 0x1C8),
 )
 
 HEAP_OLD = declare(
@@ -167,8 +168,11 @@ _COUNTERS = (
     ("TotalSizeInVirtualBlocks", POINTER, 0x0C, 0x18),
     ("TotalSegments", U32, 0x10, 0x20),
     ("TotalUCRs", U32, 0x14, 0x24),
+    ("CommitFailures", U32, 0x30, 0x40),  # same place in Vista, 7, 8 and 10, though what follows it changed
 )
-COUNTER_FIELDS = tuple(f"Counters.{name}" for name, _, _, _ in _COUNTERS)
+COUNTER_FIELDS = tuple(f"Counters.{name}" for name, _, _, _ in _COUNTERS[:-1])
+COMMIT_FAILURES = "Counters.CommitFailures"
+"""It is apart from the others: a reduced snapshot of an earlier version does not have it."""
 
 HEAP_FRONT_ENDS = tuple(
     (

@@ -7,7 +7,7 @@ is the table of the families.
 from __future__ import annotations
 
 from dumpmap.model.evidence import EvidenceInfo
-from dumpmap.model.heaps import NT_HEAP, PAGE_HEAP, SEGMENT_HEAP, WINE_HEAP
+from dumpmap.model.heaps import NT_HEAP, PAGE_HEAP, SEGMENT_HEAP, WINE_HEAP, HeapInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.recognised import Found
 from dumpmap.model.types import RegionType
@@ -49,6 +49,16 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
 )
 
 
+def _lacks(heaps: tuple[HeapInfo, ...]) -> tuple[str, ...]:
+    """Returns one note for all lists that leave the captured bytes: a small dump has dozens."""
+    notes = [note for heap in heaps for note in heap.notes]
+    if not notes:
+        return ()
+    others = len(notes) - 1
+    lists = "1 more list of a heap is" if others == 1 else f"{others} more lists of heaps are"
+    return (f"{notes[0]}; {lists} not captured whole" if others else notes[0],)
+
+
 def find(context: Context) -> Found:
     """Finds the heaps of a process: by the lists in its PEBs, then by signatures for what no list names."""
     search = HeapSearch(context)
@@ -56,4 +66,4 @@ def find(context: Context) -> Found:
         search.read_list(peb)
     search.scan(any(peb.has_page_heap for peb in context.pebs))
     heaps, warnings = search.finish()
-    return Found(heaps=heaps, notes=tuple(search.notes), warnings=warnings)
+    return Found(heaps=heaps, notes=(*search.notes, *_lacks(heaps)), warnings=warnings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dumpmap.analysis.diagnosis import Diagnosis, Hit
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.phrases import job_text, left_text
-from dumpmap.wording.text import percent_words, sentence, size_words
+from dumpmap.wording.text import count_words, list_words, percent_words, sentence, size_words
 
 
 def _commit_limit(hit: Hit, d: Diagnosis) -> str:
@@ -23,6 +23,15 @@ def _commit_limit(hit: Hit, d: Diagnosis) -> str:
 
 def _job_commit_limit_near(hit: Hit, d: Diagnosis) -> str:
     return f"{sentence(job_text(d.measurements))}. A job's limit does not grow."
+
+
+def _heap_commit_failures(hit: Hit, d: Diagnosis) -> str:
+    count = d.measurements.heap_commit_failures or 0
+    titles = list_words([heap.title for heap in hit.subject])
+    return (
+        f"Windows refused to commit memory {count_words(count, 'time')} for {titles}, by the counter in the heap's "
+        "header. The counter does not say when."
+    )
 
 
 _CONFIRM = (
@@ -71,5 +80,20 @@ EXPLANATIONS = {
         lower="The severity is warning if more is left.",
         source="Raymond Chen, 2022-02-04, on the job counters of a dump.",
         detail=_job_commit_limit_near,
+    ),
+    "heap-commit-failures": Explanation(
+        title="Windows refused to commit memory for a heap",
+        meaning="The header of an NT heap counts how often Windows refused to commit pages of address space that the "
+        "heap had already reserved. The count grows from the creation of the heap on.",
+        why="The heap had the address space, so the refusal concerns the commit: the system or the job was at its "
+        "limit at that moment. Allocations fail then although address space is free.",
+        confirm="`dumpmap heaps FILE --format json` has `commit_failures` of every heap. In WinDbg, `dt ntdll!_HEAP "
+        "ADDRESS Counters.` shows the field.",
+        advice="Find out what held the commit when the process failed: the system's commit limit, a limit of the job, "
+        "or the process itself.",
+        when="The header of at least one NT heap is in the input, its layout is certain, and its counter is not 0.",
+        source="`_HEAP_COUNTERS` in the public symbols of ntdll.dll: CommitFailures has the same place from Windows "
+        "Vista to 11.",
+        detail=_heap_commit_failures,
     ),
 }
