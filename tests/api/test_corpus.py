@@ -12,6 +12,7 @@ from support.hostile import within
 import dumpmap
 from dumpmap.api import RegionMap
 from dumpmap.model.types import RegionType
+from dumpmap.model.writer import WriterRecord
 
 pytestmark = pytest.mark.corpus
 
@@ -149,3 +150,26 @@ def test_linux_dumps_with_maps_have_a_whole_map(corpus: Path) -> None:
     assert m.line(RegionType.UNUSABLE).size == 0
     assert m.line(RegionType.STACK).size
     assert set(m.allocations["evidence"].str.split("+").str[0]) == {"linux-maps", "gap"}
+
+
+def test_what_the_writers_recorded(corpus: Path) -> None:
+    def writer(name: str) -> WriterRecord:
+        record = dumpmap.open(corpus / name).snapshot.writer
+        assert record is not None
+        return record
+
+    record = writer("google_breakpad__minidump_crashpad_annotation.dmp")
+    values = {(one.module, one.name): one.value for one in record.annotations}
+    assert (record.writer, record.product, record.version) == ("Crashpad", "xcuitest", "1")
+    assert values[("ios_crash_xcuitests", "exceptionName")] == "NSRangeException"
+    assert values[("ios_crash_xcuitests", "CounterAnnotation")] == "01000000"
+    assert record.out_of_memory is None
+    record = writer("rust-minidump_rust-minidump__simple-crashpad.dmp")
+    assert [(one.module, one.name, one.value) for one in record.annotations] == [
+        (None, "hello", "world"),
+        ("libsystem_c.dylib", "", "abort() called"),
+        ("dyld", "", "dyld2 mode"),
+    ]
+    record = writer("rust-minidump_rust-minidump__linux-mini.dmp")
+    assert record.writer == "Mozilla minidump-writer"
+    assert record.soft_errors[1] == '{"SuspendThreadsErrors":[{"PtraceAttachError":[1234,"EPERM"]}]}'

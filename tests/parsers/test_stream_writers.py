@@ -409,7 +409,7 @@ def test_damaged_annotations_end_in_a_result(offset: int, value: int, cut: int) 
 def test_soft_errors() -> None:
     text = json.dumps([{"InitErrors": [{"StopProcessFailed": {"Stop": 1}}]}, "NoThreads"])
     writer = record_of(tiny().soft_errors(text + "\0\0"))
-    assert writer.writer == "Mozilla crash reporter"
+    assert writer.writer == "Mozilla minidump-writer"
     assert writer.soft_errors == ('{"InitErrors":[{"StopProcessFailed":{"Stop":1}}]}', "NoThreads")
     assert writer.out_of_memory is None
 

@@ -14,6 +14,7 @@ import zstandard
 from synth.heaps import many_heaps_x86
 from synth.minidump import StreamHeap, StreamRange, rsds
 from synth.process import ProcessBuilder
+from synth.writers import ModuleAnnotations, unreal_xml
 
 import dumpmap
 from support.recorded import DUMPS
@@ -93,6 +94,9 @@ def synthetic() -> bytes:
     dump.comment_a("hello").comment_w("hallo").breakpad_info(1, 2)
     dump.thread_info(thread.tid, start_address=0x1000).thread_ex(99, stack=(0x1000, b"x"), backing_store=(0x2000, b"y"))
     dump.module(0x5000_0000, 0x1000, "C:\\x\\y.dll", version=(1, 2, 3, 4), codeview=rsds("y.pdb"))
+    dump.unreal_context(unreal_xml({"CrashType": "Assert"}, [(thread.tid, "main", True)]), "utf-8", b"\0more")
+    notes = ModuleAnnotations(0, ("text",), (("a", "b"),), (("oom-size", 1, b"16"),))
+    dump.crashpad_info(("ptype", "gpu"), modules=[notes]).soft_errors('["none"]')
     dump.heap_stream([StreamHeap(0x10_0000, 1, name="h")], [StreamRange(0x10_0000, 0x1000, 1)])
     dump.linux_maps("00400000-00401000 r-xp 00000000 08:01 1 /bin/x\n")
     return dump.build()

@@ -46,7 +46,7 @@ _V8_IS_HEAP_OOM = "electron.v8-oom.is_heap_oom"
 def writer_record(draft: Draft) -> WriterRecord:
     """Makes the record of a dump whose streams state anything about the failure."""
     values = _by_name(draft.noted)
-    record = draft.writer or WriterRecord(writer="Crashpad" if draft.noted else "Mozilla crash reporter")
+    record = draft.writer or WriterRecord(writer="Crashpad" if draft.noted else "Mozilla minidump-writer")
     heap_limit = _heap_limit(values)
     requested = _first(values, _REQUESTS, positive)
     out_of_memory = record.out_of_memory
