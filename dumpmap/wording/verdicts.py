@@ -226,7 +226,7 @@ def _out_of_heap_limit(d: Diagnosis) -> list[str]:
         return []
     apart = ", not address space or commit" if d.address_space == d.commit == "ok" else ""
     failed = "" if cause.strength == "recorded" else f"{sentence(failed_text(m, cause))}; the cause is inferred."
-    return [f"Out of heap limit{apart}: {reached_text(heap)}.", failed, _commit_beside(d), _space_beside(d)]
+    return [f"Out of heap space{apart}: {reached_text(heap)}.", failed, _commit_beside(d), _space_beside(d)]
 
 
 def _heap_limit_near(d: Diagnosis) -> list[str]:

@@ -40,7 +40,7 @@ def test_a_recorded_heap_limit_is_a_verdict_of_its_own() -> None:
     judged = verdict(region_map)
     assert judged.verdict == "out-of-heap-limit"
     assert judged.sentence == (
-        "Out of heap limit, not address space or commit: the V8 heap uses 3.9 GB of its limit of 4 GB (97 %); V8 gave "
+        "Out of heap space, not address space or commit: the V8 heap uses 3.9 GB of its limit of 4 GB (97 %); V8 gave "
         'up at "Reached heap limit". The system\'s commit charge is at 40 % of its limit. Address space is not short: '
         "the largest free block is 100 TB."
     )
