@@ -2,7 +2,7 @@
 
 Sources: Microsoft, "PE Format", the .rsrc section; "VS_VERSIONINFO structure" and "String structure". A resource
 directory is 16 bytes, with the counts of named and numbered entries at 12 and 14. 8 bytes per entry follow it: an
-identifier, and an offset from the section whose high bit marks another directory. A data entry begins with RVA and size.
+identifier, and an offset from the section whose high bit marks a directory. A data entry begins with RVA and size.
 """
 
 from __future__ import annotations
