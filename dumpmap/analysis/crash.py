@@ -126,6 +126,8 @@ def find_crash(region_map: RegionMap) -> Crash | None:
     if exception is None:
         return None
     family, code = region_map.process.os.family, exception.code & 0xFFFFFFFF
+    if family == "macos" and code == 0 and exception.parameters[:1] == (ntstatus.EXC_CRASH,):
+        code = ntstatus.EXC_CRASH  # Crashpad: an abort() has no exception of its own
     access, address = _access(region_map, exception, family, code)
     instruction = _instruction(region_map, exception, family, code, access)
     module, offset, unloaded = _module_of(region_map, instruction)

@@ -20,7 +20,10 @@ from dumpmap.wording.text import Units
 
 ThirdPartyOption = Annotated[
     bool,
-    typer.Option("--third-party", help="Show only modules outside the Windows folder, and those of driver packages."),
+    typer.Option(
+        "--third-party",
+        help="Show only modules that are not Microsoft's, by the company in their version resource or by their path.",
+    ),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Module
+from dumpmap.structures.version import company_of
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table, to_records
 
@@ -20,6 +21,7 @@ MODULE_COLUMNS = (
     Column("version"),
     Column("timestamp", "hex", optional=3),
     Column("sections", "count", optional=4),
+    Column("company", optional=5),
     Column("path", shown=False),
     Column("checksum", "hex", shown=False),
     Column("debug_id", shown=False),
@@ -35,20 +37,29 @@ _WINDOWS_FOLDER = re.compile(
 _DRIVERS = re.compile(r"[\\/]driverstore[\\/]filerepository[\\/]", re.IGNORECASE)
 
 
-def is_third_party(module: Module) -> bool:
-    """Whether a module does not come with Windows, judged by its path: outside the Windows folder, or a driver package.
+def is_third_party(module: Module, company: str | None = None) -> bool:
+    """Whether a module is not Microsoft's: by its company if that is known, otherwise by its path.
 
-    The driver store holds the user-mode parts of graphics drivers, for example, which are rarely Microsoft's.
+    By path, everything outside the Windows folder is third-party, and so are driver packages: they hold the user-mode
+    parts of graphics drivers, for example, which are rarely Microsoft's.
     """
+    if company is not None:
+        return not company.lower().startswith("microsoft")
     return _WINDOWS_FOLDER.match(module.path) is None or _DRIVERS.search(module.path) is not None
 
 
+def _company(region_map: RegionMap, module: Module) -> str | None:
+    image = region_map.structures.images.get(module.base)
+    return None if image is None else company_of(region_map.snapshot.memory, module.base, image)
+
+
 def module_table(region_map: RegionMap, *, third_party: bool = False) -> Table:
-    """Returns one row per module, by address; with `third_party` only those that do not come with Windows."""
+    """Returns one row per module, by address; with `third_party` only those that are not Microsoft's."""
     allocations = region_map.allocation_columns
     rows = []
     for module in sorted(region_map.snapshot.modules, key=lambda module: module.base):
-        if third_party and not is_third_party(module):
+        company = _company(region_map, module)
+        if third_party and not is_third_party(module, company):
             continue
         index = region_map.space.index_of(module.base)
         image = region_map.structures.images.get(module.base)
@@ -65,6 +76,7 @@ def module_table(region_map: RegionMap, *, third_party: bool = False) -> Table:
                 module.version,
                 module.timestamp,
                 None if image is None else len(image.sections),
+                company,
                 module.path,
                 module.checksum,
                 module.debug_id,

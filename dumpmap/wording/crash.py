@@ -72,10 +72,10 @@ def _thread(crash: Crash) -> str:
 def _target_text(crash: Crash) -> str:
     """What lies at the accessed address; empty where that is not known or goes without saying."""
     target, address = crash.target, crash.address
-    if target is None or address is None or address < ALLOCATION_GRANULARITY:
-        return ""
     if address == _NON_CANONICAL and crash.family == "windows":
         return "Windows records this address for every non-canonical one"
+    if target is None or address is None or address < ALLOCATION_GRANULARITY:
+        return ""
     where = address_words(address)
     if target.state in ("free", "outside", None):
         parts = [text for text in (_STATES.get(target.state or "", ""), _past_text(target)) if text]

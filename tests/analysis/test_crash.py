@@ -105,6 +105,11 @@ def test_64_bit_addresses_keep_all_bits() -> None:
     assert text.endswith("Windows records this address for every non-canonical one")
 
 
+def test_a_partial_map_explains_an_address_that_is_not_canonical_too() -> None:
+    text = line(AV, 0, (1 << 64) - 1, bits=64, partial=True)
+    assert text.endswith("; Windows records this address for every non-canonical one")
+
+
 def test_without_modules_no_address_is_outside_of_them() -> None:
     assert line(AV, 0, 0, modules=[]) == "Access violation reading 0x0 at 0x40001234 in thread 9"
 
@@ -234,6 +239,13 @@ def test_a_signal_has_the_address_of_its_access() -> None:
     exception = crash(11, thread=9, address=0x40, instruction_pointer=0x40000010)
     made = Scene(64).map(exception=exception, family="linux", modules=[Module(0x40000000, 0x1000, "/lib/libx.so")])
     assert crash_line(made) == "11 SIGSEGV accessing 0x40 at libx.so+0x10 in thread 9"
+
+
+def test_an_abort_on_macos_is_a_crash_not_0() -> None:
+    snapshot = Scene(64).snapshot(exception=crash(0, 10, thread=9, address=0x40000010), modules=[GAME])
+    system = replace(snapshot.process.os, family="macos")
+    made = dumpmap.api.map_snapshot(replace(snapshot, process=replace(snapshot.process, os=system)))
+    assert crash_line(made) == "10 EXC_CRASH (abnormal process exit) at Game.dll+0x10 in thread 9"
 
 
 # ---------------------------------------------------------------- codes

@@ -282,6 +282,7 @@ MODULES = record(
             version=maybe(TEXT),
             timestamp=maybe(HEX),
             sections=maybe(BYTES),
+            company=maybe(TEXT),
             path=TEXT,
             checksum=maybe(HEX),
             debug_id=maybe({"type": "string", "pattern": "^[0-9A-F]{33,}$"}),
