@@ -12,6 +12,7 @@ from dumpmap.parsers.minidump.streams import (
     comments,
     crash_reporters,
     exception,
+    function_table,
     handles,
     heap_stream,
     linux,
@@ -35,6 +36,7 @@ _FAMILIES = (
     linux,
     crash_reporters,
     heap_stream,
+    function_table,
     listed,
 )
 
