@@ -128,6 +128,7 @@ def make_document(facts: LiveFacts) -> dict[str, Any]:
         "wow64_peb": _address(facts.wow64_peb),
         "heaps": [],
         "managed_heaps": [],
+        "generated_code": [],
         "exception": None,
         "handle_count": facts.handle_count,
         "handle_types": {},

@@ -240,6 +240,10 @@ def _run_rules(
 
         label_ranges(structures.ranges, space, labels)
     label_named(structures, space, labels)
+    if snapshot.generated_code:
+        from dumpmap.classify.generated_code import label_generated_code
+
+        label_generated_code(snapshot, labels)
     label_linux_names(snapshot, space, labels)
     claim_marked(labels, space)
     label_files(space, labels)

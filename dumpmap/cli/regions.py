@@ -56,6 +56,9 @@ SortOption = Annotated[
     ),
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=0, help="Maximum number of rows.")]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="List short captured runs of unknown use too; without it they are one line.")
+]
 EvidenceOption = Annotated[bool, typer.Option("--evidence", "-e", help="Show the evidence for each label.")]
 
 
@@ -72,6 +75,7 @@ def command(
     sort: SortOption = None,
     limit: LimitOption = None,
     evidence: EvidenceOption = False,
+    all: AllOption = False,
     format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
@@ -104,6 +108,7 @@ def command(
             sort=sort,
             limit=limit,
             evidence=evidence,
+            every=all,
         )
     if rows.empty and target.format in (Format.json, Format.csv) and VERBOSITY.level >= 0:
         say(f"{file}: {nothing_text(rows)}")

@@ -32,6 +32,7 @@ GENERAL_EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo("thread-list", "The stack range or the TEB address in the input's thread list."),
     EvidenceInfo("stack-pointer", "The stack pointer in a thread's saved context points into the allocation."),
     EvidenceInfo("peb", "A pointer in the process environment block."),
+    EvidenceInfo("function-table", "A function table that the program registered for generated code."),
     EvidenceInfo("signature", "The first bytes are those of a known structure. No pointer leads to it."),
     EvidenceInfo("system", "Windows uses this address for the same purpose in every process."),
     EvidenceInfo("memory-list", "The input contains these bytes but does not record their use."),

@@ -73,6 +73,12 @@ STACK_64 = KindInfo(
     "64-bit thread stack", _STACK, "The 64-bit stack of a thread of a 32-bit process.", "The thread's 64-bit TEB."
 )
 GUARD = KindInfo("Guard", None, "Guard pages of a stack.", "PAGE_GUARD in the region list.")
+JIT_CODE = KindInfo(
+    "JIT code",
+    None,
+    "Code that the program generated and for which it registered a function table.",
+    "The function tables in the dump.",
+)
 ACTIVATION_CONTEXT = KindInfo(
     "Activation context",
     None,
@@ -133,6 +139,7 @@ GENERAL_KINDS: tuple[KindInfo, ...] = (
     PEB,
     *NAMED_KINDS,
     ACTIVATION_CONTEXT,
+    JIT_CODE,
     PROGRAM_BREAK,
     MAIN_STACK,
     VDSO,

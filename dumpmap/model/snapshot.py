@@ -249,6 +249,15 @@ class UnloadedModule:
     timestamp: int | None = None
 
 
+class CodeRange(msgspec.Struct, frozen=True):
+    """A range for which the program registered a function table: code that it generated."""
+
+    base: int
+    size: int
+    callback: int | None = None
+    """Address of the function that describes the code to Windows; its module generated the code."""
+
+
 class Thread(msgspec.Struct, frozen=True):
     """A thread."""
 
@@ -310,6 +319,7 @@ class Snapshot:
     wow64_peb: int | None = None
     heaps: tuple[RecordedHeap, ...] = ()
     managed_heaps: tuple[RecordedHeap, ...] = ()
+    generated_code: tuple[CodeRange, ...] = ()
     exception: ExceptionRecord | None = None
     handle_count: int | None = None
     handle_types: Mapping[str, int] = field(default_factory=dict)

@@ -11,16 +11,39 @@ import numpy as np
 from dumpmap.model.columns import ALLOCATION, REGION_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.views.blocks import Block, Paragraph
 from dumpmap.views.columns import has_working_set, table_column
 from dumpmap.views.documents import head
 from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows
 from dumpmap.views.frames import allocation_frame, region_frame
 from dumpmap.views.table import Table, to_records
-from dumpmap.wording.text import more_text
+from dumpmap.wording.text import count_words, more_text
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+MIN_EXCERPTS = 20
+"""Fewer short runs of unknown use than this keep their rows."""
+
+
+@dataclass(frozen=True)
+class Excerpts:
+    """Short captured runs of unknown use: writers store single words that a stack or register points to.
+
+    Attributes:
+        count: how many there are.
+        size: bytes in all of them.
+        frame: the other rows that people see.
+        left_out: number of those beyond the limit.
+    """
+
+    count: int
+    size: int
+    frame: pd.DataFrame
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,7 @@ class ChosenRegions:
         blocks: whether rows are regions and sections; otherwise they are allocations.
         left_out: number of rows beyond the limit.
         evidence: whether people see the evidence of each row.
+        excerpts: short captured runs of unknown use that people see as one line; None where each has its row.
     """
 
     region_map: RegionMap
@@ -42,6 +66,7 @@ class ChosenRegions:
     blocks: bool
     left_out: int
     evidence: bool
+    excerpts: Excerpts | None = None
 
     @property
     def empty(self) -> bool:
@@ -57,8 +82,9 @@ def choose_regions(
     sort: str | None = None,
     limit: int | None = None,
     evidence: bool = False,
+    every: bool = False,
 ) -> ChosenRegions:
-    """Selects and sorts rows.
+    """Selects and sorts rows. Unless `every` is set, people see many short runs of unknown use as one line.
 
     Raises:
         ValueError: `sort` is not a column.
@@ -66,7 +92,19 @@ def choose_regions(
     found = chosen.apply(region_map, region_frame(region_map) if blocks else allocation_frame(region_map))
     found = sort_rows(found, sort)
     frame = found if limit is None else found.head(limit)
-    return ChosenRegions(region_map, chosen, frame, blocks, len(found) - len(frame), evidence)
+    excerpts = None if every or chosen != Filter() or not region_map.partial else _excerpts(found, limit)
+    return ChosenRegions(region_map, chosen, frame, blocks, len(found) - len(frame), evidence, excerpts)
+
+
+def _excerpts(found: pd.DataFrame, limit: int | None) -> Excerpts | None:
+    """Sets the short captured runs of unknown use apart; None if they are few."""
+    short = (found["type"] == RegionType.UNKNOWN.label) & (found["kind"] == "") & (found["size"] < PAGE_SIZE)
+    count = int(short.sum())
+    if count < MIN_EXCERPTS:
+        return None
+    rest = found[~short]
+    frame = rest if limit is None else rest.head(limit)
+    return Excerpts(count, int(found["size"][short].sum()), frame, len(rest) - len(frame))
 
 
 def chosen_document(rows: ChosenRegions) -> dict[str, Any]:
@@ -88,9 +126,16 @@ def chosen_view(rows: ChosenRegions) -> Iterator[Block]:
     if rows.empty:
         yield Paragraph(nothing_text(rows))
         return
-    yield region_table(rows.region_map, rows.frame, evidence=rows.evidence, owners=True)
-    if rows.left_out:
-        yield Paragraph(more_text(rows.left_out))
+    excerpts = rows.excerpts
+    frame, left_out = (rows.frame, rows.left_out) if excerpts is None else (excerpts.frame, excerpts.left_out)
+    yield region_table(rows.region_map, frame, evidence=rows.evidence, owners=True)
+    if left_out:
+        yield Paragraph(more_text(left_out))
+    if excerpts is not None:
+        yield Paragraph(
+            f"{count_words(excerpts.count, 'captured run')} of less than a page and of unknown use, "
+            f"{excerpts.size:,} bytes together; --all lists them."
+        )
 
 
 def nothing_text(rows: ChosenRegions) -> str:

@@ -884,6 +884,31 @@ class MinidumpBuilder:
             lambda file: struct.pack("<QIIII", base, size, checksum, timestamp, file.string(name)),
         )
 
+    def function_tables(
+        self,
+        *tables: tuple[int, int, int],
+        entries: int = 2,
+        native_size: int = 0x58,
+        count: int | None = None,
+        native_minimum: int | None = None,
+    ) -> Self:
+        """Adds a MINIDUMP_FUNCTION_TABLE_STREAM with (minimum, maximum, callback) tables.
+
+        Args:
+            tables: the tables.
+            entries: function entries of each (12 bytes).
+            native_size: SizeOfNativeDescriptor; a 64-bit DYNAMIC_FUNCTION_TABLE has 0x58 bytes.
+            count: NumberOfDescriptors; None is true.
+            native_minimum: MinimumAddress in the native descriptor; None is true.
+        """
+        parts = [struct.pack("<6I", 24, 32, native_size, 12, len(tables) if count is None else count, 0)]
+        for low, high, callback in tables:
+            minimum = low if native_minimum is None else native_minimum
+            native = bytes(32) + struct.pack("<4Q", minimum, high, low, callback)
+            parts.append(struct.pack("<3Q2I", low, high, low, entries, 4))
+            parts.append(native.ljust(native_size, b"\0")[:native_size] + bytes(12 * entries) + bytes(4))
+        return self.raw_stream(FUNCTION_TABLE, b"".join(parts))
+
     def handle(
         self,
         handle: int,

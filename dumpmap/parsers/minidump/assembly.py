@@ -50,6 +50,7 @@ def snapshot_of(draft: Draft, source: Source, data: ByteSource) -> Snapshot:
         modules=tuple(draft.modules),
         unloaded_modules=tuple(draft.unloaded),
         threads=tuple(_threads(draft)),
+        generated_code=tuple(draft.generated_code),
         heaps=tuple(draft.heaps),
         exception=draft.exception,
         handle_count=draft.handle_count,

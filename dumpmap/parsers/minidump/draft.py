@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dumpmap.model.snapshot import (
     U64,
+    CodeRange,
     Counters,
     ExceptionRecord,
     Module,
@@ -50,6 +51,7 @@ class Draft:
     memory: list[tuple[U64, U64, U64]] = field(default_factory=list)
     """(addresses, sizes, file offsets) of each memory list."""
     exception: ExceptionRecord | None = None
+    generated_code: list[CodeRange] = field(default_factory=list)
     heaps: list[RecordedHeap] = field(default_factory=list)
     handle_count: int | None = None
     handle_types: dict[str, int] = field(default_factory=dict)

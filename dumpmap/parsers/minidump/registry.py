@@ -12,6 +12,7 @@ from dumpmap.parsers.minidump.streams import (
     comments,
     crash_reporters,
     exception,
+    function_table,
     handles,
     heap_stream,
     linux,
@@ -37,6 +38,7 @@ _FAMILIES = (
     crash_reporters,
     unreal,
     heap_stream,
+    function_table,
     listed,
 )
 

@@ -210,6 +210,14 @@ class UnloadedModuleEntry(Entry, kw_only=True, frozen=True):
     timestamp: Count | None = None
 
 
+class CodeRangeEntry(Entry, kw_only=True, frozen=True):
+    """A range of code that the program generated."""
+
+    base: Address
+    size: Count
+    callback: Address | None = None
+
+
 class ThreadEntry(Entry, kw_only=True, frozen=True):
     """A thread."""
 
@@ -339,6 +347,7 @@ class SnapshotDocument(Entry, kw_only=True, frozen=True):
     wow64_peb: Address | None = None
     heaps: list[HeapEntry] = []
     managed_heaps: list[HeapEntry] = []
+    generated_code: list[CodeRangeEntry] = []
     exception: ExceptionEntry | None = None
     handle_count: Count | None = None
     handle_types: dict[str, Count] = {}
@@ -366,6 +375,7 @@ COUNTERPARTS: dict[type[Entry], type[Any]] = {
     CountersEntry: model.Counters,
     ModuleEntry: model.Module,
     UnloadedModuleEntry: model.UnloadedModule,
+    CodeRangeEntry: model.CodeRange,
     ThreadEntry: model.Thread,
     ExceptionEntry: model.ExceptionRecord,
     RangeEntry: model.RecordedRange,

@@ -10,12 +10,6 @@ STREAMS = (
     KnownStream(1, "ReservedStream0", "Reserved by Microsoft.", _STREAM_TYPE),
     KnownStream(2, "ReservedStream1", "Reserved by Microsoft.", _STREAM_TYPE),
     KnownStream(
-        13,
-        "FunctionTable",
-        "Function tables that the program registered for generated code.",
-        "MINIDUMP_FUNCTION_TABLE_STREAM",
-    ),
-    KnownStream(
         18,
         "HandleOperationList",
         "The last operations on handles, if Application Verifier recorded them.",

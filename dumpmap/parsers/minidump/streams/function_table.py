@@ -1,0 +1,73 @@
+"""Generated code: FunctionTable, the function tables that the program registered with Windows."""
+
+from __future__ import annotations
+
+import struct
+
+from dumpmap.model.snapshot import CodeRange
+from dumpmap.parsers.minidump.draft import Draft
+from dumpmap.parsers.minidump.file import NotReadError
+from dumpmap.parsers.minidump.stream import KnownStream, StreamData
+
+MAX_TABLES = 1 << 16
+"""Most tables that are read. A JIT compiler registers one for each of its code heaps, at most some thousands."""
+
+_HEADER = struct.Struct("<6I")
+"""MINIDUMP_FUNCTION_TABLE_STREAM: SizeOfHeader, SizeOfDescriptor, SizeOfNativeDescriptor, SizeOfFunctionEntry,
+NumberOfDescriptors, SizeOfAlignPad."""
+
+_DESCRIPTOR = struct.Struct("<3Q2I")
+"""MINIDUMP_FUNCTION_TABLE_DESCRIPTOR: MinimumAddress, MaximumAddress, BaseAddress, EntryCount, SizeOfAlignPad."""
+
+_NATIVE = struct.Struct("<32x4Q")
+"""DYNAMIC_FUNCTION_TABLE of a 64-bit process up to its callback: MinimumAddress, MaximumAddress, BaseAddress, Callback
+at 0x20 to 0x38."""
+
+
+def read_function_table(data: StreamData, draft: Draft) -> None:
+    """Reads MINIDUMP_FUNCTION_TABLE_STREAM: a descriptor, the native one, and the entries, table by table."""
+    content = data.rest()
+    if len(content) < _HEADER.size:
+        raise NotReadError("malformed", f"has {len(content)} bytes")
+    header, descriptor, native, entry, count, pad = _HEADER.unpack_from(content)
+    data.check_header_size(header, _HEADER.size)
+    if descriptor < _DESCRIPTOR.size:
+        raise NotReadError("malformed", f"SizeOfDescriptor is {descriptor}")
+    position = header + pad
+    impossible = 0
+    for number in range(min(count, MAX_TABLES)):
+        if position + descriptor + native > len(content):
+            data.note(f"claims {count} entries, {number} fit")
+            break
+        low, high, base, entries, padding = _DESCRIPTOR.unpack_from(content, position)
+        if low < high:
+            draft.generated_code.append(
+                CodeRange(low, high - low, _callback(content, position + descriptor, native, (low, high, base)))
+            )
+        else:
+            impossible += 1
+        position += descriptor + native + entries * entry + padding
+    if count > MAX_TABLES:
+        data.note(f"claims {count} entries; {MAX_TABLES} are read")
+    if impossible:
+        data.note(f"{impossible} tables cover no addresses")
+
+
+def _callback(content: bytes, position: int, size: int, known: tuple[int, int, int]) -> int | None:
+    """Returns the callback in a native descriptor, if the descriptor agrees with the table that it belongs to."""
+    if size < _NATIVE.size:
+        return None
+    *stated, callback = _NATIVE.unpack_from(content, position)
+    return callback or None if tuple(stated) == known else None
+
+
+STREAMS = (
+    KnownStream(
+        13,
+        "FunctionTable",
+        "Function tables that the program registered for generated code.",
+        "MINIDUMP_FUNCTION_TABLE_STREAM",
+        "ranges of generated code",
+        read_function_table,
+    ),
+)
