@@ -13,7 +13,7 @@ from dumpmap.views.table import Column, Table, to_records
 IN_USE = Column("in_use", "size", "In use", shown=False)
 """People see it only where the reservation is not known."""
 
-STACK_COLUMNS = (
+STACK_COLUMNS: tuple[Column, ...] = (
     Column("thread_id", "number", "Thread"),
     Column("name"),
     Column("bits", "number", optional=2),
