@@ -29,3 +29,8 @@ class Stack(msgspec.Struct, frozen=True):
     evidence: str
     inferred: bool
     exited: bool
+
+    @property
+    def in_use(self) -> int | None:
+        """Bytes from the stack pointer to the high end; None without the pointer."""
+        return None if self.stack_pointer is None else self.end - self.stack_pointer

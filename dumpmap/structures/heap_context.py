@@ -56,7 +56,7 @@ class Remarks:
         """Takes what a walk over one of the heap's lists met."""
         for problem in walk.problems:
             self.warn(f"{what} {problem}")
-        for lack in walk.missing:
+        for lack in walk.missing[:1]:  # from behind, the walk can meet a second place in the same list
             self.note(f"{what} {lack}")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 from support.cli import run
 from support.cli_inputs import FIXTURES
+from synth.minidump import MinidumpBuilder
 from typer.testing import CliRunner
 
 from dumpmap.cli.app import app
@@ -123,3 +125,23 @@ def test_texts_and_addresses_are_sorted_from_the_first_or_as_the_sign_says() -> 
     assert [row["details"] for row in rows("--sort", "-details")] == sorted(details, reverse=True)
     addresses = [int(row["address"], 16) for row in rows("--sort", "-address")]
     assert addresses == sorted(addresses, reverse=True)
+
+
+def test_short_captured_runs_are_one_line_unless_all_are_wanted(tmp_path: Path) -> None:
+    dump = MinidumpBuilder("x64").system_info().module(0x1800_0000, 0x10000, "C:\\x\\a.dll")
+    for index in range(40):
+        dump.memory(0x7FF0_0000_0000 + index * 0x1238, bytes(8))
+    path = dump.write(tmp_path / "x.dmp")
+
+    def out(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["-q", "regions", str(path), *arguments])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    line = "40 captured runs of less than a page and of unknown use, 320 bytes together; --all lists them."
+    assert line in " ".join(out().split())
+    assert out().count("Unknown") == 0
+    assert out("--all").count("Unknown") == 40
+    assert out("--type", "unknown").count("Unknown") == 40
+    assert len(out("--format", "csv").splitlines()) == 42
+    assert len(json.loads(out("--format", "json"))["regions"]) == 41

@@ -6,10 +6,11 @@ import datetime as dt
 import struct
 
 import pytest
-from support.dumps import read, stream, tiny
+from support.dumps import map_of, read, stream, tiny
 from synth.minidump import THREAD_INFO_LIST, THREAD_LIST, THREAD_NAMES, MinidumpBuilder
 
 from dumpmap.model.snapshot import Snapshot, Thread
+from dumpmap.views.stacks import stack_document
 
 ARCHITECTURES = ["x86", "x64", "arm", "arm64"]
 
@@ -153,3 +154,10 @@ def test_a_thread_list_of_no_threads_is_fine() -> None:
 def test_two_threads_of_one_id_are_one() -> None:
     snapshot = read(tiny().thread(1, teb=0x1000).thread(1, teb=0x2000))
     assert len(snapshot.threads) == 1
+
+
+def test_a_captured_stack_has_no_base_and_shows_what_is_in_use() -> None:
+    dump = tiny().thread(7, stack=(0x7F_0000_1000, bytes(0x800)), context_sp=0x7F_0000_1100)
+    (row,) = stack_document(map_of(dump))["stacks"]
+    assert (row["base"], row["reserve"], row["headroom"]) == (None, None, None)
+    assert (row["end"], row["committed"], row["in_use"]) == ("0x7f00001800", 0x800, 0x700)

@@ -258,6 +258,7 @@ STACKS = record(
             end=maybe(HEX),
             reserve=maybe(BYTES),
             committed=maybe(BYTES),
+            in_use=maybe(BYTES),
             guard=maybe(BYTES),
             stack_pointer=maybe(HEX),
             headroom=maybe(BYTES),
