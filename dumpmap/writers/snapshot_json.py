@@ -15,14 +15,11 @@ from dumpmap._version import __version__
 from dumpmap.model import snapshot as model
 from dumpmap.model.memory import Excerpt, ExcerptMemory
 from dumpmap.model.winnt import MemState
+from dumpmap.parsers.snapshot_json.columns import LARGEST_COUNT, REQUIRED_COLUMNS, STATE_WORDS, TYPE_WORDS
 from dumpmap.parsers.snapshot_json.regions import region_fault
 from dumpmap.parsers.snapshot_json.schema import (
     ENTRIES,
     FORMAT,
-    LARGEST_COUNT,
-    REQUIRED_COLUMNS,
-    STATE_WORDS,
-    TYPE_WORDS,
     VERSION,
     ExcerptEntry,
     SnapshotDocument,

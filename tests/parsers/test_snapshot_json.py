@@ -25,14 +25,9 @@ from dumpmap.model import snapshot as model
 from dumpmap.model.memory import ExcerptMemory
 from dumpmap.model.writer import Annotation, HeapLimitRecord, WriterRecord
 from dumpmap.parsers.snapshot_json import regions as snapshot_regions
+from dumpmap.parsers.snapshot_json.columns import REQUIRED_COLUMNS
 from dumpmap.parsers.snapshot_json.reader import load_snapshot
-from dumpmap.parsers.snapshot_json.schema import (
-    COUNTERPARTS,
-    REQUIRED_COLUMNS,
-    Entry,
-    SnapshotDocument,
-    json_schema,
-)
+from dumpmap.parsers.snapshot_json.schema import COUNTERPARTS, Entry, SnapshotDocument, json_schema
 from dumpmap.writers.snapshot_json import dump_snapshot
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from dumpmap.errors import SnapshotError
-from dumpmap.parsers.snapshot_json.schema import LARGEST_COUNT, LARGEST_SIZE
+from dumpmap.parsers.snapshot_json.columns import LARGEST_COUNT, LARGEST_SIZE
 
 DECODING_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding a wrong text raises."""

@@ -13,12 +13,12 @@ import msgspec
 from dumpmap.errors import SnapshotError
 from dumpmap.model import snapshot as model
 from dumpmap.model.memory import ExcerptMemory
+from dumpmap.parsers.snapshot_json.columns import LARGEST_COUNT
 from dumpmap.parsers.snapshot_json.problems import DECODING_ERRORS, explain
 from dumpmap.parsers.snapshot_json.regions import read_regions
 from dumpmap.parsers.snapshot_json.schema import (
     COUNTERPARTS,
     FORMAT,
-    LARGEST_COUNT,
     VERSION,
     Entry,
     Envelope,

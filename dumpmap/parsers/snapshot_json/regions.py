@@ -15,15 +15,9 @@ from msgspec import Raw
 from dumpmap.errors import SnapshotError
 from dumpmap.model import snapshot as model
 from dumpmap.model.winnt import MemState
+from dumpmap.parsers.snapshot_json.columns import COLUMNS, LARGEST_COUNT, REQUIRED_COLUMNS, STATES, TYPES
 from dumpmap.parsers.snapshot_json.problems import DECODING_ERRORS, explain
-from dumpmap.parsers.snapshot_json.schema import (
-    COLUMNS,
-    LARGEST_COUNT,
-    REQUIRED_COLUMNS,
-    STATES,
-    TYPES,
-    RegionsEntry,
-)
+from dumpmap.parsers.snapshot_json.schema import RegionsEntry
 
 _LARGEST_SUM = 1 << 62
 

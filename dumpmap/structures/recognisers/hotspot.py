@@ -14,6 +14,14 @@ from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.structures.bounds import is_user_address
+from dumpmap.structures.recognisers.hotspot_collectors import (
+    Part,
+    g1_parts,
+    g1_region,
+    no_parts,
+    parallel_parts,
+    serial_parts,
+)
 from dumpmap.structures.recognisers.hotspot_tables import VmTables, read_name, read_tables
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
@@ -21,8 +29,6 @@ NAME = "Java heap"
 EVIDENCE_WORD = "hotspot-vmstructs"
 
 MAX_MACHINES = 4
-MAX_REGIONS = 1 << 17
-"""Regions of one G1 heap; HotSpot aims at 2,048."""
 
 MAX_CODE_HEAPS = 16
 MAX_LOADERS = 4096
@@ -72,9 +78,6 @@ KINDS: tuple[KindInfo, ...] = (
 EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo(EVIDENCE_WORD, "The tables that jvm.dll exports name the field that holds the range."),
 )
-
-Part = tuple[int, int, str]
-"""start, end, and kind of a part of the Java heap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,7 @@ def _read_machine(context: Context, module: LoadedModule, tables: VmTables) -> J
     if reserved is None or context.space.allocation(reserved[0]) is None:
         return None
     collector = COLLECTORS[kind]
-    reader = {"G1": _g1_parts, "Serial": _serial_parts, "Parallel": _parallel_parts}.get(collector, _no_parts)
+    reader = {"G1": g1_parts, "Serial": serial_parts, "Parallel": parallel_parts}.get(collector, no_parts)
     parts, used = reader(tables, heap, kind)
     low, high = reserved[0], sum(reserved)
     parts = sorted(part for part in parts if low <= part[0] < part[1] <= high)
@@ -181,7 +184,7 @@ def _read_machine(context: Context, module: LoadedModule, tables: VmTables) -> J
         version=_version(tables),
         collector=collector,
         heap=reserved,
-        region_size=tables.static(_g1_region(tables), "GrainBytes") if collector == "G1" else None,
+        region_size=tables.static(g1_region(tables), "GrainBytes") if collector == "G1" else None,
         used=used,
         parts=tuple(_with_reserve(parts, low, high)),
         code=tuple(_code(tables)),
@@ -224,117 +227,6 @@ def _with_reserve(parts: list[Part], low: int, high: int) -> Iterator[Part]:
         at = end
     if at < high:
         yield at, high, _RESERVE if parts else _WHOLE
-
-
-# ---------------------------------------------------------------- collectors
-
-_Parts = tuple[list[Part], int | None]
-
-
-def _no_parts(tables: VmTables, heap: int, kind: str) -> _Parts:
-    return [], None
-
-
-def _g1_region(tables: VmTables) -> str:
-    return "G1HeapRegion" if "G1HeapRegion" in tables.fields else "HeapRegion"
-
-
-def _g1_parts(tables: VmTables, heap: int, kind: str) -> _Parts:
-    """The regions of a G1 heap; a null entry of its table is a region that is not committed."""
-    region_type = _g1_region(tables)
-    manager_type = "G1HeapRegionManager" if region_type == "G1HeapRegion" else "HeapRegionManager"
-    manager = tables.place(heap, kind, "_hrm")
-    table = None if manager is None else tables.place(manager, manager_type, "_regions")
-    base = None if table is None else tables.value(table, "G1HeapRegionTable", "_base")
-    count = None if table is None else tables.value(table, "G1HeapRegionTable", "_length")
-    if not base or not count or count > MAX_REGIONS:
-        return [], None
-    names = _g1_tags(tables, region_type)
-    parts, used = [], 0
-    for index in range(count):
-        region = tables.word(base + 8 * index)
-        if not region:
-            continue
-        bottom, end = tables.value(region, region_type, "_bottom"), tables.value(region, region_type, "_end")
-        top = tables.value(region, region_type, "_top")
-        place = tables.place(region, region_type, "_type")
-        tag = None if place is None else tables.value(place, f"{region_type}Type", "_tag", size=4)
-        if bottom is None or end is None or top is None or not bottom <= top <= end or tag not in names:
-            continue
-        parts.append((bottom, end, f"Java heap, G1 {names[tag]}"))
-        used += top - bottom
-    return parts, used
-
-
-def _g1_tags(tables: VmTables, region_type: str) -> dict[int | None, str]:
-    """Names of the tags of a region, by the constants of this version."""
-    names: dict[int | None, str] = {}
-    for suffix, name in (
-        ("FreeTag", "free"),
-        ("EdenTag", "eden"),
-        ("SurvTag", "survivor"),
-        ("StartsHumongousTag", "humongous"),
-        ("ContinuesHumongousTag", "humongous"),
-    ):
-        value = tables.constants.get(f"{region_type}Type::{suffix}")
-        if value is not None:
-            names[value] = name
-    old = tables.constants.get(f"{region_type}Type::OldMask")
-    archive = tables.constants.get(f"{region_type}Type::ArchiveMask", 0)
-    if old:
-        # OldTag is the mask or the mask and a flag for pinned regions; archive regions have one bit more.
-        for value in range(old, 2 * old):
-            names.setdefault(value, "old")
-    if archive:
-        for value in range(archive, 2 * archive):
-            names.setdefault(value, "archive")
-    return names
-
-
-def _serial_parts(tables: VmTables, heap: int, kind: str) -> _Parts:
-    """The generations of a Serial heap."""
-    young, old = tables.value(heap, kind, "_young_gen"), tables.value(heap, kind, "_old_gen")
-    parts: list[Part] = []
-    used = 0
-    spaces = []
-    if young:
-        for name, label in (("_eden_space", "eden"), ("_from_space", "survivor"), ("_to_space", "survivor")):
-            spaces.append((tables.value(young, "DefNewGeneration", name), label))
-    if old:
-        spaces.append((tables.value(old, "TenuredGeneration", "_the_space"), "old"))
-    for space, label in spaces:
-        if not space:
-            continue
-        bottom, end = tables.value(space, "ContiguousSpace", "_bottom"), tables.value(space, "ContiguousSpace", "_end")
-        top = tables.value(space, "ContiguousSpace", "_top")
-        if bottom and end and top and bottom <= top <= end:
-            parts.append((bottom, end, f"Java heap, {label}"))
-            used += top - bottom
-    return parts, used
-
-
-def _parallel_parts(tables: VmTables, heap: int, kind: str) -> _Parts:
-    """The generations of a Parallel heap."""
-    parts: list[Part] = []
-    used = 0
-    for generation, type_name, spaces in (
-        (
-            tables.static(kind, "_young_gen"),
-            "PSYoungGen",
-            (("_eden_space", "eden"), ("_from_space", "survivor"), ("_to_space", "survivor")),
-        ),
-        (tables.static(kind, "_old_gen"), "PSOldGen", (("_object_space", "old"),)),
-    ):
-        for name, label in spaces:
-            space = tables.value(generation, type_name, name) if generation else None
-            if not space:
-                continue
-            bottom, end = tables.value(space, "MutableSpace", "_bottom"), tables.value(space, "MutableSpace", "_end")
-            top = tables.value(space, "MutableSpace", "_top")
-            if bottom and end and top and bottom <= top <= end:
-                parts.append((bottom, end, f"Java heap, {label}"))
-                used += top - bottom
-    return parts, used
 
 
 # ---------------------------------------------------------------- beside the heap
