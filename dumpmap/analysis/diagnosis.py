@@ -61,6 +61,7 @@ _SIGNALS = (
     "commit-limit-reached",
     "commit-limit-near",
     "job-commit-limit-near",
+    "heap-commit-failures",
     "runtime-heap-limit-near",
     "cpp-exception-unreadable",
 )

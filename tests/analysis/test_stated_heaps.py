@@ -15,6 +15,7 @@ from dumpmap.api import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.heaps import stated_lines
 from dumpmap.views.summary import summary_document
+from dumpmap.wording.verdicts import verdict
 
 PAGE = 0x1000
 
@@ -52,6 +53,8 @@ def test_one_of_nine_segments_and_what_the_header_states(arch: str, build: int) 
     assert row.stated_committed is not None
     assert row.reserved < row.stated_reserved <= truth.reserved
     assert row.commit_failures == 3
+    signals = {signal.id: signal.about for signal in verdict(region_map).signals}
+    assert signals.get("heap-commit-failures") == "commit"
     line = stated_lines(region_map)[0]
     assert "1 of 9 segments captured; the header states " in line
     assert f"{row.stated_reserved // 1024:,} KB reserved, {row.stated_committed // 1024:,} KB committed" in line
