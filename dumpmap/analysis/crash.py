@@ -120,6 +120,18 @@ def narrow(region_map: RegionMap, value: int) -> int:
     return value
 
 
+def crashed_thread(region_map: RegionMap) -> int | None:
+    """The thread that crashed: the one whose stack the exception's context uses, otherwise the exception record's.
+
+    A writer that handles a failure itself can put its own thread into the record.
+    """
+    exception = region_map.snapshot.exception
+    if exception is None:
+        return None
+    thread = _thread_of_stack(region_map, exception)
+    return exception.thread_id if thread is None else thread
+
+
 def find_crash(region_map: RegionMap) -> Crash | None:
     """Reads the exception; None if the input has none."""
     exception = region_map.snapshot.exception

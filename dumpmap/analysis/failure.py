@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from dumpmap.analysis.crash import crashed_thread
 from dumpmap.model import ntstatus
 from dumpmap.model.memory import Memory
 from dumpmap.model.ntstatus import MemoryLimit
@@ -147,7 +148,7 @@ def _read(region_map: RegionMap, exception: ExceptionRecord) -> Failure:
     failure = Failure(
         code=code,
         name=known.name if known else None,
-        thread_id=exception.thread_id,
+        thread_id=crashed_thread(region_map),
         limit=known.limit if known else None,
     )
     if code in _SIZED and parameters:
@@ -185,11 +186,11 @@ def _annotated_request(snapshot: Snapshot) -> int | None:
 def _stack_fault(region_map: RegionMap, exception: ExceptionRecord) -> StackFault:
     # Parameter 0 is how the page was touched, parameter 1 where; the fault can lie below the stack pointer.
     address = exception.parameters[1] if len(exception.parameters) > 1 else exception.stack_pointer
-    stack = None
+    thread, stack = crashed_thread(region_map), None
     for one in region_map.stacks:
-        if one.thread_id == exception.thread_id and address is not None and one.base <= address < one.end:
+        if one.thread_id == thread and address is not None and one.base <= address < one.end:
             stack = one
-    tebs = [teb for teb in region_map.structures.tebs if teb.thread_id == exception.thread_id]
+    tebs = [teb for teb in region_map.structures.tebs if teb.thread_id == thread]
     guaranteed = max((teb.guaranteed_stack_bytes or 0 for teb in tebs), default=0)
     # Without a reserve the map holds only the captured part of the stack.
     whole = stack is not None and stack.reserve is not None
@@ -299,8 +300,7 @@ class LastError:
 
 def last_errors(region_map: RegionMap) -> list[LastError]:
     """Lists the threads whose last error or status means that memory ran out, the crashing thread first."""
-    exception = region_map.snapshot.exception
-    crashing = exception.thread_id if exception is not None else None
+    crashing = crashed_thread(region_map)
     found: dict[int, LastError] = {}
     for teb, limit in _memory_errors(region_map.structures.tebs):
         known = found.get(teb.thread_id)

@@ -10,7 +10,8 @@ from synth.minidump import MinidumpBuilder
 from synth.process import ProcessBuilder
 
 import dumpmap
-from dumpmap.analysis.crash import find_crash
+from dumpmap.analysis.crash import crashed_thread, find_crash
+from dumpmap.analysis.failure import last_errors
 from dumpmap.api import RegionMap
 from dumpmap.model import ntstatus
 from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange, Thread, UnloadedModule
@@ -274,3 +275,15 @@ def test_codes_are_stated_once() -> None:
     assert len(set(codes)) == len(codes)
     assert ntstatus.exception_code(0xBDB40) is None
     assert ntstatus.exception_code(0xBDB30, "linux") is None
+
+
+def test_the_last_error_of_the_thread_whose_stack_the_context_uses() -> None:
+    process = ProcessBuilder("x64").furnish()
+    process.add_thread()
+    crashed, writer = process.threads[0], process.threads[1]
+    process.set_teb(crashed, "LastErrorValue", 8)
+    dump = process.to_minidump()
+    dump.exception(writer.tid, 0xC0000005, 0x140001000, [1, 0], context_sp=crashed.stack.sp)
+    region_map = dumpmap.open(dump.build())
+    assert crashed_thread(region_map) == crashed.tid
+    assert [(error.thread_id, error.crashing) for error in last_errors(region_map)] == [(crashed.tid, True)]
