@@ -12,7 +12,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import TYPES, RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
-from dumpmap.views.blocks import Bar, Bars, Blank, Block, Fact, Facts, Paragraph, Remark, Statement, Statements
+from dumpmap.views.blocks import Bar, Bars, Blank, Block, Fact, Facts, Lines, Paragraph, Remark, Statement, Statements
 from dumpmap.views.columns import has_working_set, table_column
 from dumpmap.views.counters import AT_LEAST, counter_rows, is_lower_bound, lower_bounds, shows_part
 from dumpmap.views.documents import finding_document, head, moment_text
@@ -26,6 +26,11 @@ from dumpmap.wording.text import address_text, hex_text, printable, short_size, 
 if TYPE_CHECKING:
     from dumpmap.model.stated_heaps import StatedSurplus
     from dumpmap.wording.findings import Finding
+
+_PRIVATE_TYPES = (RegionType.HEAP, RegionType.MANAGED_HEAP, RegionType.STACK, RegionType.PRIVATE_DATA)
+_SHOWN_OWNERS = 5
+_MOST_ALLOCATIONS = 50_000
+"""The summary of a map with more allocations names no owners: `owners` does, and takes its time."""
 
 _BAR_TYPES = tuple(info.type for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
 
@@ -187,6 +192,16 @@ def head_blocks(region_map: RegionMap) -> Iterator[Block]:
         yield Paragraph(line)
 
 
+def private_owners(region_map: RegionMap) -> list[str]:
+    """Returns a line for each of the largest owners of private memory; none for a map with very many allocations."""
+    from dumpmap.analysis.owners import find_owners
+    from dumpmap.views.owners import owner_lines
+
+    if region_map.partial or len(region_map.space) > _MOST_ALLOCATIONS:
+        return []
+    return owner_lines(region_map, find_owners(region_map, _PRIVATE_TYPES), _SHOWN_OWNERS)
+
+
 def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
     """Yields everything that `summary` shows to people."""
     yield from head_blocks(region_map)
@@ -196,11 +211,16 @@ def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Ite
     yield _marked_table(region_map)
     yield Blank()
     yield Paragraph(largest_free_line(region_map))
+    took = private_owners(region_map)
+    if took:
+        yield Blank()
+        yield Paragraph("Who took private memory", "strong")
+        yield Lines(took, indent=2)
     counters = counter_rows(region_map)
     if counters:
         yield Blank()
         yield Facts([Fact(label, text) for label, text in counters])
-    if counters and region_map.notes:
+    if (counters or took) and region_map.notes:
         yield Blank()
     for note in region_map.notes:
         yield Remark("Note:", note)
