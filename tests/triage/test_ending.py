@@ -73,14 +73,16 @@ def start(folder: Path, cache: Path, *options: str) -> Running:
     command = [sys.executable, "-m", "dumpmap", "triage", str(folder), "--cache", str(cache), "-j", "2", *options]
     temporary = cache.parent / "t"
     temporary.mkdir()
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "TMPDIR": str(temporary)},
-    )
+    # A pipe that nobody reads would stop the run as soon as it is full of rows.
+    with (cache.parent / "rows").open("wb") as rows:
+        process = subprocess.Popen(
+            command,
+            stdout=rows,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": str(temporary)},
+        )
     until = time.monotonic() + 60
     while count_results(cache) < 20:
         assert process.poll() is None
