@@ -54,7 +54,7 @@ def notes_of(
         notes.append(f"the Mono runtime is loaded ({mono}), and its heap could not be identified{where}")
     if copies:
         images = "1 loaded image is" if len(copies) == 1 else f"{len(copies)} loaded images are"
-        notes.append(f"{images} also mapped as data, and both places count")
+        notes.append(f"{images} also mapped as data, and both mappings are counted")
     return tuple(notes)
 
 

@@ -32,7 +32,7 @@ def command(
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Gate a build: print a line per broken rule and exit with 1 if a map breaks any.
+    """Gate a build: print a line for each broken rule and exit with 1 if there is one.
 
     If an input cannot be read, dumpmap checks the others and exits with 3.
 

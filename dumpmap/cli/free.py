@@ -16,8 +16,8 @@ FitOption = Annotated[
     typer.Option(
         "--fit",
         metavar="SIZE",
-        help="Size of an allocation to test. The exit code is 1 if it does not fit or the input does not say. "
-        "Repeatable.",
+        help="Size of an allocation to test. The exit code is 1 if it does not fit, or if the input does not show "
+        "whether it fits. Repeatable.",
     ),
 ]
 AlignOption = Annotated[

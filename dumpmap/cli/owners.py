@@ -35,7 +35,7 @@ def command(
     """Show who took the memory: runtimes, heaps, modules, and groups of equal allocations.
 
     VMMap's types say what memory is; owners say whose it is. V8 (Node.js, Electron, Chromium), Java, .NET, and Windows
-    heaps prove themselves in the dump. What has no owner is grouped by size, state, and protection.
+    heaps are recognized from data in the dump. What has no owner is grouped by size, state, and protection.
 
     ```
     dumpmap owners crash.dmp

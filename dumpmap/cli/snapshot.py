@@ -34,7 +34,7 @@ def command(
     """Reduce an input to a JSON snapshot with only the memory that the map needs.
 
     The snapshot gives the same map with the same evidence. It is small enough for a test fixture or an email. It
-    leaves out texts of a crash reporter that can hold user data.
+    omits messages, URLs, paths, and script lines of a crash reporter, which can contain user data.
 
     ```
     dumpmap snapshot crash.dmp -o crash.json.zst

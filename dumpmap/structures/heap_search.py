@@ -76,7 +76,8 @@ class HeapSearch:
             missing += self._read_named(peb, peb.process_heap, None, "peb")
             self._read_wine_ring(peb)
         if missing:
-            self.notes.append(f"PEB {peb.address:#x}: the headers of {missing} of its heaps are not in the dump")
+            heaps = "the header of 1 heap is" if missing == 1 else f"the headers of {missing} heaps are"
+            self.notes.append(f"PEB {peb.address:#x}: {heaps} not in the dump")
 
     def _read_named(self, peb: Peb, address: int, index: int | None, evidence: str) -> bool:
         """Reads one heap that a PEB names; returns whether only its header is missing."""

@@ -129,11 +129,14 @@ def owner_view(region_map: RegionMap, owners: Owners, by: OwnersBy, *, show_all:
     """Everything that `owners` shows."""
     table = owner_table(region_map, owners, by, modules=show_all or by is OwnersBy.module)
     shown = table.rows if show_all else table.rows[:SHOWN_ROWS]
+    if not table.rows:
+        yield Paragraph("No memory matches.")
+        return
     yield Table(table.columns, shown, table.address_width)
     if len(table.rows) > len(shown):
         yield Paragraph(more_text(len(table.rows) - len(shown)).replace("--limit", "--all"))
     yield Blank()
-    yield Paragraph(share_text(owners))
+    yield Paragraph(share_text(owners, partial=region_map.partial))
 
 
 def owner_lines(region_map: RegionMap, owners: Owners, limit: int) -> list[str]:
@@ -146,14 +149,19 @@ def _committed_text(size: int, committed: int) -> str:
     return "" if committed in (0, size) else f", {size_words(committed)} of it committed"
 
 
-def share_text(owners: Owners) -> str:
+def share_text(owners: Owners, *, partial: bool = False) -> str:
     """Says how much of Private Data has an owner."""
+    if partial:
+        return (
+            "The input has no list of memory regions, so the share of Private Data that has an owner is unknown. "
+            "Groups are of captured bytes."
+        )
     if owners.owned_share is None:
         return "No Private Data is committed."
     text = f"{percent_text(owners.owned_share)} of the committed Private Data has an owner"
     if owners.owned_private != owners.owned_private_facts:
         text += f"; {percent_text(owners.owned_share_facts)} without what is inferred"
-    return f"{text}. {size_words(owners.unowned_committed)} of committed memory of all types has none."
+    return f"{text}. {size_words(owners.unowned_committed)} of the committed memory listed has no owner."
 
 
 def owner_document(region_map: RegionMap, owners: Owners) -> dict[str, Any]:

@@ -131,7 +131,11 @@ def _room_clause(m: Measurements, cause: Cause) -> str:
         case Reason.REQUEST_TOO_LARGE:
             return f"{requested}, more than the whole address space of {m.limit.name}"
         case Reason.REQUEST_DOES_NOT_FIT:
-            room = f"the largest allocation that fits is {size_left(cause.room)}" if cause.room else "nothing fits"
+            room = (
+                f"the largest allocation that fits is {size_left(cause.room)}"
+                if cause.room
+                else "no free block can hold it"
+            )
             return f"{requested}, and {room}"
         case Reason.REQUEST_ABOVE_BOUND:
             return f"{requested}, and the largest free block is at most {size_most(cause.room or 0)}"
@@ -167,7 +171,7 @@ def room_text(m: Measurements) -> str:
         used = f"; {counted_text(m)}" if m.virtual_size is not None else ""
         return f"the {input_noun(m)} does not record how much is free{used}"
     if space.largest is None or space.total == 0:
-        return f"nothing of {limit} is {'known to be ' if least else ''}free"
+        return f"none of the {limit} is {'known to be ' if least else ''}free"
     free = f"{least}{size_left(space.total)} of {limit} is free"
     if space.count == 1 or space.total == space.largest.size:
         return f"{free}, in one block"
@@ -182,7 +186,7 @@ def bound_text(m: Measurements) -> str:
         return ""
     largest = f"at most {size_most(bounds.largest.size)}"
     if bounds.free is None:
-        return f"the largest free block of {m.limit.name} is {largest}"
+        return f"the largest free block is {largest}, in an address space of {m.limit.name}"
     free = f"at most {size_most(bounds.free.size)} of {m.limit.name} is free"
     return free if bounds.largest is bounds.free else f"{free}, and the largest block is {largest}"
 

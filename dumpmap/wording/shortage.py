@@ -29,7 +29,7 @@ def reached_text(heap: HeapLimit) -> str:
 
 def likelier_text(likelier: Likelier) -> str:
     """The sentence that names the likelier axis and marks it as inferred."""
-    return f"Likelier (inferred): {_AXIS_NAMES[likelier.axis]}, because {_because(likelier)}."
+    return f"More likely (inferred): {_AXIS_NAMES[likelier.axis]}, because {_because(likelier)}."
 
 
 def _because(likelier: Likelier) -> str:

@@ -125,7 +125,7 @@ def _growth_text(growth: NamedGrowth) -> str:
         known = growth.types and all(None not in series.values for series in growth.types)
         return "No figure changed." if known else "No known figure changed."
     if not growth.growing:
-        return "Nothing grows with certainty."
+        return "Nothing grows in every interval."
     # Committed memory that leaks grows in size as well. It is named once, by what it commits.
     leaks: dict[str, NamedSeries] = {}
     for series in growth.growing:

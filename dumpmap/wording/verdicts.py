@@ -316,7 +316,7 @@ def _not_recorded(d: Diagnosis) -> list[str]:
     if m.commit.ratio is not None:
         parts.append(f"{sentence(charge_text(m))}, so commit is not short.")
     if m.free is None and m.virtual_size is None:
-        parts.append("How much address space is in use is not recorded either.")
+        parts.append("Nor does it record how much address space is in use.")
     if m.bounds is not None and m.bounds.largest is not None:
         parts.append(f"{sentence(bound_text(m))}.")
     return parts

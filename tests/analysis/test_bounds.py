@@ -208,8 +208,8 @@ def test_a_request_above_the_bound_ran_out_of_address_space() -> None:
     )
     judged = verdict(partial(*cuts, exception=crash(0xC0000017, 100 * MB), system=TWO_GB))
     assert judged.verdict == "out-of-memory"
-    assert "Address space: the largest free block of 2 GB is at most 200 MB;" in judged.sentence
-    assert "Likelier (inferred): address space" in judged.sentence
+    assert "Address space: the largest free block is at most 200 MB, in an address space of 2 GB;" in judged.sentence
+    assert "More likely (inferred): address space" in judged.sentence
 
 
 def test_a_heap_near_its_limit_is_said_although_the_list_of_regions_is_missing() -> None:

@@ -284,9 +284,9 @@ def test_the_first_64_kb_are_no_free_block() -> None:
         diagnosis_view(region_map, verdict(region_map), []), Units.kb
     )
     sentence = verdict(region_map).sentence
-    assert sentence.startswith("Out of address space: nothing of 2 GB is free.")
+    assert sentence.startswith("Out of address space: none of the 2 GB is free.")
     small = {finding.id: finding for finding in find(region_map)}["largest-free-block-small"]
-    assert small.detail.startswith("No free block of 2 GB is left: every new allocation fails.")
+    assert small.detail.startswith("No free block is left in the 2 GB address space: every new allocation fails.")
     # On Linux the first pages are guarded otherwise.
     other = free_space(Scene().leave(0).map(family="linux"))
     assert other is not None

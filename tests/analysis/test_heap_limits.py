@@ -173,8 +173,8 @@ def test_a_recorded_failure_without_a_limit_is_critical_and_says_what_is_known()
     assert judged.sentence == (
         "Out of memory: Unreal Engine 4.24 recorded a failed allocation of 7.6 GB in thread 12916 (GameThread), but "
         "the dump does not show which limit was reached. Address space: the writer recorded 128 TB as available; "
-        "commit: not recorded; heap limit: not recorded. Likelier (inferred): commit, because a 64-bit process hardly "
-        "ever runs out of address space."
+        "commit: not recorded; heap limit: not recorded. More likely (inferred): commit, because a 64-bit process "
+        "hardly ever runs out of address space."
     )
     finding = find(region_map)[0]
     assert (finding.id, finding.severity) == ("writer-recorded-out-of-memory", "critical")
@@ -202,18 +202,19 @@ def test_a_recorded_failure_without_a_limit_is_critical_and_says_what_is_known()
 def test_the_likelier_axis_of_a_wide_process(facts: dict[str, object], said: str) -> None:
     writer = replace(UNREAL, **facts)  # type: ignore[arg-type]
     assert (
-        f"Likelier (inferred): {said}" in verdict(wide(exception=crash(0x4000), writer=writer, partial=True)).sentence
+        f"More likely (inferred): {said}"
+        in verdict(wide(exception=crash(0x4000), writer=writer, partial=True)).sentence
     )
 
 
 def test_the_likelier_axis_by_the_counters() -> None:
     low = wide(exception=crash(0x4000), writer=UNREAL, partial=True, system=commit_at(0.6))
-    assert "Likelier (inferred): commit, because the request exceeds the 6.4 GB" in verdict(low).sentence
+    assert "More likely (inferred): commit, because the request exceeds the 6.4 GB" in verdict(low).sentence
     small = replace(UNREAL, requested=MB)
     enough = wide(exception=crash(0x4000), writer=small, partial=True, system=commit_at(0.3))
-    assert "Likelier (inferred): the limit of a heap, a runtime, or a job" in verdict(enough).sentence
+    assert "More likely (inferred): the limit of a heap, a runtime, or a job" in verdict(enough).sentence
     narrow = roomy(exception=crash(0x4000), writer=replace(UNREAL, requested=64 * MB, memory={}), partial=True)
-    assert "Likelier (inferred): address space, because a 32-bit process" in verdict(narrow).sentence
+    assert "More likely (inferred): address space, because a 32-bit process" in verdict(narrow).sentence
     unclear = roomy(exception=crash(0x4000), writer=replace(UNREAL, requested=None, memory={}), partial=True)
     assert "Likelier" not in verdict(unclear).sentence
     assert "recorded that memory ran out in thread 12916" in verdict(unclear).sentence

@@ -37,7 +37,7 @@ def test_unreal_ran_out_of_memory(tmp_path: Path) -> None:
     assert "a failed allocation of 7.6 GB in thread " in row["sentence"]
     result = CliRunner().invoke(app, ["-q", "diagnose", str(path), "--fail-on", "critical"])
     assert result.exit_code == 1, result.output
-    assert "Likelier (inferred): " in " ".join(result.stdout.split())
+    assert "More likely (inferred): " in " ".join(result.stdout.split())
     assert "Heap limit" in result.stdout
 
 

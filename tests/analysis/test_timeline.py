@@ -121,7 +121,7 @@ def test_nothing_changed() -> None:
 
     assert said(process(5, 1), process(5, 1)) == "- No figure changed."
     assert said(process(0, 1), process(60, 1), process(120, 1)) == "- No figure changed."
-    assert said(process(0, 1), process(60, 2)) == "- Nothing grows with certainty."
+    assert said(process(0, 1), process(60, 2)) == "- Nothing grows in every interval."
     partial = dumpmap.open(FIXTURES / "layout-x86-plain.dmp")
     assert said(partial, partial) == "- No known figure changed."
 

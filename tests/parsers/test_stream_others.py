@@ -184,7 +184,7 @@ def test_linux_maps_make_a_map() -> None:
 
 def test_lines_that_are_no_mappings_are_counted() -> None:
     snapshot = read(linux(MAPS + "nonsense\n08-09\n"))
-    assert stream(snapshot, "LinuxMaps").status == "lines that are not in the form of /proc/PID/maps: 2"
+    assert stream(snapshot, "LinuxMaps").status == "2 lines are not in the format of /proc/PID/maps"
     assert snapshot.regions is not None
 
 

@@ -153,7 +153,7 @@ def test_a_heap_whose_header_is_missing_keeps_its_allocation_and_its_segments(ar
     assert ranges.pop(truth.address) == ("header", "heap-list")
     segments = {item.base for item in truth.with_role("segment")} - {truth.address}
     assert ranges == dict.fromkeys(segments, ("segment", "heap-signature"))
-    assert any("headers of 1 of its heaps are not in the dump" in lack for lack in found.notes)
+    assert any("header of 1 heap is not in the dump" in lack for lack in found.notes)
 
 
 @pytest.mark.parametrize(("arch", "number"), LAYOUTS, ids=IDS)

@@ -121,7 +121,7 @@ def test_a_small_dump_has_tebs_and_pebs_and_says_what_it_lacks() -> None:
     found = survey_process(process, ExcerptMemory(kept))
     assert len(found.tebs) == 2
     assert found.heap_list_captured is False
-    assert "the headers of 1 of its heaps are not in the dump" in found.notes[-1]
+    assert "the header of 1 heap is not in the dump" in found.notes[-1]
     assert found.warnings == ()
     (heap,) = found.heaps
     assert (heap.kind, heap.is_default) == ("unknown (header not in dump)", True)

@@ -20,7 +20,7 @@ def _used_up(hit: Hit, d: Diagnosis) -> str:
     free = f"{size_left(m.measured.total)} of {m.limit.name}" if m.measured and m.measured.total else ""
     used = used_text(m)
     return (
-        f"{free or f'Nothing of {m.limit.name}'} is free. {size_words(m.used_total)} is in use"
+        f"{free or f'None of the {m.limit.name}'} is free. {size_words(m.used_total)} is in use"
         f"{f': {used}' if used else ''}. {limit_evidence(m)}"
     )
 
@@ -52,7 +52,8 @@ def _address_space_fragmented(hit: Hit, d: Diagnosis) -> str:
 def _largest_free_block_small(hit: Hit, d: Diagnosis) -> str:
     m, space = d.measurements, d.measurements.measured
     if space is None or space.largest is None:
-        return f"No free block of {m.limit.name} is left: every new allocation fails. {limit_evidence(m)}"
+        left = f"No free block is left in the {m.limit.name} address space"
+        return f"{left}: every new allocation fails. {limit_evidence(m)}"
     other = space.total - space.largest.size
     total = f"although {size_left(space.total)} is free in total" if other else "and nothing else is free"
     return (

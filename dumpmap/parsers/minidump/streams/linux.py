@@ -27,7 +27,8 @@ def read_linux_maps(data: StreamData, draft: Draft) -> None:
         raise NotReadError("malformed" if bad else "absent", "has no line of /proc/PID/maps")
     draft.linux_maps = mappings
     if bad:
-        data.note(f"lines that are not in the form of /proc/PID/maps: {bad}")
+        lines = "1 line is" if bad == 1 else f"{bad} lines are"
+        data.note(f"{lines} not in the format of /proc/PID/maps")
 
 
 def read_linux_status(data: StreamData, draft: Draft) -> None:
