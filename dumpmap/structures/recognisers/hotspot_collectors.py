@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dumpmap.structures.recognisers.hotspot_tables import VmTables
 
 MAX_REGIONS = 1 << 17
 """Regions of one G1 heap; HotSpot aims at 2,048."""
+
+YOUNG_SPACES = (("_eden_space", "eden"), ("_from_space", "survivor"), ("_to_space", "survivor"))
+"""Fields of the spaces of a young generation, named alike by Serial and Parallel, and their labels."""
 
 
 Part = tuple[int, int, str]
@@ -80,44 +85,38 @@ def _g1_tags(tables: VmTables, region_type: str) -> dict[int | None, str]:
 def serial_parts(tables: VmTables, heap: int, kind: str) -> Parts:
     """The generations of a Serial heap."""
     young, old = tables.value(heap, kind, "_young_gen"), tables.value(heap, kind, "_old_gen")
-    parts: list[Part] = []
-    used = 0
-    spaces = []
+    spaces: list[tuple[int | None, str]] = []
     if young:
-        for name, label in (("_eden_space", "eden"), ("_from_space", "survivor"), ("_to_space", "survivor")):
-            spaces.append((tables.value(young, "DefNewGeneration", name), label))
+        spaces += [(tables.value(young, "DefNewGeneration", name), label) for name, label in YOUNG_SPACES]
     if old:
         spaces.append((tables.value(old, "TenuredGeneration", "_the_space"), "old"))
-    for space, label in spaces:
-        if not space:
-            continue
-        bottom, end = tables.value(space, "ContiguousSpace", "_bottom"), tables.value(space, "ContiguousSpace", "_end")
-        top = tables.value(space, "ContiguousSpace", "_top")
-        if bottom and end and top and bottom <= top <= end:
-            parts.append((bottom, end, f"Java heap, {label}"))
-            used += top - bottom
-    return parts, used
+    return _space_parts(tables, "ContiguousSpace", spaces)
 
 
 def parallel_parts(tables: VmTables, heap: int, kind: str) -> Parts:
     """The generations of a Parallel heap."""
+    young, old = tables.static(kind, "_young_gen"), tables.static(kind, "_old_gen")
+    spaces: list[tuple[int | None, str]] = []
+    if young:
+        spaces += [(tables.value(young, "PSYoungGen", name), label) for name, label in YOUNG_SPACES]
+    if old:
+        spaces.append((tables.value(old, "PSOldGen", "_object_space"), "old"))
+    return _space_parts(tables, "MutableSpace", spaces)
+
+
+def _space_parts(tables: VmTables, type_name: str, spaces: Iterable[tuple[int | None, str]]) -> Parts:
+    """The parts of a heap made of contiguous spaces, each given by its address and label.
+
+    A space that was not read, or whose bounds are out of order, is left out.
+    """
     parts: list[Part] = []
     used = 0
-    for generation, type_name, spaces in (
-        (
-            tables.static(kind, "_young_gen"),
-            "PSYoungGen",
-            (("_eden_space", "eden"), ("_from_space", "survivor"), ("_to_space", "survivor")),
-        ),
-        (tables.static(kind, "_old_gen"), "PSOldGen", (("_object_space", "old"),)),
-    ):
-        for name, label in spaces:
-            space = tables.value(generation, type_name, name) if generation else None
-            if not space:
-                continue
-            bottom, end = tables.value(space, "MutableSpace", "_bottom"), tables.value(space, "MutableSpace", "_end")
-            top = tables.value(space, "MutableSpace", "_top")
-            if bottom and end and top and bottom <= top <= end:
-                parts.append((bottom, end, f"Java heap, {label}"))
-                used += top - bottom
+    for space, label in spaces:
+        if not space:
+            continue
+        bottom, end = tables.value(space, type_name, "_bottom"), tables.value(space, type_name, "_end")
+        top = tables.value(space, type_name, "_top")
+        if bottom and end and top and bottom <= top <= end:
+            parts.append((bottom, end, f"Java heap, {label}"))
+            used += top - bottom
     return parts, used
