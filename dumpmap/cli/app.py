@@ -35,27 +35,18 @@ Exit codes: 0 success, 1 a gate failed, 2 wrong usage, 3 an input could not be r
 """,
 )
 
-COMMANDS = (
-    "summary",
-    "regions",
-    "address",
-    "owners",
-    "heaps",
-    "stacks",
-    "modules",
-    "free",
-    "info",
-    "diagnose",
-    "snapshot",
-    "export",
-    "diff",
-    "timeline",
-    "triage",
-    "check",
-    "report",
-    "capture",
-)
-"""Modules of `dumpmap.cli` in the order of the help text. The `command` of each is a command of the app."""
+GROUPS = {
+    "Look": ("summary", "regions", "address", "owners", "heaps", "stacks", "modules", "free", "info"),
+    "Diagnose": ("diagnose", "explain"),
+    "Compare": ("diff", "timeline"),
+    "Many files": ("triage", "check"),
+    "Convert": ("snapshot", "export", "report"),
+    "Capture": ("capture",),
+}
+"""Modules of `dumpmap.cli` by the panel of the help text. The `command` of each is a command of the app."""
+
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
+"""The commands in the order of the help text."""
 
 
 _DEBUG = "DUMPMAP_DEBUG"
@@ -92,8 +83,9 @@ def _main(
         os.environ[_DEBUG] = "1"  # worker processes see it too
 
 
-for _name in COMMANDS:
-    app.command(_name)(importlib.import_module(f"dumpmap.cli.{_name}").command)
+for _group, _names in GROUPS.items():
+    for _name in _names:
+        app.command(_name, rich_help_panel=_group)(importlib.import_module(f"dumpmap.cli.{_name}").command)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -166,7 +158,8 @@ def _wrong_usage(error: Any) -> int:
         message = message.replace("Input should be greater than or equal to ", "it must be at least ")
         if message.startswith(("No such option: -q", "No such option: -v")):
             message += ". Put -q and -v before the command"
-        say(f"{message}. Run {where} --help for help")
+        stop = "" if message.endswith("?") else "."
+        say(f"{message}{stop} Run {where} --help for help")
     return int(error.exit_code)
 
 

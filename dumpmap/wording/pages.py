@@ -1,8 +1,10 @@
-"""The pages of the findings (Markdown): what `dumpmap explain` prints and docs/findings holds."""
+"""The pages of the findings: what `dumpmap explain` shows and, as Markdown, what docs/findings holds."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from dumpmap.analysis.rules import RULE, Rule
 from dumpmap.wording.explanation import Explanation
@@ -19,39 +21,56 @@ ABOUT = {
 }
 
 
-def page_text(rule: Rule | str) -> str:
-    """Writes the page of one finding."""
-    rule = RULE[rule] if isinstance(rule, str) else rule
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a page.
+
+    Attributes:
+        heading: its heading.
+        text: Markdown.
+        columns: headings of a table below the text; empty for none.
+        rows: the rows of that table.
+    """
+
+    heading: str
+    text: str
+    columns: tuple[str, ...] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+
+def finding_line(rule: Rule) -> str:
+    """Identifier, severity, and subject of a finding, as Markdown."""
+    return f"`{rule.id}` · {rule.severity} · about {ABOUT[rule.about]}"
+
+
+def finding_sections(rule: Rule) -> Iterator[Section]:
+    """The parts of a finding's page below its title."""
     explanation = EXPLANATIONS[rule.id]
-    parts = [
-        f"# {explanation.title}",
-        f"`{rule.id}` · {rule.severity} · about {ABOUT[rule.about]}",
-        "## What it means",
-        explanation.meaning,
-        "## Why it matters",
-        explanation.why,
-        "## How to confirm it",
-        explanation.confirm,
-        "## What to do",
-        explanation.advice,
-        "## When it is reported",
-        " ".join(_fill(text) for text in (explanation.when, explanation.lower) if text),
-        *_threshold_parts(explanation),
-        "## Where this comes from",
-        sentence(explanation.source),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _threshold_parts(explanation: Explanation) -> list[str]:
+    yield Section("What it means", explanation.meaning)
+    yield Section("Why it matters", explanation.why)
+    yield Section("How to confirm it", explanation.confirm)
+    yield Section("What to do", explanation.advice)
+    when = " ".join(_fill(text) for text in (explanation.when, explanation.lower) if text)
     names = threshold_names(explanation)
-    if not names:
-        return []
-    rows = [THRESHOLD_COLUMNS, ["---"] * len(THRESHOLD_COLUMNS), *map(threshold_row, names)]
-    return [
-        "\n".join(f"| {' | '.join(row)} |" for row in rows),
-        "A rules file can change these numbers in its table `[thresholds]`.",
-    ]
+    if names:
+        rows = [threshold_row(name) for name in names]
+        yield Section("When it is reported", when, tuple(THRESHOLD_COLUMNS), rows)
+    else:
+        yield Section("When it is reported", when)
+    yield Section("Where this comes from", sentence(explanation.source))
+
+
+def page_text(rule: Rule | str) -> str:
+    """Writes the page of one finding as Markdown."""
+    rule = RULE[rule] if isinstance(rule, str) else rule
+    parts = [f"# {EXPLANATIONS[rule.id].title}", finding_line(rule)]
+    for section in finding_sections(rule):
+        parts += [f"## {section.heading}", section.text]
+        if section.columns:
+            rows = [section.columns, ["---"] * len(section.columns), *section.rows]
+            parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+            parts.append("A rules file can change these numbers in its table `[thresholds]`.")
+    return "\n\n".join(parts) + "\n"
 
 
 def threshold_names(explanation: Explanation) -> list[str]:

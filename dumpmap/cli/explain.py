@@ -1,0 +1,62 @@
+"""`dumpmap explain`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dumpmap.cli.common import Shown, Target, chosen_format, show
+from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
+
+
+def _names(incomplete: str) -> list[str]:
+    """Completes a name. Shells complete single words, so names with spaces are offered with hyphens."""
+    from dumpmap.wording.topics import topics
+
+    names = dict.fromkeys(topic.name.replace(" ", "-") for topic in topics())
+    return [name for name in names if name.lower().startswith(incomplete.lower())]
+
+
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME",
+        help="Finding, verdict, type, kind, or word of evidence, such as largest-free-block-small or 'Private Data'. "
+        "Case, spaces, hyphens, and underscores do not matter. Without a name, all names are listed.",
+        show_default=False,
+        autocompletion=_names,
+    ),
+]
+
+
+def command(
+    name: NameArgument = None,
+    format: FormatOption = None,
+    output: OutputOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Explain a finding, verdict, type, kind, or word of evidence: what it means and how dumpmap knows.
+
+    The pages of findings are those of the documentation; no network is needed.
+
+    ```
+    dumpmap explain largest-free-block-small
+    dumpmap explain private-data
+    ```
+    """
+    from dumpmap.views.explain import explain_document, explain_view, topic_list, topic_table
+    from dumpmap.wording.topics import find_topics, similar_names, topics
+
+    target = Target(chosen_format(format, output), output=output, force=force)
+    found = list(topics()) if name is None else find_topics(name)
+    if not found:
+        similar = similar_names(name or "")
+        hint = f". Did you mean {' or '.join(similar)}?" if similar else ""
+        raise typer.BadParameter(f"nothing is called {name!r}{hint}")
+    shown = Shown(
+        document=lambda: explain_document(found),
+        table=lambda: topic_table(found),
+        view=lambda: topic_list(found) if name is None else explain_view(found),
+    )
+    show(shown, target)

@@ -1,0 +1,80 @@
+"""What `explain` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph
+from dumpmap.views.table import Column, Table
+from dumpmap.wording.topics import Topic
+
+_COLUMNS = (Column("sort"), Column("name"), Column("title", folds=True), Column("text", folds=True))
+
+_HEADINGS = {
+    "finding": "Findings",
+    "verdict": "Verdicts",
+    "type": "Types",
+    "kind": "Kinds",
+    "evidence": "Words of evidence",
+}
+
+
+def explain_view(topics: Sequence[Topic]) -> Iterator[Block]:
+    """The pages of topics, one below the other."""
+    for index, topic in enumerate(topics):
+        if index:
+            yield Blank()
+        yield Heading(topic.title)
+        yield Paragraph(topic.about, "muted")
+        for section in topic.sections:
+            yield Blank()
+            yield Heading(section.heading)
+            yield Paragraph(section.text)
+            if section.columns:
+                columns = tuple(Column(name.replace(" ", "_"), "text", name, folds=True) for name in section.columns)
+                yield Table(columns, section.rows)
+
+
+def topic_list(topics: Iterable[Topic]) -> Iterator[Block]:
+    """The names of all topics."""
+    for sort, members in groupby(topics, key=lambda topic: topic.sort):
+        yield Heading(_HEADINGS[sort])
+        yield Lines(
+            [topic.name if topic.title == topic.name else f"{topic.name}: {topic.title}" for topic in members], 2
+        )
+        yield Blank()
+    yield Paragraph("dumpmap explain NAME shows the page of one of them.", "muted")
+
+
+def _listed(topic: Topic) -> str:
+    return topic.name if topic.title == topic.name else f"{topic.name}: {topic.title}"
+
+
+def topic_table(topics: Iterable[Topic]) -> Table:
+    """One row per topic."""
+    return Table(_COLUMNS, [[topic.sort, topic.name, topic.title, topic.sections[0].text] for topic in topics])
+
+
+def explain_document(topics: Iterable[Topic]) -> dict[str, Any]:
+    """Returns `dumpmap.explain/1`."""
+    return {
+        "schema": "dumpmap.explain/1",
+        "topics": [
+            {
+                "name": topic.name,
+                "sort": topic.sort,
+                "title": topic.title,
+                "sections": [
+                    {
+                        "heading": section.heading,
+                        "text": section.text,
+                        "rows": [dict(zip(section.columns, row, strict=True)) for row in section.rows],
+                    }
+                    for section in topic.sections
+                ],
+            }
+            for topic in topics
+        ],
+    }
