@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -49,6 +50,14 @@ COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 """The commands in the order of the help text."""
 
 
+class Color(StrEnum):
+    """When text has color."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
 _DEBUG = "DUMPMAP_DEBUG"
 
 _BUG = 70
@@ -73,12 +82,19 @@ def _main(
         int, typer.Option("--verbose", "-v", count=True, help="Also write notes to standard error.")
     ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write only errors to standard error.")] = False,
+    color: Annotated[
+        Color, typer.Option("--color", help="Color of text. auto: on a terminal, unless NO_COLOR is set.")
+    ] = Color.auto,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of every error, as DUMPMAP_DEBUG=1 does.")
     ] = False,
 ) -> None:
     del version
     VERBOSITY.level = -1 if quiet else verbose
+    if color is not Color.auto:  # worker processes see it too
+        os.environ.pop("FORCE_COLOR", None)
+        os.environ.pop("NO_COLOR", None)
+        os.environ["FORCE_COLOR" if color is Color.always else "NO_COLOR"] = "1"
     if debug:
         os.environ[_DEBUG] = "1"  # worker processes see it too
 

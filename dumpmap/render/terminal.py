@@ -65,8 +65,8 @@ _BAR_WIDTH = 50
 def terminal(output: str | None = None) -> tuple[bool, int | None]:
     """Returns whether an output takes colour, and its width in columns.
 
-    A pipe gets no colour and lines as long as they need to be; COLUMNS sets the width anywhere, NO_COLOR turns colour
-    off everywhere. A file is as wide as it needs to be.
+    A pipe gets no colour and lines as long as they need to be; COLUMNS sets the width anywhere. NO_COLOR turns colour
+    off everywhere, FORCE_COLOR turns it on for standard output. A file is as wide as it needs to be.
 
     Args:
         output: a file; standard output where None or `-`.
@@ -74,7 +74,8 @@ def terminal(output: str | None = None) -> tuple[bool, int | None]:
     if output is not None and not is_standard_output(output):
         return False, None
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    color = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    wanted = is_terminal and os.environ.get("TERM") != "dumb"
+    color = (wanted or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns) > 0:
         return color, int(columns)

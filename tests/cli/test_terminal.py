@@ -59,6 +59,20 @@ def test_a_pipe_gets_none() -> None:
     assert "\x1b" not in run("-q", "summary", FRAGMENT, TERM="xterm-256color").out
 
 
+@pytest.mark.parametrize("arguments", [["--color", "always"], []], ids=["option", "environment"])
+def test_colour_can_be_forced_into_a_pipe(arguments: list[str]) -> None:
+    environment = {} if arguments else {"FORCE_COLOR": "1", "NO_COLOR": ""}
+    ran = run("-q", *arguments, "summary", FRAGMENT, **environment)
+    assert COLOUR.search(ran.out)
+    assert "\x1b" not in run("-q", *arguments, "summary", FRAGMENT, "--format", "json", **environment).out
+
+
+def test_the_option_outweighs_the_environment() -> None:
+    assert "\x1b" not in on_terminal("--color", "never", "summary", FRAGMENT)
+    assert COLOUR.search(on_terminal("--color", "always", "summary", FRAGMENT, environment={"NO_COLOR": "1"}))
+    assert "\x1b" not in run("-q", "summary", FRAGMENT, FORCE_COLOR="1", NO_COLOR="1").out
+
+
 def test_structured_formats_have_no_colours_on_a_terminal_either() -> None:
     for format in ("json", "csv", "markdown"):
         assert "\x1b" not in on_terminal("summary", FRAGMENT, "--format", format), format
