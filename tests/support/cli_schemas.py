@@ -281,6 +281,7 @@ MODULES = record(
             private=maybe(BYTES),
             name=TEXT,
             version=maybe(TEXT),
+            product_version=maybe(TEXT),
             timestamp=maybe(HEX),
             sections=maybe(BYTES),
             company=maybe(TEXT),
