@@ -70,6 +70,7 @@ PROCESS = record(
         version=maybe(TEXT),
         build=maybe(BYTES),
         service_pack=maybe(TEXT),
+        product_type={"enum": ["workstation", "domain-controller", "server", None]},
     ),
     created_at=maybe(TIME),
 )
