@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from dumpmap.analysis.caveats import Caveat
 from dumpmap.analysis.changes import Changes
 from dumpmap.analysis.diagnosis import Hit, diagnose
 from dumpmap.analysis.free import FreeSpace
+from dumpmap.analysis.lower_bounds import is_lower_bound
 from dumpmap.analysis.matching import match_allocations
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.analysis.rules import SEVERITIES, RuleSet, VerdictName
@@ -27,11 +28,20 @@ class FigureChange:
     """A figure on both sides; None is unknown, and then the change is too.
 
     Where one of the maps is incomplete, its figure is a lower bound: both are given, but no change.
+
+    Attributes:
+        a: the figure of the first map.
+        b: that of the second.
+        comparable: whether there is a change to state.
+        least_a: whether the first figure is a lower bound.
+        least_b: whether the second is.
     """
 
     a: float | None
     b: float | None
     comparable: bool = True
+    least_a: bool = False
+    least_b: bool = False
 
     @property
     def delta(self) -> float | None:
@@ -45,10 +55,17 @@ class FigureChange:
 
 @dataclass(frozen=True, slots=True)
 class TypeChange:
-    """A row of the summary on both sides."""
+    """A row of the summary on both sides.
+
+    Attributes:
+        type: its name.
+        figures: its columns.
+        least: whether its figures of the second map are lower bounds.
+    """
 
     type: str
     figures: dict[str, FigureChange]
+    least: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain data: each column with `a`, `b` and `delta`."""
@@ -187,6 +204,7 @@ def _type_changes(a: RegionMap, b: RegionMap) -> tuple[TypeChange, ...]:
     names = list(lines_a) + [name for name in lines_b if name not in lines_a]
     absent: dict[str, int | None] = dict.fromkeys(SUMMARY_COLUMNS)
     whole = measurements_of(a).whole and measurements_of(b).whole
+    least = {line.name for line in b.summary_lines if is_lower_bound(b, line)}
 
     def comparable(name: str, column: str) -> bool:
         if whole or name == RegionType.PAGE_TABLE.label:
@@ -203,30 +221,30 @@ def _type_changes(a: RegionMap, b: RegionMap) -> tuple[TypeChange, ...]:
                 )
                 for column in SUMMARY_COLUMNS
             },
+            name in least,
         )
         for name in names
     )
 
 
 def _free_changes(a: FreeSpace | None, b: FreeSpace | None) -> dict[str, FigureChange]:
-    comparable = a is not None and a.complete and b is not None and b.complete
+    """Free space on both sides. What a list that is cut off shows is free, and there can be more."""
+    known_a, known_b = a is not None and a.complete, b is not None and b.complete
 
-    def pair(value: str) -> FigureChange:
-        return FigureChange(
-            None if a is None else getattr(a, value), None if b is None else getattr(b, value), comparable
-        )
+    def pair(value: Callable[[FreeSpace], float | None]) -> FigureChange:
+        one, other = (None if space is None else value(space) for space in (a, b))
+        return FigureChange(one, other, known_a and known_b, not known_a, not known_b)
+
+    def whole(value: Callable[[FreeSpace], float | None]) -> FigureChange:
+        return pair(lambda space: value(space) if space.complete else None)
 
     return {
-        "free": pair("total"),
-        "free_blocks": pair("count"),
-        "largest_free_block": FigureChange(
-            None if a is None else a.largest.size if a.largest else 0,
-            None if b is None else b.largest.size if b.largest else 0,
-            comparable,
-        ),
-        "fragmentation": pair("fragmentation"),
-        "tiny_block_size": pair("tiny"),
-        "unusable": pair("unusable"),
+        "free": pair(lambda space: space.total),
+        "free_blocks": pair(lambda space: space.count),
+        "largest_free_block": pair(lambda space: space.largest.size if space.largest else 0),
+        "fragmentation": whole(lambda space: space.fragmentation),
+        "tiny_block_size": whole(lambda space: space.tiny),
+        "unusable": pair(lambda space: space.unusable),
     }
 
 

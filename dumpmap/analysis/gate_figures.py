@@ -13,7 +13,9 @@ from functools import cache
 from typing import Literal
 
 from dumpmap.analysis.free import FreeSpace
+from dumpmap.analysis.heap_limits import HeapLimit
 from dumpmap.analysis.measurements import Measurements, measurements_of
+from dumpmap.analysis.process_commit import process_commit
 from dumpmap.analysis.rules import RulesError
 from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
@@ -80,6 +82,22 @@ def _allocations(m: Measurements) -> int | None:
     return None if m.map.partial else len(m.map.allocation_columns.base)
 
 
+def _largest_at_most(m: Measurements) -> int | None:
+    if m.measured is not None:
+        return m.largest
+    return None if m.bounds is None or m.bounds.largest is None else m.bounds.largest.size
+
+
+def _process_commit(m: Measurements) -> int | None:
+    commit = process_commit(m.map)
+    return None if commit is None else commit.size
+
+
+def _of_heap_limit(value: Callable[[HeapLimit], float | None]) -> Callable[[Measurements], float | None]:
+    """Measures the runtime's limit that matters most."""
+    return lambda m: None if m.heap_limit is None else value(m.heap_limit)
+
+
 FIGURES: tuple[Figure, ...] = (
     Figure(
         "largest_free_block",
@@ -87,6 +105,12 @@ FIGURES: tuple[Figure, ...] = (
         "largest free block in the process's own address space; 0 if nothing is free",
         _of_free(lambda free: free.largest.size if free.largest is not None else 0),
         "lower bound",
+    ),
+    Figure(
+        "largest_free_block_at_most",
+        "bytes",
+        "upper bound of the largest free block; the block itself if the list of regions is complete",
+        _largest_at_most,
     ),
     Figure("free", "bytes", "free address space without unusable space", _of_free(lambda f: f.total), "lower bound"),
     Figure("free_blocks", "count", "free blocks", _of_free(lambda free: free.count), "lower bound"),
@@ -105,6 +129,26 @@ FIGURES: tuple[Figure, ...] = (
     Figure("handles", "count", "handles", lambda m: m.map.snapshot.handle_count),
     Figure("allocations", "count", "allocations", _allocations, "lower bound"),
     Figure("commit_ratio", "share", "the system's commit charge / commit limit", lambda m: m.commit.ratio),
+    Figure(
+        "process_commit",
+        "bytes",
+        "what the process commits: its counter, otherwise the committed bytes of a complete list of regions",
+        _process_commit,
+    ),
+    Figure(
+        "oom_size",
+        "bytes",
+        "size of the allocation that failed; unknown if the input records none",
+        lambda m: None if m.failure is None else m.failure.requested,
+    ),
+    Figure(
+        "heap_limit_used",
+        "bytes",
+        "used bytes of the runtime's heap whose own limit matters most",
+        _of_heap_limit(lambda heap: heap.used),
+    ),
+    Figure("heap_limit", "bytes", "that limit, such as V8's", _of_heap_limit(lambda heap: heap.limit)),
+    Figure("heap_limit_ratio", "share", "used bytes of that heap / its limit", _of_heap_limit(lambda heap: heap.ratio)),
 )
 """Figures with a name of their own."""
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from dumpmap.analysis.caveats import Caveat
 from dumpmap.analysis.groups import Group, sum_by_group
+from dumpmap.analysis.lower_bounds import is_lower_bound
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.analysis.trend import Values, fit_lines
 from dumpmap.model.region_map import RegionMap
@@ -64,6 +65,7 @@ class Series:
         type: the type's label; empty for a figure of the whole process.
         metric: `committed`, `size`, or the figure's name.
         values: one per point, None where the input does not know it.
+        lower_bounds: one per point, known only where the input shows a part; they are not followed.
         slope: of the fitted line; None with fewer than two known values.
         low: lower end of the slope's confidence interval; None with fewer than three known values.
         high: upper end.
@@ -78,6 +80,7 @@ class Series:
     low: float | None
     high: float | None
     count: int | None = None
+    lower_bounds: tuple[float | None, ...] = ()
 
     @property
     def first(self) -> float | None:
@@ -227,6 +230,7 @@ class _Sample:
     whole: bool
     narrow: bool
     types: dict[str, dict[str, int | None]]
+    least: dict[str, dict[str, int | None]]
     groups: dict[Group, dict[str, int]]
     figures: dict[str, float | None]
 
@@ -246,6 +250,7 @@ def _sample(region_map: RegionMap, metrics: Sequence[Metric]) -> _Sample:
             for line in region_map.summary_lines
             if m.whole or line.name == RegionType.PAGE_TABLE.label
         },
+        least={line.name: line.values() for line in region_map.summary_lines if is_lower_bound(region_map, line)},
         groups=sum_by_group(region_map, metrics),
         figures={
             "counters.private_usage": counters.private_usage,
@@ -289,28 +294,38 @@ def _axis(samples: list[_Sample], unit: TimeUnit) -> Values:
 
 # ---------------------------------------------------------------- series
 
-_Row = tuple[Group | None, str, str, Sequence[float | None], int | None]
-"""Group, type, metric, values, and count of a series that has no line yet."""
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A series that has no line yet."""
+
+    group: Group | None
+    type: str
+    metric: str
+    values: Sequence[float | None]
+    count: int | None = None
+    lower_bounds: Sequence[float | None] = ()
 
 
 def _fit(rows: Sequence[_Row], at: Values, confidence: float) -> tuple[Series, ...]:
     """Fits a line through each row of values."""
     if not rows:
         return ()
-    table = np.array([[np.nan if value is None else value for value in row[3]] for row in rows], np.float64)
+    table = np.array([[np.nan if value is None else value for value in row.values] for row in rows], np.float64)
     lines = fit_lines(at, table, confidence)
     return tuple(
         Series(
-            group=group,
-            type=type_name,
-            metric=metric,
-            values=tuple(values),
+            group=row.group,
+            type=row.type,
+            metric=row.metric,
+            values=tuple(row.values),
             slope=_known(lines.slope[index]),
             low=_known(lines.low[index]),
             high=_known(lines.high[index]),
-            count=count,
+            count=row.count,
+            lower_bounds=tuple(row.lower_bounds) or (None,) * len(row.values),
         )
-        for index, (group, type_name, metric, values, count) in enumerate(rows)
+        for index, row in enumerate(rows)
     )
 
 
@@ -323,8 +338,9 @@ def _type_rows(samples: list[_Sample], metrics: Sequence[Metric]) -> list[_Row]:
     for name in ["Total", *(info.name for info in TYPES)]:
         for metric in metrics:
             values = [sample.types.get(name, {}).get(metric) for sample in samples]
-            if any(values):
-                rows.append((None, name, metric, values, None))
+            least = [sample.least.get(name, {}).get(metric) for sample in samples]
+            if any(values) or any(least):
+                rows.append(_Row(None, name, metric, values, lower_bounds=least))
     return rows
 
 
@@ -338,7 +354,7 @@ def _group_rows(samples: list[_Sample], metrics: Sequence[Metric]) -> list[_Row]
             values = [sample.groups.get(group, {}).get(metric, 0) if sample.whole else None for sample in samples]
             if len({value for value in values if value is not None}) > 1:
                 count = next((s.groups.get(group, {}).get("count", 0) for s in reversed(samples) if s.whole), None)
-                rows.append((group, group.type.label, metric, values, count))
+                rows.append(_Row(group, group.type.label, metric, values, count))
     return rows
 
 
@@ -347,7 +363,7 @@ def _figure_rows(samples: list[_Sample]) -> list[_Row]:
     for name in PROCESS_FIGURES:
         values = [sample.figures[name] for sample in samples]
         if any(value is not None for value in values):
-            rows.append((None, "", name, values, None))
+            rows.append(_Row(None, "", name, values))
     return rows
 
 

@@ -101,15 +101,20 @@ class RegionMap(model.RegionMap):
 
         save_snapshot(self, path, recording=self.recording, keep_text=keep_text, force=force)
 
-    def to_html(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    def to_html(self, path: str | os.PathLike[str], *, keep_text: bool = False, force: bool = False) -> None:
         """Writes the report: one self-contained page.
+
+        Args:
+            path: the file.
+            keep_text: as for `to_snapshot`.
+            force: overwrite the file.
 
         Raises:
             OutputError: the file exists and `force` is not set, or it cannot be written.
         """
         from dumpmap.render.html import write_report
 
-        write_report(self, path, force=force)
+        write_report(self, path, keep_text=keep_text, force=force)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the map with the bytes that it was built from, which are those of a snapshot file."""

@@ -20,7 +20,7 @@ COLUMNS = ("base", "allocation_base", "allocation_protect", "size", "state", "pr
 _STATES = {int(MemState.MEM_COMMIT): "commit", int(MemState.MEM_RESERVE): "reserve", int(MemState.MEM_FREE): "free"}
 _TYPES = {int(MemType.MEM_PRIVATE): "private", int(MemType.MEM_MAPPED): "mapped", int(MemType.MEM_IMAGE): "image"}
 
-_OS = ("family", "version", "build", "service_pack")
+_OS = ("family", "version", "build", "service_pack", "product_type")
 _PROCESS = (
     "pid",
     "name",

@@ -37,7 +37,9 @@ def command(
     image_path: ImagePathOption = None,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """List the loaded modules by address, with their file versions and their committed and private memory.
+    """List the loaded modules by address, with their versions and their committed and private memory.
+
+    The version is the file's. Product version and company come from the version resource, if the input contains it.
 
     ```
     dumpmap modules crash.dmp

@@ -74,3 +74,11 @@ FailOnOption = Annotated[
     FailOn | None,
     typer.Option("--fail-on", help="Exit with 1 if a finding has this severity or a worse one.", show_default=False),
 ]
+
+KeepTextOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-text",
+        help="Keep a crash reporter's texts that can hold user data: messages, URLs, paths, script lines.",
+    ),
+]

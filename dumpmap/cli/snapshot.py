@@ -7,19 +7,12 @@ from typing import Annotated
 import typer
 
 from dumpmap.cli.common import load, usage_errors
-from dumpmap.cli.options import ForceOption, InputFile, SnapshotFileOption, SnapshotOption
+from dumpmap.cli.options import ForceOption, InputFile, KeepTextOption, SnapshotFileOption, SnapshotOption
 from dumpmap.writers.formats import SnapshotFormat
 
 ToOption = Annotated[
     SnapshotFormat | None,
     typer.Option("--to", help="Compression. Default: inferred from the file suffix.", show_default=False),
-]
-KeepTextOption = Annotated[
-    bool,
-    typer.Option(
-        "--keep-text",
-        help="Keep a crash reporter's texts that can hold user data: messages, URLs, paths, script lines.",
-    ),
 ]
 
 

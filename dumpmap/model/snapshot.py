@@ -23,6 +23,7 @@ import numpy.typing as npt
 from dumpmap.model.heaps import RecordedHeap as RecordedHeap
 from dumpmap.model.heaps import RecordedRange as RecordedRange
 from dumpmap.model.memory import ExcerptMemory, Memory
+from dumpmap.model.winnt import ProductType
 
 if TYPE_CHECKING:
     from dumpmap.model.writer import WriterRecord
@@ -106,6 +107,8 @@ class OperatingSystem:
     """`major.minor.build` on Windows, the kernel's or system's own version elsewhere."""
     build: int | None = None
     service_pack: str | None = None
+    product_type: ProductType | None = None
+    """What the system was sold as on Windows: a client and a server release can share a build."""
 
 
 @dataclass(frozen=True, slots=True)

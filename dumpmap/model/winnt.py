@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import IntFlag
+from typing import Literal
 
 PAGE_SIZE = 0x1000
 """Bytes in a page, on every architecture that Windows minidumps come from."""
 
 ALLOCATION_GRANULARITY = 0x10000
 """VirtualAlloc starts every allocation at a multiple of this (SYSTEM_INFO.dwAllocationGranularity)."""
+
+ProductType = Literal["workstation", "domain-controller", "server"]
+PRODUCT_TYPES: dict[int, ProductType] = {1: "workstation", 2: "domain-controller", 3: "server"}
+"""VER_NT_WORKSTATION, VER_NT_DOMAIN_CONTROLLER, VER_NT_SERVER: what the system was sold as (OSVERSIONINFOEX)."""
 
 FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 """A FILETIME counts units of 100 nanoseconds since this moment."""

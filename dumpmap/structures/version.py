@@ -1,4 +1,4 @@
-"""The company in the version resource of an image in process memory.
+"""The texts in the version resource of an image in process memory.
 
 Sources: Microsoft, "PE Format", the .rsrc section; "VS_VERSIONINFO structure" and "String structure". A resource
 directory is 16 bytes, with the counts of named and numbered entries at 12 and 14. 8 bytes per entry follow it: an
@@ -6,6 +6,8 @@ identifier, and an offset from the section whose high bit marks a directory. A d
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from dumpmap.model.memory import Memory
 from dumpmap.model.process import PeImage
@@ -15,11 +17,31 @@ _DIRECTORY, _IS_DIRECTORY = 16, 1 << 31
 _MOST_ENTRIES = 256
 _MOST_BYTES = 1 << 16
 _LONGEST = 200
-_KEY = "CompanyName\0".encode("utf-16-le")
 
 
-def company_of(memory: Memory, base: int, image: PeImage) -> str | None:
-    """Reads CompanyName of a loaded image; None if the image has none or its resources were not captured."""
+@dataclass(frozen=True, slots=True)
+class VersionTexts:
+    """Texts of a version resource; None if the resource does not have them.
+
+    Attributes:
+        company: CompanyName.
+        product_version: ProductVersion, in the company's own words.
+    """
+
+    company: str | None = None
+    product_version: str | None = None
+
+
+_NONE = VersionTexts()
+
+
+def version_texts(memory: Memory, base: int, image: PeImage) -> VersionTexts:
+    """Reads the version resource of a loaded image; nothing is known if it has none or it was not captured."""
+    data = _resource(memory, base, image)
+    return _NONE if data is None else VersionTexts(_value(data, "CompanyName"), _value(data, "ProductVersion"))
+
+
+def _resource(memory: Memory, base: int, image: PeImage) -> bytes | None:
     section = next((one for one in image.sections if one.name == ".rsrc"), None)
     if section is None:
         return None
@@ -31,8 +53,7 @@ def company_of(memory: Memory, base: int, image: PeImage) -> str | None:
     if head is None:
         return None
     address, size = int.from_bytes(head[:4], "little"), int.from_bytes(head[4:], "little")
-    data = memory.read(base + address, size) if 0 < size <= _MOST_BYTES and address < image.size_of_image else None
-    return None if data is None else _value(data)
+    return memory.read(base + address, size) if 0 < size <= _MOST_BYTES and address < image.size_of_image else None
 
 
 def _entry(memory: Memory, start: int, offset: int, wanted: int | None) -> int | None:
@@ -51,11 +72,12 @@ def _entry(memory: Memory, start: int, offset: int, wanted: int | None) -> int |
     return None
 
 
-def _value(data: bytes) -> str | None:
-    """Returns the value behind the key. Key and value start at multiples of 4 bytes; a zero ends the value."""
-    at = data.find(_KEY)
+def _value(data: bytes, name: str) -> str | None:
+    """Returns the value behind a key. String and value start at multiples of 4 bytes; a zero ends the value."""
+    key = f"{name}\0".encode("utf-16-le")
+    at = data.find(key)
     if at < 0:
         return None
-    start = -(-(at + len(_KEY)) // 4) * 4
+    start = -(-(at + len(key)) // 4) * 4
     text = data[start : start + 2 * _LONGEST].decode("utf-16-le", "replace").partition("\0")[0]
     return " ".join(text.split()) or None

@@ -1,40 +1,11 @@
-"""The counters of the process and the machine for people, and which totals are lower bounds."""
+"""The counters of the process and the machine for people."""
 
 from __future__ import annotations
 
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.summary import SummaryLine
-from dumpmap.model.types import RegionType
 from dumpmap.wording.text import duration_words, percent_words, short_size
 
 AT_LEAST = "at least "
-
-_FIGURES = ("size", "committed", "private")
-_COUNTED = {RegionType.PAGE_TABLE.label, RegionType.FREE.label, RegionType.UNUSABLE.label}
-"""Types that a counter or the gaps give; a partial map does not add them up."""
-
-
-def shows_part(region_map: RegionMap) -> bool:
-    """Whether the map shows only a part of the memory, so that its totals are lower bounds."""
-    return region_map.partial or not region_map.snapshot.regions_complete
-
-
-def is_lower_bound(region_map: RegionMap, line: SummaryLine) -> bool:
-    """Whether the figures of a summary line are lower bounds."""
-    if not shows_part(region_map) or line.name in _COUNTED:
-        return False
-    return any(getattr(line, figure) is not None for figure in _FIGURES)
-
-
-def lower_bounds(region_map: RegionMap) -> list[str]:
-    """Names the figures of a summary document that are lower bounds, such as `total.committed` and `Heap.size`."""
-    return [
-        f"{'total' if line is region_map.total else line.name}.{figure}"
-        for line in region_map.summary_lines
-        if is_lower_bound(region_map, line)
-        for figure in _FIGURES
-        if getattr(line, figure) is not None
-    ]
 
 
 def counter_rows(region_map: RegionMap) -> list[tuple[str, str]]:

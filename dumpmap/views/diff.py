@@ -7,6 +7,7 @@ from typing import Any
 
 from dumpmap.analysis.changes import CHANGE_COLUMNS
 from dumpmap.analysis.diff import MapDiff
+from dumpmap.analysis.lower_bounds import lower_bounds
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
 from dumpmap.views.summary import finding_statements
@@ -57,6 +58,7 @@ def diff_document(difference: DiagnosedDiff, limit: int | None = None) -> dict[s
         "same_process": difference.same_process,
         "notes": list(difference.notes),
         "types": [row.to_dict() for row in difference.types],
+        "lower_bounds": {"a": lower_bounds(difference.a), "b": lower_bounds(difference.b)},
         "free": {name: figure.to_dict() for name, figure in difference.free.items()},
         "counters": {name: figure.to_dict() for name, figure in difference.counters.items()},
         "verdicts": {"a": difference.verdicts[0], "b": difference.verdicts[1]},
@@ -93,13 +95,14 @@ def change_table(difference: MapDiff, limit: int | None = None) -> Table:
 
 
 def _type_table(difference: MapDiff) -> Table:
-    """Returns the summary's rows with what changed."""
+    """Returns the summary's rows with what changed; the total of a second map that shows only a part says so."""
     columns = [Column("type")]
     for name, (holds, optional) in _TYPE_FIGURES.items():
         columns += [Column(name, holds, optional=optional), Column(f"{name}_delta", holds, "+/-", optional=optional)]
     rows = []
     for change in difference.types:
-        row: list[Any] = [change.type]
+        total = change is difference.types[0]
+        row: list[Any] = [f"{change.type}, at least" if total and change.least else change.type]
         for name in _TYPE_FIGURES:
             figure = change.figures[name]
             row += [figure.b, figure.delta or None]

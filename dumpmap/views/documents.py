@@ -55,6 +55,7 @@ def process_document(process: Process) -> dict[str, Any]:
             "version": process.os.version,
             "build": process.os.build,
             "service_pack": process.os.service_pack,
+            "product_type": process.os.product_type,
         },
         "created_at": time_text(process.created_at),
     }

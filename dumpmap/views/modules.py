@@ -7,7 +7,7 @@ from typing import Any
 
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Module
-from dumpmap.structures.version import company_of
+from dumpmap.structures.version import VersionTexts, version_texts
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table, to_records
 
@@ -19,6 +19,7 @@ MODULE_COLUMNS = (
     Column("private", "size", optional=1),
     Column("name"),
     Column("version"),
+    Column("product_version", optional=6),
     Column("timestamp", "hex", optional=3),
     Column("sections", "count", optional=4),
     Column("company", optional=5),
@@ -48,9 +49,9 @@ def is_third_party(module: Module, company: str | None = None) -> bool:
     return _WINDOWS_FOLDER.match(module.path) is None or _DRIVERS.search(module.path) is not None
 
 
-def _company(region_map: RegionMap, module: Module) -> str | None:
+def _version_texts(region_map: RegionMap, module: Module) -> VersionTexts:
     image = region_map.structures.images.get(module.base)
-    return None if image is None else company_of(region_map.snapshot.memory, module.base, image)
+    return VersionTexts() if image is None else version_texts(region_map.snapshot.memory, module.base, image)
 
 
 def module_table(region_map: RegionMap, *, third_party: bool = False) -> Table:
@@ -58,8 +59,8 @@ def module_table(region_map: RegionMap, *, third_party: bool = False) -> Table:
     allocations = region_map.allocation_columns
     rows = []
     for module in sorted(region_map.snapshot.modules, key=lambda module: module.base):
-        company = _company(region_map, module)
-        if third_party and not is_third_party(module, company):
+        texts = _version_texts(region_map, module)
+        if third_party and not is_third_party(module, texts.company):
             continue
         index = region_map.space.index_of(module.base)
         image = region_map.structures.images.get(module.base)
@@ -74,9 +75,10 @@ def module_table(region_map: RegionMap, *, third_party: bool = False) -> Table:
                 private,
                 module.name,
                 module.version,
+                texts.product_version,
                 module.timestamp,
                 None if image is None else len(image.sections),
-                company,
+                texts.company,
                 module.path,
                 module.checksum,
                 module.debug_id,

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dumpmap.analysis.lower_bounds import is_lower_bound, lower_bounds, shows_part
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.columns import LARGEST, REGION_COLUMN, SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
@@ -14,7 +15,7 @@ from dumpmap.model.types import TYPES, RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.views.blocks import Bar, Bars, Blank, Block, Fact, Facts, Lines, Paragraph, Remark, Statement, Statements
 from dumpmap.views.columns import has_working_set, table_column
-from dumpmap.views.counters import AT_LEAST, counter_rows, is_lower_bound, lower_bounds, shows_part
+from dumpmap.views.counters import AT_LEAST, counter_rows
 from dumpmap.views.documents import finding_document, head, moment_text
 from dumpmap.views.exception import exception_document
 from dumpmap.views.table import Column, Table

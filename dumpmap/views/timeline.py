@@ -8,7 +8,7 @@ from typing import Any
 
 from dumpmap.analysis.timeline import Series
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
-from dumpmap.views.table import Column, Table
+from dumpmap.views.table import Column, LowerBound, Table
 from dumpmap.wording.text import more_text
 from dumpmap.wording.timeline import NamedGrowth, NamedSeries, headline, rate_text, statements
 
@@ -36,6 +36,7 @@ _VALUE_COLUMNS = (
     Column("at", "percent"),
     Column("file"),
     Column("value", "size"),
+    Column("lower_bound", "flag"),
 )
 
 
@@ -70,11 +71,22 @@ def timeline_document(growth: NamedGrowth, limit: int | None = None) -> dict[str
 
 
 def value_table(growth: NamedGrowth) -> Table:
-    """Returns every value of every series, one row each, for CSV."""
+    """Returns every value of every series, one row each, for CSV. `lower_bound` says where more can exist."""
     rows = [
-        [series.type, series.name, series.metric, index, point.at, point.name, value]
+        [
+            series.type,
+            series.name,
+            series.metric,
+            index,
+            point.at,
+            point.name,
+            value if least is None else least,
+            least is not None,
+        ]
         for series in (*growth.types, *growth.figures, *growth.groups)
-        for index, (point, value) in enumerate(zip(growth.points, series.values, strict=True))
+        for index, (point, value, least) in enumerate(
+            zip(growth.points, series.values, series.lower_bounds, strict=True)
+        )
     ]
     return Table(_VALUE_COLUMNS, rows)
 
@@ -88,7 +100,7 @@ def timeline_view(growth: NamedGrowth, limit: int) -> Iterator[Block]:
     yield Blank()
     # Committed memory by type, and the free space; JSON has every metric.
     types = [series for series in growth.types if series.metric == "committed" or series.type == "Free"]
-    yield _series_table(growth, [series for series in types if series.last or series.first])
+    yield _series_table(growth, [series for series in types if any(_ends(series))])
     if growth.groups:
         yield Blank()
         yield Heading("What changed")
@@ -104,8 +116,7 @@ def _series_table(growth: NamedGrowth, series: Sequence[NamedSeries]) -> Table:
             one.type or "(process)",
             one.name,
             one.metric,
-            one.first,
-            one.last,
+            *_ends(one),
             one.delta,
             rate_text(one, growth.unit),
             one.grows,
@@ -114,6 +125,14 @@ def _series_table(growth: NamedGrowth, series: Sequence[NamedSeries]) -> Table:
         for one in series
     ]
     return Table(_SERIES_COLUMNS, rows)
+
+
+def _ends(series: Series) -> tuple[float | None, float | None]:
+    """Returns the first and the last known value; lower bounds of both if no input knows all of the memory."""
+    if series.first is not None:
+        return series.first, series.last
+    known = [LowerBound(value) for value in series.lower_bounds if value is not None]
+    return (known[0], known[-1]) if known else (None, None)
 
 
 def _spark_text(series: Series) -> str:

@@ -17,7 +17,7 @@ ANNOTATION_COLUMNS = (Column("module", folds=True), Column("name", folds=True), 
 _MOST_ROWS = 60
 _LONGEST_VALUE = 200
 _LONGEST_MESSAGE = 1000
-_OMITTED = "(left out of the snapshot)"
+_OMITTED = "(left out)"
 
 _ADDRESS_SPACE = 1 << 40
 """No page file has 1 TB: a larger figure of virtual memory is address space."""
@@ -43,7 +43,7 @@ def writer_blocks(region_map: RegionMap) -> Iterator[Block]:
     yield Heading("What the writer recorded")
     yield Facts([Fact(label, text) for label, text in _facts(region_map, record) if text])
     if record.texts_omitted:
-        yield Paragraph("The snapshot was made without texts that can hold user data; --keep-text keeps them.", "muted")
+        yield Paragraph("Texts that can hold user data are left out; --keep-text keeps them.", "muted")
     if record.soft_errors:
         yield Blank()
         yield Heading("What the writer failed to collect")

@@ -24,7 +24,8 @@ _SENTENCES: Mapping[CaveatId, str | Callable[[_Values], str]] = {
     "different-pointer-sizes": "One process is 32-bit, the other 64-bit.",
     "several-processes": "The inputs show more than one process. A difference between them is not necessarily growth.",
     "incomplete-inputs": (
-        "Some inputs have no list of memory regions, or a truncated one. Their figures are unknown and left out."
+        "Some inputs have no list of memory regions, or a truncated one. Their totals are at least what is shown, and "
+        "growth is computed without them."
     ),
     "times-missing": lambda values: (
         f"{values['count']} of {values['of']} inputs do not record when they were captured, so slopes are per sample."

@@ -82,17 +82,18 @@ def figure_lines(difference: MapDiff) -> list[str]:
 
 
 def _figure_line(name: str, figure: FigureChange) -> str:
-    def text(value: float | None) -> str:
+    def text(value: float | None, least: bool) -> str:
         if value is None:
             return "unknown"
         if name == "fragmentation":
             return percent_text(value)
+        at_least = "at least " if least else ""
         if name in _COUNTS:
-            return f"{int(value):,}"
-        return size_left(int(value)) if name in _LEFT else short_size(int(value))
+            return f"{at_least}{int(value):,}"
+        return at_least + (size_left(int(value)) if name in _LEFT else short_size(int(value)))
 
     label = name.replace(".", ": ").replace("_", " ")
     change = figure.delta if name != "fragmentation" else None
     by = f"{int(change):,}" if change and name in _COUNTS else short_size(int(change)) if change else ""
     suffix = f" ({'+' if change > 0 else ''}{by})" if change else ""
-    return f"{label}: {text(figure.a)} -> {text(figure.b)}{suffix}"
+    return f"{label}: {text(figure.a, figure.least_a)} -> {text(figure.b, figure.least_b)}{suffix}"

@@ -42,6 +42,7 @@ class NamedSeries(Series):
             "metric": self.metric,
             "count": self.count,
             "values": [whole_number(value) for value in self.values],
+            "lower_bounds": [whole_number(value) for value in self.lower_bounds],
             "first": whole_number(self.first),
             "last": whole_number(self.last),
             "delta": whole_number(self.delta),

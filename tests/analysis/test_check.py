@@ -7,13 +7,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from support.scenes import FIXTURES, MB, Scene, cut_list, recorded
+from support.scenes import FIXTURES, MB, Scene, cut_list, recorded, v8_heap
 from typer.testing import CliRunner
 
 from dumpmap.analysis.rules_file import parse_rules
 from dumpmap.api import RegionMap
 from dumpmap.cli.app import app
-from dumpmap.model.snapshot import Counters, Module
+from dumpmap.model.snapshot import Counters, Module, System
+from dumpmap.model.writer import WriterRecord
 from dumpmap.views.blocks import Paragraph
 from dumpmap.views.check import check_document, check_view
 from dumpmap.wording.gate import RuleResult, check, passed
@@ -130,6 +131,44 @@ def test_deltas_with_a_side_that_is_not_whole_are_not_known() -> None:
 def test_a_list_of_regions_that_is_cut_off_gives_lower_bounds(rule: str, ok: bool, known: bool) -> None:
     (result,) = results(f"[limits]\n{rule}", cut_list())
     assert (result.ok, result.actual is not None) == (ok, known), result.message
+
+
+FAILED = WriterRecord("Unreal Engine 4.24", out_of_memory=True, requested=300 * MB)
+
+
+@pytest.mark.parametrize(
+    ("region_map", "rule", "actual", "ok"),
+    [
+        (process(writer=FAILED), 'oom_size = "<= 1GB"', 300 * MB, True),
+        (process(writer=FAILED), 'oom_size = "<= 100MB"', 300 * MB, False),
+        (process(), 'oom_size = "<= 1GB"', None, False),
+        (process(counters=Counters(private_usage=7 * MB)), 'process_commit = "<= 8MB"', 7 * MB, True),
+        (process(), 'process_commit = "<= 8MB"', 100 * MB, False),
+        (partial_map(), 'process_commit = "<= 1TB"', None, False),
+        (process(writer=v8_heap(900, 1000, "Reached heap limit")), 'heap_limit_ratio = "< 80%"', 0.9, False),
+        (process(writer=v8_heap(900, 1000, "Reached heap limit")), 'heap_limit = "<= 1000"', 1000, True),
+        (process(writer=v8_heap(900, 1000, "Reached heap limit")), 'heap_limit_used = "<= 1000"', 900, True),
+        (process(), 'heap_limit_ratio = "< 80%"', None, False),
+        (process(), 'largest_free_block_at_most = ">= 64MB"', 0x7FFE0000 - 100 * MB, True),
+        (cut_list(), 'largest_free_block_at_most = "<= 4GB"', None, False),
+    ],
+)
+def test_figures_of_the_failure_and_its_limits(
+    region_map: RegionMap, rule: str, actual: float | None, ok: bool
+) -> None:
+    (result,) = results(f"[limits]\n{rule}", region_map)
+    assert (result.actual, result.ok) == (actual, ok), result.message
+
+
+def test_the_upper_bound_of_a_partial_map_can_break_a_gate() -> None:
+    known = [(start, 0x1000) for start in range(0x10000, 0x7FFF0000, 32 * MB)]
+    narrow = Scene().map(partial=True, captured=known, wow64=False, system=System(max_address=0x7FFEFFFF))
+    for limit, ok in (("<= 32MB", True), (">= 64MB", False)):
+        (result,) = results(f'[limits]\nlargest_free_block_at_most = "{limit}"', narrow)
+        assert result.ok is ok, result.message
+        assert result.actual == 32 * MB - 0x10000
+        (plain,) = results(f'[limits]\nlargest_free_block = "{limit}"', narrow)
+        assert plain.actual is None
 
 
 def test_messages_say_what_is_and_what_must_be() -> None:

@@ -330,6 +330,18 @@ def test_a_map_without_a_list_of_regions_is_no_growth() -> None:
         assert all(row["size"]["delta"] is None for row in document["types"] if row["type"] == "Total")
 
 
+def test_totals_of_what_a_map_shows_in_part_are_at_least() -> None:
+    full, partial = modules(MB), modules(MB, partial=True)
+    for a, b, at_least in ((full, partial, True), (partial, full, False), (partial, partial, True)):
+        result = diff(a, b)
+        text = to_markdown(diff_view(result, 10))
+        assert ("| Total, at least | " in text) is at_least
+        bounds = result.to_dict()["lower_bounds"]
+        assert ("total.committed" in bounds["b"]) is at_least
+        assert ("total.size" in bounds["a"]) is (a is partial)
+        assert "Page Table.size" not in bounds["b"]
+
+
 def test_modules_are_compared_by_their_list() -> None:
     one, two = modules(MB, partial=True), modules(MB, 2 * MB, partial=True)
     result = diff(one, two)
@@ -351,6 +363,12 @@ def test_what_lies_behind_the_end_of_a_cut_list_is_not_gone() -> None:
         assert result.types[0].figures["size"].delta is None
         assert result.free["free"].delta is None
         assert any("truncated" in note for note in result.notes)
+        assert {"Free.size", "Private Data.size"} <= set(result.to_dict()["lower_bounds"]["a" if a is cut else "b"])
+        text = to_markdown(diff_view(result, 10))
+        assert ("free: at least " in text) is (a is cut)
+        assert ("-> at least " in text) is (b is cut)
+        # What is free beyond the end decides these.
+        assert None in (result.free["fragmentation"].a, result.free["fragmentation"].b)
 
 
 def test_plain_data_and_frame() -> None:

@@ -22,7 +22,7 @@ from dumpmap.api import RegionMap, map_snapshot, timeline
 from dumpmap.model.snapshot import Counters, Module, System
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
-from dumpmap.views.timeline import timeline_view
+from dumpmap.views.timeline import timeline_view, value_table
 from dumpmap.wording.timeline import group_name
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -161,6 +161,26 @@ def test_a_partial_map_leaves_a_hole() -> None:
     total = next(one for one in result.types if (one.type, one.metric) == ("Total", "committed"))
     assert total.slope == pytest.approx(MB / 60)
     assert next(one for one in result.figures if one.metric == "free").values[2] is None
+    # It is shown as what it is, and the ends of the series stay those that are known.
+    (least,) = [value for value in total.lower_bounds if value is not None]
+    assert least == MB
+    assert (total.first, total.last, total.delta) == (6 * MB, 10 * MB, 4 * MB)
+
+
+def test_partial_maps_alone_give_lower_bounds() -> None:
+    result = timeline([process(0, 1, partial=True), process(60, 9, partial=True)])
+    total = next(one for one in result.types if (one.type, one.metric) == ("Total", "committed"))
+    assert list(total.values) == [None, None]
+    assert list(total.lower_bounds) == [MB, MB]
+    assert {total.first, total.delta, total.slope} == {None}
+    text = to_markdown(timeline_view(result, 10))
+    assert "| Total |  | committed | >= 1,024 | >= 1,024 |  |" in text
+    assert "totals are at least what is shown" in text
+    rows = value_table(result).rows
+    assert [row[-2:] for row in rows if row[:3] == ["Total", "", "committed"]] == [[MB, True], [MB, True]]
+    assert not any(row[-1] for row in value_table(timeline([process(0, 1), process(60, 9)])).rows)
+    document = result.to_dict()["types"]
+    assert next(row for row in document if row["type"] == "Total")["lower_bounds"] == [MB, MB]
 
 
 def test_figures_and_forecasts() -> None:

@@ -39,7 +39,13 @@ def facts() -> LiveFacts:
             "architecture": "x64",
             "pointer_size": 8,
             "wow64": False,
-            "os": {"family": "windows", "version": "10.0.19045", "build": 19045, "service_pack": None},
+            "os": {
+                "family": "windows",
+                "version": "10.0.19045",
+                "build": 19045,
+                "service_pack": None,
+                "product_type": "server",
+            },
             "created_at": dt.datetime(2026, 3, 1, 11, 0, 0, tzinfo=dt.UTC),
             "user_time": 3,
             "kernel_time": None,
@@ -88,7 +94,7 @@ def test_the_reader_gets_every_fact() -> None:
         architecture="x64",
         pointer_size=8,
         wow64=False,
-        os=model.OperatingSystem("windows", "10.0.19045", 19045),
+        os=model.OperatingSystem("windows", "10.0.19045", 19045, product_type="server"),
         created_at=dt.datetime(2026, 3, 1, 11, 0, 0, tzinfo=dt.UTC),
         user_time=3,
     )

@@ -180,8 +180,8 @@ class MadeUpWindows(WindowsApi):
     def open_thread(self, thread_id: int, access: int) -> int:
         raise ApiError(ERROR_ACCESS_DENIED)
 
-    def version(self) -> tuple[int, int, int, str]:
-        return 10, 0, 19045, ""
+    def version(self) -> tuple[int, int, int, str, str | None]:
+        return 10, 0, 19045, "", "workstation"
 
     def system(self) -> SystemFacts:
         return SystemFacts("x64", PAGE, 0x10000, 0x10000, 0x7FFF_FFFE_FFFF, 8, 1, 2, 3, 4, 5)

@@ -13,6 +13,9 @@ from synth.minidump import MinidumpBuilder
 from synth.process import ProcessBuilder
 from synth.writers import ModuleAnnotations, unreal_xml
 
+import dumpmap
+from dumpmap.wording.systems import system_text
+
 
 @pytest.mark.parametrize(
     ("code", "text", "name"),
@@ -110,12 +113,29 @@ def test_many_types_of_handles_are_cut_off(tmp_path: Path) -> None:
         (19045, "Windows 10 22H2 (build 19045)"),
         (22631, "Windows 11 23H2 (build 22631)"),
         (20348, "Windows Server 2022 (build 20348)"),
-        (17763, "windows 10.0.17763"),
+        (17763, "Windows 10 1809 (build 17763)"),
         (99999, "windows 10.0.99999"),
     ],
 )
-def test_a_release_is_named_where_its_build_is_unambiguous(tmp_path: Path, build: int, text: str) -> None:
+def test_a_release_is_named(tmp_path: Path, build: int, text: str) -> None:
     path = tmp_path / "os.dmp"
     path.write_bytes(MinidumpBuilder("x64").system_info(build=build).module(0x400000, 0x1000, "a.exe").build())
     assert re.search(rf"^System +{re.escape(text)}", run("-q", "info", str(path)).out, re.M)
     assert text in run("-q", "summary", str(path)).out.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("build", "product", "text"),
+    [
+        (17763, 1, "Windows 10 1809 (build 17763)"),
+        (17763, 3, "Windows Server 2019 (build 17763)"),
+        (26100, 2, "Windows Server 2025 (build 26100)"),
+        (26100, 1, "Windows 11 24H2 (build 26100)"),
+        (17763, 0, "windows 10.0.17763"),
+        (19045, 3, "Windows 10 22H2 (build 19045)"),
+        (20348, 1, "Windows Server 2022 (build 20348)"),
+    ],
+)
+def test_the_type_of_product_tells_a_client_from_a_server(build: int, product: int, text: str) -> None:
+    dump = MinidumpBuilder("x64").system_info(build=build, product_type=product).module(0x400000, 0x1000, "a.exe")
+    assert system_text(dumpmap.open(dump.build()).process.os) == text

@@ -303,6 +303,7 @@ systems_of_operation = st.builds(
     version=maybe(texts),
     build=maybe(counts),
     service_pack=maybe(texts),
+    product_type=maybe(st.sampled_from(["workstation", "domain-controller", "server"])),
 )
 processes = st.builds(
     model.Process,

@@ -56,6 +56,15 @@ def test_version_service_pack_and_processors() -> None:
     assert snapshot.system.processors == 12
 
 
+@pytest.mark.parametrize(
+    ("number", "product"), [(1, "workstation"), (2, "domain-controller"), (3, "server"), (0, None), (200, None)]
+)
+def test_what_the_system_was_sold_as(number: int, product: str | None) -> None:
+    assert read(MinidumpBuilder().system_info(product_type=number)).process.os.product_type == product
+    linux = read(MinidumpBuilder().system_info(product_type=number, platform_id=0x8201))
+    assert linux.process.os.product_type is None
+
+
 def test_a_dump_without_system_info_says_so() -> None:
     snapshot = read(MinidumpBuilder().misc_info())
     assert snapshot.process.architecture == "unknown"

@@ -1,4 +1,4 @@
-"""The company in a version resource, laid out by hand from Microsoft's description of the format."""
+"""The texts in a version resource, laid out by hand from Microsoft's description of the format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.scenes import program
 from dumpmap.model.memory import ExcerptMemory
 from dumpmap.model.process import PeImage
 from dumpmap.structures.pe import read_image
-from dumpmap.structures.version import company_of
+from dumpmap.structures.version import VersionTexts, version_texts
 from dumpmap.views.modules import is_third_party
 
 BASE = 0x400000
@@ -24,7 +24,9 @@ def image() -> tuple[PeImage, int]:
     return found, next(section.address for section in found.sections if section.name == ".rsrc")
 
 
-def resources(rva: int, company: str = "Overlay Ltd.", *, number: int = 16, size: int | None = None) -> bytes:
+def resources(
+    rva: int, company: str = "Overlay Ltd.", *, version: str | None = None, number: int = 16, size: int | None = None
+) -> bytes:
     """A resource section with one version resource."""
     data = bytearray(0x400)
 
@@ -36,23 +38,38 @@ def resources(rva: int, company: str = "Overlay Ltd.", *, number: int = 16, size
     directory(0, [(3, 0x80000300), (number, 0x80000040)])
     directory(0x40, [(1, 0x80000060)])
     directory(0x60, [(1033, 0x80)])
-    key, value = "CompanyName\0".encode("utf-16-le"), (company + "\0").encode("utf-16-le")
-    string = struct.pack("<HHH", 0, len(company) + 1, 1) + key
-    string += b"\0" * (-len(string) % 4) + value
-    # The string starts at a multiple of 4, so its value does too.
-    data[0x140 : 0x140 + len(string)] = string
+    strings = _string("CompanyName", company) + (b"" if version is None else _string("ProductVersion", version))
+    # The strings start at multiples of 4, so their values do too.
+    data[0x140 : 0x140 + len(strings)] = strings
     struct.pack_into("<IIII", data, 0x80, rva + 0x100, 0x200 if size is None else size, 0, 0)
     return bytes(data)
 
 
-def read(data: bytes) -> str | None:
+def _string(key: str, value: str) -> bytes:
+    head = struct.pack("<HHH", 0, len(value) + 1, 1) + f"{key}\0".encode("utf-16-le")
+    whole = head + b"\0" * (-len(head) % 4) + f"{value}\0".encode("utf-16-le")
+    return whole + b"\0" * (-len(whole) % 4)
+
+
+def texts(data: bytes) -> VersionTexts:
     found, rva = image()
-    return company_of(ExcerptMemory([(BASE + rva, data)] if data else []), BASE, found)
+    return version_texts(ExcerptMemory([(BASE + rva, data)] if data else []), BASE, found)
+
+
+def read(data: bytes) -> str | None:
+    return texts(data).company
 
 
 def test_the_company_is_read() -> None:
     assert read(resources(image()[1])) == "Overlay Ltd."
     assert read(resources(image()[1], "Ünïcode\n GmbH")) == "Ünïcode GmbH"
+
+
+def test_the_product_version_is_read() -> None:
+    rva = image()[1]
+    assert texts(resources(rva, version="4.27.2-release (x64)")) == VersionTexts("Overlay Ltd.", "4.27.2-release (x64)")
+    assert texts(resources(rva)).product_version is None
+    assert texts(b"") == VersionTexts()
 
 
 def test_what_is_not_there_is_unknown() -> None:

@@ -70,6 +70,7 @@ PROCESS = record(
         version=maybe(TEXT),
         build=maybe(BYTES),
         service_pack=maybe(TEXT),
+        product_type={"enum": ["workstation", "domain-controller", "server", None]},
     ),
     created_at=maybe(TIME),
 )
@@ -281,6 +282,7 @@ MODULES = record(
             private=maybe(BYTES),
             name=TEXT,
             version=maybe(TEXT),
+            product_version=maybe(TEXT),
             timestamp=maybe(HEX),
             sections=maybe(BYTES),
             company=maybe(TEXT),

@@ -313,7 +313,7 @@ class WindowsProcess:
         }
 
     def _process(self, options: CaptureOptions) -> dict[str, Any]:
-        major, minor, build, service_pack = self._api.version()
+        major, minor, build, service_pack, product_type = self._api.version()
         created, user, kernel = self._ask(self._api.process_times) or (None, None, None)
         return {
             "pid": self.pid,
@@ -329,6 +329,7 @@ class WindowsProcess:
                 "version": f"{major}.{minor}.{build}",
                 "build": build,
                 "service_pack": service_pack or None,
+                "product_type": product_type,
             },
             "created_at": None if created is None else moment(created),
             "user_time": None if user is None else int(user),

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from dumpmap.model import snapshot as model
+from dumpmap.model.winnt import ProductType
 from dumpmap.model.writer import Annotation, HeapLimitRecord, WriterRecord
 from dumpmap.parsers.snapshot_json.columns import REQUIRED_COLUMNS, Address, Count, Number, Size, Time
 
@@ -62,6 +63,7 @@ class OperatingSystemEntry(Entry, kw_only=True, frozen=True):
     version: str | None = None
     build: Count | None = None
     service_pack: str | None = None
+    product_type: ProductType | None = None
 
 
 class ProcessEntry(Entry, kw_only=True, frozen=True):

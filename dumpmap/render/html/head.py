@@ -6,9 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 
 from dumpmap.analysis.free import FreeSpace
+from dumpmap.analysis.lower_bounds import shows_part
 from dumpmap.model.region_map import RegionMap
 from dumpmap.render.html.overview import UNKNOWN, knows_working_set
-from dumpmap.views.counters import time_rows
+from dumpmap.views.counters import AT_LEAST, time_rows
 from dumpmap.views.info import fact_rows
 from dumpmap.wording.text import address_text, count_words, percent_text, short_size, size_left, size_text
 
@@ -64,7 +65,7 @@ def key_figures(region_map: RegionMap, space: FreeSpace | None) -> list[KeyFigur
 
 def _memory_figures(region_map: RegionMap) -> list[KeyFigure]:
     total, counters = region_map.total, region_map.counters
-    least = "at least " if region_map.partial else ""
+    least = AT_LEAST if shows_part(region_map) else ""
 
     def known(value: int | None, prefix: str = "") -> str:
         return UNKNOWN if value is None else f"{prefix}{short_size(value)}"

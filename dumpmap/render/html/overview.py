@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dumpmap.analysis.lower_bounds import shows_part
 from dumpmap.model.columns import LARGEST, REGION_COLUMN, SUMMARY_COLUMNS, RegionColumn
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
@@ -58,7 +59,7 @@ def bars(region_map: RegionMap) -> list[PageBar]:
     by_type = knows_working_set(region_map)
     working_set = total.total_ws if by_type else counters.working_set
     scale = max(total.committed or 0, total.private or 0, working_set or 0)
-    note = "at least" if region_map.partial else ""
+    note = "at least" if shows_part(region_map) else ""
     result = [
         _bar(region_map, "Committed", "committed", total.committed, scale, note),
         _bar(region_map, "Private", "private", total.private, scale, note),

@@ -19,12 +19,11 @@ from dumpmap.render.html.diagnosis import diagnosis_card
 from dumpmap.render.html.free_blocks import size_bands
 from dumpmap.render.html.head import completeness_help, counters, facts, key_figures
 from dumpmap.render.html.overview import UNKNOWN, bars, type_table
+from dumpmap.render.html.writer import plain_table, shareable, writer_parts
 from dumpmap.views.heaps import no_heaps_text
 from dumpmap.views.info import stream_table
-from dumpmap.views.table import Table, cell_text
 from dumpmap.wording.advice import advise
 from dumpmap.wording.findings import find
-from dumpmap.wording.text import Units
 from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.output import replacing
 from dumpmap.writers.snapshot_json import clean_text
@@ -33,20 +32,36 @@ _LISTED = 200
 """How many warnings a page lists; a damaged dump can cause thousands."""
 
 
-def write_report(region_map: RegionMap, path: str | PathLike[str], *, force: bool = False) -> None:
+def write_report(
+    region_map: RegionMap, path: str | PathLike[str], *, keep_text: bool = False, force: bool = False
+) -> None:
     """Writes the report of a map.
+
+    Args:
+        region_map: the map.
+        path: the file.
+        keep_text: as for `render_report`.
+        force: overwrite the file.
 
     Raises:
         OutputError: the file exists and `force` is not given, or it cannot be written.
     """
     # Made before the file is opened, so that a page that fails does not replace one that did not.
-    page = render_report(region_map)
+    page = render_report(region_map, keep_text=keep_text)
     with replacing(path, force=force) as stream:
         stream.write(page.encode())
 
 
-def render_report(region_map: RegionMap) -> str:
-    """Returns the report as one self-contained HTML page."""
+def render_report(region_map: RegionMap, *, keep_text: bool = False) -> str:
+    """Returns the report as one self-contained HTML page.
+
+    Args:
+        region_map: the map.
+        keep_text: keep the texts of a crash reporter that can hold user data; by default the page leaves out what a
+            snapshot leaves out.
+    """
+    if not keep_text:
+        region_map = shareable(region_map)
     page = template("report.html").render(
         version=__version__,
         policy=policy(),
@@ -75,6 +90,7 @@ def _upper_half(region_map: RegionMap) -> dict[str, Any]:
         "notes": region_map.notes,
         "warnings": warnings[:_LISTED],
         "more_warnings": len(warnings) - _LISTED,
+        "writer": writer_parts(region_map),
         "verdict": diagnosis_card(verdict(region_map, findings=findings), findings),
         "figures": key_figures(region_map, space),
         "bars": bars(region_map),
@@ -89,21 +105,10 @@ def _tables(region_map: RegionMap) -> dict[str, Any]:
     return {
         "counts": {"stacks": len(region_map.stacks), "heaps": len(region_map.heaps), "modules": modules},
         "no_heaps": no_heaps_text(region_map),
-        "streams": _plain_table(stream_table(region_map)),
+        "streams": plain_table(stream_table(region_map)),
         "counters": counters(region_map),
         "advice": advise(region_map),
     }
-
-
-def _plain_table(table: Table) -> dict[str, Any]:
-    rows = [
-        [
-            cell_text(value, column, Units.kb, table.address_width)
-            for column, value in zip(table.columns, row, strict=True)
-        ]
-        for row in table.rows
-    ]
-    return {"columns": table.columns, "rows": rows}
 
 
 def _help() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dumpmap.capture.windows.layouts import (
     PROCESSOR_ARCHITECTURES,
     SYSTEM_INFO,
 )
+from dumpmap.model.winnt import PRODUCT_TYPES
 
 _PROCESS_MACHINE_TYPE_INFO = 9
 
@@ -89,12 +90,13 @@ class SystemApi(Calls):
         )
         return MACHINES.get(machine[0]) if succeeded else None
 
-    def version(self) -> tuple[int, int, int, str]:
-        """Returns the major, minor and build number, and the name of the service pack."""
+    def version(self) -> tuple[int, int, int, str, str | None]:
+        """Returns the major, minor and build number, the name of the service pack, and the type of product."""
         info = OSVERSIONINFOEXW()
         info.dwOSVersionInfoSize = sizeof(info)
         self._status("RtlGetVersion", byref(info))
-        return info.dwMajorVersion, info.dwMinorVersion, info.dwBuildNumber, utf16_text(info.szCSDVersion)
+        service_pack, product = utf16_text(info.szCSDVersion), PRODUCT_TYPES.get(info.wProductType)
+        return info.dwMajorVersion, info.dwMinorVersion, info.dwBuildNumber, service_pack, product
 
     def system(self) -> SystemFacts:
         """Returns the facts about the machine, as a program of this Python's width sees them."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dumpmap.model.snapshot import Counters, OperatingSystem
 from dumpmap.model.times import from_unix
+from dumpmap.model.winnt import PRODUCT_TYPES
 from dumpmap.parsers.minidump import layout, records
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.file import NotReadError
@@ -30,12 +31,14 @@ def read_system_info(data: StreamData, draft: Draft) -> None:
     draft.architecture, draft.pointer_size = architecture, pointer_size
     if info.ProcessorArchitecture == layout.PROCESSOR_ARCHITECTURE_IA32_ON_WIN64:
         draft.wow64 = True
+    family = layout.PLATFORMS.get(info.PlatformId, "other")
     draft.os = OperatingSystem(
-        family=layout.PLATFORMS.get(info.PlatformId, "other"),
+        family=family,
         # On Linux, Breakpad leaves the numbers out and puts the kernel's version into the service pack.
         version=f"{info.MajorVersion}.{info.MinorVersion}.{info.BuildNumber}" if info.MajorVersion else None,
         build=info.BuildNumber or None,
         service_pack=(data.file.text(info.CSDVersionRva) or None),
+        product_type=PRODUCT_TYPES.get(info.ProductType) if family == "windows" else None,
     )
     draft.system = replace(draft.system, processors=info.NumberOfProcessors or None)
     if architecture == "unknown":
