@@ -219,7 +219,7 @@ def _states(m: Measurements, t: Mapping[str, float], cause: Cause | None, found:
     return _States(
         "out" if axis == "address-space" else _space_state(m, t, found),
         "out" if axis == "commit" else _commit_state(m, t, found),
-        "out" if axis == "heap-limit" else _heap_limit_state(m, found),
+        "out" if axis == "heap-limit" else _heap_limit_state(m, t, found),
     )
 
 
@@ -242,10 +242,11 @@ def _commit_state(m: Measurements, t: Mapping[str, float], found: Collection[str
     return "unknown" if m.commit.ratio is None else "ok"
 
 
-def _heap_limit_state(m: Measurements, found: Collection[str]) -> State:
+def _heap_limit_state(m: Measurements, t: Mapping[str, float], found: Collection[str]) -> State:
     if "runtime-heap-limit-near" in found:
         return "low"
-    return "unknown" if m.heap_limit is None or m.heap_limit.ratio is None else "ok"
+    known = m.heap_limit is not None and m.heap_limit.is_known_below(t["heap_limit_warning"])
+    return "ok" if known else "unknown"
 
 
 # ---------------------------------------------------------------- the verdict

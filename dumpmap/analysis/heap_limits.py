@@ -28,6 +28,7 @@ class HeapLimit:
         recorded: whether the writer of the dump recorded it.
         failed: whether the writer recorded that this heap ran out; None if it did not say.
         location: where the runtime gave up.
+        garbage: whether `used` can be mostly garbage; see `RuntimeLimit`.
     """
 
     runtime: str
@@ -37,6 +38,7 @@ class HeapLimit:
     recorded: bool = False
     failed: bool | None = None
     location: str | None = None
+    garbage: bool = False
 
     @property
     def ratio(self) -> float | None:
@@ -44,8 +46,12 @@ class HeapLimit:
         return self.used / self.limit if self.used is not None and self.limit else None
 
     def is_near(self, share: float) -> bool:
-        """Whether this share of the limit is in use."""
-        return self.ratio is not None and self.ratio >= share
+        """Whether this share of the limit is in use, and not by what may be garbage."""
+        return self.ratio is not None and self.ratio >= share and not self.garbage
+
+    def is_known_below(self, share: float) -> bool:
+        """Whether less than this share of the limit is in use, garbage included."""
+        return self.ratio is not None and self.ratio < share
 
     def proves_failure(self, share: float) -> bool:
         """Whether the record proves that the limit was reached: it names the limit, and the figures do not deny it.
@@ -65,6 +71,7 @@ class HeapLimit:
             "used": self.used,
             "limit": self.limit,
             "ratio": None if self.ratio is None else round(self.ratio, 4),
+            "includes_garbage": self.garbage,
             "location": self.location,
             "source": self.source,
         }
@@ -87,7 +94,12 @@ def heap_limits(region_map: RegionMap) -> tuple[HeapLimit, ...]:
 
 
 def runtime_limits(region_map: RegionMap) -> tuple[HeapLimit, ...]:
-    """Collects what the variables of runtimes state: every `RuntimeLimit` among the facts of the recognisers."""
+    """Collects what the variables of runtimes state: every `RuntimeLimit` among the facts of the recognisers.
+
+    Heaps whose figures show how full they are come first, the fullest of them at the top.
+    """
     facts = region_map.structures.facts_of(RuntimeLimit)
-    found = [HeapLimit(fact.runtime, fact.used, fact.limit or None, fact.source) for fact in facts]
-    return tuple(sorted(found, key=lambda limit: -(limit.ratio or 0)))
+    found = [
+        HeapLimit(fact.runtime, fact.used, fact.limit or None, fact.source, garbage=fact.garbage) for fact in facts
+    ]
+    return tuple(sorted(found, key=lambda limit: (limit.garbage, -(limit.ratio or 0))))

@@ -16,9 +16,12 @@ class RuntimeLimit:
         used: bytes of the heap in use; None if unknown.
         limit: bytes that the heap may use at most; None if unknown.
         source: which variables say so.
+        garbage: whether `used` can be mostly garbage, because the runtime has no reason to remove it before the limit.
+            Then a full heap shows nothing.
     """
 
     runtime: str
     used: int | None
     limit: int | None
     source: str
+    garbage: bool = False

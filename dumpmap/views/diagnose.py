@@ -111,7 +111,8 @@ def _heap_limit_figures(axis: dict[str, Any]) -> Iterator[str]:
     """Yields the figures of a runtime's heap."""
     if axis.get("used") is not None and axis.get("limit"):
         share = f" ({percent_text(axis['ratio'])})" if axis.get("ratio") is not None else ""
-        yield f"{axis['runtime']} {short_size(axis['used'])} of {short_size(axis['limit'])}{share}"
+        garbage = ", garbage included" if axis.get("includes_garbage") else ""
+        yield f"{axis['runtime']} {short_size(axis['used'])} of {short_size(axis['limit'])}{share}{garbage}"
     elif axis.get("runtime"):
         yield str(axis["runtime"])
     if axis.get("location"):

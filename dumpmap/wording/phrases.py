@@ -196,7 +196,8 @@ def heap_limit_text(heap: HeapLimit) -> str:
     name = f"the {heap.runtime} heap"
     if heap.used is not None and heap.limit is not None:
         share = f" ({percent_words(heap.ratio)})" if heap.ratio is not None else ""
-        return f"{name} uses {size_words(heap.used)} of its limit of {size_words(heap.limit)}{share}"
+        garbage = ", garbage included" if heap.garbage else ""
+        return f"{name} uses {size_words(heap.used)} of its limit of {size_words(heap.limit)}{share}{garbage}"
     if heap.limit is not None:
         return f"{name} has a limit of {size_words(heap.limit)}"
     return (

@@ -138,7 +138,11 @@ def _signal(signal: analysis.Signal, diagnosis: Diagnosis, made: Mapping[str, Fi
     return Signal(hit.id, hit.about, signal.strength, finding.detail, finding.values)
 
 
-_NO_HEAP_LIMIT: dict[str, Any] = dict.fromkeys(("runtime", "used", "limit", "ratio", "location", "source"))
+_NO_HEAP_LIMIT: dict[str, Any] = {
+    **dict.fromkeys(("runtime", "used", "limit", "ratio")),
+    "includes_garbage": False,
+    **dict.fromkeys(("location", "source")),
+}
 
 
 def _heap_limit(diagnosis: Diagnosis) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def test_a_recorded_heap_limit_is_a_verdict_of_its_own() -> None:
         "used": USED,
         "limit": LIMIT,
         "ratio": 0.9696,
+        "includes_garbage": False,
         "location": "Reached heap limit",
         "source": "CrashpadInfo",
     }
@@ -121,6 +122,23 @@ def test_the_variables_of_runtimes_feed_the_same_axis() -> None:
     assert (judged.heap_limit["runtime"], judged.heap_limit["source"]) == ("V8", "V8 heap")
     assert verdict(with_runtime(roomy(), small)).heap_limit["state"] == "ok"
     assert verdict(roomy()).heap_limit["state"] == "unknown"
+
+
+def test_a_heap_full_of_what_may_be_garbage_shows_nothing() -> None:
+    full = RuntimeLimit("Java", 995 * MB, GB, "HotSpot flags", garbage=True)
+    judged = verdict(with_runtime(roomy(), full))
+    assert (judged.verdict, judged.heap_limit["state"]) == ("no-memory-problem-seen", "unknown")
+    assert judged.heap_limit["includes_garbage"] is True
+    failed = verdict(with_runtime(roomy(exception=crash(0xC0000017, MB), system=commit_at(0.3)), full))
+    assert failed.verdict != "out-of-heap-limit"
+    # Below the threshold even garbage is not enough to fill it; and a heap that shows something comes first.
+    half = RuntimeLimit("Java", 500 * MB, GB, "HotSpot flags", garbage=True)
+    judged = verdict(with_runtime(roomy(), half))
+    assert judged.heap_limit["state"] == "ok"
+    text = to_markdown(diagnosis_view(with_runtime(roomy(), half), judged, []))
+    assert "Java 500 MB of 1 GB (49 %), garbage included" in text
+    v8 = RuntimeLimit("V8", 10 * MB, GB, "V8 heap")
+    assert [limit.runtime for limit in heap_limits(with_runtime(roomy(), full, v8))] == ["V8", "Java"]
 
 
 def test_a_failure_that_nothing_else_explains_is_put_down_to_a_full_heap() -> None:

@@ -18,11 +18,11 @@ def test_the_document() -> None:
     document = json.loads(run("owners", NODE, "--format", "json").out)
     assert document["schema"] == "dumpmap.owners/1"
     isolates = [owner for owner in document["owners"] if owner["owner"] == "V8"]
-    assert [owner["version"] for owner in isolates] == ["10.2.154.26-node.36".partition("-")[0]] * 2
+    assert [owner["version"] for owner in isolates] == ["10.2.154.26-node.39".partition("-")[0]] * 2
     parts = {part["kind"]: part["size"] for part in isolates[0]["parts"]}
     assert parts["V8 old space"] == 7262208
     assert parts["V8 large object space"] == 6881280
-    assert isolates[0]["facts"]["heap_limit"] is None
+    assert isolates[0]["facts"]["heap_limit"] == 364904448
     total = sum(owner["size"] for owner in document["owners"]) + document["unowned"]["size"]
     summary = json.loads(run("summary", NODE, "--format", "json").out)
     counted = [row["size"] or 0 for row in summary["types"] if row["type"] not in ("Free", "Unusable", "Page Table")]

@@ -6,19 +6,33 @@ import json
 import random
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from synth.minidump import MEM_COMMIT, MEM_IMAGE, MEM_PRIVATE, PAGE_READONLY, PAGE_READWRITE, MinidumpBuilder
 
 import dumpmap
 from dumpmap.api import RegionMap
-from dumpmap.structures.recognisers.v8 import Isolate, spaces_by_name
+from dumpmap.model.runtime_limits import RuntimeLimit
+from dumpmap.structures.recognisers.v8 import Isolate
+from dumpmap.wording.verdicts import verdict
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "runtimes"
 RECORDED = sorted(path.name.partition(".")[0] for path in FOLDER.glob("node-*.truth.json"))
 
 PAGE, HEAP, ALLOCATOR = 0x40000, 0x700000, 0x140001000
-CODE_ALLOCATOR = 0x700800
+BESIDE = HEAP + 0x3000
+
+
+MB = 1 << 20
+
+
+def sizes_by_name(isolate: Isolate) -> dict[str, int]:
+    """The pages' bytes by name of the space; a space of two halves counts once."""
+    sums: dict[str, int] = {}
+    for space in isolate.spaces:
+        sums[space.name] = sums.get(space.name, 0) + sum(page.size for page in space.pages)
+    return sums
 
 
 def isolates(region_map: RegionMap) -> tuple[Isolate, ...]:
@@ -28,24 +42,52 @@ def isolates(region_map: RegionMap) -> tuple[Isolate, ...]:
 # ---------------------------------------------------------------- recorded processes
 
 
+def stated(name: str) -> dict[str, Any]:
+    truth: dict[str, Any] = json.loads((FOLDER / f"{name}.truth.json").read_text(encoding="utf-8"))
+    return truth
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_spaces_are_what_v8_says(name: str) -> None:
-    truth = json.loads((FOLDER / f"{name}.truth.json").read_text(encoding="utf-8"))
+    truth = stated(name)
     found = isolates(dumpmap.open(FOLDER / f"{name}.dmp.gz"))
     assert [isolate.unproved_pages for isolate in found] == [0, 0]
     assert {isolate.version for isolate in found} == {truth["main"]["version"].partition("-")[0]}
     assert {isolate.module for isolate in found} == {"node.exe"}
     equal = total = 0
     for isolate, of in zip(found, ("main", "worker"), strict=True):
-        stated = {
+        rows = {
             row["space_name"].replace("_", " ").replace("read only", "read-only"): row for row in truth[of]["spaces"]
         }
-        for space, (_, size, _) in spaces_by_name(isolate).items():
+        for space, size in sizes_by_name(isolate).items():
             total += 1
-            equal += size == stated[space]["space_size"]
+            equal += size == rows[space]["space_size"]
     # A collection between the statistics and the dump moves pages from one space to another.
     assert equal >= total - 3
     assert name != "node-18" or equal == total
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_limits_are_what_v8_says(name: str) -> None:
+    region_map, truth = dumpmap.open(FOLDER / f"{name}.dmp.gz"), stated(name)
+    found = isolates(region_map)
+    assert len({isolate.limits for isolate in found}) == 2
+    for isolate, of in zip(found, ("main", "worker"), strict=True):
+        assert isolate.limits is not None
+        assert isolate.limits.heap_size == truth[of]["heap"]["heap_size_limit"]
+        # The scene's option, which V8 does not state by itself.
+        assert isolate.limits.old_generation == 300 * MB
+        # Pages count what threads have set aside for their next objects as used, V8 does not; and objects grow old
+        # between the statistics and the dump.
+        old = [row for row in truth[of]["spaces"] if not row["space_name"].startswith(("new_", "read_only", "shared"))]
+        sizes = [size for space, size in sizes_by_name(isolate).items() if not space.startswith(("new", "read"))]
+        assert 0.9 * sum(row["space_used_size"] for row in old) <= isolate.old_generation_used < sum(sizes)
+    limits = region_map.structures.facts_of(RuntimeLimit)
+    assert [(limit.used, limit.limit) for limit in limits] == [
+        (isolate.old_generation_used, 300 * MB) for isolate in found
+    ]
+    judged = verdict(region_map)
+    assert (judged.heap_limit["state"], judged.heap_limit["limit"]) == ("ok", 300 * MB)
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -84,13 +126,22 @@ def space_object(heap: int, number: int, committed: int) -> bytes:
     )
 
 
-def process(form: str, *, stated: int | None = None, spoil: tuple[int, int] | None = None) -> MinidumpBuilder:
+def process(
+    form: str,
+    *,
+    stated: int | None = None,
+    spoil: tuple[int, int] | None = None,
+    heap: tuple[int, ...] = (),
+    beside: tuple[int, ...] = (),
+) -> MinidumpBuilder:
     """Two pages of the old space and one large page, as version `form` lays them out.
 
     Args:
         form: `9`, `12` or `13`.
         stated: what the old space states instead of the truth.
         spoil: index of a word of the first page's header (or metadata), and its value.
+        heap: words of the Heap.
+        beside: words of an object that the Heap may point to, at `BESIDE`.
     """
     dump = MinidumpBuilder("x64").system_info()
     dump.module(0x140000000, 0x100000, "C:\\app\\electron.exe")
@@ -109,6 +160,8 @@ def process(form: str, *, stated: int | None = None, spoil: tuple[int, int] | No
             dump.memory(metadata, bytes(words).ljust(0x80, b"\0"))
             words = bytearray(struct.pack("<QQ", 4, metadata))
         dump.memory(base, bytes(words).ljust(0x80, b"\0"))
+    dump.memory(HEAP, struct.pack(f"<{len(heap)}Q", *heap).ljust(0xC00, b"\0"))
+    dump.memory(BESIDE, struct.pack(f"<{len(beside)}Q", *beside).ljust(0x80, b"\0"))
     dump.memory(old, space_object(HEAP, 1, 2 * PAGE if stated is None else stated))
     dump.memory(large, space_object(HEAP, 4, 0x65000))
     return dump
@@ -155,6 +208,83 @@ def test_a_header_that_contradicts_itself_is_no_page(word: int, value: int) -> N
     (isolate,) = isolates(dumpmap.open(process("9", spoil=(word, value)).build()))
     # One page less: the old space does not add up any more, the large one does.
     assert [space.committed for space in isolate.spaces] == [0x65000]
+
+
+# ---------------------------------------------------------------- built limits
+
+FILLING = (0, 0x140005000, HEAP + 0x40, 7, 0x2C36, 0x2C36, 0)
+
+
+def in_heap(young: tuple[int, ...] = (16 * MB, MB), /, **other: int) -> tuple[int, ...]:
+    """Words of a Heap up to V8 13.6: semispaces, then least, limit, least and limit of all, configured, -, initial."""
+    limits = {"least": 0, "limit": 300 * MB, "least_all": 0, "all": 600 * MB, "configured": 300 * MB}
+    limits |= {"threshold": 0, "initial": 150 * MB} | other
+    return (*FILLING, *young, *limits.values())
+
+
+def in_object(**other: int) -> tuple[int, ...]:
+    """The object that V8 14.6 keeps the limits in."""
+    limits = {"heap": HEAP, "track": 0x940318, "configured": 300 * MB, "initial": 150 * MB, "flag": 0x1462D7601}
+    limits |= {"least": 0, "limit": 300 * MB, "least_all": 0, "all": 600 * MB} | other
+    return tuple(limits.values())
+
+
+def limits_of(form: str, heap: tuple[int, ...], beside: tuple[int, ...] = ()) -> tuple[int, int | None] | None:
+    region_map = dumpmap.open(process(form, heap=heap, beside=beside).build())
+    (isolate,) = isolates(region_map)
+    return None if isolate.limits is None else (isolate.limits.old_generation, isolate.limits.semispace)
+
+
+def test_limits_are_found_wherever_they_are() -> None:
+    assert limits_of("9", in_heap()) == (300 * MB, 16 * MB)
+    assert limits_of("9", (*FILLING, *in_heap())) == (300 * MB, 16 * MB)
+    # The near-heap-limit callback raised the limit; a least size was set.
+    raised = {"limit": 310 * MB + 5, "all": 2 * (310 * MB + 5), "least": MB, "least_all": 2 * MB}
+    assert limits_of("9", in_heap(**raised)) == (310 * MB + 5, 16 * MB)
+
+
+def test_limits_that_contradict_themselves_are_not_believed() -> None:
+    for lie in (
+        {"all": 601 * MB},
+        {"least": MB},
+        {"least": 301 * MB, "least_all": 602 * MB},
+        {"configured": 301 * MB},
+        {"configured": 300 * MB - 4096},
+        {"configured": 0},
+        {"initial": 151 * MB},
+        {"initial": 0},
+    ):
+        assert limits_of("9", in_heap(**lie)) is None, lie
+        assert limits_of("13", (*FILLING[:4], 64 * MB, MB, MB, BESIDE), in_object(**lie)) is None, lie
+    # Two places that agree with themselves prove neither.
+    assert limits_of("9", (*in_heap(), *in_heap(limit=200 * MB, all=400 * MB, configured=200 * MB, initial=MB))) is None
+
+
+def test_a_semispace_that_can_be_read_in_two_ways_is_unknown() -> None:
+    assert limits_of("9", in_heap((15 * MB, MB))) == (300 * MB, None)
+    # A code range of 128 MB, or the limit of a semispace, as in V8 13? The version is not known here.
+    assert limits_of("9", in_heap((128 * MB, 16 * MB, MB))) == (300 * MB, None)
+    assert limits_of("13", in_heap((64 * MB, MB, MB))) == (300 * MB, None)
+
+
+def test_limits_beside_the_heap_must_point_back() -> None:
+    heap = (*FILLING[:4], 32 * MB, MB, MB, *([0] * 200), BESIDE + 1, 8, BESIDE, 1 << 60)
+    assert limits_of("13", heap, in_object()) == (300 * MB, 32 * MB)
+    assert limits_of("13", heap, in_object(heap=HEAP + 8)) is None
+    assert limits_of("13", (*heap, BESIDE), in_object()) == (300 * MB, 32 * MB)
+    young = (32 * MB, MB, MB, 64 * MB, MB, MB)
+    assert limits_of("13", (*FILLING[:4], *young, BESIDE), in_object()) == (300 * MB, None)
+
+
+def test_an_old_generation_near_its_limit_is_a_warning() -> None:
+    used = 2 * (PAGE - 0x4000) + 0x65000 - 0x4000
+    limit = used * 100 // 95
+    words = in_heap(limit=limit, all=2 * limit, configured=2 * PAGE, initial=PAGE)
+    judged = verdict(dumpmap.open(process("9", heap=words).build()))
+    assert judged.verdict == "heap-limit-near"
+    assert (judged.heap_limit["used"], judged.heap_limit["limit"]) == (used, limit)
+    words = in_heap(limit=2 * limit, all=4 * limit, configured=2 * PAGE, initial=PAGE)
+    assert verdict(dumpmap.open(process("9", heap=words).build())).verdict == "no-memory-problem-seen"
 
 
 def test_a_process_without_v8_is_not_searched() -> None:

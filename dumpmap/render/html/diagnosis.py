@@ -103,7 +103,7 @@ def _heap_limit_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
         return
     yield "runtime", axis["runtime"]
     if axis.get("used") is not None:
-        yield "used", short_size(axis["used"])
+        yield "used, garbage included" if axis["includes_garbage"] else "used", short_size(axis["used"])
     if axis.get("limit") is not None:
         share = "" if axis.get("ratio") is None else f", {percent_text(axis['ratio'])} used"
         yield "limit", f"{short_size(axis['limit'])}{share}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
+from dumpmap.model.runtime_limits import RuntimeLimit
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.recognisers.hotspot_collectors import (
     Part,
@@ -140,13 +141,18 @@ def find(context: Context) -> Found:
     return Found(
         ranges=tuple(part for machine in machines for part in _labelled(machine)),
         runtimes=tuple(runtimes),
-        facts=(*machines, *map(_facts, machines)),
+        facts=(*machines, *map(_facts, machines), *map(_limit, machines)),
         notes=tuple(notes),
     )
 
 
 def _facts(machine: JavaMachine) -> OwnerFacts:
     return OwnerFacts(NAME, machine.module, machine.collector, machine.version, machine.used, machine.limit)
+
+
+def _limit(machine: JavaMachine) -> RuntimeLimit:
+    """The Java heap against -Xmx. HotSpot collects when a generation is full, and no variable tells what survived."""
+    return RuntimeLimit("Java", machine.used, machine.limit, "HotSpot's MaxHeapSize (-Xmx)", garbage=True)
 
 
 def _labelled(machine: JavaMachine) -> Iterator[LabelledRange]:

@@ -5,8 +5,8 @@ begins with a header that names the page itself, its size, its heap (one for eac
 states the sum of its pages' sizes. The proof therefore lies in the dump: pages that do not add up to what their space
 states are not claimed.
 
-The layouts were read in recorded processes of Node.js 16, 18, 20, 22, and 24 (V8 9.4, 10.2, 11.3, 12.4, 13.6) and
-compared with public source (v8/v8: src/heap/memory-chunk-layout.h, memory-chunk.h, mutable-page-metadata.h,
+The layouts were read in recorded processes of Node.js 16, 18, 20, 22, 24, and 26 (V8 9.4, 10.2, 11.3, 12.4, 13.6,
+14.6) and compared with public source (v8/v8: src/heap/memory-chunk-layout.h, memory-chunk.h, mutable-page-metadata.h,
 base-space.h). A sandboxed build keeps an index where other builds keep the address of the metadata; its pages are not
 recognised, nor are those of a 32-bit build.
 """
@@ -15,17 +15,26 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
+from dumpmap.model.runtime_limits import RuntimeLimit
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.pe import find_export
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
-from dumpmap.structures.recognisers.v8_layouts import LAYOUTS, SPACE_MEANINGS, SPACES, PageLayout
+from dumpmap.structures.recognisers.v8_layouts import (
+    LAYOUTS,
+    NEW_SPACE,
+    SPACE_MEANINGS,
+    SPACES,
+    YOUNG_OR_SHARED,
+    PageLayout,
+)
+from dumpmap.structures.recognisers.v8_limits import V8Limits, read_limits
 
 NAME = "V8"
 EVIDENCE_WORD = "v8-page"
@@ -113,6 +122,7 @@ class Isolate:
         module: file name of the module that holds V8; empty if unknown.
         version: V8's version, `major.minor.build.patch`; None if unknown.
         spaces: the spaces that were proved.
+        limits: what its heap may take; None where it could not be read.
         unproved_pages: pages of spaces that state another sum. They are not claimed.
         unproved_bytes: the sizes of those pages.
     """
@@ -121,6 +131,7 @@ class Isolate:
     module: str
     version: str | None
     spaces: tuple[V8Space, ...]
+    limits: V8Limits | None = None
     unproved_pages: int = 0
     unproved_bytes: int = 0
 
@@ -128,6 +139,22 @@ class Isolate:
     def instance(self) -> str:
         """How the isolate is called."""
         return f"isolate 0x{self.heap:x}"
+
+    @property
+    def used(self) -> int:
+        """Bytes of objects, dead ones included."""
+        return sum(page.allocated for space in self.spaces for page in space.pages)
+
+    @property
+    def old_generation_used(self) -> int:
+        """Bytes of objects, dead ones included, that count against the limit of the old generation."""
+        return sum(
+            page.allocated
+            for space in self.spaces
+            if space.name not in YOUNG_OR_SHARED
+            for page in space.pages
+            if space.name or not page.young
+        )
 
 
 def find(context: Context) -> Found:
@@ -147,7 +174,7 @@ def find(context: Context) -> Found:
     return Found(
         ranges=tuple(part for isolate in isolates for part in _labelled(isolate)),
         runtimes=() if module is None else (Runtime(NAME, module.name, module.base, _text(version)),),
-        facts=(*isolates, *map(_facts, isolates)),
+        facts=(*isolates, *map(_facts, isolates), *_limits(isolates)),
         notes=(note,) if unproved else (),
     )
 
@@ -257,7 +284,9 @@ def _isolates(
         # A heap without a single proved space is no heap: chance made the headers look like some.
         if proved:
             host = "" if module is None else module.name
-            yield Isolate(heap, host, _text(version), tuple(proved), count, size)
+            semispaces = [space.committed for space in proved if space.name == NEW_SPACE]
+            limits = read_limits(memory, heap, version, semispaces)
+            yield Isolate(heap, host, _text(version), tuple(proved), limits, count, size)
 
 
 def _prove(memory: Memory, heap: int, address: int, pages: list[V8Page], names: tuple[str, ...]) -> V8Space | None:
@@ -298,18 +327,17 @@ def _labelled(isolate: Isolate) -> Iterator[LabelledRange]:
 
 
 def _facts(isolate: Isolate) -> OwnerFacts:
-    used = sum(page.allocated for space in isolate.spaces for page in space.pages)
-    return OwnerFacts(NAME, isolate.module, isolate.instance, isolate.version, used)
+    limit = None if isolate.limits is None else isolate.limits.heap_size
+    return OwnerFacts(NAME, isolate.module, isolate.instance, isolate.version, isolate.used, limit)
 
 
-def spaces_by_name(isolate: Isolate) -> Mapping[str, tuple[int, int, int]]:
-    """Returns pages, bytes, and bytes of objects by space name; a space of two halves counts once."""
-    sums: dict[str, tuple[int, int, int]] = {}
-    for space in isolate.spaces:
-        pages, size, objects = sums.get(space.name, (0, 0, 0))
-        sums[space.name] = (
-            pages + len(space.pages),
-            size + space.committed,
-            objects + sum(page.allocated for page in space.pages),
-        )
-    return sums
+def _limits(isolates: Iterable[Isolate]) -> Iterator[RuntimeLimit]:
+    """The old generations against their limits: V8 gives up when one is full and a collection frees too little of it.
+
+    Dead objects count as used. V8 starts a collection at the latest halfway between what the last one left and the
+    limit, so that of 90 % in use 80 % survived a collection.
+    """
+    for isolate in isolates:
+        if isolate.limits is not None:
+            source = f"Heap::max_old_generation_size_ of {isolate.instance}; used by the old generation's pages"
+            yield RuntimeLimit(NAME, isolate.old_generation_used, isolate.limits.old_generation, source)

@@ -58,6 +58,14 @@ _SHARED, _SHARED_LO, _TRUSTED, _TRUSTED_LO = (
 _SHARED_TRUSTED, _SHARED_TRUSTED_LO = "shared trusted space", "shared trusted large object space"
 
 
+NEW_SPACE = _NEW
+"""Name of the space whose two halves are the semispaces."""
+
+
+YOUNG_OR_SHARED = frozenset((_NEW, _NEW_LO, _RO, _SHARED, _SHARED_LO, _SHARED_TRUSTED, _SHARED_TRUSTED_LO))
+"""Names of the spaces that are no part of an isolate's old generation."""
+
+
 Version = tuple[int, int]
 
 
