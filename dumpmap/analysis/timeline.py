@@ -8,15 +8,17 @@ excludes zero. Two points never prove growth.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from dumpmap.analysis.caveats import Caveat
 from dumpmap.analysis.groups import Group, sum_by_group
 from dumpmap.analysis.measurements import measurements_of
+from dumpmap.analysis.owner_parts import PartKey, sum_by_part
+from dumpmap.analysis.owners import find_owners
 from dumpmap.analysis.trend import Values, fit_lines
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
@@ -61,7 +63,7 @@ class Series:
 
     Attributes:
         group: whose figure it is; None for a whole type or the whole process.
-        type: the type's label; empty for a figure of the whole process.
+        type: the type's label; empty for a figure of an owner or of the whole process.
         metric: `committed`, `size`, or the figure's name.
         values: one per point, None where the input does not know it.
         slope: of the fitted line; None with fewer than two known values.
@@ -70,7 +72,7 @@ class Series:
         count: allocations in the group at the last point; None for a figure of the whole process.
     """
 
-    group: Group | None
+    group: Group | PartKey | None
     type: str
     metric: str
     values: tuple[float | None, ...]
@@ -150,6 +152,7 @@ class Growth:
         confidence: of the intervals, as a share.
         types: each type and `Total`, for every metric.
         groups: groups that changed at all, those that grow fastest first.
+        owners: parts of owners that changed at all, all instances together, those that grow fastest first.
         figures: figures of the whole process.
         forecasts: when free address space or commit is used up.
         caveats: what a reader has to know.
@@ -160,6 +163,7 @@ class Growth:
     confidence: float
     types: tuple[Series, ...]
     groups: tuple[Series, ...]
+    owners: tuple[Series, ...]
     figures: tuple[Series, ...]
     forecasts: tuple[Forecast, ...]
     caveats: tuple[Caveat, ...] = field(default=())
@@ -199,19 +203,29 @@ def follow(maps: Iterable[RegionMap], *, metrics: Sequence[Metric] = METRICS, co
     points = tuple(
         Point(sample.name, sample.captured_at, float(place)) for sample, place in zip(samples, at.tolist(), strict=True)
     )
-    groups = _fit(_group_rows(samples, metrics), at, confidence)
+    groups = _fit(_group_rows([sample.groups for sample in samples], samples, metrics), at, confidence)
+    owners = _fit(
+        _group_rows([sample.owners for sample in samples], samples, [one for one in metrics if one != "private"]),
+        at,
+        confidence,
+    )
     figures = _fit(_figure_rows(samples), at, confidence)
     return Growth(
         points=points,
         unit=unit,
         confidence=confidence,
         types=_fit(_type_rows(samples, metrics), at, confidence),
-        # What certainly grows comes first, then the rest by slope.
-        groups=tuple(sorted(groups, key=lambda series: (not series.grows, -(series.slope or 0.0)))),
+        groups=_fastest_first(groups),
+        owners=_fastest_first(owners),
         figures=figures,
         forecasts=tuple(_forecasts(figures, samples)),
         caveats=tuple(caveats),
     )
+
+
+def _fastest_first(series: Sequence[Series]) -> tuple[Series, ...]:
+    """Puts first what certainly grows, then the rest by slope."""
+    return tuple(sorted(series, key=lambda one: (not one.grows, -(one.slope or 0.0))))
 
 
 # ---------------------------------------------------------------- samples
@@ -227,7 +241,8 @@ class _Sample:
     whole: bool
     narrow: bool
     types: dict[str, dict[str, int | None]]
-    groups: dict[Group, dict[str, int]]
+    groups: Mapping[Group, dict[str, int]]
+    owners: Mapping[PartKey, dict[str, int]]
     figures: dict[str, float | None]
 
 
@@ -247,6 +262,7 @@ def _sample(region_map: RegionMap, metrics: Sequence[Metric]) -> _Sample:
             if m.whole or line.name == RegionType.PAGE_TABLE.label
         },
         groups=sum_by_group(region_map, metrics),
+        owners={key: asdict(figures) for key, figures in sum_by_part(find_owners(region_map)).items()},
         figures={
             "counters.private_usage": counters.private_usage,
             "counters.working_set": counters.working_set,
@@ -289,7 +305,7 @@ def _axis(samples: list[_Sample], unit: TimeUnit) -> Values:
 
 # ---------------------------------------------------------------- series
 
-_Row = tuple[Group | None, str, str, Sequence[float | None], int | None]
+_Row = tuple[Group | PartKey | None, str, str, Sequence[float | None], int | None]
 """Group, type, metric, values, and count of a series that has no line yet."""
 
 
@@ -328,17 +344,21 @@ def _type_rows(samples: list[_Sample], metrics: Sequence[Metric]) -> list[_Row]:
     return rows
 
 
-def _group_rows(samples: list[_Sample], metrics: Sequence[Metric]) -> list[_Row]:
-    groups: dict[Group, None] = {}
-    for sample in samples:
-        groups.update(dict.fromkeys(sample.groups))
+_Key = TypeVar("_Key", Group, PartKey)
+
+
+def _group_rows(
+    sums: Sequence[Mapping[_Key, dict[str, int]]], samples: list[_Sample], metrics: Sequence[Metric]
+) -> list[_Row]:
+    """Returns a row for each group and metric that changed, from the sums of each sample by group."""
     rows: list[_Row] = []
-    for group in groups:
+    for group in dict.fromkeys(group for one in sums for group in one):
+        figures = [one.get(group, {}) if sample.whole else None for one, sample in zip(sums, samples, strict=True)]
+        count = next((one.get("count", 0) for one in reversed(figures) if one is not None), None)
         for metric in metrics:
-            values = [sample.groups.get(group, {}).get(metric, 0) if sample.whole else None for sample in samples]
+            values = [None if one is None else one.get(metric, 0) for one in figures]
             if len({value for value in values if value is not None}) > 1:
-                count = next((s.groups.get(group, {}).get("count", 0) for s in reversed(samples) if s.whole), None)
-                rows.append((group, group.type.label, metric, values, count))
+                rows.append((group, group.type.label if group.type is not None else "", metric, values, count))
     return rows
 
 
