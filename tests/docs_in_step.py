@@ -143,9 +143,9 @@ def region_columns_table() -> str:
     """Writes the table of the columns of allocations and regions."""
     from dumpmap.model.columns import ALLOCATION, REGION_COLUMNS
 
-    units = {"size": "bytes", "address": "address"}
+    units = {"size": "bytes", "code": "text", "owner": "text"}
     rows = (
-        (f"`{column.name}`", units.get(column.holds, column.holds).replace("code", "text"), column.help)
+        (f"`{column.name}`", units.get(column.holds, column.holds), column.help)
         for column in (ALLOCATION, *REGION_COLUMNS)
     )
     return table(("column", "holds", "meaning"), rows)

@@ -9,10 +9,12 @@ from typing import Any
 from dumpmap.analysis.caveats import Caveat
 from dumpmap.analysis.changes import Changes
 from dumpmap.analysis.diagnosis import Hit, diagnose
+from dumpmap.analysis.figures import FigureChange
 from dumpmap.analysis.free import FreeSpace
 from dumpmap.analysis.lower_bounds import is_lower_bound
 from dumpmap.analysis.matching import match_allocations
 from dumpmap.analysis.measurements import measurements_of
+from dumpmap.analysis.owner_parts import OwnerChange, owner_changes
 from dumpmap.analysis.rules import SEVERITIES, RuleSet, VerdictName
 from dumpmap.analysis.subjects import has_foreign_kinds
 from dumpmap.model.columns import SUMMARY_COLUMNS
@@ -21,36 +23,6 @@ from dumpmap.model.snapshot import Counters, System
 from dumpmap.model.types import RegionType
 
 _SYSTEM_FIGURES = ("commit_total", "commit_limit", "physical_available")
-
-
-@dataclass(frozen=True, slots=True)
-class FigureChange:
-    """A figure on both sides; None is unknown, and then the change is too.
-
-    Where one of the maps is incomplete, its figure is a lower bound: both are given, but no change.
-
-    Attributes:
-        a: the figure of the first map.
-        b: that of the second.
-        comparable: whether there is a change to state.
-        least_a: whether the first figure is a lower bound.
-        least_b: whether the second is.
-    """
-
-    a: float | None
-    b: float | None
-    comparable: bool = True
-    least_a: bool = False
-    least_b: bool = False
-
-    @property
-    def delta(self) -> float | None:
-        """The change."""
-        return None if self.a is None or self.b is None or not self.comparable else self.b - self.a
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain data."""
-        return {"a": self.a, "b": self.b, "delta": self.delta}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +53,7 @@ class MapDiff:
         b: the second map.
         same_process: whether both show one process, at two moments.
         types: the summary's rows on both sides, `Total` first.
+        owners: who took the memory on both sides, those that changed most first. They add up to the map.
         changes: the allocations that are not the same.
         free: free-space figures on both sides.
         counters: counters of the process and figures of the system that either side knows.
@@ -91,6 +64,7 @@ class MapDiff:
     b: RegionMap
     same_process: bool
     types: tuple[TypeChange, ...]
+    owners: tuple[OwnerChange, ...]
     changes: Changes
     free: dict[str, FigureChange]
     counters: dict[str, FigureChange]
@@ -105,6 +79,7 @@ def compare_maps(a: RegionMap, b: RegionMap) -> MapDiff:
         b=b,
         same_process=same,
         types=_type_changes(a, b),
+        owners=owner_changes(a, b),
         changes=match_allocations(a, b, same),
         free=_free_changes(measurements_of(a).free, measurements_of(b).free),
         counters=_counter_changes(a, b),

@@ -9,25 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dumpmap.analysis.ownership import NOBODY, SAME_ALLOCATION, OwnerName, Ownership, ownership_of
 from dumpmap.model.protection import protection_text
-from dumpmap.model.recognised import LabelledRange, OwnerFacts
-from dumpmap.model.region_map import BlockColumns, RegionMap
+from dumpmap.model.recognised import OwnerFacts
+from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState
-
-WINDOWS = "Windows"
-"""Owner of environment blocks and other structures that the system itself places."""
-
-STACKS = "Thread stacks"
-
-SAME_ALLOCATION = "same-allocation"
-"""Evidence of what lies in an allocation whose other parts one owner proved to be its own. Such ranges are inferred."""
 
 STATES = ("committed", "partly committed", "reserved")
 """States of a group: of a reserved one nothing is committed."""
@@ -145,172 +137,51 @@ def find_owners(region_map: RegionMap, types: Collection[RegionType] = ()) -> Ow
         region_map: the map.
         types: count memory of these types only; of all types if empty.
     """
-    return _Search(region_map, types).result()
+    return _Sums(region_map, ownership_of(region_map), types).result()
 
 
-@dataclass(frozen=True, slots=True)
-class _Name:
-    """Who an owner is."""
+class _Sums:
+    """Sums up what the owners of blocks have."""
 
-    owner: str
-    module: str = ""
-    instance: str = ""
-
-
-_NOBODY = -1
-
-
-class _Search:
-    """Gives every row of the block columns an owner."""
-
-    def __init__(self, region_map: RegionMap, types: Collection[RegionType]) -> None:
+    def __init__(self, region_map: RegionMap, ownership: Ownership, types: Collection[RegionType]) -> None:
         self._map = region_map
-        self._rows: BlockColumns = region_map.block_columns
-        self._names: list[_Name] = []
-        self._codes: dict[_Name, int] = {}
-        self._owner = np.full(len(self._rows.base), _NOBODY, np.int32)
-        self._inferred = np.zeros(len(self._rows.base), np.bool_)
+        self._ownership = ownership
+        self._rows = ownership.rows
+        self._owner = ownership.owner
         self._counted = self._rows.type != _UNUSABLE
         if types:
             self._counted &= np.isin(self._rows.type, [int(region_type) for region_type in types])
 
     def result(self) -> Owners:
-        """Runs all rules, the most certain first, and sums up."""
-        self._recognised()
-        self._heaps()
-        self._images()
-        self._stacks()
-        self._named()
-        self._inferred |= self._rows.inferred & (self._owner != _NOBODY)
-        rest = self._rest_of_allocations()
-        return self._sum(rest)
-
-    # ------------------------------------------------------------ rules
-
-    def _code(self, name: _Name) -> int:
-        code = self._codes.get(name)
-        if code is None:
-            code = self._codes[name] = len(self._names)
-            self._names.append(name)
-        return code
-
-    def _give(self, low: int, high: int, name: _Name, *, inferred: bool = False) -> None:
-        """Gives the rows within [low, high) to an owner, unless they have one."""
-        first = int(np.searchsorted(self._rows.base, np.uint64(low)))
-        last = int(np.searchsorted(self._rows.base, np.uint64(high)))
-        free = self._owner[first:last] == _NOBODY
-        self._owner[first:last][free] = self._code(name)
-        if inferred:
-            self._inferred[first:last] |= free
-
-    def _recognised(self) -> None:
-        """What the recognisers of runtimes and allocators found."""
-        for found in self._map.structures.found:
-            for part in found.ranges:
-                if part.owner:
-                    self._give(part.base, part.base + part.size, _name_of(part), inferred=part.inferred)
-
-    def _heaps(self) -> None:
-        """Heaps in the Windows sense, by their allocations."""
-        for heap in self._map.heaps:
-            known = heap.info.kind.partition(" (")[0]
-            kind = known if known != "unknown" else "Heap"
-            which = f"{heap.info.id}" if heap.info.id is not None else f"0x{heap.info.address:x}"
-            name = _Name(heap.name or f"{kind} {which}")
-            for base, size in heap.allocations:
-                self._give(base, base + size, name)
-
-    def _images(self) -> None:
-        """Loaded modules."""
-        rows = self._rows
-        images = rows.type == int(RegionType.IMAGE)
-        for module in self._map.snapshot.modules:
-            index = self._map.space.index_of(module.base)
-            if index < 0:
-                continue
-            first, last = np.searchsorted(rows.allocation, (index, index + 1)).tolist()
-            mine = images[first:last] & (self._owner[first:last] == _NOBODY)
-            self._owner[first:last][mine] = self._code(_Name(module.name, module.name))
-
-    def _stacks(self) -> None:
-        for stack in self._map.stacks:
-            self._give(stack.base, stack.end, _Name(STACKS))
-
-    def _named(self) -> None:
-        """What the system places: environment blocks, NLS tables, and whatever else the PEB points to."""
-        texts, allocations = self._map.texts, self._map.allocation_columns
-        structures = self._map.structures
-        addresses = [region.address for region in structures.named]
-        addresses += [peb.address for peb in structures.pebs]
-        addresses += [teb.address for teb in structures.tebs]
-        for address in addresses:
-            index = self._map.space.index_of(address)
-            if index >= 0 and texts[allocations.kind[index]]:
-                self._give(int(allocations.base[index]), int(self._map.space.ends[index]), _Name(WINDOWS))
-
-    def _rest_of_allocations(self) -> npt.NDArray[np.bool_]:
-        """Gives what has no owner in an allocation to the one recogniser that proved other parts of it to be its own.
-
-        Returns:
-            which rows those are.
-        """
-        recognised = {self._codes[name] for name in self._codes if name in self._recogniser_names}
-        rest = np.zeros(len(self._owner), np.bool_)
-        if not recognised:
-            return rest
-        allocation = self._rows.allocation
-        proved = np.isin(self._owner, np.array(sorted(recognised), np.int32))
-        for index in np.unique(allocation[proved & np.isin(allocation, allocation[self._owner == _NOBODY])]).tolist():
-            first, last = np.searchsorted(allocation, (index, index + 1)).tolist()
-            owners = set(self._owner[first:last].tolist()) - {_NOBODY}
-            if len({(self._names[code].owner, self._names[code].module) for code in owners}) != 1:
-                continue
-            name = self._names[min(owners)]
-            # Isolates and heaps of one runtime may share a reservation: its rest belongs to none of them.
-            shared = _Name(name.owner, name.module, name.instance if len(owners) == 1 else "")
-            mine = self._owner[first:last] == _NOBODY
-            self._owner[first:last][mine] = self._code(shared)
-            self._inferred[first:last] |= mine
-            rest[first:last] |= mine
-        return rest
-
-    @cached_property
-    def _recogniser_names(self) -> frozenset[_Name]:
-        return frozenset(_name_of(part) for found in self._map.structures.found for part in found.ranges)
-
-    # ------------------------------------------------------------ sums
-
-    def _sum(self, rest: npt.NDArray[np.bool_]) -> Owners:
+        """Returns the sums."""
         rows = self._rows
         private = rows.type == _PRIVATE_DATA
-        owned = self._owner != _NOBODY
+        owned = self._owner != NOBODY
         unowned = ~owned & self._counted
         return Owners(
-            owners=tuple(sorted(self._owners(rest), key=lambda owner: (-owner.size, owner.owner, owner.instance))),
+            owners=tuple(sorted(self._owners(), key=lambda owner: (-owner.size, owner.owner, owner.instance))),
             groups=tuple(self._groups(unowned)),
             unowned_size=int(rows.size[unowned].sum()),
             unowned_committed=int(rows.committed[unowned].sum()),
             unowned_allocations=len(np.unique(rows.allocation[unowned])),
             private_committed=int(rows.committed[private].sum()),
             owned_private=int(rows.committed[private & owned].sum()),
-            owned_private_facts=int(rows.committed[private & owned & ~self._inferred].sum()),
+            owned_private_facts=int(rows.committed[private & owned & ~self._ownership.inferred].sum()),
         )
 
-    def _owners(self, rest: npt.NDArray[np.bool_]) -> Iterator[Owner]:
+    def _owners(self) -> Iterator[Owner]:
         (counted,) = np.nonzero(self._counted)
         order = counted[np.argsort(self._owner[counted], kind="stable")]
-        edges = np.searchsorted(self._owner[order], np.arange(len(self._names) + 1)).tolist()
+        edges = np.searchsorted(self._owner[order], np.arange(len(self._ownership.names) + 1)).tolist()
         facts = {(fact.owner, fact.module, fact.instance): fact for fact in self._map.structures.facts_of(OwnerFacts)}
-        for code, name in enumerate(self._names):
+        for code, name in enumerate(self._ownership.names):
             mine = order[edges[code] : edges[code + 1]]
             if len(mine):
                 known = facts.get((name.owner, name.module, name.instance))
-                yield self._owner_of(name, mine, rest, known)
+                yield self._owner_of(name, mine, known)
 
-    def _owner_of(
-        self, name: _Name, mine: npt.NDArray[np.intp], rest: npt.NDArray[np.bool_], facts: OwnerFacts | None
-    ) -> Owner:
-        rows, texts = self._rows, self._map.texts
+    def _owner_of(self, name: OwnerName, mine: npt.NDArray[np.intp], facts: OwnerFacts | None) -> Owner:
+        rows, rest, texts = self._rows, self._ownership.rest, self._map.texts
         sizes, committed, types = rows.size[mine], rows.committed[mine], rows.type[mine]
         # Sections of images are too fine here, and what lies between proved ranges has no kind of its own.
         kinds = np.where(rest[mine], _REST_CODE, np.where(types == _IMAGE, _IMAGE_CODE, rows.kind[mine]))
@@ -330,7 +201,7 @@ class _Search:
             size=int(sizes.sum()),
             committed=int(committed.sum()),
             allocations=len(np.unique(rows.allocation[mine])),
-            inferred=bool(self._inferred[mine].any()),
+            inferred=bool(self._ownership.inferred[mine].any()),
             evidence=tuple(evidence),
             parts=tuple(sorted(parts, key=lambda part: (-part.size, part.kind))),
             type_sizes={RegionType(int(code)): int(sizes[members].sum()) for code, members in _runs(types)},
@@ -379,7 +250,3 @@ def _runs_of_rows(keys: npt.NDArray[np.int64]) -> Iterator[tuple[list[int], npt.
     starts = np.flatnonzero((ordered[:, 1:] != ordered[:, :-1]).any(axis=0)) + 1
     for start, members in zip([0, *starts.tolist()], np.split(order, starts), strict=True):
         yield ordered[:, start].tolist(), members
-
-
-def _name_of(part: LabelledRange) -> _Name:
-    return _Name(part.owner, part.module, part.instance)

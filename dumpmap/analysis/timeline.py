@@ -8,9 +8,9 @@ excludes zero. Two points never prove growth.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from dumpmap.analysis.caveats import Caveat
 from dumpmap.analysis.groups import Group, sum_by_group
 from dumpmap.analysis.lower_bounds import is_lower_bound
 from dumpmap.analysis.measurements import measurements_of
+from dumpmap.analysis.owner_parts import PartKey, sum_by_part
+from dumpmap.analysis.owners import find_owners
 from dumpmap.analysis.trend import Values, fit_lines
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
@@ -62,7 +64,7 @@ class Series:
 
     Attributes:
         group: whose figure it is; None for a whole type or the whole process.
-        type: the type's label; empty for a figure of the whole process.
+        type: the type's label; empty for a figure of an owner or of the whole process.
         metric: `committed`, `size`, or the figure's name.
         values: one per point, None where the input does not know it.
         lower_bounds: one per point, known only where the input shows a part; they are not followed.
@@ -72,7 +74,7 @@ class Series:
         count: allocations in the group at the last point; None for a figure of the whole process.
     """
 
-    group: Group | None
+    group: Group | PartKey | None
     type: str
     metric: str
     values: tuple[float | None, ...]
@@ -153,6 +155,7 @@ class Growth:
         confidence: of the intervals, as a share.
         types: each type and `Total`, for every metric.
         groups: groups that changed at all, those that grow fastest first.
+        owners: parts of owners that changed at all, all instances together, those that grow fastest first.
         figures: figures of the whole process.
         forecasts: when free address space or commit is used up.
         caveats: what a reader has to know.
@@ -163,6 +166,7 @@ class Growth:
     confidence: float
     types: tuple[Series, ...]
     groups: tuple[Series, ...]
+    owners: tuple[Series, ...]
     figures: tuple[Series, ...]
     forecasts: tuple[Forecast, ...]
     caveats: tuple[Caveat, ...] = field(default=())
@@ -202,19 +206,29 @@ def follow(maps: Iterable[RegionMap], *, metrics: Sequence[Metric] = METRICS, co
     points = tuple(
         Point(sample.name, sample.captured_at, float(place)) for sample, place in zip(samples, at.tolist(), strict=True)
     )
-    groups = _fit(_group_rows(samples, metrics), at, confidence)
+    groups = _fit(_group_rows([sample.groups for sample in samples], samples, metrics), at, confidence)
+    owners = _fit(
+        _group_rows([sample.owners for sample in samples], samples, [one for one in metrics if one != "private"]),
+        at,
+        confidence,
+    )
     figures = _fit(_figure_rows(samples), at, confidence)
     return Growth(
         points=points,
         unit=unit,
         confidence=confidence,
         types=_fit(_type_rows(samples, metrics), at, confidence),
-        # What certainly grows comes first, then the rest by slope.
-        groups=tuple(sorted(groups, key=lambda series: (not series.grows, -(series.slope or 0.0)))),
+        groups=_fastest_first(groups),
+        owners=_fastest_first(owners),
         figures=figures,
         forecasts=tuple(_forecasts(figures, samples)),
         caveats=tuple(caveats),
     )
+
+
+def _fastest_first(series: Sequence[Series]) -> tuple[Series, ...]:
+    """Puts first what certainly grows, then the rest by slope."""
+    return tuple(sorted(series, key=lambda one: (not one.grows, -(one.slope or 0.0))))
 
 
 # ---------------------------------------------------------------- samples
@@ -231,7 +245,8 @@ class _Sample:
     narrow: bool
     types: dict[str, dict[str, int | None]]
     least: dict[str, dict[str, int | None]]
-    groups: dict[Group, dict[str, int]]
+    groups: Mapping[Group, dict[str, int]]
+    owners: Mapping[PartKey, dict[str, int]]
     figures: dict[str, float | None]
 
 
@@ -252,6 +267,7 @@ def _sample(region_map: RegionMap, metrics: Sequence[Metric]) -> _Sample:
         },
         least={line.name: line.values() for line in region_map.summary_lines if is_lower_bound(region_map, line)},
         groups=sum_by_group(region_map, metrics),
+        owners={key: asdict(figures) for key, figures in sum_by_part(find_owners(region_map)).items()},
         figures={
             "counters.private_usage": counters.private_usage,
             "counters.working_set": counters.working_set,
@@ -299,7 +315,7 @@ def _axis(samples: list[_Sample], unit: TimeUnit) -> Values:
 class _Row:
     """A series that has no line yet."""
 
-    group: Group | None
+    group: Group | PartKey | None
     type: str
     metric: str
     values: Sequence[float | None]
@@ -344,17 +360,21 @@ def _type_rows(samples: list[_Sample], metrics: Sequence[Metric]) -> list[_Row]:
     return rows
 
 
-def _group_rows(samples: list[_Sample], metrics: Sequence[Metric]) -> list[_Row]:
-    groups: dict[Group, None] = {}
-    for sample in samples:
-        groups.update(dict.fromkeys(sample.groups))
+_Key = TypeVar("_Key", Group, PartKey)
+
+
+def _group_rows(
+    sums: Sequence[Mapping[_Key, dict[str, int]]], samples: list[_Sample], metrics: Sequence[Metric]
+) -> list[_Row]:
+    """Returns a row for each group and metric that changed, from the sums of each sample by group."""
     rows: list[_Row] = []
-    for group in groups:
+    for group in dict.fromkeys(group for one in sums for group in one):
+        figures = [one.get(group, {}) if sample.whole else None for one, sample in zip(sums, samples, strict=True)]
+        count = next((one.get("count", 0) for one in reversed(figures) if one is not None), None)
         for metric in metrics:
-            values = [sample.groups.get(group, {}).get(metric, 0) if sample.whole else None for sample in samples]
+            values = [None if one is None else one.get(metric, 0) for one in figures]
             if len({value for value in values if value is not None}) > 1:
-                count = next((s.groups.get(group, {}).get("count", 0) for s in reversed(samples) if s.whole), None)
-                rows.append(_Row(group, group.type.label, metric, values, count))
+                rows.append(_Row(group, group.type.label if group.type is not None else "", metric, values, count))
     return rows
 
 

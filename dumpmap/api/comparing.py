@@ -66,6 +66,17 @@ class Diff(DiagnosedDiff):
 
         return type_changes_frame(self.types)
 
+    def by_owner(self) -> pd.DataFrame:
+        """Who took or gave back memory: one row per part of an owner or instance; their sizes add up to the maps.
+
+        Returns:
+            a frame with `owner` (empty for memory without one), `module`, `instance_a`, `instance_b`, `match`, `kind`,
+            `type`, `size_each`, and `_a`, `_b`, and `_delta` of `size`, `committed`, and `count`.
+        """
+        from dumpmap.views.diff_frames import owner_changes_frame
+
+        return owner_changes_frame(self.owners)
+
     def to_dict(self, limit: int | None = None) -> dict[str, Any]:
         """Plain data, schema `dumpmap.diff/1`.
 
@@ -91,6 +102,17 @@ class Diff(DiagnosedDiff):
 @dataclass(frozen=True)
 class Timeline(NamedGrowth):
     """Growth over a series of maps, as `dumpmap.timeline` returns it."""
+
+    def by_owner(self) -> pd.DataFrame:
+        """Every value of the parts of owners that changed.
+
+        Returns:
+            a frame with a row per part, metric, and map: `owner` (empty for memory without one), `module`, `kind`,
+            `name`, `metric`, `at`, `file`, and `value`.
+        """
+        from dumpmap.views.timeline import owner_values_frame
+
+        return owner_values_frame(self)
 
     def to_dict(self, limit: int | None = None) -> dict[str, Any]:
         """Plain data, schema `dumpmap.timeline/1`.
@@ -121,7 +143,7 @@ def timeline(
 ) -> Timeline:
     """See `dumpmap.api.timeline`."""
     growth = follow(_opened_each(maps), metrics=metrics or METRICS, confidence=confidence)
-    named = {name: name_series(getattr(growth, name)) for name in ("types", "groups", "figures")}
+    named = {name: name_series(getattr(growth, name)) for name in ("types", "groups", "owners", "figures")}
     return Timeline(**{**_values(growth), **named})
 
 

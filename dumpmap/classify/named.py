@@ -10,7 +10,7 @@ import numpy as np
 from dumpmap.classify.labels import Label, Labels
 from dumpmap.model import kinds
 from dumpmap.model.memory import Memory
-from dumpmap.model.process import ProcessStructures
+from dumpmap.model.process import NamedRegion, ProcessStructures
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
@@ -95,7 +95,7 @@ def label_named(structures: ProcessStructures, space: AllocationSpace, labels: L
         index = labels.allocation(region.address)
         if index < 0 or int(space.kinds[index]) == MemType.MEM_IMAGE:
             continue
-        evidence = _EVIDENCE.get(region.kind, "teb" if region.field.startswith("TEB.") else "peb")
+        evidence = evidence_of(region)
         field = "" if evidence == "system" else region.field
         labels.claim(index, Label(region.kind, evidence, details=field))
 
@@ -124,3 +124,8 @@ def label_linux_names(snapshot: Snapshot, space: AllocationSpace, labels: Labels
     codes = column.codes[space.first]
     for index in np.flatnonzero(known[codes]).tolist():
         labels.claim(index, wanted[int(codes[index])])
+
+
+def evidence_of(region: NamedRegion) -> str:
+    """Returns the word of evidence for a named region."""
+    return _EVIDENCE.get(region.kind, "teb" if region.field.startswith("TEB.") else "peb")

@@ -71,6 +71,11 @@ def usage_errors() -> Iterator[None]:
         raise typer.BadParameter(str(error)) from None
 
 
+def listed_columns(text: str | None) -> list[str]:
+    """Returns the names in a list that is separated by commas, each once."""
+    return list(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
+
+
 def load(source: str, *, image_path: Path | None = None, snapshot: int | None = None, **options: Any) -> RegionMap:
     """Opens an input and writes its warnings to standard error, unless -q is given.
 

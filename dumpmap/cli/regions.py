@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dumpmap.cli.common import VERBOSITY, Shown, Target, chosen_format, load, say, show, usage_errors
+from dumpmap.cli.common import (
+    VERBOSITY,
+    Shown,
+    Target,
+    chosen_format,
+    listed_columns,
+    load,
+    say,
+    show,
+    usage_errors,
+)
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -18,6 +28,10 @@ from dumpmap.cli.options import (
 )
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import Format
+
+if TYPE_CHECKING:
+    from dumpmap.model.region_map import RegionMap
+    from dumpmap.views.filters import Filter
 
 BlocksOption = Annotated[
     bool, typer.Option("--blocks", "-b", help="One row per region or image section instead of per allocation.")
@@ -39,6 +53,24 @@ ProtectOption = Annotated[
 ModuleOption = Annotated[
     list[str] | None, typer.Option("--module", "-m", help="File name to show, or a pattern such as 'ms*.dll'.")
 ]
+OwnerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--owner",
+        help="Owner to show: a part of its name or module, a pattern, or its instance; none for memory without an "
+        "owner. Repeatable.",
+    ),
+]
+GroupByOption = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        "-g",
+        metavar="COLUMNS",
+        help="Count and sum up the rows by one column or several, separated by commas: type, owner, kind, size, "
+        "protection, state, module.",
+    ),
+]
 MinSizeOption = Annotated[
     str | None, typer.Option("--min-size", metavar="SIZE", help="Smallest size to show, such as 64KB.")
 ]
@@ -59,6 +91,7 @@ LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=0, help="M
 AllOption = Annotated[
     bool, typer.Option("--all", help="List short captured runs of unknown use too; without it they are one line.")
 ]
+OwnersOption = Annotated[bool, typer.Option("--owners", help="Show the owner of each row; --owner shows it too.")]
 EvidenceOption = Annotated[bool, typer.Option("--evidence", "-e", help="Show the evidence for each label.")]
 
 
@@ -70,10 +103,13 @@ def command(
     state: StateOption = None,
     protect: ProtectOption = None,
     module: ModuleOption = None,
+    owner: OwnerOption = None,
     min_size: MinSizeOption = None,
     at: AtOption = None,
     sort: SortOption = None,
     limit: LimitOption = None,
+    group_by: GroupByOption = None,
+    owners: OwnersOption = False,
     evidence: EvidenceOption = False,
     all: AllOption = False,
     format: FormatOption = None,
@@ -90,6 +126,7 @@ def command(
     dumpmap regions crash.dmp --blocks --module ntdll.dll
     dumpmap regions crash.dmp --protect rwx --type private-data
     dumpmap regions crash.dmp --blocks --protect guard --sort +size
+    dumpmap regions crash.dmp --owner V8 --group-by kind,protection
     dumpmap regions crash.dmp --blocks -o regions.csv
     ```
     """
@@ -98,8 +135,13 @@ def command(
 
     target = Target(chosen_format(format, output), units, output, force)
     with usage_errors():
-        chosen = parse_filter(type, kind, state, protect, module, min_size)
+        chosen = parse_filter(type, kind, state, protect, module, min_size, owner)
     region_map = load(file, image_path=image_path, snapshot=snapshot)
+    if group_by is not None:
+        with usage_errors():
+            groups = _groups(region_map, chosen.containing(at, region_map), group_by, blocks, sort, limit)
+        show(groups, target)
+        return
     with usage_errors():
         rows = choose_regions(
             region_map,
@@ -108,6 +150,7 @@ def command(
             sort=sort,
             limit=limit,
             evidence=evidence,
+            owners=owners or owner is not None or (sort or "").lstrip("+-").startswith("owner"),
             every=all,
         )
     if rows.empty and target.format in (Format.json, Format.csv) and VERBOSITY.level >= 0:
@@ -118,3 +161,16 @@ def command(
         view=lambda: chosen_view(rows),
     )
     show(shown, target)
+
+
+def _groups(
+    region_map: RegionMap, chosen: Filter, group_by: str, blocks: bool, sort: str | None, limit: int | None
+) -> Shown:
+    from dumpmap.views.region_groups import group_document, group_regions, group_table, group_view
+
+    groups = group_regions(region_map, chosen, listed_columns(group_by), blocks=blocks, sort=sort, limit=limit)
+    return Shown(
+        document=lambda: group_document(groups),
+        table=lambda: group_table(groups),
+        view=lambda: group_view(groups),
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dumpmap.cli.common import listed_columns
 from dumpmap.cli.options import FORMAT_HELP, FailOn
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import TriageFormat
@@ -251,7 +252,7 @@ def grouping_columns(text: str | None) -> list[str]:
     """
     from dumpmap.triage.groups import check_groupable
 
-    columns = list(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
+    columns = listed_columns(text)
     if text is not None and not columns:
         raise typer.BadParameter("--group-by needs at least one column")
     try:

@@ -7,8 +7,9 @@ from typing import Literal
 
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 
-Holds = Literal["address", "type", "size", "count", "code", "protection", "flag"]
-"""What the cells of a column hold. A `code` is an index into the map's texts, which many rows share."""
+Holds = Literal["address", "type", "size", "count", "code", "protection", "flag", "owner"]
+"""What the cells of a column hold. A `code` is an index into the map's texts, which many rows share. The map does not
+know owners: `analysis.ownership` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class RegionColumn:
     def title(self) -> str:
         """The heading."""
         return self.heading or self.name.replace("_", " ").capitalize()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its cells are texts that many rows share."""
+        return self.holds in ("code", "owner", "protection")
 
     @property
     def array(self) -> str:
@@ -86,6 +92,14 @@ REGION_COLUMNS: tuple[RegionColumn, ...] = (
     RegionColumn("kind", "code", "Finer name inside the type: a section, a guard page, a heap segment, a TEB."),
     RegionColumn("evidence", "code", "What in the input established the type.", on_free="gap"),
     RegionColumn("inferred", "flag", "Whether the label was inferred rather than recorded.", optional=5),
+    RegionColumn(
+        "owner",
+        "owner",
+        "Who took the memory: a runtime, an allocator, a heap, a module. Of several, the one with most of its bytes.",
+    ),
+    RegionColumn(
+        "owner_module", "owner", "File name of the module that holds the owner's code.", source="module", optional=3
+    ),
 )
 """Columns of `allocations`, of its CSV and JSON; `regions` has `ALLOCATION` before them."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dumpmap.analysis.ownership import OwnerAt, owner_at
 from dumpmap.model.location import Location
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
@@ -15,6 +16,7 @@ from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.views.blocks import Blank, Block, Fact, Facts, Lines
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table, cell_text
+from dumpmap.wording.owners import owner_text, proof_text
 from dumpmap.wording.text import Units, address_text, hex_text, size_text, unit_name
 
 Answer = tuple[int, Location | None]
@@ -41,6 +43,16 @@ LOCATION_COLUMNS = (
     Column("inferred", "flag"),
 )
 
+_OWNER_COLUMNS = (
+    Column("owner"),
+    Column("owner_module"),
+    Column("owner_instance", heading="Instance"),
+    Column("owner_inferred", "flag"),
+    Column("owner_evidence"),
+    Column("proof"),
+    Column("other_owners"),
+)
+
 
 MOST_BYTES = 4096
 """Most captured bytes that are shown of an address."""
@@ -55,7 +67,7 @@ def location_document(region_map: RegionMap, answers: Sequence[Answer], count: i
         "addresses": [
             {
                 "address": hex_text(address),
-                "found": None if location is None else _found(location),
+                "found": None if location is None else _found(region_map, location),
                 "bytes": _captured(region_map, address, count).hex() or None,
             }
             for address, location in answers
@@ -63,12 +75,45 @@ def location_document(region_map: RegionMap, answers: Sequence[Answer], count: i
     }
 
 
-def _found(location: Location) -> dict[str, Any]:
+def _found(region_map: RegionMap, location: Location) -> dict[str, Any]:
     document = dataclasses.asdict(location)
     for name in ("address", "allocation", "block"):
         document[name] = hex_text(document[name])
     document["type"] = location.type.label
+    owner = owner_at(region_map, location.address)
+    document["owner"] = None
+    if owner is not None:
+        document["owner"] = {
+            "owner": owner.name.owner,
+            "module": owner.name.module or None,
+            "instance": owner.name.instance or None,
+            "inferred": owner.inferred,
+            "evidence": owner.evidence,
+            "proof": proof_text(owner, region_map.address_width),
+            "proof_address": None if owner.proof is None else hex_text(owner.proof.address),
+            "others": [other.owner for other in owner.others],
+        }
     return document
+
+
+def _owner_row(region_map: RegionMap, location: Location) -> list[Any]:
+    """Returns the values of `_OWNER_COLUMNS`."""
+    owner = owner_at(region_map, location.address)
+    if owner is None:
+        return [None] * len(_OWNER_COLUMNS)
+    return [
+        owner.name.owner,
+        owner.name.module,
+        owner.name.instance,
+        owner.inferred,
+        owner.evidence,
+        proof_text(owner, region_map.address_width),
+        _other_owners(owner),
+    ]
+
+
+def _other_owners(owner: OwnerAt) -> str:
+    return ", ".join(dict.fromkeys(other.owner for other in owner.others))
 
 
 def location_table(region_map: RegionMap, answers: Iterable[Answer]) -> Table:
@@ -77,15 +122,15 @@ def location_table(region_map: RegionMap, answers: Iterable[Answer]) -> Table:
     for address, location in answers:
         if location is None:
             beyond = region_map.end is not None and address >= region_map.end
-            rest = [None] * (len(LOCATION_COLUMNS) - 2)
+            rest = [None] * (len(LOCATION_COLUMNS) + len(_OWNER_COLUMNS) - 2)
             row = [address, "outside the address space" if beyond else "not known", *rest]
         else:
             row = [
                 location.type.label if column.name == "type" else getattr(location, column.name)
                 for column in LOCATION_COLUMNS
-            ]
+            ] + _owner_row(region_map, location)
         rows.append(row)
-    return Table(LOCATION_COLUMNS, rows, region_map.address_width)
+    return Table((*LOCATION_COLUMNS, *_OWNER_COLUMNS), rows, region_map.address_width)
 
 
 def _captured(region_map: RegionMap, address: int, count: int) -> bytes:
@@ -145,7 +190,7 @@ def _why_unknown(region_map: RegionMap, address: int) -> str:
 def _location_facts(region_map: RegionMap, location: Location, units: Units) -> Iterator[Fact]:
     """Yields what is known about an address in use; a size carries its unit."""
     (row,) = location_table(region_map, [(location.address, location)]).rows
-    for column, value in zip(LOCATION_COLUMNS, row, strict=True):
+    for column, value in zip(LOCATION_COLUMNS, row, strict=False):
         text = cell_text(value, column, units, region_map.address_width)
         if column.name == "in_file":
             # Reserved memory has no bytes; missing bytes of committed memory are worth a line.
@@ -153,6 +198,13 @@ def _location_facts(region_map: RegionMap, location: Location, units: Units) -> 
         if text:
             unit = unit_name(units) if column.holds == "size" else ""
             yield Fact(column.title, f"{text} {unit}".rstrip())
+
+    owner = owner_at(region_map, location.address)
+    if owner is not None:
+        yield Fact("Owner", owner_text(owner))
+        yield Fact("Proof", proof_text(owner, region_map.address_width))
+        if owner.others:
+            yield Fact("Other owners", _other_owners(owner))
 
 
 def _gap_facts(region_map: RegionMap, location: Location, units: Units) -> Iterator[Fact]:

@@ -17,6 +17,7 @@ _CONTENT: Mapping[Holds, Content] = {
     "code": "text",
     "protection": "text",
     "flag": "flag",
+    "owner": "text",
 }
 
 

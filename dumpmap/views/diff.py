@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dumpmap.analysis.changes import CHANGE_COLUMNS
 from dumpmap.analysis.diff import MapDiff
 from dumpmap.analysis.lower_bounds import lower_bounds
+from dumpmap.analysis.owner_parts import FIGURES, OwnerChange, merged_parts
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
 from dumpmap.views.summary import finding_statements
 from dumpmap.views.table import Column, Content, Table
 from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, figure_lines, headline
+from dumpmap.wording.owners import part_text
 from dumpmap.wording.text import more_text
 
 DIFF_SCHEMA = "dumpmap.diff/1"
@@ -34,6 +37,18 @@ _CHANGE_COLUMNS: Mapping[str, Column] = {
     "private_delta": Column("private_delta", "size", shown=False),
 }
 """The columns of `CHANGE_COLUMNS` that are more than a text."""
+
+_OWNER_COLUMNS = (
+    Column("part", heading="Owner, part"),
+    Column("where", heading="Module or type", optional=2),
+    Column("count_delta", "count", "Count +/-", optional=1),
+    Column("committed", "size"),
+    Column("committed_delta", "size", "+/-"),
+    Column("size", "size", optional=3),
+    Column("size_delta", "size", "+/-"),
+)
+
+_SHOWN_OWNERS = 12
 
 _TYPE_FIGURES: Mapping[str, tuple[Content, int]] = {
     "size": ("size", 0),
@@ -58,6 +73,7 @@ def diff_document(difference: DiagnosedDiff, limit: int | None = None) -> dict[s
         "same_process": difference.same_process,
         "notes": list(difference.notes),
         "types": [row.to_dict() for row in difference.types],
+        "owners": [_owner_document(change) for change in difference.owners],
         "lower_bounds": {"a": lower_bounds(difference.a), "b": lower_bounds(difference.b)},
         "free": {name: figure.to_dict() for name, figure in difference.free.items()},
         "counters": {name: figure.to_dict() for name, figure in difference.counters.items()},
@@ -68,6 +84,27 @@ def diff_document(difference: DiagnosedDiff, limit: int | None = None) -> dict[s
         },
         "counts": difference.changes.counts(),
         "allocations": [change.to_dict() for change in difference.changes.rows(limit)],
+    }
+
+
+def _owner_document(change: OwnerChange) -> dict[str, Any]:
+    return {
+        "owner": change.owner or None,
+        "module": change.module or None,
+        "instance_a": change.instance_a or None,
+        "instance_b": change.instance_b or None,
+        "match": change.match,
+        "size": change.size.to_dict(),
+        "committed": change.committed.to_dict(),
+        "parts": [
+            {
+                "kind": part.key.kind or None,
+                "type": None if part.key.type is None else part.key.type.label,
+                "size_each": part.key.size_each or None,
+                **{name: getattr(part, name).to_dict() for name in FIGURES},
+            }
+            for part in change.parts
+        ],
     }
 
 
@@ -110,6 +147,24 @@ def _type_table(difference: MapDiff) -> Table:
     return Table(tuple(columns), rows)
 
 
+def owner_change_table(difference: MapDiff) -> Table:
+    """Returns the parts of owners that changed, all instances together; those that changed most come first."""
+    rows = [
+        [
+            part_text(part.key),
+            part.key.type.label if part.key.type is not None else part.key.module,
+            (part.count.delta or None) if part.key.type is not None else None,
+            part.committed.b,
+            part.committed.delta or None,
+            part.size.b,
+            part.size.delta or None,
+        ]
+        for part in merged_parts(difference.owners)
+        if part.size.delta or part.committed.delta
+    ]
+    return Table(_OWNER_COLUMNS, rows)
+
+
 def diff_view(difference: DiagnosedDiff, limit: int | None) -> Iterator[Block]:
     """Yields everything that `diff` shows."""
     yield Paragraph(headline(difference), "strong")
@@ -119,6 +174,13 @@ def diff_view(difference: DiagnosedDiff, limit: int | None) -> Iterator[Block]:
     yield Blank()
     yield _type_table(difference)
     yield Blank()
+    owners = owner_change_table(difference)
+    if owners.rows:
+        yield Heading("Who took or gave back memory")
+        yield dataclasses.replace(owners, rows=owners.rows[:_SHOWN_OWNERS])
+        if len(owners.rows) > _SHOWN_OWNERS:
+            yield Paragraph(f"... and {len(owners.rows) - _SHOWN_OWNERS:,} more; JSON has them all")
+        yield Blank()
     if lines := figure_lines(difference):
         yield Lines(lines)
     if difference.verdicts[0] != difference.verdicts[1]:

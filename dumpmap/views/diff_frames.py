@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dumpmap.analysis.changes import CHANGE_COLUMNS, MATCHES, NONE, STATUSES, Changes, take
 from dumpmap.analysis.diff import TypeChange
+from dumpmap.analysis.owner_parts import FIGURES, OwnerChange
 from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.types import RegionType
 
@@ -68,3 +69,29 @@ def type_changes_frame(types: Sequence[TypeChange]) -> pd.DataFrame:
         for side in ("a", "b", "delta")
     }
     return pd.DataFrame(columns, index=pd.Index([row.type for row in types], name="type"))
+
+
+def owner_changes_frame(owners: Sequence[OwnerChange]) -> pd.DataFrame:
+    """Returns one row per part of an owner or instance; memory without an owner has an empty owner.
+
+    The columns are `owner`, `module`, `instance_a`, `instance_b`, `match`, `kind`, `type`, `size_each`, then `_a`, `_b`
+    and `_delta` of `size`, `committed`, and `count`: nullable integers, bytes.
+    """
+    import pandas as pd
+
+    parts = [(owner, part) for owner in owners for part in owner.parts]
+    texts = {
+        name: pd.array([getattr(owner, name) for owner, _ in parts], dtype="string")
+        for name in ("owner", "module", "instance_a", "instance_b", "match")
+    }
+    keys = {
+        "kind": pd.array([part.key.kind for _, part in parts], dtype="string"),
+        "type": pd.array([None if part.key.type is None else part.key.type.label for _, part in parts], dtype="string"),
+        "size_each": pd.array([part.key.size_each or None for _, part in parts], dtype="Int64"),
+    }
+    figures = {
+        f"{name}_{side}": pd.array([getattr(getattr(part, name), side) for _, part in parts], dtype="Int64")
+        for name in FIGURES
+        for side in ("a", "b", "delta")
+    }
+    return pd.DataFrame({**texts, **keys, **figures})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.model.columns import COLUMNS
+from dumpmap.analysis.ownership import OwnerName, ownership_of
 from dumpmap.model.protection import RESERVED, parse_protection, protection_text
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import parse_size
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STATES = ("committed", "reserved", "free")
+
+NO_OWNER_TEXT = "none"
+"""Selects memory in use that has no owner."""
 
 
 def parse_address(text: str, region_map: RegionMap | None = None) -> int:
@@ -63,6 +66,8 @@ class Filter:
     """File names in the details, with or without suffix, or shell patterns of them."""
     min_size: int = 0
     at: int | None = None
+    owners: tuple[str, ...] = ()
+    """Parts of an owner's name or module, shell patterns of them, or instances; `none` for memory without an owner."""
 
     def containing(self, address: str | None, region_map: RegionMap) -> Filter:
         """Returns the same filter with an address that rows must contain; None adds no condition.
@@ -82,9 +87,11 @@ class Filter:
         if self.modules:
             keep &= _is_file(owner_details(region_map, frame), self.modules)
         if self.states:
-            keep &= _states(frame, self.states)
+            keep &= np.isin(states_of(frame), self.states)
         if self.protections:
             keep &= _of_each(frame["protection"], lambda text: any(one.matches(text) for one in self.protections))
+        if self.owners:
+            keep &= _is_owned(region_map, frame, self.owners)
         if self.min_size:
             keep &= (frame["size"] >= self.min_size).to_numpy()
         if self.at is not None:
@@ -142,19 +149,37 @@ def _is_file(details: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np
     return _of_each(details, condition)
 
 
-def _states(frame: pd.DataFrame, states: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    """Returns the rows in one of the states. A row with any committed bytes is committed, one without is reserved."""
+def _is_owned(region_map: RegionMap, frame: pd.DataFrame, wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Returns which rows belong to one of the owners."""
+    ownership = ownership_of(region_map)
+    patterns, texts = _patterns(wanted), [text.lower() for text in wanted]
+
+    def condition(name: OwnerName) -> bool:
+        if name.instance.lower() in texts:
+            return True
+        parts = (name.owner, name.module)
+        return any(text in part.lower() for part in parts for text in texts) or any(
+            pattern.match(part) for part in parts for pattern in patterns
+        )
+
+    matches = np.array([*(condition(name) for name in ownership.names), NO_OWNER_TEXT in texts], np.bool_)
+    if "allocation" in frame:
+        bases, codes = ownership.rows.base, ownership.owner
+    else:
+        bases, codes = region_map.allocation_columns.base, ownership.of_allocations
+    address = frame["address"].to_numpy()
+    if not len(bases):
+        return np.zeros(len(address), np.bool_)
+    place = np.minimum(np.searchsorted(bases, address), len(bases) - 1)
+    used: npt.NDArray[np.bool_] = bases[place] == address  # free space has no owner and lacks none
+    return used & matches[codes[place]]
+
+
+def states_of(frame: pd.DataFrame) -> npt.NDArray[np.str_]:
+    """Returns the state of each row. A row with any committed bytes is committed, one without is reserved."""
     free = frame["type"].isin([RegionType.FREE.label, RegionType.UNUSABLE.label]).to_numpy()
     committed = frame["committed"].fillna(0).to_numpy(dtype=np.int64) > 0
-    keep = np.zeros(len(frame), np.bool_)
-    for state in states:
-        if state == "free":
-            keep |= free
-        elif state == "committed":
-            keep |= committed & ~free
-        else:
-            keep |= ~committed & ~free
-    return keep
+    return np.array(STATES)[np.where(free, STATES.index("free"), np.where(committed, 0, 1))]
 
 
 def parse_filter(
@@ -164,6 +189,7 @@ def parse_filter(
     protections: Sequence[str] | None = None,
     modules: Sequence[str] | None = None,
     min_size: str | None = None,
+    owners: Sequence[str] | None = None,
 ) -> Filter:
     """Parses the conditions of a filter as a user writes them.
 
@@ -177,6 +203,7 @@ def parse_filter(
         protections=parse_protections(protections or ()),
         modules=tuple(modules or ()),
         min_size=parse_size(min_size) if min_size else 0,
+        owners=tuple(owners or ()),
     )
 
 
@@ -264,7 +291,7 @@ def sort_rows(frame: pd.DataFrame, by: str | None) -> pd.DataFrame:
     sign, rest = (by.strip()[0], by.strip()[1:]) if by.strip()[:1] in ("-", "+") else ("", by.strip())
     name = rest.replace("-", "_").lower()
     if name not in frame.columns:
-        raise ValueError(f"{by!r} is not a column. Columns: {', '.join(COLUMNS)}")
+        raise ValueError(f"{by!r} is not a column. Columns: {', '.join(frame.columns)}")
     figures = frame[name].dtype.kind in "iu" and name not in ("address", "allocation")
     ascending = sign == "+" if sign else not figures
     return frame.sort_values(name, ascending=ascending, kind="stable", na_position="last")

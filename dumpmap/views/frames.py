@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
+from dumpmap.analysis.ownership import ownership_of
 from dumpmap.model.columns import REGION_COLUMNS, SUMMARY_COLUMNS, RegionColumn
 from dumpmap.model.protection import protection_texts
 from dumpmap.model.region_map import AllocationColumns, BlockColumns, RegionMap
@@ -112,8 +113,13 @@ def _frame(
     table = np.array(region_map.texts, dtype=object)
     of_gaps: dict[str, npt.NDArray[Any]] = {"address": gap_base, "size": gap_size}
     unknown = _unknown(region_map, rows)
+    ownership = ownership_of(region_map)
+    owners = ownership.of_allocations if isinstance(rows, AllocationColumns) else ownership.owner
 
     def cells(column: RegionColumn) -> Any:
+        if column.holds == "owner":
+            names = np.array([*(getattr(name, column.array) for name in ownership.names), column.on_free], object)
+            return np.concatenate((names[owners], np.full(gaps, column.on_free, object)))[order]
         if column.holds == "protection":
             texts = _protections(region_map, rows, region)
             return np.concatenate((texts, np.full(gaps, column.on_free, object)))[order]

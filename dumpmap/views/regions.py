@@ -57,6 +57,7 @@ class ChosenRegions:
         blocks: whether rows are regions and sections; otherwise they are allocations.
         left_out: number of rows beyond the limit.
         evidence: whether people see the evidence of each row.
+        owners: whether people see the owner of each row.
         excerpts: short captured runs of unknown use that people see as one line; None where each has its row.
     """
 
@@ -66,6 +67,7 @@ class ChosenRegions:
     blocks: bool
     left_out: int
     evidence: bool
+    owners: bool
     excerpts: Excerpts | None = None
 
     @property
@@ -82,6 +84,7 @@ def choose_regions(
     sort: str | None = None,
     limit: int | None = None,
     evidence: bool = False,
+    owners: bool = False,
     every: bool = False,
 ) -> ChosenRegions:
     """Selects and sorts rows. Unless `every` is set, people see many short runs of unknown use as one line.
@@ -93,7 +96,7 @@ def choose_regions(
     found = sort_rows(found, sort)
     frame = found if limit is None else found.head(limit)
     excerpts = None if every or chosen != Filter() or not region_map.partial else _excerpts(found, limit)
-    return ChosenRegions(region_map, chosen, frame, blocks, len(found) - len(frame), evidence, excerpts)
+    return ChosenRegions(region_map, chosen, frame, blocks, len(found) - len(frame), evidence, owners, excerpts)
 
 
 def _excerpts(found: pd.DataFrame, limit: int | None) -> Excerpts | None:
@@ -128,7 +131,7 @@ def chosen_view(rows: ChosenRegions) -> Iterator[Block]:
         return
     excerpts = rows.excerpts
     frame, left_out = (rows.frame, rows.left_out) if excerpts is None else (excerpts.frame, excerpts.left_out)
-    yield region_table(rows.region_map, frame, evidence=rows.evidence, owners=True)
+    yield region_table(rows.region_map, frame, evidence=rows.evidence, owners=rows.owners, inherit=True)
     if left_out:
         yield Paragraph(more_text(left_out))
     if excerpts is not None:
@@ -148,23 +151,28 @@ def nothing_text(rows: ChosenRegions) -> str:
     return text
 
 
-def region_table(region_map: RegionMap, frame: pd.DataFrame, *, evidence: bool = False, owners: bool = False) -> Table:
+def region_table(
+    region_map: RegionMap, frame: pd.DataFrame, *, evidence: bool = False, owners: bool = False, inherit: bool = False
+) -> Table:
     """Makes a table from rows of `RegionMap.allocations` or `.regions`.
 
     Args:
         region_map: the map of the rows.
         frame: the rows.
         evidence: whether people see the evidence.
-        owners: give a region without details the details of its allocation, and shorten paths to the file name. A
+        owners: whether people see the owners.
+        inherit: give a region without details the details of its allocation, and shorten paths to the file name. A
             reader sees a section and wants to know its module.
     """
     of_blocks = "allocation" in frame.columns
-    if owners and of_blocks:
+    if inherit and of_blocks:
         owned = owner_details(region_map, frame).map(file_name)
         frame = frame.assign(details=frame["details"].where(frame["details"] != "", owned))
     hidden = set() if has_working_set(region_map) else set(WORKING_SET_COLUMNS)
     if not evidence:
         hidden.add("evidence")
+    if not owners:
+        hidden |= {"owner", "owner_module"}
     if of_blocks:  # the allocation is clear from the order, and a region is one block
         hidden |= {"allocation", "blocks"}
     named = (ALLOCATION, *REGION_COLUMNS) if of_blocks else REGION_COLUMNS

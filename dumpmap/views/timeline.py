@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dumpmap.analysis.timeline import Series
+from dumpmap.analysis.owner_parts import PartKey
+from dumpmap.analysis.timeline import Series, TimeUnit
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
 from dumpmap.views.table import Column, LowerBound, Table
 from dumpmap.wording.text import more_text
 from dumpmap.wording.timeline import NamedGrowth, NamedSeries, headline, rate_text, statements
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 TIMELINE_SCHEMA = "dumpmap.timeline/1"
 
 _SPARKS = "▁▂▃▄▅▆▇█"
+
+_SHOWN_OWNERS = 8
 
 _SERIES_COLUMNS = (
     Column("type"),
@@ -65,9 +72,24 @@ def timeline_document(growth: NamedGrowth, limit: int | None = None) -> dict[str
         "types": [series.to_dict(growth.unit) for series in growth.types],
         "figures": [series.to_dict(growth.unit) for series in growth.figures],
         "groups": [series.to_dict(growth.unit) for series in growth.groups[:limit]],
+        "owners": [_owner_document(series, growth.unit) for series in growth.owners[:limit]],
         "growing": [series.to_dict(growth.unit) for series in growth.growing[:limit]],
         "forecasts": [forecast.to_dict(growth.unit) for forecast in growth.forecasts],
     }
+
+
+def _owner_document(series: NamedSeries, unit: TimeUnit) -> dict[str, Any]:
+    key = _part_of(series)
+    return {
+        "owner": key.owner or None,
+        "module": key.module or None,
+        "kind": key.kind or None,
+        **series.to_dict(unit),
+    }
+
+
+def _part_of(series: NamedSeries) -> PartKey:
+    return series.group if isinstance(series.group, PartKey) else PartKey("")
 
 
 def value_table(growth: NamedGrowth) -> Table:
@@ -83,12 +105,25 @@ def value_table(growth: NamedGrowth) -> Table:
             value if least is None else least,
             least is not None,
         ]
-        for series in (*growth.types, *growth.figures, *growth.groups)
+        for series in (*growth.types, *growth.figures, *growth.groups, *growth.owners)
         for index, (point, value, least) in enumerate(
             zip(growth.points, series.values, series.lower_bounds, strict=True)
         )
     ]
     return Table(_VALUE_COLUMNS, rows)
+
+
+def owner_values_frame(growth: NamedGrowth) -> pd.DataFrame:
+    """Returns every value of the parts of owners that changed, one row each."""
+    import pandas as pd
+
+    rows = []
+    for series in growth.owners:
+        key = _part_of(series)
+        for point, value in zip(growth.points, series.values, strict=True):
+            rows.append((key.owner, key.module, key.kind, series.name, series.metric, point.at, point.name, value))
+    names = ["owner", "module", "kind", "name", "metric", "at", "file", "value"]
+    return pd.DataFrame(rows, columns=names).astype({"value": "Int64"})
 
 
 def timeline_view(growth: NamedGrowth, limit: int) -> Iterator[Block]:
@@ -101,6 +136,13 @@ def timeline_view(growth: NamedGrowth, limit: int) -> Iterator[Block]:
     # Committed memory by type, and the free space; JSON has every metric.
     types = [series for series in growth.types if series.metric == "committed" or series.type == "Free"]
     yield _series_table(growth, [series for series in types if any(_ends(series))])
+    if growth.owners:
+        yield Blank()
+        yield Heading("Who took or gave back memory")
+        shown = [series for series in growth.owners if series.metric == "committed"] or growth.owners
+        table = _series_table(growth, shown[:_SHOWN_OWNERS])
+        columns = (dataclasses.replace(table.columns[0], shown=False), *table.columns[1:])
+        yield dataclasses.replace(table, columns=columns)
     if growth.groups:
         yield Blank()
         yield Heading("What changed")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dumpmap.analysis.changes import Changes
-from dumpmap.analysis.diff import DiagnosisChange, FigureChange, MapDiff
+from dumpmap.analysis.diff import DiagnosisChange, MapDiff
+from dumpmap.analysis.figures import FigureChange
 from dumpmap.analysis.rules import RuleSet
 from dumpmap.wording.caveats import caveat_texts
 from dumpmap.wording.findings import Finding, find

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dumpmap.analysis.groups import Group
+from dumpmap.analysis.owner_parts import PartKey
 from dumpmap.analysis.timeline import Forecast, Growth, Series, TimeUnit, whole_number
 from dumpmap.wording.caveats import caveat_texts
+from dumpmap.wording.owners import part_text
 from dumpmap.wording.text import short_size, size_words
 
 HOUR = 3600
@@ -64,6 +66,7 @@ class NamedGrowth(Growth):
 
     types: tuple[NamedSeries, ...]
     groups: tuple[NamedSeries, ...]
+    owners: tuple[NamedSeries, ...]
     figures: tuple[NamedSeries, ...]
 
     @property
@@ -88,8 +91,10 @@ def name_series(series: Iterable[Series]) -> tuple[NamedSeries, ...]:
     )
 
 
-def group_name(group: Group) -> str:
+def group_name(group: Group | PartKey) -> str:
     """Names a group: `ntdll.dll`, `Heap ID: 1`, `Thread stacks`, `allocations of 1.1 MB (0x110000)`."""
+    if isinstance(group, PartKey):
+        return part_text(group)
     if group.by == "stacks":
         return f"{group.name}s" if group.name else "stacks"
     if group.by == "size":

@@ -34,5 +34,5 @@ def need_pyarrow(target: str) -> None:
 
 def write_parquet(frame: pd.DataFrame, stream: BinaryIO) -> None:
     """Writes a frame of regions as Parquet. Addresses stay unsigned 64-bit; texts are dictionary-encoded."""
-    texts = [column.name for column in REGION_COLUMNS if column.holds in ("code", "protection")]
+    texts = [column.name for column in REGION_COLUMNS if column.is_text]
     frame.astype(dict.fromkeys(texts, "category")).to_parquet(stream, engine="pyarrow", index=False)

@@ -15,7 +15,7 @@ import pytest
 from support.recorded import DUMPS
 
 import dumpmap
-from dumpmap.analysis.diff import FigureChange
+from dumpmap.analysis.figures import FigureChange
 from dumpmap.api import RegionMap
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.render.html import render_report

@@ -135,3 +135,33 @@ def test_bytes_end_where_the_captured_ones_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", ["-1", "4097", "99999999999999999999", "many"])
 def test_a_number_of_bytes_that_is_out_of_bounds(count: str) -> None:
     assert run("address", X64, "ntdll+0", "--bytes", count).code == 2
+
+
+def test_the_owner_is_named_with_what_proves_it() -> None:
+    node = FIXTURES / "runtimes" / "node-18.dmp.gz"
+    page = "0000ff6000010"
+    answer = run("-q", "address", str(node), page, "--format", "json")
+    owner = json.loads(answer.out)["addresses"][0]["found"]["owner"]
+    assert (owner["owner"], owner["module"], owner["evidence"], owner["inferred"]) == (
+        "V8",
+        "node.exe",
+        "v8-page",
+        False,
+    )
+    assert owner["proof_address"] == "0xff6000000"
+    assert owner["instance"].startswith("isolate 0x")
+    text = run("-q", "address", str(node), page, "--bytes", "0").out
+    assert f"V8 (node.exe), {owner['instance']}" in text
+    assert "page header" in text
+    assert "0x0000000ff6000000" in text
+    # The code range of an isolate: only some of it holds pages.
+    rest = lines(node, "c0e80000")
+    assert rest["Owner"].endswith(", inferred")
+    assert rest["Proof"].startswith("Other parts of the allocation")
+    heap = lines(X64, "ntdll.dll+0")
+    assert heap["Owner"] == "ntdll.dll"
+    assert heap["Proof"] == "The input's list of modules (at 0x0000000170000000)"
+    assert "Owner" not in lines(X64, "7ff000000000")
+    row = run("-q", "address", str(node), page, "0x1000", "--format", "csv").out.splitlines()
+    assert row[0].endswith(",owner,owner_module,owner_instance,owner_inferred,owner_evidence,proof,other_owners")
+    assert ",V8,node.exe," in row[1]

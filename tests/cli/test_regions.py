@@ -145,3 +145,89 @@ def test_short_captured_runs_are_one_line_unless_all_are_wanted(tmp_path: Path) 
     assert out("--type", "unknown").count("Unknown") == 40
     assert len(out("--format", "csv").splitlines()) == 42
     assert len(json.loads(out("--format", "json"))["regions"]) == 41
+
+
+NODE = str(FIXTURES / "runtimes" / "node-18.dmp.gz")
+
+
+def node_rows(*arguments: str) -> list[dict[str, str]]:
+    result = CliRunner().invoke(app, ["-q", "regions", NODE, *arguments, "--format", "csv"])
+    assert result.exit_code == 0, result.output
+    return list(csv.DictReader(io.StringIO(result.output)))
+
+
+def test_owners_are_selected_by_name_module_and_instance() -> None:
+    everything = node_rows("--blocks")
+    v8 = [row for row in everything if row["owner"] == "V8"]
+    assert len(v8) > 100
+    assert {row["owner_module"] for row in v8} == {"node.exe"}
+    for text in ("v8", "V8", "V?"):
+        assert node_rows("--blocks", "--owner", text) == v8
+    by_module = node_rows("--blocks", "--owner", "NODE.exe")
+    assert by_module == [row for row in everything if row["owner_module"] == "node.exe"]
+    assert {row["owner"] for row in by_module} == {"V8", "node.exe"}
+    instances = json.loads(run("owners", NODE, "--format", "json").out)["owners"]
+    one, other = (owner for owner in instances if owner["owner"] == "V8")
+    parts = [node_rows("--blocks", "--owner", owner["instance"]) for owner in (one, other)]
+    assert [sum(int(row["size"]) for row in found) for found in parts] == [one["size"], other["size"]]
+    nobody = node_rows("--blocks", "--owner", "none")
+    assert nobody == [row for row in everything if not row["owner"] and row["type"] not in ("Free", "Unusable")]
+    assert node_rows("--owner", "unicorn") == []
+
+
+def test_people_see_owners_where_they_ask_for_them() -> None:
+    def header(*arguments: str) -> str:
+        return run("-q", "regions", NODE, "--limit", "1", *arguments, COLUMNS="200").out.split("\n")[0]
+
+    assert "Owner" not in header()
+    for arguments in (["--owners"], ["--owner", "V8"], ["--sort", "-owner"]):
+        assert "Owner" in header(*arguments)
+    assert "Owner module" in header("--owners", "--format", "markdown")
+
+
+def test_groups_add_up_to_their_rows() -> None:
+    everything = [row for row in node_rows() if row["type"] not in ("Free", "Unusable")]
+    for keys in ("owner", "type,owner", "size,protection,state", "module,kind"):
+        groups = node_rows("--group-by", keys)
+        assert list(groups[0]) == [*keys.split(","), "count", "total_size", "committed", "private"]
+        sizes = [int(group["total_size"]) for group in groups]
+        assert sizes == sorted(sizes, reverse=True)
+        assert len({tuple(group[key] for key in keys.split(",")) for group in groups}) == len(groups)
+        for figure, column in (("total_size", "size"), ("committed", "committed"), ("private", "private")):
+            assert sum(int(group[figure]) for group in groups) == sum(int(row[column]) for row in everything)
+        assert sum(int(group["count"]) for group in groups) == len(everything)
+    for group in node_rows("--group-by", "size"):
+        assert int(group["size"]) * int(group["count"]) == int(group["total_size"])
+    states = {group["state"]: int(group["count"]) for group in node_rows("--blocks", "--group-by", "state")}
+    assert states == {state: len(node_rows("--blocks", "--state", state)) for state in ("committed", "reserved")}
+    modules = {group["module"]: int(group["total_size"]) for group in node_rows("--blocks", "--group-by", "module")}
+    assert modules["node.exe"] == sum(int(row["size"]) for row in node_rows("--module", "node.exe", "-t", "image"))
+
+
+def test_groups_obey_filters_order_and_limit() -> None:
+    kinds = node_rows("--blocks", "--owner", "V8", "--group-by", "kind", "--sort", "+count")
+    assert {group["kind"] for group in kinds} >= {"V8 old space", "V8 new space"}
+    counts = [int(group["count"]) for group in kinds]
+    assert counts == sorted(counts)
+    assert node_rows("--group-by", "owner", "--limit", "2") == node_rows("--group-by", "owner")[:2]
+    free = node_rows("--group-by", "type", "--type", "free")
+    assert [(group["type"], group["committed"]) for group in free] == [("Free", "")]
+    text = run("-q", "regions", NODE, "--group-by", "owner", "--limit", "4").out
+    assert "(no owner)" in text
+    assert "more; --limit shows them" in text
+    assert "| (no owner) |" in run("-q", "regions", NODE, "--group-by", "owner", "--format", "markdown").out
+    assert run("-q", "regions", NODE, "--group-by", "owner", "--kind", "unicorn").out.startswith("Nothing matches")
+
+
+@pytest.mark.parametrize("arguments", [["--group-by", "colour"], ["--group-by", ","], ["-g", "type", "-s", "address"]])
+def test_what_cannot_be_grouped_is_refused(arguments: list[str]) -> None:
+    ran = run("regions", NODE, *arguments)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+
+def test_figures_of_groups_are_unknown_where_those_of_a_row_are() -> None:
+    path = str(FIXTURES / "layout-x86-plain.dmp")
+    document = json.loads(run("-q", "regions", path, "--group-by", "type", "--format", "json").out)
+    private = {group["type"]: group["private"] for group in document["groups"]}
+    assert private["Image"] is None
+    assert private["Stack"] is not None

@@ -211,10 +211,29 @@ _ROW = {
     "kind": TEXT,
     "evidence": {"type": "string", "minLength": 1},
     "inferred": FLAG,
+    "owner": TEXT,
+    "owner_module": TEXT,
 }
 
 REGIONS = record(**head("regions"), blocks={"const": False}, regions=rows(record(**_ROW)))
 REGIONS_BY_BLOCK = record(**head("regions"), blocks={"const": True}, regions=rows(record(allocation=HEX, **_ROW)))
+
+REGION_GROUPS = record(
+    **head("region-groups"),
+    blocks=FLAG,
+    by=rows(TEXT),
+    groups=rows(
+        record(
+            owner=TEXT,
+            state={"enum": ["committed", "reserved", "free"]},
+            size=BYTES,
+            count=BYTES,
+            total_size=BYTES,
+            committed=maybe(BYTES),
+            private=maybe(BYTES),
+        )
+    ),
+)
 
 ADDRESS = record(
     **head("address"),
@@ -241,6 +260,18 @@ ADDRESS = record(
                     thread_id=maybe(BYTES),
                     heap=maybe(TEXT),
                     in_file=BYTES,
+                    owner=maybe(
+                        record(
+                            owner={"type": "string", "minLength": 1},
+                            module=maybe(TEXT),
+                            instance=maybe(TEXT),
+                            inferred=FLAG,
+                            evidence=TEXT,
+                            proof=TEXT,
+                            proof_address=maybe(HEX),
+                            others=rows(TEXT),
+                        )
+                    ),
                 )
             ),
             bytes=maybe({"type": "string", "pattern": "^([0-9a-f]{2})+$"}),
@@ -360,6 +391,7 @@ SCHEMAS: dict[str, tuple[list[str], Schema]] = {
     "summary": (["summary"], SUMMARY),
     "regions": (["regions"], REGIONS),
     "regions by block": (["regions", "--blocks"], REGIONS_BY_BLOCK),
+    "region groups": (["regions", "--group-by", "owner,state,size"], REGION_GROUPS),
     "address": (["address"], ADDRESS),
     "stacks": (["stacks"], STACKS),
     "modules": (["modules"], MODULES),

@@ -147,6 +147,10 @@ def large_map(count: int) -> RegionMap:
     )
 
 
+TEXTS = ("protection", "details", "kind", "evidence", "owner", "owner_module")
+"""Columns of texts in a page's data."""
+
+
 @dataclass(frozen=True)
 class PageRow:
     """A row of the page as the scripts see it."""
@@ -190,7 +194,7 @@ def _values(data: dict[str, Any], columns: dict[str, Any], index: int) -> dict[s
     return {
         "type": data["types"][columns["type"][index]],
         **{name: number(name) for name in numbers},
-        **{name: text(name) for name in ("protection", "details", "kind", "evidence")},
+        **{name: text(name) for name in TEXTS},
         "inferred": index in columns["inferred"],
     }
 

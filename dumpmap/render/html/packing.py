@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SIZES = tuple(column.name for column in REGION_COLUMNS if column.holds == "size")
 """Columns of regions that count in units."""
 
-_TEXTS = tuple(column.name for column in REGION_COLUMNS if column.holds in ("code", "protection"))
+_TEXTS = tuple(column.name for column in REGION_COLUMNS if column.is_text)
 _EXACT = 1 << 53
 """JavaScript numbers below this are exact; larger ones are packed as hex."""
 

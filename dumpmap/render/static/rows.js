@@ -1,7 +1,7 @@
 /* The map's rows, decoded. Columns stay typed arrays: a map can have a million rows. */
 
 const NUMBERS = ["size", "committed", "private", "total_ws", "private_ws", "shareable_ws", "shared_ws", "locked_ws"];
-const TEXTS = ["protection", "details", "kind", "evidence"];
+const TEXTS = ["protection", "details", "kind", "evidence", "owner", "owner_module"];
 
 /** Columns of allocations or of blocks. Numbers are bytes, NaN is unknown; a column without known values is null. */
 class RegionColumns {

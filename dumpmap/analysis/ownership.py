@@ -1,0 +1,318 @@
+"""Ownership: the owner of every block and of every allocation of a map, as columns.
+
+Rules claim memory for owners, the most certain rule first; what one rule claimed no later rule takes. A rule is a
+function from a map to claims, so a new one is a line in `RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.classify.named import evidence_of
+from dumpmap.model.recognised import LabelledRange
+from dumpmap.model.region_map import BlockColumns, RegionMap
+from dumpmap.model.snapshot import I32
+from dumpmap.model.types import RegionType
+
+WINDOWS = "Windows"
+"""Owner of environment blocks and other structures that the system itself places."""
+
+STACKS = "Thread stacks"
+
+SAME_ALLOCATION = "same-allocation"
+"""Evidence of what lies in an allocation whose other parts one owner proved to be its own. Such ranges are inferred."""
+
+NOBODY = -1
+"""The code of memory without an owner."""
+
+Flags = npt.NDArray[np.bool_]
+
+_LAST = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerName:
+    """Who an owner is.
+
+    Attributes:
+        owner: who: `V8`, `Java heap`, `NT heap 3`, `foo.dll`.
+        module: file name of the module that holds the owner's code; empty if there is none.
+        instance: which isolate, virtual machine, or heap; empty if there is only one.
+    """
+
+    owner: str
+    module: str = ""
+    instance: str = ""
+
+    @property
+    def family(self) -> str:
+        """The owner without an address, which another process has elsewhere: `Segment heap` of `Segment heap 0x1f0`."""
+        return self.owner.removesuffix(f" {self.instance}")
+
+
+NO_OWNER = OwnerName("")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What proves a claim: a word of evidence, and the address of the structure that it was read from."""
+
+    evidence: str
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Memory that a rule gives to an owner, unless another claim was first.
+
+    Attributes:
+        name: the owner.
+        ranges: (base, size) of the memory.
+        proof: what proves it.
+        inferred: established by a guess, not by a recorded fact.
+        type: take blocks of this type only; of any type if None.
+        shares: what else lies in an allocation is taken for the owner's too, if nobody else has a part of it.
+    """
+
+    name: OwnerName
+    ranges: Sequence[tuple[int, int]]
+    proof: Proof
+    inferred: bool = False
+    type: RegionType | None = None
+    shares: bool = False
+
+
+Rule = Callable[[RegionMap], Iterable[Claim]]
+
+
+@dataclass(frozen=True, eq=False)
+class Ownership:
+    """The owners of a map's blocks; a row is one of `block_columns`.
+
+    Attributes:
+        rows: the blocks.
+        names: the owners.
+        claims: all claims.
+        owner: index into `names` by row, or `NOBODY`.
+        claim: index into `claims` by row, or `NOBODY`. What a claim leaves of its allocation has the owner only.
+        inferred: by row, whether the owner was inferred.
+    """
+
+    rows: BlockColumns
+    names: tuple[OwnerName, ...]
+    claims: tuple[Claim, ...]
+    owner: I32
+    claim: I32
+    inferred: Flags
+
+    @cached_property
+    def rest(self) -> Flags:
+        """Rows that have an owner only because of the other parts of their allocation."""
+        only: Flags = (self.owner != NOBODY) & (self.claim == NOBODY)
+        return only
+
+    @cached_property
+    def of_allocations(self) -> I32:
+        """Index into `names` by allocation. Of an allocation with several owners it is the one with most bytes."""
+        rows = self.rows
+        count = int(rows.allocation[-1]) + 1 if len(rows.allocation) else 0
+        owners = np.full(count, NOBODY, np.int32)
+        (owned,) = np.nonzero(self.owner != NOBODY)
+        keys = rows.allocation[owned].astype(np.int64) * len(self.names) + self.owner[owned]
+        pairs, place = np.unique(keys, return_inverse=True)
+        sizes = np.bincount(place, weights=rows.size[owned].astype(np.float64), minlength=len(pairs))
+        allocation, code = np.divmod(pairs, max(len(self.names), 1))
+        order = np.lexsort((-code, sizes, allocation))  # the last of an allocation is its largest
+        owners[allocation[order]] = code[order]
+        return owners
+
+    def name_at(self, row: int) -> OwnerName:
+        """Returns the owner of a row."""
+        code = int(self.owner[row])
+        return NO_OWNER if code == NOBODY else self.names[code]
+
+    def proof_at(self, row: int) -> Proof | None:
+        """Returns what proves the owner of a row; None if it has none, or only through its allocation."""
+        index = int(self.claim[row])
+        return None if index == NOBODY else self.claims[index].proof
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerAt:
+    """The owner of an address.
+
+    Attributes:
+        name: who.
+        inferred: whether that was inferred.
+        evidence: the word of evidence.
+        proof: what proves it; None if only the other parts of the allocation do.
+        others: other owners of the same allocation, those with an earlier part first.
+    """
+
+    name: OwnerName
+    inferred: bool
+    evidence: str
+    proof: Proof | None
+    others: tuple[OwnerName, ...]
+
+
+_KNOWN: WeakKeyDictionary[RegionMap, Ownership] = WeakKeyDictionary()
+
+
+def ownership_of(region_map: RegionMap) -> Ownership:
+    """Returns the owners of a map's blocks by structure only; asked again, the same ones."""
+    known = _KNOWN.get(region_map)
+    if known is None:
+        known = _KNOWN[region_map] = assign(region_map, [claim for rule in RULES for claim in rule(region_map)])
+    return known
+
+
+def assign(region_map: RegionMap, claims: Sequence[Claim]) -> Ownership:
+    """Gives every block the owner of the first claim that covers its start."""
+    rows = region_map.block_columns
+    claim = np.full(len(rows.base), NOBODY, np.int32)
+    spans = [(base, min(base + size, _LAST)) for one in claims for base, size in one.ranges]
+    edges = np.array(spans, np.uint64).reshape(-1, 2)
+    places = iter(np.searchsorted(rows.base, edges, side="left").tolist()[::-1])
+    # Backwards, so that the first of two claims stays.
+    for index in range(len(claims) - 1, -1, -1):
+        region_type = claims[index].type
+        for _ in claims[index].ranges:
+            first, last = next(places)
+            mine = claim[first:last]
+            if region_type is None:
+                mine[:] = index
+            else:
+                mine[rows.type[first:last] == region_type] = index
+    names = list(dict.fromkeys(one.name for one in claims))
+    code_of = {name: code for code, name in enumerate(names)}
+    codes = np.array([*(code_of[one.name] for one in claims), NOBODY], np.int32)
+    guessed = np.array([*(one.inferred for one in claims), False], np.bool_)
+    owner = codes[claim]
+    inferred = guessed[claim] | (rows.inferred & (owner != NOBODY))
+    sharing = {code_of[one.name] for one in claims if one.shares}
+    _take_rest(rows, owner, inferred, names, sharing)
+    return Ownership(rows, tuple(names), tuple(claims), owner, claim, inferred)
+
+
+def _take_rest(rows: BlockColumns, owner: I32, inferred: Flags, names: list[OwnerName], sharing: set[int]) -> None:
+    """Gives what has no owner in an allocation to the one owner that proved other parts of it to be its own."""
+    if not sharing:
+        return
+    allocation = rows.allocation
+    proved = np.isin(owner, np.array(sorted(sharing), np.int32))
+    for index in np.unique(allocation[proved & np.isin(allocation, allocation[owner == NOBODY])]).tolist():
+        first, last = np.searchsorted(allocation, (index, index + 1)).tolist()
+        owners = set(owner[first:last].tolist()) - {NOBODY}
+        if len({(names[code].owner, names[code].module) for code in owners}) != 1:
+            continue
+        # Isolates and heaps of one runtime may share a reservation: its rest belongs to none of them.
+        name = names[min(owners)]
+        if len(owners) > 1:
+            name = OwnerName(name.owner, name.module)
+        if name not in names:
+            names.append(name)
+        mine = owner[first:last] == NOBODY
+        owner[first:last][mine] = names.index(name)
+        inferred[first:last] |= mine
+
+
+def owner_at(region_map: RegionMap, address: int) -> OwnerAt | None:
+    """Returns the owner of an address; None if it has none."""
+    ownership = ownership_of(region_map)
+    rows = ownership.rows
+    row = int(np.searchsorted(rows.base, np.uint64(address), side="right")) - 1
+    if row < 0 or address >= int(rows.base[row]) + int(rows.size[row]) or ownership.owner[row] == NOBODY:
+        return None
+    name, proof = ownership.name_at(row), ownership.proof_at(row)
+    first, last = np.searchsorted(rows.allocation, (rows.allocation[row], rows.allocation[row] + 1)).tolist()
+    codes = dict.fromkeys(ownership.owner[first:last].tolist())
+    return OwnerAt(
+        name,
+        bool(ownership.inferred[row]),
+        SAME_ALLOCATION if proof is None else proof.evidence,
+        proof,
+        tuple(ownership.names[code] for code in codes if code not in (NOBODY, ownership.owner[row])),
+    )
+
+
+# ---------------------------------------------------------------- rules
+
+
+def _recognised(region_map: RegionMap) -> Iterator[Claim]:
+    """What the recognisers of runtimes and allocators found."""
+    for found in region_map.structures.found:
+        for part in found.ranges:
+            if part.owner:
+                yield Claim(
+                    name_of(part),
+                    ((part.base, part.size),),
+                    Proof(part.evidence, part.base),
+                    inferred=part.inferred,
+                    shares=True,
+                )
+
+
+def name_of(part: LabelledRange) -> OwnerName:
+    """Returns the owner of what a recogniser found."""
+    return OwnerName(part.owner, part.module, part.instance)
+
+
+def _heaps(region_map: RegionMap) -> Iterator[Claim]:
+    """Heaps in the Windows sense, by their allocations."""
+    for heap in region_map.heaps:
+        known = heap.info.kind.partition(" (")[0]
+        kind = known if known != "unknown" else "Heap"
+        instance = f"0x{heap.info.address:x}"
+        if heap.name:
+            owner = heap.name if "heap" in heap.name.lower() else f"{heap.name} (heap)"
+        else:
+            owner = f"{kind} {instance if heap.info.id is None else heap.info.id}"
+        yield Claim(OwnerName(owner, "", instance), heap.allocations, Proof(heap.evidence, heap.info.address))
+
+
+def _modules(region_map: RegionMap) -> Iterator[Claim]:
+    """Loaded modules."""
+    for module in region_map.snapshot.modules:
+        index = region_map.space.index_of(module.base)
+        if index >= 0:
+            yield Claim(
+                OwnerName(module.name, module.name),
+                (_allocation(region_map, index),),
+                Proof("module-list", module.base),
+                type=RegionType.IMAGE,
+            )
+
+
+def _stacks(region_map: RegionMap) -> Iterator[Claim]:
+    for stack in region_map.stacks:
+        proof = Proof(stack.evidence.partition("+")[0], stack.teb or stack.stack_pointer or stack.base)
+        yield Claim(OwnerName(STACKS), ((stack.base, stack.end - stack.base),), proof)
+
+
+def _named(region_map: RegionMap) -> Iterator[Claim]:
+    """What the system places: environment blocks, NLS tables, and whatever else the PEB points to."""
+    texts, kinds = region_map.texts, region_map.allocation_columns.kind
+    structures = region_map.structures
+    addresses = [(evidence_of(region), region.address) for region in structures.named]
+    addresses += [("peb", peb.address) for peb in structures.pebs]
+    addresses += [("teb", teb.address) for teb in structures.tebs]
+    for evidence, address in addresses:
+        index = region_map.space.index_of(address)
+        if index >= 0 and texts[kinds[index]]:
+            yield Claim(OwnerName(WINDOWS), (_allocation(region_map, index),), Proof(evidence, address))
+
+
+def _allocation(region_map: RegionMap, index: int) -> tuple[int, int]:
+    base = int(region_map.space.bases[index])
+    return base, int(region_map.space.ends[index]) - base
+
+
+RULES: tuple[Rule, ...] = (_recognised, _heaps, _modules, _stacks, _named)
+"""The rules, the most certain first."""

@@ -1,0 +1,152 @@
+"""What `regions --group-by` shows: rows of the map that are alike, counted and summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.types import RegionType
+from dumpmap.views.blocks import Block, Paragraph
+from dumpmap.views.documents import head
+from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows, states_of
+from dumpmap.views.frames import allocation_frame, region_frame
+from dumpmap.views.table import Column, Table, to_records
+from dumpmap.wording.text import more_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_KEYS = (
+    Column("type"),
+    Column("owner"),
+    Column("kind"),
+    Column("size", "size", "Size of each"),
+    Column("protection"),
+    Column("state"),
+    Column("module"),
+)
+_SUMS = (
+    Column("count", "count"),
+    Column("total_size", "size", "Total size"),
+    Column("committed", "size"),
+    Column("private", "size", optional=1),
+)
+
+GROUP_KEYS = tuple(column.name for column in _KEYS)
+"""What rows can be grouped by."""
+
+_NOT_IN_USE = [RegionType.FREE.label, RegionType.UNUSABLE.label]
+
+
+@dataclass(frozen=True)
+class RegionGroups:
+    """Rows that have the same values in some columns.
+
+    Attributes:
+        region_map: the map.
+        keys: these columns.
+        blocks: whether rows are regions and sections; otherwise they are allocations.
+        frame: one row per group: its values, then `count`, `total_size`, `committed`, and `private`.
+        left_out: number of groups beyond the limit.
+    """
+
+    region_map: RegionMap
+    keys: tuple[str, ...]
+    blocks: bool
+    frame: pd.DataFrame
+    left_out: int
+
+
+def check_keys(keys: Sequence[str]) -> tuple[str, ...]:
+    """Returns the columns to group by.
+
+    Raises:
+        ValueError: there is none, or rows cannot be grouped by one.
+    """
+    if not keys:
+        raise ValueError("--group-by needs at least one column")
+    for name in keys:
+        if name not in GROUP_KEYS:
+            raise ValueError(f"cannot group by {name!r}. Columns: {', '.join(GROUP_KEYS)}")
+    return tuple(keys)
+
+
+def group_regions(
+    region_map: RegionMap,
+    chosen: Filter,
+    keys: Sequence[str],
+    *,
+    blocks: bool = False,
+    sort: str | None = None,
+    limit: int | None = None,
+) -> RegionGroups:
+    """Groups the rows that pass a filter; the group with most address space comes first.
+
+    Free and unusable space is grouped only if the filter asks for it by type or state.
+
+    Raises:
+        ValueError: see `check_keys`; or `sort` is not a column of the groups.
+    """
+    keys = check_keys(keys)
+    found = chosen.apply(region_map, region_frame(region_map) if blocks else allocation_frame(region_map))
+    if not (chosen.types or chosen.states):
+        found = found[~found["type"].isin(_NOT_IN_USE)]
+    groups = sort_rows(_grouped(region_map, found, list(keys)), sort or "total_size")
+    frame = groups if limit is None else groups.head(limit)
+    return RegionGroups(region_map, keys, blocks, frame, len(groups) - len(frame))
+
+
+def _grouped(region_map: RegionMap, found: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    extra: dict[str, Any] = {"type": found["type"].astype(object)}
+    if "state" in keys:
+        extra["state"] = np.array(states_of(found), object)
+    if "module" in keys:
+        of_files = found["type"].isin([RegionType.IMAGE.label, RegionType.MAPPED_FILE.label])
+        extra["module"] = owner_details(region_map, found).map(file_name).where(of_files, "")
+    extra["total_size"] = found["size"]
+    values = found.assign(**extra)
+    by = values.groupby(keys, sort=True)
+    sums = by[["total_size", "committed", "private"]].sum()
+    sums.insert(0, "count", by.size())
+    for name in ("committed", "private"):  # a sum of which a part is unknown is unknown
+        unknown = values[name].isna().groupby([values[key] for key in keys]).any()
+        sums[name] = sums[name].astype("Int64").mask(unknown)
+    return sums.reset_index()
+
+
+def group_table(groups: RegionGroups) -> Table:
+    """Returns one row per group."""
+    columns = (*(column for name in groups.keys for column in _KEYS if column.name == name), *_SUMS)
+    cells = (
+        groups.frame[column.name].astype(object).where(groups.frame[column.name].notna(), None) for column in columns
+    )
+    return Table(columns, list(zip(*cells, strict=True)), groups.region_map.address_width)
+
+
+def group_document(groups: RegionGroups) -> dict[str, Any]:
+    """Returns `dumpmap.region-groups/1`."""
+    return {
+        **head("dumpmap.region-groups/1", groups.region_map),
+        "blocks": groups.blocks,
+        "by": list(groups.keys),
+        "groups": to_records(group_table(groups)),
+    }
+
+
+def group_view(groups: RegionGroups) -> Iterator[Block]:
+    """Yields everything that `regions --group-by` shows to people."""
+    if groups.frame.empty:
+        yield Paragraph("Nothing matches all filters.")
+        return
+    table = group_table(groups)
+    if "owner" in groups.keys:
+        place = groups.keys.index("owner")
+        rows = [[*row[:place], row[place] or "(no owner)", *row[place + 1 :]] for row in table.rows]
+        table = Table(table.columns, rows, table.address_width)
+    yield table
+    if groups.left_out:
+        yield Paragraph(more_text(groups.left_out))
