@@ -59,12 +59,16 @@ def test_a_pipe_gets_none() -> None:
     assert "\x1b" not in run("-q", "summary", FRAGMENT, TERM="xterm-256color").out
 
 
-@pytest.mark.parametrize("arguments", [["--color", "always"], []], ids=["option", "environment"])
-def test_colour_can_be_forced_into_a_pipe(arguments: list[str]) -> None:
-    environment = {} if arguments else {"FORCE_COLOR": "1", "NO_COLOR": ""}
-    ran = run("-q", *arguments, "summary", FRAGMENT, **environment)
+@pytest.mark.parametrize(
+    ("arguments", "force", "without"),
+    [(["--color", "always"], "", "1"), ([], "1", "")],
+    ids=["option", "environment"],
+)
+def test_colour_can_be_forced_into_a_pipe(arguments: list[str], force: str, without: str) -> None:
+    ran = run("-q", *arguments, "summary", FRAGMENT, FORCE_COLOR=force, NO_COLOR=without)
     assert COLOUR.search(ran.out)
-    assert "\x1b" not in run("-q", *arguments, "summary", FRAGMENT, "--format", "json", **environment).out
+    ran = run("-q", *arguments, "summary", FRAGMENT, "--format", "json", FORCE_COLOR=force, NO_COLOR=without)
+    assert "\x1b" not in ran.out
 
 
 def test_the_option_outweighs_the_environment() -> None:
