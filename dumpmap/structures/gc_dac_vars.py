@@ -18,6 +18,7 @@ from dumpmap.structures.bounds import is_user_address, round_up
 from dumpmap.structures.gc_roots import GcRoots, HeapRoots, pointer_at
 from dumpmap.structures.layout import Layout
 from dumpmap.structures.layouts import gc as layouts
+from dumpmap.structures.layouts.pe import IMAGE_SCN_MEM_WRITE
 from dumpmap.structures.pe import find_export
 
 MAX_SCAN = 4 << 20
@@ -35,7 +36,6 @@ MAX_FREE_REGION_KINDS = 8
 MAX_READS = 200_000
 """Most variables that are read on the way to all heaps."""
 
-_WRITABLE = 0x80000000  # IMAGE_SCN_MEM_WRITE
 _HEAP_TYPES = (1, 2)  # GCHeapType: workstation, server
 _MAX_GENERATION = 2
 
@@ -68,7 +68,7 @@ def writable_ranges(base: int, image: PeImage) -> list[tuple[int, int]]:
     room, ranges = MAX_SCAN, []
     for section in image.sections:
         size = min(section.size, room, max(0, image.size_of_image - section.address))
-        if section.characteristics & _WRITABLE and size > 0:
+        if section.characteristics & IMAGE_SCN_MEM_WRITE and size > 0:
             ranges.append((base + section.address, base + section.address + size))
             room -= size
     return ranges

@@ -25,7 +25,7 @@ def test_every_entry_has_a_module_a_trigger_and_a_page(entry: Recogniser) -> Non
     module = entry.load()
     assert module.KINDS
     assert module.EVIDENCE
-    assert entry.modules or entry.exports or entry.condition is not None
+    assert entry.modules or entry.exports or entry.mark or entry.condition is not None
     assert all(name == name.lower() for name in entry.modules)
     assert entry.module in (DOCS / "classification.md").read_text(encoding="utf-8")
     assert (DOCS / entry.page).is_file()

@@ -13,7 +13,7 @@ Classification labels the ranges in the order of the registry. The first label o
 
 from __future__ import annotations
 
-from dumpmap.structures.recognisers.protocol import Context, Recogniser
+from dumpmap.structures.recognisers.protocol import Context, Mark, Recogniser
 
 
 def _may_have_windows_heaps(context: Context) -> bool:
@@ -26,6 +26,9 @@ def _has_reported_heaps(context: Context) -> bool:
 
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 """Exports of a program that was published as a single file with the runtime in it; the first since .NET 5."""
+
+GO_MARK = Mark(frozenset((".symtab", ".bss")), b"\xff Go buildinf:", 16, 512)
+"""Build information of a Go program. Go's own linker makes a section `.symtab`, others make `.bss`, MSVC's neither."""
 
 RECOGNISERS: tuple[Recogniser, ...] = (
     Recogniser("Windows heaps", "windows_heaps", "classification.md", condition=_may_have_windows_heaps),
@@ -40,6 +43,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         exports=DOTNET_EXPORTS,
     ),
     Recogniser("Java", "hotspot", "owners.md", modules=frozenset(("jvm.dll",))),
+    Recogniser("Go", "go", "owners.md", mark=GO_MARK),
     Recogniser(
         "V8",
         "v8",

@@ -14,8 +14,25 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import Memory
 from dumpmap.model.process import Peb, PeImage, Teb
 from dumpmap.model.recognised import Found
+from dumpmap.structures.layouts.pe import IMAGE_SCN_MEM_WRITE
 from dumpmap.structures.pe import find_export, read_image
 from dumpmap.structures.space import Space
+
+
+class Mark(NamedTuple):
+    """Bytes that a compiler leaves at the start of a module's variables.
+
+    Attributes:
+        sections: names of sections; a module without any of them is not looked at.
+        magic: the bytes.
+        alignment: they are at a multiple of this many bytes from the start of the first writable section.
+        reach: bytes from there on in which they can be.
+    """
+
+    sections: frozenset[str]
+    magic: bytes
+    alignment: int
+    reach: int
 
 
 class LoadedModule(NamedTuple):
@@ -58,6 +75,7 @@ class Context:
     reported_heaps: Sequence[RecordedHeap] = ()
     reported_managed_heaps: Sequence[RecordedHeap] = ()
     _programs: dict[tuple[str, ...], list[LoadedModule]] = field(default_factory=dict)
+    _marked: dict[Mark, list[tuple[LoadedModule, int]]] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -86,11 +104,40 @@ class Context:
             ]
         return known
 
+    def marked_modules(self, mark: Mark) -> list[tuple[LoadedModule, int]]:
+        """Returns the modules that have a mark, and where it is.
+
+        One search looks at all modules whose headers were read and have one of the mark's sections.
+        """
+        known = self._marked.get(mark)
+        if known is None:
+            places = {
+                place: module
+                for module in self.modules
+                for place in _marked_places(module.base, self.images.get(module.base), mark)
+            }
+            hits = self.memory.find(sorted(places), 0, [mark.magic]) if places else {}
+            # The first place of a module counts; others are chance.
+            firsts = {places[place]: place for place in sorted(hits, reverse=True)}
+            known = self._marked[mark] = sorted(firsts.items())
+        return known
+
     def _exports(self, module: LoadedModule, names: tuple[str, ...]) -> bool:
         image = self.images.get(module.base)
         if image is None or not image.exports[1]:
             return False
         return any(find_export(self.memory, module.base, image, name) is not None for name in names)
+
+
+def _marked_places(base: int, image: PeImage | None, mark: Mark) -> range:
+    """Where the mark can be in a module."""
+    if image is None or mark.sections.isdisjoint(section.name for section in image.sections):
+        return range(0)
+    for section in image.sections:
+        if section.characteristics & IMAGE_SCN_MEM_WRITE:
+            start = base + section.address
+            return range(start, start + min(mark.reach, section.size), mark.alignment)
+    return range(0)
 
 
 class RecogniserModule(Protocol):
@@ -120,6 +167,7 @@ class Recogniser:
         page: its page in docs/.
         modules: trigger: the process has a module with one of these file names (lower case).
         exports: trigger: a program exports one of these names.
+        mark: trigger: a module has this mark.
         condition: trigger: any other fact about the process.
     """
 
@@ -128,6 +176,7 @@ class Recogniser:
     page: str
     modules: frozenset[str] = frozenset()
     exports: tuple[str, ...] = ()
+    mark: Mark | None = None
     condition: Callable[[Context], bool] | None = None
 
     def is_triggered(self, context: Context) -> bool:
@@ -136,6 +185,7 @@ class Recogniser:
             (self.condition is not None and self.condition(context))
             or (self.modules and not self.modules.isdisjoint(context.names))
             or (self.exports and context.programs_exporting(self.exports))
+            or (self.mark is not None and context.marked_modules(self.mark))
         )
 
     def load(self) -> RecogniserModule:
