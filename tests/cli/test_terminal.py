@@ -91,6 +91,22 @@ def test_every_command_fits_a_terminal_of_80_columns(arguments: list[str], name:
     assert [line for line in ran.out.split("\n") if len(line) > 80] == []
 
 
+@pytest.mark.parametrize("name", ["fragment-x86", "leak-x64-after", "layout-x64", "layout-wow64"])
+@pytest.mark.parametrize("arguments", [*COMMANDS, ["heaps"], ["owners"], ["triage"]], ids=" ".join)
+def test_the_last_columns_give_way_on_a_terminal_of_60_columns(arguments: list[str], name: str) -> None:
+    ran = run("-q", arguments[0], str(FIXTURES / f"{name}.dmp.gz"), *arguments[1:], COLUMNS="60")
+    assert ran.code == 0
+    assert [line for line in ran.out.split("\n") if len(line) > 60] == []
+
+
+def test_two_columns_always_stay() -> None:
+    table = Table((Column("a"), Column("b"), Column("c")), [("x" * 30, "y" * 30, "z" * 30)])
+    text = to_text([table], width=20)
+    assert "x" * 30 + "  " + "y" * 30 in text
+    assert "z" not in text
+    assert "No room for C." in text.replace("\n", " ")
+
+
 def test_columns_that_find_no_room_are_named() -> None:
     path = str(FIXTURES / "layout-x64.dmp.gz")
     narrow = run("-q", "regions", path, "-n", "3", COLUMNS="80").out
