@@ -83,7 +83,10 @@ def summary_table(region_map: RegionMap) -> Table:
     return Table(
         (
             *(
-                table_column(column, shown=shown or column.name not in WORKING_SET_COLUMNS, optional=0)
+                # A narrow terminal does without working sets first.
+                table_column(column, shown=shown, optional=None)
+                if column.name in WORKING_SET_COLUMNS
+                else table_column(column, optional=0)
                 for column in columns
             ),
             Column("lower_bound", "flag", shown=False),
