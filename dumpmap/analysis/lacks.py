@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.winnt import MinidumpType
 
 
 class Lack(Enum):
@@ -16,6 +17,8 @@ class Lack(Enum):
     """The list of heaps and their headers."""
     PRIVATE_BYTES = auto()
     """The bytes of private memory."""
+    BYTES_OF_ORIGINAL = auto()
+    """The same, but the dump was written with all memory and lost it afterwards."""
     THREAD_NAMES = auto()
     """Names and start addresses of threads."""
     COUNTERS = auto()
@@ -28,11 +31,12 @@ def lacks_of(region_map: RegionMap) -> tuple[Lack, ...]:
     if snapshot.process.os.family != "windows" or snapshot.source.kind == "vmmap":
         return ()
     is_dump = snapshot.source.kind == "minidump"
+    written = bool((snapshot.source.flags or 0) & MinidumpType.MiniDumpWithFullMemory)
     present = {stream.name for stream in snapshot.source.streams}
     checks = (
         (Lack.REGIONS, region_map.partial),
         (Lack.HEAPS, not region_map.heap_list_captured),
-        (Lack.PRIVATE_BYTES, region_map.completeness == "map"),
+        (Lack.BYTES_OF_ORIGINAL if written else Lack.PRIVATE_BYTES, region_map.completeness == "map"),
         (Lack.THREAD_NAMES, is_dump and not {"ThreadInfoList", "ThreadNames"} & present),
         (Lack.COUNTERS, is_dump and snapshot.system.commit_limit is None),
     )

@@ -174,8 +174,8 @@ def _wrong_usage(error: Any) -> int:
         message = message.replace("Input should be greater than or equal to ", "it must be at least ")
         if message.startswith(("No such option: -q", "No such option: -v")):
             message += ". Put -q and -v before the command"
-        stop = "" if message.endswith("?") else "."
-        say(f"{message}{stop} Run {where} --help for help")
+        end = "" if message.endswith("?") else "."
+        say(f"{message}{end} Run {where} --help for help")
     return int(error.exit_code)
 
 

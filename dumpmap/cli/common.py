@@ -62,6 +62,12 @@ def say(text: str) -> None:
             sys.stderr.write(f"dumpmap: {shown}\n")
 
 
+def note(text: str) -> None:
+    """Writes a remark to standard error, unless -q is given."""
+    if VERBOSITY.level >= 0:
+        say(f"note: {text}")
+
+
 @contextlib.contextmanager
 def usage_errors() -> Iterator[None]:
     """Reports a ValueError as wrong usage."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dumpmap.cli.common import load, usage_errors
+from dumpmap.cli.common import load, note, usage_errors
 from dumpmap.cli.options import ForceOption, ImagePathOption, InputFile, SnapshotOption
 from dumpmap.writers.formats import BINARY_FORMATS, ExportFormat
 
@@ -40,7 +40,8 @@ def command(
 ) -> None:
     """Export the map for another tool: VMMap (.mmp, .csv, .txt), Parquet, JSON lines, Markdown, or flat CSV.
 
-    The .mmp and .csv files follow VMMap's own files as far as these are known; see docs/vmmap.md.
+    The suffixes .mmp, .csv, and .txt mean VMMap's own files as far as these are known; see docs/vmmap.md. For one row
+    per region or allocation in CSV, pass --to csv.
 
     ```
     dumpmap export crash.dmp -o crash.mmp
@@ -56,5 +57,7 @@ def command(
     with usage_errors():
         chosen = choose_format(output, to, list(ExportFormat), option="--to")
     check_target(output, force=force, binary=chosen in BINARY_FORMATS)
+    if chosen is ExportFormat.vmmap_csv and to is None:
+        note(f"{output}: writing VMMap's CSV; pass --to csv for one row per region")
     region_map = load(file, image_path=image_path, snapshot=snapshot)
     export(region_map, output, chosen, blocks=not allocations, force=force)

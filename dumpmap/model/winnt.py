@@ -74,13 +74,6 @@ PAGE_WRITABLE = (
 """Protections of image pages that are private to the process, or become private when it writes to them."""
 """Protections of image pages that are private to the process, or become private when written."""
 
-PAGE_EXECUTABLE = (
-    PageProtect.PAGE_EXECUTE
-    | PageProtect.PAGE_EXECUTE_READ
-    | PageProtect.PAGE_EXECUTE_READWRITE
-    | PageProtect.PAGE_EXECUTE_WRITECOPY
-)
-
 
 class MinidumpType(IntFlag):
     """MINIDUMP_TYPE: the contents that the writer of a minidump selected (MINIDUMP_HEADER.Flags)."""

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+EXECUTABLE = "ExecutableName"
+"""The annotation of Unreal Engine that names the program, without its suffix."""
+
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
@@ -97,3 +100,8 @@ class WriterRecord:
     annotations: tuple[Annotation, ...] = ()
     soft_errors: tuple[str, ...] = ()
     texts_omitted: bool = False
+
+    @property
+    def executable(self) -> str | None:
+        """The program, as the writer names it; only Unreal Engine does."""
+        return next((one.value for one in self.annotations if one.name == EXECUTABLE and one.module is None), None)

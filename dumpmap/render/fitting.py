@@ -27,6 +27,9 @@ _SHRINKING = (
 )
 """Text columns whose cells may be folded. All other cells are shown whole, however narrow the terminal."""
 
+_LEAST_COLUMNS = 2
+"""However narrow the terminal, it shows so many columns."""
+
 _BETWEEN = 2
 """Blanks between two columns."""
 
@@ -35,8 +38,8 @@ class FittedTable:
     """A table that fits its terminal.
 
     rich narrows every column when room is short, and `1,668,672` cut to `1,668,` is a wrong number. This class folds
-    texts first, then moves the columns with `below` under their row, then omits optional columns and names them. A
-    table that still does not fit is wider than the terminal.
+    texts first, then moves the columns with `below` under their row, then omits optional columns and names them. On a
+    terminal that is narrower than that, the last columns give way, too: two of them always stay.
     """
 
     def __init__(self, table: Table, units: Units) -> None:
@@ -56,9 +59,9 @@ class FittedTable:
             # Omit empty columns first, then those with the highest number, then those on the right.
             spare = [(not field.empty, -field.column.optional, -place) for place, field in enumerate(fields)]
             candidates = [key for key, field in zip(spare, fields, strict=True) if field.column.optional]
-            if not candidates:
+            if not candidates and len(fields) <= _LEAST_COLUMNS:
                 break
-            left_out.append(fields.pop(-min(candidates)[2]))
+            left_out.append(fields.pop(-min(candidates)[2] if candidates else -1))
         widths = _widths(fields, options.max_width)
         width = max(options.max_width, _total(widths))
         wide = options.update(width=width)

@@ -93,7 +93,9 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn("completeness", "text", "how much of the address space the input describes: `full`, `map`, `partial`"),
     TriageColumn("format", "text", "`minidump`, `live` (a JSON snapshot), or `vmmap`"),
     TriageColumn("container", "text", "compression of the file: `gzip`, `zstd`, or `zip`"),
-    TriageColumn("process", "text", "name of the program"),
+    TriageColumn(
+        "process", "text", "name of the program; the writer's word where only the writer of the dump names it"
+    ),
     TriageColumn("version", "text", "file version of the program's executable"),
     TriageColumn("pid", "count", "process ID"),
     TriageColumn("architecture", "text", "architecture of the process's own code: `x86`, `x64`, `arm`, `arm64`"),
@@ -180,5 +182,5 @@ FINDING = "finding"
 GROUPABLE = (*NAMES, FINDING)
 """What rows can be grouped by."""
 
-ROW_VERSION = 5
+ROW_VERSION = 6
 """Raised whenever a value of an existing column changes its meaning: the cache then ignores older rows."""

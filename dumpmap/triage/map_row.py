@@ -61,7 +61,7 @@ def _fill_process(row: TriageRow, region_map: RegionMap) -> None:
     """Which process it was, on which system, and its exception."""
     snapshot, process = region_map.snapshot, region_map.process
     program = _program(region_map)
-    row["process"] = process.name or None
+    row["process"] = process.name or (snapshot.writer and snapshot.writer.executable) or None
     row["version"] = (program.version or None) if program else None
     row["pid"] = process.pid
     row["architecture"] = process.architecture

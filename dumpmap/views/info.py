@@ -17,6 +17,7 @@ from dumpmap.views.table import Column, Table, to_records
 from dumpmap.views.writer import writer_blocks, writer_document
 from dumpmap.wording.advice import advise
 from dumpmap.wording.crash import crash_line
+from dumpmap.wording.processes import process_name
 from dumpmap.wording.systems import system_text
 from dumpmap.wording.text import printable
 
@@ -55,7 +56,7 @@ def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
     width = f"{process.pointer_size * 8}-bit" + (", inferred" if snapshot.architecture_inferred else "")
     on = ", 32-bit process on 64-bit Windows (WoW64)" if process.wow64 else ""
     facts: list[tuple[str, str | None]] = [
-        ("Process", process.name),
+        ("Process", process_name(region_map)),
         ("PID", None if process.pid is None else str(process.pid)),
         ("Path", process.path),
         ("Command line", process.command_line),

@@ -119,7 +119,9 @@ def _group_row(group: Group) -> list[Any]:
 
 
 def group_text(group: Group) -> str:
-    """Describes a group: `85 allocations of 16 MB, reserved`."""
+    """Describes a group: `85 allocations of 16 MB, reserved`. What nobody names in a partial map is captured bytes."""
+    if group.type is RegionType.UNKNOWN:
+        return f"{count_words(group.count, 'captured range')} of {size_words(group.size_each)}"
     protection = f" {group.protection}" if group.protection else ""
     what = count_words(group.count, "allocation")
     return f"{what} of {size_words(group.size_each)}, {group.state}{protection}"

@@ -20,6 +20,7 @@ from dumpmap.views.documents import finding_document, head, moment_text
 from dumpmap.views.exception import exception_document
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.crash import crash_line
+from dumpmap.wording.processes import process_name
 from dumpmap.wording.shortage import bound_reason
 from dumpmap.wording.systems import system_text
 from dumpmap.wording.text import address_text, hex_text, printable, short_size, size_left, size_most, size_text
@@ -82,7 +83,10 @@ def summary_table(region_map: RegionMap) -> Table:
     return Table(
         (
             *(
-                table_column(column, shown=shown or column.name not in WORKING_SET_COLUMNS, optional=0)
+                # A narrow terminal does without working sets first.
+                table_column(column, shown=shown, optional=None)
+                if column.name in WORKING_SET_COLUMNS
+                else table_column(column, optional=0)
                 for column in columns
             ),
             Column("lower_bound", "flag", shown=False),
@@ -109,7 +113,7 @@ def _marked_table(region_map: RegionMap) -> Table:
 def process_line(region_map: RegionMap) -> str:
     """Returns the process and the moment in one line."""
     process, source = region_map.process, region_map.snapshot.source
-    parts = [process.name or "unknown process"]
+    parts = [process_name(region_map) or "unknown process"]
     if process.pid is not None:
         parts.append(f"PID {process.pid}")
     inferred = ", inferred" if region_map.snapshot.architecture_inferred else ""

@@ -46,6 +46,11 @@ ADVICE: Mapping[Lack, Advice] = {
         "block statistics of heaps, and heaps that only a signature in memory identifies",
         _FULL,
     ),
+    Lack.BYTES_OF_ORIGINAL: Advice(
+        "the bytes of private memory, which the dump had when it was written",
+        "block statistics of heaps, and heaps that only a signature in memory identifies",
+        "open the original dump; this file was reduced or cut off afterwards",
+    ),
     Lack.THREAD_NAMES: Advice(
         "thread names and start addresses",
         "stacks with the names of their threads",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -30,16 +29,7 @@ from dumpmap.parsers.snapshot_json.schema import (
 _ROWS_AT_ONCE = 1 << 16
 
 
-def dump_snapshot(snapshot: model.Snapshot, excerpts: Iterable[Excerpt], *, indent: int | None = None) -> bytes:
-    """Returns a snapshot as JSON; see `write_snapshot`."""
-    file = io.BytesIO()
-    write_snapshot(file, snapshot, excerpts, indent=indent)
-    return file.getvalue()
-
-
-def write_snapshot(
-    file: BinaryIO, snapshot: model.Snapshot, excerpts: Iterable[Excerpt], *, indent: int | None = None
-) -> None:
+def write_snapshot(file: BinaryIO, snapshot: model.Snapshot, excerpts: Iterable[Excerpt]) -> None:
     """Writes a snapshot as JSON.
 
     Each member of the document, each region, and each piece of memory is on its own line: the file can be searched
@@ -49,17 +39,12 @@ def write_snapshot(
         file: where to write, open for binary writing.
         snapshot: what to write.
         excerpts: the process memory to write. The snapshot's own memory is not written.
-        indent: spaces per level of a fully indented text, which is larger and is built in memory.
 
     Raises:
         ValueError: the snapshot breaks a rule of `dumpmap.model.snapshot`: its regions are not sorted, for example.
     """
-    parts = _parts(snapshot, excerpts)
-    if indent is None:
-        for part in parts:
-            file.write(part)
-    else:
-        file.write(msgspec.json.format(b"".join(parts), indent=indent) + b"\n")
+    for part in _parts(snapshot, excerpts):
+        file.write(part)
 
 
 def _parts(snapshot: model.Snapshot, excerpts: Iterable[Excerpt]) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from dumpmap.model.snapshot import Snapshot
-from dumpmap.model.writer import HeapLimitRecord, WriterRecord
+from dumpmap.model.writer import EXECUTABLE, HeapLimitRecord, WriterRecord
 
 _PLAIN = re.compile(
     r"""
@@ -27,7 +27,7 @@ _ENUMERATED = frozenset(
     (
         "ptype", "process_type", "VSCODE_CRASH_REPORTER_PROCESS_TYPE", "ProcessType", "plat", "platform", "prod",
         "_productName", "ProductName", "ver", "_version", "Version", "channel", "ReleaseChannel",
-        "electron.v8-oom.location", "v8-oom-location", "CrashType", "EngineMode", "BuildConfiguration",
+        EXECUTABLE, "electron.v8-oom.location", "v8-oom-location", "CrashType", "EngineMode", "BuildConfiguration",
     )
 )  # fmt: skip
 """Annotations with words from a fixed list, which the program's authors chose."""

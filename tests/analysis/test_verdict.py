@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from support.cases import dotnet, heap_and_room, job, roomy, stack_fault
+from support.recorded import truth
 from support.scenes import GB, KB, MB, TB, TOP_2GB, Scene, commit_at, crash, map_of, recorded, with_errors
 from synth.process import ProcessBuilder
 
@@ -184,6 +185,25 @@ def test_the_exhausted_program_gives_the_same_for_the_other_reason() -> None:
     assert "address-space-fragmented" not in signals
     assert "1 MB was requested" in judged.sentence
     assert judged.address_space["requested"] == MB
+
+
+@pytest.mark.parametrize("name", ["starve-x64", "starve-x86"])
+def test_the_starved_program_ran_out_of_commit(name: str) -> None:
+    region_map, facts = recorded(name), truth(name)["facts"]
+    judged = verdict(region_map)
+    assert judged.verdict == "out-of-commit"
+    assert judged.sentence.startswith("Out of commit, not address space")
+    assert (judged.commit["state"], judged.address_space["state"]) == ("out", "ok")
+    assert judged.commit["job_limit"] == facts["job_limit"]
+    signals = {signal.id: signal for signal in judged.signals}
+    assert signals["out-of-memory-exception"].strength == "recorded"
+    assert "job-commit-limit-near" in signals
+    # The program reserved as much as it could not commit.
+    assert judged.address_space["requested"] == facts["asked"]
+    room = region_map.at(facts["reserved"])
+    assert facts["committed"] == 0
+    assert room is not None
+    assert (room.state, room.allocation_size) == ("Reserved", facts["asked"])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from support.dumps import snapshot_json
 from support.recorded import DUMPS
 
 import dumpmap
@@ -22,7 +23,6 @@ from dumpmap.render.html import render_report
 from dumpmap.views.info import info_document
 from dumpmap.views.summary import summary_document
 from dumpmap.wording.verdicts import verdict
-from dumpmap.writers.snapshot_json import dump_snapshot
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 X64, FRAGMENT = FIXTURES / "layout-x64.dmp.gz", FIXTURES / "fragment-x86.dmp.gz"
@@ -150,5 +150,5 @@ def test_a_snapshot_alone_is_none_the_worse_for_it() -> None:
     pickle.dumps(region_map)
     assert region_map.snapshot.memory.ranges() == data
     assert isinstance(region_map.snapshot, Snapshot)
-    assert dump_snapshot(region_map.snapshot, [])
+    assert snapshot_json(region_map.snapshot, [])
     assert np.all(region_map.space.bases[1:] > region_map.space.bases[:-1])

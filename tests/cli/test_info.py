@@ -139,3 +139,29 @@ def test_a_release_is_named(tmp_path: Path, build: int, text: str) -> None:
 def test_the_type_of_product_tells_a_client_from_a_server(build: int, product: int, text: str) -> None:
     dump = MinidumpBuilder("x64").system_info(build=build, product_type=product).module(0x400000, 0x1000, "a.exe")
     assert system_text(dumpmap.open(dump.build()).process.os) == text
+
+
+def test_the_program_that_only_unreal_names(tmp_path: Path) -> None:
+    dump = MinidumpBuilder("x64").system_info().thread(12916, stack=(0x10000, bytes(4096)))
+    path = tmp_path / "game.dmp"
+    path.write_bytes(dump.unreal_context(unreal_xml()).build())
+    name = "Rocks-Win64-Shipping (named by Unreal Engine 4.24)"
+    assert run("-q", "summary", str(path)).out.startswith(name)
+    assert re.search(rf"^Process +{re.escape(name)}$", run("-q", "info", str(path)).out, re.M)
+    (row,) = json.loads(run("-q", "triage", str(path), "-f", "json").out)["rows"]
+    assert row["process"] == "Rocks-Win64-Shipping"
+    # The fact of the dump itself stays unknown, and a snapshot keeps the writer's word.
+    assert json.loads(run("-q", "info", str(path), "-f", "json").out)["process"]["name"] is None
+    snapshot = tmp_path / "game.json"
+    assert run("-q", "snapshot", str(path), "-o", str(snapshot)).code == 0
+    assert run("-q", "summary", str(snapshot)).out.startswith(name)
+    # A module list is no one's word.
+    path.write_bytes(dump.module(0x400000, 0x1000, "C:\\x\\real.exe").build())
+    assert run("-q", "summary", str(path)).out.startswith("real.exe")
+
+
+@pytest.mark.parametrize(("name", "original"), [("layout-x64", True), ("layout-x86", False)])
+def test_a_dump_that_had_all_memory_is_not_to_be_taken_again(name: str, original: bool, fixtures: Path) -> None:
+    out = run("-q", "info", str(fixtures / f"{name}.dmp.gz")).out
+    assert ("open the original dump" in out) is original
+    assert ("procdump -ma" in out) is not original

@@ -62,6 +62,24 @@ def test_an_export_goes_to_standard_output(format: str, tmp_path: Path) -> None:
     assert written("export", X64, "--to", format, "-o", "-") == file.read_bytes()
 
 
+def test_a_csv_name_means_vmmaps_csv_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    ran = run("export", X64, "-o", str(file))
+    assert "note: " in ran.err
+    assert "writing VMMap's CSV; pass --to csv for one row per region" in ran.err
+    assert file.read_text("utf-8-sig").startswith('"Process:"')
+    for quiet in (["-q"], []):
+        options = [] if quiet else ["--to", "csv"]
+        assert run(*quiet, "export", X64, "-o", str(file), *options, "--force").err == ""
+    assert file.read_text("utf-8").startswith("allocation,address,type")
+
+
+def test_a_suggestion_ends_in_one_mark() -> None:
+    ran = run("sumary", X64)
+    assert ran.code == 2
+    assert "Did you mean 'summary'? Run dumpmap --help for help" in ran.err
+
+
 def test_a_device_is_written_to_even_by_who_wants_to_seek() -> None:
     pytest.importorskip("pyarrow")
     if not Path("/dev/stdout").exists():

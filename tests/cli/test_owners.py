@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 from support.cli import run
 from support.cli_inputs import FIXTURES
+from synth.minidump import MinidumpBuilder
 
 NODE = str(FIXTURES / "runtimes" / "node-18.dmp.gz")
 FRAGMENT = str(FIXTURES / "fragment-x86.dmp.gz")
@@ -52,3 +54,14 @@ def test_every_cut_is_a_table(by: str) -> None:
 def test_a_wrong_type_is_refused() -> None:
     ran = run("owners", NODE, "--type", "nothing")
     assert ran.code == 2
+
+
+def test_captured_ranges_of_a_partial_map_are_no_allocations(tmp_path: Path) -> None:
+    dump = MinidumpBuilder("x64").system_info().module(0x400000, 0x1000, "a.exe")
+    for base in (0x10000000, 0x20000000, 0x30000000):
+        dump.memory(base, bytes(512))
+    path = tmp_path / "part.dmp"
+    path.write_bytes(dump.build())
+    out = run("-q", "owners", str(path)).out
+    assert "3 captured ranges of 512 bytes" in out
+    assert "allocation" not in out

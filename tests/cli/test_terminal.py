@@ -109,6 +109,22 @@ def test_every_command_fits_a_terminal_of_80_columns(arguments: list[str], name:
     assert [line for line in ran.out.split("\n") if len(line) > 80] == []
 
 
+@pytest.mark.parametrize("name", ["fragment-x86", "leak-x64-after", "layout-x64", "layout-wow64"])
+@pytest.mark.parametrize("arguments", [*COMMANDS, ["heaps"], ["owners"], ["triage"]], ids=" ".join)
+def test_the_last_columns_give_way_on_a_terminal_of_60_columns(arguments: list[str], name: str) -> None:
+    ran = run("-q", arguments[0], str(FIXTURES / f"{name}.dmp.gz"), *arguments[1:], COLUMNS="60")
+    assert ran.code == 0
+    assert [line for line in ran.out.split("\n") if len(line) > 60] == []
+
+
+def test_two_columns_always_stay() -> None:
+    table = Table((Column("a"), Column("b"), Column("c")), [("x" * 30, "y" * 30, "z" * 30)])
+    text = to_text([table], width=20)
+    assert "x" * 30 + "  " + "y" * 30 in text
+    assert "z" not in text
+    assert "No room for C." in text.replace("\n", " ")
+
+
 def test_columns_that_find_no_room_are_named() -> None:
     path = str(FIXTURES / "layout-x64.dmp.gz")
     narrow = run("-q", "regions", path, "-n", "3", COLUMNS="80").out
@@ -172,11 +188,13 @@ def test_a_pipe_gets_lines_as_long_as_they_need_to_be() -> None:
 @pytest.mark.parametrize("width", ["1", "20", "40"])
 def test_figures_are_never_cropped(width: str) -> None:
     narrow, wide = run("-q", "summary", FRAGMENT, COLUMNS=width).out, run("-q", "summary", FRAGMENT).out
-    row = next(line for line in wide.split("\n") if line.strip().startswith("Private Data"))
-    figures = re.findall(r"\d[\d,]*\d", row)
-    assert figures
-    for figure in figures:
-        assert figure in narrow
+    rows = [
+        re.findall(r"\d[\d,]*\d", next(line for line in out.split("\n") if line.startswith("Private Data  ")))
+        for out in (narrow, wide)
+    ]
+    # The last columns give way; those that stay are whole.
+    assert rows[0]
+    assert rows[0] == rows[1][: len(rows[0])]
 
 
 def test_help_of_every_command_in_80_columns() -> None:

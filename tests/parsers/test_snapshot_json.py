@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.dumps import snapshot_json
 
 from dumpmap.errors import SnapshotError
 from dumpmap.model import snapshot as model
@@ -28,7 +29,6 @@ from dumpmap.parsers.snapshot_json import regions as snapshot_regions
 from dumpmap.parsers.snapshot_json.columns import REQUIRED_COLUMNS
 from dumpmap.parsers.snapshot_json.reader import load_snapshot
 from dumpmap.parsers.snapshot_json.schema import COUNTERPARTS, Entry, SnapshotDocument, json_schema
-from dumpmap.writers.snapshot_json import dump_snapshot
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json_schema()
@@ -104,7 +104,7 @@ def facts(snapshot: model.Snapshot) -> dict[str, Any]:
 
 def reload(snapshot: model.Snapshot, excerpts: list[tuple[int, bytes]], indent: int | None = None) -> model.Snapshot:
     source = snapshot.source
-    data = dump_snapshot(snapshot, excerpts, indent=indent)
+    data = snapshot_json(snapshot, excerpts, indent=indent)
     return load_snapshot(data, name=source.name, path=source.path, container=source.container)
 
 
@@ -150,7 +150,7 @@ def test_reads_the_example() -> None:
 
 def test_writing_again_keeps_the_first_source() -> None:
     first = load_snapshot(encoded(EXAMPLE), name="a.json")
-    second = load_snapshot(dump_snapshot(first, []), name="b.json")
+    second = load_snapshot(snapshot_json(first, []), name="b.json")
     assert second.source == replace(first.source, name="b.json")
     assert second.source.original_name == "app.dmp"
 
@@ -209,7 +209,7 @@ def test_reads_any_buffer_and_what_shells_write(codec: str, kind: type) -> None:
 def test_schema_is_a_schema_and_fits_what_is_read_and_written() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(EXAMPLE, SCHEMA)
-    jsonschema.validate(json.loads(dump_snapshot(load_snapshot(encoded(EXAMPLE), name="x"), [(5, b"x")])), SCHEMA)
+    jsonschema.validate(json.loads(snapshot_json(load_snapshot(encoded(EXAMPLE), name="x"), [(5, b"x")])), SCHEMA)
 
 
 def test_documented_example_is_valid() -> None:
@@ -460,7 +460,7 @@ def test_writing_and_reading_is_the_identity(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(snapshot=snapshots, excerpts=excerpt_lists)
 def test_what_is_written_follows_the_schema(snapshot: model.Snapshot, excerpts: list[tuple[int, bytes]]) -> None:
-    jsonschema.validate(json.loads(dump_snapshot(snapshot, excerpts)), SCHEMA)
+    jsonschema.validate(json.loads(snapshot_json(snapshot, excerpts)), SCHEMA)
 
 
 def long_map(count: int, name: str | None = None) -> model.Snapshot:
@@ -476,7 +476,7 @@ def test_rows_are_cut_into_pieces_anywhere(monkeypatch: pytest.MonkeyPatch, name
     monkeypatch.setattr(snapshot_regions, "_CHUNK", 100)
     monkeypatch.setattr(snapshot_regions, "_LINE_REACH", 300)
     snapshot = long_map(50, name)
-    data = dump_snapshot(snapshot, [], indent=2 if layout == "indented" else None)
+    data = snapshot_json(snapshot, [], indent=2 if layout == "indented" else None)
     if layout == "compact":
         data = msgspec.json.format(data, indent=-1)
     loaded = load_snapshot(data, name="x")
@@ -485,18 +485,18 @@ def test_rows_are_cut_into_pieces_anywhere(monkeypatch: pytest.MonkeyPatch, name
 
 def test_a_fault_in_a_late_piece_has_its_row_counted_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot_regions, "_CHUNK", 100)
-    data = dump_snapshot(long_map(50), []).replace(b'["0x2a0000",', b'["2a0000",')
+    data = snapshot_json(long_map(50), []).replace(b'["0x2a0000",', b'["2a0000",')
     with pytest.raises(SnapshotError) as caught:
         load_snapshot(data, name="x")
     assert caught.value.place == "regions.rows[41].base"
-    huge = dump_snapshot(long_map(50), []).replace(b'"0x2a0000",4,4096', b'"0x2a0000",4,' + b"9" * 25)
+    huge = snapshot_json(long_map(50), []).replace(b'"0x2a0000",4,4096', b'"0x2a0000",4,' + b"9" * 25)
     with pytest.raises(SnapshotError) as caught:
         load_snapshot(huge, name="x")
     assert caught.value.place == "regions.rows[41].size"
 
 
 def test_one_line_for_each_region_and_excerpt() -> None:
-    lines = dump_snapshot(long_map(20), [(0x1000, b"a"), (0x2000, b"b")]).decode().splitlines()
+    lines = snapshot_json(long_map(20), [(0x1000, b"a"), (0x2000, b"b")]).decode().splitlines()
     assert sum(line.startswith('["0x') for line in lines) == 20
     assert sum(line.startswith('{"address":') for line in lines) == 2
 
@@ -539,7 +539,7 @@ def test_an_allocation_above_its_region_is_not_written() -> None:
 def test_regions_out_of_order_are_a_programming_error() -> None:
     regions = model.make_regions([(0x2000, 0, 4, 4096, 0x1000, 4, 0), (0x1000, 0, 4, 4096, 0x1000, 4, 0)])
     with pytest.raises(ValueError, match="region 1, base"):
-        dump_snapshot(model.Snapshot(model.Source("live", "x"), model.Process(), regions=regions), [])
+        snapshot_json(model.Snapshot(model.Source("live", "x"), model.Process(), regions=regions), [])
 
 
 def test_times_without_a_zone_are_utc() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import struct
 
 import pytest
-from support.dumps import map_of, read, stream, tiny
+from support.dumps import map_of, read, snapshot_json, stream, tiny
 from synth.minidump import FUNCTION_TABLE, MEM_COMMIT, MEM_PRIVATE, PAGE_EXECUTE_READWRITE
 
 from dumpmap.model.snapshot import CodeRange
 from dumpmap.parsers.snapshot_json.reader import load_snapshot
-from dumpmap.writers.snapshot_json import dump_snapshot
 
 JIT = 0x7FF0_0000_0000
 
@@ -19,7 +18,7 @@ def test_tables_are_read_with_their_callbacks() -> None:
     snapshot = read(tiny().function_tables((JIT, JIT + 0x4000, 0x1800_1000), (JIT + 0x10000, JIT + 0x11000, 0)))
     assert snapshot.generated_code == (CodeRange(JIT, 0x4000, 0x1800_1000), CodeRange(JIT + 0x10000, 0x1000, None))
     assert stream(snapshot, "FunctionTable").status == "read"
-    again = load_snapshot(dump_snapshot(snapshot, []), name="a.json")
+    again = load_snapshot(snapshot_json(snapshot, []), name="a.json")
     assert again.generated_code == snapshot.generated_code
 
 

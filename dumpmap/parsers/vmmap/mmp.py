@@ -108,17 +108,6 @@ def load_mmp(data: Buffer, *, name: str, path: str | None = None, snapshot_index
     return build(known, tidy(nest(used, remarks), remarks), remarks)
 
 
-def count_snapshots(data: Buffer, *, name: str = "<data>") -> int:
-    """Returns how many snapshots a .mmp file holds. In a damaged file, it counts those that begin before the damage.
-
-    Raises:
-        FormatError: the file uses XML entities.
-    """
-    handler = _Handler(Remarks(), 0)
-    _parse(data, handler, name)
-    return handler.count
-
-
 def _parse(data: Buffer, handler: _Handler, name: str) -> str | None:
     """Parses the text; returns the place of the damage that stopped it, if any."""
     parser: Any = DefusedExpatParser(forbid_dtd=False, forbid_entities=True, forbid_external=True)

@@ -24,6 +24,7 @@ from dumpmap.views.heaps import no_heaps_text
 from dumpmap.views.info import stream_table
 from dumpmap.wording.advice import advise
 from dumpmap.wording.findings import find
+from dumpmap.wording.processes import process_name
 from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.output import replacing
 from dumpmap.writers.snapshot_json import clean_text
@@ -83,7 +84,7 @@ def _upper_half(region_map: RegionMap) -> dict[str, Any]:
     findings, space = find(region_map), measurements_of(region_map).free
     warnings = list(region_map.warnings)
     return {
-        "name": region_map.process.name or "Unknown process",
+        "name": process_name(region_map) or "Unknown process",
         "facts": facts(region_map),
         "completeness": region_map.completeness,
         "completeness_help": completeness_help(region_map),
