@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.classify.named import evidence_of
+from dumpmap.model.heaps import Heap
 from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.region_map import BlockColumns, RegionMap
 from dumpmap.model.snapshot import I32
@@ -267,14 +268,24 @@ def name_of(part: LabelledRange) -> OwnerName:
 def _heaps(region_map: RegionMap) -> Iterator[Claim]:
     """Heaps in the Windows sense, by their allocations."""
     for heap in region_map.heaps:
-        known = heap.info.kind.partition(" (")[0]
-        kind = known if known != "unknown" else "Heap"
-        instance = f"0x{heap.info.address:x}"
-        if heap.name:
-            owner = heap.name if "heap" in heap.name.lower() else f"{heap.name} (heap)"
-        else:
-            owner = f"{kind} {instance if heap.info.id is None else heap.info.id}"
-        yield Claim(OwnerName(owner, "", instance), heap.allocations, Proof(heap.evidence, heap.info.address))
+        yield Claim(heap_owner(heap), heap.allocations, Proof(heap.evidence, heap.info.address))
+
+
+def heap_owner(heap: Heap) -> OwnerName:
+    """Returns a heap as an owner: `NT heap 3`, `Wine heap 0x940000`, or the name that a heap stream gives it."""
+    instance = f"0x{heap.info.address:x}"
+    family = heap_family(heap)
+    return OwnerName(family if heap.name or heap.info.id is not None else f"{family} {instance}", "", instance)
+
+
+def heap_family(heap: Heap) -> str:
+    """Returns the owner of a heap without an address: `NT heap 3`, `Wine heap`."""
+    if heap.name:
+        return heap.name if "heap" in heap.name.lower() else f"{heap.name} (heap)"
+    kind = heap.info.kind.partition(" (")[0]
+    if kind == "unknown":
+        kind = "Heap"
+    return kind if heap.info.id is None else f"{kind} {heap.info.id}"
 
 
 def _modules(region_map: RegionMap) -> Iterator[Claim]:
@@ -297,16 +308,22 @@ def _stacks(region_map: RegionMap) -> Iterator[Claim]:
 
 
 def _named(region_map: RegionMap) -> Iterator[Claim]:
-    """What the system places: environment blocks, NLS tables, and whatever else the PEB points to."""
-    texts, kinds = region_map.texts, region_map.allocation_columns.kind
-    structures = region_map.structures
-    addresses = [(evidence_of(region), region.address) for region in structures.named]
-    addresses += [("peb", peb.address) for peb in structures.pebs]
-    addresses += [("teb", teb.address) for teb in structures.tebs]
-    for evidence, address in addresses:
+    """What the system places."""
+    for evidence, address in system_places(region_map):
         index = region_map.space.index_of(address)
-        if index >= 0 and texts[kinds[index]]:
+        if index >= 0:
             yield Claim(OwnerName(WINDOWS), (_allocation(region_map, index),), Proof(evidence, address))
+
+
+def system_places(region_map: RegionMap) -> Iterator[tuple[str, int]]:
+    """Yields evidence and address of environment blocks, NLS tables, and whatever else the PEB points to."""
+    structures = region_map.structures
+    for region in structures.named:
+        yield evidence_of(region), region.address
+    for peb in structures.pebs:
+        yield "peb", peb.address
+    for teb in structures.tebs:
+        yield "teb", teb.address
 
 
 def _allocation(region_map: RegionMap, index: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.columns import LARGEST, REGION_COLUMN, SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
-from dumpmap.model.types import TYPES, RegionType
+from dumpmap.model.types import PRIVATE_TYPES, TYPES, RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.views.blocks import Bar, Bars, Blank, Block, Fact, Facts, Lines, Paragraph, Remark, Statement, Statements
 from dumpmap.views.columns import has_working_set, table_column
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from dumpmap.model.stated_heaps import StatedSurplus
     from dumpmap.wording.findings import Finding
 
-_PRIVATE_TYPES = (RegionType.HEAP, RegionType.MANAGED_HEAP, RegionType.STACK, RegionType.PRIVATE_DATA)
 _SHOWN_OWNERS = 5
 _MOST_ALLOCATIONS = 50_000
 """The summary of a map with more allocations names no owners: `owners` does, and takes its time."""
@@ -199,7 +198,7 @@ def private_owners(region_map: RegionMap) -> list[str]:
 
     if region_map.partial or len(region_map.space) > _MOST_ALLOCATIONS:
         return []
-    return owner_lines(region_map, find_owners(region_map, _PRIVATE_TYPES), _SHOWN_OWNERS)
+    return owner_lines(region_map, find_owners(region_map, PRIVATE_TYPES), _SHOWN_OWNERS)
 
 
 def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
