@@ -77,6 +77,7 @@ class Group:
     """Allocations without an owner that are alike. Sizes are bytes.
 
     Attributes:
+        address: the lowest address of them.
         type: their type.
         size_each: the size of each.
         state: one of `STATES`.
@@ -86,6 +87,7 @@ class Group:
         committed: their committed bytes together.
     """
 
+    address: int
     type: RegionType
     size_each: int
     state: str
@@ -222,6 +224,7 @@ class _Sums:
         for (region_type, each, code, protection), members in _runs_of_rows(keys):
             listed.append(
                 Group(
+                    int(allocations.base[alone[members[0]]]),
                     RegionType(region_type),
                     each,
                     STATES[code],

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis.owners import Group, Owner, Owners
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Blank, Block, Paragraph
 from dumpmap.views.documents import head
-from dumpmap.views.owner_rows import OwnersBy
+from dumpmap.views.owner_rows import OwnersBy, OwnersSort
 from dumpmap.views.table import Column, Table
-from dumpmap.wording.text import count_words, more_text, percent_text, size_words
+from dumpmap.wording.owners import group_text
+from dumpmap.wording.text import count_words, hex_text, more_text, percent_text, size_words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN_ROWS = 20
 """Rows that the text table shows unless it is asked for all."""
 
 _SHOWN_KINDS = 3
+
+OWNER_FRAME_COLUMNS = (
+    "owner",
+    "module",
+    "instance",
+    "kind",
+    "size_each",
+    "size",
+    "committed",
+    "count",
+    "inferred",
+    "evidence",
+)
 
 OWNER_COLUMNS = (
     Column("owner", folds=True),
@@ -33,18 +50,27 @@ OWNER_COLUMNS = (
 )
 
 
-def owner_table(region_map: RegionMap, owners: Owners, by: OwnersBy, *, modules: bool = True) -> Table:
+def owner_table(
+    region_map: RegionMap,
+    owners: Owners,
+    by: OwnersBy,
+    *,
+    sort: OwnersSort = OwnersSort.size,
+    modules: bool = True,
+) -> Table:
     """Returns owners and groups of unowned allocations, the largest first.
 
     Args:
         region_map: the map.
         owners: its owners.
         by: what a row stands for.
+        sort: the figure that decides which is the largest.
         modules: list each loaded module; otherwise all of them are one row.
     """
     rows = [] if by is OwnersBy.size else list(_owner_rows(owners.owners, by, modules=modules))
-    rows += [_group_row(group) for group in owners.groups]
-    rows.sort(key=lambda row: (-row[3], row[0], row[2]))
+    rows += [_group_row(group, region_map) for group in owners.groups]
+    figure = [column.name for column in OWNER_COLUMNS].index(sort)
+    rows.sort(key=lambda row: (-row[figure], -row[3], row[0], row[2]))
     instances = by in (OwnersBy.instance, OwnersBy.kind)
     columns = tuple(
         replace(column, shown=instances) if column.name == "instance" else column for column in OWNER_COLUMNS
@@ -94,9 +120,6 @@ def _row(name: str, members: Sequence[Owner]) -> list[Any]:
     largest = sorted(parts.items(), key=lambda item: (-item[1], item[0]))
     kinds = ", ".join(f"{kind} {size_words(size)}" for kind, size in largest[:_SHOWN_KINDS])
     same = {owner.module for owner in members}
-    instance = members[0].instance
-    if instance and len(members) > 1:
-        instance = count_words(len(members), "instance")
     return [
         name,
         next(iter(same)) if len(same) == 1 else "",
@@ -114,20 +137,25 @@ def _row(name: str, members: Sequence[Owner]) -> list[Any]:
     ]
 
 
-def _group_row(group: Group) -> list[Any]:
-    return [group_text(group), "", "", group.size, group.committed, group.count, group.type.label, "", False]
+def _group_row(group: Group, region_map: RegionMap) -> list[Any]:
+    return [
+        group_text(group, region_map),
+        "",
+        "",
+        group.size,
+        group.committed,
+        group.count,
+        group.type.label,
+        "",
+        False,
+    ]
 
 
-def group_text(group: Group) -> str:
-    """Describes a group: `85 allocations of 16 MB, reserved`."""
-    protection = f" {group.protection}" if group.protection else ""
-    what = count_words(group.count, "allocation")
-    return f"{what} of {size_words(group.size_each)}, {group.state}{protection}"
-
-
-def owner_view(region_map: RegionMap, owners: Owners, by: OwnersBy, *, show_all: bool) -> Iterable[Block]:
+def owner_view(
+    region_map: RegionMap, owners: Owners, by: OwnersBy, *, sort: OwnersSort, show_all: bool
+) -> Iterable[Block]:
     """Everything that `owners` shows."""
-    table = owner_table(region_map, owners, by, modules=show_all or by is OwnersBy.module)
+    table = owner_table(region_map, owners, by, sort=sort, modules=show_all or by is OwnersBy.module)
     shown = table.rows if show_all else table.rows[:SHOWN_ROWS]
     if not table.rows:
         yield Paragraph("No memory matches.")
@@ -137,16 +165,6 @@ def owner_view(region_map: RegionMap, owners: Owners, by: OwnersBy, *, show_all:
         yield Paragraph(more_text(len(table.rows) - len(shown)).replace("--limit", "--all"))
     yield Blank()
     yield Paragraph(share_text(owners, partial=region_map.partial))
-
-
-def owner_lines(region_map: RegionMap, owners: Owners, limit: int) -> list[str]:
-    """Returns the largest owners and groups, a line each: `V8: 314 MB, 58.1 MB of it committed`."""
-    rows = owner_table(region_map, owners, OwnersBy.owner, modules=False).rows[:limit]
-    return [f"{name}: {size_words(size)}{_committed_text(size, committed)}" for name, _, _, size, committed, *_ in rows]
-
-
-def _committed_text(size: int, committed: int) -> str:
-    return "" if committed in (0, size) else f", {size_words(committed)} of it committed"
 
 
 def share_text(owners: Owners, *, partial: bool = False) -> str:
@@ -164,22 +182,18 @@ def share_text(owners: Owners, *, partial: bool = False) -> str:
     return f"{text}. {size_words(owners.unowned_committed)} of the committed memory listed has no owner."
 
 
-def owner_document(region_map: RegionMap, owners: Owners) -> dict[str, Any]:
+def owner_document(region_map: RegionMap, owners: Owners, sort: OwnersSort = OwnersSort.size) -> dict[str, Any]:
     """Returns `dumpmap.owners/1`."""
+
+    def ordered(items: Sequence[Any]) -> list[Any]:
+        return sorted(items, key=lambda item: -getattr(item, sort))  # they are sorted by size
+
     return {
         **head("dumpmap.owners/1", region_map),
-        "owners": [_owner_document(owner) for owner in owners.owners],
+        "owners": [_owner_document(owner) for owner in ordered(owners.owners)],
         "groups": [
-            {
-                "type": group.type.label,
-                "size_each": group.size_each,
-                "state": group.state,
-                "protection": group.protection or None,
-                "count": group.count,
-                "size": group.size,
-                "committed": group.committed,
-            }
-            for group in owners.groups
+            {**group_document(group), "size": group.size, "committed": group.committed}
+            for group in ordered(owners.groups)
         ],
         "unowned": {
             "size": owners.unowned_size,
@@ -189,6 +203,18 @@ def owner_document(region_map: RegionMap, owners: Owners) -> dict[str, Any]:
         "private_committed": owners.private_committed,
         "owned_share": owners.owned_share,
         "owned_share_facts": owners.owned_share_facts,
+    }
+
+
+def group_document(group: Group) -> dict[str, Any]:
+    """Returns what the allocations of a group have in common."""
+    return {
+        "address": hex_text(group.address),
+        "type": group.type.label,
+        "size_each": group.size_each,
+        "state": group.state,
+        "protection": group.protection or None,
+        "count": group.count,
     }
 
 
@@ -213,3 +239,35 @@ def _owner_document(owner: Owner) -> dict[str, Any]:
             for part in owner.parts
         ],
     }
+
+
+def owner_frame(owners: Owners) -> pd.DataFrame:
+    """Returns one row per part of an owner, and one per group of allocations without one; see `RegionMap.owners`."""
+    import pandas as pd
+
+    rows: list[tuple[Any, ...]] = [
+        (
+            owner.owner,
+            owner.module,
+            owner.instance,
+            part.kind,
+            None,
+            part.size,
+            part.committed,
+            part.count,
+            owner.inferred,
+            "+".join(owner.evidence),
+        )
+        for owner in owners.owners
+        for part in owner.parts
+    ]
+    rows += [
+        ("", "", "", group.type.label, group.size_each, group.size, group.committed, group.count, False, "")
+        for group in owners.groups
+    ]
+    rest = owners.unowned_size - sum(group.size for group in owners.groups)
+    if rest:
+        committed = owners.unowned_committed - sum(group.committed for group in owners.groups)
+        rows.append(("", "", "", "", None, rest, committed, None, False, ""))
+    frame = pd.DataFrame(rows, columns=list(OWNER_FRAME_COLUMNS))
+    return frame.astype(dict.fromkeys(("size_each", "size", "committed", "count"), "Int64"))
