@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dumpmap.analysis.owners import Group, Owner, Owners
+from dumpmap.analysis.owners import Group, Owner, OwnerPart, Owners
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Blank, Block, Paragraph
@@ -67,7 +67,7 @@ def owner_table(
         sort: the figure that decides which is the largest.
         modules: list each loaded module; otherwise all of them are one row.
     """
-    rows = [] if by is OwnersBy.size else list(_owner_rows(owners.owners, by, modules=modules))
+    rows = [] if by is OwnersBy.size else list(_owner_rows(owners, by, modules=modules))
     rows += [_group_row(group, region_map) for group in owners.groups]
     figure = [column.name for column in OWNER_COLUMNS].index(sort)
     rows.sort(key=lambda row: (-row[figure], -row[3], row[0], row[2]))
@@ -78,63 +78,118 @@ def owner_table(
     return Table(columns, rows, region_map.address_width)
 
 
-def _owner_rows(owners: Sequence[Owner], by: OwnersBy, *, modules: bool) -> Iterator[list[Any]]:
-    images = [owner for owner in owners if owner.type_sizes.keys() == {RegionType.IMAGE}]
-    if images and not modules and by is not OwnersBy.module:
-        yield _row(count_words(len(images), "loaded module"), images)
-        owners = [owner for owner in owners if owner not in images]
-    if by is OwnersBy.kind:
-        for owner in owners:
-            for part in owner.parts:
-                yield [
-                    owner.owner,
-                    owner.module,
-                    owner.instance,
-                    part.size,
-                    part.committed,
-                    part.count,
-                    part.kind,
-                    "+".join(owner.evidence),
-                    owner.inferred,
-                ]
-        return
+@dataclass(frozen=True, slots=True)
+class MergedOwner:
+    """Several owners or instances as one row of a table.
+
+    Attributes:
+        name: what the row is called.
+        members: the owners, at least one.
+    """
+
+    name: str
+    members: tuple[Owner, ...]
+
+    @property
+    def size(self) -> int:
+        """Address space in bytes."""
+        return sum(owner.size for owner in self.members)
+
+    @property
+    def committed(self) -> int:
+        """Committed bytes."""
+        return sum(owner.committed for owner in self.members)
+
+    @property
+    def allocations(self) -> int:
+        """Allocations that the members have a part of."""
+        return sum(owner.allocations for owner in self.members)
+
+    @property
+    def inferred(self) -> bool:
+        """Whether any of it was inferred."""
+        return any(owner.inferred for owner in self.members)
+
+    @property
+    def module(self) -> str:
+        """The module of all members; empty if they have several."""
+        same = {owner.module for owner in self.members}
+        return next(iter(same)) if len(same) == 1 else ""
+
+    @property
+    def instance(self) -> str:
+        """The instance, or how many there are."""
+        if len(self.members) > 1 and self.members[0].instance:
+            return count_words(len(self.members), "instance")
+        return self.members[0].instance
+
+    @property
+    def parts_text(self) -> str:
+        """The largest parts in words; empty for a module, which is nothing but its image."""
+        parts: dict[str, int] = {}
+        for part in (part for owner in self.members for part in owner.parts):
+            parts[part.kind] = parts.get(part.kind, 0) + part.size
+        if list(parts) == [RegionType.IMAGE.label] and self.members[0].module:
+            return ""
+        largest = sorted(parts.items(), key=lambda item: (-item[1], item[0]))
+        return ", ".join(f"{kind} {size_words(size)}" for kind, size in largest[:_SHOWN_KINDS])
+
+    def row(self) -> list[Any]:
+        """Returns the cells of `OWNER_COLUMNS`."""
+        evidence = dict.fromkeys(word for owner in self.members for word in owner.evidence)
+        return [
+            self.name,
+            self.module,
+            self.instance,
+            self.size,
+            self.committed,
+            self.allocations,
+            self.parts_text,
+            "+".join(evidence),
+            self.inferred,
+        ]
+
+
+def merged_owners(owners: Owners) -> tuple[MergedOwner | None, list[MergedOwner]]:
+    """Returns all owners that are loaded modules as one, and the others by name; the largest first."""
+    images = tuple(filter(_is_image, owners.owners))
+    modules = MergedOwner(count_words(len(images), "loaded module"), images) if images else None
+    others = _merge((owner for owner in owners.owners if not _is_image(owner)), lambda owner: (owner.owner, ""))
+    return modules, sorted(others, key=lambda owner: (-owner.size, owner.name))
+
+
+def _is_image(owner: Owner) -> bool:
+    return owner.type_sizes.keys() == {RegionType.IMAGE}
+
+
+def _merge(owners: Iterable[Owner], key: Callable[[Owner], tuple[str, str]]) -> list[MergedOwner]:
     merged: dict[tuple[str, str], list[Owner]] = {}
     for owner in owners:
-        if by is OwnersBy.module:
-            key = owner.module or owner.owner, ""
-        else:
-            key = owner.owner, owner.instance if by is OwnersBy.instance else ""
-        merged.setdefault(key, []).append(owner)
-    for (name, _), members in merged.items():
-        yield _row(name, members)
+        merged.setdefault(key(owner), []).append(owner)
+    return [MergedOwner(name, tuple(members)) for (name, _), members in merged.items()]
 
 
-def _row(name: str, members: Sequence[Owner]) -> list[Any]:
-    """One row for several owners or instances."""
-    parts: dict[str, int] = {}
-    evidence: dict[str, None] = {}
-    for owner in members:
-        evidence |= dict.fromkeys(owner.evidence)
-        for part in owner.parts:
-            parts[part.kind] = parts.get(part.kind, 0) + part.size
-    largest = sorted(parts.items(), key=lambda item: (-item[1], item[0]))
-    kinds = ", ".join(f"{kind} {size_words(size)}" for kind, size in largest[:_SHOWN_KINDS])
-    same = {owner.module for owner in members}
-    return [
-        name,
-        next(iter(same)) if len(same) == 1 else "",
-        members[0].instance
-        if len(members) == 1
-        else count_words(len(members), "instance")
-        if members[0].instance
-        else "",
-        sum(owner.size for owner in members),
-        sum(owner.committed for owner in members),
-        sum(owner.allocations for owner in members),
-        kinds if len(largest) > 1 or not members[0].module or largest[0][0] != RegionType.IMAGE.label else "",
-        "+".join(evidence),
-        any(owner.inferred for owner in members),
-    ]
+def _owner_rows(owners: Owners, by: OwnersBy, *, modules: bool) -> Iterator[list[Any]]:
+    listed: Sequence[Owner] = owners.owners
+    if not modules and by is not OwnersBy.module:
+        images, others = merged_owners(owners)
+        if images is not None:
+            yield images.row()
+        listed = [owner for merged in others for owner in merged.members]
+    if by is OwnersBy.kind:
+        yield from (_part_row(owner, part) for owner in listed for part in owner.parts)
+    elif by is OwnersBy.module:
+        yield from (one.row() for one in _merge(listed, lambda owner: (owner.module or owner.owner, "")))
+    elif by is OwnersBy.instance:
+        yield from (one.row() for one in _merge(listed, lambda owner: (owner.owner, owner.instance)))
+    else:
+        yield from (one.row() for one in _merge(listed, lambda owner: (owner.owner, "")))
+
+
+def _part_row(owner: Owner, part: OwnerPart) -> list[Any]:
+    evidence = "+".join(owner.evidence)
+    figures = (part.size, part.committed, part.count)
+    return [owner.owner, owner.module, owner.instance, *figures, part.kind, evidence, owner.inferred]
 
 
 def _group_row(group: Group, region_map: RegionMap) -> list[Any]:
