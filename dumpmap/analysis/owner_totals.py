@@ -6,7 +6,7 @@ hundredth of reading the dump.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,15 +69,15 @@ def _by_block(region_map: RegionMap) -> tuple[dict[str, int], int]:
 
 def _by_allocation(region_map: RegionMap) -> tuple[dict[str, int], int]:
     """The same for a map in which every owner has whole allocations: heaps, stacks, and what the system places."""
-    index_of, pieces = region_map.space.index_of, region_map.pieces
+    pieces = region_map.pieces
     # Views: a few of the sums are looked up.
     private = np.bincount(pieces.allocation, pieces.committed * _IS_PRIVATE[pieces.type]).data
     private_data = np.bincount(pieces.allocation, pieces.committed * (pieces.type == _PRIVATE_DATA)).data
     taken: set[int] = set()
     committed: dict[str, float] = {}
     owned = 0.0
-    for family, address in _places(region_map):
-        index = index_of(address)
+    families, addresses = _places(region_map)
+    for family, index in zip(families, region_map.space.indices_of(addresses), strict=True):
         if index >= 0 and index not in taken:
             taken.add(index)
             committed[family] = committed.get(family, 0.0) + private[index]
@@ -85,13 +85,14 @@ def _by_allocation(region_map: RegionMap) -> tuple[dict[str, int], int]:
     return {family: int(size) for family, size in committed.items() if size}, int(owned)
 
 
-def _places(region_map: RegionMap) -> Iterator[tuple[str, int]]:
-    """Yields owners with an address of each allocation of theirs, the most certain first."""
+def _places(region_map: RegionMap) -> tuple[list[str], list[int]]:
+    """Returns owners and an address of each allocation of theirs, the most certain first."""
+    families: list[str] = []
+    addresses: list[int] = []
     for heap in region_map.heaps:
-        family = heap_family(heap)
-        for base, _ in heap.allocations:
-            yield family, base
-    for stack in region_map.stacks:
-        yield STACKS, stack.base
-    for _, address in system_places(region_map):
-        yield WINDOWS, address
+        addresses += [base for base, _ in heap.allocations]
+        families += [heap_family(heap)] * len(heap.allocations)
+    addresses += [stack.base for stack in region_map.stacks]
+    families += [STACKS] * len(region_map.stacks)
+    addresses += [address for _, address in system_places(region_map)]
+    return families + [WINDOWS] * (len(addresses) - len(families)), addresses
