@@ -196,6 +196,9 @@ class _Sums:
         evidence = dict.fromkeys(word for text in words for word in text.split("+"))
         if rest[mine].any():
             evidence[SAME_ALLOCATION] = None
+        # The label of a block has no evidence for an owner that was inferred without changing the label.
+        claims = (self._ownership.claims[index] for index in np.unique(self._ownership.claim[mine[~rest[mine]]]))
+        evidence |= {claim.proof.evidence: None for claim in claims if claim.inferred}
         return Owner(
             owner=name.owner,
             module=name.module,

@@ -7,7 +7,7 @@ function from a map to claims, so a new one is a line in `RULES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -175,8 +175,33 @@ def ownership_of(region_map: RegionMap) -> Ownership:
 
 
 def assign(region_map: RegionMap, claims: Sequence[Claim]) -> Ownership:
-    """Gives every block the owner of the first claim that covers its start."""
+    """Gives every block the owner of the first claim that covers its start, then the rest of shared allocations."""
     rows = region_map.block_columns
+    nobody = np.full(len(rows.base), NOBODY, np.int32)
+    ownership = Ownership(rows, (), (), nobody, nobody, np.zeros(len(rows.base), np.bool_))
+    return _with_rest(add_claims(ownership, claims))
+
+
+def add_claims(ownership: Ownership, claims: Sequence[Claim]) -> Ownership:
+    """Gives every block that nobody owns the owner of the first of further claims that covers its start."""
+    covering = _covering(ownership.rows, claims)
+    taken = (ownership.owner == NOBODY) & (covering != NOBODY)
+    names = tuple(dict.fromkeys((*ownership.names, *(one.name for one in claims))))
+    code_of = {name: code for code, name in enumerate(names)}
+    codes = np.array([*(code_of[one.name] for one in claims), NOBODY], np.int32)
+    guessed = np.array([*(one.inferred for one in claims), False], np.bool_)
+    return Ownership(
+        ownership.rows,
+        names,
+        (*ownership.claims, *claims),
+        np.where(taken, codes[covering], ownership.owner),
+        np.where(taken, covering + len(ownership.claims), ownership.claim).astype(np.int32),
+        ownership.inferred | (taken & (guessed[covering] | ownership.rows.inferred)),
+    )
+
+
+def _covering(rows: BlockColumns, claims: Sequence[Claim]) -> I32:
+    """Returns for every block the index of the first claim that covers its start, or `NOBODY`."""
     claim = np.full(len(rows.base), NOBODY, np.int32)
     spans = [(base, min(base + size, _LAST)) for one in claims for base, size in one.ranges]
     edges = np.array(spans, np.uint64).reshape(-1, 2)
@@ -191,23 +216,17 @@ def assign(region_map: RegionMap, claims: Sequence[Claim]) -> Ownership:
                 mine[:] = index
             else:
                 mine[rows.type[first:last] == region_type] = index
-    names = list(dict.fromkeys(one.name for one in claims))
-    code_of = {name: code for code, name in enumerate(names)}
-    codes = np.array([*(code_of[one.name] for one in claims), NOBODY], np.int32)
-    guessed = np.array([*(one.inferred for one in claims), False], np.bool_)
-    owner = codes[claim]
-    inferred = guessed[claim] | (rows.inferred & (owner != NOBODY))
-    sharing = {code_of[one.name] for one in claims if one.shares}
-    _take_rest(rows, owner, inferred, names, sharing)
-    return Ownership(rows, tuple(names), tuple(claims), owner, claim, inferred)
+    return claim
 
 
-def _take_rest(rows: BlockColumns, owner: I32, inferred: Flags, names: list[OwnerName], sharing: set[int]) -> None:
+def _with_rest(ownership: Ownership) -> Ownership:
     """Gives what has no owner in an allocation to the one owner that proved other parts of it to be its own."""
+    sharing = {one.name for one in ownership.claims if one.shares}
     if not sharing:
-        return
-    allocation = rows.allocation
-    proved = np.isin(owner, np.array(sorted(sharing), np.int32))
+        return ownership
+    names, allocation = list(ownership.names), ownership.rows.allocation
+    owner, inferred = ownership.owner.copy(), ownership.inferred.copy()
+    proved = np.isin(owner, [code for code, name in enumerate(names) if name in sharing])
     for index in np.unique(allocation[proved & np.isin(allocation, allocation[owner == NOBODY])]).tolist():
         first, last = np.searchsorted(allocation, (index, index + 1)).tolist()
         owners = set(owner[first:last].tolist()) - {NOBODY}
@@ -222,6 +241,7 @@ def _take_rest(rows: BlockColumns, owner: I32, inferred: Flags, names: list[Owne
         mine = owner[first:last] == NOBODY
         owner[first:last][mine] = names.index(name)
         inferred[first:last] |= mine
+    return replace(ownership, names=tuple(names), owner=owner, inferred=inferred)
 
 
 def owner_at(region_map: RegionMap, address: int) -> OwnerAt | None:
