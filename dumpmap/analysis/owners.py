@@ -77,6 +77,7 @@ class Group:
     """Allocations without an owner that are alike. Sizes are bytes.
 
     Attributes:
+        address: the lowest address of them.
         type: their type.
         size_each: the size of each.
         state: one of `STATES`.
@@ -86,6 +87,7 @@ class Group:
         committed: their committed bytes together.
     """
 
+    address: int
     type: RegionType
     size_each: int
     state: str
@@ -194,6 +196,9 @@ class _Sums:
         evidence = dict.fromkeys(word for text in words for word in text.split("+"))
         if rest[mine].any():
             evidence[SAME_ALLOCATION] = None
+        # The label of a block has no evidence for an owner that was inferred without changing the label.
+        claims = (self._ownership.claims[index] for index in np.unique(self._ownership.claim[mine[~rest[mine]]]))
+        evidence |= {claim.proof.evidence: None for claim in claims if claim.inferred}
         return Owner(
             owner=name.owner,
             module=name.module,
@@ -222,6 +227,7 @@ class _Sums:
         for (region_type, each, code, protection), members in _runs_of_rows(keys):
             listed.append(
                 Group(
+                    int(allocations.base[alone[members[0]]]),
                     RegionType(region_type),
                     each,
                     STATES[code],

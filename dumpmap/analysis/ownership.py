@@ -7,7 +7,7 @@ function from a map to claims, so a new one is a line in `RULES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.classify.named import evidence_of
+from dumpmap.model.heaps import Heap
 from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.region_map import BlockColumns, RegionMap
 from dumpmap.model.snapshot import I32
@@ -174,8 +175,33 @@ def ownership_of(region_map: RegionMap) -> Ownership:
 
 
 def assign(region_map: RegionMap, claims: Sequence[Claim]) -> Ownership:
-    """Gives every block the owner of the first claim that covers its start."""
+    """Gives every block the owner of the first claim that covers its start, then the rest of shared allocations."""
     rows = region_map.block_columns
+    nobody = np.full(len(rows.base), NOBODY, np.int32)
+    ownership = Ownership(rows, (), (), nobody, nobody, np.zeros(len(rows.base), np.bool_))
+    return _with_rest(add_claims(ownership, claims))
+
+
+def add_claims(ownership: Ownership, claims: Sequence[Claim]) -> Ownership:
+    """Gives every block that nobody owns the owner of the first of further claims that covers its start."""
+    covering = _covering(ownership.rows, claims)
+    taken = (ownership.owner == NOBODY) & (covering != NOBODY)
+    names = tuple(dict.fromkeys((*ownership.names, *(one.name for one in claims))))
+    code_of = {name: code for code, name in enumerate(names)}
+    codes = np.array([*(code_of[one.name] for one in claims), NOBODY], np.int32)
+    guessed = np.array([*(one.inferred for one in claims), False], np.bool_)
+    return Ownership(
+        ownership.rows,
+        names,
+        (*ownership.claims, *claims),
+        np.where(taken, codes[covering], ownership.owner),
+        np.where(taken, covering + len(ownership.claims), ownership.claim).astype(np.int32),
+        ownership.inferred | (taken & (guessed[covering] | ownership.rows.inferred)),
+    )
+
+
+def _covering(rows: BlockColumns, claims: Sequence[Claim]) -> I32:
+    """Returns for every block the index of the first claim that covers its start, or `NOBODY`."""
     claim = np.full(len(rows.base), NOBODY, np.int32)
     spans = [(base, min(base + size, _LAST)) for one in claims for base, size in one.ranges]
     edges = np.array(spans, np.uint64).reshape(-1, 2)
@@ -190,23 +216,17 @@ def assign(region_map: RegionMap, claims: Sequence[Claim]) -> Ownership:
                 mine[:] = index
             else:
                 mine[rows.type[first:last] == region_type] = index
-    names = list(dict.fromkeys(one.name for one in claims))
-    code_of = {name: code for code, name in enumerate(names)}
-    codes = np.array([*(code_of[one.name] for one in claims), NOBODY], np.int32)
-    guessed = np.array([*(one.inferred for one in claims), False], np.bool_)
-    owner = codes[claim]
-    inferred = guessed[claim] | (rows.inferred & (owner != NOBODY))
-    sharing = {code_of[one.name] for one in claims if one.shares}
-    _take_rest(rows, owner, inferred, names, sharing)
-    return Ownership(rows, tuple(names), tuple(claims), owner, claim, inferred)
+    return claim
 
 
-def _take_rest(rows: BlockColumns, owner: I32, inferred: Flags, names: list[OwnerName], sharing: set[int]) -> None:
+def _with_rest(ownership: Ownership) -> Ownership:
     """Gives what has no owner in an allocation to the one owner that proved other parts of it to be its own."""
+    sharing = {one.name for one in ownership.claims if one.shares}
     if not sharing:
-        return
-    allocation = rows.allocation
-    proved = np.isin(owner, np.array(sorted(sharing), np.int32))
+        return ownership
+    names, allocation = list(ownership.names), ownership.rows.allocation
+    owner, inferred = ownership.owner.copy(), ownership.inferred.copy()
+    proved = np.isin(owner, [code for code, name in enumerate(names) if name in sharing])
     for index in np.unique(allocation[proved & np.isin(allocation, allocation[owner == NOBODY])]).tolist():
         first, last = np.searchsorted(allocation, (index, index + 1)).tolist()
         owners = set(owner[first:last].tolist()) - {NOBODY}
@@ -221,6 +241,7 @@ def _take_rest(rows: BlockColumns, owner: I32, inferred: Flags, names: list[Owne
         mine = owner[first:last] == NOBODY
         owner[first:last][mine] = names.index(name)
         inferred[first:last] |= mine
+    return replace(ownership, names=tuple(names), owner=owner, inferred=inferred)
 
 
 def owner_at(region_map: RegionMap, address: int) -> OwnerAt | None:
@@ -267,14 +288,24 @@ def name_of(part: LabelledRange) -> OwnerName:
 def _heaps(region_map: RegionMap) -> Iterator[Claim]:
     """Heaps in the Windows sense, by their allocations."""
     for heap in region_map.heaps:
-        known = heap.info.kind.partition(" (")[0]
-        kind = known if known != "unknown" else "Heap"
-        instance = f"0x{heap.info.address:x}"
-        if heap.name:
-            owner = heap.name if "heap" in heap.name.lower() else f"{heap.name} (heap)"
-        else:
-            owner = f"{kind} {instance if heap.info.id is None else heap.info.id}"
-        yield Claim(OwnerName(owner, "", instance), heap.allocations, Proof(heap.evidence, heap.info.address))
+        yield Claim(heap_owner(heap), heap.allocations, Proof(heap.evidence, heap.info.address))
+
+
+def heap_owner(heap: Heap) -> OwnerName:
+    """Returns a heap as an owner: `NT heap 3`, `Wine heap 0x940000`, or the name that a heap stream gives it."""
+    instance = f"0x{heap.info.address:x}"
+    family = heap_family(heap)
+    return OwnerName(family if heap.name or heap.info.id is not None else f"{family} {instance}", "", instance)
+
+
+def heap_family(heap: Heap) -> str:
+    """Returns the owner of a heap without an address: `NT heap 3`, `Wine heap`."""
+    if heap.name:
+        return heap.name if "heap" in heap.name.lower() else f"{heap.name} (heap)"
+    kind = heap.info.kind.partition(" (")[0]
+    if kind == "unknown":
+        kind = "Heap"
+    return kind if heap.info.id is None else f"{kind} {heap.info.id}"
 
 
 def _modules(region_map: RegionMap) -> Iterator[Claim]:
@@ -297,16 +328,22 @@ def _stacks(region_map: RegionMap) -> Iterator[Claim]:
 
 
 def _named(region_map: RegionMap) -> Iterator[Claim]:
-    """What the system places: environment blocks, NLS tables, and whatever else the PEB points to."""
-    texts, kinds = region_map.texts, region_map.allocation_columns.kind
-    structures = region_map.structures
-    addresses = [(evidence_of(region), region.address) for region in structures.named]
-    addresses += [("peb", peb.address) for peb in structures.pebs]
-    addresses += [("teb", teb.address) for teb in structures.tebs]
-    for evidence, address in addresses:
+    """What the system places."""
+    for evidence, address in system_places(region_map):
         index = region_map.space.index_of(address)
-        if index >= 0 and texts[kinds[index]]:
+        if index >= 0:
             yield Claim(OwnerName(WINDOWS), (_allocation(region_map, index),), Proof(evidence, address))
+
+
+def system_places(region_map: RegionMap) -> Iterator[tuple[str, int]]:
+    """Yields evidence and address of environment blocks, NLS tables, and whatever else the PEB points to."""
+    structures = region_map.structures
+    for region in structures.named:
+        yield evidence_of(region), region.address
+    for peb in structures.pebs:
+        yield "peb", peb.address
+    for teb in structures.tebs:
+        yield "teb", teb.address
 
 
 def _allocation(region_map: RegionMap, index: int) -> tuple[int, int]:

@@ -85,6 +85,27 @@ class RegionMap(model.RegionMap):
 
         return find(self)
 
+    def owners(self, types: Sequence[str] = ()) -> pd.DataFrame:
+        """Returns who took the memory: a second cut through the bytes of the summary.
+
+        Args:
+            types: names of types, to count only memory of these.
+
+        Returns:
+            a frame with one row per part of an owner (`owner`, `module`, `instance`, `kind`), and one per group of
+            equal allocations without an owner (`owner` empty, `kind` their type, `size_each` their size). Figures are
+            nullable integers: `size`, `committed`, `count`; `inferred` and `evidence` are the owner's. The sizes add
+            up to the summary's total without unusable space and page tables.
+
+        Raises:
+            ValueError: a name is not a type.
+        """
+        from dumpmap.analysis.owners import find_owners
+        from dumpmap.views.filters import parse_types
+        from dumpmap.views.owners import owner_frame
+
+        return owner_frame(find_owners(self, parse_types(types)))
+
     def to_snapshot(self, path: str | os.PathLike[str], *, keep_text: bool = False, force: bool = False) -> None:
         """Writes a JSON snapshot (`.json`, `.json.gz` or `.json.zst`) that classifies to this same map.
 

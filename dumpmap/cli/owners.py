@@ -8,12 +8,15 @@ import typer
 
 from dumpmap.cli.common import Shown, Target, chosen_format, load, show, usage_errors
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
-from dumpmap.views.owner_rows import OwnersBy
+from dumpmap.views.owner_rows import OwnersBy, OwnersSort
 from dumpmap.wording.text import Units
 
 ByOption = Annotated[
     OwnersBy,
     typer.Option("--by", help="What a row stands for. `size` lists only groups of equal allocations without an owner."),
+]
+SortOption = Annotated[
+    OwnersSort, typer.Option("--sort", "-s", help="Figure to sort by: address space, or committed memory.")
 ]
 TypeOption = Annotated[
     list[str] | None, typer.Option("--type", "-t", metavar="TYPE", help="Only memory of this type. Repeatable.")
@@ -24,6 +27,7 @@ AllOption = Annotated[bool, typer.Option("--all", "-a", help="List every row, an
 def command(
     file: InputFile,
     by: ByOption = OwnersBy.owner,
+    sort: SortOption = OwnersSort.size,
     type: TypeOption = None,
     show_all: AllOption = False,
     format: FormatOption = None,
@@ -39,6 +43,7 @@ def command(
 
     ```
     dumpmap owners crash.dmp
+    dumpmap owners crash.dmp --sort committed --type private-data
     dumpmap owners crash.dmp --by kind --type private-data
     dumpmap owners crash.dmp --format json | jq .owned_share
     ```
@@ -53,8 +58,8 @@ def command(
     region_map = load(file, snapshot=snapshot)
     owners = find_owners(region_map, types)
     shown = Shown(
-        document=lambda: owner_document(region_map, owners),
-        table=lambda: owner_table(region_map, owners, by),
-        view=lambda: owner_view(region_map, owners, by, show_all=show_all),
+        document=lambda: owner_document(region_map, owners, sort),
+        table=lambda: owner_table(region_map, owners, by, sort=sort),
+        view=lambda: owner_view(region_map, owners, by, sort=sort, show_all=show_all),
     )
     show(shown, target)

@@ -56,6 +56,15 @@ class AllocationSpace:
         index = bisect_right(bases, address) - 1
         return index if index >= 0 and address < ends[index] else -1
 
+    def indices_of(self, addresses: Sequence[int]) -> list[int]:
+        """Returns the index of the allocation that holds each address, or -1."""
+        bases, ends = self._views
+        found = [bisect_right(bases, address) - 1 for address in addresses]
+        return [
+            index if index >= 0 and address < ends[index] else -1
+            for index, address in zip(found, addresses, strict=True)
+        ]
+
     # The three methods of `dumpmap.structures.space.Space`:
 
     def private_allocations(self) -> Sequence[int]:

@@ -116,6 +116,9 @@ TYPES: tuple[TypeInfo, ...] = (
     ),
 )
 
+PRIVATE_TYPES = (RegionType.HEAP, RegionType.MANAGED_HEAP, RegionType.STACK, RegionType.PRIVATE_DATA)
+"""Types of memory that belongs to the process alone and was not loaded from a file."""
+
 BY_NAME = {info.name.lower(): info.type for info in TYPES}
 """Type by its lower-case name."""
 

@@ -132,6 +132,13 @@ COLUMNS: tuple[TriageColumn, ...] = (
         "source of that figure: `private-usage` or `pagefile-usage` (counters), or `regions` (committed bytes of a "
         "complete list of regions, which include images and mapped files)",
     ),
+    TriageColumn(
+        "top_owner",
+        "text",
+        "owner with the most committed private memory, all its instances together; see [owners.md](owners.md)",
+    ),
+    TriageColumn("top_owner_committed", "size", "committed private memory of that owner"),
+    TriageColumn("owned_share", "share", "share of Private Data's committed bytes that an owner claims"),
     TriageColumn("threads", "count", "number of threads"),
     TriageColumn("heaps", "count", "number of heaps that dumpmap identified"),
     TriageColumn("modules", "count", "number of loaded modules"),

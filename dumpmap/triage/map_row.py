@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from dumpmap.analysis.owner_totals import owner_totals
 from dumpmap.analysis.process_commit import process_commit
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Module, Snapshot
@@ -37,6 +38,7 @@ def row_of_map(region_map: RegionMap, path: str, size: int | None) -> TriageRow:
     _fill_writer(row, region_map.snapshot)
     _fill_diagnosis(row, region_map)
     _fill_space(row, region_map)
+    _fill_owners(row, region_map)
     _fill_counters(row, region_map)
     return row
 
@@ -110,6 +112,15 @@ def _fill_space(row: TriageRow, region_map: RegionMap) -> None:
     row["heaps"] = len(region_map.heaps) if region_map.heaps or region_map.heap_list_captured else None
     row["modules"] = len(snapshot.modules) or None
     row["regions"] = None if region_map.partial else len(region_map.space.regions)
+
+
+def _fill_owners(row: TriageRow, region_map: RegionMap) -> None:
+    """Who took the memory, by structure only."""
+    totals = owner_totals(region_map)
+    if totals is not None:
+        row["owned_share"] = totals.owned_share
+        if totals.top is not None:
+            row["top_owner"], row["top_owner_committed"] = totals.top
 
 
 def _fill_counters(row: TriageRow, region_map: RegionMap) -> None:

@@ -10,6 +10,7 @@ from dumpmap.views.blocks import Blank, Block, Entry, Fact, Facts, Paragraph, St
 from dumpmap.views.documents import finding_document, head
 from dumpmap.views.summary import head_blocks
 from dumpmap.views.table import Column, Table
+from dumpmap.views.takers import taker_blocks, taker_document
 from dumpmap.wording.findings import Finding
 from dumpmap.wording.text import percent_text, short_size, size_left, size_most
 
@@ -40,6 +41,7 @@ def diagnosis_document(region_map: RegionMap, verdict: Verdict, findings: Sequen
     return {
         **head("dumpmap.diagnosis/1", region_map),
         **judged,
+        "who_took_it": taker_document(region_map),
         "findings": [finding_document(finding) for finding in findings],
     }
 
@@ -63,6 +65,7 @@ def diagnosis_view(region_map: RegionMap, verdict: Verdict, findings: Sequence[F
     )
     yield Blank()
     yield Paragraph(verdict.sentence)
+    yield from taker_blocks(region_map)
     for finding in findings:
         yield Blank()
         yield Entry(finding.severity, finding.title, finding.id, finding.detail)

@@ -1,4 +1,4 @@
-"""What a row of `owners` can stand for: a module of its own, because the command line needs it for its help."""
+"""What a row of `owners` can stand for, and the order: the command line needs them for its help."""
 
 from __future__ import annotations
 
@@ -13,3 +13,10 @@ class OwnersBy(StrEnum):
     module = "module"
     kind = "kind"
     size = "size"
+
+
+class OwnersSort(StrEnum):
+    """The figure that rows are sorted by, the largest first."""
+
+    size = "size"
+    committed = "committed"

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from dumpmap.analysis.owners import Group, Owner, Owners
+from dumpmap.analysis.owners import Group, Owner, OwnerPart, Owners
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Blank, Block, Paragraph
 from dumpmap.views.documents import head
-from dumpmap.views.owner_rows import OwnersBy
+from dumpmap.views.owner_rows import OwnersBy, OwnersSort
 from dumpmap.views.table import Column, Table
-from dumpmap.wording.text import count_words, more_text, percent_text, size_words
+from dumpmap.wording.owners import group_text
+from dumpmap.wording.text import count_words, hex_text, more_text, percent_text, size_words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN_ROWS = 20
 """Rows that the text table shows unless it is asked for all."""
 
 _SHOWN_KINDS = 3
+
+OWNER_FRAME_COLUMNS = (
+    "owner",
+    "module",
+    "instance",
+    "kind",
+    "size_each",
+    "size",
+    "committed",
+    "count",
+    "inferred",
+    "evidence",
+)
 
 OWNER_COLUMNS = (
     Column("owner", folds=True),
@@ -33,18 +50,27 @@ OWNER_COLUMNS = (
 )
 
 
-def owner_table(region_map: RegionMap, owners: Owners, by: OwnersBy, *, modules: bool = True) -> Table:
+def owner_table(
+    region_map: RegionMap,
+    owners: Owners,
+    by: OwnersBy,
+    *,
+    sort: OwnersSort = OwnersSort.size,
+    modules: bool = True,
+) -> Table:
     """Returns owners and groups of unowned allocations, the largest first.
 
     Args:
         region_map: the map.
         owners: its owners.
         by: what a row stands for.
+        sort: the figure that decides which is the largest.
         modules: list each loaded module; otherwise all of them are one row.
     """
-    rows = [] if by is OwnersBy.size else list(_owner_rows(owners.owners, by, modules=modules))
-    rows += [_group_row(group) for group in owners.groups]
-    rows.sort(key=lambda row: (-row[3], row[0], row[2]))
+    rows = [] if by is OwnersBy.size else list(_owner_rows(owners, by, modules=modules))
+    rows += [_group_row(group, region_map) for group in owners.groups]
+    figure = [column.name for column in OWNER_COLUMNS].index(sort)
+    rows.sort(key=lambda row: (-row[figure], -row[3], row[0], row[2]))
     instances = by in (OwnersBy.instance, OwnersBy.kind)
     columns = tuple(
         replace(column, shown=instances) if column.name == "instance" else column for column in OWNER_COLUMNS
@@ -52,84 +78,139 @@ def owner_table(region_map: RegionMap, owners: Owners, by: OwnersBy, *, modules:
     return Table(columns, rows, region_map.address_width)
 
 
-def _owner_rows(owners: Sequence[Owner], by: OwnersBy, *, modules: bool) -> Iterator[list[Any]]:
-    images = [owner for owner in owners if owner.type_sizes.keys() == {RegionType.IMAGE}]
-    if images and not modules and by is not OwnersBy.module:
-        yield _row(count_words(len(images), "loaded module"), images)
-        owners = [owner for owner in owners if owner not in images]
-    if by is OwnersBy.kind:
-        for owner in owners:
-            for part in owner.parts:
-                yield [
-                    owner.owner,
-                    owner.module,
-                    owner.instance,
-                    part.size,
-                    part.committed,
-                    part.count,
-                    part.kind,
-                    "+".join(owner.evidence),
-                    owner.inferred,
-                ]
-        return
+@dataclass(frozen=True, slots=True)
+class MergedOwner:
+    """Several owners or instances as one row of a table.
+
+    Attributes:
+        name: what the row is called.
+        members: the owners, at least one.
+    """
+
+    name: str
+    members: tuple[Owner, ...]
+
+    @property
+    def size(self) -> int:
+        """Address space in bytes."""
+        return sum(owner.size for owner in self.members)
+
+    @property
+    def committed(self) -> int:
+        """Committed bytes."""
+        return sum(owner.committed for owner in self.members)
+
+    @property
+    def allocations(self) -> int:
+        """Allocations that the members have a part of."""
+        return sum(owner.allocations for owner in self.members)
+
+    @property
+    def inferred(self) -> bool:
+        """Whether any of it was inferred."""
+        return any(owner.inferred for owner in self.members)
+
+    @property
+    def module(self) -> str:
+        """The module of all members; empty if they have several."""
+        same = {owner.module for owner in self.members}
+        return next(iter(same)) if len(same) == 1 else ""
+
+    @property
+    def instance(self) -> str:
+        """The instance, or how many there are."""
+        if len(self.members) > 1 and self.members[0].instance:
+            return count_words(len(self.members), "instance")
+        return self.members[0].instance
+
+    @property
+    def parts_text(self) -> str:
+        """The largest parts in words; empty for a module, which is nothing but its image."""
+        parts: dict[str, int] = {}
+        for part in (part for owner in self.members for part in owner.parts):
+            parts[part.kind] = parts.get(part.kind, 0) + part.size
+        if list(parts) == [RegionType.IMAGE.label] and self.members[0].module:
+            return ""
+        largest = sorted(parts.items(), key=lambda item: (-item[1], item[0]))
+        return ", ".join(f"{kind} {size_words(size)}" for kind, size in largest[:_SHOWN_KINDS])
+
+    def row(self) -> list[Any]:
+        """Returns the cells of `OWNER_COLUMNS`."""
+        evidence = dict.fromkeys(word for owner in self.members for word in owner.evidence)
+        return [
+            self.name,
+            self.module,
+            self.instance,
+            self.size,
+            self.committed,
+            self.allocations,
+            self.parts_text,
+            "+".join(evidence),
+            self.inferred,
+        ]
+
+
+def merged_owners(owners: Owners) -> tuple[MergedOwner | None, list[MergedOwner]]:
+    """Returns all owners that are loaded modules as one, and the others by name; the largest first."""
+    images = tuple(filter(_is_image, owners.owners))
+    modules = MergedOwner(count_words(len(images), "loaded module"), images) if images else None
+    others = _merge((owner for owner in owners.owners if not _is_image(owner)), lambda owner: (owner.owner, ""))
+    return modules, sorted(others, key=lambda owner: (-owner.size, owner.name))
+
+
+def _is_image(owner: Owner) -> bool:
+    return owner.type_sizes.keys() == {RegionType.IMAGE}
+
+
+def _merge(owners: Iterable[Owner], key: Callable[[Owner], tuple[str, str]]) -> list[MergedOwner]:
     merged: dict[tuple[str, str], list[Owner]] = {}
     for owner in owners:
-        if by is OwnersBy.module:
-            key = owner.module or owner.owner, ""
-        else:
-            key = owner.owner, owner.instance if by is OwnersBy.instance else ""
-        merged.setdefault(key, []).append(owner)
-    for (name, _), members in merged.items():
-        yield _row(name, members)
+        merged.setdefault(key(owner), []).append(owner)
+    return [MergedOwner(name, tuple(members)) for (name, _), members in merged.items()]
 
 
-def _row(name: str, members: Sequence[Owner]) -> list[Any]:
-    """One row for several owners or instances."""
-    parts: dict[str, int] = {}
-    evidence: dict[str, None] = {}
-    for owner in members:
-        evidence |= dict.fromkeys(owner.evidence)
-        for part in owner.parts:
-            parts[part.kind] = parts.get(part.kind, 0) + part.size
-    largest = sorted(parts.items(), key=lambda item: (-item[1], item[0]))
-    kinds = ", ".join(f"{kind} {size_words(size)}" for kind, size in largest[:_SHOWN_KINDS])
-    same = {owner.module for owner in members}
-    instance = members[0].instance
-    if instance and len(members) > 1:
-        instance = count_words(len(members), "instance")
+def _owner_rows(owners: Owners, by: OwnersBy, *, modules: bool) -> Iterator[list[Any]]:
+    listed: Sequence[Owner] = owners.owners
+    if not modules and by is not OwnersBy.module:
+        images, others = merged_owners(owners)
+        if images is not None:
+            yield images.row()
+        listed = [owner for merged in others for owner in merged.members]
+    if by is OwnersBy.kind:
+        yield from (_part_row(owner, part) for owner in listed for part in owner.parts)
+    elif by is OwnersBy.module:
+        yield from (one.row() for one in _merge(listed, lambda owner: (owner.module or owner.owner, "")))
+    elif by is OwnersBy.instance:
+        yield from (one.row() for one in _merge(listed, lambda owner: (owner.owner, owner.instance)))
+    else:
+        yield from (one.row() for one in _merge(listed, lambda owner: (owner.owner, "")))
+
+
+def _part_row(owner: Owner, part: OwnerPart) -> list[Any]:
+    evidence = "+".join(owner.evidence)
+    figures = (part.size, part.committed, part.count)
+    return [owner.owner, owner.module, owner.instance, *figures, part.kind, evidence, owner.inferred]
+
+
+def _group_row(group: Group, region_map: RegionMap) -> list[Any]:
     return [
-        name,
-        next(iter(same)) if len(same) == 1 else "",
-        members[0].instance
-        if len(members) == 1
-        else count_words(len(members), "instance")
-        if members[0].instance
-        else "",
-        sum(owner.size for owner in members),
-        sum(owner.committed for owner in members),
-        sum(owner.allocations for owner in members),
-        kinds if len(largest) > 1 or not members[0].module or largest[0][0] != RegionType.IMAGE.label else "",
-        "+".join(evidence),
-        any(owner.inferred for owner in members),
+        group_text(group, region_map),
+        "",
+        "",
+        group.size,
+        group.committed,
+        group.count,
+        group.type.label,
+        "",
+        False,
     ]
 
 
-def _group_row(group: Group) -> list[Any]:
-    return [group_text(group), "", "", group.size, group.committed, group.count, group.type.label, "", False]
-
-
-def group_text(group: Group) -> str:
-    """Describes a group: `85 allocations of 16 MB, reserved`. What nobody names in a partial map is captured bytes."""
-    if group.type is RegionType.UNKNOWN:
-        return f"{count_words(group.count, 'captured range')} of {size_words(group.size_each)}"
-    protection = f" {group.protection}" if group.protection else ""
-    what = count_words(group.count, "allocation")
-    return f"{what} of {size_words(group.size_each)}, {group.state}{protection}"
-
-
-def owner_view(region_map: RegionMap, owners: Owners, by: OwnersBy, *, show_all: bool) -> Iterable[Block]:
+def owner_view(
+    region_map: RegionMap, owners: Owners, by: OwnersBy, *, sort: OwnersSort, show_all: bool
+) -> Iterable[Block]:
     """Everything that `owners` shows."""
-    table = owner_table(region_map, owners, by, modules=show_all or by is OwnersBy.module)
+    table = owner_table(region_map, owners, by, sort=sort, modules=show_all or by is OwnersBy.module)
     shown = table.rows if show_all else table.rows[:SHOWN_ROWS]
     if not table.rows:
         yield Paragraph("No memory matches.")
@@ -139,16 +220,6 @@ def owner_view(region_map: RegionMap, owners: Owners, by: OwnersBy, *, show_all:
         yield Paragraph(more_text(len(table.rows) - len(shown)).replace("--limit", "--all"))
     yield Blank()
     yield Paragraph(share_text(owners, partial=region_map.partial))
-
-
-def owner_lines(region_map: RegionMap, owners: Owners, limit: int) -> list[str]:
-    """Returns the largest owners and groups, a line each: `V8: 314 MB, 58.1 MB of it committed`."""
-    rows = owner_table(region_map, owners, OwnersBy.owner, modules=False).rows[:limit]
-    return [f"{name}: {size_words(size)}{_committed_text(size, committed)}" for name, _, _, size, committed, *_ in rows]
-
-
-def _committed_text(size: int, committed: int) -> str:
-    return "" if committed in (0, size) else f", {size_words(committed)} of it committed"
 
 
 def share_text(owners: Owners, *, partial: bool = False) -> str:
@@ -166,22 +237,18 @@ def share_text(owners: Owners, *, partial: bool = False) -> str:
     return f"{text}. {size_words(owners.unowned_committed)} of the committed memory listed has no owner."
 
 
-def owner_document(region_map: RegionMap, owners: Owners) -> dict[str, Any]:
+def owner_document(region_map: RegionMap, owners: Owners, sort: OwnersSort = OwnersSort.size) -> dict[str, Any]:
     """Returns `dumpmap.owners/1`."""
+
+    def ordered(items: Sequence[Any]) -> list[Any]:
+        return sorted(items, key=lambda item: -getattr(item, sort))  # they are sorted by size
+
     return {
         **head("dumpmap.owners/1", region_map),
-        "owners": [_owner_document(owner) for owner in owners.owners],
+        "owners": [_owner_document(owner) for owner in ordered(owners.owners)],
         "groups": [
-            {
-                "type": group.type.label,
-                "size_each": group.size_each,
-                "state": group.state,
-                "protection": group.protection or None,
-                "count": group.count,
-                "size": group.size,
-                "committed": group.committed,
-            }
-            for group in owners.groups
+            {**group_document(group), "size": group.size, "committed": group.committed}
+            for group in ordered(owners.groups)
         ],
         "unowned": {
             "size": owners.unowned_size,
@@ -191,6 +258,18 @@ def owner_document(region_map: RegionMap, owners: Owners) -> dict[str, Any]:
         "private_committed": owners.private_committed,
         "owned_share": owners.owned_share,
         "owned_share_facts": owners.owned_share_facts,
+    }
+
+
+def group_document(group: Group) -> dict[str, Any]:
+    """Returns what the allocations of a group have in common."""
+    return {
+        "address": hex_text(group.address),
+        "type": group.type.label,
+        "size_each": group.size_each,
+        "state": group.state,
+        "protection": group.protection or None,
+        "count": group.count,
     }
 
 
@@ -215,3 +294,35 @@ def _owner_document(owner: Owner) -> dict[str, Any]:
             for part in owner.parts
         ],
     }
+
+
+def owner_frame(owners: Owners) -> pd.DataFrame:
+    """Returns one row per part of an owner, and one per group of allocations without one; see `RegionMap.owners`."""
+    import pandas as pd
+
+    rows: list[tuple[Any, ...]] = [
+        (
+            owner.owner,
+            owner.module,
+            owner.instance,
+            part.kind,
+            None,
+            part.size,
+            part.committed,
+            part.count,
+            owner.inferred,
+            "+".join(owner.evidence),
+        )
+        for owner in owners.owners
+        for part in owner.parts
+    ]
+    rows += [
+        ("", "", "", group.type.label, group.size_each, group.size, group.committed, group.count, False, "")
+        for group in owners.groups
+    ]
+    rest = owners.unowned_size - sum(group.size for group in owners.groups)
+    if rest:
+        committed = owners.unowned_committed - sum(group.committed for group in owners.groups)
+        rows.append(("", "", "", "", None, rest, committed, None, False, ""))
+    frame = pd.DataFrame(rows, columns=list(OWNER_FRAME_COLUMNS))
+    return frame.astype(dict.fromkeys(("size_each", "size", "committed", "count"), "Int64"))

@@ -13,12 +13,13 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import TYPES, RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
-from dumpmap.views.blocks import Bar, Bars, Blank, Block, Fact, Facts, Lines, Paragraph, Remark, Statement, Statements
+from dumpmap.views.blocks import Bar, Bars, Blank, Block, Fact, Facts, Paragraph, Remark, Statement, Statements
 from dumpmap.views.columns import has_working_set, table_column
 from dumpmap.views.counters import AT_LEAST, counter_rows
 from dumpmap.views.documents import finding_document, head, moment_text
 from dumpmap.views.exception import exception_document
 from dumpmap.views.table import Column, Table
+from dumpmap.views.takers import taker_blocks, taker_document
 from dumpmap.wording.crash import crash_line
 from dumpmap.wording.processes import process_name
 from dumpmap.wording.shortage import bound_reason
@@ -28,11 +29,6 @@ from dumpmap.wording.text import address_text, hex_text, printable, short_size, 
 if TYPE_CHECKING:
     from dumpmap.model.stated_heaps import StatedSurplus
     from dumpmap.wording.findings import Finding
-
-_PRIVATE_TYPES = (RegionType.HEAP, RegionType.MANAGED_HEAP, RegionType.STACK, RegionType.PRIVATE_DATA)
-_SHOWN_OWNERS = 5
-_MOST_ALLOCATIONS = 50_000
-"""The summary of a map with more allocations names no owners: `owners` does, and takes its time."""
 
 _BAR_TYPES = tuple(info.type for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
 
@@ -60,6 +56,7 @@ def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict
             for name, value in dataclasses.asdict(region_map.system).items()
         },
         "exception": exception_document(region_map),
+        "who_took_it": taker_document(region_map),
         "findings": [finding_document(finding) for finding in findings],
     }
 
@@ -197,16 +194,6 @@ def head_blocks(region_map: RegionMap) -> Iterator[Block]:
         yield Paragraph(line)
 
 
-def private_owners(region_map: RegionMap) -> list[str]:
-    """Returns a line for each of the largest owners of private memory; none for a map with very many allocations."""
-    from dumpmap.analysis.owners import find_owners
-    from dumpmap.views.owners import owner_lines
-
-    if region_map.partial or len(region_map.space) > _MOST_ALLOCATIONS:
-        return []
-    return owner_lines(region_map, find_owners(region_map, _PRIVATE_TYPES), _SHOWN_OWNERS)
-
-
 def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
     """Yields everything that `summary` shows to people."""
     yield from head_blocks(region_map)
@@ -216,11 +203,8 @@ def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Ite
     yield _marked_table(region_map)
     yield Blank()
     yield Paragraph(largest_free_line(region_map))
-    took = private_owners(region_map)
-    if took:
-        yield Blank()
-        yield Paragraph("Who took private memory", "strong")
-        yield Lines(took, indent=2)
+    took = list(taker_blocks(region_map))
+    yield from took
     counters = counter_rows(region_map)
     if counters:
         yield Blank()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dumpmap.analysis.owner_parts import PartKey
+from dumpmap.analysis.owners import Group
 from dumpmap.analysis.ownership import OwnerAt
+from dumpmap.analysis.takers import Taker
+from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
-from dumpmap.wording.text import address_text, size_words
+from dumpmap.wording.text import address_text, count_words, size_words
 
 
 def part_text(key: PartKey) -> str:
@@ -15,6 +18,23 @@ def part_text(key: PartKey) -> str:
     if key.kind == RegionType.IMAGE.label:
         return key.owner
     return key.kind if key.owner in key.kind else f"{key.owner}: {key.kind}"
+
+
+def group_text(group: Group, region_map: RegionMap) -> str:
+    """Describes a group: `85 allocations of 16 MB, reserved`, or `allocation of 1 MB at 0x00120000, reserved`."""
+    # What a map without a list of regions knows are the bytes that the dump has, not how they were allocated.
+    noun = "captured range" if region_map.partial else "allocation"
+    size = size_words(group.size_each)
+    if group.count == 1:
+        what = f"{noun} of {size} at {address_text(group.address, region_map.address_width)}"
+    else:
+        what = f"{count_words(group.count, noun)} of {size}"
+    return f"{what}, {group.state}{f' {group.protection}' if group.protection else ''}"
+
+
+def taker_text(taker: Taker, region_map: RegionMap) -> str:
+    """Names an owner or a group."""
+    return taker.owner if taker.group is None else group_text(taker.group, region_map)
 
 
 def owner_text(owner: OwnerAt) -> str:

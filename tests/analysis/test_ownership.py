@@ -12,7 +12,7 @@ from support.scenes import FIXTURES, KB, MB, Scene
 
 import dumpmap
 from dumpmap.analysis.owners import find_owners
-from dumpmap.analysis.ownership import NOBODY, Claim, OwnerName, Proof, assign, owner_at, ownership_of
+from dumpmap.analysis.ownership import NOBODY, Claim, OwnerName, Proof, add_claims, assign, owner_at, ownership_of
 from dumpmap.api import RegionMap
 from dumpmap.model.types import RegionType
 
@@ -90,6 +90,18 @@ def test_the_first_claim_stays_and_the_rest_goes_to_who_shares() -> None:
         [claim("x", (base, 128 * KB), shares=True), claim("y", (base + 128 * KB, 128 * KB), shares=True)],
     )
     assert Counter(both.owner.tolist())[NOBODY] == 1
+
+
+def test_further_claims_take_only_what_nobody_owns() -> None:
+    m, (a, b) = spaces(MB, MB)
+    guess = Claim(OwnerName("guess"), ((a, 2 * MB), (b, MB)), Proof("peb", 7), inferred=True)
+    first = assign(m, [claim("first", (a, 512 * KB), shares=True)])
+    ownership = add_claims(first, [guess, claim("late", (b, MB))])
+    rows = np.searchsorted(ownership.rows.base, np.array([a, a + MB // 2, b, b + MB // 2], np.uint64)).tolist()
+    assert [ownership.name_at(row).owner for row in rows] == ["first", "first", "guess", "guess"]
+    assert [bool(ownership.inferred[row]) for row in rows] == [False, True, True, True]
+    assert [ownership.proof_at(row) for row in rows][1:3] == [None, Proof("peb", 7)]
+    assert [first.name_at(row).owner for row in rows] == ["first", "first", "", ""]
 
 
 def test_a_claim_of_one_type_leaves_other_types_alone() -> None:

@@ -322,3 +322,16 @@ def test_functions_stay_callable_after_their_modules_are_loaded() -> None:
         "    assert callable(getattr(dumpmap, name)), name\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_owners_are_a_frame(fixtures: Path) -> None:
+    m = dumpmap.open(fixtures / "runtimes" / "node-18.dmp.gz")
+    frame = m.owners()
+    summary = m.summary().drop(["Total", "Free", "Unusable", "Page Table"])
+    assert frame["size"].sum() == summary["size"].sum()
+    assert frame["committed"].sum() == summary["committed"].sum()
+    v8 = frame[(frame["owner"] == "V8") & (frame["kind"] == "V8 old space")]
+    assert set(v8["module"]) == {"node.exe"}
+    assert m.owners(["private-data"])["size"].sum() == summary.loc["Private Data", "size"]
+    with pytest.raises(ValueError, match="not a type"):
+        m.owners(["nothing"])

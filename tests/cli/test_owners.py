@@ -65,3 +65,22 @@ def test_captured_ranges_of_a_partial_map_are_no_allocations(tmp_path: Path) -> 
     out = run("-q", "owners", str(path)).out
     assert "3 captured ranges of 512 bytes" in out
     assert "allocation" not in out
+
+
+def test_committed_memory_comes_first_where_asked() -> None:
+    for figure in ("size", "committed"):
+        out = run("owners", FRAGMENT, "--sort", figure, "--format", "csv").out
+        values = [int(row[figure]) for row in csv.DictReader(io.StringIO(out))]
+        assert values == sorted(values, reverse=True)
+        document = json.loads(run("owners", FRAGMENT, "-s", figure, "--format", "json").out)
+        for name in ("owners", "groups"):
+            values = [row[figure] for row in document[name]]
+            assert values == sorted(values, reverse=True)
+
+
+def test_a_named_heap_says_that_it_is_a_heap() -> None:
+    owners = json.loads(run("owners", str(FIXTURES / "layout-x64.dmp.gz"), "--format", "json").out)["owners"]
+    heaps = [owner for owner in owners if owner["instance"] and not owner["module"]]
+    assert len(heaps) == 9
+    assert all("heap" in owner["owner"].lower() for owner in heaps)
+    assert "large blocks (heap)" in {owner["owner"] for owner in heaps}

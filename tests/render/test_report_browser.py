@@ -12,6 +12,7 @@ from support.maps import (
     HOSTILE,
     ODD_ADDRESSES,
     RECORDED,
+    TEXTS,
     hostile_map,
     large_map,
     partial_map,
@@ -236,7 +237,7 @@ def test_every_column_sorts_both_ways_with_the_unknown_last(open_report: OpenRep
             order = cell.get_attribute("aria-sort")
             assert order in ("ascending", "descending")
             first = column(page, title)[0]
-            if key in ("protection", "details", "kind", "evidence"):
+            if key in TEXTS:
                 # The browser's collation differs from Python's in punctuation; the ends of the table must be known.
                 assert (first != "") == (len(known) > 0)
                 continue
@@ -924,3 +925,88 @@ def test_what_is_left_of_a_stack_is_rounded_down(open_report: OpenReport) -> Non
     assert headroom is not None
     assert headroom % 1024
     assert row[heads.index("Headroom")] == f"{headroom // 1024:,}"
+
+
+# ---------------------------------------------------------------- owners
+
+
+def owner_button(page: Page, name: str) -> Any:
+    """The button of an owner in the table of owners."""
+    return page.locator("#owner-table tbody tr").filter(has=page.locator(f"th button:text-matches('^{name}')")).first
+
+
+def test_an_owner_filters_the_allocations(open_report: OpenReport) -> None:
+    region_map = recorded("runtimes/node-18.dmp.gz")
+    page = open_report(region_map)
+    everything, blocks = region_map.allocations, region_map.regions
+    used = ~everything["type"].isin(["Free", "Unusable"])
+    with_v8 = set(blocks["allocation"][blocks["owner"] == "V8"])
+    modules = (everything["owner"] == everything["owner_module"]) & (everything["owner"] != "")
+    expected = {
+        "V8": everything[everything["address"].isin(with_v8)],
+        r"\\d+ loaded modules": everything[modules],
+        "No owner": everything[used & (everything["owner"] == "")],
+    }
+    for name, rows in expected.items():
+        line = owner_button(page, name)
+        line.click()
+        assert count_line(page) == expected_count(rows, everything), name
+        assert line.get_attribute("class") == "chosen"
+        assert page.is_visible("#owner-chip")
+        line.click()
+        assert count_line(page) == expected_count(everything, everything)
+    page.click(".takers button[data-value=V8]")
+    assert count_line(page) == expected_count(expected["V8"], everything)
+    assert set(column(page, "Owner")) == {"V8"}
+    page.click("#type-chips [data-type='6']")
+    page.click("#owner-chip")
+    private = everything[everything["type"] == "Private Data"]
+    assert count_line(page).startswith(f"{len(private):,} of")
+    owner_button(page, "V8").click()
+    page.click("#filter-clear")
+    assert count_line(page) == expected_count(everything, everything)
+    assert not page.is_visible("#owner-chip")
+
+
+CANVAS = "document.getElementById('space-canvas').toDataURL()"
+
+
+def test_the_map_is_colored_by_owner_and_dims_the_others(open_report: OpenReport) -> None:
+    page = open_report(recorded("runtimes/node-18.dmp.gz"))
+    by_type = page.evaluate(CANVAS)
+    page.click("[data-colors=owner]")
+    by_owner = page.evaluate(CANVAS)
+    assert by_owner != by_type
+    assert page.is_visible(".legend li:has-text('No owner')")
+    assert not page.is_visible(".legend li:has-text('Managed Heap')")
+    owner_button(page, "V8").click()
+    assert page.evaluate(CANVAS) not in (by_owner, by_type)
+    owner_button(page, "V8").click()
+    page.click("[data-colors=type]")
+    assert page.evaluate(CANVAS) == by_type
+
+
+def test_a_group_leads_to_its_first_allocation(open_report: OpenReport) -> None:
+    region_map = recorded("fragment-x86.dmp.gz")
+    page = open_report(region_map)
+    line = page.locator(".takers button", has_text="85 allocations of 16 MB, reserved")
+    line.click()
+    sizes = region_map.allocations.query("size == 16 * 1024 * 1024 and committed == 0 and type == 'Private Data'")
+    assert address_text(int(sizes["address"].min()), 8) in page.inner_text("#lookup-answer")
+    rows = page.locator("#owner-table tbody tr")
+    assert rows.nth(0).inner_text().startswith("No owner")
+    assert "85 allocations" in rows.nth(1).inner_text()
+
+
+def test_the_first_screen_says_who_took_it(open_report: OpenReport) -> None:
+    page = open_report(recorded("runtimes/node-18.dmp.gz"), width=1440, height=900)
+    box = page.locator(".takers").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 900
+    assert not open_report(partial_map()).locator(".takers").count()
+
+
+def test_the_inspector_names_the_owner(open_report: OpenReport) -> None:
+    page = open_report(recorded("runtimes/node-18.dmp.gz"))
+    look_up(page, "0xff6000010")
+    assert dict(page.evaluate(INSPECTOR))["Owner"] == "V8 (node.exe)"

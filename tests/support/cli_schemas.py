@@ -140,6 +140,53 @@ BOUND = maybe(
 
 FIGURES = {name: maybe(BYTES) for name in ("size", "committed", "private", *WORKING_SET, "blocks")}
 
+GROUP = {
+    "address": HEX,
+    "type": {"enum": TYPES},
+    "size_each": BYTES,
+    "state": {"enum": ["committed", "partly committed", "reserved"]},
+    "protection": maybe(TEXT),
+    "count": {"type": "integer", "minimum": 1},
+}
+_TAKER = record(
+    name={"type": "string", "minLength": 1},
+    owner=maybe(TEXT),
+    group=maybe(record(**GROUP)),
+    size=BYTES,
+    committed=BYTES,
+    reserved=BYTES,
+)
+WHO = maybe(
+    record(
+        committed={"type": "array", "items": _TAKER, "maxItems": 5},
+        reserved={"type": "array", "items": _TAKER, "maxItems": 5},
+    )
+)
+
+OWNERS = record(
+    **head("owners"),
+    owners=rows(
+        record(
+            owner={"type": "string", "minLength": 1},
+            module=maybe(TEXT),
+            version=maybe(TEXT),
+            instance=maybe(TEXT),
+            size=BYTES,
+            committed=BYTES,
+            allocations=BYTES,
+            inferred=FLAG,
+            evidence={"type": "array", "items": TEXT, "minItems": 1},
+            facts=record(heap_used=maybe(BYTES), heap_limit=maybe(BYTES)),
+            parts=rows(record(kind=TEXT, size=BYTES, committed=BYTES, count=BYTES)),
+        )
+    ),
+    groups=rows(record(**GROUP, size=BYTES, committed=BYTES)),
+    unowned=record(size=BYTES, committed=BYTES, allocations=BYTES),
+    private_committed=BYTES,
+    owned_share=maybe({"type": "number", "minimum": 0, "maximum": 1}),
+    owned_share_facts=maybe({"type": "number", "minimum": 0, "maximum": 1}),
+)
+
 SUMMARY = record(
     **head("summary"),
     address_space=maybe(record(start={"const": "0x0"}, end=HEX)),
@@ -187,6 +234,7 @@ SUMMARY = record(
         physical_available=maybe(BYTES),
     ),
     exception=EXCEPTION,
+    who_took_it=WHO,
     findings=rows(
         record(
             id={"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
@@ -393,6 +441,7 @@ SCHEMAS: dict[str, tuple[list[str], Schema]] = {
     "regions by block": (["regions", "--blocks"], REGIONS_BY_BLOCK),
     "region groups": (["regions", "--group-by", "owner,state,size"], REGION_GROUPS),
     "address": (["address"], ADDRESS),
+    "owners": (["owners"], OWNERS),
     "stacks": (["stacks"], STACKS),
     "modules": (["modules"], MODULES),
     "info": (["info"], INFO),

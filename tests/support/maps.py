@@ -187,7 +187,8 @@ def _values(data: dict[str, Any], columns: dict[str, Any], index: int) -> dict[s
 
     def text(name: str) -> str:
         column = columns[name]
-        return str(column["values"][column["codes"][index]])
+        codes = columns[column["codes_of"]]["codes"] if "codes_of" in column else column["codes"]
+        return str(column["values"][codes[index]])
 
     numbers = [name for name in COLUMNS if name in columns and isinstance(columns[name], list | None)]
     numbers = [name for name in numbers if name not in ("type", "inferred", "blocks")]

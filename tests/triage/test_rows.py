@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.scenes import FIXTURES
 from support.triage import partial_dump, small_dump, starved_dump
 from synth.minidump import MinidumpBuilder
 from synth.writers import unreal_xml
 
 import dumpmap
 from dumpmap.analysis.free import free_space
+from dumpmap.analysis.owners import find_owners
 from dumpmap.api import map_snapshot
-from dumpmap.model.types import TYPES, RegionType
+from dumpmap.model.types import PRIVATE_TYPES, TYPES, RegionType
 from dumpmap.parsers.opening import open_snapshot
 from dumpmap.triage.analyse import analyse
 from dumpmap.triage.columns import BY_NAME, COLUMNS, GROUPABLE, NAMES, STATUSES, TriageRow, type_column
+from dumpmap.triage.groups import group_rows
 from dumpmap.triage.jobs import Job, local_job
 from dumpmap.triage.map_row import row_of_map
 from dumpmap.triage.rows import unpack
@@ -292,3 +296,27 @@ def test_the_size_of_the_request_can_come_from_the_exception(tmp_path: Path) -> 
     path.write_bytes(MinidumpBuilder("x64").system_info().thread(1).exception(1, 0xE0000008, 0, [4096]).build())
     row = row_of(path)
     assert (row["oom_size"], row["writer_message"]) == (4096, None)
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.rglob("*.dmp*")), ids=lambda path: path.name)
+def test_owners_are_those_of_the_whole_map(path: Path) -> None:
+    """A row sums up by allocation where it can; it must say what `owners` says."""
+    region_map = dumpmap.open(path)
+    row = row_of_map(region_map, path.name, None)
+    if region_map.partial:
+        assert (row["top_owner"], row["top_owner_committed"], row["owned_share"]) == (None, None, None)
+        return
+    owners = find_owners(region_map, PRIVATE_TYPES)
+    committed: Counter[str] = Counter()
+    for owner in owners.owners:
+        if owner.owner != owner.module:
+            committed[owner.owner.removesuffix(f" {owner.instance}")] += owner.committed
+    assert committed[row["top_owner"]] == row["top_owner_committed"] == max(committed.values())
+    assert row["owned_share"] == owners.owned_share
+
+
+def test_dumps_are_grouped_by_who_took_most() -> None:
+    paths = [FIXTURES / "runtimes" / name for name in ("node-18.dmp.gz", "node-20.dmp.gz", "java-17-g1.dmp.gz")]
+    rows = [row_of_map(dumpmap.open(path), path.name, None) for path in paths]
+    groups = group_rows(rows, ["top_owner"])
+    assert [(group.values, group.count) for group in groups] == [(("V8",), 2), (("Java heap",), 1)]

@@ -15,11 +15,15 @@ from markupsafe import Markup, escape
 
 from dumpmap.model.types import TYPES, RegionType
 
-SCRIPTS = ("format.js", "rows.js", "cells.js", "grid.js", "runs.js", "canvas.js", "space.js", "page.js")
+SCRIPTS = ("format.js", "rows.js", "owners.js", "cells.js", "grid.js", "runs.js", "canvas.js", "space.js", "page.js")
 """The parts of the page's one script, in order."""
 
 _ON_DARK = {RegionType.FREE: "#2b313b", RegionType.UNUSABLE: "#6b7280"}
 """Colors that differ on a dark background. Most of a space is free, and a light grey would outshine the rest."""
+
+
+OWNER_COLORS = ("#b9b3c9", "#4e8fd0", "#e8923a", "#5aa86a", "#d9646a", "#58b5b8", "#a98467", "#e6d98a")
+"""Colors of owners by number: loaded modules, the owners that have one of their own, other owners, nobody."""
 
 
 def script_json(document: Any) -> str:
@@ -42,12 +46,11 @@ def policy() -> str:
 @cache
 def style() -> str:
     """The page's style sheet: the colors of the types, the dark theme for both ways to choose it, and the rest."""
-    light = ";".join(f"--t{int(info.type)}:{info.color}" for info in TYPES)
+    colors = {f"t{int(info.type)}": info.color for info in TYPES}
+    colors |= {f"o{number}": color for number, color in enumerate(OWNER_COLORS)}
+    light = ";".join(f"--{name}:{color}" for name, color in colors.items())
     dark = ";".join(f"--t{int(type_)}:{color}" for type_, color in _ON_DARK.items())
-    classes = "".join(
-        f".t{int(info.type)}{{fill:var(--t{int(info.type)});background-color:var(--t{int(info.type)})}}"
-        for info in TYPES
-    )
+    classes = "".join(f".{name}{{fill:var(--{name});background-color:var(--{name})}}" for name in colors)
     theme = f"{dark};\n{_static('dark.css')}"
     parts = (
         f":root{{{light}}}{classes}",

@@ -12,6 +12,7 @@ from dumpmap.model.columns import REGION_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import file_name
 from dumpmap.model.types import TYPES
+from dumpmap.render.html.owners import color_numbers
 from dumpmap.render.html.packing import (
     gaps,
     informative_blocks,
@@ -54,6 +55,7 @@ def page_data(region_map: RegionMap) -> dict[str, Any]:
         "cut": cut_length(allocations, regions, region_map.end),
         "types": [info.name for info in TYPES],
         "evidence": {info.name: info.meaning for info in EVIDENCE},
+        "owner_colors": color_numbers(region_map),
         "columns": [pack_region_column(column) for column in _SHOWN],
         "rows": {
             **pack_rows(allocations, unit),

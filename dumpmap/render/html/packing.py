@@ -18,6 +18,7 @@ SIZES = tuple(column.name for column in REGION_COLUMNS if column.holds == "size"
 """Columns of regions that count in units."""
 
 _TEXTS = tuple(column.name for column in REGION_COLUMNS if column.is_text)
+_OWN_TEXTS = tuple(column.name for column in REGION_COLUMNS if column.is_text and column.holds != "owner")
 _EXACT = 1 << 53
 """JavaScript numbers below this are exact; larger ones are packed as hex."""
 
@@ -35,8 +36,9 @@ def pack_rows(frame: pd.DataFrame, unit: int) -> dict[str, Any]:
     columns: dict[str, Any] = {"type": frame["type"].cat.codes.tolist()}
     for name in SIZES:
         columns[name] = pack_numbers(frame[name], unit)
-    for name in _TEXTS:
+    for name in _OWN_TEXTS:
         columns[name] = _pack_texts(frame[name])
+    columns |= _pack_owners(frame)
     columns["inferred"] = np.flatnonzero(frame["inferred"].to_numpy(np.bool_)).tolist()
     return columns
 
@@ -54,6 +56,20 @@ def pack_numbers(column: pd.Series[Any], unit: int = 1) -> list[Any] | None:
     for index in np.flatnonzero(values >= _EXACT).tolist():
         result[index] = hex(result[index])
     return result
+
+
+def _pack_owners(frame: pd.DataFrame) -> dict[str, Any]:
+    """Owners and their modules share one list of codes: an owner rarely has more than one module."""
+    import pandas as pd
+
+    owner, owners = pd.factorize(frame["owner"].to_numpy(object))
+    module, modules = pd.factorize(frame["owner_module"].to_numpy(object))
+    pairs, codes = np.unique(owner * max(len(modules), 1) + module, return_inverse=True)
+    first, second = np.divmod(pairs, max(len(modules), 1))
+    return {
+        "owner": {"values": owners[first].tolist(), "codes": codes.tolist()},
+        "owner_module": {"values": modules[second].tolist(), "codes_of": "owner"},
+    }
 
 
 def _pack_texts(column: pd.Series[Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from dumpmap.render.html.diagnosis import diagnosis_card
 from dumpmap.render.html.free_blocks import size_bands
 from dumpmap.render.html.head import completeness_help, counters, facts, key_figures
 from dumpmap.render.html.overview import UNKNOWN, bars, type_table
+from dumpmap.render.html.owners import owner_card, taker_lists
 from dumpmap.render.html.writer import plain_table, shareable, writer_parts
 from dumpmap.views.heaps import no_heaps_text
 from dumpmap.views.info import stream_table
@@ -94,8 +95,10 @@ def _upper_half(region_map: RegionMap) -> dict[str, Any]:
         "writer": writer_parts(region_map),
         "verdict": diagnosis_card(verdict(region_map, findings=findings), findings),
         "figures": key_figures(region_map, space),
+        "takers": taker_lists(region_map),
         "bars": bars(region_map),
         "summary": type_table(region_map),
+        "owners": owner_card(region_map),
         "bands": None if space is None else size_bands(space),
     }
 

@@ -4,11 +4,15 @@ const LINE_HEIGHT = 18;
 const LINE_GAP = 5;
 const LINES = 16;
 
+/* Kinds of a color: committed and reserved, and the same again dimmed. */
+const KINDS = 2 * (UNLISTED + 1);
+
 /* In use first, from the bottom up, committed below reserved; then what is not in use. */
 const PAINT_ORDER = [...Array(UNLISTED + 1).keys()]
   .filter((type) => type !== FREE && type !== UNUSABLE && type !== UNLISTED)
   .flatMap((type) => [2 * type, 2 * type + 1])
-  .concat([2 * UNUSABLE, 2 * FREE, 2 * UNLISTED]);
+  .concat([2 * UNUSABLE, 2 * FREE, 2 * UNLISTED])
+  .flatMap((kind) => [kind, kind + KINDS]);
 
 class SpaceCanvas {
   constructor(box, runs) {
@@ -18,8 +22,8 @@ class SpaceCanvas {
     this.overlay = byId("space-overlay");
   }
 
-  /** Draws the places [from, to) of `view`; types that are not in a non-empty `chosen` are dimmed. */
-  draw(view, chosen) {
+  /** Draws the places [from, to) of `view`. */
+  draw(view) {
     this.view = view;
     this.measure();
     const { width, gutter, height, lines, scale } = this;
@@ -33,7 +37,7 @@ class SpaceCanvas {
     const columns = Math.round(width * scale);
     const tall = Math.round(LINE_HEIGHT * scale);
     const shares = this.shares(columns);
-    const palette = this.palette(chosen);
+    const palette = this.palette();
     const image = context.createImageData(columns, tall);
     const pixels = new Uint32Array(image.data.buffer);
     for (let line = 0; line < lines; line += 1) {
@@ -51,7 +55,7 @@ class SpaceCanvas {
     const color = (name) => style.getPropertyValue(name).trim();
     this.colors = {
       surface: rgb(color("--surface")),
-      types: data.types.map((_, index) => rgb(color(`--t${index}`))),
+      types: data.types.map((_, index) => rgb(color(this.runs.byOwner && index < UNUSABLE ? `--o${index}` : `--t${index}`))),
       unlisted: rgb(color("--unlisted")),
       hatch: packed(rgb(color("--strong-line"))),
       muted: color("--muted"),
@@ -74,7 +78,7 @@ class SpaceCanvas {
 
   /** For every pixel column the share that each kind of memory has of it. */
   shares(columns) {
-    const kinds = 2 * (UNLISTED + 1);
+    const kinds = 2 * KINDS;
     const total = this.lines * columns;
     const shares = new Float32Array(total * kinds);
     const { runs } = this;
@@ -85,7 +89,7 @@ class SpaceCanvas {
     for (let run = runs.at(from); run < runs.count && runs.place[run] < to; run += 1) {
       const low = (Math.max(runs.place[run], from) - from) / perColumn;
       const high = (Math.min(runs.place[run + 1], to) - from) / perColumn;
-      const kind = 2 * runs.type[run];
+      const kind = 2 * runs.color[run] + KINDS * runs.dimmed[run];
       const held = runs.held[run];
       const first = Math.floor(low);
       const last = Math.min(total - 1, Math.ceil(high) - 1);
@@ -116,7 +120,7 @@ class SpaceCanvas {
       const share = shares[offset + kind];
       if (share <= 0) continue;
       sum += share;
-      const used = kind < 2 * UNUSABLE;
+      const used = kind % KINDS < 2 * UNUSABLE;
       // Memory in use never vanishes beside free space, however little it is.
       let edge = Math.round(tall * (1 - sum));
       if (used && edge >= y && y > 1) edge = y - 1;
@@ -130,15 +134,16 @@ class SpaceCanvas {
     return kind === 2 * UNLISTED && (x + y) % Math.round(5 * this.scale) === 0 ? this.colors.hatch : palette[kind];
   }
 
-  /** The color of each kind: a type committed, the type reserved, and so on. */
-  palette(chosen) {
+  /** The color of each kind: a type or owner committed, reserved, and so on; then all of them dimmed. */
+  palette() {
     const { surface, types, unlisted, reserved } = this.colors;
-    const palette = new Uint32Array(2 * (UNLISTED + 1));
+    const palette = new Uint32Array(2 * KINDS);
     for (let type = 0; type <= UNLISTED; type += 1) {
       const full = type === UNLISTED ? unlisted : types[type];
-      const dim = chosen.size > 0 && !chosen.has(type) && type !== UNLISTED ? 0.16 : 1;
-      palette[2 * type] = packed(mixed(full, surface, dim));
-      palette[2 * type + 1] = packed(mixed(full, surface, reserved * dim));
+      for (const [first, dim] of [[0, 1], [KINDS, 0.16]]) {
+        palette[first + 2 * type] = packed(mixed(full, surface, dim));
+        palette[first + 2 * type + 1] = packed(mixed(full, surface, reserved * dim));
+      }
     }
     return palette;
   }
@@ -186,7 +191,7 @@ class SpaceCanvas {
   /** Black or white, whichever is readable on an empty run. */
   inkOn(run) {
     const { types, unlisted, surface, reserved } = this.colors;
-    const type = this.runs.type[run];
+    const type = this.runs.color[run];
     const empty = type === FREE ? types[FREE] : mixed(types[type] || unlisted, surface, reserved);
     const ground = type === UNLISTED ? unlisted : empty;
     const light = (0.299 * ground[0] + 0.587 * ground[1] + 0.114 * ground[2]) / 255;

@@ -3,6 +3,7 @@
 const memory = new MemoryRows();
 const tabs = [...document.querySelectorAll('[role="tab"]')];
 const chosen = new Set();
+let chosenOwner = null;
 const grids = {};
 
 // ---------------------------------------------------------------- tabs
@@ -97,8 +98,60 @@ function applyTypes() {
     line.classList.toggle("chosen", on);
     line.querySelector("button").setAttribute("aria-pressed", String(on));
   }
-  space.setTypes(new Set(chosen));
+  space.setFilter(chosen, chosenOwner);
   applyFilters();
+}
+
+// ---------------------------------------------------------------- owners
+
+const sameOwner = (one, other) => one !== null && one.choice === other.choice && one.value === other.value;
+
+/** Shows one owner alone, or all again where it is alone already; goes to a group's first allocation. */
+function chooseOwner({ choice, value }) {
+  if (choice === "address") {
+    lookUp(value);
+    return;
+  }
+  setOwner(sameOwner(chosenOwner, { choice, value }) ? null : { choice, value });
+  openTab("tab-allocations");
+  applyTypes();
+}
+
+/** Notes the owner that the filters show, and marks it everywhere. */
+function setOwner(owner) {
+  chosenOwner = owner;
+  for (const line of document.querySelectorAll("#owner-table tbody tr")) {
+    const on = sameOwner(owner, line.dataset);
+    line.classList.toggle("chosen", on);
+    line.querySelector("button").setAttribute("aria-pressed", String(on));
+  }
+  const chip = byId("owner-chip");
+  chip.hidden = owner === null;
+  chip.textContent = owner === null ? "" : `Owner: ${choiceText(owner)} ✕`;
+}
+
+for (const line of document.querySelectorAll("#owner-table tbody tr")) {
+  line.addEventListener("click", () => chooseOwner(line.dataset));
+}
+for (const button of document.querySelectorAll(".takers button")) {
+  button.addEventListener("click", () => {
+    chooseOwner(button.dataset);
+    byId("memory").scrollIntoView({ block: "start" });
+  });
+}
+byId("owner-chip").addEventListener("click", () => {
+  setOwner(null);
+  applyTypes();
+});
+
+for (const button of document.querySelectorAll("[data-colors]")) {
+  button.addEventListener("click", () => {
+    const what = button.dataset.colors;
+    for (const other of document.querySelectorAll("[data-colors]")) other.setAttribute("aria-pressed", String(other === button));
+    for (const item of document.querySelectorAll(".of-owner")) item.hidden = what !== "owner";
+    for (const item of document.querySelectorAll(".of-type")) item.hidden = what === "owner";
+    space.colorBy(what);
+  });
 }
 
 for (const line of document.querySelectorAll("#summary tbody tr")) {
@@ -112,7 +165,7 @@ function applyFilters() {
   const size = parseSize(input.value);
   input.setAttribute("aria-invalid", String(size === null));
   const text = byId("filter-text").value;
-  const { rows, byBlock } = memory.filter({ types: chosen, text, size: size ?? 0 });
+  const { rows, byBlock } = memory.filter({ types: chosen, owner: chosenOwner, text, size: size ?? 0 });
   const grid = grids.allocations;
   // Rows that match only by a block expand, to show why they are there.
   for (const row of openedByText) grid.expanded.delete(row);
@@ -165,6 +218,7 @@ function clearFilters() {
   byId("filter-text").value = "";
   byId("filter-size").value = "";
   chosen.clear();
+  setOwner(null);
   applyTypes();
 }
 
@@ -200,6 +254,8 @@ function inspect(row, child, address = null) {
   add("Kind", value("kind"));
   const details = value("details") || (child >= 0 ? memory.value(row, -1, "details") : "");
   add("Details", details, details.length > 60);
+  add("Owner", value("owner") === value("owner_module") || value("owner_module") === "" ? value("owner")
+    : `${value("owner")} (${value("owner_module")})`);
   add(value("inferred") ? "Evidence (inferred, not recorded)" : "Evidence", evidenceLines(value("evidence")), true);
   const show = element("button", { type: "button" }, "Show in the address space map");
   show.addEventListener("click", () => {

@@ -22,7 +22,8 @@ class RegionColumns {
     }
     this.texts = {};
     for (const name of TEXTS) {
-      this.texts[name] = { codes: Int32Array.from(packed[name].codes), values: packed[name].values };
+      const { values, codes, codes_of: other } = packed[name];
+      this.texts[name] = { codes: other ? this.texts[other].codes : Int32Array.from(codes), values };
     }
     this.inferred = new Uint8Array(this.count);
     for (const index of packed.inferred) this.inferred[index] = 1;
@@ -128,21 +129,22 @@ class MemoryRows extends RegionColumns {
   }
 
   /** The rows that pass the filters, by address, and those of them that pass only by the text of a block. */
-  filter({ types, text, size }) {
+  filter({ types, owner, text, size }) {
     const words = text.trim().toLowerCase();
     const own = words === "" ? null : this.matches(this, this.base, words);
     const inBlocks = words === "" ? null : this.matches(this.blocks, this.blockBase, words);
     const sizes = this.numbers.size;
+    const owned = owner === null ? null : ownerHits(this, owner);
+    const ownedBlocks = owner === null ? null : ownerHits(this.blocks, owner);
     const found = new Uint32Array(this.count);
     const byBlock = [];
     let count = 0;
     for (let i = 0; i < this.count; i += 1) {
       if (types.size > 0 && !this.hasType(i, types)) continue;
+      if (owned !== null && owned[i] === 0 && !this.anyBlock(i, ownedBlocks)) continue;
       if (sizes[i] < size) continue;
       if (own !== null && own[i] === 0) {
-        let hit = false;
-        for (let k = this.firstPart[i]; k < this.firstPart[i + 1] && !hit; k += 1) hit = inBlocks[k] === 1;
-        if (!hit) continue;
+        if (!this.anyBlock(i, inBlocks)) continue;
         byBlock.push(i);
       }
       found[count] = i;
@@ -157,6 +159,12 @@ class MemoryRows extends RegionColumns {
     for (let k = this.firstPart[row]; k < this.firstPart[row + 1]; k += 1) {
       if (types.has(this.blocks.type[k])) return true;
     }
+    return false;
+  }
+
+  /** Whether any block of a row is marked. */
+  anyBlock(row, marks) {
+    for (let k = this.firstPart[row]; k < this.firstPart[row + 1]; k += 1) if (marks[k] === 1) return true;
     return false;
   }
 

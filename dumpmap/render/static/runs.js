@@ -23,6 +23,41 @@ class Runs {
     this.cuts = 0;
     this.collect();
     this.length = Math.max(this.place[this.count], 1);
+    this.dimmed = new Uint8Array(most);
+    this.colorBy("type");
+  }
+
+  /** Chooses what the colors stand for: `type` or `owner`. */
+  colorBy(what) {
+    this.byOwner = what === "owner";
+    this.color = this.type;
+    if (!this.byOwner) return;
+    this.color = Uint8Array.from(this.type);
+    for (let run = 0; run < this.count; run += 1) {
+      if (this.row[run] >= 0) this.color[run] = ownerColor(...this.source(run));
+    }
+  }
+
+  /** The columns that a run comes from, and its index in them. */
+  source(run) {
+    const [row, child] = [this.row[run], this.child[run]];
+    return child < 0 ? [this.rows, row] : [this.rows.blocks, this.rows.firstPart[row] + child];
+  }
+
+  /** Dims what has none of the types, if there are any, and what is not the owner's, if there is one. */
+  dim(types, owner) {
+    const owned = owner === null ? null : new Map([this.rows, this.rows.blocks].map((columns) => [columns, ownerHits(columns, owner)]));
+    for (let run = 0; run < this.count; run += 1) {
+      let hit = true;
+      if (this.row[run] >= 0) {
+        hit = types.size === 0 || types.has(this.type[run]);
+        if (hit && owned !== null) {
+          const [columns, index] = this.source(run);
+          hit = owned.get(columns)[index] === 1;
+        }
+      }
+      this.dimmed[run] = hit ? 0 : 1;
+    }
   }
 
   collect() {
@@ -128,6 +163,7 @@ class Runs {
       element("div", {}, this.facts(run, text("protection")).join(", ")),
     ];
     if (text("details") !== "") parts.push(element("div", {}, text("details")));
+    if (text("owner") !== "" && text("owner") !== text("owner_module")) parts.push(element("div", {}, `Owner: ${text("owner")}`));
     return parts;
   }
 

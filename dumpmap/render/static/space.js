@@ -15,7 +15,6 @@ class SpaceMap {
     this.readout = byId("space-readout");
     this.runs = new Runs(rows);
     this.canvas = new SpaceCanvas(this.box, this.runs);
-    this.types = new Set();
     this.current = -1;
     this.pinned = -1;
     this.drag = null;
@@ -26,7 +25,7 @@ class SpaceMap {
   }
 
   draw() {
-    this.canvas.draw(this.view, this.types);
+    this.canvas.draw(this.view);
     this.drawOverlay();
     const [from, to] = this.view;
     byId("range-from").value = addressText(this.runs.addressAt(from));
@@ -239,9 +238,15 @@ class SpaceMap {
     this.pin(run);
   }
 
-  /** Dims all types but these; an empty set dims none. */
-  setTypes(types) {
-    this.types = types;
+  /** Dims all but these types, if there are any, and all but this owner, if there is one. */
+  setFilter(types, owner) {
+    this.runs.dim(types, owner);
+    this.draw();
+  }
+
+  /** Chooses what the colors stand for: `type` or `owner`. */
+  colorBy(what) {
+    this.runs.colorBy(what);
     this.draw();
   }
 }
