@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dumpmap.analysis.runs import runs, runs_of_rows
+from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.protection import protection_text
 from dumpmap.model.recognised import LabelledRange, OwnerFacts
 from dumpmap.model.region_map import BlockColumns, RegionMap
 from dumpmap.model.types import RegionType
-from dumpmap.model.winnt import MemState
+from dumpmap.model.winnt import MemState, MemType
 
 WINDOWS = "Windows"
 """Owner of environment blocks and other structures that the system itself places."""
@@ -36,7 +37,7 @@ _COMMITTED, _PARTLY, _RESERVED = range(3)
 _REST = "rest of {}'s reservations"
 _REST_CODE, _IMAGE_CODE = -1, -2
 _PRIVATE_DATA, _UNUSABLE, _IMAGE = int(RegionType.PRIVATE_DATA), int(RegionType.UNUSABLE), int(RegionType.IMAGE)
-_COMMIT = int(MemState.MEM_COMMIT)
+_COMMIT, _PRIVATE = int(MemState.MEM_COMMIT), int(MemType.MEM_PRIVATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +139,22 @@ class Owners:
         return self.owned_private_facts / self.private_committed if self.private_committed else None
 
 
-def find_owners(region_map: RegionMap, types: Collection[RegionType] = ()) -> Owners:
-    """Finds out who took the memory of a process, by structure only: it searches no memory for pointers.
+def find_owners(
+    region_map: RegionMap, types: Collection[RegionType] = (), pointers: PointerSearch | None = None
+) -> Owners:
+    """Finds out who took the memory of a process. It searches no memory for pointers itself.
 
     Args:
         region_map: the map.
         types: count memory of these types only; of all types if empty.
+        pointers: what `pointer_owners` found, for what structures do not name.
     """
-    return _Search(region_map, types).result()
+    return _Search(region_map, types).result(pointers)
+
+
+def owned_rows(region_map: RegionMap) -> npt.NDArray[np.bool_]:
+    """Returns which rows of the block columns have an owner by structure."""
+    return _Search(region_map, ()).owned_rows()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,20 +179,33 @@ class _Search:
         self._codes: dict[_Name, int] = {}
         self._owner = np.full(len(self._rows.base), _NOBODY, np.int32)
         self._inferred = np.zeros(len(self._rows.base), np.bool_)
+        self._words: dict[int, dict[str, None]] = {}  # evidence of pointers, by code of the name
         self._counted = self._rows.type != _UNUSABLE
         if types:
             self._counted &= np.isin(self._rows.type, [int(region_type) for region_type in types])
 
-    def result(self) -> Owners:
+    def result(self, pointers: PointerSearch | None) -> Owners:
         """Runs all rules, the most certain first, and sums up."""
+        rest = self._by_structure()
+        if pointers is not None:
+            self._held(pointers)
+        return self._sum(rest)
+
+    def owned_rows(self) -> npt.NDArray[np.bool_]:
+        """See the function `owned_rows`."""
+        self._by_structure()
+        owned: npt.NDArray[np.bool_] = self._owner != _NOBODY
+        return owned
+
+    def _by_structure(self) -> npt.NDArray[np.bool_]:
+        """Runs the rules that need no pointers; returns what `_rest_of_allocations` does."""
         self._recognised()
         self._heaps()
         self._images()
         self._stacks()
         self._named()
         self._inferred |= self._rows.inferred & (self._owner != _NOBODY)
-        rest = self._rest_of_allocations()
-        return self._sum(rest)
+        return self._rest_of_allocations()
 
     # ------------------------------------------------------------ rules
 
@@ -247,6 +269,16 @@ class _Search:
             index = self._map.space.index_of(address)
             if index >= 0 and texts[allocations.kind[index]]:
                 self._give(int(allocations.base[index]), int(self._map.space.ends[index]), _Name(WINDOWS))
+
+    def _held(self, pointers: PointerSearch) -> None:
+        """What a module or one of its objects holds a pointer to."""
+        space = self._map.space
+        for held in pointers.owners:
+            index = space.index_of(held.base)
+            if index >= 0 and int(space.bases[index]) == held.base and space.kinds[index] == _PRIVATE:
+                name = _Name(held.module, held.module, held.class_name and f"held by {held.class_name}")
+                self._give(held.base, int(space.ends[index]), name, inferred=True)
+                self._words.setdefault(self._code(name), {})[held.rule] = None
 
     def _rest_of_allocations(self) -> npt.NDArray[np.bool_]:
         """Gives what has no owner in an allocation to the one recogniser that proved other parts of it to be its own.
@@ -315,7 +347,7 @@ class _Search:
         # Sections of images are too fine here, and what lies between proved ranges has no kind of its own.
         kinds = np.where(rest[mine], _REST_CODE, np.where(types == _IMAGE, _IMAGE_CODE, rows.kind[mine]))
         parts = []
-        for code, members in _runs(kinds):
+        for code, members in runs(kinds):
             fixed = {_REST_CODE: _REST.format(name.owner), _IMAGE_CODE: RegionType.IMAGE.label}
             kind = fixed.get(code) or texts[code] or RegionType(int(types[members[0]])).label
             parts.append(OwnerPart(kind, int(sizes[members].sum()), int(committed[members].sum()), len(members)))
@@ -323,6 +355,7 @@ class _Search:
         evidence = dict.fromkeys(word for text in words for word in text.split("+"))
         if rest[mine].any():
             evidence[SAME_ALLOCATION] = None
+        evidence |= self._words.get(self._codes[name], {})
         return Owner(
             owner=name.owner,
             module=name.module,
@@ -333,7 +366,7 @@ class _Search:
             inferred=bool(self._inferred[mine].any()),
             evidence=tuple(evidence),
             parts=tuple(sorted(parts, key=lambda part: (-part.size, part.kind))),
-            type_sizes={RegionType(int(code)): int(sizes[members].sum()) for code, members in _runs(types)},
+            type_sizes={RegionType(int(code)): int(sizes[members].sum()) for code, members in runs(types)},
             facts=facts,
         )
 
@@ -348,7 +381,7 @@ class _Search:
         protect = np.where(committed > 0, allocations.protect[alone], 0)
         keys = np.stack((allocations.type[alone].astype(np.int64), size, state, protect.astype(np.int64)))
         listed = []
-        for (region_type, each, code, protection), members in _runs_of_rows(keys):
+        for (region_type, each, code, protection), members in runs_of_rows(keys):
             listed.append(
                 Group(
                     RegionType(region_type),
@@ -361,24 +394,6 @@ class _Search:
                 )
             )
         yield from sorted(listed, key=lambda group: (-group.size, group.type, -group.size_each, group.protection))
-
-
-def _runs(codes: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-    """Yields each code with the places where it stands."""
-    order = np.argsort(codes, kind="stable")
-    values, starts = np.unique(codes[order], return_index=True)
-    yield from zip(values.tolist(), np.split(order, starts[1:]), strict=True)
-
-
-def _runs_of_rows(keys: npt.NDArray[np.int64]) -> Iterator[tuple[list[int], npt.NDArray[np.intp]]]:
-    """Yields each distinct column of `keys` with the places where it stands."""
-    if keys.shape[1] == 0:
-        return
-    order = np.lexsort(keys)
-    ordered = keys[:, order]
-    starts = np.flatnonzero((ordered[:, 1:] != ordered[:, :-1]).any(axis=0)) + 1
-    for start, members in zip([0, *starts.tolist()], np.split(order, starts), strict=True):
-        yield ordered[:, start].tolist(), members
 
 
 def _name_of(part: LabelledRange) -> _Name:

@@ -69,6 +69,9 @@ PAGE_WRITABLE = (
 """Protections of image pages that are private to the process, or become private when it writes to them."""
 """Protections of image pages that are private to the process, or become private when written."""
 
+PAGE_GUARD_OR_NO_ACCESS = PageProtect.PAGE_NOACCESS | PageProtect.PAGE_GUARD
+"""Protections of committed pages that nothing can read."""
+
 PAGE_EXECUTABLE = (
     PageProtect.PAGE_EXECUTE
     | PageProtect.PAGE_EXECUTE_READ

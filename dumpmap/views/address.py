@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from dumpmap.model.location import Location
+from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.views.blocks import Blank, Block, Fact, Facts, Lines
 from dumpmap.views.documents import head
+from dumpmap.views.pointers import held_at, held_document, held_text
 from dumpmap.views.table import Column, Table, cell_text
 from dumpmap.wording.text import Units, address_text, hex_text, size_text, unit_name
 
@@ -48,7 +50,9 @@ MOST_BYTES = 4096
 _BYTES_PER_LINE = 16
 
 
-def location_document(region_map: RegionMap, answers: Sequence[Answer], count: int = 0) -> dict[str, Any]:
+def location_document(
+    region_map: RegionMap, answers: Sequence[Answer], count: int = 0, pointers: PointerSearch | None = None
+) -> dict[str, Any]:
     """Returns `dumpmap.address/1` with at most `count` captured bytes of each address."""
     return {
         **head("dumpmap.address/1", region_map),
@@ -56,6 +60,7 @@ def location_document(region_map: RegionMap, answers: Sequence[Answer], count: i
             {
                 "address": hex_text(address),
                 "found": None if location is None else _found(location),
+                "held_by": None if (held := held_at(pointers, address)) is None else held_document(held),
                 "bytes": _captured(region_map, address, count).hex() or None,
             }
             for address, location in answers
@@ -107,12 +112,20 @@ def _dump_lines(data: bytes) -> list[str]:
     return lines
 
 
-def location_view(region_map: RegionMap, answers: Iterable[Answer], units: Units, count: int = 0) -> Iterator[Block]:
+def location_view(
+    region_map: RegionMap,
+    answers: Iterable[Answer],
+    units: Units,
+    count: int = 0,
+    pointers: PointerSearch | None = None,
+) -> Iterator[Block]:
     """Yields everything that `address` shows to people, with at most `count` captured bytes of each address."""
     for place, (address, location) in enumerate(answers):
         if place:
             yield Blank()
-        yield Facts(list(_facts(region_map, address, location, units)))
+        held = held_at(pointers, address)
+        facts = list(_facts(region_map, address, location, units))
+        yield Facts(facts if held is None else [*facts, Fact("Held by", held_text(region_map, held))])
         data = _captured(region_map, address, count)
         if data:
             yield Blank()

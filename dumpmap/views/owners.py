@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from dumpmap.analysis.owners import Group, Owner, Owners
+from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Blank, Block, Paragraph
 from dumpmap.views.documents import head
 from dumpmap.views.owner_rows import OwnersBy
+from dumpmap.views.pointers import pointer_blocks, pointer_document
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.text import count_words, more_text, percent_text, size_words
 
@@ -125,7 +127,9 @@ def group_text(group: Group) -> str:
     return f"{what} of {size_words(group.size_each)}, {group.state}{protection}"
 
 
-def owner_view(region_map: RegionMap, owners: Owners, by: OwnersBy, *, show_all: bool) -> Iterable[Block]:
+def owner_view(
+    region_map: RegionMap, owners: Owners, by: OwnersBy, *, show_all: bool, pointers: PointerSearch | None = None
+) -> Iterable[Block]:
     """Everything that `owners` shows."""
     table = owner_table(region_map, owners, by, modules=show_all or by is OwnersBy.module)
     shown = table.rows if show_all else table.rows[:SHOWN_ROWS]
@@ -137,6 +141,7 @@ def owner_view(region_map: RegionMap, owners: Owners, by: OwnersBy, *, show_all:
         yield Paragraph(more_text(len(table.rows) - len(shown)).replace("--limit", "--all"))
     yield Blank()
     yield Paragraph(share_text(owners, partial=region_map.partial))
+    yield from pointer_blocks(region_map, pointers, show_all=show_all)
 
 
 def owner_lines(region_map: RegionMap, owners: Owners, limit: int) -> list[str]:
@@ -164,7 +169,7 @@ def share_text(owners: Owners, *, partial: bool = False) -> str:
     return f"{text}. {size_words(owners.unowned_committed)} of the committed memory listed has no owner."
 
 
-def owner_document(region_map: RegionMap, owners: Owners) -> dict[str, Any]:
+def owner_document(region_map: RegionMap, owners: Owners, pointers: PointerSearch | None = None) -> dict[str, Any]:
     """Returns `dumpmap.owners/1`."""
     return {
         **head("dumpmap.owners/1", region_map),
@@ -189,6 +194,7 @@ def owner_document(region_map: RegionMap, owners: Owners) -> dict[str, Any]:
         "private_committed": owners.private_committed,
         "owned_share": owners.owned_share,
         "owned_share_facts": owners.owned_share_facts,
+        "pointers": pointer_document(pointers),
     }
 
 

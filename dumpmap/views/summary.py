@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.columns import LARGEST, REGION_COLUMN, SUMMARY_COLUMNS
+from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import TYPES, RegionType
@@ -192,17 +193,19 @@ def head_blocks(region_map: RegionMap) -> Iterator[Block]:
         yield Paragraph(line)
 
 
-def private_owners(region_map: RegionMap) -> list[str]:
+def private_owners(region_map: RegionMap, pointers: PointerSearch | None = None) -> list[str]:
     """Returns a line for each of the largest owners of private memory; none for a map with very many allocations."""
     from dumpmap.analysis.owners import find_owners
     from dumpmap.views.owners import owner_lines
 
     if region_map.partial or len(region_map.space) > _MOST_ALLOCATIONS:
         return []
-    return owner_lines(region_map, find_owners(region_map, _PRIVATE_TYPES), _SHOWN_OWNERS)
+    return owner_lines(region_map, find_owners(region_map, _PRIVATE_TYPES, pointers), _SHOWN_OWNERS)
 
 
-def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
+def summary_view(
+    region_map: RegionMap, findings: Sequence[Finding] = (), pointers: PointerSearch | None = None
+) -> Iterator[Block]:
     """Yields everything that `summary` shows to people."""
     yield from head_blocks(region_map)
     yield Blank()
@@ -211,7 +214,7 @@ def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Ite
     yield _marked_table(region_map)
     yield Blank()
     yield Paragraph(largest_free_line(region_map))
-    took = private_owners(region_map)
+    took = private_owners(region_map, pointers)
     if took:
         yield Blank()
         yield Paragraph("Who took private memory", "strong")

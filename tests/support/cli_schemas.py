@@ -215,6 +215,17 @@ _ROW = {
 REGIONS = record(**head("regions"), blocks={"const": False}, regions=rows(record(**_ROW)))
 REGIONS_BY_BLOCK = record(**head("regions"), blocks={"const": True}, regions=rows(record(allocation=HEX, **_ROW)))
 
+HELD = record(
+    allocation=HEX,
+    size=BYTES,
+    module=TEXT,
+    **{"class": maybe(TEXT)},
+    pointer=HEX,
+    place=TEXT,
+    rule={"enum": ["module-pointer-pair", "module-pointer", "object-pointer"]},
+    hits=BYTES,
+)
+
 ADDRESS = record(
     **head("address"),
     addresses=rows(
@@ -242,6 +253,7 @@ ADDRESS = record(
                     in_file=BYTES,
                 )
             ),
+            held_by=maybe(HELD),
             bytes=maybe({"type": "string", "pattern": "^([0-9a-f]{2})+$"}),
         )
     ),
