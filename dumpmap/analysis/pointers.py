@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from dumpmap.analysis.owners import owned_rows
+from dumpmap.analysis.pointer_scan import Hit, Mask, PointerScan, Progress, Targets, joined, may_stand_alone
 from dumpmap.model.pointers import MODULE_PAIR, MODULE_POINTER, OBJECT_POINTER, PointerOwner, PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
@@ -27,7 +28,6 @@ from dumpmap.model.winnt import (
     MemType,
 )
 from dumpmap.structures.class_names import ClassNames, CodeModule, ObjectClass
-from dumpmap.structures.pointers import Hit, Mask, PointerScan, Progress, Targets, joined, may_stand_alone
 
 MAX_SEARCHED = 2 << 30
 """Most bytes that a search reads: some seconds, whatever the size of the input."""

@@ -14,9 +14,9 @@ import typer
 from dumpmap.cli.common import VERBOSITY
 
 if TYPE_CHECKING:
+    from dumpmap.analysis.pointer_scan import Progress
     from dumpmap.api import RegionMap
     from dumpmap.model.pointers import PointerSearch
-    from dumpmap.structures.pointers import Progress
 
 _PATIENCE = 1.0
 """Seconds before progress is shown."""

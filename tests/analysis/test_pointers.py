@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -251,6 +252,24 @@ def test_recorded_dumps_and_their_snapshots_agree(path: Path, tmp_path: Path) ->
     again = dumpmap.open(tmp_path / "a.json.gz")
     assert pointer_owners(again) == pointer_owners(region_map)
     assert find_owners(again, (), pointer_owners(again)) == find_owners(region_map, (), pointer_owners(region_map))
+
+
+def test_a_recorded_process_of_known_pointers() -> None:
+    folder = FIXTURES / "pointers"
+    truth = json.loads((folder / "held-x64.held.json").read_text("utf-8"))
+    search = pointer_owners(dumpmap.open(folder / "held-x64.dmp.gz"))
+    assert search is not None
+    held = {one.base: (one.size, one.pointer, one.rule, one.class_name) for one in search.owners}
+    expected = {
+        entry["base"]: (entry["size"], entry["pointer"], entry["rule"], entry["class"])
+        for entry in truth
+        if entry["rule"]
+    }
+    assert len(expected) == 6
+    assert held == expected
+    assert {one.module for one in search.owners} == {"held64.exe"}
+    assert {entry["base"] for entry in truth if not entry["rule"]}.isdisjoint(held)
+    assert search.missing > 0  # the fixture keeps the data of this module only
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
+from dumpmap.analysis import pointer_scan
+from dumpmap.analysis.pointer_scan import CHUNK, Hit, PointerScan, Targets, joined, may_stand_alone
 from dumpmap.model.memory import ExcerptMemory
-from dumpmap.structures import pointers
-from dumpmap.structures.pointers import CHUNK, Hit, PointerScan, Targets, joined, may_stand_alone
 
 MB = 1 << 20
 DATA = 0x1_8000_0000
@@ -103,7 +103,7 @@ def test_a_limit_stops_the_search() -> None:
 
 
 def test_memory_full_of_pointers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pointers, "MAX_HITS", 10)
+    monkeypatch.setattr(pointer_scan, "MAX_HITS", 10)
     rows = [(0x1_0000_0000 + index * 0x10000, 0x10000, 0, 0x10000, True) for index in range(1000)]
     words = np.array([row[0] for row in rows] * 500, np.uint64)
     memory = ExcerptMemory([(DATA, words.tobytes())])

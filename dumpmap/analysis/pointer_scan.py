@@ -5,8 +5,6 @@ bits, and a search runs at the speed of memory. Interior pointers would hit anyt
 
 A lone base can be a number that happens to look like it, or the end of the allocation before. A *pair* cannot: the
 base, and within two words the size of the allocation, its committed size, or its end. Many owners keep both.
-
-This is the one module of the room that needs NumPy. The live capture does not use it.
 """
 
 from __future__ import annotations
