@@ -16,6 +16,7 @@ import numpy as np
 
 from dumpmap.analysis.owners import owned_rows
 from dumpmap.analysis.pointer_scan import Hit, Mask, PointerScan, Progress, Targets, joined, may_stand_alone
+from dumpmap.model.memory import Memory
 from dumpmap.model.pointers import MODULE_PAIR, MODULE_POINTER, OBJECT_POINTER, PointerOwner, PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
@@ -83,14 +84,17 @@ class _Piece:
 _SEARCHES: WeakKeyDictionary[RegionMap, PointerSearch | None] = WeakKeyDictionary()
 
 
-def pointer_owners(region_map: RegionMap, progress: Progress | None = None) -> PointerSearch | None:
+def pointer_owners(
+    region_map: RegionMap, progress: Progress | None = None, names: Memory | None = None
+) -> PointerSearch | None:
     """Finds out who holds pointers to private allocations of 64 KB or more that nothing claims by structure.
 
-    It is computed once per map. A snapshot that records the results answers with them.
+    It is computed once per map, by the first call. A snapshot that records the results answers with them.
 
     Args:
         region_map: the map.
         progress: told how much is searched.
+        names: where to read type information, if the map's memory may lack the read-only pages of images.
 
     Returns:
         the results; None if they are unknown, because the input has no list of regions or is a snapshot without them.
@@ -101,14 +105,14 @@ def pointer_owners(region_map: RegionMap, progress: Progress | None = None) -> P
     if region_map not in _SEARCHES:
         known = not region_map.partial and snapshot.source.reduced_from is None and bool(snapshot.memory.ranges())
         windows = snapshot.process.os.family == "windows"
-        _SEARCHES[region_map] = _Search(region_map, progress).result() if known and windows else None
+        _SEARCHES[region_map] = _Search(region_map, progress, names).result() if known and windows else None
     return _SEARCHES[region_map]
 
 
 class _Search:
     """One search."""
 
-    def __init__(self, region_map: RegionMap, progress: Progress | None) -> None:
+    def __init__(self, region_map: RegionMap, progress: Progress | None, names: Memory | None) -> None:
         self._map = region_map
         self._space = region_map.space
         self._progress = progress
@@ -123,7 +127,7 @@ class _Search:
         widths = {image.pointer_size for image in images.values()}
         self._narrow = process.pointer_size == 4 or bool(process.wow64) or 4 in widths
         self._targets = self._find_targets()
-        self._classes = ClassNames(region_map.snapshot.memory, self._modules)
+        self._classes = ClassNames(names or region_map.snapshot.memory, self._modules)
         self._objects = 0
         self._ambiguous: set[int] = set()
 

@@ -65,7 +65,7 @@ def command(
         types = parse_types(type or [])
     region_map = load(file, image_path=image_path, snapshot=snapshot)
     private = not types or RegionType.PRIVATE_DATA in types
-    pointers = search_pointers(region_map, owners if private else OwnersFrom.structure)
+    pointers = search_pointers(region_map, owners if private else OwnersFrom.structure, image_path)
     found = find_owners(region_map, types, pointers)
     shown = Shown(
         document=lambda: owner_document(region_map, found, pointers),

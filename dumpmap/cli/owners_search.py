@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,14 +40,19 @@ OwnersOption = Annotated[
 ]
 
 
-def search_pointers(region_map: RegionMap, owners: OwnersFrom = OwnersFrom.full) -> PointerSearch | None:
+def search_pointers(
+    region_map: RegionMap, owners: OwnersFrom = OwnersFrom.full, image_path: Path | None = None
+) -> PointerSearch | None:
     """Searches for pointers if that is asked for, with progress on a terminal. See `pointer_owners`."""
     if owners is OwnersFrom.structure:
         return None
     from dumpmap.analysis.pointers import pointer_owners
+    from dumpmap.classify.image_files import FilledMemory
 
+    snapshot = region_map.snapshot
+    names = None if image_path is None else FilledMemory(snapshot.memory, snapshot.modules, image_path)
     with _progress() as progress:
-        return pointer_owners(region_map, progress)
+        return pointer_owners(region_map, progress, names)
 
 
 @contextlib.contextmanager

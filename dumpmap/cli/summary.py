@@ -45,6 +45,6 @@ def command(
     shown = Shown(
         document=lambda: summary_document(region_map, region_map.findings()),
         table=lambda: summary_table(region_map),
-        view=lambda: summary_view(region_map, region_map.findings(), search_pointers(region_map, owners)),
+        view=lambda: summary_view(region_map, region_map.findings(), search_pointers(region_map, owners, image_path)),
     )
     show(shown, target)

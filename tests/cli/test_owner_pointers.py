@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 from support.cli import run
 from support.cli_schemas import HELD
+from synth import rtti
+from synth.heaps import nt_heap, write_heap_array
 from synth.process import ProcessBuilder
+from synth.space import PAGE
 
 MB = 1 << 20
 BLOCK = 0x3_0020_0000
@@ -33,7 +37,7 @@ def reduced(dump: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     return path
 
 
-def owners(path: str, *options: str) -> dict[str, object]:
+def owners(path: str, *options: str) -> dict[str, Any]:
     document = json.loads(run("-q", "owners", path, "--format", "json", *options).out)
     return {name: document[name] for name in ("owners", "groups", "unowned", "owned_share", "pointers")}
 
@@ -85,6 +89,37 @@ def test_address_shows_who_holds_it(dump: str) -> None:
     pointer = found[0]["held_by"]["pointer"]
     shown = json.loads(run("-q", "address", dump, pointer, "--bytes", "16", "--format", "json").out)["addresses"][0]
     assert bytes.fromhex(shown["bytes"]) == BLOCK.to_bytes(8, "little") + (64 * MB).to_bytes(8, "little")
+
+
+def test_class_names_come_from_files_if_the_dump_lacks_the_pages(tmp_path: Path) -> None:
+    process = ProcessBuilder("x64").furnish()
+    nt_heap(process)
+    heap = process.heaps[64][0]
+    write_heap_array(process)
+    driver = process.add_module("C:\\app\\driver.dll", base=0x7FF7_1000_0000)
+    at, size = driver.sections[".rdata"]
+    vtable = rtti.microsoft_vtable(process, driver, at, b".?AVPool@bar@@")
+    process.allocate(64 * MB, base=BLOCK)
+    for offset, word in ((0x2000, vtable), (0x2008, BLOCK), (0x2010, 64 * MB)):
+        process.pointer(heap + offset, word)
+    # The file lays its sections out as memory does.
+    file = bytearray(process.read(driver.base, PAGE).ljust(driver.size, b"\0"))
+    for index, (start, length) in enumerate(driver.sections.values()):
+        rva = start - driver.base
+        file[rva : rva + length] = process.read(start, length)
+        header = 0x80 + 24 + 0xF0 + 40 * index
+        assert int.from_bytes(file[header + 12 : header + 16], "little") == rva
+        file[header + 20 : header + 24] = rva.to_bytes(4, "little")
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "driver.dll").write_bytes(file)
+    process.drop_range(at, size)
+    path = str(process.to_minidump().write(tmp_path / "lean.dmp"))
+    assert owners(path)["pointers"]["found"] == []
+    (held,) = owners(path, "--image-path", str(folder))["pointers"]["found"]
+    assert (held["module"], held["class"], held["allocation"]) == ("driver.dll", "bar::Pool", hex(BLOCK))
+    (folder / "driver.dll").write_bytes(file[:0x80] + bytes(0x200) + file[0x280:])
+    assert owners(path, "--image-path", str(folder))["pointers"]["found"] == []
 
 
 def test_summary_searches_only_on_request(dump: str) -> None:

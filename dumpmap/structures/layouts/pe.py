@@ -17,6 +17,11 @@ IMAGE_NT_SIGNATURE = 0x4550
 IMAGE_NT_OPTIONAL_MAGIC = {0x10B: 4, 0x20B: 8}
 """IMAGE_OPTIONAL_HEADER.Magic to pointer size."""
 
+IMAGE_SCN_MEM_WRITE = 0x8000_0000
+
+IMAGE_REL_BASED_HIGHLOW = 3
+IMAGE_REL_BASED_DIR64 = 10
+
 IMAGE_FILE_LARGE_ADDRESS_AWARE = 0x0020
 IMAGE_FILE_DLL = 0x2000
 
@@ -57,6 +62,8 @@ IMAGE_OPTIONAL_HEADER = declare(
     ("NumberOfRvaAndSizes", U32, 0x5C, 0x6C),
     ("Export.VirtualAddress", U32, 0x60, 0x70),
     ("Export.Size", U32, 0x64, 0x74),
+    ("BaseReloc.VirtualAddress", U32, 0x88, 0x98),
+    ("BaseReloc.Size", U32, 0x8C, 0x9C),
 )
 
 IMAGE_SECTION_HEADER = declare(
