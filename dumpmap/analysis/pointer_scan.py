@@ -32,7 +32,7 @@ CHUNK = 1 << 20
 NEAR = 2
 """How many words away from the base its size or end may lie."""
 
-MAX_HITS = 1_000_000
+MAX_HITS = 200_000
 """Most hits that one search takes. A real process has some thousands."""
 
 Words = npt.NDArray[Any]
@@ -225,17 +225,18 @@ def joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return parts
 
 
-def may_stand_alone(base: int, *, after_stack: bool, narrow: bool) -> bool:
-    """Tells whether a base alone, without its size or end beside it, counts as a pointer.
+def may_stand_alone(bases: U64, after_stack: Mask, *, narrow: bool) -> Mask:
+    """Tells which bases count as pointers alone, without size or end beside them.
 
-    Above 4 GB no other number looks like it by chance. Below, it must not look like a constant: above 16 MB and no
+    Above 4 GB no other number looks like one by chance. Below, it must not look like a constant: above 16 MB and no
     multiple of 1 MB. The end of a stack is noted in many places, so what follows a stack never counts.
 
     Args:
-        base: of the allocation.
-        after_stack: a stack ends there.
+        bases: of the allocations.
+        after_stack: whether a stack ends there.
         narrow: the process is a 32-bit one.
     """
-    if after_stack:
-        return False
-    return base >= 1 << 32 or (not narrow and base >= 1 << 24 and base % (16 * ALLOCATION_GRANULARITY) != 0)
+    alone: Mask = bases >= np.uint64(1 << 32)
+    if not narrow:
+        alone = alone | ((bases >= np.uint64(1 << 24)) & (bases % np.uint64(16 * ALLOCATION_GRANULARITY) != 0))
+    return alone & ~after_stack

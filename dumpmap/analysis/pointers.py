@@ -8,7 +8,7 @@ of the pointer, so that a person can look there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -118,15 +118,17 @@ class _Search:
         self._progress = progress
         self._owned: Mask = owned_rows(region_map)
         images, process = region_map.structures.images, region_map.process
-        self._modules = [
+        self._modules = _disjoint(
             CodeModule(module.base, module.size, module.name, image.pointer_size)
             if (image := images.get(module.base)) is not None
             else CodeModule(module.base, module.size, module.name, process.pointer_size)
             for module in region_map.snapshot.modules
-        ]
+        )
         widths = {image.pointer_size for image in images.values()}
         self._narrow = process.pointer_size == 4 or bool(process.wow64) or 4 in widths
         self._targets = self._find_targets()
+        self._readable = self._find_readable()
+        self._heaps = {base: heap for heap in region_map.heaps for base, _ in heap.allocations}
         self._classes = ClassNames(names or region_map.snapshot.memory, self._modules)
         self._objects = 0
         self._ambiguous: set[int] = set()
@@ -141,26 +143,31 @@ class _Search:
         adjacent[1:] = space.bases[1:] == space.ends[:-1]
         after_stack = adjacent & (np.roll(self._map.types, 1) == int(RegionType.STACK))
         before = np.where(adjacent, np.roll(sizes, 1), np.uint64(0)).astype(np.uint64)
-        lone = [
-            may_stand_alone(base, after_stack=after, narrow=self._narrow)
-            for base, after in zip(space.bases[wanted].tolist(), after_stack[wanted].tolist(), strict=True)
-        ]
+        lone = may_stand_alone(space.bases[wanted], after_stack[wanted], narrow=self._narrow)
         committed = self._map.allocation_columns.committed[wanted].astype(np.uint64)
-        return Targets(space.bases[wanted], sizes[wanted], committed, before[wanted], np.array(lone, np.bool_))
+        return Targets(space.bases[wanted], sizes[wanted], committed, before[wanted], lone)
+
+    def _find_readable(self) -> Mask:
+        """Returns which rows are private memory where objects can lie."""
+        columns = self._map.block_columns
+        readable: Mask = (columns.state == _COMMIT) & ~np.isin(columns.type, _NOT_SEARCHED)
+        readable &= (columns.protect & np.uint32(int(PAGE_GUARD_OR_NO_ACCESS))) == 0
+        readable &= self._space.kinds[columns.allocation] == _PRIVATE
+        return readable
 
     def result(self) -> PointerSearch:
         """Searches everything."""
         if not len(self._targets):
             return PointerSearch()
+        columns = self._map.block_columns
         data = [(module, self._writable(module)) for module in self._modules]
-        total = sum(size for _, ranges in data for _, size in ranges)
-        pieces = list(self._pieces(self._owned, ""))
-        total += sum(piece.size for piece in pieces)
+        rows = self._owned & self._readable
+        total = sum(size for _, ranges in data for _, size in ranges) + int(columns.size[rows].sum())
         scan = PointerScan(self._map.snapshot.memory, self._targets, MAX_SEARCHED, self._progress, total)
         found = self._decide(self._in_modules(scan, data), by_module=True)
-        for index, owner in list(found.items()):
-            pieces += self._held(index, owner.module)
-        in_objects = self._decide(self._in_objects(scan, pieces, set(found)), by_module=False)
+        held = {self._space.index_of(owner.base): owner.module for owner in found.values()}
+        others = dict.fromkeys(np.unique(columns.allocation[rows]).tolist(), "")
+        in_objects = self._decide(self._in_objects(scan, self._pieces(held | others), set(found)), by_module=False)
         owners = found | in_objects
         return PointerSearch(
             owners=tuple(owners[index] for index in sorted(owners)),
@@ -185,29 +192,18 @@ class _Search:
         bases, sizes = regions.base[part][wanted], regions.size[part][wanted]
         return joined(list(zip(bases.tolist(), sizes.tolist(), strict=True)))
 
-    def _pieces(self, rows: Mask, module: str) -> Iterator[_Piece]:
-        """Yields the private memory of the selected rows where objects can lie."""
+    def _pieces(self, holders: dict[int, str]) -> Iterator[_Piece]:
+        """Yields the readable memory of allocations, each with who holds it. Of two allocations nothing is joined."""
         columns = self._map.block_columns
-        wanted = rows & (columns.state == _COMMIT) & ~np.isin(columns.type, _NOT_SEARCHED)
-        wanted &= (columns.protect & np.uint32(int(PAGE_GUARD_OR_NO_ACCESS))) == 0
-        wanted &= self._space.kinds[columns.allocation] == _PRIVATE
-        heaps = {base: heap for heap in self._map.heaps for base, _ in heap.allocations}
         width = 4 if self._narrow else 8
-        # Rows of one allocation are joined, but those of two never are: each has its own holder.
-        for index in np.unique(columns.allocation[wanted]).tolist():
+        for index, module in holders.items():
             first, last = np.searchsorted(columns.allocation, (index, index + 1)).tolist()
-            mine = np.flatnonzero(wanted[first:last]) + first
-            heap = heaps.get(int(self._space.bases[index]))
+            mine = np.flatnonzero(self._readable[first:last]) + first
+            heap = self._heaps.get(int(self._space.bases[index]))
             name = "" if heap is None else heap.title
             pointer_size = width if heap is None or not heap.info.pointer_size else heap.info.pointer_size
             for base, size in joined(list(zip(columns.base[mine].tolist(), columns.size[mine].tolist(), strict=True))):
                 yield _Piece(base, size, pointer_size, name, module)
-
-    def _held(self, target: int, module: str) -> Iterator[_Piece]:
-        """Yields the memory of a target that a module was found to hold."""
-        index = self._space.index_of(int(self._targets.bases[target]))
-        rows = self._map.block_columns.allocation == index
-        yield from self._pieces(rows, module)
 
     # ------------------------------------------------------------ the two steps
 
@@ -234,10 +230,12 @@ class _Search:
         name = next((part.name for part in sections if part.address <= offset < part.address + part.size), "")
         return f"{module.name}+{offset:#x}" + (f" ({name})" if name else "")
 
-    def _in_objects(self, scan: PointerScan, pieces: list[_Piece], found: set[int]) -> dict[int, list[_Claim]]:
+    def _in_objects(self, scan: PointerScan, pieces: Iterator[_Piece], found: set[int]) -> dict[int, list[_Claim]]:
         """Searches heaps and blocks for objects that hold what no module holds itself."""
         claims: dict[int, list[_Claim]] = {}
         for piece in pieces:
+            if not scan.complete:
+                break
             for hit in scan.search(piece.base, piece.size, piece.pointer_size, _HITS_PER_CHUNK):
                 plain = hit.pair or int(self._targets.bases[hit.target]) >= 1 << 32
                 if hit.target in found or not plain or self._objects >= MAX_OBJECTS:
@@ -307,3 +305,12 @@ class _Search:
                 base, size, claim.module, claim.class_name, claim.address, claim.place, rule, most
             )
         return owners
+
+
+def _disjoint(modules: Iterable[CodeModule]) -> list[CodeModule]:
+    """Sorts modules and cuts each off where the next one begins, so that no memory is searched twice."""
+    ordered = sorted({module.base: module for module in modules}.values())
+    ends = [module.base for module in ordered[1:]] + [1 << 64]
+    return [
+        module._replace(size=min(module.size, end - module.base)) for module, end in zip(ordered, ends, strict=True)
+    ]

@@ -113,12 +113,10 @@ def test_memory_full_of_pointers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_which_bases_may_stand_alone() -> None:
-    assert may_stand_alone(0x2_0000_0000, after_stack=False, narrow=True)
-    assert not may_stand_alone(0x2_0000_0000, after_stack=True, narrow=False)
-    assert may_stand_alone(0x23450000, after_stack=False, narrow=False)
-    assert not may_stand_alone(0x23450000, after_stack=False, narrow=True)
-    assert not may_stand_alone(0x23400000, after_stack=False, narrow=False)
-    assert not may_stand_alone(0x00450000, after_stack=False, narrow=False)
+    bases = np.array([0x2_0000_0000, 0x2_0000_0000, 0x23450000, 0x23450000, 0x23400000, 0x00450000], np.uint64)
+    after_stack = np.array([0, 1, 0, 1, 0, 0], np.bool_)
+    assert may_stand_alone(bases, after_stack, narrow=False).tolist() == [True, False, True, False, False, False]
+    assert may_stand_alone(bases, after_stack, narrow=True).tolist() == [True] + 5 * [False]
 
 
 def test_ranges_that_touch_are_joined() -> None:

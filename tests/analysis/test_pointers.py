@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.scenes import FIXTURES, KB, MB, map_of
 from synth import rtti
@@ -233,6 +234,21 @@ def test_a_snapshot_cannot_claim_what_is_no_private_allocation() -> None:
     region_map = map_snapshot(replace(snapshot, pointer_owners=PointerSearch(owners=lies)))
     names = {owner.owner for owner in find_owners(region_map, (), pointer_owners(region_map)).owners}
     assert "liar.dll" not in names
+
+
+def test_modules_that_overlap_are_searched_once() -> None:
+    process = Program()
+    block = process.block()
+    process.hold(process.first, 0x100, block, 2 * MB)
+    snapshot = map_of(process).snapshot
+    modules = snapshot.modules
+    plain = pointer_owners(map_snapshot(snapshot))
+    wide = tuple(msgspec.structs.replace(module, size=0xFFFFF000) for module in modules)
+    search = pointer_owners(map_snapshot(replace(snapshot, modules=(*wide, *wide))))
+    assert plain is not None
+    assert search is not None
+    assert search.searched == plain.searched
+    assert [(held.module, held.base) for held in search.owners] == [("engine.dll", block)]
 
 
 def test_limits_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
