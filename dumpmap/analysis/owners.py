@@ -276,7 +276,7 @@ class _Search:
         for held in pointers.owners:
             index = space.index_of(held.base)
             if index >= 0 and int(space.bases[index]) == held.base and space.kinds[index] == _PRIVATE:
-                name = _Name(held.module, held.module, held.class_name and f"held by {held.class_name}")
+                name = _Name(held.owner, held.module, held.instance)
                 self._give(held.base, int(space.ends[index]), name, inferred=True)
                 self._words.setdefault(self._code(name), {})[held.rule] = None
 

@@ -110,7 +110,9 @@ class PointerScan:
         self.searched = self.missing = 0
         self.complete = True
 
-    def search(self, base: int, size: int, pointer_size: int, keep: int = 1) -> Iterator[Hit]:
+    def search(
+        self, base: int, size: int, pointer_size: int, keep: int = 1, targets: Targets | None = None
+    ) -> Iterator[Hit]:
         """Yields pointers to targets in [base, base + size).
 
         Args:
@@ -118,7 +120,9 @@ class PointerScan:
             size: its bytes.
             pointer_size: 4 or 8.
             keep: how many hits to yield for a target and a chunk of memory; the last one counts all others.
+            targets: what to look for, if it differs from the rest of the search.
         """
+        targets = targets or self._targets
         captured = 0
         for start, end in self._captured(base, base + size):
             captured += end - start
@@ -127,7 +131,7 @@ class PointerScan:
                 if self.searched + stop - at > self._limit or self._hits >= MAX_HITS:
                     self.complete = False
                     return
-                yield from self._chunk(at, stop, (start, end), pointer_size, keep)
+                yield from self._chunk(at, stop, (start, end), pointer_size, keep, targets)
                 self.searched += stop - at
                 if self._progress is not None:
                     self._progress(self.searched, self._total)
@@ -143,7 +147,9 @@ class PointerScan:
             if start < end:
                 yield start, end
 
-    def _chunk(self, at: int, stop: int, bounds: tuple[int, int], pointer_size: int, keep: int) -> Iterator[Hit]:
+    def _chunk(
+        self, at: int, stop: int, bounds: tuple[int, int], pointer_size: int, keep: int, targets: Targets
+    ) -> Iterator[Hit]:
         """Searches one chunk. It is read with a few words on both sides, where these are captured."""
         at += -at % pointer_size
         margin = NEAR * pointer_size
@@ -152,66 +158,66 @@ class PointerScan:
         if data is None:
             return
         words = np.frombuffer(data, _WORDS[pointer_size], (high - low) // pointer_size)
-        place = self._places(words)
+        place = _places(words, targets.bases)
         place = place[(place >= (at - low) // pointer_size) & (place < (stop - low) // pointer_size)]
         if not len(place):
             return
         values = words[place].astype(np.uint64)
-        target = np.minimum(np.searchsorted(self._targets.bases, values), len(self._targets) - 1)
-        exact = self._targets.bases[target] == values
+        target = np.minimum(np.searchsorted(targets.bases, values), len(targets) - 1)
+        exact = targets.bases[target] == values
         place, target = place[exact], target[exact]
-        pair, counts = self._judged(words, place, target)
-        for index, where, is_pair, count in self._reduced(place[counts], target[counts], pair[counts], keep):
+        pair, counts = _judged(words, place, target, targets)
+        for index, where, is_pair, count in _reduced(place[counts], target[counts], pair[counts], keep):
             self._hits += 1
             yield Hit(index, low + where * pointer_size, is_pair, count)
 
-    def _places(self, words: Words) -> Index:
-        """Returns where words are that could be a base: multiples of 64 KB between the first and the last target."""
-        bases = self._targets.bases
-        low = words.view("<u2")[:: words.itemsize // 2]
-        first, last = int(bases[0]), int(bases[-1])
-        top = (1 << 8 * words.itemsize) - 1
-        if first > top:
-            return np.empty(0, np.intp)
-        possible = low == 0
-        possible &= words >= words.dtype.type(first)
-        possible &= words <= words.dtype.type(min(last, top))
-        return np.flatnonzero(possible)
 
-    def _judged(self, words: Words, place: Index, target: Index) -> tuple[Mask, Mask]:
-        """Tells which hits are pairs, and which count at all.
+def _places(words: Words, bases: U64) -> Index:
+    """Returns where words are that could be a base: multiples of 64 KB between the first and the last target."""
+    low = words.view("<u2")[:: words.itemsize // 2]
+    first, last = int(bases[0]), int(bases[-1])
+    top = (1 << 8 * words.itemsize) - 1
+    if first > top:
+        return np.empty(0, np.intp)
+    possible = low == 0
+    possible &= words >= words.dtype.type(first)
+    possible &= words <= words.dtype.type(min(last, top))
+    return np.flatnonzero(possible)
 
-        Where another allocation ends at the base, the bounds of that one look like a pointer to this one. Ends are kept
-        beside their start or size, as in the bounds of a stack, so a word beside it that belongs to the other
-        allocation rules a hit out. The target's own end is still a proof.
-        """
-        known = self._targets
-        base, size, committed = known.bases[target], known.sizes[target], known.committed[target]
-        before = known.before[target]
-        end, start = base + size, base - before
-        own_end, own_size, foreign = (np.zeros(len(place), np.bool_) for _ in range(3))
-        for step in (*range(-NEAR, 0), *range(1, NEAR + 1)):
-            beside = place + step
-            inside = (beside >= 0) & (beside < len(words))
-            value = words[np.where(inside, beside, 0)].astype(np.uint64)
-            own_end |= inside & (value == end)
-            own_size |= inside & ((value == size) | ((value == committed) & (committed > 0)))
-            foreign |= inside & (before > 0) & ((value == before) | ((value >= start) & (value < base)))
-        pair = own_end | (own_size & ~foreign)
-        return pair, pair | (known.lone[target] & ~foreign)
 
-    @staticmethod
-    def _reduced(place: Index, target: Index, pair: Mask, keep: int) -> Iterator[tuple[int, int, bool, int]]:
-        """Yields the first hits of each target, pairs apart from others, with the number of hits they stand for."""
-        key = target * 2 + pair
-        order = np.argsort(key, kind="stable")
-        key, place = key[order], place[order]
-        values, starts, counts = np.unique(key, return_index=True, return_counts=True)
-        for value, start, count in zip(values.tolist(), starts.tolist(), counts.tolist(), strict=True):
-            shown = min(count, keep)
-            for number in range(shown):
-                stands_for = 1 if number + 1 < shown else count - shown + 1
-                yield value // 2, int(place[start + number]), bool(value % 2), stands_for
+def _judged(words: Words, place: Index, target: Index, known: Targets) -> tuple[Mask, Mask]:
+    """Tells which hits are pairs, and which count at all.
+
+    Where another allocation ends at the base, the bounds of that one look like a pointer to this one. Ends are kept
+    beside their start or size, as in the bounds of a stack, so a word beside it that belongs to the other
+    allocation rules a hit out. The target's own end is still a proof.
+    """
+    base, size, committed = known.bases[target], known.sizes[target], known.committed[target]
+    before = known.before[target]
+    end, start = base + size, base - before
+    own_end, own_size, foreign = (np.zeros(len(place), np.bool_) for _ in range(3))
+    for step in (*range(-NEAR, 0), *range(1, NEAR + 1)):
+        beside = place + step
+        inside = (beside >= 0) & (beside < len(words))
+        value = words[np.where(inside, beside, 0)].astype(np.uint64)
+        own_end |= inside & (value == end)
+        own_size |= inside & ((value == size) | ((value == committed) & (committed > 0)))
+        foreign |= inside & (before > 0) & ((value == before) | ((value >= start) & (value < base)))
+    pair = own_end | (own_size & ~foreign)
+    return pair, pair | (known.lone[target] & ~foreign)
+
+
+def _reduced(place: Index, target: Index, pair: Mask, keep: int) -> Iterator[tuple[int, int, bool, int]]:
+    """Yields the first hits of each target, pairs apart from others, with the number of hits they stand for."""
+    key = target * 2 + pair
+    order = np.argsort(key, kind="stable")
+    key, place = key[order], place[order]
+    values, starts, counts = np.unique(key, return_index=True, return_counts=True)
+    for value, start, count in zip(values.tolist(), starts.tolist(), counts.tolist(), strict=True):
+        shown = min(count, keep)
+        for number in range(shown):
+            stands_for = 1 if number + 1 < shown else count - shown + 1
+            yield value // 2, int(place[start + number]), bool(value % 2), stands_for
 
 
 def joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -1,15 +1,15 @@
 """Who holds a pointer to memory that nothing claims by structure.
 
-The search has two steps. First the writable data of every module: GPU drivers, allocators, and engines keep their large
-blocks in global variables. Then the memory of heaps, of other owners, and of the blocks found in the first step: the
-object that holds the pointer names its class, and the class its module. Every result is inferred and keeps the address
-of the pointer, so that a person can look there.
+The search has two steps. First the writable data of every module, because GPU drivers, allocators, and engines keep
+their large blocks in global variables, and the environment blocks of threads. Then the memory of heaps, of other
+owners, and of the blocks found in the first step: the object that holds the pointer names its class, and the class its
+module. Every result is inferred and keeps the address of the pointer, so that a person can look there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,7 +17,14 @@ import numpy as np
 from dumpmap.analysis.owners import owned_rows
 from dumpmap.analysis.pointer_scan import Hit, Mask, PointerScan, Progress, Targets, joined, may_stand_alone
 from dumpmap.model.memory import Memory
-from dumpmap.model.pointers import MODULE_PAIR, MODULE_POINTER, OBJECT_POINTER, PointerOwner, PointerSearch
+from dumpmap.model.pointers import (
+    MODULE_PAIR,
+    MODULE_POINTER,
+    OBJECT_POINTER,
+    THREAD_POINTER,
+    PointerOwner,
+    PointerSearch,
+)
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import (
@@ -53,6 +60,10 @@ heap lie side by side, so the nearest vtable farther away is often another objec
 
 _CLASS_REACH = 64
 """The same for the name of the class. Farther away, an object may be another one of the same module."""
+
+_TEB_SIZE = {4: 0x1000, 8: 0x1838}
+_TEB_OF_STACK = {4: (0x4, 0x8, 0xE0C), 8: (0x8, 0x10, 0x1478)}
+"""Where a TEB keeps the bounds of the thread's stack."""
 
 _COMMIT, _PRIVATE, _IMAGE = int(MemState.MEM_COMMIT), int(MemType.MEM_PRIVATE), int(MemType.MEM_IMAGE)
 _NOT_SEARCHED = (int(RegionType.STACK), int(RegionType.MANAGED_HEAP), int(RegionType.IMAGE))
@@ -165,7 +176,8 @@ class _Search:
         total = sum(size for _, ranges in data for _, size in ranges) + int(columns.size[rows].sum())
         scan = PointerScan(self._map.snapshot.memory, self._targets, MAX_SEARCHED, self._progress, total)
         found = self._decide(self._in_modules(scan, data), by_module=True)
-        held = {self._space.index_of(owner.base): owner.module for owner in found.values()}
+        found |= self._in_threads(scan, found)
+        held = {self._space.index_of(owner.base): owner.module for owner in found.values() if owner.module}
         others = dict.fromkeys(np.unique(columns.allocation[rows]).tolist(), "")
         in_objects = self._decide(self._in_objects(scan, self._pieces(held | others), set(found)), by_module=False)
         owners = found | in_objects
@@ -229,6 +241,31 @@ class _Search:
         sections = () if image is None else image.sections
         name = next((part.name for part in sections if part.address <= offset < part.address + part.size), "")
         return f"{module.name}+{offset:#x}" + (f" ({name})" if name else "")
+
+    def _in_threads(self, scan: PointerScan, found: Container[int]) -> dict[int, PointerOwner]:
+        """Searches the TEBs of all threads for blocks that every one of several threads has for itself.
+
+        One thread proves nothing: below 4 GB, any number can look like a base. That several hold one at the same
+        offset, each its own and all of one size, is no accident.
+        """
+        targets = self._targets
+        lone = replace(targets, before=np.zeros_like(targets.before), lone=np.ones(len(targets), np.bool_))
+        places: dict[tuple[int, int, int], dict[int, tuple[int, int]]] = {}
+        for teb in self._map.structures.tebs:
+            width = teb.pointer_size
+            for hit in scan.search(teb.address, _TEB_SIZE[width], width, _HITS_PER_CHUNK, lone):
+                offset = hit.address - teb.address
+                if offset not in _TEB_OF_STACK[width] and hit.target not in found:
+                    key = width, offset, int(targets.sizes[hit.target])
+                    places.setdefault(key, {}).setdefault(hit.target, (teb.thread_id, hit.address))
+        owners: dict[int, PointerOwner] = {}
+        for (_, offset, size), held in places.items():
+            if len(held) > 1:
+                for target, (thread, address) in held.items():
+                    place = f"TEB of thread {thread}+{offset:#x}"
+                    base = int(targets.bases[target])
+                    owners.setdefault(target, PointerOwner(base, size, "", "", address, place, THREAD_POINTER, 1))
+        return owners
 
     def _in_objects(self, scan: PointerScan, pieces: Iterator[_Piece], found: set[int]) -> dict[int, list[_Claim]]:
         """Searches heaps and blocks for objects that hold what no module holds itself."""

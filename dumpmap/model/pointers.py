@@ -10,10 +10,16 @@ MODULE_PAIR = "module-pointer-pair"
 MODULE_POINTER = "module-pointer"
 """A module's writable data holds the base of the allocation."""
 
+THREAD_POINTER = "thread-pointer"
+"""The TEBs of several threads hold, at one offset, the base of a block of one size, each its own."""
+
 OBJECT_POINTER = "object-pointer"
 """An object whose class is known, or a block that a module holds, has the base of the allocation."""
 
-RULES = (MODULE_PAIR, MODULE_POINTER, OBJECT_POINTER)
+THREADS = "Thread data"
+"""Owner of what threads hold."""
+
+RULES = (MODULE_PAIR, MODULE_POINTER, THREAD_POINTER, OBJECT_POINTER)
 """Every rule, the most certain first. They are words of evidence."""
 
 
@@ -24,7 +30,7 @@ class PointerOwner:
     Attributes:
         base: the allocation.
         size: its bytes, reserved and committed.
-        module: file name of the module that holds it, or whose object does.
+        module: file name of the module that holds it, or whose object does; empty if a thread holds it.
         class_name: class of the object that holds the pointer; empty if the pointer is in the module's own data.
         pointer: address of the pointer.
         place: where that is, for a person: `foo.dll+0x1234 (.data)`.
@@ -40,6 +46,16 @@ class PointerOwner:
     place: str
     rule: str
     hits: int
+
+    @property
+    def owner(self) -> str:
+        """Who: the module, or `THREADS`."""
+        return self.module or THREADS
+
+    @property
+    def instance(self) -> str:
+        """Which part of the owner: the objects of one class, if they hold it."""
+        return f"held by {self.class_name}" if self.class_name else ""
 
 
 @dataclass(frozen=True, slots=True)

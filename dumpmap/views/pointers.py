@@ -43,7 +43,7 @@ def held_document(held: PointerOwner) -> dict[str, Any]:
     return {
         "allocation": hex_text(held.base),
         "size": held.size,
-        "module": held.module,
+        "module": held.module or None,
         "class": held.class_name or None,
         "pointer": hex_text(held.pointer),
         "place": held.place,
@@ -73,7 +73,7 @@ def pointer_blocks(region_map: RegionMap, pointers: PointerSearch | None, *, sho
 
 def holder_text(held: PointerOwner) -> str:
     """Returns who holds an allocation: `foo.dll`, or `foo.dll, object of class bar::Foo`."""
-    return f"{held.module}, object of class {held.class_name}" if held.class_name else held.module
+    return f"{held.owner}, object of class {held.class_name}" if held.class_name else held.owner
 
 
 def limits_text(pointers: PointerSearch) -> str:

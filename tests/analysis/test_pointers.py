@@ -20,7 +20,14 @@ from dumpmap.analysis import pointers as module_under_test
 from dumpmap.analysis.owners import find_owners
 from dumpmap.analysis.pointers import pointer_owners
 from dumpmap.api import RegionMap, map_snapshot
-from dumpmap.model.pointers import MODULE_PAIR, MODULE_POINTER, OBJECT_POINTER, PointerOwner, PointerSearch
+from dumpmap.model.pointers import (
+    MODULE_PAIR,
+    MODULE_POINTER,
+    OBJECT_POINTER,
+    THREAD_POINTER,
+    PointerOwner,
+    PointerSearch,
+)
 from dumpmap.model.types import RegionType
 
 
@@ -129,6 +136,42 @@ def test_the_end_of_a_stack_is_not_what_lies_behind_it() -> None:
     assert found(process) == {}
     process.hold(process.first, 0x200, behind, behind + stack.reserved)
     assert set(found(process)) == {behind}
+
+
+@pytest.mark.parametrize("arch", ["x86", "x64"])
+def test_blocks_of_one_size_that_every_thread_has(arch: str) -> None:
+    process = Program(arch)
+    threads = [process.threads[0], process.add_thread(), process.add_thread()]
+    blocks = [process.allocate(MB, base=at) for at in (0x30100000, 0x30900000, 0x31200000)]
+    odd = process.allocate(2 * MB, base=0x33000000)
+    for thread, block in zip(threads, blocks, strict=True):
+        process.pointer(thread.teb + 0x300, block)
+    process.pointer(threads[0].teb + 0x340, blocks[0])
+    process.pointer(threads[0].teb + 0x380, odd)
+    process.pointer(threads[1].teb + 0x380, 0)
+    region_map = map_of(process)
+    search = pointer_owners(region_map)
+    assert search is not None
+    assert {held.base for held in search.owners} == set(blocks)
+    first = search.owners[0]
+    assert (first.owner, first.module, first.rule) == ("Thread data", "", THREAD_POINTER)
+    assert (first.pointer, first.place) == (threads[0].teb + 0x300, f"TEB of thread {threads[0].tid}+0x300")
+    owner = next(owner for owner in find_owners(region_map, (), search).owners if owner.owner == "Thread data")
+    assert (owner.size, owner.module, owner.evidence[-1], owner.inferred) == (3 * MB, "", THREAD_POINTER, True)
+    # A module that holds one of them knows better.
+    process.hold(process.first, 0x100, blocks[1], MB)
+    assert found(process)[blocks[1]].module == "engine.dll"
+
+
+def test_one_thread_proves_nothing_and_no_stack_is_a_block() -> None:
+    process = Program()
+    block = process.allocate(MB, base=0x30100000)
+    process.pointer(process.threads[0].teb + 0x300, block)
+    for _ in range(3):
+        stack = process.add_thread().stack
+        # The end of the stack, which the TEB has as StackBase, is the base of what lies behind it.
+        process.allocate(MB, base=stack.top)
+    assert found(process) == {}
 
 
 @pytest.mark.parametrize("arch", ["x86", "x64"])

@@ -218,11 +218,11 @@ REGIONS_BY_BLOCK = record(**head("regions"), blocks={"const": True}, regions=row
 HELD = record(
     allocation=HEX,
     size=BYTES,
-    module=TEXT,
+    module=maybe(TEXT),
     **{"class": maybe(TEXT)},
     pointer=HEX,
     place=TEXT,
-    rule={"enum": ["module-pointer-pair", "module-pointer", "object-pointer"]},
+    rule={"enum": ["module-pointer-pair", "module-pointer", "thread-pointer", "object-pointer"]},
     hits=BYTES,
 )
 

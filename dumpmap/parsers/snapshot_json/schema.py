@@ -283,7 +283,7 @@ class PointerOwnerEntry(Entry, kw_only=True, frozen=True):
     class_name: str = ""
     pointer: Address
     place: str
-    rule: Literal["module-pointer-pair", "module-pointer", "object-pointer"]
+    rule: Literal["module-pointer-pair", "module-pointer", "thread-pointer", "object-pointer"]
     hits: Count = 1
 
 
