@@ -347,7 +347,8 @@ class _Search:
 def _disjoint(modules: Iterable[CodeModule]) -> list[CodeModule]:
     """Sorts modules and cuts each off where the next one begins, so that no memory is searched twice."""
     ordered = sorted({module.base: module for module in modules}.values())
-    ends = [module.base for module in ordered[1:]] + [1 << 64]
+    following = [*(module.base for module in ordered), 1 << 64][1:]
     return [
-        module._replace(size=min(module.size, end - module.base)) for module, end in zip(ordered, ends, strict=True)
+        module._replace(size=min(module.size, after - module.base))
+        for module, after in zip(ordered, following, strict=True)
     ]

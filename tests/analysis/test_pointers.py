@@ -279,6 +279,15 @@ def test_a_snapshot_cannot_claim_what_is_no_private_allocation() -> None:
     assert "liar.dll" not in names
 
 
+def test_a_process_without_modules_has_nothing_to_search() -> None:
+    process = Program()
+    process.hold(process.first, 0x100, process.block(), 2 * MB)
+    search = pointer_owners(map_of(process.to_minidump(modules=False)))
+    assert search is not None
+    assert search.owners == ()
+    assert search.candidates > 0
+
+
 def test_modules_that_overlap_are_searched_once() -> None:
     process = Program()
     block = process.block()
