@@ -71,8 +71,9 @@ def command(
     with usage_errors():
         wanted = [parse_address(text, region_map) for text in addresses]
     answers = [(address, region_map.at(address)) for address in wanted]
-    private = any(place is not None and place.type == RegionType.PRIVATE_DATA for _, place in answers)
-    pointers = search_pointers(region_map, owners if private else OwnersFrom.structure, image_path)
+    # What has a kind needs no pointer, and a search takes its time.
+    unnamed = any(place and place.type == RegionType.PRIVATE_DATA and not place.kind for _, place in answers)
+    pointers = search_pointers(region_map, owners if unnamed else OwnersFrom.structure, image_path)
     shown = Shown(
         document=lambda: location_document(region_map, answers, bytes, pointers),
         table=lambda: location_table(region_map, answers),
