@@ -290,13 +290,13 @@ class _Search:
             if not piece.module:
                 return None
             offset = hit.address - piece.base
-            place = f"{offset:#x} in the block of {piece.module} at {piece.base:#x}"
+            place = f"+{offset:#x} of the block of {piece.module} at {piece.base:#x}"
             return _Claim(piece.module, "", hit.pair, hit.address, place, hit.hits)
         found, start = known
         offset = hit.address - start
         name = found.name if offset <= _CLASS_REACH else ""
         where = f" ({piece.name})" if piece.name else ""
-        place = f"{offset:#x} in the object at {start:#x}{where}"
+        place = f"+{offset:#x} of the object at {start:#x}{where}"
         return _Claim(found.module, name, hit.pair, hit.address, place, hit.hits)
 
     def _object_at(self, piece: _Piece, hit: Hit) -> tuple[ObjectClass, int] | None:

@@ -202,7 +202,7 @@ def test_the_object_in_a_heap_that_holds_a_pair(arch: str, itanium: bool) -> Non
     assert (one.module, one.class_name, one.rule, one.pointer) == (
         "driver.dll", "bar::Pool", OBJECT_POINTER, where + 3 * size
     )  # fmt: skip
-    assert one.place == f"{3 * size:#x} in the object at {where:#x} (Heap ID: 1)"
+    assert one.place == f"+{3 * size:#x} of the object at {where:#x} (Heap ID: 1)"
     assert (held[far].module, held[far].class_name) == ("driver.dll", "")  # too far for the class, not for the module
     owners = {(owner.owner, owner.instance): owner for owner in find_owners(region_map, (), search).owners}
     assert owners["driver.dll", "held by bar::Pool"].size == 2 * MB
@@ -219,7 +219,7 @@ def test_a_block_that_a_module_holds_holds_others() -> None:
     held = found(process)
     assert held[page].module == "engine.dll"
     assert held[page].rule == OBJECT_POINTER
-    assert held[page].place == f"0x40 in the block of engine.dll at {arena:#x}"
+    assert held[page].place == f"+0x40 of the block of engine.dll at {arena:#x}"
     assert other not in held  # one hop, not two
 
 
