@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dumpmap.analysis.ownership import NOBODY, SAME_ALLOCATION, OwnerName, Ownership, ownership_of
+from dumpmap.analysis.runs import runs, runs_of_rows
+from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.protection import protection_text
 from dumpmap.model.recognised import OwnerFacts
 from dumpmap.model.region_map import RegionMap
@@ -132,14 +133,17 @@ class Owners:
         return self.owned_private_facts / self.private_committed if self.private_committed else None
 
 
-def find_owners(region_map: RegionMap, types: Collection[RegionType] = ()) -> Owners:
-    """Finds out who took the memory of a process, by structure only: it searches no memory for pointers.
+def find_owners(
+    region_map: RegionMap, types: Collection[RegionType] = (), pointers: PointerSearch | None = None
+) -> Owners:
+    """Finds out who took the memory of a process. It searches no memory for pointers itself.
 
     Args:
         region_map: the map.
         types: count memory of these types only; of all types if empty.
+        pointers: what `pointer_owners` found, for what structures do not name.
     """
-    return _Sums(region_map, ownership_of(region_map), types).result()
+    return _Sums(region_map, ownership_of(region_map, pointers), types).result()
 
 
 class _Sums:
@@ -188,7 +192,7 @@ class _Sums:
         # Sections of images are too fine here, and what lies between proved ranges has no kind of its own.
         kinds = np.where(rest[mine], _REST_CODE, np.where(types == _IMAGE, _IMAGE_CODE, rows.kind[mine]))
         parts = []
-        for code, members in _runs(kinds):
+        for code, members in runs(kinds):
             fixed = {_REST_CODE: _REST.format(name.owner), _IMAGE_CODE: RegionType.IMAGE.label}
             kind = fixed.get(code) or texts[code] or RegionType(int(types[members[0]])).label
             parts.append(OwnerPart(kind, int(sizes[members].sum()), int(committed[members].sum()), len(members)))
@@ -209,7 +213,7 @@ class _Sums:
             inferred=bool(self._ownership.inferred[mine].any()),
             evidence=tuple(evidence),
             parts=tuple(sorted(parts, key=lambda part: (-part.size, part.kind))),
-            type_sizes={RegionType(int(code)): int(sizes[members].sum()) for code, members in _runs(types)},
+            type_sizes={RegionType(int(code)): int(sizes[members].sum()) for code, members in runs(types)},
             facts=facts,
         )
 
@@ -224,7 +228,7 @@ class _Sums:
         protect = np.where(committed > 0, allocations.protect[alone], 0)
         keys = np.stack((allocations.type[alone].astype(np.int64), size, state, protect.astype(np.int64)))
         listed = []
-        for (region_type, each, code, protection), members in _runs_of_rows(keys):
+        for (region_type, each, code, protection), members in runs_of_rows(keys):
             listed.append(
                 Group(
                     int(allocations.base[alone[members[0]]]),
@@ -238,21 +242,3 @@ class _Sums:
                 )
             )
         yield from sorted(listed, key=lambda group: (-group.size, group.type, -group.size_each, group.protection))
-
-
-def _runs(codes: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-    """Yields each code with the places where it stands."""
-    order = np.argsort(codes, kind="stable")
-    values, starts = np.unique(codes[order], return_index=True)
-    yield from zip(values.tolist(), np.split(order, starts[1:]), strict=True)
-
-
-def _runs_of_rows(keys: npt.NDArray[np.int64]) -> Iterator[tuple[list[int], npt.NDArray[np.intp]]]:
-    """Yields each distinct column of `keys` with the places where it stands."""
-    if keys.shape[1] == 0:
-        return
-    order = np.lexsort(keys)
-    ordered = keys[:, order]
-    starts = np.flatnonzero((ordered[:, 1:] != ordered[:, :-1]).any(axis=0)) + 1
-    for start, members in zip([0, *starts.tolist()], np.split(order, starts), strict=True):
-        yield ordered[:, start].tolist(), members

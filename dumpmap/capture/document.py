@@ -136,6 +136,7 @@ def make_document(facts: LiveFacts) -> dict[str, Any]:
         "annotations": {},
         "writer": None,
         "recorded_summary": [],
+        "pointer_owners": None,
         "warnings": facts.warnings,
         "memory": [
             {"address": _address(address), "data": base64.b64encode(data).decode("ascii")}

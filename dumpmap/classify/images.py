@@ -8,58 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
+from dumpmap.classify.image_files import ImageFiles
 from dumpmap.classify.labels import Label, Labels, Mark
 from dumpmap.model import kinds
 from dumpmap.model.memory import Memory
 from dumpmap.model.process import PeImage
 from dumpmap.model.region_map import MappedCopy
-from dumpmap.model.snapshot import Module, Snapshot
+from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import PAGE_SIZE, MemType
-from dumpmap.structures.pe import parse_image, read_image
+from dumpmap.structures.pe import read_image
 
 MAX_SECTIONS = 100_000
 """Most sections that one map shows, of all modules together."""
 
-_HEADER_BYTES = 0x10000
-"""Bytes of a file on disk that are read for its headers."""
-
 _MEM_IMAGE, _MEM_MAPPED = int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED)
-
-
-class ImageFiles:
-    """Finds image files in a folder: a flat one, or a symbol store (name/TIMESTAMPsize/name)."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._names: dict[str, list[Path]] = {}
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            self._names.setdefault(path.name.lower(), []).append(path)
-
-    def find(self, module: Module) -> PeImage | None:
-        """Returns the headers of the file with the module's name, TimeDateStamp, and SizeOfImage; None without one."""
-        for path in self._names.get(module.name.lower(), ()):
-            candidates = [path]
-            if path.is_dir():
-                candidates = sorted(path.glob(f"*/{path.name}"))
-            for candidate in candidates:
-                image = self._read(candidate)
-                if (
-                    image is not None
-                    and image.size_of_image == module.size
-                    and (module.timestamp is None or image.timestamp == module.timestamp)
-                ):
-                    return image
-        return None
-
-    @staticmethod
-    def _read(path: Path) -> PeImage | None:
-        try:
-            with path.open("rb") as file:
-                return parse_image(file.read(_HEADER_BYTES))
-        except OSError:
-            return None
 
 
 def label_images(
@@ -89,7 +53,8 @@ def label_images(
             continue
         image, evidence = images.get(module.base), "pe-header"
         if image is None and files is not None:
-            image, evidence = files.find(module), "image-file"
+            found_file = files.find(module)
+            image, evidence = None if found_file is None else found_file[0], "image-file"
         kind = (kinds.IMAGE if image is None else kinds.DLL if image.is_dll else kinds.EXE).name
         if types[index] == _MEM_IMAGE:
             found.append((index, kind, module.path))

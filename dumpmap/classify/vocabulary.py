@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dumpmap.model.evidence import GENERAL_EVIDENCE, EvidenceInfo
 from dumpmap.model.kinds import GENERAL_KINDS, KindInfo
+from dumpmap.model.pointers import EVIDENCE as POINTER_EVIDENCE
 from dumpmap.structures.recognisers import RECOGNISERS
 
 KINDS: tuple[KindInfo, ...] = (
@@ -17,6 +18,7 @@ KINDS: tuple[KindInfo, ...] = (
 
 EVIDENCE: tuple[EvidenceInfo, ...] = (
     *GENERAL_EVIDENCE,
+    *POINTER_EVIDENCE,
     *(info for recogniser in RECOGNISERS for info in recogniser.load().EVIDENCE),
 )
 """Every word of evidence that a row can have."""

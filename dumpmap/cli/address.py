@@ -16,6 +16,7 @@ from dumpmap.cli.options import (
     SnapshotOption,
     UnitsOption,
 )
+from dumpmap.cli.owners_search import OwnersFrom, OwnersOption, search_pointers
 from dumpmap.wording.text import Units
 
 AddressesArgument = Annotated[
@@ -43,6 +44,7 @@ def command(
     file: InputFile,
     addresses: AddressesArgument,
     bytes: BytesOption = 32,
+    owners: OwnersOption = OwnersFrom.full,
     format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
@@ -52,12 +54,15 @@ def command(
 ) -> None:
     """Show what is at an address: allocation, region, section, thread, or heap, and whether the input has its bytes.
 
+    For private memory that nothing else claims, it also names who holds a pointer to it, and where that pointer lies.
+
     ```
     dumpmap address crash.dmp 0x7ffe0000
     dumpmap address crash.dmp 00007ff6`12340000 ntdll.dll+0x1000
     dumpmap address crash.dmp 0x7ffe0000 --bytes 256
     ```
     """
+    from dumpmap.model.types import RegionType
     from dumpmap.views.address import location_document, location_table, location_view
     from dumpmap.views.filters import parse_address
 
@@ -66,9 +71,12 @@ def command(
     with usage_errors():
         wanted = [parse_address(text, region_map) for text in addresses]
     answers = [(address, region_map.at(address)) for address in wanted]
+    # What has a kind needs no pointer, and a search takes its time.
+    unnamed = any(place and place.type == RegionType.PRIVATE_DATA and not place.kind for _, place in answers)
+    pointers = search_pointers(region_map, owners if unnamed else OwnersFrom.structure, image_path)
     shown = Shown(
-        document=lambda: location_document(region_map, answers, bytes),
-        table=lambda: location_table(region_map, answers),
-        view=lambda: location_view(region_map, answers, units, bytes),
+        document=lambda: location_document(region_map, answers, bytes, pointers),
+        table=lambda: location_table(region_map, answers, pointers),
+        view=lambda: location_view(region_map, answers, units, bytes, pointers),
     )
     show(shown, target)

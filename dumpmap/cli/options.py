@@ -37,7 +37,7 @@ ImagePathOption = Annotated[
         metavar="DIR",
         exists=True,
         file_okay=False,
-        help="Folder with the program's EXE and DLL files, to show image sections if the dump lacks the PE headers.",
+        help="Folder with the program's EXE and DLL files, for what the dump lacks: image sections and class names.",
         show_default=False,
     ),
 ]

@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from dumpmap.cli.common import Shown, Target, chosen_format, load, show, usage_errors
-from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
+from dumpmap.cli.options import (
+    ForceOption,
+    FormatOption,
+    ImagePathOption,
+    InputFile,
+    OutputOption,
+    SnapshotOption,
+    UnitsOption,
+)
+from dumpmap.cli.owners_search import OwnersFrom, OwnersOption, search_pointers
 from dumpmap.views.owner_rows import OwnersBy, OwnersSort
 from dumpmap.wording.text import Units
 
@@ -30,16 +39,19 @@ def command(
     sort: SortOption = OwnersSort.size,
     type: TypeOption = None,
     show_all: AllOption = False,
+    owners: OwnersOption = OwnersFrom.full,
     format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
+    image_path: ImagePathOption = None,
     snapshot: SnapshotOption = None,
 ) -> None:
     """Show who took the memory: runtimes, heaps, modules, and groups of equal allocations.
 
     VMMap's types say what memory is; owners say whose it is. V8 (Node.js, Electron, Chromium), Java, Go, .NET, and
-    Windows heaps are recognized from data in the dump. What has no owner is grouped by size, state, and protection.
+    Windows heaps are recognized from data in the dump. For the rest, the module or object that holds a pointer to an
+    allocation is named and marked as inferred. What has no owner is grouped by size, state, and protection.
 
     ```
     dumpmap owners crash.dmp
@@ -49,17 +61,20 @@ def command(
     ```
     """
     from dumpmap.analysis.owners import find_owners
+    from dumpmap.model.types import RegionType
     from dumpmap.views.filters import parse_types
     from dumpmap.views.owners import owner_document, owner_table, owner_view
 
     target = Target(chosen_format(format, output), units, output, force)
     with usage_errors():
         types = parse_types(type or [])
-    region_map = load(file, snapshot=snapshot)
-    owners = find_owners(region_map, types)
+    region_map = load(file, image_path=image_path, snapshot=snapshot)
+    private = not types or RegionType.PRIVATE_DATA in types
+    pointers = search_pointers(region_map, owners if private else OwnersFrom.structure, image_path)
+    found = find_owners(region_map, types, pointers)
     shown = Shown(
-        document=lambda: owner_document(region_map, owners, sort),
-        table=lambda: owner_table(region_map, owners, by, sort=sort),
-        view=lambda: owner_view(region_map, owners, by, sort=sort, show_all=show_all),
+        document=lambda: owner_document(region_map, found, sort, pointers),
+        table=lambda: owner_table(region_map, found, by, sort=sort),
+        view=lambda: owner_view(region_map, found, by, sort=sort, show_all=show_all, pointers=pointers),
     )
     show(shown, target)

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from dumpmap.model.heaps import RecordedHeap as RecordedHeap
 from dumpmap.model.heaps import RecordedRange as RecordedRange
 from dumpmap.model.memory import ExcerptMemory, Memory
+from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.winnt import ProductType
 
 if TYPE_CHECKING:
@@ -333,6 +334,9 @@ class Snapshot:
     """What the writer of the input recorded about the failure; None if it recorded nothing."""
     recorded_summary: tuple[SummaryRow, ...] = ()
     """The summary in a VMMap file, for comparison."""
+    pointer_owners: PointerSearch | None = None
+    """Who holds pointers to memory that nothing claims by structure, in a reduced snapshot, which lacks the memory to
+    search. None if the source does not record it."""
     memory: Memory = field(default_factory=ExcerptMemory)
     warnings: tuple[str, ...] = ()
     """What in the input is damaged, contradictory, or unreadable."""

@@ -74,6 +74,9 @@ PAGE_WRITABLE = (
 """Protections of image pages that are private to the process, or become private when it writes to them."""
 """Protections of image pages that are private to the process, or become private when written."""
 
+PAGE_GUARD_OR_NO_ACCESS = PageProtect.PAGE_NOACCESS | PageProtect.PAGE_GUARD
+"""Protections of committed pages that nothing can read."""
+
 
 class MinidumpType(IntFlag):
     """MINIDUMP_TYPE: the contents that the writer of a minidump selected (MINIDUMP_HEADER.Flags)."""

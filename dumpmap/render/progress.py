@@ -104,3 +104,35 @@ def progress_line(state: BatchState, seconds: float) -> str:
     if state.hindrance:
         text += f"; {state.hindrance}"
     return text
+
+
+class ByteProgress:
+    """A bar for long work on one input, on standard error, as a context manager. It appears with the first update."""
+
+    def __init__(self, text: str, console: Console | None = None) -> None:
+        self._text = text
+        self._console = console
+        self._bar: Any = None
+        self._task: Any = None
+
+    def update(self, done: int, total: int) -> None:
+        """Shows how many bytes of how many are done."""
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+            self._bar = Bar(*columns, console=self._console or Console(stderr=True), transient=True)
+            self._task = self._bar.add_task(self._text, total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=done, total=total)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()

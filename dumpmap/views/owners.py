@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis.owners import Group, Owner, OwnerPart, Owners
+from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Blank, Block, Paragraph
 from dumpmap.views.documents import head
 from dumpmap.views.owner_rows import OwnersBy, OwnersSort
+from dumpmap.views.pointers import pointer_blocks, pointer_document
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.owners import group_text
 from dumpmap.wording.text import count_words, hex_text, more_text, percent_text, size_words
@@ -207,7 +209,13 @@ def _group_row(group: Group, region_map: RegionMap) -> list[Any]:
 
 
 def owner_view(
-    region_map: RegionMap, owners: Owners, by: OwnersBy, *, sort: OwnersSort, show_all: bool
+    region_map: RegionMap,
+    owners: Owners,
+    by: OwnersBy,
+    *,
+    sort: OwnersSort,
+    show_all: bool,
+    pointers: PointerSearch | None = None,
 ) -> Iterable[Block]:
     """Everything that `owners` shows."""
     table = owner_table(region_map, owners, by, sort=sort, modules=show_all or by is OwnersBy.module)
@@ -220,6 +228,7 @@ def owner_view(
         yield Paragraph(more_text(len(table.rows) - len(shown)).replace("--limit", "--all"))
     yield Blank()
     yield Paragraph(share_text(owners, partial=region_map.partial))
+    yield from pointer_blocks(region_map, pointers, show_all=show_all)
 
 
 def share_text(owners: Owners, *, partial: bool = False) -> str:
@@ -237,7 +246,12 @@ def share_text(owners: Owners, *, partial: bool = False) -> str:
     return f"{text}. {size_words(owners.unowned_committed)} of the committed memory listed has no owner."
 
 
-def owner_document(region_map: RegionMap, owners: Owners, sort: OwnersSort = OwnersSort.size) -> dict[str, Any]:
+def owner_document(
+    region_map: RegionMap,
+    owners: Owners,
+    sort: OwnersSort = OwnersSort.size,
+    pointers: PointerSearch | None = None,
+) -> dict[str, Any]:
     """Returns `dumpmap.owners/1`."""
 
     def ordered(items: Sequence[Any]) -> list[Any]:
@@ -258,6 +272,7 @@ def owner_document(region_map: RegionMap, owners: Owners, sort: OwnersSort = Own
         "private_committed": owners.private_committed,
         "owned_share": owners.owned_share,
         "owned_share_facts": owners.owned_share_facts,
+        "pointers": pointer_document(pointers),
     }
 
 

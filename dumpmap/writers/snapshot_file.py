@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, Generic, TypeVar, cast
 
 from dumpmap.analysis.diagnosis import diagnose
+from dumpmap.analysis.pointers import pointer_owners
 from dumpmap.classify import classify
 from dumpmap.model.memory import Excerpt, ExcerptMemory, RecordingMemory
 from dumpmap.model.region_map import RegionMap
@@ -98,6 +99,7 @@ def save_snapshot(
     recording: RecordingMemory | None = None,
     to: SnapshotFormat | None = None,
     keep_text: bool = False,
+    pointers: bool = True,
     force: bool = False,
 ) -> None:
     """Writes a reduced snapshot.
@@ -108,6 +110,7 @@ def save_snapshot(
         recording: as for `needed_excerpts`.
         to: the compression; None to take it from the file's suffix.
         keep_text: keep the texts of a crash reporter that can hold user data; see `without_texts`.
+        pointers: search for pointers and keep the results, because the snapshot lacks the memory to search.
         force: overwrite the file.
 
     Raises:
@@ -120,6 +123,8 @@ def save_snapshot(
     snapshot, excerpts = region_map.snapshot, needed_excerpts(region_map, recording)
     if not keep_text:
         snapshot = without_texts(snapshot)
+    if pointers:
+        snapshot = replace(snapshot, pointer_owners=pointer_owners(region_map))
     if snapshot.source.memory_size is None:
         held = sum(size for _, size in snapshot.memory.ranges())
         snapshot = replace(snapshot, source=replace(snapshot.source, memory_size=held))

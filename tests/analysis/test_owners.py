@@ -42,7 +42,7 @@ def test_owners_add_up_to_the_summary(path: Path) -> None:
     region_map = dumpmap.open(path)
     owners = check(region_map)
     named = {owner.owner for owner in owners.owners if owner.owner in RUNTIMES}
-    expected = {"node": {"V8"}, "java": {"Java heap"}, "managed": {".NET"}, "go": {"Go runtime"}}.get(
+    expected = {"node": {"V8"}, "full": {"V8"}, "java": {"Java heap"}, "managed": {".NET"}, "go": {"Go runtime"}}.get(
         path.name.partition("-")[0], set()
     )
     assert named == expected

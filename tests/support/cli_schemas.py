@@ -283,6 +283,17 @@ REGION_GROUPS = record(
     ),
 )
 
+HELD = record(
+    allocation=HEX,
+    size=BYTES,
+    module=maybe(TEXT),
+    **{"class": maybe(TEXT)},
+    pointer=HEX,
+    place=TEXT,
+    rule={"enum": ["module-pointer-pair", "module-pointer", "thread-pointer", "object-pointer"]},
+    hits=BYTES,
+)
+
 ADDRESS = record(
     **head("address"),
     addresses=rows(
@@ -322,6 +333,7 @@ ADDRESS = record(
                     ),
                 )
             ),
+            held_by=maybe(HELD),
             bytes=maybe({"type": "string", "pattern": "^([0-9a-f]{2})+$"}),
         )
     ),

@@ -11,6 +11,9 @@ from dumpmap.model.memory import find_by_reading
 from dumpmap.model.snapshot import U64
 from dumpmap.sources.files import ByteSource
 
+_BULK = 0x10000
+"""From this size on, bytes are read past the mapping of a large file: a search through gigabytes must not keep them."""
+
 
 class DumpMemory:
     """The `Memory` of a minidump.
@@ -54,7 +57,8 @@ class DumpMemory:
                 return None
             take = min(size, self._end_view[index] - address)
             place = self._offset_view[index] + address - self._start_view[index]
-            data = bytes(self._source.view(place, take))
+            bulk = take >= _BULK
+            data = bytes(self._source.views([(place, take)])[0] if bulk else self._source.view(place, take))
             if take == size:
                 return b"".join((*parts, data)) if parts else data
             parts.append(data)

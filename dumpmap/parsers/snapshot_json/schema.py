@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from dumpmap.model import snapshot as model
+from dumpmap.model.pointers import PointerOwner, PointerSearch
 from dumpmap.model.winnt import ProductType
 from dumpmap.model.writer import Annotation, HeapLimitRecord, WriterRecord
 from dumpmap.parsers.snapshot_json.columns import REQUIRED_COLUMNS, Address, Count, Number, Size, Time
@@ -275,6 +276,30 @@ class WriterEntry(Entry, kw_only=True, frozen=True):
     texts_omitted: bool = False
 
 
+class PointerOwnerEntry(Entry, kw_only=True, frozen=True):
+    """A private allocation, and who holds a pointer to it."""
+
+    base: Address
+    size: Count
+    module: str
+    class_name: str = ""
+    pointer: Address
+    place: str
+    rule: Literal["module-pointer-pair", "module-pointer", "thread-pointer", "object-pointer"]
+    hits: Count = 1
+
+
+class PointerSearchEntry(Entry, kw_only=True, frozen=True):
+    """What a search of the original's memory for pointers found."""
+
+    owners: list[PointerOwnerEntry] = []
+    candidates: Count = 0
+    ambiguous: Count = 0
+    searched: Count = 0
+    missing: Count = 0
+    complete: bool = True
+
+
 class SnapshotDocument(Entry, kw_only=True, frozen=True):
     """A dumpmap snapshot: the raw facts about one process's address space at one moment."""
 
@@ -304,6 +329,7 @@ class SnapshotDocument(Entry, kw_only=True, frozen=True):
     annotations: dict[str, str] = {}
     writer: WriterEntry | None = None
     recorded_summary: list[SummaryRowEntry] = []
+    pointer_owners: PointerSearchEntry | None = None
     warnings: list[str] = []
     memory: list[ExcerptEntry] = []
 
@@ -330,6 +356,8 @@ COUNTERPARTS: dict[type[Entry], type[Any]] = {
     RangeEntry: model.RecordedRange,
     HeapEntry: model.RecordedHeap,
     SummaryRowEntry: model.SummaryRow,
+    PointerOwnerEntry: PointerOwner,
+    PointerSearchEntry: PointerSearch,
     AnnotationEntry: Annotation,
     HeapLimitEntry: HeapLimitRecord,
     WriterEntry: WriterRecord,

@@ -17,6 +17,9 @@ IMAGE_NT_SIGNATURE = 0x4550
 IMAGE_NT_OPTIONAL_MAGIC = {0x10B: 4, 0x20B: 8}
 """IMAGE_OPTIONAL_HEADER.Magic to pointer size."""
 
+IMAGE_REL_BASED_HIGHLOW = 3
+IMAGE_REL_BASED_DIR64 = 10
+
 IMAGE_FILE_LARGE_ADDRESS_AWARE = 0x0020
 IMAGE_FILE_DLL = 0x2000
 IMAGE_SCN_MEM_WRITE = 0x80000000
@@ -58,6 +61,8 @@ IMAGE_OPTIONAL_HEADER = declare(
     ("NumberOfRvaAndSizes", U32, 0x5C, 0x6C),
     ("Export.VirtualAddress", U32, 0x60, 0x70),
     ("Export.Size", U32, 0x64, 0x74),
+    ("BaseReloc.VirtualAddress", U32, 0x88, 0x98),
+    ("BaseReloc.Size", U32, 0x8C, 0x9C),
     ("Debug.VirtualAddress", U32, 0x90, 0xA0),
     ("Debug.Size", U32, 0x94, 0xA4),
 )

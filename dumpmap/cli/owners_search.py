@@ -1,0 +1,73 @@
+"""The option `--owners`, and the search for pointers with its progress."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dumpmap.cli.common import VERBOSITY
+
+if TYPE_CHECKING:
+    from dumpmap.analysis.pointer_scan import Progress
+    from dumpmap.api import RegionMap
+    from dumpmap.model.pointers import PointerSearch
+
+_PATIENCE = 1.0
+"""Seconds before progress is shown."""
+
+
+class OwnersFrom(StrEnum):
+    """How owners are found."""
+
+    structure = "structure"
+    full = "full"
+
+
+OwnersOption = Annotated[
+    OwnersFrom,
+    typer.Option(
+        "--owners",
+        help="How to find owners. `structure` reads what runtimes, heaps, and Windows state; `full` also searches "
+        "memory for pointers to what nothing claims.",
+    ),
+]
+
+
+def search_pointers(
+    region_map: RegionMap, owners: OwnersFrom = OwnersFrom.full, image_path: Path | None = None
+) -> PointerSearch | None:
+    """Searches for pointers if that is asked for, with progress on a terminal. See `pointer_owners`."""
+    if owners is OwnersFrom.structure:
+        return None
+    from dumpmap.analysis.pointers import pointer_owners
+    from dumpmap.classify.image_files import FilledMemory
+
+    snapshot = region_map.snapshot
+    names = None if image_path is None else FilledMemory(snapshot.memory, snapshot.modules, image_path)
+    with _progress() as progress:
+        return pointer_owners(region_map, progress, names)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """Shows progress on standard error if that is a terminal and the search takes long."""
+    if VERBOSITY.level < 0 or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from dumpmap.render.progress import ByteProgress
+
+    began = time.monotonic()
+    with ByteProgress("searching for pointers") as bar:
+
+        def update(done: int, total: int) -> None:
+            if time.monotonic() - began > _PATIENCE:
+                bar.update(done, total)
+
+        yield update

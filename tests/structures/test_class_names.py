@@ -1,0 +1,132 @@
+"""Class names from vtables: Microsoft's and the Itanium ABI's type information, its lies, and names as they are."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from synth import rtti
+from synth.process import Module, ProcessBuilder
+
+from dumpmap.model.memory import ExcerptMemory
+from dumpmap.structures.class_names import ClassNames, CodeModule, itanium_class, microsoft_class
+
+BITS = pytest.mark.parametrize("arch", ["x86", "x64"])
+
+
+def process_with(arch: str) -> tuple[ProcessBuilder, Module, int]:
+    process = ProcessBuilder(arch)
+    module = process.add_module("C:\\app\\engine.dll")
+    return process, module, module.sections[".rdata"][0]
+
+
+def names_of(process: ProcessBuilder) -> ClassNames:
+    modules = [
+        CodeModule(one.base, one.size, one.name.rpartition("\\")[2], process.pointer_size) for one in process.modules
+    ]
+    return ClassNames(ExcerptMemory(process.captured()), modules)
+
+
+@BITS
+def test_both_compilers_name_their_classes(arch: str) -> None:
+    process, module, at = process_with(arch)
+    microsoft = rtti.microsoft_vtable(process, module, at, b".?AVFoo@bar@@")
+    itanium = rtti.itanium_vtable(process, module, at + rtti.SIZE, b"N3bar3FooE", b"20__si_class")
+    names, size = names_of(process), process.pointer_size
+    assert names.find(microsoft, size) == ("engine.dll", "bar::Foo")
+    assert names.find(itanium, size) == ("engine.dll", "bar::Foo")
+    assert names.find(microsoft + size, size) is None
+    assert names.find(microsoft + 1, size) is None
+    assert names.find(microsoft, 12 - size) is None
+    assert names.find(0x10, size) is None
+
+
+@BITS
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [(0x300, None), (0x0, 7), (0xC, 0xFFFFFFF0), (0x14, 0x123)],
+    ids=["no locator", "signature", "descriptor elsewhere", "locator of another place"],
+)
+def test_what_does_not_prove_itself_has_no_name(arch: str, offset: int, value: int | None) -> None:
+    process, module, at = process_with(arch)
+    vtable = rtti.microsoft_vtable(process, module, at, b".?AVFoo@@")
+    if value is None:
+        process.pointer(vtable - process.pointer_size, 0)
+    else:
+        process.number(at + offset, value, 4)
+    found = names_of(process).find(vtable, process.pointer_size)
+    # On x86 a locator has no field for its own place.
+    assert (found is not None) == (arch == "x86" and offset == 0x14)
+
+
+def test_a_hierarchy_proves_a_class_of_32_bits() -> None:
+    process, module, at = process_with("x86")
+    vtable = rtti.microsoft_vtable(process, module, at, b".?AVFoo@@")
+    process.number(at + 0x40, 1, 4)
+    assert names_of(process).find(vtable, 4) is None
+
+
+@BITS
+def test_a_type_info_of_no_class_is_not_one(arch: str) -> None:
+    process, module, at = process_with(arch)
+    pointer = rtti.itanium_vtable(process, module, at, b"P3Foo", b"19__pointer")
+    assert names_of(process).find(pointer, process.pointer_size) is None
+
+
+@BITS
+@pytest.mark.parametrize("name", [b"", b".?AV", b"Foo", b".?AVFoo\x01@@", b".?AV" + b"x" * 600 + b"@@"])
+def test_a_name_that_is_none(arch: str, name: bytes) -> None:
+    process, module, at = process_with(arch)
+    vtable = rtti.microsoft_vtable(process, module, at, name)
+    assert names_of(process).find(vtable, process.pointer_size) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b".?AVFoo@@", "Foo"),
+        (b".?AUFoo@inner@outer@@", "outer::inner::Foo"),
+        (b".?AV?$NumericArray@VInt64Type@arrow@@@arrow@@", ".?AV?$NumericArray@VInt64Type@arrow@@@arrow@@"),
+        (b".?AVFoo@?A0x1234@@", ".?AVFoo@?A0x1234@@"),
+    ],
+)
+def test_microsoft_names(raw: bytes, name: str) -> None:
+    assert microsoft_class(raw) == name
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b"3Foo", "Foo"),
+        (b"*3Foo", "Foo"),
+        (b"N5outer5inner3FooE", "outer::inner::Foo"),
+        (b"N12_GLOBAL__N_13FooE", "_GLOBAL__N_1::Foo"),
+        (b"St6vectorIiE", "St6vectorIiE"),
+        (b"N3bar3FooIiEE", "N3bar3FooIiEE"),
+        (b"9Foo", "9Foo"),
+        (b"3Foo3Bar", "3Foo3Bar"),
+    ],
+)
+def test_itanium_names(raw: bytes, name: str) -> None:
+    assert itanium_class(raw) == name
+
+
+@BITS
+def test_damage_gives_the_class_or_none(arch: str) -> None:
+    process, module, at = process_with(arch)
+    vtables = [
+        rtti.microsoft_vtable(process, module, at, b".?AVFoo@@"),
+        rtti.itanium_vtable(process, module, at + rtti.SIZE, b"3Foo"),
+    ]
+    data = bytearray(process.read(module.base, module.size - 0x2000))
+    rng = random.Random(5)
+    modules = [CodeModule(module.base, module.size, "engine.dll", process.pointer_size)]
+    for _ in range(1000):
+        bad = bytearray(data)
+        for _ in range(rng.randrange(1, 6)):
+            bad[at - module.base + rng.randrange(2 * rtti.SIZE)] = rng.choice((0, 0xFF, rng.randrange(256)))
+        cut = len(bad) if rng.random() < 0.7 else at - module.base + rng.randrange(2 * rtti.SIZE)
+        names = ClassNames(ExcerptMemory([(module.base, bytes(bad[:cut]))]), modules)
+        for vtable in vtables:
+            found = names.find(vtable, process.pointer_size)
+            assert found is None or found.module == "engine.dll"
