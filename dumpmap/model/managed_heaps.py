@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 DAC_VARS = "gc-dac-vars"
 CONTRACT = "contract-descriptor"
+DAC_TABLE = "dac-table"
 """The words of evidence for a managed heap: which structure of the runtime led to it."""
 
 GENERATION_KINDS = (
@@ -49,7 +50,7 @@ class ManagedHeap:
     Attributes:
         module: file name of the module that holds the runtime.
         module_base: where that module is loaded.
-        evidence: `gc-dac-vars` or `contract-descriptor`: the structure that led to the heap.
+        evidence: `gc-dac-vars`, `contract-descriptor` or `dac-table`: the structure that led to the heap.
         version: the structure's own version.
         server: the collector is a server collector, with one heap for each of several processors.
         regions: the heap consists of regions (64-bit, .NET 7 and later); otherwise of segments.
@@ -57,7 +58,8 @@ class ManagedHeap:
         ranges: sorted, not overlapping.
         object_bytes: bytes from the first object of each segment to the end of its objects: live objects, dead
             objects, and gaps.
-        inferred: a collection was in progress, so the collector's structures may be inconsistent.
+        inferred: a collection was in progress, so the collector's structures may be inconsistent; or the way to the
+            heap is not confirmed for this runtime.
     """
 
     module: str

@@ -21,9 +21,9 @@ from dumpmap.model.managed_heaps import (
 )
 from dumpmap.model.memory import Memory
 from dumpmap.model.winnt import PAGE_SIZE
-from dumpmap.structures.bounds import USER_LIMIT, is_user_address, round_up
+from dumpmap.structures.bounds import USER_LIMIT, round_up
 from dumpmap.structures.gc_roots import GcRoots, HeapRoots, pointer_at
-from dumpmap.structures.layouts.gc import SEGMENT_READ_ONLY
+from dumpmap.structures.gc_segments import Segment, read_segment
 from dumpmap.structures.space import Space
 
 MAX_SEGMENTS = 65_536
@@ -32,24 +32,9 @@ MAX_SEGMENTS = 65_536
 MAX_BOOKKEEPING = 32
 """Most blocks of bookkeeping memory that are followed. There is one, or two while it grows."""
 
-_FIELDS = ("Mem", "Allocated", "Committed", "Reserved", "Flags", "Next")
 _SOH = (2,)
 _BY_SEGMENTS = (2, 3, 4)
 _BY_REGIONS = (2, 1, 0, 3, 4)
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """One segment or region. `start` is where its memory begins, before its first object."""
-
-    address: int
-    start: int
-    mem: int
-    allocated: int
-    committed: int
-    reserved: int
-    flags: int
-    next: int
 
 
 @dataclass(slots=True)
@@ -73,7 +58,7 @@ class _Walk:
         if end > base:
             self.ranges.append(ManagedRange(base, end - base, kind, heap))
 
-    def chain(self, address: int, *, free: bool = False) -> list[_Segment]:
+    def chain(self, address: int, *, free: bool = False) -> list[Segment]:
         """Follows a chain of segments up to the first that is missing or invalid.
 
         Args:
@@ -86,7 +71,8 @@ class _Walk:
                 self.refused.append(f"segment {address:#x} appears twice")
                 break
             self.seen.add(address)
-            segment = self.segment(address, free=free)
+            space = self.space if self.has_map else None
+            segment = read_segment(self.memory, space, self.roots.segment, address, free=free)
             if segment is None:
                 self.missing += 1
                 break
@@ -97,42 +83,9 @@ class _Walk:
             address = segment.next
         return segments
 
-    def segment(self, address: int, *, free: bool) -> _Segment | str | None:
-        """Reads a segment, and checks it for consistency and against the memory map.
-
-        Returns:
-            the segment, what is wrong with it, or None if it was not captured.
-        """
-        size = self.roots.pointer_size
-        if not is_user_address(address, size) or address % size:
-            return "not a valid address"
-        fields = self.roots.segment.part(*_FIELDS).read(self.memory, address)
-        if fields is None:
-            return None
-        mem, allocated, committed, reserved, flags, following = fields
-        if free:
-            allocated = mem
-        if not (is_user_address(mem, size) and mem <= allocated <= committed <= reserved < USER_LIMIT[size]):
-            return "its addresses are not in ascending order"
-        if flags & SEGMENT_READ_ONLY:
-            start = (mem - size) & -PAGE_SIZE  # a segment of frozen objects begins with an object header
-        elif 0 < mem - address <= PAGE_SIZE:
-            start = address & -PAGE_SIZE  # its own header precedes its objects
-        else:
-            start = mem & -PAGE_SIZE
-        if committed % PAGE_SIZE or reserved % PAGE_SIZE:
-            return "it does not end at a page boundary"
-        if self.has_map:
-            allocation = self.space.allocation(start)
-            if allocation is None or reserved > sum(allocation):
-                return "it is not in an allocation"
-            if self.space.committed(start, committed - start) != committed - start:
-                return "it is committed less far than it states"
-        return _Segment(address, start, mem, allocated, committed, reserved, flags, following)
-
-    def take(self, segment: _Segment, kind: str, heap: int | None, borders: tuple[tuple[int, str], ...] = ()) -> None:
+    def take(self, segment: Segment, kind: str, heap: int | None, borders: tuple[tuple[int, str], ...] = ()) -> None:
         """Adds a segment's memory: generations, cut at their borders, then reserved memory."""
-        kind = FROZEN if segment.flags & SEGMENT_READ_ONLY else kind
+        kind = FROZEN if segment.is_read_only else kind
         base = segment.start
         for border, following in borders:
             self.add(base, border, kind, heap)
@@ -251,7 +204,7 @@ class _Walk:
 
 
 def walk_heaps(
-    memory: Memory, space: Space, roots: GcRoots, module: str, module_base: int
+    memory: Memory, space: Space, roots: GcRoots, module: str, module_base: int, *, inferred: bool = False
 ) -> tuple[ManagedHeap | None, list[str], list[str]]:
     """Walks all heaps of a collector.
 
@@ -261,6 +214,7 @@ def walk_heaps(
         roots: where to begin.
         module: file name of the runtime's module.
         module_base: where that is loaded.
+        inferred: whether the roots are a guess, not a recorded fact.
 
     Returns:
         the heap (None if no segment could be read), what was not captured, and what contradicts itself.
@@ -292,7 +246,7 @@ def walk_heaps(
         heap_count=len(roots.heaps),
         ranges=ranges,
         object_bytes=walk.object_bytes,
-        inferred=collecting,
+        inferred=inferred or collecting,
     )
     return found, missing, warnings
 

@@ -27,6 +27,12 @@ _EXPORTS = {
     pointer_size: layout.part("NumberOfRvaAndSizes", "Export.VirtualAddress", "Export.Size")
     for pointer_size, layout in layouts.IMAGE_OPTIONAL_HEADER.items()
 }
+_DEBUG = {
+    pointer_size: layout.part("NumberOfRvaAndSizes", "Debug.VirtualAddress", "Debug.Size")
+    for pointer_size, layout in layouts.IMAGE_OPTIONAL_HEADER.items()
+}
+_DEBUG_NUMBER = 6  # IMAGE_DIRECTORY_ENTRY_DEBUG
+_DEBUG_TIME = layouts.IMAGE_DEBUG_DIRECTORY[4].part("TimeDateStamp")
 _SECTION = layouts.IMAGE_SECTION_HEADER[4].part(
     "Name", "VirtualSize", "VirtualAddress", "SizeOfRawData", "Characteristics"
 )
@@ -84,6 +90,16 @@ def read_image(memory: Memory, base: int) -> PeImage | None:
 def parse_image(data: bytes) -> PeImage | None:
     """Reads the headers of an image from the first bytes of its file. See `read_image`."""
     return read_image(ExcerptMemory([(0, data)]), 0)
+
+
+def debug_timestamp(memory: Memory, base: int, image: PeImage) -> int | None:
+    """Reads TimeDateStamp of the first entry of a loaded image's debug directory; None if there is none."""
+    dos = _DOS.read(memory, base)
+    directory = None if dos is None else _DEBUG[image.pointer_size].read(memory, base + dos[1] + _FILE_SIZE)
+    if directory is None or directory[0] <= _DEBUG_NUMBER or not 0 < directory[1] < image.size_of_image:
+        return None
+    entry = _DEBUG_TIME.read(memory, base + directory[1]) if directory[2] else None
+    return None if entry is None else entry[0]
 
 
 def _read_sections(memory: Memory, address: int, count: int, alignment: int) -> tuple[Section, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from synth.framework import Framework
 from synth.managed import Runtime
 from synth.process import ProcessBuilder
 
@@ -94,12 +95,23 @@ def test_a_runtime_that_cannot_be_read_leaves_the_row_blank() -> None:
     assert any("GcDacVars" in note for note in region_map.notes)
 
 
-def test_the_framework_is_not_told() -> None:
+def test_a_framework_that_cannot_be_read_leaves_the_row_blank() -> None:
     process = ProcessBuilder("x64", 19045).furnish()
     process.add_module("C:\\Windows\\Microsoft.NET\\Framework64\\v4.0.30319\\clr.dll")
     region_map = dumpmap.open(process.to_minidump().build())
     assert region_map.summary().loc["Managed Heap"].isna().all()
-    assert any(".NET Framework does not publish" in note for note in region_map.notes)
+    assert any("clr.dll: its managed heap could not be located" in note for note in region_map.notes)
+    assert any("it counts as Private Data" in note for note in region_map.notes)
+
+
+def test_the_framework_is_a_managed_heap_that_is_inferred() -> None:
+    framework = Framework(ProcessBuilder("x64", 19045).furnish())
+    region_map = dumpmap.open(framework.process.to_minidump().build())
+    rows = managed(region_map)
+    assert rows["inferred"].all()
+    assert set(rows["kind"]) >= {"GC heap, generation 2", "GC large object heap", "GC bookkeeping"}
+    told = sum(end - base for base, end, _, _ in framework.ranges())
+    assert region_map.summary().loc["Managed Heap", "size"] == told
 
 
 def test_amid_a_collection_every_range_is_inferred() -> None:

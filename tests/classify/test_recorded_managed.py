@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from support.recorded import DUMPS
@@ -24,6 +26,7 @@ from dumpmap.model.managed_heaps import (
     ManagedRange,
 )
 from dumpmap.model.memory import ExcerptMemory, RecordingMemory
+from dumpmap.model.process import ProcessStructures
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "managed"
 NAMES = sorted(path.name.removesuffix(".dmp.gz") for path in FOLDER.glob("*.dmp.gz"))
@@ -116,9 +119,9 @@ def test_every_committed_byte_of_its_allocations_is_told(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bookkeeping_is_found_where_the_runtime_tells_it(name: str) -> None:
-    # The server collector of 3.1 names nothing in that memory.
+    # The server collectors of 2.1 and 3.1 name nothing in that memory.
     count = sum(part.kind == BOOKKEEPING for part in heap_of(name).ranges)
-    assert count == (0 if name == "managed-3.1-server" else 1)
+    assert count == (0 if name in ("managed-2.1-server", "managed-3.1-server") else 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -142,6 +145,55 @@ def test_nothing_is_noted_as_not_told(name: str) -> None:
     region_map = opened(name)
     assert not [note for note in region_map.notes if ".NET" in note]
     assert not [line for line in (*region_map.warnings, *region_map.notes) if "managed" in line]
+
+
+# ---------------------------------------------------------------- without GcDacVars
+
+TABLE_NAMES = [name for name in NAMES if not name.startswith("managed-10")]
+"""Runtimes that have the table for debuggers of the .NET Framework."""
+
+
+@cache
+def without_variables(name: str) -> ProcessStructures:
+    """The process as it would be read if its collector did not list its variables."""
+    snapshot = opened(name).snapshot
+    excerpts = [(at, snapshot.memory.read(at, size) or b"") for at, size in snapshot.memory.ranges()]
+    if "3.1" in name:  # the dump was trimmed without the section .rsrc
+        (runtime,) = opened(name).structures.runtimes
+        image = opened(name).structures.images[runtime.base]
+        (address,) = [section.address for section in image.sections if section.name == ".rsrc"]
+        data = gzip.decompress((FOLDER / "coreclr-3.1.rsrc.gz").read_bytes())
+        excerpts.append((runtime.base + address, data))
+    with mock.patch("dumpmap.structures.recognisers.dotnet._by_variables", return_value="left out"):
+        return map_snapshot(snapshot, memory=ExcerptMemory(excerpts)).structures
+
+
+@pytest.mark.parametrize("name", TABLE_NAMES)
+def test_the_table_for_debuggers_leads_to_the_same_ranges(name: str) -> None:
+    (heap,) = managed_heaps(without_variables(name))
+    assert (heap.evidence, heap.inferred) == ("dac-table", True)
+    known = heap_of(name)
+    ranges = [part for part in heap.ranges if part.kind != BOOKKEEPING]
+    assert ranges == [part for part in known.ranges if part.kind != BOOKKEEPING]
+    # The table also leads to the bookkeeping memory of a server collector, which GcDacVars does not name.
+    (cards,) = [part for part in heap.ranges if part.kind == BOOKKEEPING]
+    assert known.server or cards in known.ranges
+
+
+@pytest.mark.parametrize("name", TABLE_NAMES)
+def test_objects_of_known_age_lie_between_its_borders(name: str) -> None:
+    (heap,) = managed_heaps(without_variables(name))
+    for purpose, generation, address, size, _ in truth(name)["objects"]:
+        part = range_at(heap, address)
+        assert (part.kind, address + size <= part.base + part.size) == (GENERATION_KINDS[generation], True), purpose
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE_NAMES if "3.1" in name])
+def test_a_runtime_whose_table_is_not_captured(name: str) -> None:
+    with mock.patch("dumpmap.structures.recognisers.dotnet._by_variables", return_value="left out"):
+        region_map = map_snapshot(opened(name).snapshot)
+    assert managed_heaps(region_map.structures) == ()
+    assert any("no table for debuggers in the dump" in note for note in region_map.notes)
 
 
 def negative() -> list[Path]:

@@ -45,6 +45,18 @@ HEAP_SEGMENT = declare(
     ("Mem", POINTER, 0x10, 0x20),
     ("Flags", POINTER, 0x14, 0x28),
     ("Next", POINTER, 0x18, 0x30),
+    ("Heap", POINTER, 0x20, 0x40),  # of a server collector
+)
+
+HEAP_SEGMENT_OLD = declare(
+    "heap_segment (CLR 1 and Rotor)",  # the next segment follows at once, and there are no flags
+    {4: 0x24, 8: 0x48},
+    ("Allocated", POINTER, 0x00, 0x00),
+    ("Committed", POINTER, 0x04, 0x08),
+    ("Reserved", POINTER, 0x08, 0x10),
+    ("Used", POINTER, 0x0C, 0x18),
+    ("Mem", POINTER, 0x10, 0x20),
+    ("Next", POINTER, 0x14, 0x28),
 )
 
 SEGMENT_READ_ONLY = 0x1
@@ -169,6 +181,10 @@ GC_DAC_VARS = {
     for pointer_size in (4, 8)
 }
 """The known forms, by pointer size. The content decides which form a runtime has, not its version."""
+
+CARD_SHIFT = {4: 10, 8: 11}
+"""The card table has one byte for every 2^n bytes of the collector's range: a card of 128 bytes (32-bit) or 256 bytes
+(64-bit) takes one bit. `g_card_table` is where the byte of address 0 would be, far before the table."""
 
 GENERATION_SIZES = range(0x40, 0x608, 4)
 """Plausible values of GcDacVars.generation_size, which is a multiple of the pointer size."""

@@ -57,6 +57,8 @@ IMAGE_OPTIONAL_HEADER = declare(
     ("NumberOfRvaAndSizes", U32, 0x5C, 0x6C),
     ("Export.VirtualAddress", U32, 0x60, 0x70),
     ("Export.Size", U32, 0x64, 0x74),
+    ("Debug.VirtualAddress", U32, 0x90, 0xA0),
+    ("Debug.Size", U32, 0x94, 0xA4),
 )
 
 IMAGE_SECTION_HEADER = declare(
@@ -79,4 +81,11 @@ IMAGE_EXPORT_DIRECTORY = declare(
     ("AddressOfFunctions", U32, 0x1C, 0x1C),
     ("AddressOfNames", U32, 0x20, 0x20),
     ("AddressOfNameOrdinals", U32, 0x24, 0x24),
+)
+
+IMAGE_DEBUG_DIRECTORY = declare(
+    "IMAGE_DEBUG_DIRECTORY",
+    {4: 0x1C, 8: 0x1C},
+    ("Characteristics", U32, 0x00, 0x00),
+    ("TimeDateStamp", U32, 0x04, 0x04),
 )

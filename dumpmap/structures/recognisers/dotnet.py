@@ -1,8 +1,9 @@
 """Finds the managed heaps of a process: the memory of the .NET garbage collectors in it.
 
 A runtime lives in coreclr.dll or, where a program was published as a single file, in the program itself. Its collector
-describes itself in two ways: a contract descriptor (with the collector's part since .NET 11), and `GcDacVars`. The .NET
-Framework (clr.dll) publishes neither.
+describes itself in two ways: a contract descriptor (with the collector's part since .NET 11), and `GcDacVars`. Where a
+collector has neither, as in the .NET Framework (clr.dll), the runtime's table for debuggers and the content of its
+variables lead to the heap.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.managed_heaps import (
     BOOKKEEPING,
     CONTRACT,
+    DAC_TABLE,
     DAC_VARS,
     FREE_REGION,
     FROZEN,
@@ -27,6 +29,7 @@ from dumpmap.model.recognised import Found, LabelledRange, Runtime
 from dumpmap.model.types import RegionType
 from dumpmap.structures.contract import read_contract
 from dumpmap.structures.gc_contract import contract_roots
+from dumpmap.structures.gc_dac_table import table_roots
 from dumpmap.structures.gc_dac_vars import find_dac_vars, roots_of, writable_ranges
 from dumpmap.structures.gc_roots import GcRoots
 from dumpmap.structures.gc_walk import walk_heaps
@@ -64,6 +67,10 @@ KINDS: tuple[KindInfo, ...] = (
 
 EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo(DAC_VARS, "The .NET garbage collector's list of its own variables, followed to every segment."),
+    EvidenceInfo(
+        DAC_TABLE,
+        "The .NET runtime's table for debuggers, and generations and segments recognised by their content.",
+    ),
     EvidenceInfo(CONTRACT, "The .NET runtime's description of its own structures, followed to every segment."),
 )
 
@@ -71,16 +78,15 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
 def find(context: Context) -> Found:
     """Finds the .NET runtimes of a process and the memory of those that can be read."""
     hosts = _hosts(context)
+    frameworks = [module for module in context.modules if module.name in _FRAMEWORK_VARIANTS]
     runtimes = [Runtime(NAME, module.name, module.base) for module in hosts]
     runtimes += [
-        Runtime(FRAMEWORK, module.name, module.base, _FRAMEWORK_VARIANTS[module.name])
-        for module in context.modules
-        if module.name in _FRAMEWORK_VARIANTS
+        Runtime(FRAMEWORK, module.name, module.base, _FRAMEWORK_VARIANTS[module.name]) for module in frameworks
     ]
     heaps: list[ManagedHeap] = []
     notes: list[str] = []
     warnings: list[str] = []
-    for module in hosts[:MAX_RUNTIMES]:
+    for module in (*hosts, *frameworks)[:MAX_RUNTIMES]:
         heap = _read(context, module, notes, warnings)
         if heap is not None:
             heaps.append(heap)
@@ -106,11 +112,10 @@ def _hosts(context: Context) -> list[LoadedModule]:
 def _about_unread(context: Context, heaps: Sequence[ManagedHeap]) -> Iterator[str]:
     """Says what managed memory the map cannot show."""
     has_framework = not context.names.isdisjoint(_FRAMEWORK_VARIANTS)
-    if heaps and has_framework:
+    if has_framework and heaps and not any(heap.module in _FRAMEWORK_VARIANTS for heap in heaps):
         yield "the .NET Framework is also loaded; its managed heap could not be located and counts as Private Data"
     elif not heaps and not context.reported_managed_heaps:
-        why = ", because the .NET Framework does not publish its location" if has_framework else ""
-        yield f"a .NET runtime is loaded, but its managed heap could not be located{why}; it counts as Private Data"
+        yield "a .NET runtime is loaded, but its managed heap could not be located; it counts as Private Data"
 
 
 def _read(context: Context, module: LoadedModule, notes: list[str], warnings: list[str]) -> ManagedHeap | None:
@@ -128,12 +133,17 @@ def _read(context: Context, module: LoadedModule, notes: list[str], warnings: li
     reasons: list[str] = []
     # `GcDacVars` comes first: it has led to the heaps of real runtimes, and then a snapshot need not carry the 10 KB of
     # the descriptor's text.
-    for read_roots in (_by_variables, _by_contract):
+    is_framework = module.name in _FRAMEWORK_VARIANTS
+    for read_roots in (_by_variables, _by_table) if is_framework else (_by_variables, _by_contract, _by_table):
         roots = read_roots(context, module.base, image, variables)
         if isinstance(roots, str):
             reasons.append(roots)
             continue
-        heap, lost, wrong = walk_heaps(context.memory, context.space, roots, module.name, module.base)
+        # No dump of a .NET Framework process has confirmed what is read there.
+        inferred = is_framework or roots.evidence == DAC_TABLE
+        heap, lost, wrong = walk_heaps(
+            context.memory, context.space, roots, module.name, module.base, inferred=inferred
+        )
         notes += lost
         warnings += wrong
         if heap is not None:
@@ -157,6 +167,11 @@ def _by_contract(context: Context, base: int, image: PeImage, _: Sequence[tuple[
     contract = read_contract(context.memory, export, image.pointer_size, (base, base + image.size_of_image))
     roots = contract if isinstance(contract, str) else contract_roots(context.memory, contract)
     return f"contract descriptor: {roots}" if isinstance(roots, str) else roots
+
+
+def _by_table(context: Context, base: int, image: PeImage, variables: Sequence[tuple[int, int]]) -> GcRoots | str:
+    """The roots that the runtime's table for debuggers and the content of its variables lead to."""
+    return table_roots(context.memory, context.space, base, image, variables)
 
 
 def _labelled(heap: ManagedHeap) -> Iterator[LabelledRange]:
