@@ -15,6 +15,7 @@ from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemType
 
 _PRIVATE_OR_UNKNOWN = (int(MemType.MEM_PRIVATE), 0)
+_OR_MAPPED = (*_PRIVATE_OR_UNKNOWN, int(MemType.MEM_MAPPED))
 _REST = Label("", "memory-info", RegionType.PRIVATE_DATA)
 
 _Piece = tuple[int, int, LabelledRange]
@@ -60,12 +61,13 @@ def _take_allocation(part: LabelledRange, labels: Labels) -> None:
 def _pieces_of(part: LabelledRange, space: AllocationSpace, labels: Labels) -> Iterator[tuple[int, int, int]]:
     """Yields the index of each allocation that the range touches and that is free to be labelled, and the overlap."""
     kinds, bases, ends = space.kinds.data, space.bases.data, space.ends.data
+    possible = _OR_MAPPED if part.may_be_mapped else _PRIVATE_OR_UNKNOWN
     low, high = part.base, part.base + part.size
     first = max(0, int(np.searchsorted(space.bases, np.uint64(low), side="right")) - 1)
     for index in range(first, int(np.searchsorted(space.bases, np.uint64(high), side="left"))):
         start, end = max(low, bases[index]), min(high, ends[index])
         # An earlier rule's label stays, whatever the owner's structures say.
-        if start < end and not labels.claimed[index] and kinds[index] in _PRIVATE_OR_UNKNOWN:
+        if start < end and not labels.claimed[index] and kinds[index] in possible:
             yield index, start, end
 
 

@@ -30,6 +30,7 @@ class LabelledRange:
         whole_kind: kind of an allocation that such ranges fill; None for `kind`.
         takes_allocation: label the whole allocation, however little of it the range covers. Otherwise an allocation is
             labelled where such ranges make up most of it.
+        may_be_mapped: it may also lie in a view of a section, as generated code does that is mapped twice.
         owner: who took the memory, such as `.NET`.
         module: file name of the module that owns it, where there is one.
         instance: which of several heaps or isolates of the owner, such as `heap 3`.
@@ -45,6 +46,7 @@ class LabelledRange:
     committed: int | None = None
     whole_kind: str | None = None
     takes_allocation: bool = False
+    may_be_mapped: bool = False
     owner: str = ""
     module: str = ""
     instance: str = ""

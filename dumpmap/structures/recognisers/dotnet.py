@@ -24,17 +24,15 @@ from dumpmap.model.managed_heaps import (
     WHOLE,
     ManagedHeap,
 )
-from dumpmap.model.process import PeImage
 from dumpmap.model.recognised import Found, LabelledRange, Runtime
 from dumpmap.model.types import RegionType
-from dumpmap.structures.contract import read_contract
 from dumpmap.structures.gc_contract import contract_roots
 from dumpmap.structures.gc_dac_table import table_roots
-from dumpmap.structures.gc_dac_vars import find_dac_vars, roots_of, writable_ranges
+from dumpmap.structures.gc_dac_vars import roots_of, writable_ranges
 from dumpmap.structures.gc_roots import GcRoots
 from dumpmap.structures.gc_walk import walk_heaps
-from dumpmap.structures.pe import find_export
-from dumpmap.structures.recognisers import DOTNET_EXPORTS
+from dumpmap.structures.recognisers import DOTNET_EXPORTS, dotnet_memory
+from dumpmap.structures.recognisers.dotnet_memory import Host, runtime_ranges
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
 MAX_RUNTIMES = 16
@@ -45,7 +43,6 @@ NAME, FRAMEWORK = ".NET", ".NET Framework"
 _CORE = "coreclr.dll"
 _FRAMEWORK_VARIANTS = {"clr.dll": None, "mscorwks.dll": None, "mscorsvr.dll": "server"}
 _STANDALONE_COLLECTOR = "clrgc"
-_DESCRIPTOR = DOTNET_EXPORTS[1]
 
 _COLLECTOR = "The collector's own segments and regions."
 
@@ -63,6 +60,7 @@ KINDS: tuple[KindInfo, ...] = (
     _kind(RESERVE, "Address space that the collector has reserved but not committed."),
     _kind(BOOKKEEPING, "The collector's card tables, brick tables, and mark bits."),
     _kind(WHOLE, "An allocation that consists mostly of such ranges."),
+    *dotnet_memory.KINDS,
 )
 
 EVIDENCE: tuple[EvidenceInfo, ...] = (
@@ -72,6 +70,7 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
         "The .NET runtime's table for debuggers, and generations and segments recognised by their content.",
     ),
     EvidenceInfo(CONTRACT, "The .NET runtime's description of its own structures, followed to every segment."),
+    *dotnet_memory.EVIDENCE,
 )
 
 
@@ -84,15 +83,22 @@ def find(context: Context) -> Found:
         Runtime(FRAMEWORK, module.name, module.base, _FRAMEWORK_VARIANTS[module.name]) for module in frameworks
     ]
     heaps: list[ManagedHeap] = []
+    ranges: list[LabelledRange] = []
     notes: list[str] = []
     warnings: list[str] = []
     for module in (*hosts, *frameworks)[:MAX_RUNTIMES]:
-        heap = _read(context, module, notes, warnings)
+        host = _host(context, module)
+        if host is None:
+            notes.append(f"{module.name}: its headers are not in the dump, so its managed heap could not be located")
+            continue
+        heap = _read(host, notes, warnings)
         if heap is not None:
             heaps.append(heap)
+            ranges += _labelled(heap)
+        ranges += runtime_ranges(host, heap, inferred=_is_framework(module))
     notes += _about_unread(context, heaps)
     return Found(
-        ranges=tuple(part for heap in heaps for part in _labelled(heap)),
+        ranges=tuple(ranges),
         runtimes=tuple(runtimes),
         facts=tuple(heaps),
         notes=tuple(notes),
@@ -118,11 +124,10 @@ def _about_unread(context: Context, heaps: Sequence[ManagedHeap]) -> Iterator[st
         yield "a .NET runtime is loaded, but its managed heap could not be located; it counts as Private Data"
 
 
-def _read(context: Context, module: LoadedModule, notes: list[str], warnings: list[str]) -> ManagedHeap | None:
-    """Reads the heap of one runtime. Adds to `notes` what is missing, and to `warnings` what contradicts itself."""
+def _host(context: Context, module: LoadedModule) -> Host | None:
+    """A module that may hold a runtime; None if its headers are not in the memory."""
     image = context.image_of(module)
     if image is None:
-        notes.append(f"{module.name}: its headers are not in the dump, so its managed heap could not be located")
         return None
     variables = writable_ranges(module.base, image)
     # A collector in a module of its own keeps its variables there.
@@ -130,17 +135,20 @@ def _read(context: Context, module: LoadedModule, notes: list[str], warnings: li
     for other in collectors[:MAX_RUNTIMES]:
         headers = context.image_of(other)
         variables += writable_ranges(other.base, headers) if headers is not None else []
+    return Host(context, module, image, variables)
+
+
+def _read(host: Host, notes: list[str], warnings: list[str]) -> ManagedHeap | None:
+    """Reads the heap of one runtime. Adds to `notes` what is missing, and to `warnings` what contradicts itself."""
+    context, module = host.context, host.module
     reasons: list[str] = []
-    # `GcDacVars` comes first: it has led to the heaps of real runtimes, and then a snapshot need not carry the 10 KB of
-    # the descriptor's text.
-    is_framework = module.name in _FRAMEWORK_VARIANTS
-    for read_roots in (_by_variables, _by_table) if is_framework else (_by_variables, _by_contract, _by_table):
-        roots = read_roots(context, module.base, image, variables)
+    # `GcDacVars` comes first: it has led to the heaps of real runtimes.
+    for read_roots in (_by_variables, _by_contract, _by_table):
+        roots = read_roots(host)
         if isinstance(roots, str):
             reasons.append(roots)
             continue
-        # No dump of a .NET Framework process has confirmed what is read there.
-        inferred = is_framework or roots.evidence == DAC_TABLE
+        inferred = _is_framework(module) or roots.evidence == DAC_TABLE
         heap, lost, wrong = walk_heaps(
             context.memory, context.space, roots, module.name, module.base, inferred=inferred
         )
@@ -149,29 +157,33 @@ def _read(context: Context, module: LoadedModule, notes: list[str], warnings: li
         if heap is not None:
             return heap
         reasons += lost or wrong
-    notes.append(f"{module.name}: its managed heap could not be located ({'; '.join(reasons)})")
+    notes.append(f"{module.name}: its managed heap could not be located ({'; '.join(filter(None, reasons))})")
     return None
 
 
-def _by_variables(context: Context, base: int, image: PeImage, variables: Sequence[tuple[int, int]]) -> GcRoots | str:
+def _is_framework(module: LoadedModule) -> bool:
+    """Tells whether a module is the .NET Framework. No dump of such a process has confirmed what is read there."""
+    return module.name in _FRAMEWORK_VARIANTS
+
+
+def _by_variables(host: Host) -> GcRoots | str:
     """The roots that `GcDacVars` names."""
-    found = find_dac_vars(context.memory, base, image, variables)
-    return "no known form of GcDacVars is in the dump" if found is None else roots_of(context.memory, found)
+    found = host.dac_vars
+    return "no known form of GcDacVars is in the dump" if found is None else roots_of(host.context.memory, found)
 
 
-def _by_contract(context: Context, base: int, image: PeImage, _: Sequence[tuple[int, int]]) -> GcRoots | str:
-    """The roots that the contract descriptor names."""
-    export = find_export(context.memory, base, image, _DESCRIPTOR)
-    if export is None:
-        return "the runtime exports no contract descriptor"
-    contract = read_contract(context.memory, export, image.pointer_size, (base, base + image.size_of_image))
-    roots = contract if isinstance(contract, str) else contract_roots(context.memory, contract)
+def _by_contract(host: Host) -> GcRoots | str:
+    """The roots that the contract descriptor names. The .NET Framework has none."""
+    if isinstance(host.contract, str):
+        return "" if _is_framework(host.module) else host.contract
+    roots = contract_roots(host.context.memory, host.contract)
     return f"contract descriptor: {roots}" if isinstance(roots, str) else roots
 
 
-def _by_table(context: Context, base: int, image: PeImage, variables: Sequence[tuple[int, int]]) -> GcRoots | str:
+def _by_table(host: Host) -> GcRoots | str:
     """The roots that the runtime's table for debuggers and the content of its variables lead to."""
-    return table_roots(context.memory, context.space, base, image, variables)
+    context = host.context
+    return table_roots(context.memory, context.space, host.module.base, host.image, host.variables)
 
 
 def _labelled(heap: ManagedHeap) -> Iterator[LabelledRange]:
