@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
@@ -62,6 +62,11 @@ class RegionSpace:
     def private_allocations(self) -> Sequence[int]:
         """See `Space.private_allocations`."""
         return self._private
+
+    def large_private_allocations(self, size: int) -> Sequence[int]:
+        """See `Space.large_private_allocations`."""
+        large = (base for base, end in zip(self._allocations, self._ends, strict=True) if end - base >= size)
+        return [base for base in large if self._rows[bisect_left(self._bases, base)][6] == MemType.MEM_PRIVATE]
 
     def mapped_allocations(self) -> Sequence[int]:
         """Returns the bases of the MEM_MAPPED allocations."""

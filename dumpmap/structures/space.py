@@ -16,6 +16,10 @@ class Space(Protocol):
         """
         ...
 
+    def large_private_allocations(self, size: int) -> Sequence[int]:
+        """Returns the bases of the MEM_PRIVATE allocations of at least `size` bytes, ascending; an array, as above."""
+        ...
+
     def allocation(self, address: int) -> tuple[int, int] | None:
         """Returns base and size (bytes, reserved and committed) of the allocation that holds `address`."""
         ...
@@ -25,7 +29,10 @@ class Space(Protocol):
         ...
 
     def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
-        """Returns the committed private addresses that are multiples of `alignment`, ascending, at most `limit`."""
+        """Returns the committed private addresses that are multiples of `alignment`, a power of two, ascending.
+
+        There are at most `limit` of them.
+        """
         ...
 
 
@@ -34,6 +41,10 @@ class NoSpace:
 
     def private_allocations(self) -> Sequence[int]:
         """See `Space.private_allocations`."""
+        return ()
+
+    def large_private_allocations(self, size: int) -> Sequence[int]:
+        """See `Space.large_private_allocations`."""
         return ()
 
     def allocation(self, address: int) -> tuple[int, int] | None:

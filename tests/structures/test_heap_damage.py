@@ -341,6 +341,9 @@ class AnySpace:
     def committed(self, base: int, size: int) -> int:
         return size
 
+    def large_private_allocations(self, size: int) -> Sequence[int]:
+        return ()
+
     def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
         return ()
 

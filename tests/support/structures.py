@@ -36,14 +36,19 @@ class MapSpace:
         self._regions = [region for region in regions if region[3] != MEM_FREE]
         self.sizes: dict[int, int] = {}
         self._private = []
+        self._types: dict[int, int] = {}
         for base, size, allocation, state, kind in self._regions:
             self.sizes[allocation] = base + size - allocation
+            self._types[allocation] = kind
             if base == allocation and state == MEM_COMMIT and kind == MEM_PRIVATE:
                 self._private.append(base)
         self._bases = sorted(self.sizes)
 
     def private_allocations(self) -> Sequence[int]:
         return self._private
+
+    def large_private_allocations(self, size: int) -> Sequence[int]:
+        return [base for base in self._bases if self.sizes[base] >= size and self._types[base] == MEM_PRIVATE]
 
     def allocation(self, address: int) -> tuple[int, int] | None:
         index = bisect_right(self._bases, address) - 1

@@ -24,6 +24,14 @@ def _has_reported_heaps(context: Context) -> bool:
     return bool(context.reported_heaps or context.reported_managed_heaps)
 
 
+MIN_SEGMENT = 0x200000
+"""No allocation that holds a segment of mimalloc is smaller."""
+
+
+def _may_have_segments(context: Context) -> bool:
+    return context.family == "windows" and len(context.space.large_private_allocations(MIN_SEGMENT)) > 0
+
+
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 """Exports of a program that was published as a single file with the runtime in it; the first since .NET 5."""
 
@@ -47,5 +55,6 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         modules=frozenset(("node.exe", "electron.exe", "chrome.dll", "msedge.dll", "libcef.dll")),
         exports=("?major_@Version@internal@v8@@0HA", "GetHandleVerifier"),
     ),
+    Recogniser("mimalloc", "mimalloc", "owners.md", condition=_may_have_segments),
 )
 """Every recogniser, in the order in which they run."""
