@@ -83,12 +83,12 @@ class RegionSpace:
         """See `Space.committed`."""
         return self._committed_below(base + size) - self._committed_below(base)
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         """See `Space.committed_places`."""
         places: list[int] = []
         for row in self._rows:
             if row[4] == MemState.MEM_COMMIT and row[6] == MemType.MEM_PRIVATE and len(places) < limit:
-                first = -(-row[0] // alignment) * alignment
+                first = -(-(row[0] - offset) // alignment) * alignment + offset
                 places += islice(range(first, row[0] + row[3], alignment), limit - len(places))
         return places
 

@@ -86,10 +86,11 @@ class AllocationSpace:
         held = (self.regions.state[start:stop] == _COMMIT) & (highs > lows)
         return int((highs[held] - lows[held]).sum())
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         """See `dumpmap.structures.space.Space`."""
         regions, step, below = self.regions, np.uint64(alignment), np.uint64(alignment - 1)
-        first = (regions.base + below) & ~below
+        # Below `offset` the subtraction wraps, and the sum wraps back.
+        first = ((regions.base + below - np.uint64(offset)) & ~below) + np.uint64(offset)
         # Most regions hold no such address, so the others are sorted out before anything else is computed.
         (held,) = (first < regions.base + regions.size).nonzero()
         held = held[(regions.state[held] == _COMMIT) & (regions.type[held] == _PRIVATE)]

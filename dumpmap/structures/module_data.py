@@ -27,6 +27,38 @@ class Word(NamedTuple):
     module: LoadedModule
 
 
+def pointer_sizes(context: Context) -> list[int]:
+    """Returns the pointer widths of the code in a process, the wider first: a WoW64 process has both."""
+    return sorted({context.pointer_size, *(teb.pointer_size for teb in context.tebs)}, reverse=True)
+
+
+class Captured:
+    """What there is of a memory, read without being recorded.
+
+    Args:
+        context: the process.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.memory: Memory = unrecorded(context.memory)
+        self._ranges = self.memory.ranges()
+
+    def parts(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yields the captured parts of [start, end). A live process does not know them in advance, so it gives all."""
+        if not self._ranges:
+            data = self.memory.read(start, end - start)
+            if data is not None:
+                yield start, data
+            return
+        index = max(0, bisect_right(self._ranges, (start, 1 << 64)) - 1)
+        while index < len(self._ranges) and self._ranges[index][0] < end:
+            low, high = max(start, self._ranges[index][0]), min(end, sum(self._ranges[index]))
+            data = self.memory.read(low, high - low) if low < high else None
+            if data is not None:
+                yield low, data
+            index += 1
+
+
 class ModuleData:
     """The variables of the modules of one pointer width, read without being recorded.
 
@@ -37,9 +69,8 @@ class ModuleData:
 
     def __init__(self, context: Context, pointer_size: int) -> None:
         self._context = context
-        self._memory: Memory = unrecorded(context.memory)
+        self._captured = Captured(context)
         self._pointer_size = pointer_size
-        self._captured = self._memory.ranges()
 
     def find(self, values: Collection[int]) -> Iterator[Word]:
         """Yields the aligned words with one of these values, module by module in the order of the module list."""
@@ -59,23 +90,8 @@ class ModuleData:
                     at = data.find(pattern, at + 1)
 
     def _pieces(self, module: LoadedModule) -> Iterator[tuple[int, bytes]]:
-        """The captured parts of a module's writable sections. A live process does not know its parts in advance."""
-        image = self._context.images.get(module.base) or read_image(self._memory, module.base)
-        if image is None or image.pointer_size != self._pointer_size:
-            return
-        for start, end in writable_ranges(module.base, image):
-            for low, high in self._parts(start, end):
-                data = self._memory.read(low, high - low)
-                if data is not None:
-                    yield low, data
-
-    def _parts(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        if not self._captured:
-            yield start, end
-            return
-        index = max(0, bisect_right(self._captured, (start, 1 << 64)) - 1)
-        for base, size in self._captured[index:]:
-            if base >= end:
-                return
-            if base + size > start:
-                yield max(start, base), min(end, base + size)
+        """The captured parts of a module's writable sections."""
+        image = self._context.images.get(module.base) or read_image(self._captured.memory, module.base)
+        if image is not None and image.pointer_size == self._pointer_size:
+            for start, end in writable_ranges(module.base, image):
+                yield from self._captured.parts(start, end)

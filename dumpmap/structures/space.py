@@ -28,10 +28,10 @@ class Space(Protocol):
         """Returns how many bytes in [base, base + size) are committed."""
         ...
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
-        """Returns the committed private addresses that are multiples of `alignment`, a power of two, ascending.
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
+        """Returns the committed private addresses that lie `offset` bytes behind multiples of `alignment`, ascending.
 
-        There are at most `limit` of them.
+        `alignment` is a power of two, and there are at most `limit` addresses.
         """
         ...
 
@@ -55,6 +55,6 @@ class NoSpace:
         """See `Space.committed`."""
         return 0
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         """See `Space.committed_places`."""
         return ()

@@ -14,7 +14,7 @@ from dumpmap.model.types import RegionType
 
 DUMPS = sorted(path for path in FIXTURES.rglob("*.dmp*"))
 NO_ROW = ("Free", "Unusable", "Page Table")
-RUNTIMES = ("V8", "Java heap", ".NET", "mimalloc")
+RUNTIMES = ("V8", "Java heap", ".NET", "mimalloc", "PartitionAlloc", "mozjemalloc")
 
 
 def total(region_map: RegionMap) -> tuple[int, int]:
@@ -42,7 +42,13 @@ def test_owners_add_up_to_the_summary(path: Path) -> None:
     region_map = dumpmap.open(path)
     owners = check(region_map)
     named = {owner.owner for owner in owners.owners if owner.owner in RUNTIMES}
-    expected = {"node": {"V8"}, "java": {"Java heap"}, "managed": {".NET"}, "mimalloc": {"mimalloc"}}
+    expected = {
+        "node": {"V8"},
+        "java": {"Java heap"},
+        "managed": {".NET"},
+        "mimalloc": {"mimalloc"},
+        "partitionalloc": {"PartitionAlloc", "V8"},
+    }
     assert named == expected.get(path.name.partition("-")[0], set())
 
 

@@ -344,7 +344,7 @@ class AnySpace:
     def large_private_allocations(self, size: int) -> Sequence[int]:
         return ()
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         return ()
 
 

@@ -65,12 +65,12 @@ class MapSpace:
             if state == MEM_COMMIT and start < end and base < start + length
         )
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         places = [
             place
             for start, length, _, state, kind in self._regions
             if state == MEM_COMMIT and kind == MEM_PRIVATE
-            for place in range(-(-start // alignment) * alignment, start + length, alignment)
+            for place in range(-(-(start - offset) // alignment) * alignment + offset, start + length, alignment)
         ]
         return places[:limit]
 

@@ -56,5 +56,13 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         exports=("?major_@Version@internal@v8@@0HA", "GetHandleVerifier"),
     ),
     Recogniser("mimalloc", "mimalloc", "owners.md", condition=_may_have_segments),
+    Recogniser(
+        "PartitionAlloc",
+        "partition_alloc",
+        "owners.md",
+        modules=frozenset(("chrome.dll", "msedge.dll", "libcef.dll", "electron.exe", "chrome_elf.dll", "kaleido.exe")),
+        exports=("GetHandleVerifier",),
+    ),
+    Recogniser("mozjemalloc", "mozjemalloc", "owners.md", modules=frozenset(("mozglue.dll",))),
 )
 """Every recogniser, in the order in which they run."""

@@ -21,7 +21,7 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import unrecorded
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.structures.bounds import round_up
-from dumpmap.structures.module_data import ModuleData, Word
+from dumpmap.structures.module_data import ModuleData, Word, pointer_sizes
 from dumpmap.structures.recognisers.mimalloc_segments import ALIGNMENT, HEADER_SIZE, Segment, read_header
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
@@ -89,7 +89,7 @@ def find(context: Context) -> Found:
     ranges: list[LabelledRange] = []
     copies: list[Mimalloc] = []
     facts: list[OwnerFacts] = []
-    for width in sorted({context.pointer_size, *(teb.pointer_size for teb in context.tebs)}, reverse=True):
+    for width in pointer_sizes(context):
         threads = {teb.address: teb.thread_id for teb in context.tebs if teb.pointer_size == width}
         for copy in _copies(context, width, threads):
             copies.append(copy)
