@@ -63,10 +63,11 @@ class RegionSpace:
         """See `Space.private_allocations`."""
         return self._private
 
-    def large_private_allocations(self, size: int) -> Sequence[int]:
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
         """See `Space.large_private_allocations`."""
-        large = (base for base, end in zip(self._allocations, self._ends, strict=True) if end - base >= size)
-        return [base for base in large if self._rows[bisect_left(self._bases, base)][6] == MemType.MEM_PRIVATE]
+        sizes = ((base, end - base) for base, end in zip(self._allocations, self._ends, strict=True))
+        large = [(base, each) for base, each in sizes if each >= size]
+        return [part for part in large if self._rows[bisect_left(self._bases, part[0])][6] == MemType.MEM_PRIVATE]
 
     def mapped_allocations(self) -> Sequence[int]:
         """Returns the bases of the MEM_MAPPED allocations."""

@@ -65,11 +65,12 @@ class AllocationSpace:
         # An array, unconverted: it may have a million entries, and `Memory.find` works on arrays.
         return cast("Sequence[int]", self.bases[wanted])
 
-    def large_private_allocations(self, size: int) -> Sequence[int]:
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
         """See `dumpmap.structures.space.Space`."""
-        (large,) = (self.ends - self.bases >= np.uint64(size)).nonzero()
+        sizes = self.ends - self.bases
+        (large,) = (sizes >= np.uint64(size)).nonzero()
         large = large[self.regions.type[self.first[large]] == _PRIVATE]
-        return cast("Sequence[int]", self.bases[large])
+        return list(zip(self.bases[large].tolist(), sizes[large].tolist(), strict=True))
 
     def allocation(self, address: int) -> tuple[int, int] | None:
         """See `dumpmap.structures.space.Space`."""

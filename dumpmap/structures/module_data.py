@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from dumpmap.model.memory import Memory, unrecorded
-from dumpmap.structures.gc_dac_vars import writable_ranges
-from dumpmap.structures.pe import read_image
+from dumpmap.structures.pe import read_image, writable_ranges
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
 MAX_MODULES = 2048

@@ -16,8 +16,8 @@ class Space(Protocol):
         """
         ...
 
-    def large_private_allocations(self, size: int) -> Sequence[int]:
-        """Returns the bases of the MEM_PRIVATE allocations of at least `size` bytes, ascending; an array, as above."""
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
+        """Returns base and size of the MEM_PRIVATE allocations of at least `size` bytes, ascending."""
         ...
 
     def allocation(self, address: int) -> tuple[int, int] | None:
@@ -43,7 +43,7 @@ class NoSpace:
         """See `Space.private_allocations`."""
         return ()
 
-    def large_private_allocations(self, size: int) -> Sequence[int]:
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
         """See `Space.large_private_allocations`."""
         return ()
 

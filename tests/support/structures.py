@@ -47,8 +47,9 @@ class MapSpace:
     def private_allocations(self) -> Sequence[int]:
         return self._private
 
-    def large_private_allocations(self, size: int) -> Sequence[int]:
-        return [base for base in self._bases if self.sizes[base] >= size and self._types[base] == MEM_PRIVATE]
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
+        private = [(base, self.sizes[base]) for base in self._bases if self._types[base] == MEM_PRIVATE]
+        return [part for part in private if part[1] >= size]
 
     def allocation(self, address: int) -> tuple[int, int] | None:
         index = bisect_right(self._bases, address) - 1

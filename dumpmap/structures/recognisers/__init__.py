@@ -24,12 +24,8 @@ def _has_reported_heaps(context: Context) -> bool:
     return bool(context.reported_heaps or context.reported_managed_heaps)
 
 
-MIN_SEGMENT = 0x200000
-"""No allocation that holds a segment of mimalloc is smaller."""
-
-
 def _may_have_segments(context: Context) -> bool:
-    return context.family == "windows" and len(context.space.large_private_allocations(MIN_SEGMENT)) > 0
+    return context.family == "windows" and len(context.large_allocations) > 0
 
 
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")

@@ -27,10 +27,10 @@ from dumpmap.model.recognised import Found, LabelledRange, Runtime
 from dumpmap.model.types import RegionType
 from dumpmap.structures.contract import read_contract
 from dumpmap.structures.gc_contract import contract_roots
-from dumpmap.structures.gc_dac_vars import find_dac_vars, roots_of, writable_ranges
+from dumpmap.structures.gc_dac_vars import find_dac_vars, roots_of
 from dumpmap.structures.gc_roots import GcRoots
 from dumpmap.structures.gc_walk import walk_heaps
-from dumpmap.structures.pe import find_export
+from dumpmap.structures.pe import find_export, writable_ranges
 from dumpmap.structures.recognisers import DOTNET_EXPORTS
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 

@@ -22,8 +22,8 @@ from dumpmap.model.memory import unrecorded
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.structures.bounds import round_up
 from dumpmap.structures.module_data import ModuleData, Word, pointer_sizes
-from dumpmap.structures.recognisers.mimalloc_segments import ALIGNMENT, HEADER_SIZE, Segment, read_header
-from dumpmap.structures.recognisers.protocol import Context, LoadedModule
+from dumpmap.structures.recognisers.mimalloc_segments import HEADER_SIZE, Segment, read_header
+from dumpmap.structures.recognisers.protocol import LARGE, Context, LoadedModule, without_overlaps
 
 NAME = "mimalloc"
 EVIDENCE_WORD = "mimalloc-cookie"
@@ -31,6 +31,9 @@ ARENA_EVIDENCE = "mimalloc-arena"
 
 MAX_PLACES = 1 << 17
 """Places that are looked at: 256 GiB of committed memory."""
+
+MAX_TRIED, MAX_TRIED_SIZE = 64, 64 << 20
+"""Large allocations of which every place is tried, committed or not, and the size of each."""
 
 MAX_SECRETS = 16
 """Random numbers that are searched for, those of most segments first. Each copy of mimalloc in a process has one."""
@@ -96,9 +99,9 @@ def find(context: Context) -> Found:
             labelled = [*_labelled(copy, threads), *_labelled_arenas(copy)]
             instances = dict.fromkeys(part.instance for part in labelled)
             facts += [OwnerFacts(NAME, copy.module.name, instance, copy.version) for instance in instances]
-            ranges += sorted(labelled, key=lambda part: part.base)
+            ranges += labelled
     return Found(
-        ranges=tuple(ranges),
+        ranges=without_overlaps(ranges),
         runtimes=tuple(Runtime(NAME, copy.module.name, copy.module.base, copy.version) for copy in copies),
         facts=(*copies, *facts),
     )
@@ -126,11 +129,24 @@ def _copies(context: Context, width: int, threads: Mapping[int, int]) -> Iterato
 def _candidates(context: Context, width: int) -> Iterator[Segment]:
     """Yields every header that agrees with itself. What is none is looked at without being recorded."""
     memory = unrecorded(context.memory)
-    for place in context.space.committed_places(ALIGNMENT, MAX_PLACES):
+    for place in _places(context):
         data = memory.read(place, HEADER_SIZE)
         allocation = None if data is None else context.space.allocation(place)
         if data is not None and allocation is not None:
             yield from read_header(data, place, sum(allocation) - place, width)
+
+
+def _places(context: Context) -> Iterable[int]:
+    """The places where segments can begin: in mimalloc 1 of 32 bits, which has the smallest, at multiples of 2 MiB.
+
+    Most processes have few large allocations. To try every place in them costs less than to search the memory map. In
+    32 bits, huge segments can be smaller.
+    """
+    allocations = context.large_allocations
+    few = len(allocations) <= MAX_TRIED and all(size <= MAX_TRIED_SIZE for _, size in allocations)
+    if not few or 4 in pointer_sizes(context):
+        return context.space.committed_places(LARGE, MAX_PLACES)
+    return [place for base, size in allocations for place in range(round_up(base, LARGE), base + size, LARGE)]
 
 
 def _is_main_heap(context: Context, word: Word, width: int, threads: Mapping[int, int]) -> bool:

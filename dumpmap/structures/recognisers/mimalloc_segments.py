@@ -17,9 +17,6 @@ from itertools import product
 
 from dumpmap.structures.bounds import is_user_address
 
-ALIGNMENT = 0x200000
-"""Segments of every release begin at a multiple of it. Mimalloc 1 on 32-bit systems has the smallest, 2 MiB."""
-
 HEADER_SIZE = 0x200
 """Bytes that are read of a header. The thread is at most at 0x168 (mimalloc 2.0 with masks of 1,024 bits)."""
 
@@ -35,6 +32,9 @@ MAX_V1_INFO = 0x20000
 
 V1_SIZE_AT = {4: 6, 8: 4}
 """Word of the header that holds the segment's size since mimalloc 1.8.1, behind the id of its memory."""
+
+_NOTHING = bytes(HEADER_SIZE)
+"""Most aligned places that are no segments were never written."""
 
 _HUGE_PAGE = 3
 """mi_page_kind_t of mimalloc 1: small, medium, large, huge."""
@@ -72,14 +72,15 @@ def read_header(data: bytes, base: int, room: int, pointer_size: int) -> Iterato
         room: bytes from `base` to the end of the allocation.
         pointer_size: 4 or 8.
     """
-    if base >> 8 * pointer_size:
+    if base >> 8 * pointer_size or data == _NOTHING:
         return
     words = struct.unpack_from("<128I" if pointer_size == 4 else "<64Q", data)
     for at in range(4, len(words) - 7):
         secret = words[at] ^ base
         # A 64-bit address has the uppermost 16 bits empty, so no pointer is taken for a cookie. Chance leaves them
         # empty in a random number of one process in 65,536.
-        if words[at] and secret >> (8 * pointer_size - 16):
+        # Before the cookie is a count of pages or a size of the header, both small.
+        if words[at] and words[at - 1] <= MAX_V1_INFO and secret >> (8 * pointer_size - 16):
             segment = _generation_2(words, at, base, room, pointer_size) or _generation_1(
                 words, at, base, room, pointer_size
             )

@@ -21,7 +21,7 @@ from dumpmap.model.memory import unrecorded
 from dumpmap.model.recognised import Found, LabelledRange
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.module_data import pointer_sizes
-from dumpmap.structures.recognisers.protocol import Context
+from dumpmap.structures.recognisers.protocol import Context, without_overlaps
 
 NAME = "mozjemalloc"
 MODULE = "mozglue.dll"
@@ -72,8 +72,7 @@ def find(context: Context) -> Found:
     if context.family != "windows":
         return Found()
     arenas = tuple(arena for width in pointer_sizes(context) for arena in _arenas(context, width))
-    ranges = [part for arena in arenas for part in _labelled(arena)]
-    return Found(ranges=tuple(sorted(ranges, key=lambda part: part.base)), facts=arenas)
+    return Found(ranges=without_overlaps(part for arena in arenas for part in _labelled(arena)), facts=arenas)
 
 
 def _arenas(context: Context, width: int) -> Iterator[Arena]:

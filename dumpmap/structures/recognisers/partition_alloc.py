@@ -25,12 +25,12 @@ from dumpmap.model.memory import Memory
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.structures.bounds import USER_LIMIT, is_user_address, round_up
 from dumpmap.structures.module_data import Captured, pointer_sizes
-from dumpmap.structures.recognisers.protocol import Context, LoadedModule
+from dumpmap.structures.recognisers.protocol import LARGE, Context, LoadedModule, without_overlaps
 
 NAME = "PartitionAlloc"
 EVIDENCE_WORD = "partition-root"
 
-SUPER_PAGE = 0x200000
+SUPER_PAGE = LARGE
 METADATA_AT = 0x1000
 HEAD_SIZE = 0x40
 """Bytes of the metadata that tell a super page from a direct map: the extent and the first slot span."""
@@ -44,8 +44,8 @@ PAGE_METADATA = 0x20
 ROOT_SIZE = 0x3000
 """Where the complement is searched for. In Chromium 91 it is at 0x1510."""
 
-MAX_PLACES = 1 << 19
-"""Places that are looked at: 1 TiB."""
+MAX_PLACES = 1 << 18
+"""Places that are looked at: 512 GiB of committed memory."""
 
 MAX_ROOTS = 1 << 16
 """Addresses that are looked at as roots, in the order of the memory. A process has about ten roots."""
@@ -102,7 +102,7 @@ def find(context: Context) -> Found:
     partitions = [partition for width in pointer_sizes(context) for partition in _partitions(context, width)]
     modules = dict.fromkeys(partition.module for partition in partitions if partition.module is not None)
     return Found(
-        ranges=tuple(sorted((part for of in partitions for part in _labelled(of)), key=lambda part: part.base)),
+        ranges=without_overlaps(part for of in partitions for part in _labelled(of)),
         runtimes=tuple(Runtime(NAME, module.name, module.base) for module in modules),
         facts=(*partitions, *(OwnerFacts(NAME, _module_name(of), of.instance) for of in partitions)),
     )
