@@ -216,3 +216,49 @@ class Mimalloc:
     def dump(self) -> bytes:
         """Returns a dump with full memory."""
         return self.process.to_minidump().build()
+
+
+class Mimalloc3:
+    """A 64-bit process with mimalloc 3: arenas that describe themselves, and a subprocess that lists them.
+
+    Args:
+        late: whether descriptions lie behind the headers of the arena's pages, as in late releases.
+    """
+
+    SLICE = 0x10000
+    SUBPROCESS_AT = 0x600
+
+    def __init__(self, *, late: bool = True) -> None:
+        self.late = late
+        self.process = ProcessBuilder("x64", 19045)
+        self.process.add_peb()
+        sections = (Section(".text", 0x1000), Section(".data", 0x3000, PAGE_READWRITE))
+        self.data, _ = self.process.add_module("C:\\app\\tool.exe", sections=sections, dll=False).sections[".data"]
+        self.subprocess = self.data + self.SUBPROCESS_AT
+        self._count = 0
+
+    def add_arena(self, count: int, *, listed: bool = True, lies: Mapping[str, int] | None = None) -> int:
+        """Reserves an arena, describes it, and lists it; returns its address.
+
+        Args:
+            count: its slices of 64 KB.
+            listed: whether the subprocess lists it.
+            lies: values of `base`, `size`, `subprocess`, `slices` or `info` instead of true ones.
+        """
+        size = count * self.SLICE
+        base = self.process.allocate(size, commit=0, align=32 * MIB)
+        values = {"base": base, "size": size, "subprocess": self.subprocess, "slices": count, "info": 3, **(lies or {})}
+        start = (base,) if self.late else ()
+        head = (values["base"], values["size"], 0x1000000000003, values["subprocess"], self._count)
+        at = base + (-(-count * 32 // self.SLICE) * self.SLICE if self.late else 0)
+        self.process.commit(at, 0x10000, PAGE_READWRITE)
+        self.process.write(at, struct.pack(f"<{7 + len(start)}Q", *head, *start, values["slices"], values["info"]))
+        if listed:
+            self._count += 1
+            self.process.pointer(self.subprocess, self._count)
+            self.process.pointer(self.subprocess + 8 * self._count, at)
+        return base
+
+    def dump(self) -> bytes:
+        """Returns a dump with full memory."""
+        return self.process.to_minidump().build()

@@ -3,7 +3,7 @@
 Every segment of mimalloc 1 and 2 begins with a header that holds a cookie: the segment's address XOR a random number.
 The number itself lies in the main heap, a variable of the module that mimalloc is linked into. A segment is claimed
 only if its header agrees with itself and a module's variables hold the number, which also names the owner. The header
-names the thread that the segment belongs to. mimalloc 3 has no segments and no cookie; it is not recognised.
+names the thread that the segment belongs to. mimalloc 3 has arenas instead (`mimalloc_arenas`).
 
 Checked on recorded processes with mimalloc 2.0 of 64 and 32 bits (pyarrow, and a program that states the truth) and 2.2
 (ruff). Mimalloc 1 is read as its sources say; no process with it was recorded.
@@ -22,6 +22,7 @@ from dumpmap.model.memory import unrecorded
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.structures.bounds import round_up
 from dumpmap.structures.module_data import ModuleData, Word, pointer_sizes
+from dumpmap.structures.recognisers.mimalloc_arenas import find_arenas
 from dumpmap.structures.recognisers.mimalloc_segments import HEADER_SIZE, Segment, read_header
 from dumpmap.structures.recognisers.protocol import LARGE, Context, LoadedModule, without_overlaps
 
@@ -45,11 +46,13 @@ ARENA_STARTS = range(1, 7)
 """Words of an arena's description before its start: an id, flags, and since 2.1 the id of its own memory."""
 
 _SEGMENT, _HUGE, _ARENA = "mimalloc segment", "mimalloc huge segment", "mimalloc arena"
+_PAGES = "mimalloc 3 arena"
 _HEADER = "The segment's header and the random number of mimalloc's main heap."
 
 KINDS: tuple[KindInfo, ...] = (
     KindInfo(_SEGMENT, None, "Blocks that mimalloc handed out, and free ones, of one thread.", _HEADER),
     KindInfo(_HUGE, None, "One block too large for an ordinary segment.", _HEADER),
+    KindInfo(_PAGES, None, "Address space that mimalloc 3 reserved for its pages, used or not.", "The arena itself."),
     KindInfo(
         _ARENA, None, "Address space that mimalloc reserved; no segment uses it now.", "mimalloc's list of arenas."
     ),
@@ -57,7 +60,7 @@ KINDS: tuple[KindInfo, ...] = (
 
 EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo(EVIDENCE_WORD, "A mimalloc segment header; its cookie matches the secret in the module's variables."),
-    EvidenceInfo(ARENA_EVIDENCE, "A variable of the module gives the arena's start and number of blocks."),
+    EvidenceInfo(ARENA_EVIDENCE, "mimalloc's description of the arena gives its start and size."),
 )
 
 
@@ -100,10 +103,17 @@ def find(context: Context) -> Found:
             instances = dict.fromkeys(part.instance for part in labelled)
             facts += [OwnerFacts(NAME, copy.module.name, instance, copy.version) for instance in instances]
             ranges += labelled
+    versions = {copy.module: copy.version for copy in copies}
+    arenas = tuple(find_arenas(context))
+    for arena in arenas:
+        ranges.append(_range(arena.module, arena.base, arena.base + arena.size, _PAGES, ARENA_EVIDENCE))
+        if arena.module not in versions:
+            versions[arena.module] = "3.x"
+            facts.append(OwnerFacts(NAME, arena.module.name, "", "3.x"))
     return Found(
         ranges=without_overlaps(ranges),
-        runtimes=tuple(Runtime(NAME, copy.module.name, copy.module.base, copy.version) for copy in copies),
-        facts=(*copies, *facts),
+        runtimes=tuple(Runtime(NAME, module.name, module.base, version) for module, version in versions.items()),
+        facts=(*copies, *arenas, *facts),
     )
 
 
@@ -230,7 +240,7 @@ def _labelled(copy: Mimalloc, threads: Mapping[int, int]) -> Iterator[LabelledRa
         instance = "" if thread is None else f"thread {thread}"
         in_arena = any(start <= segment.base < end for start, end in copy.arenas)
         yield replace(
-            _range(copy, segment.base, segment.base + segment.size, _HUGE if segment.huge else _SEGMENT),
+            _range(copy.module, segment.base, segment.base + segment.size, _HUGE if segment.huge else _SEGMENT),
             details=f"{copy.module.name}, {instance}" if instance else copy.module.name,
             instance=instance,
             whole_kind=_ARENA if in_arena else None,
@@ -245,21 +255,21 @@ def _labelled_arenas(copy: Mimalloc) -> Iterator[LabelledRange]:
         at = max(at, start)
         for low, high in edges:
             if at < low < end:
-                yield replace(_range(copy, at, low, _ARENA), evidence=ARENA_EVIDENCE)
+                yield _range(copy.module, at, low, _ARENA, ARENA_EVIDENCE)
             if start <= low < end:
                 at = max(at, high)
         if at < end:
-            yield replace(_range(copy, at, end, _ARENA), evidence=ARENA_EVIDENCE)
+            yield _range(copy.module, at, end, _ARENA, ARENA_EVIDENCE)
             at = end
 
 
-def _range(copy: Mimalloc, low: int, high: int, kind: str) -> LabelledRange:
+def _range(module: LoadedModule, low: int, high: int, kind: str, evidence: str = EVIDENCE_WORD) -> LabelledRange:
     return LabelledRange(
         base=low,
         size=high - low,
         kind=kind,
-        evidence=EVIDENCE_WORD,
-        details=copy.module.name,
+        evidence=evidence,
+        details=module.name,
         owner=NAME,
-        module=copy.module.name,
+        module=module.name,
     )
