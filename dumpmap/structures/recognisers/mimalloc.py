@@ -14,7 +14,8 @@ from __future__ import annotations
 import struct
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
@@ -64,8 +65,7 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Mimalloc:
+class Mimalloc(NamedTuple):
     """One copy of mimalloc in a process.
 
     Attributes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dumpmap.model.memory import unrecorded
 from dumpmap.structures.bounds import round_up
@@ -36,8 +36,7 @@ _SLICES = (4, 5, 6)
 """Words that can hold the number of slices: behind the subprocess, its index, and the start."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arena:
+class Arena(NamedTuple):
     """An arena.
 
     Attributes:

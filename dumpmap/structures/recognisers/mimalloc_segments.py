@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 from dumpmap.structures.bounds import is_user_address
 
@@ -40,8 +40,7 @@ _HUGE_PAGE = 3
 """mi_page_kind_t of mimalloc 1: small, medium, large, huge."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A header that agrees with itself.
 
     Attributes:
