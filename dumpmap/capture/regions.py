@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
@@ -63,6 +63,12 @@ class RegionSpace:
         """See `Space.private_allocations`."""
         return self._private
 
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
+        """See `Space.large_private_allocations`."""
+        sizes = ((base, end - base) for base, end in zip(self._allocations, self._ends, strict=True))
+        large = [(base, each) for base, each in sizes if each >= size]
+        return [part for part in large if self._rows[bisect_left(self._bases, part[0])][6] == MemType.MEM_PRIVATE]
+
     def mapped_allocations(self) -> Sequence[int]:
         """Returns the bases of the MEM_MAPPED allocations."""
         return self._mapped
@@ -78,12 +84,12 @@ class RegionSpace:
         """See `Space.committed`."""
         return self._committed_below(base + size) - self._committed_below(base)
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         """See `Space.committed_places`."""
         places: list[int] = []
         for row in self._rows:
             if row[4] == MemState.MEM_COMMIT and row[6] == MemType.MEM_PRIVATE and len(places) < limit:
-                first = -(-row[0] // alignment) * alignment
+                first = -(-(row[0] - offset) // alignment) * alignment + offset
                 places += islice(range(first, row[0] + row[3], alignment), limit - len(places))
         return places
 

@@ -74,6 +74,13 @@ class AllocationSpace:
         # An array, unconverted: it may have a million entries, and `Memory.find` works on arrays.
         return cast("Sequence[int]", self.bases[wanted])
 
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
+        """See `dumpmap.structures.space.Space`."""
+        sizes = self.ends - self.bases
+        (large,) = (sizes >= np.uint64(size)).nonzero()
+        large = large[self.regions.type[self.first[large]] == _PRIVATE]
+        return list(zip(self.bases[large].tolist(), sizes[large].tolist(), strict=True))
+
     def allocation(self, address: int) -> tuple[int, int] | None:
         """See `dumpmap.structures.space.Space`."""
         index = self.index_of(address)
@@ -89,13 +96,16 @@ class AllocationSpace:
         held = (self.regions.state[start:stop] == _COMMIT) & (highs > lows)
         return int((highs[held] - lows[held]).sum())
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         """See `dumpmap.structures.space.Space`."""
-        regions, step = self.regions, np.uint64(alignment)
-        wanted = (regions.state == _COMMIT) & (regions.type == _PRIVATE)
-        base, end = regions.base[wanted], regions.base[wanted] + regions.size[wanted]
-        first = (base + (step - np.uint64(1))) // step * step
-        counts = np.where(first < end, (end - first + (step - np.uint64(1))) // step, np.uint64(0)).astype(np.int64)
+        regions, step, below = self.regions, np.uint64(alignment), np.uint64(alignment - 1)
+        # Below `offset` the subtraction wraps, and the sum wraps back.
+        first = ((regions.base + below - np.uint64(offset)) & ~below) + np.uint64(offset)
+        # Most regions hold no such address, so the others are sorted out before anything else is computed.
+        (held,) = (first < regions.base + regions.size).nonzero()
+        held = held[(regions.state[held] == _COMMIT) & (regions.type[held] == _PRIVATE)]
+        first, end = first[held], regions.base[held] + regions.size[held]
+        counts = ((end - first + below) // step).astype(np.int64)
         # Of one region no more places than the limit: a hostile one can be as large as the address space.
         counts = np.minimum(counts, limit)
         last = int(np.searchsorted(np.cumsum(counts), limit, side="left")) + 1

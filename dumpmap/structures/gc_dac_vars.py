@@ -18,11 +18,7 @@ from dumpmap.structures.bounds import is_user_address, round_up
 from dumpmap.structures.gc_roots import GcRoots, HeapRoots, pointer_at
 from dumpmap.structures.layout import Layout
 from dumpmap.structures.layouts import gc as layouts
-from dumpmap.structures.layouts.pe import IMAGE_SCN_MEM_WRITE
-from dumpmap.structures.pe import find_export
-
-MAX_SCAN = 4 << 20
-"""Most bytes of writable sections that are searched. Those of a runtime take 100 KB."""
+from dumpmap.structures.pe import find_export, writable_ranges
 
 MAX_DAC_TABLE = 1024
 """Most entries of g_dacTable that are read. About 150 were declared in 2024."""
@@ -61,17 +57,6 @@ class DacVars:
     def version(self) -> str:
         """Its own version."""
         return f"{self.values['major']}.{self.values['minor']}"
-
-
-def writable_ranges(base: int, image: PeImage) -> list[tuple[int, int]]:
-    """Returns the address ranges of an image's variables: its writable sections, up to a plausible size."""
-    room, ranges = MAX_SCAN, []
-    for section in image.sections:
-        size = min(section.size, room, max(0, image.size_of_image - section.address))
-        if section.characteristics & IMAGE_SCN_MEM_WRITE and size > 0:
-            ranges.append((base + section.address, base + section.address + size))
-            room -= size
-    return ranges
 
 
 def find_dac_vars(memory: Memory, base: int, image: PeImage, variables: Ranges) -> DacVars | None:

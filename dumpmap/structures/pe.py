@@ -14,6 +14,11 @@ MAX_SECTIONS = 1024
 MAX_NAMES = 1 << 20
 """Most exported names of one image that are searched."""
 
+MAX_VARIABLES = 4 << 20
+"""Most bytes of writable sections of one image that are searched. Those of a runtime take 100 KB."""
+
+_WRITABLE = 0x80000000  # IMAGE_SCN_MEM_WRITE
+
 _DOS = layouts.IMAGE_DOS_HEADER[4].part("e_magic", "e_lfanew")
 _FILE = layouts.IMAGE_FILE_HEADER[4].part(
     "Signature", "Machine", "NumberOfSections", "TimeDateStamp", "SizeOfOptionalHeader", "Characteristics"
@@ -124,6 +129,17 @@ def _read_sections(memory: Memory, address: int, count: int, alignment: int) -> 
         size = round_up(virtual_size or raw_size, unit)
         sections.append(Section(text, rva, virtual_size, size, characteristics))
     return tuple(sections)
+
+
+def writable_ranges(base: int, image: PeImage) -> list[tuple[int, int]]:
+    """Returns the address ranges of an image's variables: its writable sections, up to a plausible size."""
+    room, ranges = MAX_VARIABLES, []
+    for section in image.sections:
+        size = min(section.size, room, max(0, image.size_of_image - section.address))
+        if section.characteristics & _WRITABLE and size > 0:
+            ranges.append((base + section.address, base + section.address + size))
+            room -= size
+    return ranges
 
 
 def find_export(memory: Memory, base: int, image: PeImage, name: str) -> int | None:

@@ -16,6 +16,10 @@ class Space(Protocol):
         """
         ...
 
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
+        """Returns base and size of the MEM_PRIVATE allocations of at least `size` bytes, ascending."""
+        ...
+
     def allocation(self, address: int) -> tuple[int, int] | None:
         """Returns base and size (bytes, reserved and committed) of the allocation that holds `address`."""
         ...
@@ -24,8 +28,11 @@ class Space(Protocol):
         """Returns how many bytes in [base, base + size) are committed."""
         ...
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
-        """Returns the committed private addresses that are multiples of `alignment`, ascending, at most `limit`."""
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
+        """Returns the committed private addresses that lie `offset` bytes behind multiples of `alignment`, ascending.
+
+        `alignment` is a power of two, and there are at most `limit` addresses.
+        """
         ...
 
 
@@ -36,6 +43,10 @@ class NoSpace:
         """See `Space.private_allocations`."""
         return ()
 
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
+        """See `Space.large_private_allocations`."""
+        return ()
+
     def allocation(self, address: int) -> tuple[int, int] | None:
         """See `Space.allocation`."""
         return None
@@ -44,6 +55,6 @@ class NoSpace:
         """See `Space.committed`."""
         return 0
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         """See `Space.committed_places`."""
         return ()

@@ -49,6 +49,11 @@ def test_the_same_answers_as_the_classifier(rows: list[RegionRow], data: st.Data
         assert mine.allocation(address) == theirs.allocation(address)
         size = data.draw(st.integers(1, end + PAGE))
         assert mine.committed(address, size) == theirs.committed(address, size)
+        assert mine.large_private_allocations(size) == theirs.large_private_allocations(size)
+    for offset in (0, PAGE):
+        places = mine.committed_places(8 * PAGE, 5, offset)
+        assert list(places) == list(theirs.committed_places(8 * PAGE, 5, offset))
+        assert all(place % (8 * PAGE) == offset and mine.committed(place, 1) == 1 for place in places)
 
 
 @given(region_lists(), st.data())

@@ -341,7 +341,10 @@ class AnySpace:
     def committed(self, base: int, size: int) -> int:
         return size
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
+        return ()
+
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         return ()
 
 

@@ -36,14 +36,20 @@ class MapSpace:
         self._regions = [region for region in regions if region[3] != MEM_FREE]
         self.sizes: dict[int, int] = {}
         self._private = []
+        self._types: dict[int, int] = {}
         for base, size, allocation, state, kind in self._regions:
             self.sizes[allocation] = base + size - allocation
+            self._types[allocation] = kind
             if base == allocation and state == MEM_COMMIT and kind == MEM_PRIVATE:
                 self._private.append(base)
         self._bases = sorted(self.sizes)
 
     def private_allocations(self) -> Sequence[int]:
         return self._private
+
+    def large_private_allocations(self, size: int) -> Sequence[tuple[int, int]]:
+        private = [(base, self.sizes[base]) for base in self._bases if self._types[base] == MEM_PRIVATE]
+        return [part for part in private if part[1] >= size]
 
     def allocation(self, address: int) -> tuple[int, int] | None:
         index = bisect_right(self._bases, address) - 1
@@ -60,12 +66,12 @@ class MapSpace:
             if state == MEM_COMMIT and start < end and base < start + length
         )
 
-    def committed_places(self, alignment: int, limit: int) -> Sequence[int]:
+    def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         places = [
             place
             for start, length, _, state, kind in self._regions
             if state == MEM_COMMIT and kind == MEM_PRIVATE
-            for place in range(-(-start // alignment) * alignment, start + length, alignment)
+            for place in range(-(-(start - offset) // alignment) * alignment + offset, start + length, alignment)
         ]
         return places[:limit]
 

@@ -24,6 +24,10 @@ def _has_reported_heaps(context: Context) -> bool:
     return bool(context.reported_heaps or context.reported_managed_heaps)
 
 
+def _may_have_segments(context: Context) -> bool:
+    return context.family == "windows" and len(context.large_allocations) > 0
+
+
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 """Exports of a program that was published as a single file with the runtime in it; the first since .NET 5."""
 
@@ -51,5 +55,14 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         modules=frozenset(("node.exe", "electron.exe", "chrome.dll", "msedge.dll", "libcef.dll")),
         exports=("?major_@Version@internal@v8@@0HA", "GetHandleVerifier"),
     ),
+    Recogniser("mimalloc", "mimalloc", "owners.md", condition=_may_have_segments),
+    Recogniser(
+        "PartitionAlloc",
+        "partition_alloc",
+        "owners.md",
+        modules=frozenset(("chrome.dll", "msedge.dll", "libcef.dll", "electron.exe", "chrome_elf.dll", "kaleido.exe")),
+        exports=("GetHandleVerifier",),
+    ),
+    Recogniser("mozjemalloc", "mozjemalloc", "owners.md", modules=frozenset(("mozglue.dll",))),
 )
 """Every recogniser, in the order in which they run."""

@@ -28,9 +28,10 @@ from dumpmap.model.recognised import Found, LabelledRange, Runtime
 from dumpmap.model.types import RegionType
 from dumpmap.structures.gc_contract import contract_roots
 from dumpmap.structures.gc_dac_table import table_roots
-from dumpmap.structures.gc_dac_vars import roots_of, writable_ranges
+from dumpmap.structures.gc_dac_vars import roots_of
 from dumpmap.structures.gc_roots import GcRoots
 from dumpmap.structures.gc_walk import walk_heaps
+from dumpmap.structures.pe import writable_ranges
 from dumpmap.structures.recognisers import DOTNET_EXPORTS, dotnet_memory
 from dumpmap.structures.recognisers.dotnet_memory import Host, runtime_ranges
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule

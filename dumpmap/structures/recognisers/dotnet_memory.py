@@ -20,10 +20,10 @@ from dumpmap.structures.clr_handles import handle_segments
 from dumpmap.structures.clr_loader_heaps import loader_heaps
 from dumpmap.structures.contract import Contract, read_contract
 from dumpmap.structures.gc_dac_table import read_dac_table
-from dumpmap.structures.gc_dac_vars import DacVars, find_dac_vars, writable_ranges
+from dumpmap.structures.gc_dac_vars import DacVars, find_dac_vars
 from dumpmap.structures.gc_roots import pointer_at
 from dumpmap.structures.layouts.clr import HANDLE_SEGMENT_SIZE
-from dumpmap.structures.pe import find_export
+from dumpmap.structures.pe import find_export, writable_ranges
 from dumpmap.structures.recognisers import DOTNET_EXPORTS
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 

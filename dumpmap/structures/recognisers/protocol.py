@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -13,10 +13,13 @@ from dumpmap.model.heaps import RecordedHeap
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import Memory
 from dumpmap.model.process import Peb, PeImage, Teb
-from dumpmap.model.recognised import Found
+from dumpmap.model.recognised import Found, LabelledRange
 from dumpmap.structures.layouts.pe import IMAGE_SCN_MEM_WRITE
 from dumpmap.structures.pe import find_export, read_image
 from dumpmap.structures.space import Space
+
+LARGE = 0x200000
+"""Bytes of a large allocation. The segments of the allocators that are recognised are no smaller, and aligned to it."""
 
 
 class Mark(NamedTuple):
@@ -87,6 +90,11 @@ class Context:
         """See `Space.private_allocations`."""
         return self.space.private_allocations()
 
+    @cached_property
+    def large_allocations(self) -> Sequence[tuple[int, int]]:
+        """Base and size of the private allocations of at least `LARGE` bytes, where allocators have their segments."""
+        return self.space.large_private_allocations(LARGE)
+
     def image_of(self, module: LoadedModule) -> PeImage | None:
         """Returns the headers of a module; None where they are not in the memory."""
         return self.images.get(module.base) or read_image(self.memory, module.base)
@@ -138,6 +146,17 @@ def _marked_places(base: int, image: PeImage | None, mark: Mark) -> range:
             start = base + section.address
             return range(start, start + min(mark.reach, section.size), mark.alignment)
     return range(0)
+
+
+def without_overlaps(ranges: Iterable[LabelledRange]) -> tuple[LabelledRange, ...]:
+    """Sorts ranges by address, and leaves out those that begin in an earlier one: of two claims one is wrong."""
+    apart: list[LabelledRange] = []
+    end = 0
+    for part in sorted(ranges, key=lambda part: part.base):
+        if part.base >= end:
+            apart.append(part)
+            end = part.base + part.size
+    return tuple(apart)
 
 
 class RecogniserModule(Protocol):
