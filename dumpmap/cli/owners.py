@@ -34,8 +34,9 @@ def command(
 ) -> None:
     """Show who took the memory: runtimes, heaps, modules, and groups of equal allocations.
 
-    VMMap's types say what memory is; owners say whose it is. V8 (Node.js, Electron, Chromium), Java, Go, .NET, and
-    Windows heaps are recognized from data in the dump. What has no owner is grouped by size, state, and protection.
+    VMMap's types say what memory is; owners say whose it is. V8 (Node.js, Electron, Chromium), Java, Go, Python,
+    .NET, and Windows heaps are recognized from data in the dump. What has no owner is grouped by size, state, and
+    protection.
 
     ```
     dumpmap owners crash.dmp

@@ -14,7 +14,15 @@ from dumpmap.model.types import RegionType
 
 DUMPS = sorted(path for path in FIXTURES.rglob("*.dmp*"))
 NO_ROW = ("Free", "Unusable", "Page Table")
-RUNTIMES = ("V8", "Java heap", ".NET", "Go runtime")
+OWNERS = {
+    "node": {"V8"},
+    "java": {"Java heap"},
+    "managed": {".NET"},
+    "go": {"Go runtime"},
+    "python": {"Python"},
+}
+"""Who owns memory in a recorded process, by the first word of its file's name."""
+RUNTIMES = {owner for owners in OWNERS.values() for owner in owners}
 
 
 def total(region_map: RegionMap) -> tuple[int, int]:
@@ -42,9 +50,7 @@ def test_owners_add_up_to_the_summary(path: Path) -> None:
     region_map = dumpmap.open(path)
     owners = check(region_map)
     named = {owner.owner for owner in owners.owners if owner.owner in RUNTIMES}
-    expected = {"node": {"V8"}, "java": {"Java heap"}, "managed": {".NET"}, "go": {"Go runtime"}}.get(
-        path.name.partition("-")[0], set()
-    )
+    expected = OWNERS.get(path.name.partition("-")[0], set())
     assert named == expected
 
 

@@ -30,6 +30,12 @@ DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 GO_MARK = Mark(frozenset((".symtab", ".bss")), b"\xff Go buildinf:", 16, 512)
 """Build information of a Go program. Go's own linker makes a section `.symtab`, others make `.bss`, MSVC's neither."""
 
+PYTHON_DLLS = frozenset(f"python3{minor}{threads}.dll" for minor in range(6, 20) for threads in ("", "t"))
+"""Libraries of CPython; python3.dll only forwards to one of them. `t` stands for a free-threaded build."""
+
+PYTHON_EXPORTS = ("_PyRuntime",)
+"""Exports of a program that has CPython (3.7 and later) linked in."""
+
 RECOGNISERS: tuple[Recogniser, ...] = (
     Recogniser("Windows heaps", "windows_heaps", "classification.md", condition=_may_have_windows_heaps),
     Recogniser("Reported heaps", "reported_heaps", "heap-stream.md", condition=_has_reported_heaps),
@@ -44,6 +50,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     ),
     Recogniser("Java", "hotspot", "owners.md", modules=frozenset(("jvm.dll",))),
     Recogniser("Go", "go", "owners.md", mark=GO_MARK),
+    Recogniser("Python", "python", "owners.md", modules=PYTHON_DLLS, exports=PYTHON_EXPORTS),
     Recogniser(
         "V8",
         "v8",
