@@ -27,8 +27,10 @@ def _has_reported_heaps(context: Context) -> bool:
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 """Exports of a program that was published as a single file with the runtime in it; the first since .NET 5."""
 
-GO_MARK = Mark(frozenset((".symtab", ".bss")), b"\xff Go buildinf:", 16, 512)
-"""Build information of a Go program. Go's own linker makes a section `.symtab`, others make `.bss`, MSVC's neither."""
+GO_MARK = Mark(".symtab", (".bss", 0x10000), b"\xff Go buildinf:", 16, 512)
+"""Go's linker makes a section `.symtab` in programs for Windows, and build information, which can be removed. GCC's
+links Go programs with C code in them, and makes a section `.bss`, in which the runtime has 64 KB. MSVC's makes neither.
+"""
 
 PYTHON_DLLS = frozenset(f"python3{minor}{threads}.dll" for minor in range(6, 20) for threads in ("", "t"))
 """Libraries of CPython; python3.dll only forwards to one of them. `t` stands for a free-threaded build."""

@@ -25,7 +25,7 @@ from dumpmap.structures.bounds import is_user_address, round_up
 from dumpmap.structures.pe import find_export
 from dumpmap.structures.recognisers import PYTHON_DLLS, PYTHON_EXPORTS
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
-from dumpmap.structures.recognisers.words import variables, word, words
+from dumpmap.structures.recognisers.words import variable_words, word
 
 NAME = "Python"
 EVIDENCE_WORD = "python-pools"
@@ -37,6 +37,12 @@ MAX_ARENAS = 1 << 18
 
 MAX_POOLS = 1 << 17
 """Pools that are read to count blocks: 2 GB of arenas. Of more arenas only the first pool of each is read."""
+
+MAX_READS = 1 << 20
+"""Records that the search for the array reads. A few thousand variables point to something else."""
+
+MAX_CANDIDATES = 8
+"""Arrays that are checked, the longest first. Other variables point to the middle of the array."""
 
 FIRST_RECORDS = 16
 """Records that a new array has. One of them is in use as long as Python runs."""
@@ -213,6 +219,7 @@ class _Search:
         self._module = module
         self._image = image
         self._version = version
+        self._left = MAX_READS
 
     def best(self) -> PythonArenas | None:
         """Returns what the array with the most proved arenas says; None if there is none."""
@@ -227,7 +234,7 @@ class _Search:
                 if count:
                     candidates.append((count, -at, layout, pointer))
         candidates.sort(key=lambda candidate: (-candidate[0], -candidate[1]))
-        for _, at, layout, pointer in candidates:
+        for _, at, layout, pointer in candidates[:MAX_CANDIDATES]:
             arenas = self._prove(pointer, layout)
             if arenas is not None:
                 self._context.memory.read(-at, layout.pointer)
@@ -238,11 +245,9 @@ class _Search:
         """Yields the module's variables that point elsewhere, into an allocation."""
         width = self._image.pointer_size
         low, high = self._module.base, self._module.base + self._image.size_of_image
-        for start, end in variables(low, self._image):
-            for base, values in words(self._context.memory, start, end, width):
-                for index, value in enumerate(values):
-                    if value % width or low <= value < high or not is_user_address(value, width):
-                        continue
+        for base, values in variable_words(self._context.memory, low, self._image, width):
+            for index, value in enumerate(values):
+                if value % width == 0 and not low <= value < high and is_user_address(value, width):
                     yield base + index * width, value
 
     def _records(self, array: int, layout: ArenaLayout) -> Iterator[_Record]:
@@ -250,8 +255,9 @@ class _Search:
         memory, form = unrecorded(self._context.memory), layout.record
         last_use = FIRST_RECORDS - MAX_UNUSED - 1
         for index in range(MAX_ARENAS):
-            if index - last_use > MAX_UNUSED:
+            if index - last_use > MAX_UNUSED or self._left <= 0:
                 return
+            self._left -= 1
             data = memory.read(array + index * form.size, form.size)
             if data is None:
                 return
@@ -273,6 +279,7 @@ class _Search:
 
     def _prove(self, array: int, layout: ArenaLayout) -> PythonArenas | None:
         """Checks the arenas against their pools; records what it reads of those that pass."""
+        self._left = MAX_READS
         records = list(self._records(array, layout))
         counted = sum((position - address) // layout.pool for _, address, position, _ in records) <= MAX_POOLS
         pools: Counter[int] = Counter()
