@@ -119,11 +119,14 @@ class Context:
             other, least = mark.other
             for module in self.modules:
                 image = self.images.get(module.base)
-                for section in image.sections if image is not None else ():
-                    own = section.name == mark.section
-                    if image is not None and (own or (section.name == other and section.size >= least)):
-                        found.update({module: None} if own else {})
-                        places.update(dict.fromkeys(_magic_places(module.base, image, mark), module))
+                if image is None:
+                    continue
+                names = [section.name for section in image.sections]
+                if mark.section in names:
+                    found[module] = None
+                elif other not in names or image.sections[names.index(other)].size < least:
+                    continue
+                places.update(dict.fromkeys(_magic_places(module.base, image, mark), module))
             hits = self.memory.find(sorted(places), 0, [mark.magic]) if places else {}
             # The first place of a module counts; others are chance.
             found.update((places[place], place) for place in sorted(hits, reverse=True))
