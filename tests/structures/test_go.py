@@ -16,7 +16,7 @@ from synth.go import ARENA, GoProgram, go_program
 import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
-from dumpmap.model.memory import ExcerptMemory
+from dumpmap.model.memory import ExcerptMemory, LiveMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.recognised import OwnerFacts
 from dumpmap.structures.recognisers.go import GoHeap
@@ -170,6 +170,13 @@ def test_two_programs_in_one_process_are_two_owners() -> None:
         ("tool.exe", tuple(program.arenas)),
         ("plugin.dll", (0xD000000000,)),
     ]
+
+
+@pytest.mark.parametrize("options", [{}, X86], ids=["x64", "x86"])
+def test_a_live_process_gives_the_same(options: dict[str, Any]) -> None:
+    program = go_program(**options)
+    live = LiveMemory(memory_of(program.process).read)
+    assert only(survey_process(program.process, live)) == only(survey_process(program.process))
 
 
 @pytest.mark.parametrize(("percent", "limit"), [(100, 1 << 30), (-1, 5 << 30), (25, 123456789), (400, 1)])

@@ -14,7 +14,7 @@ from synth.python import NARROW, NEW, OLD, PythonProcess, Sizes, python_process
 import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
-from dumpmap.model.memory import ExcerptMemory
+from dumpmap.model.memory import ExcerptMemory, LiveMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.recognised import OwnerFacts
 from dumpmap.structures.recognisers.python import PythonArenas
@@ -94,6 +94,12 @@ def test_each_layout_is_read(arch: str, sizes: Sizes) -> None:
     assert arenas.free_pools == 2 * sizes.arena // sizes.pool - 5
     assert arenas.used == 16 * 3 + 32 * 5 + 48 * 7 + 64 * 60 + 512
     assert arenas.version == "3.11.9"
+
+
+def test_a_live_process_gives_the_same() -> None:
+    python = python_process()
+    live = LiveMemory(memory_of(python.process).read)
+    assert only(survey_process(python.process, live)) == only(survey_process(python.process))
 
 
 def test_blocks_of_eight_bytes_of_an_early_version() -> None:
