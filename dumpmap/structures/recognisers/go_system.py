@@ -26,6 +26,12 @@ BITS = 64 << 10
 MAX_LINKS = 1 << 18
 """Links of lists that are followed. A process with 16 GB of persistent chunks has 65,536 of them."""
 
+MAX_ROOTS = 4096
+"""Variables that point to the start of allocations of one size; later ones are not looked at."""
+
+MAX_TUPLES = 16
+"""Groups of variables that are checked because they may be the lists of mark bits, those with the most blocks first."""
+
 MAX_STATES = 64
 """Places that are searched for the collector's sums because they look like its first variables."""
 
@@ -87,8 +93,11 @@ class GoSystem:
             for index, value in enumerate(values):
                 if value and value % ALLOCATION_GRANULARITY == 0:
                     allocation = self._space.allocation(value)
-                    if allocation is not None and allocation[0] == value:
-                        self._roots.setdefault(allocation[1], []).append((base + index * self._width, value))
+                    if allocation is None or allocation[0] != value:
+                        continue
+                    places = self._roots.setdefault(allocation[1], [])
+                    if len(places) < MAX_ROOTS:
+                        places.append((base + index * self._width, value))
 
     def _is_block(self, address: int, size: int) -> bool:
         return self._space.allocation(address) == (address, size)
@@ -127,13 +136,14 @@ class GoSystem:
 
         A block begins with how much of it is used and with a link to another one, and spans point into it.
         """
-        candidates: list[tuple[int, list[int]]] = []
+        candidates: dict[int, list[int]] = {}
         for at, _ in self._roots.get(BITS, ()):
             for first in range(at - 3 * self._width, at + 1, self._width):
                 blocks = self._bit_lists(first)
-                if blocks and (first, blocks) not in candidates:
-                    candidates.append((first, blocks))
-        for first, blocks in sorted(candidates, key=lambda candidate: (-len(candidate[1]), candidate[0])):
+                if blocks:
+                    candidates[first] = blocks
+        ordered = sorted(candidates.items(), key=lambda candidate: (-len(candidate[1]), candidate[0]))
+        for first, blocks in ordered[:MAX_TUPLES]:
             if self._has_span(spans, blocks):
                 self._memory.read(first, 4 * self._width)
                 for block in blocks:
