@@ -49,9 +49,10 @@ def command(
 ) -> None:
     """Show who took the memory: runtimes, heaps, modules, and groups of equal allocations.
 
-    VMMap's types say what memory is; owners say whose it is. V8 (Node.js, Electron, Chromium), Java, Go, .NET, and
-    Windows heaps are recognized from data in the dump. For the rest, the module or object that holds a pointer to an
-    allocation is named and marked as inferred. What has no owner is grouped by size, state, and protection.
+    VMMap's types say what memory is; owners say whose it is. V8 (Node.js, Electron, Chromium), Java, Go, Python, .NET,
+    mimalloc, PartitionAlloc, and Windows heaps are recognized from data in the dump. For the rest, the module or object
+    that holds a pointer to an allocation is named and marked as inferred. What has no owner is grouped by size, state,
+    and protection.
 
     ```
     dumpmap owners crash.dmp

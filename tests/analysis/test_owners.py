@@ -14,7 +14,19 @@ from dumpmap.model.types import RegionType
 
 DUMPS = sorted(path for path in FIXTURES.rglob("*.dmp*"))
 NO_ROW = ("Free", "Unusable", "Page Table")
-RUNTIMES = ("V8", "Java heap", ".NET", "Go runtime", "mimalloc", "PartitionAlloc", "mozjemalloc")
+OWNERS = {
+    "node": {"V8"},
+    "full": {"V8"},
+    "java": {"Java heap"},
+    "managed": {".NET"},
+    "dotnet": {".NET"},
+    "go": {"Go runtime"},
+    "python": {"Python"},
+    "mimalloc": {"mimalloc"},
+    "partitionalloc": {"PartitionAlloc", "V8"},
+}
+"""Who owns memory in a recorded process, by the first word of its file's name."""
+RUNTIMES = {owner for owners in OWNERS.values() for owner in owners} | {"mozjemalloc"}
 
 
 def total(region_map: RegionMap) -> tuple[int, int]:
@@ -42,19 +54,9 @@ def test_owners_add_up_to_the_summary(path: Path) -> None:
     region_map = dumpmap.open(path)
     owners = check(region_map)
     named = {owner.owner for owner in owners.owners if owner.owner in RUNTIMES}
-    known = {
-        "node": {"V8"},
-        "full": {"V8"},
-        "java": {"Java heap"},
-        "managed": {".NET"},
-        "dotnet": {".NET"},
-        "go": {"Go runtime"},
-        "mimalloc": {"mimalloc"},
-        "partitionalloc": {"PartitionAlloc", "V8"},
-    }
     if path.name.startswith("mimalloc-rolldown"):
         named -= {"V8"}  # Node.js is its host
-    assert named == known.get(path.name.partition("-")[0], set())
+    assert named == OWNERS.get(path.name.partition("-")[0], set())
 
 
 @pytest.mark.corpus

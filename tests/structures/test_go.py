@@ -16,7 +16,7 @@ from synth.go import ARENA, GoProgram, go_program
 import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
-from dumpmap.model.memory import ExcerptMemory
+from dumpmap.model.memory import ExcerptMemory, LiveMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.recognised import OwnerFacts
 from dumpmap.structures.recognisers.go import GoHeap
@@ -116,6 +116,7 @@ def test_each_part_is_found(options: dict[str, Any]) -> None:
             "Go persistent chunk": 3,
             "Go mark bits": 4,
             "Go span table": 1,
+            "Go profile table": 1,
         }
     )
     expected["Go scavenge index"] = 1 if width == 8 else 0
@@ -162,9 +163,20 @@ def test_metadata_in_one_reservation_of_a_32_bit_program() -> None:
 
 
 def test_two_programs_in_one_process_are_two_owners() -> None:
-    first, other = go_program(), go_program(name="C:\\app\\plugin.dll", linker="gcc", arenas=(0xD000000000,), used=(7,))
-    assert only(survey_process(other.process)).module == "plugin.dll"
-    assert only(survey_process(first.process)).module == "tool.exe"
+    program = go_program()
+    go_program(name="C:\\app\\plugin.dll", linker="gcc", arenas=(0xD000000000,), used=(7,), process=program.process)
+    structures = survey_process(program.process)
+    assert [(heap.module, heap.arenas.arenas) for heap in structures.facts_of(GoHeap)] == [
+        ("tool.exe", tuple(program.arenas)),
+        ("plugin.dll", (0xD000000000,)),
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, X86], ids=["x64", "x86"])
+def test_a_live_process_gives_the_same(options: dict[str, Any]) -> None:
+    program = go_program(**options)
+    live = LiveMemory(memory_of(program.process).read)
+    assert only(survey_process(program.process, live)) == only(survey_process(program.process))
 
 
 @pytest.mark.parametrize(("percent", "limit"), [(100, 1 << 30), (-1, 5 << 30), (25, 123456789), (400, 1)])
@@ -183,15 +195,37 @@ def test_an_old_version_is_read_through_pointers() -> None:
     assert only(survey_process(program.process)).version == "go1.16.5"
 
 
+@pytest.mark.parametrize(("texts", "version"), [(["go1.26.5"], "go1.26.5"), (["go1.26.5", "go1.9"], None), ([], None)])
+def test_the_version_of_a_program_without_build_information(texts: list[str], version: str | None) -> None:
+    program = go_program()
+    program.process.write(program.data, bytes(64))
+    strings = program.module.sections[".rdata"][0]
+    for number, text in enumerate(texts):
+        program.process.write(strings + 0x40 * number, text.encode())
+        program.words(program.data + 0x600 + 0x20 * number, strings + 0x40 * number, len(text))
+    structures = survey_process(program.process)
+    assert only(structures).version == version
+    assert [runtime.variant for runtime in structures.runtimes] == [version]
+
+
 # ---------------------------------------------------------------- lies
 
 
-def test_a_program_without_build_information_is_not_looked_at() -> None:
-    program = go_program()
-    program.process.write(program.data, bytes(32))
+def test_a_program_of_another_linker_needs_build_information() -> None:
+    program = go_program(linker="gcc")
+    program.process.write(program.module.sections[".data"][0], bytes(64))
     structures = survey_process(program.process)
     assert structures.facts_of(GoHeap) == ()
     assert structures.runtimes == ()
+
+
+def test_the_name_of_a_section_alone_proves_nothing() -> None:
+    program = go_program()
+    program.process.write(program.data, bytes(32))
+    program.words(program.heap, 0)
+    structures = survey_process(program.process)
+    assert structures.facts_of(GoHeap) == ()
+    assert (structures.runtimes, structures.notes) == ((), ())
 
 
 def test_a_go_program_without_a_heap_is_named_and_noted() -> None:
@@ -264,10 +298,22 @@ def test_mark_bits_that_go_in_a_circle_are_not_claimed() -> None:
     assert "Go mark bits" not in kinds
 
 
-def test_blocks_that_use_more_than_they_have_are_no_mark_bits() -> None:
+def test_mark_bits_to_which_no_span_points_are_not_claimed() -> None:
+    program = go_program()
+    program.words(program.chunks[0] + 0x100 + 9 * 8, 0)
+    assert "Go mark bits" not in {kind for _, _, kind in only(survey_process(program.process)).parts}
+
+
+def test_a_profile_of_other_memory_is_not_claimed() -> None:
+    program = go_program()
+    program.words(program.profile + 8, program.spans)
+    assert "Go profile table" not in {kind for _, _, kind in only(survey_process(program.process)).parts}
+
+
+def test_a_block_that_uses_more_than_it_has_is_no_mark_bits() -> None:
     program = go_program()
     program.words(program.marks[2], synth.BITS)
-    assert "Go mark bits" not in {kind for _, _, kind in only(survey_process(program.process)).parts}
+    assert program.marks[2] not in {start for start, _, _ in only(survey_process(program.process)).parts}
 
 
 @pytest.mark.parametrize("offset", [0x10, 0x120, 0x128])

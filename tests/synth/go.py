@@ -24,7 +24,7 @@ MAP_ENTRIES = {8: 1 << 20, 4: 1 << 10}
 NO_LIMIT = (1 << 63) - 1
 
 # Offsets among the variables of the program.
-CHUNKS_AT, BITS_AT, COLLECTOR_AT, HEAP_AT = 0x100, 0x140, 0x400, 0x2008
+CHUNKS_AT, BITS_AT, PROFILE_AT, COLLECTOR_AT, HEAP_AT = 0x100, 0x140, 0x200, 0x400, 0x2008
 # Offsets behind the pointers to the bitmaps.
 INDEX_AT, SPANS_AT, MAPS_AT, ARENAS_AT = 0x58, 0xA0, 0x140, 0x350
 
@@ -57,6 +57,7 @@ class GoProgram:
         marks: blocks of mark bits.
         spans: the list of spans.
         index: the scavenge index.
+        profile: the hash table of a profile.
     """
 
     process: ProcessBuilder
@@ -72,6 +73,7 @@ class GoProgram:
     marks: list[int] = field(default_factory=list)
     spans: int = 0
     index: int = 0
+    profile: int = 0
 
     @property
     def width(self) -> int:
@@ -106,6 +108,7 @@ def go_program(
     percent: int = 100,
     linker: str = "go",
     name: str = "C:\\app\\tool.exe",
+    process: ProcessBuilder | None = None,
 ) -> GoProgram:
     """Builds a process with a Go program.
 
@@ -118,8 +121,9 @@ def go_program(
         percent: GOGC.
         linker: `go`, or `gcc` for a program with C code: other sections, and the build information comes later.
         name: the file.
+        process: a process that holds others already.
     """
-    process = ProcessBuilder(arch, 19045).furnish()
+    process = process or ProcessBuilder(arch, 19045).furnish()
     width = 4 if process.narrow else 8
     extra = (Section(".symtab", 0x1000),) if linker == "go" else (Section(".bss", 0x40000, PAGE_READWRITE),)
     size = 0x40000 if linker == "go" else 0x2000
@@ -151,6 +155,7 @@ def _allocate(program: GoProgram) -> None:
     program.chunks = [program.table(CHUNK) for _ in range(3)]
     program.marks = [program.table(BITS) for _ in range(4)]
     program.spans = program.table(BITS)
+    program.profile = program.table((179999 * width + 0xFFF) // 0x1000 * 0x1000)
     program.index = program.table(8 << 26, 0) if width == 8 else 0
     if width == 4:
         low = min(program.arenas)
@@ -199,6 +204,9 @@ def _write_system(program: GoProgram) -> None:
     for chunk, link in ((newest, middle), (middle, oldest), (oldest, 0)):
         program.words(chunk, link)
     program.words(program.spans, newest + 0x100, oldest + 0x200)
+    program.words(newest + 0x100 + 9 * program.width, program.marks[1] + 0x108)  # mspan.gcmarkBits
+    program.words(program.data + PROFILE_AT, program.profile)
+    program.words(program.profile + 70000 * program.width, newest + 0x4000)
     free, following, current, previous = program.marks
     program.words(program.data + BITS_AT, free, following, current, previous)
     for block, position in ((free, 0), (following, 0x400), (current, 0x8000), (previous, 0)):

@@ -31,8 +31,16 @@ def _may_have_segments(context: Context) -> bool:
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 """Exports of a program that was published as a single file with the runtime in it; the first since .NET 5."""
 
-GO_MARK = Mark(frozenset((".symtab", ".bss")), b"\xff Go buildinf:", 16, 512)
-"""Build information of a Go program. Go's own linker makes a section `.symtab`, others make `.bss`, MSVC's neither."""
+GO_MARK = Mark(".symtab", (".bss", 0x10000), b"\xff Go buildinf:", 16, 512)
+"""Go's linker makes a section `.symtab` in programs for Windows, and build information, which can be removed. GCC's
+links Go programs with C code in them, and makes a section `.bss`, in which the runtime has 64 KB. MSVC's makes neither.
+"""
+
+PYTHON_DLLS = frozenset(f"python3{minor}{threads}.dll" for minor in range(6, 20) for threads in ("", "t"))
+"""Libraries of CPython; python3.dll only forwards to one of them. `t` stands for a free-threaded build."""
+
+PYTHON_EXPORTS = ("_PyRuntime",)
+"""Exports of a program that has CPython (3.7 and later) linked in."""
 
 RECOGNISERS: tuple[Recogniser, ...] = (
     Recogniser("Windows heaps", "windows_heaps", "classification.md", condition=_may_have_windows_heaps),
@@ -48,6 +56,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     ),
     Recogniser("Java", "hotspot", "owners.md", modules=frozenset(("jvm.dll",))),
     Recogniser("Go", "go", "owners.md", mark=GO_MARK),
+    Recogniser("Python", "python", "owners.md", modules=PYTHON_DLLS, exports=PYTHON_EXPORTS),
     Recogniser(
         "V8",
         "v8",

@@ -7,12 +7,13 @@ offset depends on a version. Checked on recorded processes of Go 1.19 to 1.27 ag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
-from dumpmap.model.memory import Memory
+from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import PeImage
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.model.winnt import PAGE_SIZE
@@ -21,7 +22,7 @@ from dumpmap.structures.recognisers import GO_MARK
 from dumpmap.structures.recognisers.go_heap import ARENA, ArenaList, GoReader, PageCounts, PageSummaries
 from dumpmap.structures.recognisers.go_system import BITS, CHUNK, Collector, GoSystem
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
-from dumpmap.structures.recognisers.words import variables, word
+from dumpmap.structures.recognisers.words import Run, variable_words, word
 
 NAME = "Go runtime"
 EVIDENCE_WORD = "go-heap"
@@ -32,12 +33,18 @@ MAX_PROGRAMS = 8
 MAX_VERSION = 200
 """Bytes of a version; custom builds of Go have long ones."""
 
+_RELEASE = re.compile(rb"go1\.\d{1,3}(\.\d{1,3}|rc\d+|beta\d+)?( X:[\w,]+)?")
+_SHORTEST, _LONGEST = len("go1.9"), 64
+
+MAX_TEXTS = 1 << 17
+"""String variables of a program that are looked at."""
+
 _INLINE = 2
 """Flag of the build information (Go 1.18 and later): the strings follow it, instead of pointers to them."""
 
 _ARENA, _SUMMARY, _BITMAP, _MAP = "Go heap arena", "Go page summary", "Go page bitmap", "Go arena map"
 _METADATA, _INDEX, _SPANS, _CHUNK = "Go arena metadata", "Go scavenge index", "Go span table", "Go persistent chunk"
-_MARKS = "Go mark bits"
+_MARKS, _PROFILE = "Go mark bits", "Go profile table"
 
 _MHEAP = "The runtime's variable mheap_."
 
@@ -51,6 +58,7 @@ KINDS: tuple[KindInfo, ...] = (
     KindInfo(_SPANS, None, "The list of all spans.", _MHEAP),
     KindInfo(_CHUNK, None, "Data of the runtime that is never freed.", "The runtime's list of chunks."),
     KindInfo(_MARKS, None, "Bits of the garbage collector for objects.", "The runtime's lists of mark bits."),
+    KindInfo(_PROFILE, None, "The hash table of a profile, such as that of allocations.", "The runtime's variables."),
 )
 
 EVIDENCE: tuple[EvidenceInfo, ...] = (
@@ -91,19 +99,23 @@ def find(context: Context) -> Found:
     heaps: list[GoHeap] = []
     runtimes: list[Runtime] = []
     notes: list[str] = []
-    for module, mark in list(context.marked_modules(GO_MARK))[:MAX_PROGRAMS]:
+    for module, mark in context.marked_modules(GO_MARK)[:MAX_PROGRAMS]:
         image = context.image_of(module)
         if context.family != "windows" or image is None or image.pointer_size != context.pointer_size:
             continue
-        version = read_version(context.memory, mark)
+        runs = variable_words(context.memory, module.base, image, image.pointer_size)
+        heap = _read_heap(context, module, image, runs)
+        if heap is None and mark is None:
+            continue  # the name of a section alone proves nothing
+        version = read_version(context.memory, mark) if mark is not None else None
+        version = version or find_version(context.memory, image, module.base, runs)
         runtimes.append(Runtime(NAME, module.name, module.base, version))
-        heap = _read_heap(context, module, image, version)
         if heap is None:
             notes.append(
                 f"{module.name}: a Go program whose heap could not be located ({version or 'unknown version'})"
             )
             continue
-        heaps.append(heap)
+        heaps.append(replace(heap, version=version))
         if heap.arenas.unproved:
             notes.append(
                 f"{module.name}: {heap.arenas.unproved} listed Go arenas are not in the arena map; not claimed"
@@ -135,6 +147,32 @@ def read_version(memory: Memory, address: int) -> str | None:
     return _text(memory, start - 1, size) if start and size else None
 
 
+def find_version(memory: Memory, image: PeImage, base: int, runs: Sequence[Run]) -> str | None:
+    """Finds the version in a string variable of the program; None if there is none, or several differ.
+
+    The runtime keeps its version in every program, also where the build information was removed.
+    """
+    width = image.pointer_size
+    found: dict[bytes, tuple[int, int]] = {}
+    left = MAX_TEXTS
+    low, high = base, base + image.size_of_image
+    for first, values in runs:
+        for index in range(len(values) - 1):
+            text, size = values[index], values[index + 1]
+            if not low <= text < high or not _SHORTEST <= size <= _LONGEST:
+                continue
+            left -= 1
+            data = unrecorded(memory).read(text, size) if left >= 0 else None
+            if data is not None and _RELEASE.fullmatch(data):
+                found.setdefault(data, (first + index * width, text))
+    if len(found) != 1:
+        return None
+    ((data, (at, text)),) = found.items()
+    memory.read(at, 2 * width)
+    memory.read(text, len(data))
+    return data.decode("ascii")
+
+
 def _length(memory: Memory, address: int) -> int:
     # A length above 127 does not fit the first byte; no version is that long.
     return (memory.read(address, 1) or b"\0")[0]
@@ -146,16 +184,15 @@ def _text(memory: Memory, before: int, size: int) -> str | None:
     return text if text and text.isprintable() and "go" in text else None
 
 
-def _read_heap(context: Context, module: LoadedModule, image: PeImage, version: str | None) -> GoHeap | None:
+def _read_heap(context: Context, module: LoadedModule, image: PeImage, runs: Sequence[Run]) -> GoHeap | None:
     reader = GoReader(context, image.pointer_size, image.machine)
-    sections = list(variables(module.base, image))
-    summaries = reader.find_summaries(sections)
+    summaries = reader.find_summaries(runs)
     tail = {} if summaries is None else reader.tail(summaries)
     arenas = reader.find_arenas(tail)
     if summaries is None or arenas is None:
         return None
     pages = reader.count_pages(summaries, arenas.arenas)
-    system = GoSystem(context, reader, sections)
+    system = GoSystem(context, reader, runs)
     chunks = system.persistent_chunks(arenas)
     widths = reader.widths
     map_size = round_up(widths.map_entries * widths.pointer, PAGE_SIZE)
@@ -165,17 +202,20 @@ def _read_heap(context: Context, module: LoadedModule, image: PeImage, version: 
     parts += [(base, base + widths.chunks * 128, _BITMAP) for base in (pages.maps if pages else ())]
     parts += [(base, base + size, _METADATA) for base, size in system.arena_metadata(arenas)]
     parts += [(base, base + CHUNK, _CHUNK) for base in chunks]
-    parts += [(base, base + BITS, _MARKS) for base in system.mark_bits()]
-    tables = ((system.span_table(tail, chunks), _SPANS), (system.scavenge_index(tail, summaries), _INDEX))
+    spans = system.span_table(tail, chunks)
+    parts += [(base, base + BITS, _MARKS) for base in (system.mark_bits(spans[0]) if spans else ())]
+    parts += [(base, base + size, _PROFILE) for base, size in system.profile_tables(chunks)]
+    tables = ((spans, _SPANS), (system.scavenge_index(tail, summaries), _INDEX))
     parts += [(table[0], sum(table), kind) for table, kind in tables if table]
+    wide = runs if widths.pointer == 8 else variable_words(context.memory, module.base, image, 8)
     return GoHeap(
         module=module.name,
         base=module.base,
-        version=version,
+        version=None,
         summaries=summaries,
         arenas=arenas,
         pages=pages,
-        collector=None if pages is None else system.collector(arenas, pages),
+        collector=None if pages is None else system.collector(wide, pages),
         parts=tuple(_apart(sorted(parts))),
     )
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from dumpmap.model.memory import unrecorded
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import is_user_address, round_up
 from dumpmap.structures.recognisers.protocol import Context
-from dumpmap.structures.recognisers.words import word, words
+from dumpmap.structures.recognisers.words import Run, word, words
 
 ARENA = 4 << 20
 """Bytes of an arena on Windows, and of what one bitmap describes."""
@@ -30,6 +30,12 @@ _BITMAP = 2 * _PAGES // 8
 
 MAX_ARENAS = 1 << 18
 """1 TB of heap."""
+
+MAX_PLACES = 1 << 16
+"""Variables that are looked at because they have the value of a capacity."""
+
+MAX_LISTS = 16
+"""Slices that are looked at because they may list arenas, and pointers because they may lead to an arena map."""
 
 _TAIL = 0x800
 """Bytes behind the bitmaps' pointers that can hold the arena map and the list of arenas; Go 1.27 uses 0x400."""
@@ -117,18 +123,19 @@ class GoReader:
 
     # ------------------------------------------------------------ summaries
 
-    def find_summaries(self, sections: Sequence[tuple[int, int]]) -> PageSummaries | None:
+    def find_summaries(self, runs: Sequence[Run]) -> PageSummaries | None:
         """Finds the slices of the summaries among a module's variables."""
         width, levels = self.widths.pointer, self.widths.levels
-        for start, end in sections:
-            for base, values in words(self.memory, start, end, width):
-                for index in _places(values, levels[-1]):
-                    first = index - 3 * len(levels) + 1
-                    slices = values[first : index + 1] if first >= 0 else ()
-                    if tuple(slices[2::3]) == levels and self._are_summaries(slices):
-                        at = base + first * width
-                        self.memory.read(at, 3 * len(levels) * width)
-                        return PageSummaries(at, tuple(slices[0::3]))
+        left = MAX_PLACES
+        for base, values in runs:
+            for index in islice(_places(values, levels[-1]), left):
+                left -= 1
+                first = index - 3 * len(levels) + 1
+                slices = values[first : index + 1] if first >= 0 else ()
+                if tuple(slices[2::3]) == levels and self._are_summaries(slices):
+                    at = base + first * width
+                    self.memory.read(at, 3 * len(levels) * width)
+                    return PageSummaries(at, tuple(slices[0::3]))
         return None
 
     def _are_summaries(self, slices: Sequence[int]) -> bool:
@@ -159,7 +166,7 @@ class GoReader:
     def find_arenas(self, tail: Mapping[int, int]) -> ArenaList | None:
         """Finds the list of arenas: the longest one whose entries the arena map bears out."""
         slices = [found for found in self.slices(tail) if found[2] <= MAX_ARENAS]
-        for at, array_at, count in sorted(slices, key=lambda found: (-found[2], found[0])):
+        for at, array_at, count in sorted(slices, key=lambda found: (-found[2], found[0]))[:MAX_LISTS]:
             listed = self._arenas_at(tail, array_at, count)
             if listed is not None:
                 self.memory.read(at, 3 * self.widths.pointer)
@@ -185,15 +192,15 @@ class GoReader:
         held = [index for index in indexes if self._holds(addresses[index], ARENA)]
         if len(indexes) != count or not held:
             return None
-        for position, pointer in tail.items():
-            size = round_up(self.widths.map_entries * width, PAGE_SIZE)
-            if self._space.allocation(pointer) == (pointer, size):
-                entries = self._entries(position, held)
-                if entries:
-                    arenas = tuple(addresses[index] for index in held if index in entries)
-                    maps = {pointer for pointer, _ in entries.values()}
-                    metadata = tuple(entry for _, entry in entries.values())
-                    return ArenaList(arenas, array_at, tuple(sorted(maps)), metadata, count - len(arenas))
+        size = round_up(self.widths.map_entries * width, PAGE_SIZE)
+        positions = [at for at, pointer in tail.items() if self._space.allocation(pointer) == (pointer, size)]
+        for position in positions[:MAX_LISTS]:
+            entries = self._entries(position, held)
+            if entries:
+                arenas = tuple(addresses[index] for index in held if index in entries)
+                maps = {pointer for pointer, _ in entries.values()}
+                metadata = tuple(entry for _, entry in entries.values())
+                return ArenaList(arenas, array_at, tuple(sorted(maps)), metadata, count - len(arenas))
         return None
 
     def _entries(self, position: int, indexes: Sequence[int]) -> dict[int, tuple[int, int]]:

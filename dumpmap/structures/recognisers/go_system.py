@@ -6,7 +6,7 @@ mheap.go (spans, mark bits), mgcscavenge.go (scavenge index), mgcpacer.go (colle
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 from dumpmap.structures.bounds import round_up
 from dumpmap.structures.recognisers.go_heap import GO_PAGE, ArenaList, GoReader, PageCounts, PageSummaries
 from dumpmap.structures.recognisers.protocol import Context
-from dumpmap.structures.recognisers.words import word, words
+from dumpmap.structures.recognisers.words import Run, word, words
 
 CHUNK = 256 << 10
 """Bytes of a persistent chunk."""
@@ -23,8 +23,17 @@ CHUNK = 256 << 10
 BITS = 64 << 10
 """Bytes of a block of mark bits."""
 
-MAX_LINKS = 1 << 16
-"""Blocks of one list that are followed: 16 GB of persistent chunks."""
+MAX_LINKS = 1 << 18
+"""Links of lists that are followed. A process with 16 GB of persistent chunks has 65,536 of them."""
+
+MAX_ROOTS = 4096
+"""Variables that point to the start of allocations of one size; later ones are not looked at."""
+
+MAX_TUPLES = 16
+"""Groups of variables that are checked because they may be the lists of mark bits, those with the most blocks first."""
+
+MAX_STATES = 64
+"""Places that are searched for the collector's sums because they look like its first variables."""
 
 NO_LIMIT = (1 << 63) - 1
 """Memory limit of a program that has none."""
@@ -41,6 +50,15 @@ _INDEX_ENTRIES = (1, 8)
 """Bytes of a scavenge index for each entry of its slice: Go 1.19 and 1.20, and later versions."""
 
 _MAX_METADATA = 1 << 20
+
+_BUCKETS = 179_999
+"""Entries of the hash table of profiles."""
+
+_SAMPLE = 64
+"""Spans that are searched for a pointer to mark bits."""
+
+_SPAN = 0xA0
+"""Bytes of what the runtime keeps of a span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +81,23 @@ class Collector:
 class GoSystem:
     """Finds what the runtime of one Go program took for itself."""
 
-    def __init__(self, context: Context, reader: GoReader, sections: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, context: Context, reader: GoReader, runs: Sequence[Run]) -> None:
+        """`runs` are the words of the program's variables."""
         self._memory = context.memory
         self._space = context.space
         self._reader = reader
-        self._sections = sections
         self._width = reader.widths.pointer
+        self._links = MAX_LINKS
+        self._roots: dict[int, list[tuple[int, int]]] = {}
+        for base, values in runs:
+            for index, value in enumerate(values):
+                if value and value % ALLOCATION_GRANULARITY == 0:
+                    allocation = self._space.allocation(value)
+                    if allocation is None or allocation[0] != value:
+                        continue
+                    places = self._roots.setdefault(allocation[1], [])
+                    if len(places) < MAX_ROOTS:
+                        places.append((base + index * self._width, value))
 
     def _is_block(self, address: int, size: int) -> bool:
         return self._space.allocation(address) == (address, size)
@@ -78,7 +107,8 @@ class GoSystem:
         found: dict[int, None] = {}
         block: int | None = first
         while block:
-            if block in found or len(found) >= MAX_LINKS or not self._is_block(block, size):
+            self._links -= 1
+            if block in found or self._links < 0 or not self._is_block(block, size):
                 return None
             found[block] = None
             block = word(unrecorded(self._memory), block + link, self._width)
@@ -93,7 +123,7 @@ class GoSystem:
         """
         best: list[int] = []
         best_at = 0
-        for at, pointer in self._roots(CHUNK):
+        for pointer, at in {pointer: at for at, pointer in reversed(self._roots.get(CHUNK, []))}.items():
             chunks = self._linked(pointer, CHUNK, 0)
             if chunks and len(chunks) > len(best) and any(0 <= arenas.array - chunk < CHUNK for chunk in chunks):
                 best, best_at = chunks, at
@@ -101,30 +131,37 @@ class GoSystem:
             self._memory.read(address, self._width)
         return best
 
-    def _roots(self, size: int) -> Iterator[tuple[int, int]]:
-        """Yields the variables that point to the start of an allocation of a certain size."""
-        for start, end in self._sections:
-            for base, values in words(self._memory, start, end, self._width):
-                for index, value in enumerate(values):
-                    if value and value % ALLOCATION_GRANULARITY == 0 and self._is_block(value, size):
-                        yield base + index * self._width, value
-
-    def mark_bits(self) -> list[int]:
+    def mark_bits(self, spans: int) -> list[int]:
         """Returns the blocks of mark bits: four lists in successive variables (free, next, current, previous).
 
-        A block begins with how much of it is used and with a link to another one.
+        A block begins with how much of it is used and with a link to another one, and spans point into it.
         """
-        best: tuple[int, list[int]] = (0, [])
-        for at, _ in self._roots(BITS):
+        candidates: dict[int, list[int]] = {}
+        for at, _ in self._roots.get(BITS, ()):
             for first in range(at - 3 * self._width, at + 1, self._width):
                 blocks = self._bit_lists(first)
-                if len(blocks) > len(best[1]):
-                    best = first, blocks
-        if best[1]:
-            self._memory.read(best[0], 4 * self._width)
-        for block in best[1]:
-            self._memory.read(block, 2 * self._width)
-        return best[1]
+                if blocks:
+                    candidates[first] = blocks
+        ordered = sorted(candidates.items(), key=lambda candidate: (-len(candidate[1]), candidate[0]))
+        for first, blocks in ordered[:MAX_TUPLES]:
+            if self._has_span(spans, blocks):
+                self._memory.read(first, 4 * self._width)
+                for block in blocks:
+                    self._memory.read(block, 2 * self._width)
+                return blocks
+        return []
+
+    def _has_span(self, spans: int, blocks: Sequence[int]) -> bool:
+        """Tells whether one of the first spans points into a block."""
+        for at, table in words(self._memory, spans, spans + _SAMPLE * self._width, self._width):
+            for index, span in enumerate(table):
+                for base, values in words(self._memory, span, span + _SPAN, self._width):
+                    for number, value in enumerate(values):
+                        if any(0 < value - block < BITS for block in blocks):
+                            self._memory.read(at + index * self._width, self._width)
+                            self._memory.read(base + number * self._width, self._width)
+                            return True
+        return False
 
     def _bit_lists(self, at: int) -> list[int]:
         found: dict[int, None] = {}
@@ -142,7 +179,28 @@ class GoSystem:
                 if position is None or position % 8 or position > BITS - 2 * self._width:
                     return []
                 used += number > 0 and position > 0
-        return list(found) if used > 1 else []
+        return list(found) if used else []
+
+    def profile_tables(self, chunks: Sequence[int]) -> list[tuple[int, int]]:
+        """Returns the hash tables of profiles: of one odd size, with entries that lie in persistent chunks."""
+        size = round_up(_BUCKETS * self._width, PAGE_SIZE)
+        found = {}
+        for at, table in self._roots.get(size, ()):
+            entry = self._first_entry(table, chunks)
+            if entry is not None and table not in found:
+                found[table] = size
+                self._memory.read(at, self._width)
+                self._memory.read(entry, self._width)
+        return list(found.items())
+
+    def _first_entry(self, table: int, chunks: Sequence[int]) -> int | None:
+        """Where the first entry of a table is; None if there is none, or it lies in no chunk."""
+        for base, values in words(self._memory, table, table + _BUCKETS * self._width, self._width):
+            for index, value in enumerate(values):
+                if value:
+                    known = any(0 < value - chunk < CHUNK for chunk in chunks)
+                    return base + index * self._width if known else None
+        return None
 
     # ------------------------------------------------------------ tables behind `mheap_.pages`
 
@@ -192,25 +250,32 @@ class GoSystem:
 
     # ------------------------------------------------------------ the collector
 
-    def collector(self, arenas: ArenaList, pages: PageCounts) -> Collector | None:
+    def collector(self, runs: Sequence[Run], pages: PageCounts) -> Collector | None:
         """Finds the state of the collector (since Go 1.19).
 
         It begins with GOGC, the memory limit, and the smallest heap, which follows from GOGC. Its sums of memory in use
         and free must agree with the bitmaps. Pages that a processor has put aside count as free in the sums, but as in
         use in the bitmaps.
+
+        Args:
+            runs: the program's variables as 64-bit words; in a 32-bit program, too, the state consists of such.
+            pages: what the bitmaps say.
         """
-        for start, end in self._sections:
-            for base, values in words(self._memory, start, end, 8):
-                for index in range(len(values) - 2):
-                    if not 0 < values[index + 1] <= NO_LIMIT or not _is_minimum(values[index], values[index + 2]):
-                        continue
-                    for place in range(index + 3, min(index + _STATE // 8, len(values) - 2)):
-                        in_use, released, free = values[place : place + 3]
-                        if _agree(in_use, released, free, pages):
-                            limit = values[index + 1]
-                            # In one piece: a snapshot is searched in pieces, too.
-                            self._memory.read(base + index * 8, (place + 3 - index) * 8)
-                            return Collector(limit if limit < NO_LIMIT else None, in_use, released, free)
+        left = MAX_STATES
+        for base, values in runs:
+            for index in range(len(values) - 2):
+                if not 0 < values[index + 1] <= NO_LIMIT or not _is_minimum(values[index], values[index + 2]):
+                    continue
+                left -= 1
+                if left < 0:
+                    return None
+                for place in range(index + 3, min(index + _STATE // 8, len(values) - 2)):
+                    in_use, released, free = values[place : place + 3]
+                    if _agree(in_use, released, free, pages):
+                        limit = values[index + 1]
+                        # In one piece: a snapshot is searched in pieces, too.
+                        self._memory.read(base + index * 8, (place + 3 - index) * 8)
+                        return Collector(limit if limit < NO_LIMIT else None, in_use, released, free)
         return None
 
 

@@ -23,16 +23,19 @@ LARGE = 0x200000
 
 
 class Mark(NamedTuple):
-    """Bytes that a compiler leaves at the start of a module's variables.
+    """What a compiler leaves in every module that it makes.
 
     Attributes:
-        sections: names of sections; a module without any of them is not looked at.
-        magic: the bytes.
+        section: name of a section that no other linker makes; a module with it has the mark.
+        other: name of a section, and its least size, of another linker that may have linked the compiler's output. A
+            module with it has the mark if it has the magic.
+        magic: bytes near the start of the variables. A module with `section` can lack them.
         alignment: they are at a multiple of this many bytes from the start of the first writable section.
         reach: bytes from there on in which they can be.
     """
 
-    sections: frozenset[str]
+    section: str
+    other: tuple[str, int]
     magic: bytes
     alignment: int
     reach: int
@@ -78,7 +81,7 @@ class Context:
     reported_heaps: Sequence[RecordedHeap] = ()
     reported_managed_heaps: Sequence[RecordedHeap] = ()
     _programs: dict[tuple[str, ...], list[LoadedModule]] = field(default_factory=dict)
-    _marked: dict[Mark, list[tuple[LoadedModule, int]]] = field(default_factory=dict)
+    _marked: dict[Mark, list[tuple[LoadedModule, int | None]]] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -112,22 +115,30 @@ class Context:
             ]
         return known
 
-    def marked_modules(self, mark: Mark) -> list[tuple[LoadedModule, int]]:
-        """Returns the modules that have a mark, and where it is.
+    def marked_modules(self, mark: Mark) -> list[tuple[LoadedModule, int | None]]:
+        """Returns the modules that have a mark, and where the magic is; None where a module lacks it.
 
         One search looks at all modules whose headers were read and have one of the mark's sections.
         """
         known = self._marked.get(mark)
         if known is None:
-            places = {
-                place: module
-                for module in self.modules
-                for place in _marked_places(module.base, self.images.get(module.base), mark)
-            }
+            found: dict[LoadedModule, int | None] = {}
+            places: dict[int, LoadedModule] = {}
+            other, least = mark.other
+            for module in self.modules:
+                image = self.images.get(module.base)
+                if image is None:
+                    continue
+                names = [section.name for section in image.sections]
+                if mark.section in names:
+                    found[module] = None
+                elif other not in names or image.sections[names.index(other)].size < least:
+                    continue
+                places.update(dict.fromkeys(_magic_places(module.base, image, mark), module))
             hits = self.memory.find(sorted(places), 0, [mark.magic]) if places else {}
             # The first place of a module counts; others are chance.
-            firsts = {places[place]: place for place in sorted(hits, reverse=True)}
-            known = self._marked[mark] = sorted(firsts.items())
+            found.update((places[place], place) for place in sorted(hits, reverse=True))
+            known = self._marked[mark] = list(found.items())
         return known
 
     def _exports(self, module: LoadedModule, names: tuple[str, ...]) -> bool:
@@ -137,10 +148,8 @@ class Context:
         return any(find_export(self.memory, module.base, image, name) is not None for name in names)
 
 
-def _marked_places(base: int, image: PeImage | None, mark: Mark) -> range:
-    """Where the mark can be in a module."""
-    if image is None or mark.sections.isdisjoint(section.name for section in image.sections):
-        return range(0)
+def _magic_places(base: int, image: PeImage, mark: Mark) -> range:
+    """Where the magic of a mark can be in a module."""
     for section in image.sections:
         if section.characteristics & IMAGE_SCN_MEM_WRITE:
             start = base + section.address

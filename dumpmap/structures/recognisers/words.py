@@ -20,6 +20,9 @@ MAX_VARIABLES = 64 << 20
 
 _CODES = {4: "I", 8: "Q"}
 
+Run = tuple[int, "array[int]"]
+"""Where a run of words begins, and its values."""
+
 
 def variables(base: int, image: PeImage) -> Iterator[tuple[int, int]]:
     """Yields start and end of the writable sections of a module, `MAX_VARIABLES` in all."""
@@ -32,19 +35,42 @@ def variables(base: int, image: PeImage) -> Iterator[tuple[int, int]]:
                 yield base + section.address, base + section.address + size
 
 
-def words(memory: Memory, start: int, end: int, width: int) -> Iterator[tuple[int, array[int]]]:
-    """Yields each run of words in [start, end) that is in the memory: where it begins, and its values.
+def variable_words(memory: Memory, base: int, image: PeImage, width: int) -> list[Run]:
+    """Returns the runs of words in the variables of a module. See `words`."""
+    return [run for start, end in variables(base, image) for run in words(memory, start, end, width)]
 
-    Nothing is recorded.
+
+def words(memory: Memory, start: int, end: int, width: int) -> Iterator[Run]:
+    """Yields runs of words in [start, end) that are in the memory: where a run begins, and its values.
+
+    Pages of zeros are left out: most variables of a large program have never been written. Nothing is recorded.
     """
     for at, data in _pieces(unrecorded(memory), start, end):
-        skip = -at % width
-        count = (len(data) - skip) // width
-        if count > 0:
-            values = array(_CODES[width], data[skip : skip + count * width])
-            if sys.byteorder == "big":
-                values.byteswap()
-            yield at + skip, values
+        for low, high in _written(at, data):
+            skip = -(at + low) % width
+            count = (high - low - skip) // width
+            if count > 0:
+                values = array(_CODES[width], data[low + skip : low + skip + count * width])
+                if sys.byteorder == "big":
+                    values.byteswap()
+                yield at + low + skip, values
+
+
+def _written(address: int, data: bytes) -> Iterator[tuple[int, int]]:
+    """Yields start and end of each run of pages that are not zero, in `data` from `address` on."""
+    first = None
+    low = 0
+    while low < len(data):
+        high = min(len(data), low + PAGE_SIZE - (address + low) % PAGE_SIZE)
+        if data.count(0, low, high) == high - low:
+            if first is not None:
+                yield first, low
+            first = None
+        elif first is None:
+            first = low
+        low = high
+    if first is not None:
+        yield first, low
 
 
 def word(memory: Memory, address: int, width: int) -> int | None:

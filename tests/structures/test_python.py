@@ -1,0 +1,211 @@
+"""CPython's arenas: recorded processes against sys._debugmallocstats(), built ones, and ones that lie."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.structures import memory_of, survey_process
+from synth.python import NARROW, NEW, OLD, PythonProcess, Sizes, python_process
+
+import dumpmap
+from dumpmap.analysis.owners import find_owners
+from dumpmap.api import RegionMap
+from dumpmap.model.memory import ExcerptMemory, LiveMemory
+from dumpmap.model.process import ProcessStructures
+from dumpmap.model.recognised import OwnerFacts
+from dumpmap.structures.recognisers.python import PythonArenas
+
+FOLDER = Path(__file__).parents[1] / "fixtures" / "runtimes"
+RECORDED = sorted(path.name.removesuffix(".truth.json") for path in FOLDER.glob("python-*.truth.json"))
+
+
+def only(structures: ProcessStructures) -> PythonArenas:
+    (arenas,) = structures.facts_of(PythonArenas)
+    return arenas
+
+
+def found(python: PythonProcess) -> tuple[PythonArenas, ...]:
+    return survey_process(python.process).facts_of(PythonArenas)
+
+
+def opened(name: str) -> tuple[RegionMap, dict[str, Any]]:
+    truth = json.loads((FOLDER / f"{name}.truth.json").read_text(encoding="utf-8"))
+    return dumpmap.open(FOLDER / f"{name}.dmp.gz"), truth
+
+
+# ---------------------------------------------------------------- recorded processes
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_arenas_and_blocks_are_what_python_says(name: str) -> None:
+    region_map, truth = opened(name)
+    arenas = only(region_map.structures)
+    assert arenas.version is not None
+    assert arenas.version.startswith(truth["version"])
+    assert (len(arenas.arenas), arenas.unproved) == (truth["arenas"], 0)
+    assert arenas.free_pools == truth["unused_pools"]
+    classes = {str(row.size): [row.pools, row.blocks] for row in arenas.classes}
+    assert classes == {size: row for size, row in truth["classes"].items() if row[0]}
+    assert arenas.used == sum(int(size) * blocks for size, (_, blocks) in truth["classes"].items())
+    (facts,) = [fact for fact in region_map.structures.facts_of(OwnerFacts) if fact.owner == "Python"]
+    assert (facts.module, facts.used) == (arenas.module, arenas.used)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_python_owns_most_private_memory(name: str) -> None:
+    region_map, truth = opened(name)
+    owners = find_owners(region_map)
+    (owner,) = [owner for owner in owners.owners if owner.owner == "Python"]
+    assert owner.allocations == truth["arenas"]
+    assert owner.size == owner.committed == truth["arenas"] * only(region_map.structures).layout.arena
+    assert owners.owned_share_facts is not None
+    assert owners.owned_share_facts > 0.85
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_snapshot_gives_the_same_arenas(name: str, tmp_path: Path) -> None:
+    region_map, _ = opened(name)
+    target = tmp_path / "x.json.zst"
+    region_map.to_snapshot(target)
+    again = dumpmap.open(target)
+    assert only(again.structures) == only(region_map.structures)
+    assert find_owners(again) == find_owners(region_map)
+
+
+# ---------------------------------------------------------------- built processes
+
+
+@pytest.mark.parametrize(("arch", "sizes"), [("x64", NEW), ("x64", OLD), ("x86", NARROW), ("arm64", NEW)])
+def test_each_layout_is_read(arch: str, sizes: Sizes) -> None:
+    python = python_process(arch, sizes=sizes)
+    arenas = only(survey_process(python.process))
+    assert list(arenas.arenas) == [python.arenas[0], python.arenas[2]]
+    assert [(row.size, row.pools, row.blocks) for row in arenas.classes] == [
+        (16, 1, 3),
+        (32, 1, 5),
+        (48, 1, 7),
+        (64, 1, 60),
+        (512, 1, 1),
+    ]
+    assert arenas.free_pools == 2 * sizes.arena // sizes.pool - 5
+    assert arenas.used == 16 * 3 + 32 * 5 + 48 * 7 + 64 * 60 + 512
+    assert arenas.version == "3.11.9"
+
+
+def test_a_live_process_gives_the_same() -> None:
+    python = python_process()
+    live = LiveMemory(memory_of(python.process).read)
+    assert only(survey_process(python.process, live)) == only(survey_process(python.process))
+
+
+def test_blocks_of_eight_bytes_of_an_early_version() -> None:
+    sizes = Sizes(OLD.arena, OLD.pool, 8)
+    python = python_process(sizes=sizes, arenas=(((24, 100), (8, 490)),), name="C:\\P\\python36.dll", version=None)
+    arenas = only(survey_process(python.process))
+    assert [(row.size, row.blocks) for row in arenas.classes] == [(8, 490), (24, 100)]
+    assert arenas.version == "3.6"
+
+
+def test_a_program_that_has_python_linked_in() -> None:
+    python = python_process(name="C:\\app\\tool.exe", exports={"_PyRuntime": 0x7100})
+    assert only(survey_process(python.process)).module == "tool.exe"
+
+
+def test_a_python_that_uses_malloc_has_no_arenas() -> None:
+    python = python_process()
+    python.point(0)
+    structures = survey_process(python.process)
+    assert structures.facts_of(PythonArenas) == ()
+    assert [(runtime.name, runtime.variant) for runtime in structures.runtimes] == [("Python", "3.11.9")]
+
+
+def test_more_pools_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpmap.structures.recognisers.python.MAX_POOLS", 5)
+    python = python_process()
+    arenas = only(survey_process(python.process))
+    assert len(arenas.arenas) == 2
+    assert (arenas.free_pools, arenas.classes, arenas.used) == (None, (), None)
+
+
+# ---------------------------------------------------------------- lies
+
+
+@pytest.mark.parametrize("name", ["python3.dll", "python27.dll", "mypython311.dll", "tool.exe"])
+def test_a_process_without_python_is_not_searched(name: str) -> None:
+    structures = survey_process(python_process(name=f"C:\\app\\{name}").process)
+    assert structures.facts_of(PythonArenas) == ()
+    assert structures.runtimes == ()
+
+
+def test_an_arena_whose_pools_name_another_is_not_claimed() -> None:
+    python = python_process()
+    python.pool(python.arenas[2], 1, 16, 3)
+    structures = survey_process(python.process)
+    assert only(structures).arenas == (python.arenas[0],)
+    assert only(structures).unproved == 1
+    assert any("1 Python arenas whose pools do not name them" in note for note in structures.notes)
+
+
+@pytest.mark.parametrize("offset", [0x24, 0x28, 0x2C])
+def test_a_pool_must_agree_with_itself(offset: int) -> None:
+    python = python_process()
+    python.process.number(python.arenas[0] + offset, 0x7000, 4)
+    assert only(survey_process(python.process)).arenas == (python.arenas[2],)
+
+
+@pytest.mark.parametrize("pool", [(16, 2000), (1024, 1)])
+def test_a_pool_cannot_hold_more_than_fits(pool: tuple[int, int]) -> None:
+    python = python_process(arenas=(((16, 3),), (pool,)))
+    assert only(survey_process(python.process)).arenas == (python.arenas[0],)
+
+
+def test_pools_must_be_as_many_as_the_record_says() -> None:
+    python = python_process()
+    base = python.arenas[0]
+    python.record(0, base, base + 3 * NEW.pool, 60, 64, 0, 0, 0)
+    assert only(survey_process(python.process)).arenas == (python.arenas[2],)
+
+
+def test_a_record_of_other_memory_ends_the_array() -> None:
+    python = python_process()
+    other = python.process.allocate(0x80000, commit=0x80000)
+    python.record(2, other, other, 64, 64, 0, 0, 0)
+    assert only(survey_process(python.process)).arenas == (python.arenas[0],)
+
+
+def test_an_array_without_arenas_claims_nothing() -> None:
+    assert found(python_process(arenas=(None, None))) == ()
+
+
+def test_unused_records_without_end_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpmap.structures.recognisers.python.MAX_UNUSED", 20)
+    python = python_process()
+    zeros = python.process.allocate(0x100000, commit=0x100000)
+    python.process.number(python.module.sections[".data"][0] + 0x800, zeros, 8)
+    assert len(only(survey_process(python.process)).arenas) == 2
+
+
+@pytest.mark.parametrize("arch", ["x64", "x86"])
+def test_spoiled_bytes_never_raise_and_never_prove_a_lie(arch: str) -> None:
+    python = python_process(arch)
+    process = python.process
+    memory = memory_of(process)
+    chance = random.Random(arch)
+    excerpts = [(base, memory.read(base, size) or b"") for base, size in memory.ranges()]
+    targets = [python.array, python.array + 0x40, *(arena for arena in python.arenas if arena)]
+    for _ in range(200):
+        places = [chance.choice(targets) + chance.randrange(0x60) for _ in range(chance.randint(1, 4))]
+        changed = []
+        for base, data in excerpts:
+            copy = bytearray(data)
+            for at in places:
+                if base <= at < base + len(copy):
+                    copy[at - base] = chance.randrange(256)
+            changed.append((base, bytes(copy)))
+        for arenas in survey_process(process, ExcerptMemory(changed)).facts_of(PythonArenas):
+            assert set(arenas.arenas) <= set(python.arenas)
+            assert arenas.used is None or arenas.used <= len(arenas.arenas) * arenas.layout.arena
