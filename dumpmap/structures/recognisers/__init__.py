@@ -31,7 +31,7 @@ def _may_have_segments(context: Context) -> bool:
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 """Exports of a program that was published as a single file with the runtime in it; the first since .NET 5."""
 
-GO_MARK = Mark(".symtab", (".bss", 0x10000), b"\xff Go buildinf:", 16, 512)
+GO_MARK = Mark(".symtab", (".bss", 0x10000), b"\xff Go buildinf:", 16, 128)
 """Go's linker makes a section `.symtab` in programs for Windows, and build information, which can be removed. GCC's
 links Go programs with C code in them, and makes a section `.bss`, in which the runtime has 64 KB. MSVC's makes neither.
 """
