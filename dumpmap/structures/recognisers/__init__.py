@@ -24,8 +24,16 @@ def _has_reported_heaps(context: Context) -> bool:
     return bool(context.reported_heaps or context.reported_managed_heaps)
 
 
+def _has_tebs_of_wine(context: Context) -> bool:
+    """Whether there are TEBs and no other trigger is needed: each costs one read of 136 bytes."""
+    return context.family == "windows" and bool(context.tebs)
+
+
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 """Exports of a program that was published as a single file with the runtime in it; the first since .NET 5."""
+
+V8_HOSTS = frozenset(("node.exe", "electron.exe", "chrome.dll", "msedge.dll", "libcef.dll"))
+"""Modules that hold V8."""
 
 RECOGNISERS: tuple[Recogniser, ...] = (
     Recogniser("Windows heaps", "windows_heaps", "classification.md", condition=_may_have_windows_heaps),
@@ -39,12 +47,13 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         ),
         exports=DOTNET_EXPORTS,
     ),
+    Recogniser("Wine", "wine_stacks", "classification.md", condition=_has_tebs_of_wine),
     Recogniser("Java", "hotspot", "owners.md", modules=frozenset(("jvm.dll",))),
     Recogniser(
         "V8",
         "v8",
         "owners.md",
-        modules=frozenset(("node.exe", "electron.exe", "chrome.dll", "msedge.dll", "libcef.dll")),
+        modules=V8_HOSTS,
         exports=("?major_@Version@internal@v8@@0HA", "GetHandleVerifier"),
     ),
 )
