@@ -23,6 +23,7 @@ from pathlib import Path
 import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
+from dumpmap.model.memory import Memory
 from dumpmap.structures.recognisers.hotspot import JavaMachine
 from dumpmap.structures.recognisers.v8 import Isolate
 
@@ -76,25 +77,32 @@ def check(region_map: RegionMap) -> Counter[str]:
 
 
 def check_isolate(region_map: RegionMap, isolate: Isolate) -> None:
-    """The sum of each space is stated at the space, and each page names itself and its size."""
-    read = region_map.snapshot.memory.read
+    """An isolate has spaces, which their pages prove in words of one width, and limits of a possible size."""
     assert isolate.spaces
-    for space in isolate.spaces:
-        stated = read(space.address + 0x18, 8)
-        assert stated is not None
-        assert int.from_bytes(stated, "little") == space.committed == sum(page.size for page in space.pages)
-        for page in space.pages:
-            head = read(page.base, 128)
-            assert head is not None
-            words = struct.unpack("<16Q", head)
-            beside = read(words[1], 128)
-            words += struct.unpack("<16Q", beside) if beside else ()
-            assert (page.base, page.size) in pairwise(words)
-            assert isolate.heap in words
-            assert space.address in words
+    assert any(proves(region_map.snapshot.memory, isolate, form) for form in ("Q", "I"))
     if isolate.limits is not None:
         assert 0 < isolate.limits.old_generation < 1 << 47
         assert isolate.limits.semispace is None or isolate.limits.semispace.bit_count() == 1
+
+
+def proves(memory: Memory, isolate: Isolate, form: str) -> bool:
+    """Whether each space states the sum of its pages, and each page names itself, its size, its heap, and its space."""
+
+    def words(address: int, count: int) -> tuple[int, ...]:
+        data = memory.read(address, count * struct.calcsize(f"<{form}"))
+        return () if data is None else struct.unpack(f"<{count}{form}", data)
+
+    for space in isolate.spaces:
+        if space.committed != sum(page.size for page in space.pages) or words(space.address, 4)[3:] != (
+            space.committed,
+        ):
+            return False
+        for page in space.pages:
+            header = words(page.base, 16)
+            header += words(header[1], 16) if header else ()
+            if (page.base, page.size) not in pairwise(header) or not {isolate.heap, space.address} <= set(header):
+                return False
+    return True
 
 
 def check_machine(region_map: RegionMap, machine: JavaMachine) -> None:
@@ -104,9 +112,12 @@ def check_machine(region_map: RegionMap, machine: JavaMachine) -> None:
         assert machine.parts[0][0] == low
         assert machine.parts[-1][1] == high
         assert all(one[1] == other[0] for one, other in pairwise(machine.parts))
-    for start, end, kind in (*machine.metaspace, *machine.side):
+    for start, end, kind in (*machine.code, *machine.cards, *machine.metaspace, *machine.side):
         allocation = region_map.space.allocation(start)
-        assert allocation is not None
+        assert allocation is not None, kind
+        assert start < end <= sum(allocation), kind
+        if kind.startswith(("Java code", "Java card")):
+            continue
         if kind not in ("Java class-data archive", "Java block offset table"):
             assert allocation == (start, end - start), kind
     for thread in machine.threads:

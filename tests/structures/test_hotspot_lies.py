@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from support.patched import patched_map, word
 
 import dumpmap
+from dumpmap.analysis.heap_limits import heap_limits
 from dumpmap.api import RegionMap
 from dumpmap.structures.pe import read_image
 from dumpmap.structures.recognisers.hotspot import JavaMachine
-from dumpmap.structures.recognisers.hotspot_tables import VmTables, read_tables
+from dumpmap.structures.recognisers.hotspot_tables import VmTables, read_name, read_tables
 from dumpmap.structures.recognisers.hotspot_threads import unsigned5
+from dumpmap.wording.verdicts import verdict
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "runtimes"
 MB = 1 << 20
@@ -111,6 +114,48 @@ def test_the_archive_of_classes_is_no_metaspace() -> None:
     without = machine(patched_map(region_map, {place.address: word(0)}))
     assert all(kind == "Java metaspace" for _, _, kind in without.metaspace)
     assert any(start <= low < end for start, end, _ in without.metaspace)
+
+
+def test_a_chain_of_classes_may_be_a_circle() -> None:
+    region_map, tables = opened("java-17-g1")
+    loader = tables.static("ClassLoaderDataGraph", "_head") or 0
+    klass = tables.value(loader, "ClassLoaderData", "_klasses") or 0
+    following = tables.place(klass, "Klass", "_next_link") or 0
+    start = time.perf_counter()
+    java = machine(patched_map(region_map, {following: word(klass)}))
+    assert java.metaspace
+    assert time.perf_counter() - start < 2
+
+
+# ---------------------------------------------------------------- limits
+
+
+def with_flag(region_map: RegionMap, tables: VmTables, name: str, value: int) -> RegionMap:
+    """The same process with another value of a -XX flag."""
+    flags, count = tables.static("JVMFlag", "flags") or 0, tables.static("JVMFlag", "numFlags") or 0
+    names, addresses = tables.find("JVMFlag", "_name"), tables.find("JVMFlag", "_addr")
+    assert names is not None
+    assert addresses is not None
+    for index in range(count):
+        entry = flags + index * tables.sizes["JVMFlag"]
+        if read_name(tables.memory, tables.word(entry + names.offset) or 0) == name:
+            return patched_map(region_map, {tables.word(entry + addresses.offset) or 0: word(value)})
+    raise AssertionError(name)
+
+
+def test_a_metaspace_near_its_limit_is_a_warning_and_a_full_java_heap_is_none() -> None:
+    region_map, tables = opened("java-17-g1")
+    assert [limit.runtime for limit in heap_limits(region_map)] == ["Java"]
+    rows = region_map.regions
+    used = int(rows[rows["kind"] == "Java metaspace"]["committed"].sum())
+    assert 0 < used == machine(region_map).metaspace_committed
+    near = verdict(with_flag(region_map, tables, "MaxMetaspaceSize", used * 100 // 95))
+    assert near.verdict == "heap-limit-near"
+    assert (near.heap_limit["runtime"], near.heap_limit["used"]) == ("Java metaspace", used)
+    far = verdict(with_flag(region_map, tables, "MaxMetaspaceSize", 4 * used))
+    assert (far.verdict, far.heap_limit["state"]) == ("no-memory-problem-seen", "ok")
+    full = verdict(with_flag(region_map, tables, "MaxHeapSize", machine(region_map).used or 0))
+    assert (full.verdict, full.heap_limit["state"]) == ("no-memory-problem-seen", "unknown")
 
 
 # ---------------------------------------------------------------- Z, which does not run where the others were recorded

@@ -12,7 +12,7 @@ import dumpmap
 from dumpmap.api import RegionMap
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-KIND = "Wine system-call stack"
+KIND = "Wine thread block"
 MB = 1 << 20
 """What Wine 8 takes for each thread."""
 

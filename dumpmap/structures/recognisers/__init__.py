@@ -13,6 +13,7 @@ Classification labels the ranges in the order of the registry. The first label o
 
 from __future__ import annotations
 
+from dumpmap.model.memory import unrecorded
 from dumpmap.structures.recognisers.protocol import Context, Recogniser
 
 
@@ -24,9 +25,16 @@ def _has_reported_heaps(context: Context) -> bool:
     return bool(context.reported_heaps or context.reported_managed_heaps)
 
 
-def _has_tebs_of_wine(context: Context) -> bool:
-    """Whether there are TEBs and no other trigger is needed: each costs one read of 136 bytes."""
-    return context.family == "windows" and bool(context.tebs)
+WINE_STACK = {8: 0x370, 4: 0x214}
+"""Where Wine keeps the base of a thread's second stack in the TEB, by pointer size. Windows has zeros there."""
+
+
+def _has_a_teb_of_wine(context: Context) -> bool:
+    if not context.tebs:
+        return False
+    teb = context.tebs[0]
+    data = unrecorded(context.memory).read(teb.address + WINE_STACK[teb.pointer_size], teb.pointer_size)
+    return data is not None and any(data) and not any(data[:2])
 
 
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
@@ -34,6 +42,9 @@ DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 
 V8_HOSTS = frozenset(("node.exe", "electron.exe", "chrome.dll", "msedge.dll", "libcef.dll"))
 """Modules that hold V8."""
+
+V8_EXPORTS = ("?major_@Version@internal@v8@@0HA", "GetHandleVerifier")
+"""Exports of programs that hold V8 or Chromium."""
 
 RECOGNISERS: tuple[Recogniser, ...] = (
     Recogniser("Windows heaps", "windows_heaps", "classification.md", condition=_may_have_windows_heaps),
@@ -47,14 +58,15 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         ),
         exports=DOTNET_EXPORTS,
     ),
-    Recogniser("Wine", "wine_stacks", "classification.md", condition=_has_tebs_of_wine),
+    Recogniser("Wine", "wine_stacks", "classification.md", condition=_has_a_teb_of_wine),
     Recogniser("Java", "hotspot", "owners.md", modules=frozenset(("jvm.dll",))),
     Recogniser(
         "V8",
         "v8",
         "owners.md",
         modules=V8_HOSTS,
-        exports=("?major_@Version@internal@v8@@0HA", "GetHandleVerifier"),
+        exports=V8_EXPORTS,
     ),
+    Recogniser("Abseil", "abseil", "owners.md", modules=V8_HOSTS, exports=V8_EXPORTS),
 )
 """Every recogniser, in the order in which they run."""

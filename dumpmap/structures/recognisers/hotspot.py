@@ -8,7 +8,7 @@ against what the virtual machine wrote about itself (hs_err files).
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dumpmap.model.evidence import EvidenceInfo
@@ -47,6 +47,9 @@ from dumpmap.structures.recognisers.hotspot_side import (
 from dumpmap.structures.recognisers.hotspot_tables import VmTables, read_array, read_name, read_tables
 from dumpmap.structures.recognisers.hotspot_threads import JavaThread, java_threads
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
+
+UNLIMITED = 1 << 47
+"""A flag of this many bytes or more sets no limit."""
 
 NAME = "Java heap"
 EVIDENCE_WORD = "hotspot-vmstructs"
@@ -141,6 +144,7 @@ class JavaMachine:
         cards: the card table.
         metaspace: the archive of classes, and allocations that hold other classes.
         side: what the collector keeps beside the heap.
+        metaspace_committed: committed bytes of the allocations that hold classes, without the archive.
         flags: the values of `FLAGS`.
         threads: the threads that run Java code and have a name.
     """
@@ -156,6 +160,7 @@ class JavaMachine:
     cards: tuple[Part, ...] = ()
     metaspace: tuple[Part, ...] = ()
     side: tuple[Part, ...] = ()
+    metaspace_committed: int = 0
     flags: dict[str, int] = field(default_factory=dict)
     threads: tuple[JavaThread, ...] = ()
 
@@ -195,7 +200,7 @@ def find(context: Context) -> Found:
     return Found(
         ranges=tuple(part for machine in machines for part in _labelled(machine)),
         runtimes=tuple(runtimes),
-        facts=(*machines, *map(_facts, machines), *map(_limit, machines), *_thread_names(machines)),
+        facts=(*machines, *map(_facts, machines), *_limits(machines), *_thread_names(machines)),
         notes=tuple(notes),
     )
 
@@ -204,9 +209,16 @@ def _facts(machine: JavaMachine) -> OwnerFacts:
     return OwnerFacts(NAME, machine.module, machine.collector, machine.version, machine.used, machine.limit)
 
 
-def _limit(machine: JavaMachine) -> RuntimeLimit:
-    """The Java heap against -Xmx. HotSpot collects when a generation is full, and no variable tells what survived."""
-    return RuntimeLimit("Java", machine.used, machine.limit, "HotSpot's MaxHeapSize (-Xmx)", garbage=True)
+def _limits(machines: list[JavaMachine]) -> Iterator[RuntimeLimit]:
+    """The Java heaps against -Xmx, and metaspaces against their own limit, where one is set.
+
+    HotSpot collects when a generation is full, and no variable tells what survived. Classes, though, hardly ever go.
+    """
+    for machine in machines:
+        yield RuntimeLimit("Java", machine.used, machine.limit, "HotSpot's MaxHeapSize (-Xmx)", garbage=True)
+        limit = machine.flags.get("MaxMetaspaceSize", UNLIMITED)
+        if limit < UNLIMITED:
+            yield RuntimeLimit("Java metaspace", machine.metaspace_committed, limit, "HotSpot's MaxMetaspaceSize")
 
 
 def _thread_names(machines: list[JavaMachine]) -> Iterator[ThreadName]:
@@ -243,8 +255,10 @@ def _read_machine(context: Context, module: LoadedModule, tables: VmTables) -> J
         return None
     parts, used = reader(tables, heap, kind)
     flags = _flags(tables)
-    cards = tuple(card_parts(tables))
-    side = tuple(side_parts(context, tables, heap, kind, reserved)) if reserved else ()
+    cards = _mapped(context, card_parts(tables))
+    metaspace = _mapped(context, metaspace_parts(context, tables))
+    classes = [part for part in metaspace if part[2] == METASPACE]
+    side = _mapped(context, side_parts(context, tables, heap, kind, reserved)) if reserved else ()
     low, high = (reserved[0], sum(reserved)) if reserved else (0, 0)
     parts = sorted(part for part in parts if low <= part[0] < part[1] <= high)
     return JavaMachine(
@@ -255,13 +269,20 @@ def _read_machine(context: Context, module: LoadedModule, tables: VmTables) -> J
         region_size=tables.static(g1_region(tables), "GrainBytes") if collector == "G1" else None,
         used=used,
         parts=tuple(_with_reserve(parts, low, high)),
-        code=tuple(code_parts(tables)),
+        code=_mapped(context, code_parts(tables)),
         cards=cards,
-        metaspace=tuple(metaspace_parts(context, tables)),
+        metaspace=metaspace,
+        metaspace_committed=sum(context.space.committed(part[0], part[1] - part[0]) for part in classes),
         side=tuple(part for part in side if part[:2] not in {known[:2] for known in cards}),
         flags=flags,
         threads=() if collector == "Z" else tuple(java_threads(tables, flags)),
     )
+
+
+def _mapped(context: Context, parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The parts that lie within one allocation each."""
+    allocations = ((part, context.space.allocation(part[0])) for part in parts)
+    return tuple(part for part, found in allocations if found is not None and part[1] <= sum(found))
 
 
 def _heap_class(tables: VmTables, heap: int) -> str | None:

@@ -62,19 +62,27 @@ def metaspace_parts(context: Context, tables: VmTables) -> Iterator[Part]:
     if 0 < low < high and context.space.allocation(low) is not None and is_user_address(high - 1, 8):
         yield low, high, ARCHIVE
     found: dict[int, int] = {}
-    loader, loaders, left = tables.static("ClassLoaderDataGraph", "_head"), 0, MAX_CLASSES
-    while loader and loaders < MAX_LOADERS:
-        loaders += 1
-        klass = tables.value(loader, "ClassLoaderData", "_klasses")
-        while klass and left:
-            left -= 1
-            for address in (klass, tables.value(klass, "InstanceKlass", "_constants")):
-                if not address or low <= address < high or not is_user_address(address, 8):
-                    continue
-                allocation = context.space.allocation(address)
-                if allocation is not None and not low <= allocation[0] < high:
-                    found[allocation[0]] = allocation[1]
-            klass = tables.value(klass, "Klass", "_next_link")
-        loader = tables.value(loader, "ClassLoaderData", "_next")
+    for klass in _classes(tables):
+        for address in (klass, tables.value(klass, "InstanceKlass", "_constants")):
+            if not address or low <= address < high or not is_user_address(address, 8):
+                continue
+            allocation = context.space.allocation(address)
+            if allocation is not None and not low <= allocation[0] < high:
+                found[allocation[0]] = allocation[1]
     for base, size in sorted(found.items()):
         yield base, base + size, METASPACE
+
+
+def _classes(tables: VmTables) -> Iterator[int]:
+    """Yields each Klass of each class loader once; a damaged chain may lead back into itself."""
+    loaders: set[int] = set()
+    classes: set[int] = set()
+    loader = tables.static("ClassLoaderDataGraph", "_head")
+    while loader and loader not in loaders and len(loaders) < MAX_LOADERS:
+        loaders.add(loader)
+        klass = tables.value(loader, "ClassLoaderData", "_klasses")
+        while klass and klass not in classes and len(classes) < MAX_CLASSES:
+            classes.add(klass)
+            yield klass
+            klass = tables.value(klass, "Klass", "_next_link")
+        loader = tables.value(loader, "ClassLoaderData", "_next")

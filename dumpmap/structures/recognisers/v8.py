@@ -34,7 +34,7 @@ from dumpmap.structures.recognisers.v8_layouts import (
     PageLayout,
 )
 from dumpmap.structures.recognisers.v8_limits import V8Limits, read_limits
-from dumpmap.structures.recognisers.v8_words import Words
+from dumpmap.structures.words import Words
 
 NAME = "V8"
 EVIDENCE_WORD = "v8-page"

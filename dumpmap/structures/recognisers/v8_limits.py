@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dumpmap.structures.recognisers.v8_words import Words
+from dumpmap.structures.words import Words
 
 PAGE = 0x40000
 """V8 rounds what is configured to pages of 256 KiB."""

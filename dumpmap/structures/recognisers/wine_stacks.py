@@ -17,9 +17,10 @@ from dumpmap.model.memory import unrecorded
 from dumpmap.model.process import Teb
 from dumpmap.model.recognised import Found, LabelledRange
 from dumpmap.structures.bounds import is_user_address
+from dumpmap.structures.recognisers import WINE_STACK
 from dumpmap.structures.recognisers.protocol import Context
 
-KIND, EVIDENCE_WORD = "Wine system-call stack", "wine-teb"
+KIND, EVIDENCE_WORD = "Wine thread block", "wine-teb"
 
 KINDS: tuple[KindInfo, ...] = (
     KindInfo(KIND, None, "The stack of a thread on which Wine's side of system calls runs.", "Wine's data in the TEB."),
@@ -29,10 +30,8 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo(EVIDENCE_WORD, "The base of the allocation and a pointer into it are in Wine's part of a TEB."),
 )
 
-_BATCH = {8: 0x2F0, 4: 0x1D4}
-"""Offset of GdiTebBatch by pointer size: Wine has 16 words for the processor there, then the base of the stack."""
-
 _WORDS = 17
+"""Words of Wine's in GdiTebBatch: 16 for the processor, frames of the stack among them, then the base of the stack."""
 
 
 def find(context: Context) -> Found:
@@ -46,7 +45,8 @@ def _stack_of(context: Context, teb: Teb) -> tuple[int, int] | None:
 
 
 def _block(context: Context, teb: Teb, stacks: set[int]) -> Iterator[LabelledRange]:
-    place, size = teb.address + _BATCH[teb.pointer_size], _WORDS * teb.pointer_size
+    size = _WORDS * teb.pointer_size
+    place = teb.address + WINE_STACK[teb.pointer_size] + teb.pointer_size - size
     data = unrecorded(context.memory).read(place, size)
     if data is None:
         return

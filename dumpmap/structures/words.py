@@ -1,4 +1,4 @@
-"""Memory as words of the size of a pointer, in which V8's structures are alike in 32 and 64 bits."""
+"""Memory as words of the size of a pointer, in which many structures are alike in 32 and 64 bits."""
 
 from __future__ import annotations
 
