@@ -158,6 +158,7 @@ def test_a_snapshot_gives_the_same_machine(name: str, tmp_path: Path) -> None:
     again = dumpmap.open(target)
     assert machine(again) == machine(region_map)
     assert again.regions.equals(region_map.regions)
+    assert find_owners(again) == find_owners(region_map)
 
 
 def test_spoiled_bytes_end_in_a_result() -> None:
