@@ -157,7 +157,7 @@ def find_crash(region_map: RegionMap) -> Crash | None:
         modules_known=bool(region_map.snapshot.modules),
         thread_id=exception.thread_id,
         stack_thread_id=stack_thread,
-        thread_name=next((one.name for one in region_map.snapshot.threads if one.id == thread), None),
+        thread_name=None if thread is None else region_map.thread_names.get(thread),
         target=None if address is None else _target(region_map, address),
     )
 

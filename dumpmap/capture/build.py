@@ -33,6 +33,7 @@ _SOURCES = (
     "model/memory.py",
     "model/process.py",
     "model/recognised.py",
+    "model/runtime_limits.py",
     "model/types.py",
     "model/winnt.py",
     "parsers/linux_maps.py",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from dumpmap.classify.labels import Label, Labels
 from dumpmap.model.kinds import STACK_64, THREAD_STACK
 from dumpmap.model.process import ProcessStructures, Teb
@@ -56,6 +58,7 @@ class _StackSearch:
             self._tebs.setdefault(teb.thread_id, []).append(teb)
         self._bottoms: dict[int | None, int | None] = {teb.address: teb.allocation_base for teb in structures.tebs}
         self._wow64 = {teb.pointer_size for teb in structures.tebs} == {4, 8}
+        self._names = structures.thread_names
         self._owners: dict[int, int] = {}
         self.stacks: list[Stack] = []
         self.conflicts: list[str] = []
@@ -63,6 +66,9 @@ class _StackSearch:
     def take(self, thread: Thread) -> bool:
         """Labels the stacks of a thread; returns whether there is one."""
         found = False
+        runtime = None if thread.name else self._names.get(thread.id)
+        if runtime is not None:
+            thread = replace(thread, name=runtime.name)
         for address, bits, teb_address, evidence in _candidates(thread, self._tebs.get(thread.id, [])):
             index = self._labels.allocation(address)
             if index < 0 or int(self._space.kinds[index]) not in _PRIVATE_OR_UNKNOWN:
@@ -82,18 +88,17 @@ class _StackSearch:
                 self._owners[index] = thread.id
                 found = True
                 bottom = self._bottoms.get(teb_address) if evidence == "teb" else None
-                self.stacks.append(
-                    measure_stack(
-                        thread,
-                        self._space,
-                        index,
-                        bits,
-                        teb_address,
-                        evidence,
-                        partial=self._partial,
-                        allocation_base=bottom,
-                    )
+                stack = measure_stack(
+                    thread,
+                    self._space,
+                    index,
+                    bits,
+                    teb_address,
+                    evidence,
+                    partial=self._partial,
+                    allocation_base=bottom,
                 )
+                self.stacks.append(replace(stack, name_evidence=runtime.evidence) if runtime else stack)
         return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dumpmap.model.heaps import HeapInfo
-from dumpmap.model.recognised import Found, LabelledRange, Runtime
+from dumpmap.model.recognised import Found, LabelledRange, Runtime, ThreadName
 from dumpmap.model.winnt import FLG_HEAP_PAGE_ALLOCS
 
 _T = TypeVar("_T")
@@ -216,6 +216,11 @@ class ProcessStructures:
     def facts_of(self, kind: type[_T]) -> tuple[_T, ...]:
         """Returns the recognisers' own values of one class, such as `ManagedHeap`."""
         return tuple(fact for found in self.found for fact in found.facts if isinstance(fact, kind))
+
+    @property
+    def thread_names(self) -> dict[int, ThreadName]:
+        """What runtimes call their threads, by thread ID."""
+        return {fact.thread_id: fact for fact in self.facts_of(ThreadName)}
 
     @property
     def notes(self) -> tuple[str, ...]:

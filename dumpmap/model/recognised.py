@@ -91,6 +91,21 @@ class OwnerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadName:
+    """What a runtime calls one of its threads.
+
+    Attributes:
+        thread_id: the thread's number in the system.
+        name: its name.
+        evidence: one of the words of evidence that the recogniser declares.
+    """
+
+    thread_id: int
+    name: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What one recogniser found.
 

@@ -194,6 +194,12 @@ class RegionMap:
         return stated_surplus(self)
 
     @cached_property
+    def thread_names(self) -> Mapping[int, str]:
+        """Names of threads by ID: those that the input has, and where it has none, those that runtimes give."""
+        own = {thread.id: thread.name for thread in self.snapshot.threads if thread.name}
+        return {**{name.thread_id: name.name for name in self.structures.thread_names.values()}, **own}
+
+    @cached_property
     def summary_lines(self) -> tuple[SummaryLine, ...]:
         """The summary: `Total`, then every type in VMMap's order; `Unknown` only for partial maps."""
         return summarize(self)

@@ -29,6 +29,8 @@ class Stack(msgspec.Struct, frozen=True):
     evidence: str
     inferred: bool
     exited: bool
+    name_evidence: str | None = None
+    """What names the thread where the input does not: the word of evidence of the runtime that does."""
 
     @property
     def in_use(self) -> int | None:

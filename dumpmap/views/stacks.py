@@ -29,16 +29,25 @@ STACK_COLUMNS: tuple[Column, ...] = (
     Column("evidence", optional=6),
     Column("inferred", "flag"),
     Column("exited", "flag", shown=False),
+    Column("name_evidence", shown=False),
 )
 
 
 def stack_table(region_map: RegionMap) -> Table:
     """Returns one row per stack; a WoW64 thread has two, and a thread without a known stack has a row of blanks."""
     rows = [[_value(stack, column.name) for column in STACK_COLUMNS] for stack in region_map.stacks]
+    names = region_map.structures.thread_names
     with_stack = {stack.thread_id for stack in region_map.stacks}
     for thread in region_map.snapshot.threads:
         if thread.id not in with_stack:
-            known = {"thread_id": thread.id, "name": thread.name, "teb": thread.teb, "exited": thread.exited}
+            runtime = None if thread.name else names.get(thread.id)
+            known = {
+                "thread_id": thread.id,
+                "name": region_map.thread_names.get(thread.id),
+                "name_evidence": None if runtime is None else runtime.evidence,
+                "teb": thread.teb,
+                "exited": thread.exited,
+            }
             rows.append([known.get(column.name) for column in STACK_COLUMNS])
     columns = STACK_COLUMNS
     if any(stack.reserve is None for stack in region_map.stacks):

@@ -118,8 +118,7 @@ def _crashed_thread(region_map: RegionMap, record: WriterRecord) -> str | None:
     if record.crashed_thread is None:
         return None
     snapshot = region_map.snapshot
-    names = {thread.id: thread.name for thread in snapshot.threads}
-    name = dict(record.thread_names).get(record.crashed_thread) or names.get(record.crashed_thread)
+    name = dict(record.thread_names).get(record.crashed_thread) or region_map.thread_names.get(record.crashed_thread)
     text = f"{record.crashed_thread}" + (f" ({short_line(name, 60)})" if name else "")
     exception = snapshot.exception
     if exception is None or exception.thread_id in (None, record.crashed_thread):

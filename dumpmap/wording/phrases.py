@@ -86,7 +86,7 @@ def thread_text(m: Measurements, thread_id: int) -> str:
     """Names a thread: `thread 12916 (GameThread)`."""
     snapshot = m.map.snapshot
     name = None if snapshot.writer is None else dict(snapshot.writer.thread_names).get(thread_id)
-    name = name or next((one.name for one in snapshot.threads if one.id == thread_id), None)
+    name = name or m.map.thread_names.get(thread_id)
     return f"thread {thread_id}" + (f" ({name})" if name else "")
 
 

@@ -354,6 +354,7 @@ STACKS = record(
             guard=maybe(BYTES),
             stack_pointer=maybe(HEX),
             headroom=maybe(BYTES),
+            name_evidence=maybe(TEXT),
             teb=maybe(HEX),
             evidence=maybe(TEXT),
             inferred=maybe(FLAG),

@@ -13,6 +13,7 @@ Classification labels the ranges in the order of the registry. The first label o
 
 from __future__ import annotations
 
+from dumpmap.model.memory import unrecorded
 from dumpmap.structures.recognisers.protocol import Context, Mark, Recogniser
 
 
@@ -28,6 +29,18 @@ def _may_have_segments(context: Context) -> bool:
     return context.family == "windows" and len(context.large_allocations) > 0
 
 
+WINE_STACK = {8: 0x370, 4: 0x214}
+"""Where Wine keeps the base of a thread's second stack in the TEB, by pointer size. Windows has zeros there."""
+
+
+def _has_a_teb_of_wine(context: Context) -> bool:
+    if not context.tebs:
+        return False
+    teb = context.tebs[0]
+    data = unrecorded(context.memory).read(teb.address + WINE_STACK[teb.pointer_size], teb.pointer_size)
+    return data is not None and any(data) and not any(data[:2])
+
+
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 """Exports of a program that was published as a single file with the runtime in it; the first since .NET 5."""
 
@@ -41,6 +54,11 @@ PYTHON_DLLS = frozenset(f"python3{minor}{threads}.dll" for minor in range(6, 20)
 
 PYTHON_EXPORTS = ("_PyRuntime",)
 """Exports of a program that has CPython (3.7 and later) linked in."""
+V8_HOSTS = frozenset(("node.exe", "electron.exe", "chrome.dll", "msedge.dll", "libcef.dll"))
+"""Modules that hold V8."""
+
+V8_EXPORTS = ("?major_@Version@internal@v8@@0HA", "GetHandleVerifier")
+"""Exports of programs that hold V8 or Chromium."""
 
 RECOGNISERS: tuple[Recogniser, ...] = (
     Recogniser("Windows heaps", "windows_heaps", "classification.md", condition=_may_have_windows_heaps),
@@ -54,6 +72,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         ),
         exports=DOTNET_EXPORTS,
     ),
+    Recogniser("Wine", "wine_stacks", "classification.md", condition=_has_a_teb_of_wine),
     Recogniser("Java", "hotspot", "owners.md", modules=frozenset(("jvm.dll",))),
     Recogniser("Go", "go", "owners.md", mark=GO_MARK),
     Recogniser("Python", "python", "owners.md", modules=PYTHON_DLLS, exports=PYTHON_EXPORTS),
@@ -61,8 +80,8 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         "V8",
         "v8",
         "owners.md",
-        modules=frozenset(("node.exe", "electron.exe", "chrome.dll", "msedge.dll", "libcef.dll")),
-        exports=("?major_@Version@internal@v8@@0HA", "GetHandleVerifier"),
+        modules=V8_HOSTS,
+        exports=V8_EXPORTS,
     ),
     Recogniser("mimalloc", "mimalloc", "owners.md", condition=_may_have_segments),
     Recogniser(
@@ -73,5 +92,6 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         exports=("GetHandleVerifier",),
     ),
     Recogniser("mozjemalloc", "mozjemalloc", "owners.md", modules=frozenset(("mozglue.dll",))),
+    Recogniser("Abseil", "abseil", "owners.md", modules=V8_HOSTS, exports=V8_EXPORTS),
 )
 """Every recogniser, in the order in which they run."""

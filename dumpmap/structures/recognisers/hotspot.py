@@ -7,50 +7,83 @@ against what the virtual machine wrote about itself (hs_err files).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
-from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
+from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime, ThreadName
 from dumpmap.model.runtime_limits import RuntimeLimit
 from dumpmap.structures.bounds import is_user_address
+from dumpmap.structures.recognisers.hotspot_areas import (
+    ARCHIVE,
+    CARDS,
+    CODE,
+    CODE_SEGMENTS,
+    METASPACE,
+    card_parts,
+    code_parts,
+    metaspace_parts,
+)
 from dumpmap.structures.recognisers.hotspot_collectors import (
+    EPSILON,
     Part,
+    epsilon_parts,
     g1_parts,
     g1_region,
-    no_parts,
     parallel_parts,
     serial_parts,
+    shenandoah_parts,
+    z_parts,
 )
-from dumpmap.structures.recognisers.hotspot_tables import VmTables, read_name, read_tables
+from dumpmap.structures.recognisers.hotspot_side import (
+    BLOCK_OFFSETS,
+    MARK_BITMAP,
+    MARK_STACK,
+    SIDE_TABLE,
+    side_parts,
+)
+from dumpmap.structures.recognisers.hotspot_tables import VmTables, read_array, read_name, read_tables
+from dumpmap.structures.recognisers.hotspot_threads import JavaThread, java_threads
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
+
+UNLIMITED = 1 << 47
+"""A flag of this many bytes or more sets no limit."""
 
 NAME = "Java heap"
 EVIDENCE_WORD = "hotspot-vmstructs"
 
 MAX_MACHINES = 4
 
-MAX_CODE_HEAPS = 16
-MAX_LOADERS = 4096
-MAX_CLASSES = 200_000
 MAX_FLAGS = 8192
 
 COLLECTORS = {
-    "G1CollectedHeap": "G1",
-    "SerialHeap": "Serial",
-    "GenCollectedHeap": "Serial",
-    "ParallelScavengeHeap": "Parallel",
-    "ZCollectedHeap": "Z",
-    "ShenandoahHeap": "Shenandoah",
-    "EpsilonHeap": "Epsilon",
+    "G1CollectedHeap": ("G1", g1_parts),
+    "SerialHeap": ("Serial", serial_parts),
+    "GenCollectedHeap": ("Serial", serial_parts),
+    "ParallelScavengeHeap": ("Parallel", parallel_parts),
+    "ZCollectedHeap": ("Z", z_parts),
+    "ShenandoahHeap": ("Shenandoah", shenandoah_parts),
+    "ShenandoahGenerationalHeap": ("Shenandoah", shenandoah_parts),
+    "EpsilonHeap": ("Epsilon", epsilon_parts),
 }
-"""Class of the heap object, and the collector that it stands for."""
+"""Class of the heap object, the collector that it stands for, and what reads its parts."""
 
-FLAGS = ("MaxHeapSize", "InitialHeapSize", "MaxMetaspaceSize", "MaxDirectMemorySize", "ReservedCodeCacheSize")
-"""-XX flags of interest; -Xmx sets the first."""
+FLAGS = {
+    "MaxHeapSize": 8,
+    "InitialHeapSize": 8,
+    "MaxMetaspaceSize": 8,
+    "MaxDirectMemorySize": 8,
+    "ReservedCodeCacheSize": 8,
+    "UseCompressedOops": 1,
+    "UseCompressedClassPointers": 1,
+    "UseCompactObjectHeaders": 1,
+}
+"""-XX flags of interest, with their bytes; -Xmx sets the first."""
 
 _TABLES = "HotSpot's exported tables."
+_POINTERS = "Pointers in objects that HotSpot's exported tables name, which agree with the heap and the allocation."
 _G1_KINDS = {
     "eden": "Newly allocated objects, in a region of the G1 collector.",
     "survivor": "Objects that survived a young collection, in a region of the G1 collector.",
@@ -59,21 +92,35 @@ _G1_KINDS = {
     "archive": "Objects mapped from a class-data archive, in a region of the G1 collector.",
     "free": "A committed region of the G1 collector without objects.",
 }
+_SHENANDOAH_KINDS = {
+    "regular": "Objects, in a region of the Shenandoah collector.",
+    "humongous": "Part of an object larger than a region of the Shenandoah collector.",
+    "collection set": "Objects that the Shenandoah collector is about to move away.",
+    "pinned": "Objects that may not move.",
+    "trash": "A region of the Shenandoah collector that is about to be free.",
+    "free": "A committed region of the Shenandoah collector without objects.",
+}
 _RESERVE = "Java heap, reserved"
-_CODE, _SEGMENTS, _CARDS, _METASPACE = "Java code heap", "Java code segment map", "Java card table", "Java metaspace"
 _WHOLE = "Java heap"
 
 KINDS: tuple[KindInfo, ...] = (
     *(KindInfo(f"Java heap, G1 {name}", None, meaning, _TABLES) for name, meaning in _G1_KINDS.items()),
+    *(KindInfo(f"Java heap, Shenandoah {name}", None, meaning, _TABLES) for name, meaning in _SHENANDOAH_KINDS.items()),
+    KindInfo(f"Java heap, {EPSILON}", None, "Objects, in the one space of a heap that is never collected.", _TABLES),
     KindInfo("Java heap, eden", None, "Newly allocated objects.", _TABLES),
     KindInfo("Java heap, survivor", None, "Objects that survived a young collection.", _TABLES),
     KindInfo("Java heap, old", None, "Objects of the old generation.", _TABLES),
     KindInfo(_RESERVE, None, "Address space that the Java heap may still use, up to -Xmx.", _TABLES),
-    KindInfo(_WHOLE, None, "The reservation of the Java heap, for a collector whose parts are not read.", _TABLES),
-    KindInfo(_CODE, None, "Machine code that the virtual machine generated.", _TABLES),
-    KindInfo(_SEGMENTS, None, "The map of what is in a code heap.", _TABLES),
-    KindInfo(_CARDS, None, "The card table of the Java heap.", _TABLES),
-    KindInfo(_METASPACE, None, "Classes and their metadata.", "Klass and ConstantPool pointers of loaded classes."),
+    KindInfo(_WHOLE, None, "The reservation of the Java heap, where its parts could not be read.", _TABLES),
+    KindInfo(CODE, None, "Machine code that the virtual machine generated.", _TABLES),
+    KindInfo(CODE_SEGMENTS, None, "The map of what is in a code heap.", _TABLES),
+    KindInfo(CARDS, None, "The card table of the Java heap.", _TABLES),
+    KindInfo(MARK_BITMAP, None, "Which objects concurrent marking has reached.", _POINTERS),
+    KindInfo(SIDE_TABLE, None, "Block offsets or card counts of the G1 collector.", _POINTERS),
+    KindInfo(MARK_STACK, None, "Objects that concurrent marking has yet to visit.", _POINTERS),
+    KindInfo(BLOCK_OFFSETS, None, "Where objects of the old generation start.", _TABLES),
+    KindInfo(METASPACE, None, "Classes and their metadata.", "Klass and ConstantPool pointers of loaded classes."),
+    KindInfo(ARCHIVE, None, "Classes that were prepared in advance, in a file (`classes.jsa`).", _TABLES),
 )
 
 EVIDENCE: tuple[EvidenceInfo, ...] = (
@@ -89,27 +136,33 @@ class JavaMachine:
         module: file name of jvm.dll.
         version: the release, such as `17.0.9+9`.
         collector: such as `G1`.
-        heap: start and size of the Java heap's reservation.
+        heap: start and size of the Java heap's reservation; None for Z, which maps views of a section.
         region_size: bytes of a G1 region; None for another collector.
         used: bytes of objects in the heap, dead ones included.
         parts: the parts of the heap.
         code: code heaps and their segment maps.
         cards: the card table.
-        metaspace: allocations that hold classes.
+        metaspace: the archive of classes, and allocations that hold other classes.
+        side: what the collector keeps beside the heap.
+        metaspace_committed: committed bytes of the allocations that hold classes, without the archive.
         flags: the values of `FLAGS`.
+        threads: the threads that run Java code and have a name.
     """
 
     module: str
     version: str | None
     collector: str
-    heap: tuple[int, int]
+    heap: tuple[int, int] | None
     region_size: int | None
     used: int | None
     parts: tuple[Part, ...] = ()
     code: tuple[Part, ...] = ()
     cards: tuple[Part, ...] = ()
     metaspace: tuple[Part, ...] = ()
+    side: tuple[Part, ...] = ()
+    metaspace_committed: int = 0
     flags: dict[str, int] = field(default_factory=dict)
+    threads: tuple[JavaThread, ...] = ()
 
     @property
     def limit(self) -> int | None:
@@ -118,8 +171,14 @@ class JavaMachine:
 
     @property
     def ranges(self) -> tuple[Part, ...]:
-        """All that the machine has taken, as far as it is known."""
-        return (*self.parts, *self.code, *self.cards, *self.metaspace)
+        """All that the machine has taken, as far as it is known. Of ranges that overlap the first one stays."""
+        kept: list[Part] = []
+        for part in (*self.parts, *self.code, *self.cards, *self.metaspace, *self.side):
+            index = bisect_right(kept, part)
+            before, after = kept[max(0, index - 1) : index], kept[index : index + 1]
+            if all(one[1] <= part[0] for one in before) and all(part[1] <= one[0] for one in after):
+                kept.insert(index, part)
+        return tuple(kept)
 
 
 def find(context: Context) -> Found:
@@ -141,7 +200,7 @@ def find(context: Context) -> Found:
     return Found(
         ranges=tuple(part for machine in machines for part in _labelled(machine)),
         runtimes=tuple(runtimes),
-        facts=(*machines, *map(_facts, machines), *map(_limit, machines)),
+        facts=(*machines, *map(_facts, machines), *_limits(machines), *_thread_names(machines)),
         notes=tuple(notes),
     )
 
@@ -150,9 +209,22 @@ def _facts(machine: JavaMachine) -> OwnerFacts:
     return OwnerFacts(NAME, machine.module, machine.collector, machine.version, machine.used, machine.limit)
 
 
-def _limit(machine: JavaMachine) -> RuntimeLimit:
-    """The Java heap against -Xmx. HotSpot collects when a generation is full, and no variable tells what survived."""
-    return RuntimeLimit("Java", machine.used, machine.limit, "HotSpot's MaxHeapSize (-Xmx)", garbage=True)
+def _limits(machines: list[JavaMachine]) -> Iterator[RuntimeLimit]:
+    """The Java heaps against -Xmx, and metaspaces against their own limit, where one is set.
+
+    HotSpot collects when a generation is full, and no variable tells what survived. Classes, though, hardly ever go.
+    """
+    for machine in machines:
+        yield RuntimeLimit("Java", machine.used, machine.limit, "HotSpot's MaxHeapSize (-Xmx)", garbage=True)
+        limit = machine.flags.get("MaxMetaspaceSize", UNLIMITED)
+        if limit < UNLIMITED:
+            yield RuntimeLimit("Java metaspace", machine.metaspace_committed, limit, "HotSpot's MaxMetaspaceSize")
+
+
+def _thread_names(machines: list[JavaMachine]) -> Iterator[ThreadName]:
+    for machine in machines:
+        for thread in machine.threads:
+            yield ThreadName(thread.thread_id, thread.name, EVIDENCE_WORD)
 
 
 def _labelled(machine: JavaMachine) -> Iterator[LabelledRange]:
@@ -176,14 +248,18 @@ def _read_machine(context: Context, module: LoadedModule, tables: VmTables) -> J
     kind = None if not heap else _heap_class(tables, heap)
     if not heap or kind is None:
         return None
+    collector, reader = COLLECTORS[kind]
     place = tables.place(heap, "CollectedHeap", "_reserved")
-    reserved = None if place is None else _mem_region(tables, place)
-    if reserved is None or context.space.allocation(reserved[0]) is None:
+    reserved = None if place is None or collector == "Z" else _mem_region(tables, place)
+    if collector != "Z" and (reserved is None or context.space.allocation(reserved[0]) is None):
         return None
-    collector = COLLECTORS[kind]
-    reader = {"G1": g1_parts, "Serial": serial_parts, "Parallel": parallel_parts}.get(collector, no_parts)
     parts, used = reader(tables, heap, kind)
-    low, high = reserved[0], sum(reserved)
+    flags = _flags(tables)
+    cards = _mapped(context, card_parts(tables))
+    metaspace = _mapped(context, metaspace_parts(context, tables))
+    classes = [part for part in metaspace if part[2] == METASPACE]
+    side = _mapped(context, side_parts(context, tables, heap, kind, reserved)) if reserved else ()
+    low, high = (reserved[0], sum(reserved)) if reserved else (0, 0)
     parts = sorted(part for part in parts if low <= part[0] < part[1] <= high)
     return JavaMachine(
         module=module.name,
@@ -193,19 +269,25 @@ def _read_machine(context: Context, module: LoadedModule, tables: VmTables) -> J
         region_size=tables.static(g1_region(tables), "GrainBytes") if collector == "G1" else None,
         used=used,
         parts=tuple(_with_reserve(parts, low, high)),
-        code=tuple(_code(tables)),
-        cards=tuple(_cards(tables)),
-        metaspace=tuple(_metaspace(context, tables)),
-        flags=_flags(tables),
+        code=_mapped(context, code_parts(tables)),
+        cards=cards,
+        metaspace=metaspace,
+        metaspace_committed=sum(context.space.committed(part[0], part[1] - part[0]) for part in classes),
+        side=tuple(part for part in side if part[:2] not in {known[:2] for known in cards}),
+        flags=flags,
+        threads=() if collector == "Z" else tuple(java_threads(tables, flags)),
     )
 
 
+def _mapped(context: Context, parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The parts that lie within one allocation each."""
+    allocations = ((part, context.space.allocation(part[0])) for part in parts)
+    return tuple(part for part, found in allocations if found is not None and part[1] <= sum(found))
+
+
 def _heap_class(tables: VmTables, heap: int) -> str | None:
-    """The class of the heap object: the one whose exported vtable it has."""
-    vtable = tables.word(heap)
-    if vtable is None:
-        return None
-    return next((name for name in COLLECTORS if tables.export(f"??_7{name}@@6B@") == vtable), None)
+    """The class of the heap object."""
+    return next((name for name in COLLECTORS if tables.is_a(heap, (name,))), None)
 
 
 def _version(tables: VmTables) -> str | None:
@@ -235,73 +317,22 @@ def _with_reserve(parts: list[Part], low: int, high: int) -> Iterator[Part]:
         yield at, high, _RESERVE if parts else _WHOLE
 
 
-# ---------------------------------------------------------------- beside the heap
-
-
-def _code(tables: VmTables) -> Iterator[Part]:
-    """The code heaps: what the compilers generate."""
-    heaps = tables.static("CodeCache", "_heaps")
-    if not heaps:
-        return
-    array = "GrowableArrayBase" if "GrowableArrayBase" in tables.fields else "GenericGrowableArray"
-    count = tables.value(heaps, array, "_len", size=4) or 0
-    data = tables.value(heaps, "GrowableArray<int>", "_data")
-    for index in range(min(count, MAX_CODE_HEAPS) if data else 0):
-        heap = tables.word((data or 0) + 8 * index)
-        if not heap:
-            continue
-        for member, kind in (("_memory", _CODE), ("_segmap", _SEGMENTS)):
-            place = tables.place(heap, "CodeHeap", member)
-            low = None if place is None else tables.value(place, "VirtualSpace", "_low_boundary")
-            high = None if place is None else tables.value(place, "VirtualSpace", "_high_boundary")
-            if low and high and is_user_address(low, 8) and low < high and is_user_address(high - 1, 8):
-                yield low, high, kind
-
-
-def _cards(tables: VmTables) -> Iterator[Part]:
-    """The card table."""
-    barrier = tables.static("BarrierSet", "_barrier_set")
-    table = tables.value(barrier, "CardTableBarrierSet", "_card_table") if barrier else None
-    if not table:
-        return
-    start, size = tables.value(table, "CardTable", "_byte_map"), tables.value(table, "CardTable", "_byte_map_size")
-    if start and size and is_user_address(start, 8) and is_user_address(start + size - 1, 8):
-        yield start, start + size, _CARDS
-
-
-def _metaspace(context: Context, tables: VmTables) -> Iterator[Part]:
-    """The allocations that hold the classes of all class loaders, and their constants."""
-    found: dict[int, int] = {}
-    loader, loaders, left = tables.static("ClassLoaderDataGraph", "_head"), 0, MAX_CLASSES
-    while loader and loaders < MAX_LOADERS:
-        loaders += 1
-        klass = tables.value(loader, "ClassLoaderData", "_klasses")
-        while klass and left:
-            left -= 1
-            for address in (klass, tables.value(klass, "InstanceKlass", "_constants")):
-                allocation = context.space.allocation(address) if address and is_user_address(address, 8) else None
-                if allocation is not None:
-                    found[allocation[0]] = allocation[1]
-            klass = tables.value(klass, "Klass", "_next_link")
-        loader = tables.value(loader, "ClassLoaderData", "_next")
-    for base, size in sorted(found.items()):
-        yield base, base + size, _METASPACE
-
-
 def _flags(tables: VmTables) -> dict[str, int]:
-    """The values of `FLAGS`."""
-    array, count = tables.static("JVMFlag", "flags"), tables.static("JVMFlag", "numFlags")
-    name_field, address_field = tables.find("JVMFlag", "_name"), tables.find("JVMFlag", "_addr")
-    stride = tables.sizes.get("JVMFlag")
+    """The values of `FLAGS`. JDK 8 calls the class of a flag `Flag`."""
+    kind = "JVMFlag" if "JVMFlag" in tables.fields else "Flag"
+    array, count = tables.static(kind, "flags"), tables.static(kind, "numFlags")
+    name_field, address_field = tables.find(kind, "_name"), tables.find(kind, "_addr")
+    stride = tables.sizes.get(kind)
     if not array or not count or name_field is None or address_field is None or not stride:
         return {}
-    values = {}
-    for index in range(min(count, MAX_FLAGS)):
-        entry = array + index * stride
-        name_at, value_at = tables.word(entry + name_field.offset), tables.word(entry + address_field.offset)
+    values: dict[str, int] = {}
+    for entry in read_array(tables.memory, array, stride, min(count, MAX_FLAGS)):
+        name_at, value_at = (
+            int.from_bytes(entry[field.offset : field.offset + 8], "little") for field in (name_field, address_field)
+        )
         name = read_name(tables.memory, name_at) if name_at else ""
         if name in FLAGS and value_at:
-            value = tables.word(value_at)
+            value = tables.number(value_at, FLAGS[name])
             if value is not None:
                 values[name] = value
         if len(values) == len(FLAGS):

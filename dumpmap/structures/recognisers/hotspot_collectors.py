@@ -9,6 +9,24 @@ from dumpmap.structures.recognisers.hotspot_tables import VmTables
 MAX_REGIONS = 1 << 17
 """Regions of one G1 heap; HotSpot aims at 2,048."""
 
+MAX_NODES = 64
+"""NUMA nodes."""
+
+SHENANDOAH_STATES = {
+    "empty_committed": "free",
+    "regular": "regular",
+    "humongous_start": "humongous",
+    "humongous_cont": "humongous",
+    "pinned_humongous_start": "humongous",
+    "cset": "collection set",
+    "pinned": "pinned",
+    "pinned_cset": "pinned",
+    "trash": "trash",
+}
+"""States of a region that is committed, as HotSpot's tables name them, and their labels."""
+
+EPSILON = "Epsilon"
+
 YOUNG_SPACES = (("_eden_space", "eden"), ("_from_space", "survivor"), ("_to_space", "survivor"))
 """Fields of the spaces of a young generation, named alike by Serial and Parallel, and their labels."""
 
@@ -20,9 +38,45 @@ Part = tuple[int, int, str]
 Parts = tuple[list[Part], int | None]
 
 
-def no_parts(tables: VmTables, heap: int, kind: str) -> Parts:
-    """For a collector whose parts are not read."""
-    return [], None
+def z_parts(tables: VmTables, heap: int, kind: str) -> Parts:
+    """What a Z heap uses; which of the views of its section hold objects is not read.
+
+    Up to JDK 24 the page allocator has one counter, and since then one for each NUMA node.
+    """
+    whole = tables.place(heap, kind, "_heap")
+    pages = None if whole is None else tables.place(whole, "ZHeap", "_page_allocator")
+    if pages is None:
+        return [], None
+    used = tables.value(pages, "ZPageAllocator", "_used")
+    first, size = tables.place(pages, "ZPageAllocator", "_partitions"), tables.sizes.get("ZPartition")
+    if used is None and first is not None and size:
+        nodes = min(tables.static("ZNUMA", "_count", size=4) or 1, MAX_NODES)
+        counters = [tables.value(first + index * size, "ZPartition", "_used") for index in range(nodes)]
+        used = None if None in counters else sum(counter or 0 for counter in counters)
+    return [], used
+
+
+def epsilon_parts(tables: VmTables, heap: int, kind: str) -> Parts:
+    """The one space of an Epsilon heap."""
+    space = tables.value(heap, kind, "_space")
+    return _space_parts(tables, "ContiguousSpace", [(space, EPSILON)])
+
+
+def shenandoah_parts(tables: VmTables, heap: int, kind: str) -> Parts:
+    """The regions of a Shenandoah heap, by their states."""
+    array, count = tables.value(heap, kind, "_regions"), tables.value(heap, kind, "_num_regions")
+    if not array or not count or count > MAX_REGIONS:
+        return [], None
+    constants = {name: tables.constants.get(f"ShenandoahHeapRegion::_{name}") for name in SHENANDOAH_STATES}
+    names = {value: SHENANDOAH_STATES[name] for name, value in constants.items()}
+    parts, used = [], 0
+    for region in tables.words(array, count):
+        bottom, end, top = (tables.value(region, "ShenandoahHeapRegion", name) for name in ("_bottom", "_end", "_top"))
+        state = tables.value(region, "ShenandoahHeapRegion", "_state", size=4)
+        if bottom and end and top and bottom <= top <= end and state in names:
+            parts.append((bottom, end, f"Java heap, Shenandoah {names[state]}"))
+            used += top - bottom
+    return parts, used
 
 
 def g1_region(tables: VmTables) -> str:

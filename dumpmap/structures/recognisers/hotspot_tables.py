@@ -8,11 +8,12 @@ the JDK. Source: openjdk/jdk, src/hotspot/share/runtime/vmStructs.hpp.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dumpmap.model.memory import Memory
+from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import PeImage
+from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.pe import find_export
 
 MAX_ENTRIES = 8192
@@ -22,16 +23,18 @@ MAX_NAME = 96
 """Bytes of a name that are read."""
 
 _LARGEST_STRIDE = 256
+_TOGETHER = 64
 _WORD = struct.Struct("<Q")
 
 
 @dataclass(frozen=True, slots=True)
 class VmField:
-    """A field: `address` of a static one, `offset` of any other."""
+    """A field: `address` of a static one, `offset` of any other. `type_name` is where the name of its type is."""
 
     offset: int
     address: int
     is_static: bool
+    type_name: int = 0
 
 
 @dataclass
@@ -55,6 +58,7 @@ class VmTables:
     superclass: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     constants: dict[str, int] = field(default_factory=dict)
+    _exports: dict[str, int | None] = field(default_factory=dict)
 
     def word(self, address: int) -> int | None:
         """Reads a 64-bit word."""
@@ -66,6 +70,24 @@ class VmTables:
         data = self.memory.read(address, size)
         return None if data is None else int.from_bytes(data, "little")
 
+    def words(self, address: int, count: int) -> tuple[int, ...]:
+        """Reads 64-bit words that follow each other; none where any is missing."""
+        data = self.memory.read(address, 8 * count) if count > 0 else None
+        return () if data is None else struct.unpack(f"<{count}Q", data)
+
+    def peek(self, address: int) -> int | None:
+        """Reads a 64-bit word that may turn out not to matter. It is recorded only if the caller reads it again."""
+        data = unrecorded(self.memory).read(address, 8) if is_user_address(address, 8) else None
+        return None if data is None else _WORD.unpack(data)[0]
+
+    def virtual_space(self, address: int) -> tuple[int, int] | None:
+        """Reads the reservation of the VirtualSpace at `address`: start and end."""
+        low = self.value(address, "VirtualSpace", "_low_boundary")
+        high = self.value(address, "VirtualSpace", "_high_boundary")
+        if not low or not high or not is_user_address(low, 8) or not low < high or not is_user_address(high - 1, 8):
+            return None
+        return low, high
+
     def find(self, type_name: str, field_name: str) -> VmField | None:
         """Returns a field of a type or of its superclasses."""
         for _ in range(32):
@@ -76,6 +98,11 @@ class VmTables:
             if not type_name:
                 break
         return None
+
+    def type_of(self, type_name: str, field_name: str) -> str:
+        """Returns the name of the type of a field; empty if it is not known."""
+        found = self.find(type_name, field_name)
+        return read_name(self.memory, found.type_name) if found is not None and found.type_name else ""
 
     def static(self, type_name: str, field_name: str, size: int = 8) -> int | None:
         """Reads a static field."""
@@ -97,19 +124,28 @@ class VmTables:
 
     def export(self, name: str) -> int | None:
         """Returns the address of an export of jvm.dll."""
-        return find_export(self.memory, self.base, self.image, name)
+        if name not in self._exports:
+            self._exports[name] = find_export(self.memory, self.base, self.image, name)
+        return self._exports[name]
+
+    def is_a(self, address: int, classes: Iterable[str]) -> bool:
+        """Whether the object at `address` is of one of these classes, whose vtables jvm.dll exports."""
+        vtable = self.word(address)
+        return vtable is not None and any(self.export(f"??_7{name}@@6B@") == vtable for name in classes)
 
 
 def read_tables(memory: Memory, base: int, image: PeImage) -> VmTables | None:
     """Reads the tables of the jvm.dll at `base`; None where they are not in the memory or not as declared."""
     tables = VmTables(memory, base, image)
     names = _Names(memory)
-    for type_name, field_name, is_static, offset, address in _entries(
-        tables, "gHotSpotVMStructs", "gHotSpotVMStructEntry", ("TypeName", "FieldName", "IsStatic", "Offset", "Address")
+    members = ("TypeName", "FieldName", "TypeString", "IsStatic", "Offset", "Address")
+    for type_name, field_name, of_type, is_static, offset, address in _entries(
+        tables, "gHotSpotVMStructs", "gHotSpotVMStructEntry", members
     ):
         kind, name = names.read(type_name), names.read(field_name)
         if kind and name:
-            tables.fields.setdefault(kind, {})[name] = VmField(offset, address, bool(is_static & 0xFFFFFFFF))
+            found = VmField(offset, address, bool(is_static & 0xFFFFFFFF), of_type)
+            tables.fields.setdefault(kind, {})[name] = found
     for type_name, super_name, size in _entries(
         tables, "gHotSpotVMTypes", "gHotSpotVMTypeEntry", ("TypeName", "SuperclassName", "Size")
     ):
@@ -155,15 +191,27 @@ def _entries(tables: VmTables, array: str, entry: str, members: tuple[str, ...])
     known = [offset for offset in offsets if offset is not None and offset < stride]
     if len(known) != len(members):
         return
-    for index in range(MAX_ENTRIES):
+    for entry_data in read_array(tables.memory, start, stride, MAX_ENTRIES):
         # The last members of an entry may be 32 bits wide; the word read there never leaves the entry.
-        data = tables.memory.read(start + index * stride, stride)
-        if data is None:
-            return
-        values = tuple(int.from_bytes(data[offset : offset + 8], "little") for offset in known)
+        values = tuple(int.from_bytes(entry_data[offset : offset + 8], "little") for offset in known)
         if not values[0]:
             return
         yield values
+
+
+def read_array(memory: Memory, start: int, stride: int, count: int) -> Iterator[bytes]:
+    """Yields the entries of an array up to the first that is not in the memory, many with one read."""
+    index = 0
+    while index < count:
+        for entries in (min(_TOGETHER, count - index), 1):
+            data = memory.read(start + index * stride, entries * stride)
+            if data is not None:
+                break
+        else:
+            return
+        for at in range(0, len(data), stride):
+            yield data[at : at + stride]
+        index += entries
 
 
 def _exported_word(tables: VmTables, name: str) -> int | None:

@@ -8,23 +8,22 @@ states are not claimed.
 The layouts were read in recorded processes of Node.js 16, 18, 20, 22, 24, and 26 (V8 9.4, 10.2, 11.3, 12.4, 13.6,
 14.6) and compared with public source (v8/v8: src/heap/memory-chunk-layout.h, memory-chunk.h, mutable-page-metadata.h,
 base-space.h). A sandboxed build keeps an index where other builds keep the address of the metadata; its pages are not
-recognised, nor are those of a 32-bit build.
+recognised. A 32-bit build has the same words, of 32 bits each.
 """
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
-from dumpmap.model.memory import Memory, unrecorded
+from dumpmap.model.memory import unrecorded
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.model.runtime_limits import RuntimeLimit
-from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.pe import find_export
+from dumpmap.structures.recognisers import V8_HOSTS
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 from dumpmap.structures.recognisers.v8_layouts import (
     LAYOUTS,
@@ -35,6 +34,7 @@ from dumpmap.structures.recognisers.v8_layouts import (
     PageLayout,
 )
 from dumpmap.structures.recognisers.v8_limits import V8Limits, read_limits
+from dumpmap.structures.words import Words
 
 NAME = "V8"
 EVIDENCE_WORD = "v8-page"
@@ -51,9 +51,7 @@ MAX_SPACE_ID = 15
 VERSION_EXPORT = "?{}_@Version@internal@v8@@0HA"
 """v8::internal::Version::major_ and so on, which node.exe and Electron export."""
 
-_HEADER = struct.Struct("<16Q")
-_SPACE = struct.Struct("<QQI4x8x")
-_COMMITTED_AT = 0x18
+_HEADER_WORDS, _SPACE_WORDS = 16, 4
 _YOUNG = 0x18
 """MemoryChunk::FROM_PAGE and TO_PAGE: the page belongs to the young generation."""
 
@@ -159,14 +157,34 @@ class Isolate:
 
 def find(context: Context) -> Found:
     """Finds the JavaScript heaps of a process."""
-    if context.family != "windows" or context.pointer_size != 8:
+    if context.family != "windows":
         return Found()
-    pages = list(_pages(context))
-    if not pages:
-        return Found()
+    for pointer_size in _word_sizes(context):
+        pages = list(_pages(context, pointer_size))
+        if pages:
+            return _found(context, pages, pointer_size)
+    return Found(notes=tuple(_lacks(context)))
+
+
+def _lacks(context: Context) -> Iterator[str]:
+    """Says that V8 is loaded and no heap of it was found, where there is memory in which one could have been found."""
+    if context.memory.ranges() and len(context.space.committed_places(PAGE_ALIGNMENT, 1)):
+        hosts = [module.name for module in context.modules if module.name in V8_HOSTS]
+        if hosts:
+            why = "its pages are not in the dump, or its build of V8 is sandboxed or unknown"
+            yield f"{hosts[0]}: no JavaScript heap could be identified: {why}"
+
+
+def _word_sizes(context: Context) -> tuple[int, ...]:
+    """The sizes of pointers that V8 may have here: on 64-bit Windows, a 32-bit process has 32-bit images, too."""
+    narrow = any(image.pointer_size == 4 for image in context.images.values())
+    return (context.pointer_size, 4) if context.pointer_size == 8 and narrow else (context.pointer_size,)
+
+
+def _found(context: Context, pages: list[V8Page], pointer_size: int) -> Found:
     module = _module_of(context, pages)
     version = None if module is None else read_version(context, module)
-    isolates = tuple(_isolates(context.memory, pages, module, version))
+    isolates = tuple(_isolates(Words(context.memory, pointer_size), pages, module, version))
     host = "" if module is None else module.name
     unproved = sum(isolate.unproved_pages for isolate in isolates)
     size = sum(isolate.unproved_bytes for isolate in isolates)
@@ -179,27 +197,31 @@ def find(context: Context) -> Found:
     )
 
 
-def _pages(context: Context) -> Iterator[V8Page]:
-    """The pages of the process. What is no page is looked at without being recorded."""
-    memory = unrecorded(context.memory)
+def _pages(context: Context, pointer_size: int) -> Iterator[V8Page]:
+    """The pages of the process. What is no page is looked at without being recorded.
+
+    Objects can look like the header of a page, so nothing inside a page is looked at.
+    """
+    words, end = Words(unrecorded(context.memory), pointer_size), 0
     for place in context.space.committed_places(PAGE_ALIGNMENT, MAX_PLACES):
-        page = read_page(memory, place)
+        page = read_page(words, place) if place >= end else None
         allocation = None if page is None else context.space.allocation(place)
         if page is not None and allocation is not None and page.base + page.size <= sum(allocation):
+            end = page.base + page.size
             yield page
 
 
-def read_page(memory: Memory, address: int) -> V8Page | None:
+def read_page(memory: Words, address: int) -> V8Page | None:
     """Reads what may be a page at `address`; None where it is none."""
-    head = memory.read(address, _HEADER.size)
-    if head is None:
+    header = memory.read(address, _HEADER_WORDS)
+    if not header:
         return None
-    header = _HEADER.unpack(head)
     for layout in LAYOUTS:
-        words: tuple[int, ...] | None = header
+        words = header
         if layout.detached:
-            words = _detached(memory, address, header[1])
-        if words is None or not _is_page(address, words, layout):
+            beside = header[1]
+            words = memory.read(beside, _HEADER_WORDS) if beside != address and memory.is_pointer(beside) else ()
+        if not words or not _is_page(memory, address, words, layout):
             continue
         return V8Page(
             base=address,
@@ -213,14 +235,7 @@ def read_page(memory: Memory, address: int) -> V8Page | None:
     return None
 
 
-def _detached(memory: Memory, address: int, metadata: int) -> tuple[int, ...] | None:
-    if metadata == address or not _is_pointer(metadata):
-        return None
-    data = memory.read(metadata, _HEADER.size)
-    return None if data is None else _HEADER.unpack(data)
-
-
-def _is_page(address: int, words: tuple[int, ...], layout: PageLayout) -> bool:
+def _is_page(memory: Words, address: int, words: tuple[int, ...], layout: PageLayout) -> bool:
     """Tells whether a header agrees with itself: it names its page and states its size twice."""
     at, size = layout.reservation, words[layout.size]
     if words[at + 1] != address or words[at + 2] != size or not 0x1000 <= size < 1 << 40 or size % 0x1000:
@@ -228,11 +243,7 @@ def _is_page(address: int, words: tuple[int, ...], layout: PageLayout) -> bool:
     start, end = words[layout.area_start], words[layout.area_end]
     if not address < start <= end <= address + size or words[layout.allocated] > size:
         return False
-    return all(_is_pointer(words[index]) for index in (layout.heap, layout.owner, at))
-
-
-def _is_pointer(value: int) -> bool:
-    return is_user_address(value, 8) and value % 8 == 0
+    return all(memory.is_pointer(words[index]) for index in (layout.heap, layout.owner, at))
 
 
 def _module_of(context: Context, pages: Iterable[V8Page]) -> LoadedModule | None:
@@ -265,7 +276,7 @@ def _text(version: tuple[int, ...] | None) -> str | None:
 
 
 def _isolates(
-    memory: Memory, pages: Iterable[V8Page], module: LoadedModule | None, version: tuple[int, ...] | None
+    memory: Words, pages: Iterable[V8Page], module: LoadedModule | None, version: tuple[int, ...] | None
 ) -> Iterator[Isolate]:
     """Sorts pages by heap and space, and keeps those that the spaces bear out."""
     heaps: dict[int, dict[int, list[V8Page]]] = {}
@@ -289,16 +300,16 @@ def _isolates(
             yield Isolate(heap, host, _text(version), tuple(proved), limits, count, size)
 
 
-def _prove(memory: Memory, heap: int, address: int, pages: list[V8Page], names: tuple[str, ...]) -> V8Space | None:
+def _prove(memory: Words, heap: int, address: int, pages: list[V8Page], names: tuple[str, ...]) -> V8Space | None:
     """Checks pages against the space that they name; reads them once more, to have them recorded."""
-    data = unrecorded(memory).read(address, _COMMITTED_AT + 8)
-    if data is None:
+    words = memory.unrecorded.read(address, _SPACE_WORDS)
+    if not words:
         return None
-    _, owner, number = _SPACE.unpack_from(data)
-    committed = int.from_bytes(data[_COMMITTED_AT:], "little")
+    _, owner, number, committed = words
+    number &= 0xFFFFFFFF
     if owner != heap or number > MAX_SPACE_ID or committed != sum(page.size for page in pages):
         return None
-    memory.read(address, _COMMITTED_AT + 8)
+    memory.read(address, _SPACE_WORDS)
     for page in pages:
         read_page(memory, page.base)
     return V8Space(address, names[number] if number < len(names) else "", committed, tuple(pages))

@@ -13,12 +13,10 @@ for `GlobalMemorySizeFromV8Size` and `MaxReserved`).
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dumpmap.model.memory import Memory, unrecorded
-from dumpmap.structures.bounds import is_user_address
+from dumpmap.structures.words import Words
 
 PAGE = 0x40000
 """V8 rounds what is configured to pages of 256 KiB."""
@@ -58,7 +56,7 @@ class V8Limits:
 
 
 def read_limits(
-    memory: Memory, heap: int, version: tuple[int, ...] | None, semispaces: Sequence[int]
+    memory: Words, heap: int, version: tuple[int, ...] | None, semispaces: Sequence[int]
 ) -> V8Limits | None:
     """Reads the limits of the Heap at `heap`; None where no single place proves to hold them.
 
@@ -69,20 +67,20 @@ def read_limits(
         semispaces: the committed bytes of each semispace that is known.
     """
     least = max(semispaces, default=0)
-    near = _words(memory, heap, NEAR_WORDS)
+    near = memory.unrecorded.read(heap, NEAR_WORDS)
     places = [place for place in range(4, len(near) - 5) if _holds(near, place, _Order(1, 2, 3, 5))]
     if len(places) == 1:
-        memory.read(heap, 8 * NEAR_WORDS)
+        memory.read(heap, NEAR_WORDS)
         return V8Limits(near[places[0]], _semispace(near, places[0] - 1, version, least))
     if places:
         return None
-    far = _words(memory, heap, FAR_WORDS)
-    found = {place: limit for place in set(far) if (limit := _beside(memory, place, heap))}
+    far = memory.unrecorded.read(heap, FAR_WORDS)
+    found = {place: limit for place in set(far) if (limit := _beside(memory.unrecorded, place, heap))}
     if len(found) != 1:
         return None
     ((place, limit),) = found.items()
-    memory.read(heap, 8 * FAR_WORDS)
-    memory.read(place, 8 * _BESIDE)
+    memory.read(heap, FAR_WORDS)
+    memory.read(place, _BESIDE)
     sizes = {far[start] for start in range(SEMISPACE_WORDS) if _are_semispace_sizes(far[start : start + 3], least)}
     return V8Limits(limit, sizes.pop() if len(sizes) == 1 else None)
 
@@ -136,18 +134,10 @@ def _are_semispace_sizes(words: Sequence[int], least: int) -> bool:
     )
 
 
-def _beside(memory: Memory, address: int, heap: int) -> int | None:
+def _beside(memory: Words, address: int, heap: int) -> int | None:
     """Reads the object at `address` as the one that holds the limits; returns that of the old generation."""
-    if not is_user_address(address, 8) or address % 8:
-        return None
-    words = _words(memory, address, _BESIDE)
+    words = memory.read(address, _BESIDE) if memory.is_pointer(address) else ()
     # The Heap, a name for tracing, the configured limit, the initial size, a flag, then as in older versions.
     if not words or words[0] != heap or not _holds(words, 6, _Order(1, 2, -4, -3)):
         return None
     return words[6]
-
-
-def _words(memory: Memory, address: int, count: int) -> tuple[int, ...]:
-    """Reads words, without recording them; none where any is missing."""
-    data = unrecorded(memory).read(address, 8 * count)
-    return () if data is None else struct.unpack(f"<{count}Q", data)
