@@ -131,9 +131,9 @@ def _read_sections(memory: Memory, address: int, count: int, alignment: int) -> 
     return tuple(sections)
 
 
-def writable_ranges(base: int, image: PeImage) -> list[tuple[int, int]]:
-    """Returns the address ranges of an image's variables: its writable sections, up to a plausible size."""
-    room, ranges = MAX_VARIABLES, []
+def writable_ranges(base: int, image: PeImage, most: int = MAX_VARIABLES) -> list[tuple[int, int]]:
+    """Returns start and end of an image's variables: its writable sections, up to `most` bytes in all."""
+    room, ranges = most, []
     for section in image.sections:
         size = min(section.size, room, max(0, image.size_of_image - section.address))
         if section.characteristics & _WRITABLE and size > 0:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import PeImage
 from dumpmap.model.winnt import PAGE_SIZE
-from dumpmap.structures.layouts.pe import IMAGE_SCN_MEM_WRITE
+from dumpmap.structures.pe import writable_ranges
 
 MAX_VARIABLES = 64 << 20
 """Bytes of variables of one module that are searched. Large programs have ten million."""
@@ -24,20 +24,11 @@ Run = tuple[int, "array[int]"]
 """Where a run of words begins, and its values."""
 
 
-def variables(base: int, image: PeImage) -> Iterator[tuple[int, int]]:
-    """Yields start and end of the writable sections of a module, `MAX_VARIABLES` in all."""
-    left = MAX_VARIABLES
-    for section in image.sections:
-        if section.characteristics & IMAGE_SCN_MEM_WRITE:
-            size = min(section.size, left, image.size_of_image - section.address)
-            if size > 0:
-                left -= size
-                yield base + section.address, base + section.address + size
-
-
 def variable_words(memory: Memory, base: int, image: PeImage, width: int) -> list[Run]:
     """Returns the runs of words in the variables of a module. See `words`."""
-    return [run for start, end in variables(base, image) for run in words(memory, start, end, width)]
+    return [
+        run for start, end in writable_ranges(base, image, MAX_VARIABLES) for run in words(memory, start, end, width)
+    ]
 
 
 def words(memory: Memory, start: int, end: int, width: int) -> Iterator[Run]:
