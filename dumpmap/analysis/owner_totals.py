@@ -1,17 +1,18 @@
 """How much private memory each owner has committed: a few numbers for a table of many dumps.
 
-Only a runtime or allocator owns parts of an allocation. Without one, the sums need allocations only, and they cost a
-hundredth of reading the dump.
+Only some runtimes and allocators own parts of an allocation. Without one, the sums need allocations only, and they cost
+a hundredth of reading the dump.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from dumpmap.analysis.ownership import NOBODY, STACKS, WINDOWS, heap_family, ownership_of, system_places
+from dumpmap.analysis.ownership import NOBODY, STACKS, WINDOWS, heap_family, name_of, ownership_of, system_places
+from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import PRIVATE_TYPES, RegionType
 
@@ -49,8 +50,9 @@ def owner_totals(region_map: RegionMap) -> OwnerTotals | None:
     """Sums up committed private memory by owner, by structure only; None for a map without a list of regions."""
     if region_map.partial:
         return None
-    in_parts = any(part.owner for found in region_map.structures.found for part in found.ranges)
-    committed, owned = _by_block(region_map) if in_parts else _by_allocation(region_map)
+    parts = [part for found in region_map.structures.found for part in found.ranges if part.owner]
+    whole = all(region_map.space.allocation(part.base) == (part.base, part.size) for part in parts)
+    committed, owned = _by_allocation(region_map, parts) if whole else _by_block(region_map)
     return OwnerTotals(committed, owned, region_map.line(RegionType.PRIVATE_DATA).committed or 0)
 
 
@@ -67,8 +69,8 @@ def _by_block(region_map: RegionMap) -> tuple[dict[str, int], int]:
     return committed, int(owned.sum())
 
 
-def _by_allocation(region_map: RegionMap) -> tuple[dict[str, int], int]:
-    """The same for a map in which every owner has whole allocations: heaps, stacks, and what the system places."""
+def _by_allocation(region_map: RegionMap, parts: Iterable[LabelledRange]) -> tuple[dict[str, int], int]:
+    """The same for a map in which every owner has whole allocations, also those of the parts that recognisers found."""
     pieces = region_map.pieces
     # Views: a few of the sums are looked up.
     private = np.bincount(pieces.allocation, pieces.committed * _IS_PRIVATE[pieces.type]).data
@@ -76,7 +78,7 @@ def _by_allocation(region_map: RegionMap) -> tuple[dict[str, int], int]:
     taken: set[int] = set()
     committed: dict[str, float] = {}
     owned = 0.0
-    families, addresses = _places(region_map)
+    families, addresses = _places(region_map, parts)
     for family, index in zip(families, region_map.space.indices_of(addresses), strict=True):
         if index >= 0 and index not in taken:
             taken.add(index)
@@ -85,10 +87,10 @@ def _by_allocation(region_map: RegionMap) -> tuple[dict[str, int], int]:
     return {family: int(size) for family, size in committed.items() if size}, int(owned)
 
 
-def _places(region_map: RegionMap) -> tuple[list[str], list[int]]:
+def _places(region_map: RegionMap, parts: Iterable[LabelledRange]) -> tuple[list[str], list[int]]:
     """Returns owners and an address of each allocation of theirs, the most certain first."""
-    families: list[str] = []
-    addresses: list[int] = []
+    families = [name_of(part).family for part in parts]
+    addresses = [part.base for part in parts]
     for heap in region_map.heaps:
         addresses += [base for base, _ in heap.allocations]
         families += [heap_family(heap)] * len(heap.allocations)
