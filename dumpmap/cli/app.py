@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from enum import StrEnum
 from typing import Annotated, Any
@@ -169,9 +170,7 @@ def _wrong_usage(error: Any) -> int:
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "dumpmap"
         message = " ".join(error.format_message().split()).removeprefix("Invalid value: ").rstrip(".")
-        message = message.replace(": Value error, ", ": ")
-        # "Input" would mean a file.
-        message = message.replace("Input should be greater than or equal to ", "it must be at least ")
+        message = re.sub(r"\S+ is not in the range x>=(\d+)$", r"it must be at least \1", message)
         if message.startswith(("No such option: -q", "No such option: -v")):
             message += ". Put -q and -v before the command"
         end = "" if message.endswith("?") else "."

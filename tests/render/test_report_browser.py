@@ -1007,6 +1007,8 @@ def test_the_first_screen_says_who_took_it(open_report: OpenReport) -> None:
 
 
 def test_the_inspector_names_the_owner(open_report: OpenReport) -> None:
-    page = open_report(recorded("runtimes/node-18.dmp.gz"))
-    look_up(page, "0xff6000010")
+    region_map = recorded("runtimes/node-18.dmp.gz")
+    allocations = region_map.allocations
+    page = open_report(region_map)
+    look_up(page, hex(int(allocations.address[allocations.kind == "V8 new space"].iloc[0]) + 0x10))
     assert dict(page.evaluate(INSPECTOR))["Owner"] == "V8 (node.exe)"

@@ -163,6 +163,17 @@ WHO = maybe(
     )
 )
 
+HELD = record(
+    allocation=HEX,
+    size=BYTES,
+    module=maybe(TEXT),
+    **{"class": maybe(TEXT)},
+    pointer=HEX,
+    place=TEXT,
+    rule={"enum": ["module-pointer-pair", "module-pointer", "thread-pointer", "object-pointer"]},
+    hits=BYTES,
+)
+
 OWNERS = record(
     **head("owners"),
     owners=rows(
@@ -185,6 +196,16 @@ OWNERS = record(
     private_committed=BYTES,
     owned_share=maybe({"type": "number", "minimum": 0, "maximum": 1}),
     owned_share_facts=maybe({"type": "number", "minimum": 0, "maximum": 1}),
+    pointers=maybe(
+        record(
+            candidates=BYTES,
+            ambiguous=BYTES,
+            searched=BYTES,
+            missing=BYTES,
+            complete=FLAG,
+            found=rows(HELD),
+        )
+    ),
 )
 
 SUMMARY = record(
@@ -281,17 +302,6 @@ REGION_GROUPS = record(
             private=maybe(BYTES),
         )
     ),
-)
-
-HELD = record(
-    allocation=HEX,
-    size=BYTES,
-    module=maybe(TEXT),
-    **{"class": maybe(TEXT)},
-    pointer=HEX,
-    place=TEXT,
-    rule={"enum": ["module-pointer-pair", "module-pointer", "thread-pointer", "object-pointer"]},
-    hits=BYTES,
 )
 
 ADDRESS = record(
