@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from dumpmap.errors import DumpmapError, FormatError, InputError
+from dumpmap.model.limits import TEXT
 from dumpmap.model.snapshot import Container, Snapshot
 from dumpmap.parsers.minidump.reader import read_minidump
 from dumpmap.parsers.recognition import HEAD, InputFormat, describe_foreign, input_format, is_input
@@ -21,9 +22,6 @@ from dumpmap.sources.spool import collect
 
 Input = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """What `dumpmap.open` takes: a path, the bytes themselves, or a binary file."""
-
-MAX_TEXT = 4 << 30
-"""Longest JSON, XML, or CSV that is read."""
 
 
 def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | None = None) -> Snapshot:
@@ -151,9 +149,10 @@ def _read_minidump(source: ByteSource, path: str | None, container: Container | 
 def _read_text(
     source: ByteSource, found: InputFormat, path: str | None, container: Container | None, snapshot: int | None
 ) -> Snapshot:
-    if source.size > MAX_TEXT:
+    if source.size > TEXT.value:
         raise FormatError(
-            f"is a text of {source.size:,} bytes; dumpmap reads texts of up to {MAX_TEXT:,} bytes", source=source.name
+            f"is a text of {source.size:,} bytes; dumpmap reads texts of up to {TEXT.value:,} bytes; {TEXT.hint}",
+            source=source.name,
         )
     data = source.view(0, source.size)
     name = source.name.replace("\\", "/").rsplit("/", 1)[-1]

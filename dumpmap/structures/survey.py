@@ -25,6 +25,10 @@ MAX_IMAGES = 4096
 """Most modules whose headers are read. The largest processes have one or two thousand modules, each header costs up to
 a thousand sections to read, and a hostile list can name a hundred thousand modules."""
 
+MAX_ALL_SECTIONS = 100_000
+"""Most sections of all modules together that are read; the map of the other modules has no sections. Small files can
+have a long section table that is the header of thousands of modules."""
+
 _NTDLL = "ntdll.dll"
 
 
@@ -129,13 +133,15 @@ def _read_windows(context: Context, peb_addresses: Sequence[int], read_parameter
 def _read_images(context: Context, windows: _Windows, *, all_images: bool) -> None:
     """Reads image headers, and through ntdll's the bitmaps of control-flow guard."""
     images = windows.images
+    room = MAX_ALL_SECTIONS
     for base, _, name in context.modules[:MAX_IMAGES]:
         if base in images or not (all_images or name == _NTDLL or name.endswith(".exe")):
             continue
-        image = read_image(context.memory, base)
+        image = read_image(context.memory, base, most_sections=room)
         if image is None:
             continue
         images[base] = image
+        room -= len(image.sections)
         if name == _NTDLL:
             for region in find_cfg_bitmaps(context.memory, base, image):
                 windows.name(region)
