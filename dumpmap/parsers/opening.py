@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 
 from dumpmap.errors import DumpmapError, FormatError, InputError
 from dumpmap.model.limits import TEXT
+from dumpmap.model.plausible import guarded
 from dumpmap.model.snapshot import Container, Snapshot
 from dumpmap.parsers.minidump.reader import read_minidump
 from dumpmap.parsers.recognition import HEAD, InputFormat, describe_foreign, input_format, is_input
@@ -132,8 +133,8 @@ def _read(
     if found is not InputFormat.VMMAP_XML and snapshot not in (None, 1):
         raise InputError(f"has no snapshot {snapshot}; only VMMap's .mmp can hold several", source=source.name)
     if found is InputFormat.MINIDUMP:
-        return _read_minidump(source, path, container, debug_ids)
-    return _read_text(source, found, path, container, snapshot)
+        return guarded(_read_minidump(source, path, container, debug_ids))
+    return guarded(_read_text(source, found, path, container, snapshot))
 
 
 def _read_minidump(source: ByteSource, path: str | None, container: Container | None, debug_ids: bool) -> Snapshot:
