@@ -341,7 +341,7 @@ AT_THE_BOUND: dict[str, tuple[str, Writer]] = {
     "JSON, deep": ("deep.json.gz", packed_text(SNAPSHOT_HEAD + b'"modules":', b"[", 100_000_000)),
     "XML, 200,000 rows": ("rows.mmp.gz", rows_of_xml(200_000)),
     "XML, deep": ("deep.mmp.gz", packed_text(b"<root><Snapshot>", b"<a>", 30_000_000)),
-    "CSV, 200,000 rows": ("rows.csv.gz", rows_of_csv(200_000)),
+    "CSV, 199,990 rows": ("rows.csv.gz", rows_of_csv(199_990)),
     "CSV, one line of 120 MB": ("line.csv.gz", packed_text(b'"Process:","a.exe"\n', b"x", 120_000_000)),
     "CSV, 120,000,000 blank lines": ("blank.csv.gz", packed_text(b'"Process:","a.exe"\n', b"\n", 120_000_000)),
     "CSV, 60,000,000 short lines": ("short.csv.gz", packed_text(b'"Process:","a.exe"\n', b"x\n", 60_000_000)),
