@@ -74,3 +74,11 @@ FailOnOption = Annotated[
     FailOn | None,
     typer.Option("--fail-on", help="Exit with 1 if a finding has this severity or a worse one.", show_default=False),
 ]
+
+RedactOption = Annotated[
+    bool,
+    typer.Option(
+        "--redact",
+        help="Replace names of users and machines in paths, and leave out comments and texts of a crash reporter.",
+    ),
+]

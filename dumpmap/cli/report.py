@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dumpmap.cli.common import load, usage_errors
-from dumpmap.cli.options import ForceOption, ImagePathOption, InputFile, SnapshotOption
+from dumpmap.cli.options import ForceOption, ImagePathOption, InputFile, RedactOption, SnapshotOption
 
 PageOption = Annotated[
     str,
@@ -26,11 +26,13 @@ def command(
     output: PageOption,
     force: ForceOption = False,
     image_path: ImagePathOption = None,
+    redact: RedactOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
     """Write a self-contained HTML report: diagnosis, bars, address space map, and every region with its evidence.
 
-    The report is one file and needs no network. It contains the command line and the paths that are in the dump.
+    The report is one file and needs no network. It contains the command line, comments, and the paths that are in the
+    dump; --redact leaves them out.
 
     ```
     dumpmap report crash.dmp -o crash.html
@@ -43,4 +45,4 @@ def command(
     with usage_errors():
         choose_format(output, None, ["html"], "html")
     check_target(output, force=force)
-    load(file, image_path=image_path, snapshot=snapshot).to_html(output, force=force)
+    load(file, image_path=image_path, snapshot=snapshot, redact=redact).to_html(output, force=force)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dumpmap.cli.common import load, usage_errors
-from dumpmap.cli.options import ForceOption, InputFile, SnapshotFileOption, SnapshotOption
+from dumpmap.cli.options import ForceOption, InputFile, RedactOption, SnapshotFileOption, SnapshotOption
 from dumpmap.writers.formats import SnapshotFormat
 
 ToOption = Annotated[
@@ -21,6 +21,9 @@ KeepTextOption = Annotated[
         help="Keep a crash reporter's texts that can hold user data: messages, URLs, paths, script lines.",
     ),
 ]
+CommandLineOption = Annotated[
+    bool, typer.Option("--command-line", help="Keep the command line, which can contain secrets.")
+]
 
 
 def command(
@@ -28,13 +31,15 @@ def command(
     output: SnapshotFileOption,
     to: ToOption = None,
     keep_text: KeepTextOption = False,
+    command_line: CommandLineOption = False,
+    redact: RedactOption = False,
     force: ForceOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
     """Reduce an input to a JSON snapshot with only the memory that the map needs.
 
     The snapshot gives the same map with the same evidence. It is small enough for a test fixture or an email. It
-    omits messages, URLs, paths, and script lines of a crash reporter, which can contain user data.
+    omits the command line, and messages, URLs, paths, and script lines of a crash reporter: they can contain secrets.
 
     ```
     dumpmap snapshot crash.dmp -o crash.json.zst
@@ -45,8 +50,19 @@ def command(
     from dumpmap.writers.output import check_target
     from dumpmap.writers.snapshot_file import choose_compression, save_snapshot
 
+    if redact and keep_text:
+        raise typer.BadParameter("--redact removes what --keep-text keeps")
     with usage_errors():
         chosen = choose_compression(output, to)
     check_target(output, force=force, binary=chosen is not SnapshotFormat.json)
     region_map = load(file, snapshot=snapshot, record=True)
-    save_snapshot(region_map, output, recording=region_map.recording, to=chosen, keep_text=keep_text, force=force)
+    save_snapshot(
+        region_map,
+        output,
+        recording=region_map.recording,
+        to=chosen,
+        keep_text=keep_text,
+        command_line=command_line,
+        redact=redact,
+        force=force,
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dumpmap.model.memory import ExcerptMemory, Memory
+from functools import partial
+
+from dumpmap.model.memory import ExcerptMemory, Memory, attempt
 from dumpmap.model.process import PeImage, Section
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import round_up
@@ -50,6 +52,10 @@ def read_image(memory: Memory, base: int, *, most_sections: int = MAX_SECTIONS) 
     Returns:
         The headers; None if they are not in the memory or not those of a PE image.
     """
+    return attempt(memory, partial(_read_image, memory, base, most_sections))
+
+
+def _read_image(memory: Memory, base: int, most_sections: int) -> PeImage | None:
     dos = _DOS.read(memory, base)
     if dos is None or dos[0] != layouts.IMAGE_DOS_SIGNATURE:
         return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from dumpmap.model.heaps import RecordedHeap
 from dumpmap.model.kinds import DESKTOP_HEAP, USER_SHARED_DATA
-from dumpmap.model.memory import Memory
+from dumpmap.model.memory import Memory, attempt
 from dumpmap.model.process import NamedRegion, Peb, PeImage, ProcessStructures, Teb
 from dumpmap.structures.bounds import is_page
 from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
@@ -147,13 +148,17 @@ def _read_images(context: Context, windows: _Windows, *, all_images: bool) -> No
                 windows.name(region)
 
 
+def _tebs_or_none(context: Context, address: int, thread_id: int) -> tuple[Teb, ...] | None:
+    return read_tebs(context.memory, address, thread_id, context.pointer_size) or None
+
+
 def _read_threads(context: Context, contradictions: list[str]) -> tuple[Teb, ...]:
     tebs: list[Teb] = []
     refused = []
     for thread_id, address in context.threads:
         if not address:
             continue
-        found = read_tebs(context.memory, address, thread_id, context.pointer_size)
+        found = attempt(context.memory, partial(_tebs_or_none, context, address, thread_id)) or ()
         tebs += found
         # Bytes that are there but are not a TEB contradict the thread list. Absent bytes are only missing.
         if not found and context.memory.read(address, context.pointer_size) is not None:
