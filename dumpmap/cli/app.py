@@ -12,6 +12,7 @@ import typer
 from dumpmap._version import __version__
 from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.errors import DumpmapError, InputError
+from dumpmap.writers.csv_cells import keep_raw
 
 app = typer.Typer(
     name="dumpmap",
@@ -82,12 +83,20 @@ def _main(
         int, typer.Option("--verbose", "-v", count=True, help="Also write notes to standard error.")
     ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write only errors to standard error.")] = False,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="Write texts into CSV as they are. Default: an apostrophe before what a spreadsheet would run.",
+        ),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of every error, as DUMPMAP_DEBUG=1 does.")
     ] = False,
 ) -> None:
     del version
     VERBOSITY.level = -1 if quiet else verbose
+    keep_raw(raw)
     if debug:
         os.environ[_DEBUG] = "1"  # worker processes see it too
 
