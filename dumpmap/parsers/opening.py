@@ -17,7 +17,7 @@ from dumpmap.model.snapshot import Container, Snapshot
 from dumpmap.parsers.minidump.reader import read_minidump
 from dumpmap.parsers.recognition import HEAD, InputFormat, describe_foreign, input_format, is_input
 from dumpmap.sources.archive import unpack
-from dumpmap.sources.files import MEMBER_MARK, BufferSource, ByteSource, map_file
+from dumpmap.sources.files import MEMBER_MARK, BufferSource, ByteSource, open_file
 from dumpmap.sources.salvage import CHUNK
 from dumpmap.sources.spool import collect
 
@@ -55,13 +55,13 @@ def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | Non
         kind = _kind_of(text)
         if not kind and MEMBER_MARK in text:
             archive, _, member = text.partition(MEMBER_MARK)
-            return read_source(map_file(archive, name or text), path=text, snapshot=snapshot, member=member)
+            return read_source(open_file(archive, name or text), path=text, snapshot=snapshot, member=member)
         if stat.S_ISFIFO(kind):  # a named pipe, or the shell's <(...)
             with Path(text).open("rb") as pipe:
                 return _from_file(pipe, name or text, snapshot)
         if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
             raise InputError("is a device, not a file", source=text)
-        return read_source(map_file(text, name), path=text, snapshot=snapshot)
+        return read_source(open_file(text, name), path=text, snapshot=snapshot)
     if hasattr(source, "read"):
         return _from_file(source, name or getattr(source, "name", None) or "<file>", snapshot)
     raise TypeError(f"expected a path, bytes or a binary file, not {type(source).__name__}")
