@@ -15,12 +15,14 @@ Functions import what they describe when they run, so that one broken module cos
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -199,6 +201,44 @@ def figure_table() -> str:
     return table(("figure", "unit", "meaning"), ((f"`{item.name}`", item.unit, item.meaning) for item in FIGURES))
 
 
+# ---------------------------------------------------------------- bounds
+
+
+def limit_table() -> str:
+    """Writes the table of the bounds that a variable raises."""
+    from dumpmap.model.limits import LIMITS
+
+    rows = ((limit.bounds, f"{limit.default:,} {limit.unit}", limit.effect, f"`${limit.variable}`") for limit in LIMITS)
+    return table(("bounds", "default", "at the bound", "raise it with"), rows)
+
+
+def fixed_bound_table() -> str:
+    """Writes the table of the other bounds: the documented constants whose names say that they are one."""
+    rows = []
+    for path in sorted((DOCS.parent / "dumpmap").rglob("*.py")):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        module = ".".join(path.relative_to(DOCS.parent / "dumpmap").with_suffix("").parts)
+        for statement, following in pairwise(body):
+            name = _constant(statement)
+            if name is None or not _BOUND.match(name) or not isinstance(following, ast.Expr):
+                continue
+            value = getattr(importlib.import_module(f"dumpmap.{module}"), name)
+            if isinstance(value, int) and isinstance(following.value, ast.Constant):
+                meaning = " ".join(str(following.value.value).split()).replace("|", "\\|")
+                rows.append((f"`{module}`", f"`{name}`", f"{value:,}", meaning))
+    return table(("module", "constant", "value", "what it bounds, and what happens"), rows)
+
+
+_BOUND = re.compile(r"(MAX|MOST|LONGEST|LARGEST|LARGE|SMALL)(_|$)")
+
+
+def _constant(statement: ast.stmt) -> str | None:
+    """Returns the name that a statement gives to a value."""
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+        return statement.targets[0].id
+    return None
+
+
 # ---------------------------------------------------------------- triage
 
 
@@ -236,6 +276,8 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("diagnosis.md", "thresholds"): threshold_table,
     ("diagnosis.md", "verdicts"): verdict_table,
     ("diagnosis.md", "figures"): figure_table,
+    ("limits.md", "limits"): limit_table,
+    ("limits.md", "fixed"): fixed_bound_table,
     ("triage.md", "statuses"): status_table,
     ("triage.md", "columns"): column_table,
 }

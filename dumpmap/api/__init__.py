@@ -5,6 +5,7 @@ This module joins finished parts from the other packages and imports them on fir
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,12 +107,22 @@ class RegionMap(model.RegionMap):
 
         return owner_frame(find_owners(self, parse_types(types)))
 
-    def to_snapshot(self, path: str | os.PathLike[str], *, keep_text: bool = False, force: bool = False) -> None:
+    def to_snapshot(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keep_text: bool = False,
+        command_line: bool = False,
+        redact: bool = False,
+        force: bool = False,
+    ) -> None:
         """Writes a JSON snapshot (`.json`, `.json.gz` or `.json.zst`) that classifies to this same map.
 
         Args:
             path: the file.
             keep_text: keep a crash reporter's texts that can hold user data, such as its error message and URLs.
+            command_line: keep the command line, which can contain secrets.
+            redact: replace names of users and machines in paths, and leave out comments.
             force: overwrite the file.
 
         Raises:
@@ -120,7 +131,15 @@ class RegionMap(model.RegionMap):
         """
         from dumpmap.writers.snapshot_file import save_snapshot
 
-        save_snapshot(self, path, recording=self.recording, keep_text=keep_text, force=force)
+        save_snapshot(
+            self,
+            path,
+            recording=self.recording,
+            keep_text=keep_text,
+            command_line=command_line,
+            redact=redact,
+            force=force,
+        )
 
     def to_html(self, path: str | os.PathLike[str], *, keep_text: bool = False, force: bool = False) -> None:
         """Writes the report: one self-contained page.
@@ -227,6 +246,7 @@ def open_map(
     image_path: str | os.PathLike[str] | None = None,
     snapshot: int | None = None,
     record: bool = False,
+    redact: bool = False,
 ) -> RegionMap:
     """Opens an input as `open` does.
 
@@ -235,8 +255,17 @@ def open_map(
         image_path: as for `open`.
         snapshot: as for `open`.
         record: keep the bytes that the map is built from, so that writing or pickling it does not classify it again.
+        redact: leave out personal data: see `dumpmap.model.personal.redacted`, and texts that can hold user data.
     """
-    return map_snapshot(open_snapshot(source, snapshot=snapshot), image_path=image_path, record=record)
+    facts = open_snapshot(source, snapshot=snapshot)
+    if not redact:
+        return map_snapshot(facts, image_path=image_path, record=record)
+    from dumpmap.model.personal import redacted
+    from dumpmap.writers.snapshot_texts import without_texts
+
+    facts = without_texts(redacted(facts))
+    facts = dataclasses.replace(facts, process=dataclasses.replace(facts.process, command_line=None))
+    return map_snapshot(facts, image_path=image_path, record=record, read_parameters=False)
 
 
 def map_snapshot(

@@ -18,10 +18,12 @@ from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import PAGE_SIZE, MemType
+from dumpmap.structures.pe import MAX_SECTIONS as PE_SECTIONS
 from dumpmap.structures.pe import read_image
+from dumpmap.structures.survey import MAX_ALL_SECTIONS
 
-MAX_SECTIONS = 100_000
-"""Most sections that one map shows, of all modules together."""
+MAX_COPIES = 4096
+"""Most mapped views that are compared with the modules; the others have no name."""
 
 _MEM_IMAGE, _MEM_MAPPED = int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED)
 
@@ -41,7 +43,7 @@ def label_images(
     seen: set[int] = set()
     types = space.kinds.data
     found: list[tuple[int, str, str]] = []
-    room = MAX_SECTIONS
+    without = 0
     for module in snapshot.modules:
         if module.base in seen:
             twice += 1
@@ -63,14 +65,13 @@ def label_images(
             labels.claim(index, Label(f"{kind} in other memory", "module-list", None, module.path))
         if image is not None:
             labels.add_evidence(index, evidence)
-            room -= len(image.sections)
-            if room >= 0:
-                known.append(Sections(module.base, int(space.ends[index]), image, evidence))
+            without += image.section_count > 0 and not image.sections
+            known.append(Sections(module.base, int(space.ends[index]), image, evidence))
     labels.claim_all(found, "module-list", RegionType.IMAGE)
     if twice:
         warnings.append(f"{twice} of {len(snapshot.modules)} modules have the address of another module")
-    if room < 0:
-        warnings.append(f"the modules have more than {MAX_SECTIONS} sections; some are not shown")
+    if without and sum(len(one.image.sections) for one in known) + PE_SECTIONS > MAX_ALL_SECTIONS:
+        warnings.append(f"the modules have more than {MAX_ALL_SECTIONS} sections; those of {without} are not shown")
     if outside and snapshot.process.os.family == "windows":
         warnings.append(f"{outside} of {len(snapshot.modules)} modules are in no allocation of the map")
     _label_unlisted(snapshot, space, labels)
@@ -140,8 +141,8 @@ def label_mapped_copies(
         if (image := images.get(module.base)) is not None
     }
     copies = []
-    for base in sorted(hits):
-        image = read_image(memory, base)
+    for base in sorted(hits)[:MAX_COPIES]:
+        image = read_image(memory, base, most_sections=0)
         if image is None:
             continue
         name = by_identity.get((image.timestamp, image.size_of_image, image.checksum))

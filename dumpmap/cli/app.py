@@ -14,6 +14,7 @@ import typer
 from dumpmap._version import __version__
 from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.errors import DumpmapError, InputError
+from dumpmap.writers.csv_cells import keep_raw
 
 app = typer.Typer(
     name="dumpmap",
@@ -86,6 +87,13 @@ def _main(
     color: Annotated[
         Color, typer.Option("--color", help="Color of text. auto: on a terminal, unless NO_COLOR is set.")
     ] = Color.auto,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="Write texts into CSV as they are. Default: an apostrophe before what a spreadsheet would run.",
+        ),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of every error, as DUMPMAP_DEBUG=1 does.")
     ] = False,
@@ -96,6 +104,7 @@ def _main(
         os.environ.pop("FORCE_COLOR", None)
         os.environ.pop("NO_COLOR", None)
         os.environ["FORCE_COLOR" if color is Color.always else "NO_COLOR"] = "1"
+    keep_raw(raw)
     if debug:
         os.environ[_DEBUG] = "1"  # worker processes see it too
 

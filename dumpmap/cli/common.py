@@ -20,7 +20,7 @@ from dumpmap.cli.options import (
     SnapshotOption,
     UnitsOption,
 )
-from dumpmap.wording.text import Units
+from dumpmap.wording.text import Units, printable
 from dumpmap.writers.formats import Format
 
 if TYPE_CHECKING:
@@ -57,9 +57,8 @@ VERBOSITY = Verbosity()
 def say(text: str) -> None:
     """Writes a line to standard error."""
     if sys.stderr is not None:
-        shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
         with contextlib.suppress(OSError, ValueError):  # nobody is there to read it
-            sys.stderr.write(f"dumpmap: {shown}\n")
+            sys.stderr.write(f"dumpmap: {printable(text)}\n")
 
 
 def note(text: str) -> None:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from dumpmap.cli.common import Shown, Target, chosen_format, load, show
 from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption
+
+PrivacyOption = Annotated[
+    bool, typer.Option("--privacy", help="Show the personal data that the file holds, and what removes it.")
+]
 
 
 def command(
@@ -11,6 +19,7 @@ def command(
     format: FormatOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
+    privacy: PrivacyOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
     """Show what the input contains: streams, flags, completeness, warnings, and what a better dump would add.
@@ -20,12 +29,22 @@ def command(
     ```
     dumpmap info crash.dmp
     dumpmap info crash.dmp --format json | jq .advice
+    dumpmap info crash.json --privacy
     ```
     """
     from dumpmap.views.info import info_document, info_view, stream_table
+    from dumpmap.views.privacy import privacy_document, privacy_table, privacy_view
 
     target = Target(chosen_format(format, output), output=output, force=force)
     region_map = load(file, snapshot=snapshot)
+    if privacy:
+        private = Shown(
+            document=lambda: privacy_document(region_map),
+            table=lambda: privacy_table(region_map),
+            view=lambda: privacy_view(region_map),
+        )
+        show(private, target)
+        return
     shown = Shown(
         document=lambda: info_document(region_map),
         table=lambda: stream_table(region_map),

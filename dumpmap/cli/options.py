@@ -82,3 +82,11 @@ KeepTextOption = Annotated[
         help="Keep a crash reporter's texts that can hold user data: messages, URLs, paths, script lines.",
     ),
 ]
+
+RedactOption = Annotated[
+    bool,
+    typer.Option(
+        "--redact",
+        help="Replace names of users and machines in paths, and leave out comments and texts of a crash reporter.",
+    ),
+]

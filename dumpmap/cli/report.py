@@ -7,7 +7,14 @@ from typing import Annotated
 import typer
 
 from dumpmap.cli.common import load, usage_errors
-from dumpmap.cli.options import ForceOption, ImagePathOption, InputFile, KeepTextOption, SnapshotOption
+from dumpmap.cli.options import (
+    ForceOption,
+    ImagePathOption,
+    InputFile,
+    KeepTextOption,
+    RedactOption,
+    SnapshotOption,
+)
 
 PageOption = Annotated[
     str,
@@ -27,12 +34,14 @@ def command(
     keep_text: KeepTextOption = False,
     force: ForceOption = False,
     image_path: ImagePathOption = None,
+    redact: RedactOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
     """Write a self-contained HTML report: diagnosis, bars, address space map, and every region with its evidence.
 
-    The report is one file and needs no network. It contains the command line and the paths that are in the
-    dump. It omits messages, URLs, paths, and script lines of a crash reporter, which can contain user data.
+    The report is one file and needs no network. It contains the command line, comments, and the paths that are in the
+    dump; --redact leaves them out. It omits messages, URLs, paths, and script lines of a crash reporter, which can
+    contain user data.
 
     ```
     dumpmap report crash.dmp -o crash.html
@@ -45,4 +54,5 @@ def command(
     with usage_errors():
         choose_format(output, None, ["html"], "html")
     check_target(output, force=force)
-    load(file, image_path=image_path, snapshot=snapshot).to_html(output, keep_text=keep_text, force=force)
+    region_map = load(file, image_path=image_path, snapshot=snapshot, redact=redact)
+    region_map.to_html(output, keep_text=keep_text, force=force)

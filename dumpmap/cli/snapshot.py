@@ -7,13 +7,23 @@ from typing import Annotated
 import typer
 
 from dumpmap.cli.common import load, usage_errors
-from dumpmap.cli.options import ForceOption, InputFile, KeepTextOption, SnapshotFileOption, SnapshotOption
+from dumpmap.cli.options import (
+    ForceOption,
+    InputFile,
+    KeepTextOption,
+    RedactOption,
+    SnapshotFileOption,
+    SnapshotOption,
+)
 from dumpmap.cli.owners_search import OwnersFrom, OwnersOption, search_pointers
 from dumpmap.writers.formats import SnapshotFormat
 
 ToOption = Annotated[
     SnapshotFormat | None,
     typer.Option("--to", help="Compression. Default: inferred from the file suffix.", show_default=False),
+]
+CommandLineOption = Annotated[
+    bool, typer.Option("--command-line", help="Keep the command line, which can contain secrets.")
 ]
 
 
@@ -22,14 +32,17 @@ def command(
     output: SnapshotFileOption,
     to: ToOption = None,
     keep_text: KeepTextOption = False,
+    command_line: CommandLineOption = False,
+    redact: RedactOption = False,
     owners: OwnersOption = OwnersFrom.full,
     force: ForceOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
     """Reduce an input to a JSON snapshot with only the memory that the map needs.
 
-    The snapshot gives the same map and the same owners with the same evidence. It is small enough for a test fixture or
-    an email. It omits messages, URLs, paths, and script lines of a crash reporter, which can contain user data.
+    The snapshot gives the same map and the same owners with the same evidence. It is small enough for a test fixture
+    or an email. It omits the command line, and messages, URLs, paths, and script lines of a crash reporter: they can
+    contain secrets.
 
     ```
     dumpmap snapshot crash.dmp -o crash.json.zst
@@ -40,6 +53,8 @@ def command(
     from dumpmap.writers.output import check_target
     from dumpmap.writers.snapshot_file import choose_compression, save_snapshot
 
+    if redact and keep_text:
+        raise typer.BadParameter("--redact removes what --keep-text keeps")
     with usage_errors():
         chosen = choose_compression(output, to)
     check_target(output, force=force, binary=chosen is not SnapshotFormat.json)
@@ -51,6 +66,8 @@ def command(
         recording=region_map.recording,
         to=chosen,
         keep_text=keep_text,
+        command_line=command_line,
+        redact=redact,
         pointers=owners is OwnersFrom.full,
         force=force,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 Excerpt = tuple[int, bytes]
 """An address and the bytes that the process had there."""
@@ -136,6 +136,24 @@ class LiveMemory:
         return []
 
 
+_T = TypeVar("_T")
+
+
+def attempt(memory: Memory, read: Callable[[], _T | None]) -> _T | None:
+    """Calls a function that reads a structure; if there is none, a recording forgets the bytes that it looked at.
+
+    What lies at an address that only seems to be a heap or a thread block can be anything, such as a password. Without
+    those bytes, the same function finds nothing there again.
+    """
+    if not isinstance(memory, RecordingMemory):
+        return read()
+    before = memory.mark()
+    found = read()
+    if found is None:
+        memory.forget(before)
+    return found
+
+
 def unrecorded(memory: Memory) -> Memory:
     """Returns the memory behind a recording, for a look at bytes that may turn out not to matter."""
     return memory.inner if isinstance(memory, RecordingMemory) else memory
@@ -165,6 +183,15 @@ class RecordingMemory:
     def ranges(self) -> list[tuple[int, int]]:
         """See `Memory.ranges`."""
         return self._inner.ranges()
+
+    def mark(self) -> int:
+        """Returns a place in the recording, for `forget`."""
+        return len(self._seen)
+
+    def forget(self, mark: int) -> None:
+        """Drops what was recorded since."""
+        while len(self._seen) > mark:
+            self._seen.popitem()
 
     @property
     def inner(self) -> Memory:

@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from dumpmap.errors import DumpmapError, FormatError, InputError
+from dumpmap.model.limits import TEXT
+from dumpmap.model.plausible import guarded
 from dumpmap.model.snapshot import Container, Snapshot
 from dumpmap.parsers.minidump.reader import read_minidump
 from dumpmap.parsers.recognition import HEAD, InputFormat, describe_foreign, input_format, is_input
 from dumpmap.sources.archive import unpack
-from dumpmap.sources.files import MEMBER_MARK, BufferSource, ByteSource, map_file
+from dumpmap.sources.files import MEMBER_MARK, BufferSource, ByteSource, open_file
 from dumpmap.sources.salvage import CHUNK
 from dumpmap.sources.spool import collect
 
 Input = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """What `dumpmap.open` takes: a path, the bytes themselves, or a binary file."""
-
-MAX_TEXT = 4 << 30
-"""Longest JSON, XML, or CSV that is read."""
 
 
 def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | None = None) -> Snapshot:
@@ -56,13 +55,13 @@ def open_snapshot(source: Input, *, name: str | None = None, snapshot: int | Non
         kind = _kind_of(text)
         if not kind and MEMBER_MARK in text:
             archive, _, member = text.partition(MEMBER_MARK)
-            return read_source(map_file(archive, name or text), path=text, snapshot=snapshot, member=member)
+            return read_source(open_file(archive, name or text), path=text, snapshot=snapshot, member=member)
         if stat.S_ISFIFO(kind):  # a named pipe, or the shell's <(...)
             with Path(text).open("rb") as pipe:
                 return _from_file(pipe, name or text, snapshot)
         if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
             raise InputError("is a device, not a file", source=text)
-        return read_source(map_file(text, name), path=text, snapshot=snapshot)
+        return read_source(open_file(text, name), path=text, snapshot=snapshot)
     if hasattr(source, "read"):
         return _from_file(source, name or getattr(source, "name", None) or "<file>", snapshot)
     raise TypeError(f"expected a path, bytes or a binary file, not {type(source).__name__}")
@@ -134,8 +133,8 @@ def _read(
     if found is not InputFormat.VMMAP_XML and snapshot not in (None, 1):
         raise InputError(f"has no snapshot {snapshot}; only VMMap's .mmp can hold several", source=source.name)
     if found is InputFormat.MINIDUMP:
-        return _read_minidump(source, path, container, debug_ids)
-    return _read_text(source, found, path, container, snapshot)
+        return guarded(_read_minidump(source, path, container, debug_ids))
+    return guarded(_read_text(source, found, path, container, snapshot))
 
 
 def _read_minidump(source: ByteSource, path: str | None, container: Container | None, debug_ids: bool) -> Snapshot:
@@ -151,9 +150,10 @@ def _read_minidump(source: ByteSource, path: str | None, container: Container | 
 def _read_text(
     source: ByteSource, found: InputFormat, path: str | None, container: Container | None, snapshot: int | None
 ) -> Snapshot:
-    if source.size > MAX_TEXT:
+    if source.size > TEXT.value:
         raise FormatError(
-            f"is a text of {source.size:,} bytes; dumpmap reads texts of up to {MAX_TEXT:,} bytes", source=source.name
+            f"is a text of {source.size:,} bytes; dumpmap reads texts of up to {TEXT.value:,} bytes; {TEXT.hint}",
+            source=source.name,
         )
     data = source.view(0, source.size)
     name = source.name.replace("\\", "/").rsplit("/", 1)[-1]

@@ -11,7 +11,7 @@ import re
 from enum import Enum
 
 from dumpmap.sources.archive import PACKED, first_bytes
-from dumpmap.sources.files import map_file
+from dumpmap.sources.files import open_file
 
 HEAD = 4096
 """How many bytes of a file show its format."""
@@ -108,7 +108,7 @@ def begins_like_input(path: str) -> bool:
             return is_input(head)
         suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
         members = MOST_MEMBERS if suffix in (".zip", "") else 1
-        return is_input(first_bytes(map_file(path), is_input, most_members=members) or b"")
+        return is_input(first_bytes(open_file(path), is_input, most_members=members) or b"")
     except Exception:  # whatever is wrong with the file, nobody asked for it
         return False
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from dumpmap.views.blocks import Blank, Block, Entry, Facts, Heading, Lines, Paragraph, Remark, Statements
 from dumpmap.views.table import Table, cell_text
-from dumpmap.wording.text import Units
+from dumpmap.wording.text import Units, printable
 
 
 def to_markdown(blocks: Iterable[Block], units: Units = Units.kb) -> str:
@@ -27,23 +28,43 @@ def _markdown(block: Block, units: Units) -> str:
         case Table():
             return table_markdown(block, units)
         case Heading():
-            return f"### {block.text}"
+            return f"### {markdown_text(block.text)}"
         case Paragraph():
-            return block.text if block.style == "plain" else f"**{block.text}**"
+            text = markdown_text(block.text)
+            return text if block.style == "plain" else f"**{text}**"
         case Lines():
-            return "\n".join(f"- {item}" for item in block.items)
+            return "\n".join(f"- {markdown_text(item)}" for item in block.items)
         case Remark():
-            return f"> **{block.label}** {block.text}"
+            return f"> **{markdown_text(block.label)}** {markdown_text(block.text)}"
         case Facts():
-            return "\n".join(f"- **{fact.label}**: {fact.text}" for fact in block.rows)
+            return "\n".join(f"- **{markdown_text(fact.label)}**: {markdown_text(fact.text)}" for fact in block.rows)
         case Statements():
-            return "\n".join(f"- **{row.severity}**: {row.text}" for row in block.rows)
+            return "\n".join(f"- **{row.severity}**: {markdown_text(row.text)}" for row in block.rows)
         case Entry():
-            return f"- **{block.severity}** {block.title} (`{block.id}`): {block.text}"
+            return f"- **{block.severity}** {markdown_text(block.title)} (`{block.id}`): {markdown_text(block.text)}"
         case Blank():
             return ""
         case _:  # bars: the table below them has their figures
             return ""
+
+
+def markdown_text(text: str) -> str:
+    """Returns a text that Markdown shows as it is: no HTML, no link, no image, and no second line.
+
+    Backticks, asterisks, and underscores stay: dumpmap's own sentences use them, and at worst they change the font.
+    """
+    return _ACTIVE.sub(_escaped, printable(text))
+
+
+_ACTIVE = re.compile(r"\\+(?=[\[<|&])|[\[<]|&(?=[#A-Za-z])")
+"""What begins a link or HTML, and backslashes that would undo the escape before it."""
+
+
+def _escaped(match: re.Match[str]) -> str:
+    found = match[0]
+    if found[0] == "\\":
+        return found * 2
+    return {"<": "&lt;", "&": "&amp;", "[": "\\["}[found]
 
 
 def table_markdown(table: Table, units: Units) -> str:
@@ -56,9 +77,7 @@ def table_markdown(table: Table, units: Units) -> str:
     ]
     for row in table.rows:
         cells = (
-            cell_text(row[index], table.columns[index], units, table.address_width)
-            .replace("|", "\\|")
-            .replace("\n", " ")
+            markdown_text(cell_text(row[index], table.columns[index], units, table.address_width)).replace("|", "\\|")
             for index in shown
         )
         lines.append(_line(cells))

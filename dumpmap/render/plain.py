@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from dumpmap.views.table import Column, Table, plain_value
+from dumpmap.writers.csv_cells import csv_cell
 
 
 def to_csv(table: Table) -> str:
@@ -26,7 +27,7 @@ def _csv_value(value: Any, column: Column) -> Any:
         return ""
     if isinstance(plain, bool):
         return "true" if plain else "false"
-    return plain
+    return csv_cell(plain)
 
 
 def to_json(document: Any) -> str:

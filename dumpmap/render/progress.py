@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from dumpmap.triage.progress import BatchState
+from dumpmap.wording.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +34,7 @@ class RichProgress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[details]}"),
+            TextColumn("{task.fields[details]}", markup=False),
             console=console or Console(stderr=True),
             transient=True,
         )
@@ -49,7 +50,7 @@ class RichProgress:
         if state.cached:
             parts.append(f"{state.cached:,} cached")
         if state.hindrance:
-            parts.append(state.hindrance)
+            parts.append(printable(state.hindrance))
         self._bar.update(
             self._task,
             description="dumps" if state.listed else "dumps (still listing)",

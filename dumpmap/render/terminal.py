@@ -25,7 +25,7 @@ from dumpmap.views.blocks import (
     Style,
 )
 from dumpmap.views.table import Table
-from dumpmap.wording.text import Units
+from dumpmap.wording.text import Units, printable
 from dumpmap.writers.output import is_standard_output
 
 _STYLES: dict[Style, str] = {
@@ -111,37 +111,43 @@ def to_rich(blocks: Iterable[Block], units: Units = Units.kb) -> Iterator[Any]:
 
 def _drawn(block: Block, units: Units) -> Iterator[Any]:
     from rich.padding import Padding
-    from rich.text import Text
 
     match block:
         case Table():
             yield FittedTable(block, units)
         case Blank():
-            yield Text("")
+            yield _text("")
         case Heading():
-            yield Text(block.text, style="bold")
+            yield _text(block.text, "bold")
         case Paragraph():
-            yield Text(block.text, style=_STYLES[block.style])
+            yield _text(block.text, _STYLES[block.style])
         case Lines():
             for item in block.items:
-                yield Padding(Text(item), (0, 0, 0, block.indent), expand=False)
+                yield Padding(_text(item), (0, 0, 0, block.indent), expand=False)
         case Remark():
-            yield _grid([(Text(block.label), Text(block.text))], gap=1, style="dim")
+            yield _grid([(_text(block.label), _text(block.text))], gap=1, style="dim")
         case Facts():
             yield _grid(
-                [(Text(fact.label, style="bold"), Text(fact.text, style=_STYLES[fact.style])) for fact in block.rows],
+                [(_text(fact.label, "bold"), _text(fact.text, _STYLES[fact.style])) for fact in block.rows],
                 gap=2,
             )
         case Statements():
-            yield _grid([(_severity(row.severity), Text(row.text)) for row in block.rows], gap=1, least=8)
+            yield _grid([(_severity(row.severity), _text(row.text)) for row in block.rows], gap=1, least=8)
         case Entry():
             head = _severity(block.severity)
-            head.append(f"  {block.title}", style="bold")
-            head.append(f"  [{block.id}]", style="dim")
+            head.append(f"  {printable(block.title)}", style="bold")
+            head.append(f"  [{printable(block.id)}]", style="dim")
             yield head
-            yield Padding(Text(block.text), (0, 0, 0, 2), expand=False)
+            yield Padding(_text(block.text), (0, 0, 0, 2), expand=False)
         case Bars():
             yield _DrawnBars(block)
+
+
+def _text(text: str, style: str = "") -> Any:
+    """Every text of a view passes here: names in a dump can be anybody's."""
+    from rich.text import Text
+
+    return Text(printable(text), style=style)
 
 
 def _severity(severity: Style) -> Any:
@@ -182,7 +188,7 @@ class _DrawnBars:
         if options.max_width < _ENDLESS:
             width = max(least, min(most, options.max_width - _BAR_MARGIN - extra))
         for bar in self._bars.rows:
-            line = Text(f"{bar.title:<12}{bar.figure:>{_FIGURE_WIDTH + extra}}  ")
+            line = Text(f"{printable(bar.title):<12}{bar.figure:>{_FIGURE_WIDTH + extra}}  ")
             cells = _apportion([size for _, size in bar.parts], self._bars.scale, width) if self._bars.scale else []
             for (type, _), count in zip(bar.parts, cells, strict=bool(cells)):
                 if count:

@@ -68,7 +68,7 @@ def unpack(source: ByteSource, is_input: Callable[[bytes], bool], member: str | 
         container, chunks = "zstd", as_far_as_possible(partial(unzstd, source))
     else:
         return None
-    unpacked = collect(chunks, source.name, warnings)
+    unpacked = collect(chunks, source.name, warnings, packed=source.size)
     if unpacked.size == 0:
         raise FormatError(f"the {container} file unpacks to nothing: it is empty or cut off", source=source.name)
     return Unpacked(unpacked, container, tuple(warnings), tuple(notes))

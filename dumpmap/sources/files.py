@@ -1,4 +1,4 @@
-"""The bytes of an input: a mapped file, a buffer, or a remote file.
+"""The bytes of an input: a file, a buffer, or a remote file.
 
 Parsers see a `ByteSource`: a name, a size, and exact views of byte ranges. A view is never shorter than the range; a
 range beyond the end is an error, so no parser can mistake a cut-off file for zeros.
@@ -6,6 +6,7 @@ range beyond the end is an error, so no parser can mistake a cut-off file for ze
 
 from __future__ import annotations
 
+import errno
 import io
 import mmap
 import os
@@ -48,8 +49,16 @@ class ByteSource(Protocol):
         ...
 
 
+def _check_range(source: ByteSource, offset: int, size: int) -> None:
+    if offset < 0 or size < 0 or offset + size > source.size:
+        raise TruncatedError(
+            f"needs bytes 0x{offset:x} to 0x{offset + size:x}, but the file has 0x{source.size:x} bytes",
+            source=source.name,
+        )
+
+
 class BufferSource:
-    """Bytes in memory, or a file mapped into it.
+    """Bytes in memory, or a file of our own mapped into it.
 
     Attributes:
         status: the status of the file when it was opened; None for bytes that are not from a file.
@@ -64,11 +73,7 @@ class BufferSource:
 
     def view(self, offset: int, size: int) -> memoryview:
         """See `ByteSource.view`."""
-        if offset < 0 or size < 0 or offset + size > self.size:
-            raise TruncatedError(
-                f"needs bytes 0x{offset:x} to 0x{offset + size:x}, but the file has 0x{self.size:x} bytes",
-                source=self.name,
-            )
+        _check_range(self, offset, size)
         return self._data[offset : offset + size]
 
     def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
@@ -76,43 +81,59 @@ class BufferSource:
         return [self.view(offset, size) for offset, size in ranges]
 
 
-class MappedSource(BufferSource):
-    """A file mapped into memory.
+class FileSource:
+    """A file that is read range by range, without a mapping.
 
-    Scattered small reads, such as a search for signatures, bypass the mapping: each would bring in the pages around it,
-    which adds up to gigabytes in a large dump.
+    Another process can cut off a mapped file at any time, and the next look at the lost pages would end this process
+    (SIGBUS). A read says how much is left.
+
+    Attributes:
+        status: the status of the file when it was opened.
     """
 
-    def __init__(self, name: str, file: io.FileIO) -> None:
-        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        super().__init__(name, mapping)
+    def __init__(self, name: str, file: io.FileIO, status: os.stat_result) -> None:
+        self.name = name
+        self.size = status.st_size
+        self.status: os.stat_result | None = status
         self._file = file
-        # Windows has none of these: there, all reads use the mapping. macOS lacks the last.
-        self._pread = getattr(os, "pread", None)
-        if self.size > LARGE:
-            if hasattr(mmap, "MADV_RANDOM"):
-                mapping.madvise(mmap.MADV_RANDOM)
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        if self.size > LARGE and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+
+    def view(self, offset: int, size: int) -> memoryview:
+        """See `ByteSource.view`."""
+        _check_range(self, offset, size)
+        data = os.pread(self._file.fileno(), size, offset)
+        while len(data) < size:  # Linux reads at most 2 GiB at once
+            more = os.pread(self._file.fileno(), size - len(data), offset + len(data))
+            if not more:
+                raise TruncatedError(
+                    f"was cut off at 0x{offset + len(data):x} while dumpmap was reading it", source=self.name
+                )
+            data += more
+        return memoryview(data)
 
     def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         """See `ByteSource.views`."""
-        if self._pread is None or self.size <= LARGE:
-            return super().views(ranges)
-        handle, read = self._file.fileno(), self._pread
-        result = []
-        for offset, size in ranges:
-            data = read(handle, size, offset)
-            if len(data) != size:
-                return super().views(
-                    ranges
-                )  # the file was cut off meanwhile, or the range is wrong: the error says where
-            result.append(memoryview(data))
-        return result
+        return [self.view(offset, size) for offset, size in ranges]
 
 
-def map_file(path: str | os.PathLike[str], name: str | None = None) -> BufferSource:
-    """Maps a local file. Nothing is read before it is used.
+class MappedSource(BufferSource):
+    """A file mapped into memory, on Windows: there, nobody can cut off a mapped file."""
+
+    def __init__(self, name: str, file: io.FileIO, status: os.stat_result) -> None:
+        super().__init__(name, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        self.status = status
+        self._file = file
+
+
+LocalSource = BufferSource | FileSource
+"""What `open_file` returns."""
+
+_OPEN: type[FileSource] | type[MappedSource] = FileSource if hasattr(os, "pread") else MappedSource
+
+
+def open_file(path: str | os.PathLike[str], name: str | None = None) -> LocalSource:
+    """Opens a local file. Of a large one, nothing is read before it is used.
 
     Raises:
         InputError: the file cannot be opened.
@@ -120,19 +141,20 @@ def map_file(path: str | os.PathLike[str], name: str | None = None) -> BufferSou
     name = name or os.fspath(path)
     try:
         file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - faster than pathlib; kept open by the source
-        # To read a small file costs less than to map it, and an empty file cannot be mapped.
+        # To read a small file at once costs less than many reads, and an empty file cannot be mapped.
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_size <= SMALL:
             with file:
                 source = BufferSource(name, file.readall())
-        else:
-            try:
-                source = MappedSource(name, file)
-            except BaseException:
-                file.close()
-                raise
-        source.status = status
-        return source
+            source.status = status
+            return source
+        try:
+            if not stat.S_ISREG(status.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            return _OPEN(name, file, status)
+        except BaseException:
+            file.close()
+            raise
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(reason[:1].lower() + reason[1:], source=name) from error

@@ -4,45 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import os
 from collections.abc import Iterator
 from typing import IO, cast
 
 from dumpmap.errors import FormatError, InputError
+from dumpmap.model.limits import DECOMPRESSED, RATIO
 from dumpmap.sources.files import BufferSource
 from dumpmap.sources.salvage import DamageError
 
-MAX_DECOMPRESSED = 64 << 30
-"""A compressed input is not unpacked beyond this many bytes; $DUMPMAP_MAX_DECOMPRESSED overrides it."""
-
-IN_MEMORY = 64 << 20
+IN_MEMORY = 32 << 20
 """What unpacks to more than this goes to a temporary file."""
 
+MAX_ANY_RATIO = 1 << 30
+"""Content of so many bytes is unpacked whatever its packed size; beyond it, $DUMPMAP_MAX_RATIO applies."""
 
-def collect(chunks: Iterator[bytes], name: str, warnings: list[str] | None = None) -> BufferSource:
+
+def collect(
+    chunks: Iterator[bytes], name: str, warnings: list[str] | None = None, *, packed: int | None = None
+) -> BufferSource:
     """Collects chunks in memory, or in a temporary file if they are large.
 
     Args:
         chunks: the content. `DamageError` ends it.
         name: the name of the input in messages.
         warnings: gets what is wrong with the packed file.
+        packed: the size of the packed file; None if the content is not packed.
 
     Raises:
         DumpmapError: the content is too large, nothing could be unpacked, or the temporary file cannot be written.
     """
     import tempfile
 
-    limit, total = size_limit(), 0
+    total, limit, bound = 0, DECOMPRESSED.value, DECOMPRESSED
+    if packed is not None and (room := max(MAX_ANY_RATIO, packed * RATIO.value)) < limit:
+        limit, bound = room, RATIO
     spool = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115 - closed below
     try:
         try:
             for chunk in chunks:
                 total += len(chunk)
                 if total > limit:
-                    raise FormatError(
-                        f"unpacks to more than {limit:,} bytes; set $DUMPMAP_MAX_DECOMPRESSED to allow more",
-                        source=name,
-                    )
+                    raise FormatError(f"unpacks to more than {limit:,} bytes; {bound.hint}", source=name)
                 spool.write(chunk)
         except DamageError as damage:
             if total == 0:
@@ -60,11 +62,3 @@ def collect(chunks: Iterator[bytes], name: str, warnings: list[str] | None = Non
         # The mapping or the copy outlives the file.
         with contextlib.suppress(OSError):
             spool.close()
-
-
-def size_limit() -> int:
-    """Returns how many bytes an input can unpack to."""
-    try:
-        return int(os.environ.get("DUMPMAP_MAX_DECOMPRESSED", ""))
-    except ValueError:
-        return MAX_DECOMPRESSED

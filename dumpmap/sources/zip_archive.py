@@ -14,29 +14,17 @@ from typing import IO, cast
 from dumpmap.errors import FormatError, InputError
 from dumpmap.sources.files import MEMBER_MARK, ByteSource
 from dumpmap.sources.salvage import CHUNK, HEAD, BrokenError, CutError, beginning_of
-from dumpmap.sources.zip_salvage import (
-    DEFLATED,
-    ENCRYPTED,
-    STORED,
-    Chunks,
-    ZipMember,
-    local_header,
-    local_members,
-    local_opener,
-)
+from dumpmap.sources.zip_methods import Budget
+from dumpmap.sources.zip_salvage import Chunks, ZipMember, local_header, local_members, local_opener
 
 MOST_SEARCHED = 10_000
 """An archive with more files is not searched for its only input: the file must be named."""
 
+MAX_TABLE = 8 << 20
+"""A zip archive with a longer table of contents is refused: it has some hundred thousand files."""
+
 _LISTED = 5
 """Names that a message lists."""
-
-try:
-    from lzma import LZMAError
-except ImportError:  # this Python was built without it
-    _LZMA_ERRORS: tuple[type[Exception], ...] = ()
-else:
-    _LZMA_ERRORS = (LZMAError,)
 
 _ZIP_ERRORS: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
@@ -45,14 +33,10 @@ _ZIP_ERRORS: tuple[type[Exception], ...] = (
     ValueError,
     EOFError,
     IndexError,
+    OverflowError,
     struct.error,
-    zlib.error,
-    *_LZMA_ERRORS,
 )
-"""What `zipfile` raises for archives that are damaged, encrypted, or compressed with a method that it does not know."""
-
-_UNPACKING_ERRORS: tuple[type[Exception], ...] = (*_ZIP_ERRORS, OSError)
-"""What unpacking a file raises; bz2 has no error of its own."""
+"""What `zipfile` raises for a table of contents that is damaged."""
 
 
 def unzip(
@@ -77,15 +61,17 @@ def unzip(
         members = list(islice(local_members(source), MOST_SEARCHED + 1))
         if not members:
             raise FormatError(f"the zip file is damaged or unsupported: {error}", source=source.name) from None
-        yield from _choose(members, is_input, wanted, source, notes).open(CHUNK)
+        yield from _choose(members, is_input, wanted, source, notes).open(CHUNK, None)
         raise CutError("zip", source, "its table of contents") from None
     with archive:
-        yield from _choose(_members(archive, source), is_input, wanted, source, notes).open(CHUNK)
+        yield from _choose(_members(archive, source), is_input, wanted, source, notes).open(CHUNK, None)
 
 
 def _members(archive: zipfile.ZipFile, source: ByteSource) -> list[ZipMember]:
     return [
-        ZipMember(info.filename, _opener(archive, info, source)) for info in archive.infolist() if not info.is_dir()
+        ZipMember(info.filename, _opener(info, source))
+        for info in archive.infolist()
+        if not info.filename.endswith("/")
     ]
 
 
@@ -94,39 +80,32 @@ def first_of_zip(source: ByteSource, is_input: Callable[[bytes], bool], most_mem
     try:
         archive = zipfile.ZipFile(cast("IO[bytes]", _SeekableView(source)))
     except _ZIP_ERRORS:
-        return b"".join(map(_head_of, islice(local_members(source), 1)))
+        return b"".join(_head_of(member, Budget(source)) for member in islice(local_members(source), 1))
     with archive:
         members = _members(archive, source)
         if len(members) > max(1, MOST_SEARCHED if most_members is None else most_members):
             return b""
-        heads = map(_head_of, members)
+        budget = Budget(source)
+        heads = (_head_of(member, budget) for member in members)
         return next((head for head in heads if len(members) == 1 or is_input(head)), b"")
 
 
-def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: ByteSource) -> Callable[[int], Chunks]:
-    def chunks(size: int) -> Chunks:
-        done = 0
-        try:
-            with archive.open(info) as file:
-                while out := file.read(size):
-                    done += len(out)
-                    yield out
-            return
-        except _UNPACKING_ERRORS as error:
-            broken, problem = BrokenError("zip", error), str(error)
-        # zipfile gives nothing of a file with a wrong checksum.
+def _opener(info: zipfile.ZipInfo, source: ByteSource) -> Callable[[int, Budget | None], Chunks]:
+    def chunks(size: int, budget: Budget | None = None) -> Chunks:
         header = local_header(source, info.header_offset)
-        if header is None or info.flag_bits & ENCRYPTED or info.compress_type not in (STORED, DEFLATED):
-            if done:
-                raise broken
-            raise FormatError(f"the zip file is damaged or unsupported: {problem}", source=source.name)
-        end = header.start + info.compress_size
-        for out in local_opener(source, info.filename, info.flag_bits, info.compress_type, header.start, end)(size):
-            before, done = done, done - len(out)
-            if done < 0:
-                yield out[before:]
-                done = 0
-        raise broken
+        if header is None:
+            raise FormatError(
+                f"the zip file is damaged: {info.filename!r} is not where it should be", source=source.name
+            )
+        end = min(header.start + info.compress_size, source.size)
+        checksum = 0
+        for out in local_opener(source, info.filename, info.flag_bits, info.compress_type, header.start, end)(
+            size, budget
+        ):
+            checksum = zlib.crc32(out, checksum)
+            yield out
+        if checksum != info.CRC:
+            raise BrokenError("zip", ValueError(f"wrong checksum of {info.filename!r}"))
 
     return chunks
 
@@ -157,7 +136,8 @@ def _choose(
     text = f"a zip archive of {len(members):,} files"
     if len(members) > MOST_SEARCHED:
         raise FormatError(f"{text}; name the file to read: ARCHIVE{MEMBER_MARK}NAME", source=source.name)
-    inputs = [one for one in members if is_input(_head_of(one))]
+    budget = Budget(source)
+    inputs = [one for one in members if is_input(_head_of(one, budget))]
     if not inputs:
         contents = f": {_listed(members)}" if members else ""
         raise FormatError(f"{text}, but none is a dump or a snapshot{contents}", source=source.name)
@@ -176,9 +156,13 @@ def _listed(members: Sequence[ZipMember]) -> str:
     return names + (f" and {len(members) - _LISTED:,} more" if len(members) > _LISTED else "")
 
 
-def _head_of(member: ZipMember) -> bytes:
-    """Returns the first bytes of a file in an archive."""
-    with contextlib.closing(member.open(HEAD)) as chunks:
+def _head_of(member: ZipMember, budget: Budget) -> bytes:
+    """Returns the first bytes of a file in an archive.
+
+    Raises:
+        LookingError: the budget is spent.
+    """
+    with contextlib.closing(member.open(HEAD, budget)) as chunks:
         return beginning_of(chunks)
 
 
@@ -204,6 +188,12 @@ class _SeekableView(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1, /) -> bytes:
+        if size > MAX_TABLE:
+            raise FormatError(
+                f"the zip archive has a table of contents of {size:,} bytes; dumpmap reads up to {MAX_TABLE:,}. "
+                "Unpack it first",
+                source=self._source.name,
+            )
         left = max(0, self._source.size - self._at)
         take = left if size < 0 else min(size, left)
         data = bytes(self._source.view(self._at, take)) if take else b""

@@ -7,18 +7,17 @@ The table is at the end of an archive, so an archive that is cut off has none. C
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from dumpmap.errors import FormatError
+from dumpmap.model.limits import DECOMPRESSED
 from dumpmap.sources.files import ByteSource
-from dumpmap.sources.salvage import BrokenError, DamageError, Pace, as_far_as_possible, chunks_of
-from dumpmap.sources.spool import size_limit
+from dumpmap.sources.salvage import DamageError, Pace, as_far_as_possible, chunks_of
+from dumpmap.sources.zip_methods import DEFLATED, STORED, SUPPORTED, Budget, unpacked
 
 Chunks = Generator[bytes, None, None]
 
-STORED, DEFLATED = 0, 8
 ENCRYPTED = 1
 _SIZES_BEHIND, _UTF8 = 8, 0x800
 _LOCAL = struct.Struct("<4sHHHHHLLLHH")
@@ -28,10 +27,15 @@ _ZIP64 = 1
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A file in an archive: its name, and a function that unpacks it, the given number of bytes at a time."""
+    """A file in an archive.
+
+    Attributes:
+        name: its name.
+        open: unpacks it, the given number of bytes at a time, within a budget if it is only looked at.
+    """
 
     name: str
-    open: Callable[[int], Chunks]
+    open: Callable[[int, Budget | None], Chunks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ def local_header(source: ByteSource, at: int) -> LocalHeader | None:
 
 def local_members(source: ByteSource) -> Iterator[ZipMember]:
     """Yields the files of an archive from its beginning, by the header before each file."""
-    at, budget = 0, size_limit()
+    at, budget = 0, DECOMPRESSED.value
     while (header := local_header(source, at)) is not None:
         end = None if header.size is None else header.start + header.size
         if not header.name.endswith("/"):
@@ -89,46 +93,24 @@ def _zip64_size(extra: bytes, whole_size_first: bool) -> int:
 
 def local_opener(
     source: ByteSource, name: str, flags: int, method: int, start: int, end: int | None
-) -> Callable[[int], Chunks]:
+) -> Callable[[int, Budget | None], Chunks]:
     """Returns a function that unpacks a file at a known place, as far as it is good."""
 
-    def inflated(pace: Pace) -> Iterator[bytes]:
-        return (out for out, _ in _inflate(source, start, end, pace))
-
-    def chunks(size: int) -> Chunks:
+    def chunks(size: int, budget: Budget | None = None) -> Chunks:
         if flags & ENCRYPTED:
-            raise FormatError(f"the zip file is damaged, and {name!r} in it is encrypted", source=source.name)
+            raise FormatError(f"{name!r} in the zip archive is encrypted; unpack it first", source=source.name)
+        if method not in SUPPORTED:
+            raise FormatError(
+                f"{name!r} in the zip archive is compressed with method {method}; unpack it first", source=source.name
+            )
         if method == STORED:
             yield from chunks_of(source, start, end, size)
-        elif method == DEFLATED:
-            yield from as_far_as_possible(inflated, size)
         else:
-            raise FormatError(
-                f"the zip file is damaged, and {name!r} in it is compressed with method {method}: get a complete file",
-                source=source.name,
+            yield from as_far_as_possible(
+                lambda pace: (out for out, _ in unpacked(source, method, start, end, pace, budget)), size
             )
 
     return chunks
-
-
-def _inflate(source: ByteSource, start: int, end: int | None, pace: Pace) -> Iterator[tuple[bytes, int]]:
-    """Unpacks raw deflated data; yields bytes, and the offset after the packed data that they came from."""
-    decoder = zlib.decompressobj(wbits=-15)
-    place = start
-    try:
-        for chunk in chunks_of(source, start, end, pace.slice):
-            data = chunk
-            place += len(chunk)
-            while data and not decoder.eof:
-                out = decoder.decompress(data, pace.step)
-                data = decoder.unconsumed_tail
-                yield out, place - len(decoder.unused_data if decoder.eof else data)
-            if decoder.eof:
-                return
-        while out := decoder.decompress(decoder.unconsumed_tail, pace.step):
-            yield out, place
-    except zlib.error as error:
-        raise BrokenError("zip", error, place) from None
 
 
 def _end_of_deflated(source: ByteSource, start: int, budget: int) -> tuple[int, int]:
@@ -140,7 +122,7 @@ def _end_of_deflated(source: ByteSource, start: int, budget: int) -> tuple[int, 
     """
     end, total = start, 0
     try:
-        for out, place in _inflate(source, start, None, Pace()):
+        for out, place in unpacked(source, DEFLATED, start, None, Pace()):
             end, total = place, total + len(out)
             if total > budget:
                 return source.size, total

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Protocol, cast
 
 from dumpmap.model.heaps import HeapInfo
+from dumpmap.model.memory import attempt
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.heap_context import HeapContext
 from dumpmap.structures.layouts.nt_heap import HEAP_SEGMENT, HEAP_SIGNATURE, SEGMENT_SIGNATURE
@@ -102,8 +104,15 @@ def read_heap(
 ) -> HeapInfo | None:
     """Reads a heap of any family. See `ReadHeap`."""
     for family in FAMILIES:
-        if family.matches(context, address):
-            heap = family.read(context, address, label, evidence, is_scan=is_scan)
-            if heap is not None:
-                return heap
+        heap = attempt(context.memory, partial(_read_as, family, context, address, label, evidence, is_scan=is_scan))
+        if heap is not None:
+            return heap
     return None
+
+
+def _read_as(
+    family: HeapFamily, context: HeapContext, address: int, label: str, evidence: str, *, is_scan: bool
+) -> HeapInfo | None:
+    if not family.matches(context, address):
+        return None
+    return family.read(context, address, label, evidence, is_scan=is_scan)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from operator import itemgetter
 
 from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, UNKNOWN_HEAP, WINE_HEAP, HeapInfo, HeapRange
+from dumpmap.model.memory import attempt
 from dumpmap.model.process import Peb
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import MAX_HEAPS, is_page
@@ -22,6 +24,14 @@ _CLAIM_ORDER = {"segment": 0, "header": 0, "page heap": 1, "front end": 2, "larg
 
 def _sorted(ranges: Iterable[HeapRange]) -> tuple[HeapRange, ...]:
     return tuple(sorted(ranges, key=lambda range_: range_.base))
+
+
+def _other_owner(context: HeapContext, address: int) -> int | None:
+    """Returns the heap that the header of a segment names, unless the segment itself is that heap."""
+    # Imported late, here and below: the memory of a small dump has no heaps.
+    from dumpmap.structures.nt_segments import segment_owners
+
+    return next((owner for owner in segment_owners(context, address) if owner != address), None)
 
 
 class HeapSearch:
@@ -155,7 +165,8 @@ class HeapSearch:
         """A header with a segment's signature that names itself belongs to a heap, whatever else is wrong with it."""
         from dumpmap.structures.nt_segments import segment_owners
 
-        return address in segment_owners(context, address)[:1]
+        owners = attempt(self._memory, lambda: segment_owners(context, address)[:1] or None)
+        return address in (owners or ())
 
     def _read(
         self, context: HeapContext, address: int, label: str, evidence: str, *, is_scan: bool = False
@@ -191,9 +202,6 @@ class HeapSearch:
     def _take_hits(self, context: HeapContext, hits: dict[int, bytes]) -> None:
         if not hits:
             return
-        # Imported late, here and below: the memory of a small dump has no heaps.
-        from dumpmap.structures.nt_segments import segment_owners
-
         covered = {range_.base for heap in self._heaps.values() for range_ in heap.ranges}
         strays: dict[int, list[int]] = {}
         for address in sorted(map(int, hits)):
@@ -204,7 +212,7 @@ class HeapSearch:
                 self._add(replace(heap, id=None))
                 covered.update(range_.base for range_ in heap.ranges)
                 continue
-            owner = next((owner for owner in segment_owners(context, address) if owner != address), None)
+            owner = attempt(self._memory, partial(_other_owner, context, address))
             if owner is not None:
                 strays.setdefault(owner, []).append(address)
         for owner, addresses in strays.items():
@@ -253,7 +261,11 @@ class HeapSearch:
             if (context.pointer_size, address) in self._heaps:
                 return
         for context in reversed(self._contexts.values()):
-            found = PAGE_HEAPS.read(context, address, f"heap {address:#x}", "heap-signature", is_scan=True)
+            label = f"heap {address:#x}"
+            found = attempt(
+                self._memory,
+                partial(PAGE_HEAPS.read, context, address, label, "heap-signature", is_scan=True),
+            )
             # Only with the right width is the NT heap behind it found.
             if found is not None and found.normal_heap is not None:
                 self._add(found)

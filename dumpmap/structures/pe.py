@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dumpmap.model.memory import ExcerptMemory, Memory
+from functools import partial
+
+from dumpmap.model.memory import ExcerptMemory, Memory, attempt
 from dumpmap.model.process import PeImage, Section
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import round_up
@@ -48,14 +50,23 @@ _FILE_SIZE = layouts.IMAGE_FILE_HEADER[4].size
 _SECTION_SIZE = layouts.IMAGE_SECTION_HEADER[4].size
 
 
-def read_image(memory: Memory, base: int) -> PeImage | None:
+def read_image(memory: Memory, base: int, *, most_sections: int = MAX_SECTIONS) -> PeImage | None:
     """Reads the headers of the image that is loaded at `base`.
 
     Reads only the DOS header, the NT headers up to the export directory entry, and the section table.
 
+    Args:
+        memory: the process.
+        base: where the image is loaded.
+        most_sections: an image with more sections is read without its section table.
+
     Returns:
         The headers; None if they are not in the memory or not those of a PE image.
     """
+    return attempt(memory, partial(_read_image, memory, base, most_sections))
+
+
+def _read_image(memory: Memory, base: int, most_sections: int) -> PeImage | None:
     dos = _DOS.read(memory, base)
     if dos is None or dos[0] != layouts.IMAGE_DOS_SIGNATURE:
         return None
@@ -86,7 +97,9 @@ def read_image(memory: Memory, base: int) -> PeImage | None:
         large_address_aware=bool(characteristics & layouts.IMAGE_FILE_LARGE_ADDRESS_AWARE),
         subsystem=subsystem,
         pointer_size=pointer_size,
-        sections=_read_sections(memory, optional + optional_size, section_count, alignment),
+        sections=_read_sections(memory, optional + optional_size, min(section_count, MAX_SECTIONS), alignment)
+        if min(section_count, MAX_SECTIONS) <= most_sections
+        else (),
         section_count=section_count,
         exports=(directory[1], directory[2]) if directory is not None and has_exports else (0, 0),
     )
@@ -108,7 +121,6 @@ def debug_timestamp(memory: Memory, base: int, image: PeImage) -> int | None:
 
 
 def _read_sections(memory: Memory, address: int, count: int, alignment: int) -> tuple[Section, ...]:
-    count = min(count, MAX_SECTIONS)
     table = memory.read(address, count * _SECTION_SIZE) if count else None
     if table is None:
         # The table is cut off. The rows before the cut are still good.

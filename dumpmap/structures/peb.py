@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 
 from dumpmap.model.kinds import CFG_BITMAP
-from dumpmap.model.memory import Memory
+from dumpmap.model.memory import Memory, attempt, unrecorded
 from dumpmap.model.process import NamedRegion, Peb, PeImage, Teb
 from dumpmap.structures.bounds import MAX_HEAPS, MAX_STRING, is_page, is_user_address
 from dumpmap.structures.layout import parts
@@ -101,7 +102,8 @@ def read_peb(memory: Memory, address: int, pointer_size: int, *, read_parameters
         return None
     image_path = command_line = None
     if read_parameters:
-        image_path, command_line = _read_strings(memory, fields["ProcessParameters"], pointer_size)
+        # A snapshot carries them as texts if its user wants it, never as memory.
+        image_path, command_line = _read_strings(unrecorded(memory), fields["ProcessParameters"], pointer_size)
     session = _SESSION[pointer_size].read(memory, address)
     return Peb(
         address=address,
@@ -147,7 +149,7 @@ def find_pebs(
     pebs = []
     for pointer_size, counts in votes.items():
         for address, _ in counts.most_common(16):
-            peb = read_peb(memory, address, pointer_size, read_parameters=read_parameters)
+            peb = attempt(memory, partial(read_peb, memory, address, pointer_size, read_parameters=read_parameters))
             if peb is not None:
                 pebs.append(peb)
                 break

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from dumpmap.model.heaps import RecordedHeap
 from dumpmap.model.kinds import DESKTOP_HEAP, USER_SHARED_DATA
-from dumpmap.model.memory import Memory
+from dumpmap.model.memory import Memory, attempt
 from dumpmap.model.process import NamedRegion, Peb, PeImage, ProcessStructures, Teb
 from dumpmap.structures.bounds import is_page
 from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
@@ -24,6 +25,10 @@ BUILD_1703 = 15063
 MAX_IMAGES = 4096
 """Most modules whose headers are read. The largest processes have one or two thousand modules, each header costs up to
 a thousand sections to read, and a hostile list can name a hundred thousand modules."""
+
+MAX_ALL_SECTIONS = 100_000
+"""Most sections of all modules together that are read; the map of the other modules has no sections. Small files can
+have a long section table that is the header of thousands of modules."""
 
 _NTDLL = "ntdll.dll"
 
@@ -129,16 +134,22 @@ def _read_windows(context: Context, peb_addresses: Sequence[int], read_parameter
 def _read_images(context: Context, windows: _Windows, *, all_images: bool) -> None:
     """Reads image headers, and through ntdll's the bitmaps of control-flow guard."""
     images = windows.images
+    room = MAX_ALL_SECTIONS
     for base, _, name in context.modules[:MAX_IMAGES]:
         if base in images or not (all_images or name == _NTDLL or name.endswith(".exe")):
             continue
-        image = read_image(context.memory, base)
+        image = read_image(context.memory, base, most_sections=room)
         if image is None:
             continue
         images[base] = image
+        room -= len(image.sections)
         if name == _NTDLL:
             for region in find_cfg_bitmaps(context.memory, base, image):
                 windows.name(region)
+
+
+def _tebs_or_none(context: Context, address: int, thread_id: int) -> tuple[Teb, ...] | None:
+    return read_tebs(context.memory, address, thread_id, context.pointer_size) or None
 
 
 def _read_threads(context: Context, contradictions: list[str]) -> tuple[Teb, ...]:
@@ -147,7 +158,7 @@ def _read_threads(context: Context, contradictions: list[str]) -> tuple[Teb, ...
     for thread_id, address in context.threads:
         if not address:
             continue
-        found = read_tebs(context.memory, address, thread_id, context.pointer_size)
+        found = attempt(context.memory, partial(_tebs_or_none, context, address, thread_id)) or ()
         tebs += found
         # Bytes that are there but are not a TEB contradict the thread list. Absent bytes are only missing.
         if not found and context.memory.read(address, context.pointer_size) is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from dumpmap.errors import DumpmapError, FormatError
 from dumpmap.model.region_map import RegionMap
 from dumpmap.parsers.opening import read_source
-from dumpmap.sources.files import ByteSource, map_file
+from dumpmap.sources.files import ByteSource, open_file
 from dumpmap.sources.remote import remote_source
 from dumpmap.triage.columns import TriageRow
 from dumpmap.triage.jobs import Job, os_reason
@@ -66,7 +66,7 @@ class _Opened:
             self.size = source.size
             self.stamp = getattr(source, "stamp", None) or self.stamp
         else:
-            source = local = map_file(job.location, job.path)
+            source = local = open_file(job.location, job.path)
             if local.status is not None:
                 self.size, self.stamp = local.status.st_size, str(local.status.st_mtime_ns)
         self.done = True

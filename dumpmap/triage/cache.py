@@ -29,7 +29,7 @@ TOOL = f"{__version__}/{ROW_VERSION}/{zlib.crc32(','.join(NAMES).encode()):08x}"
 KEEP_DAYS = 180
 """Older results are deleted."""
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
     key TEXT PRIMARY KEY,
@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS results (
     tool TEXT NOT NULL,
     rank INTEGER NOT NULL,
     data BLOB NOT NULL,
+    checksum INTEGER NOT NULL,
     time_limit REAL,
     memory_limit INTEGER,
     saved_at REAL NOT NULL
@@ -58,6 +59,19 @@ def default_path() -> Path:
     else:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "dumpmap"
     return folder / "triage.sqlite"
+
+
+def _make_private(path: Path) -> None:
+    """Creates the file for its owner alone: rows hold names of processes and users, and messages of programs."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _checksum(*values: object) -> int:
+    """Returns a checksum over everything that a result consists of."""
+    # SQLite returns a whole number from a column of fractions as a fraction.
+    same = [float(value) if isinstance(value, int) else value for value in values]
+    return zlib.crc32(repr(same).encode("utf-8", "surrogatepass"))
 
 
 class Cache:
@@ -82,6 +96,7 @@ class Cache:
         self._limits: dict[Limit, float | None] = {"time": time_limit, "memory": memory_limit}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _make_private(path)
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
@@ -90,6 +105,9 @@ class Cache:
     def _prepare(self) -> None:
         database = self._database
         (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 1:  # without checksums
+            database.execute("DROP TABLE IF EXISTS results")
+            version = 0
         if version not in (0, _SCHEMA_VERSION):
             raise sqlite3.DatabaseError(f"it has layout version {version}, dumpmap needs version {_SCHEMA_VERSION}")
         if version == 0 and database.execute("SELECT 1 FROM sqlite_master WHERE name != 'results'").fetchone():
@@ -107,16 +125,19 @@ class Cache:
         if job.problem is not None or job.size is None or job.stamp is None:
             return None
         found = self._execute(
-            "SELECT rank, data, time_limit, memory_limit FROM results "
+            "SELECT rank, data, time_limit, memory_limit, checksum FROM results "
             "WHERE key = ? AND size = ? AND stamp = ? AND tool = ?",
             (job.key, job.size, job.stamp, TOOL),
         )
         if not found:
             return None
-        rank, data, time_limit, memory_limit = found[0]
+        rank, data, time_limit, memory_limit, checksum = found[0]
+        # SQLite does not notice changed bytes, and any type fits into any column.
         try:
+            if checksum != _checksum(job.key, job.size, job.stamp, rank, data, time_limit, memory_limit):
+                return None
             row = unpack(data)
-        except ValueError:  # SQLite does not notice changed bytes
+        except (ValueError, TypeError):
             return None
         earlier: tuple[tuple[Limit, float | None], ...] = (("time", time_limit), ("memory", memory_limit))
         limit: Limit | None = None
@@ -143,19 +164,18 @@ class Cache:
         """Keeps a result if another analysis would give the same; returns whether it was kept."""
         if not outcome.lasting or outcome.size is None or outcome.stamp is None:
             return False
+        kept = (
+            outcome.rank,
+            outcome.data,
+            self._limits["time"] if outcome.limit == "time" else None,
+            self._limits["memory"] if outcome.limit == "memory" else None,
+        )
+        checksum = _checksum(outcome.key, outcome.size, outcome.stamp, *kept)
         self._execute(
-            "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                outcome.key,
-                outcome.size,
-                outcome.stamp,
-                TOOL,
-                outcome.rank,
-                outcome.data,
-                self._limits["time"] if outcome.limit == "time" else None,
-                self._limits["memory"] if outcome.limit == "memory" else None,
-                time.time(),
-            ),
+            "INSERT OR REPLACE INTO results "
+            "(key, size, stamp, tool, rank, data, time_limit, memory_limit, checksum, saved_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (outcome.key, outcome.size, outcome.stamp, TOOL, *kept, checksum, time.time()),
         )
         return self.failure is None
 

@@ -75,6 +75,7 @@ class DaskEngine:
                 self._cluster = _DASK.LocalCluster(
                     n_workers=jobs,
                     threads_per_worker=1,
+                    security=_own_security(),
                     local_directory=scratch.name,
                     dashboard_address="127.0.0.1:0",
                     scheduler_kwargs={"dashboard": False},
@@ -222,6 +223,14 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in before.items():
             logger.setLevel(level)
+
+
+def _own_security() -> Any:
+    """Returns TLS with a certificate made for this run and kept in memory.
+
+    A scheduler runs what its clients send. Without TLS, every user of this machine could connect to it.
+    """
+    return _DASK.Security.temporary()
 
 
 def _check_address(scheduler: str) -> None:

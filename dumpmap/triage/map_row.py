@@ -40,7 +40,19 @@ def row_of_map(region_map: RegionMap, path: str, size: int | None) -> TriageRow:
     _fill_space(row, region_map)
     _fill_owners(row, region_map)
     _fill_counters(row, region_map)
+    _check(row)
     return row
+
+
+def _check(row: TriageRow) -> None:
+    """Checks that every number fits its column: one that does not would cost the whole table.
+
+    Raises:
+        OverflowError: a number has more than 63 bits.
+    """
+    for name, value in row.items():
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            raise OverflowError(f"{name} is {value}")
 
 
 def one_line(text: str) -> str:

@@ -129,14 +129,19 @@ def more_text(count: int) -> str:
     return f"... and {count:,} more; --limit shows them"
 
 
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and marks that Unicode counts as printable although nobody sees them."""
+
+
 def printable(text: str) -> str:
     """Replaces characters that would act on a terminal instead of being shown: names in a dump can be anybody's.
 
-    These are control characters, escape sequences, line and paragraph separators, and marks that turn the writing
-    direction.
+    These are control characters, escape sequences, line and paragraph separators, marks that turn the writing
+    direction, and letters without a width or an image. `dumpmap.render` applies it to all that it draws.
     """
-    return text if text.isprintable() else "".join(map(_shown, text))
+    return text if text.isprintable() and _INVISIBLE.isdisjoint(text) else "".join(map(_shown, text))
 
 
 def _shown(character: str) -> str:
-    return character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+    visible = character.isprintable() and character not in _INVISIBLE
+    return character if visible else "\N{REPLACEMENT CHARACTER}"

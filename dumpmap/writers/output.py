@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -59,7 +60,8 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
     """Opens a binary file that appears only when it is complete.
 
     The file is written under a temporary name in the same folder and renamed at the end, so a failure keeps the
-    previous file. Standard output (`-`) also receives complete output only.
+    previous file. An existing file keeps its permissions; if the path is a symbolic link, its target is replaced and
+    the link stays. Standard output (`-`) also receives complete output only.
 
     Args:
         path: the file, or `-` for standard output.
@@ -88,15 +90,13 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
                 with target.open("wb") as device:
                     shutil.copyfileobj(spool, device)
             return
+        target = Path(os.path.realpath(target))
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as stream:
                 yield stream
-            # mkstemp creates private files; outputs get the usual permissions.
-            mask = os.umask(0)
-            os.umask(mask)
-            temporary.chmod(0o666 & ~mask)
+            temporary.chmod(_mode(target))
             temporary.replace(target)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -104,6 +104,15 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
             raise
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror or error}", source=str(path)) from error
+
+
+def _mode(target: Path) -> int:
+    """Returns the permissions of an existing file; otherwise the usual ones, because mkstemp creates private files."""
+    with contextlib.suppress(OSError):
+        return stat.S_IMODE(target.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _spool() -> BinaryIO:

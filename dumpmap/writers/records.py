@@ -13,6 +13,7 @@ from typing import IO, Any
 from dumpmap.errors import OutputError
 from dumpmap.triage.columns import TriageContent
 from dumpmap.views.triage import Records, csv_value
+from dumpmap.writers.csv_cells import csv_cell
 from dumpmap.writers.output import silence
 
 _PARQUET_CHUNK = 10_000
@@ -23,7 +24,7 @@ def write_csv(records: Records, stream: IO[Any]) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(records.columns)
     for record in records.records:
-        writer.writerow(map(csv_value, record.values()))
+        writer.writerow(csv_cell(csv_value(value)) for value in record.values())
 
 
 def write_json(

@@ -12,6 +12,7 @@ from dumpmap.analysis.diagnosis import diagnose
 from dumpmap.analysis.pointers import pointer_owners
 from dumpmap.classify import classify
 from dumpmap.model.memory import Excerpt, ExcerptMemory, RecordingMemory
+from dumpmap.model.personal import names_in, redacted
 from dumpmap.model.region_map import RegionMap
 from dumpmap.writers.formats import SnapshotFormat
 from dumpmap.writers.output import check_target, is_standard_output, replacing
@@ -99,6 +100,8 @@ def save_snapshot(
     recording: RecordingMemory | None = None,
     to: SnapshotFormat | None = None,
     keep_text: bool = False,
+    command_line: bool = False,
+    redact: bool = False,
     pointers: bool = True,
     force: bool = False,
 ) -> None:
@@ -110,6 +113,8 @@ def save_snapshot(
         recording: as for `needed_excerpts`.
         to: the compression; None to take it from the file's suffix.
         keep_text: keep the texts of a crash reporter that can hold user data; see `without_texts`.
+        command_line: keep the command line, which can contain secrets.
+        redact: replace names of users and machines, and leave out comments; see `dumpmap.model.personal`.
         pointers: search for pointers and keep the results, because the snapshot lacks the memory to search.
         force: overwrite the file.
 
@@ -121,6 +126,12 @@ def save_snapshot(
     binary = chosen is not SnapshotFormat.json
     check_target(path, force=force, binary=binary)
     snapshot, excerpts = region_map.snapshot, needed_excerpts(region_map, recording)
+    # The recording does not hold the strings of the process parameters.
+    process = region_map.process
+    stated = replace(snapshot.process, path=process.path, command_line=process.command_line if command_line else None)
+    snapshot = replace(snapshot, process=stated)
+    if redact:
+        snapshot = redacted(snapshot, names_in(snapshot, (process.command_line,)))
     if not keep_text:
         snapshot = without_texts(snapshot)
     if pointers:

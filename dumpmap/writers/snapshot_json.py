@@ -8,12 +8,10 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 import msgspec
-import numpy as np
 
 from dumpmap._version import __version__
 from dumpmap.model import snapshot as model
 from dumpmap.model.memory import Excerpt, ExcerptMemory
-from dumpmap.model.winnt import MemState
 from dumpmap.parsers.snapshot_json.columns import LARGEST_COUNT, REQUIRED_COLUMNS, STATE_WORDS, TYPE_WORDS
 from dumpmap.parsers.snapshot_json.regions import region_fault
 from dumpmap.parsers.snapshot_json.schema import (
@@ -49,7 +47,10 @@ def write_snapshot(file: BinaryIO, snapshot: model.Snapshot, excerpts: Iterable[
 
 def _parts(snapshot: model.Snapshot, excerpts: Iterable[Excerpt]) -> Iterator[bytes]:
     converter = _Converter()
-    regions = None if snapshot.regions is None else converter.sound_regions(snapshot.regions)
+    regions = snapshot.regions
+    if regions is not None and (fault := region_fault(regions)) is not None:
+        index, column, problem = fault
+        raise ValueError(f"region {index}, {column}: {problem}")
     source = snapshot.source
     given: dict[str, Any] = {
         "format": FORMAT,
@@ -168,21 +169,3 @@ class _Converter:
                 for name in kind.__struct_fields__
             }
         )
-
-    def sound_regions(self, regions: model.Regions) -> model.Regions:
-        """Returns regions that the reader accepts.
-
-        A damaged dump can have an allocation base above its region. Such a base becomes the region's own.
-        """
-        wrong = (regions.allocation_base > regions.base) & (regions.state != MemState.MEM_FREE)
-        if wrong.any():
-            self.warnings.append(
-                f"{int(wrong.sum())} regions start before their allocation; their allocation bases are corrected"
-            )
-            base = np.where(wrong, regions.base, regions.allocation_base)
-            regions = replace(regions, allocation_base=base)
-        fault = region_fault(regions)
-        if fault is not None:
-            index, column, problem = fault
-            raise ValueError(f"region {index}, {column}: {problem}")
-        return regions

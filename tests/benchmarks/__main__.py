@@ -130,9 +130,9 @@ _PEAK = "\nprint(next(line.split()[1] for line in open('/proc/self/status') if l
 
 _COUNTED = """
 import sys, dumpmap
-from dumpmap.sources.files import BufferSource, MappedSource
+from dumpmap.sources.files import BufferSource, FileSource
 looked = [0]
-for kind in (BufferSource, MappedSource):
+for kind in (BufferSource, FileSource):
     def view(self, offset, size, of=kind.view):
         looked[0] += size
         return of(self, offset, size)

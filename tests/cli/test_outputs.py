@@ -9,6 +9,7 @@ import inspect
 import io
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from support.cli_inputs import FIXTURES
 
 import dumpmap
 from dumpmap.cli.app import COMMANDS
+from dumpmap.writers.output import replacing
 
 X64 = str(FIXTURES / "layout-x64.dmp.gz")
 PLAIN = str(FIXTURES / "layout-x86-plain.dmp")
@@ -192,3 +194,20 @@ def test_an_output_that_cannot_be_is_refused_before_the_input_is_read(tmp_path: 
         assert (ran.code, "already exists" in ran.err) == (4, True)
     ran = run("report", "nosuch.dmp", "-o", str(tmp_path / "nowhere" / "x.html"))
     assert (ran.code, "folder does not exist" in ran.err) == (4, True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions and links of POSIX")
+def test_an_overwritten_file_keeps_its_permissions_and_a_link_stays(tmp_path: Path) -> None:
+    target, link = tmp_path / "private.json", tmp_path / "link.json"
+    target.write_text("old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    with replacing(link, force=True) as stream:
+        stream.write(b"new")
+    assert link.is_symlink()
+    assert (target.read_text(), stat.S_IMODE(target.stat().st_mode)) == ("new", 0o600)
+    with replacing(tmp_path / "fresh.json") as stream:
+        stream.write(b"x")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "fresh.json").stat().st_mode) == 0o666 & ~mask

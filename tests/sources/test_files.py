@@ -14,7 +14,7 @@ from dumpmap.api import map_snapshot
 from dumpmap.errors import InputError
 from dumpmap.parsers.opening import read_source
 from dumpmap.sources import files as sources
-from dumpmap.sources.files import BufferSource, MappedSource, TruncatedError, map_file
+from dumpmap.sources.files import BufferSource, FileSource, MappedSource, TruncatedError, open_file
 
 
 class Counting(BufferSource):
@@ -27,53 +27,62 @@ class Counting(BufferSource):
         return super().view(offset, size)
 
 
-def test_a_small_file_is_read_and_a_larger_one_mapped(tmp_path: Path) -> None:
+def test_a_small_file_is_read_at_once(tmp_path: Path) -> None:
     small, large = tmp_path / "small", tmp_path / "large"
     small.write_bytes(b"x" * 10)
     large.write_bytes(b"y" * (sources.SMALL + 1))
-    assert type(map_file(small)) is BufferSource
-    assert type(map_file(large)) is MappedSource
-    assert bytes(map_file(large).view(sources.SMALL - 2, 3)) == b"yyy"
+    assert type(open_file(small)) is BufferSource
+    assert type(open_file(large)) is not BufferSource
+    assert bytes(open_file(large).view(sources.SMALL - 2, 3)) == b"yyy"
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()
-    assert map_file(path).size == 0
+    assert open_file(path).size == 0
 
 
-@pytest.mark.parametrize("missing", [(), ("posix_fadvise",), ("pread", "posix_fadvise")])
-def test_a_large_file_on_systems_that_lack_something(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
-) -> None:
+def test_a_large_file_is_read_where_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:
         file.seek(1 << 20)
         file.write(b"end")
     monkeypatch.setattr(sources, "LARGE", 1 << 19)
-    for name in missing:
-        monkeypatch.delattr(os, name, raising=False)
-    opened = map_file(path)
-    assert [bytes(view) for view in opened.views([(1 << 20, 3), (0, 2)])] == [b"end", b"\0\0"]
-    with pytest.raises(TruncatedError):
-        opened.views([(0, 1), (1 << 20, 4)])
+    for kind in (FileSource, MappedSource):
+        monkeypatch.setattr(sources, "_OPEN", kind)
+        opened = open_file(path)
+        assert [bytes(view) for view in opened.views([(1 << 20, 3), (0, 2)])] == [b"end", b"\0\0"]
+        with pytest.raises(TruncatedError, match="needs bytes 0x100000 to 0x100004, but the file has 0x100003 bytes"):
+            opened.views([(0, 1), (1 << 20, 4)])
 
 
-def test_a_large_file_that_is_cut_off_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="Windows cuts off no file that is in use")
+def test_a_file_that_is_cut_off_while_it_is_read(tmp_path: Path) -> None:
+    """A look at a mapped page behind the new end would end the process."""
     path = tmp_path / "large"
     path.write_bytes(bytes(1 << 20))
-    monkeypatch.setattr(sources, "LARGE", 1 << 19)
-    monkeypatch.setattr(os, "pread", lambda handle, size, offset: b"")
-    assert [bytes(view) for view in map_file(path).views([(0, 2)])] == [b"\0\0"]
+    opened = open_file(path)
+    os.truncate(path, 0x8000)
+    assert bytes(opened.view(0x7FFE, 2)) == b"\0\0"
+    with pytest.raises(TruncatedError, match="was cut off at 0x8000 while dumpmap was reading it"):
+        opened.view(0x7FFF, 2)
+
+
+def test_short_reads_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(range(256)) * 2000)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda handle, size, offset: pread(handle, min(size, 7), offset))
+    assert bytes(open_file(path).view(3, 30)) == bytes(range(3, 33))
 
 
 def test_what_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file or directory"):
-        map_file(tmp_path / "nowhere")
+        open_file(tmp_path / "nowhere")
     with pytest.raises(InputError, match="is a directory"):
-        map_file(tmp_path)
+        open_file(tmp_path)
     with pytest.raises(InputError, match="null"):
-        map_file("a\0b")
+        open_file("a\0b")
 
 
 @pytest.mark.parametrize("places", [[0], [0, 1 << 16], list(range(0, 1 << 24, 1 << 16))])

@@ -245,3 +245,28 @@ def test_a_scheduler_that_is_gone_is_one_line(folder: Path, cluster: Cluster, tm
     assert process.returncode == 3
     (line,) = remarks(said).splitlines()
     assert line == "dumpmap: the Dask scheduler is gone; finished results are kept for the next run"
+
+
+def test_nobody_else_can_connect_to_the_cluster_of_a_run(tmp_path: Path) -> None:
+    """Whoever can send a task to a scheduler can run code as its user."""
+    from dumpmap.triage.dask_engine import DaskEngine
+    from dumpmap.triage.worker import Setup
+
+    engine = DaskEngine(Setup(), 1, None, None)
+    try:
+        address = engine._cluster.scheduler_address
+        assert address.startswith("tls://")
+        for scheme in ("tls", "tcp"):
+            stranger = (
+                "import distributed, sys\n"
+                f"address = {scheme!r} + '://' + {address.partition('://')[2]!r}\n"
+                "with distributed.Client(address, timeout=4) as client:\n"
+                "    print(client.submit(lambda: 'in').result())\n"
+            )
+            done = subprocess.run(
+                [sys.executable, "-c", stranger], capture_output=True, text=True, cwd=tmp_path, timeout=60
+            )
+            assert done.returncode != 0
+            assert "in\n" not in done.stdout
+    finally:
+        engine.close()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
+import random
 import sqlite3
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +19,12 @@ import pytest
 from support.triage import partial_dump, small_dump, starved_dump
 
 from dumpmap.cli.app import run as run_command
+from dumpmap.errors import OutputError
 from dumpmap.render.triage import write_result
 from dumpmap.triage import Options, Row, iterate, run, select
-from dumpmap.triage.cache import TOOL
+from dumpmap.triage.cache import TOOL, Cache
 from dumpmap.triage.columns import NAMES
+from dumpmap.triage.jobs import local_job
 from dumpmap.triage.rows import RANKS, empty_row, pack, rank_of
 from dumpmap.writers.formats import TriageFormat
 
@@ -100,11 +106,8 @@ def test_a_cached_row_is_not_packed_again(folder: Path, tmp_path: Path, counts: 
     assert comparable(first) == comparable(second)
 
 
-def test_the_cache_keeps_what_earlier_versions_wrote(folder: Path, tmp_path: Path) -> None:
-    """The layout of the file, the key of a result, and its packed row are those of version 0.1."""
-    dump, cache = folder / "starved.dmp", tmp_path / "cache"
-    row = empty_row("as it was called then", "ok", size=dump.stat().st_size)
-    row.update(process="kept.exe", severity="critical", findings=["many-heaps"], committed=1 << 40)
+def test_results_without_a_checksum_are_dropped(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
     database = sqlite3.connect(cache)
     database.execute("PRAGMA user_version = 1")
     database.execute(
@@ -112,25 +115,69 @@ def test_the_cache_keeps_what_earlier_versions_wrote(folder: Path, tmp_path: Pat
         "rank INTEGER NOT NULL, data BLOB NOT NULL, time_limit REAL, memory_limit INTEGER, saved_at REAL NOT NULL"
         ") WITHOUT ROWID"
     )
+    dump = folder / "starved.dmp"
     info = dump.stat()
+    row = empty_row("x", "ok", size=info.st_size)
     database.execute(
         "INSERT INTO results VALUES (?, ?, ?, ?, 0, ?, NULL, NULL, ?)",
         (str(dump), info.st_size, str(info.st_mtime_ns), TOOL, json.dumps(list(row.values())).encode(), time.time()),
     )
     database.commit()
     database.close()
+    for cached in (0, FILES):
+        with run(folder, Options(engine="serial", cache=cache)) as result:
+            assert result.state.cached == cached
+
+
+def test_a_flipped_bit_gives_the_row_or_no_row(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
     with run(folder, Options(engine="serial", cache=cache)) as result:
-        assert (result.state.cached, result.state.critical) == (1, 1)
-        assert next(result.rows()) == {**row, "path": str(dump), "cached": True}
-    database = sqlite3.connect(cache)
-    key, size, stamp, tool, rank, data = database.execute(
-        "SELECT key, size, stamp, tool, rank, data FROM results WHERE key LIKE '%part.dmp'"
-    ).fetchone()
-    database.close()
-    part = folder / "part.dmp"
-    assert (key, size, stamp, tool) == (str(part), part.stat().st_size, str(part.stat().st_mtime_ns), TOOL)
-    assert RANKS[rank] == (json.loads(data)[NAMES.index("severity")] or "no finding")
-    assert json.loads(data)[NAMES.index("process")] == "part.exe"
+        rows = {row["path"]: row for row in result.rows()}
+    with contextlib.closing(sqlite3.connect(cache)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute("PRAGMA journal_mode = DELETE")
+    good = cache.read_bytes()
+    generator = random.Random(4)
+    jobs = [local_job(path) for path in rows]
+    found = 0
+    for _ in range(400):
+        data = bytearray(good)
+        data[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
+        cache.write_bytes(data)
+        for name in ("cache-wal", "cache-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+        try:
+            opened = Cache(cache)
+        except OutputError:
+            continue
+        for job in jobs:
+            outcome = opened.get(job)
+            if outcome is not None:
+                found += 1
+                assert {**outcome.row, "cached": False} == {**rows[job.path], "cached": False}
+                assert outcome.rank == rank_of(outcome.row)
+        opened.close()
+    assert found > 400
+
+
+@pytest.mark.parametrize("column", ["rank", "data", "time_limit", "checksum"])
+def test_a_value_of_another_type_is_a_miss(column: str, folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with run(folder, Options(engine="serial", cache=cache)):
+        pass
+    with contextlib.closing(sqlite3.connect(cache)) as database:
+        database.execute(f"UPDATE results SET {column} = 'x'")
+        database.commit()
+    with run(folder, Options(engine="serial", cache=cache)) as result:
+        assert result.state.cached == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_the_cache_is_its_owners_alone(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "folder" / "cache"
+    with run(folder, Options(engine="serial", cache=cache)):
+        pass
+    assert {stat.S_IMODE(path.stat().st_mode) for path in cache.parent.iterdir()} == {0o600}
 
 
 @pytest.mark.parametrize(

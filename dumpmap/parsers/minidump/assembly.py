@@ -23,6 +23,9 @@ from dumpmap.sources.files import ByteSource
 if TYPE_CHECKING:
     from dumpmap.model.writer import WriterRecord
 
+MAX_CAPTURED = 1 << 19
+"""Most ranges of captured memory that a map without a list of regions is made from; a warning says so."""
+
 _LINUX_PAGE = 0x1000
 """Linux starts a mapping at any page."""
 
@@ -39,6 +42,7 @@ def snapshot_of(draft: Draft, source: Source, data: ByteSource) -> Snapshot:
     if all(stream.type != SYSTEM_INFO_NUMBER for stream in source.streams):
         draft.warnings.append("the dump has no SystemInfo stream: architecture and system are unknown")
     memory = _memory(data, draft)
+    captured = _captured(memory, draft) if regions is None else ()
     linux = draft.os.family == "linux"
     return Snapshot(
         source=source,
@@ -59,9 +63,18 @@ def snapshot_of(draft: Draft, source: Source, data: ByteSource) -> Snapshot:
         annotations=draft.annotations,
         writer=_writer(draft, memory),
         memory=memory,
-        captured=tuple(memory.ranges()) if regions is None else (),
+        captured=captured,
         warnings=tuple(draft.warnings),
     )
+
+
+def _captured(memory: Memory, draft: Draft) -> tuple[tuple[int, int], ...]:
+    ranges = memory.ranges()
+    if len(ranges) > MAX_CAPTURED:
+        draft.warnings.append(
+            f"{len(ranges):,} ranges of memory are captured; without a list of regions, the map has {MAX_CAPTURED:,}"
+        )
+    return tuple(ranges[:MAX_CAPTURED])
 
 
 def _writer(draft: Draft, memory: Memory) -> WriterRecord | None:

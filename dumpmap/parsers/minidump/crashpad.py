@@ -70,8 +70,7 @@ def _counted(data: StreamData, where: Any, dtype: Any, most: int) -> list[Any]:
     if where.DataSize < 4:
         return []
     count = int.from_bytes(data.file.data(where.Rva, 4), "little")
-    entries = data.array(dtype, where.Rva + 4, count, limit=where.Rva + where.DataSize)
-    rows: list[Any] = entries[:most].tolist()
+    rows: list[Any] = data.array(dtype, where.Rva + 4, count, most=most, limit=where.Rva + where.DataSize).tolist()
     return rows
 
 
@@ -142,7 +141,7 @@ def soft_errors(data: StreamData) -> list[str]:
     if data.offset + data.size > data.file.size:
         raise NotReadError("unreadable", "the file ends inside the JSON text")
     try:
-        value = msgspec.json.decode(data.rest().rstrip(b"\0 \r\n\t").removeprefix(b"\xef\xbb\xbf"))
+        value = msgspec.json.decode(data.start(_LONGEST_JSON).rstrip(b"\0 \r\n\t").removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise NotReadError("malformed", "is not JSON") from None
     if isinstance(value, dict):
@@ -150,5 +149,10 @@ def soft_errors(data: StreamData) -> list[str]:
     entries = value if isinstance(value, list) else [value]
     if len(entries) > _MOST_ERRORS:
         data.note(f"has {len(entries)} entries; {_MOST_ERRORS} are read")
-    texts = (item if isinstance(item, str) else msgspec.json.encode(item).decode() for item in entries[:_MOST_ERRORS])
+    try:
+        texts = [
+            item if isinstance(item, str) else msgspec.json.encode(item).decode() for item in entries[:_MOST_ERRORS]
+        ]
+    except RecursionError:
+        raise NotReadError("malformed", "is nested too deeply") from None
     return [text for text in map(clean, texts) if text]

@@ -16,6 +16,9 @@ from dumpmap.sources.files import ByteSource, TruncatedError
 MAX_STRING = 0x10000
 """Longest string that is read, in bytes: twice the maximum of a UNICODE_STRING that holds a path."""
 
+MAX_STRINGS = 32 << 20
+"""Most bytes of all strings together that are read; strings beyond are cut."""
+
 _FIRST_READ = 300
 """Bytes of a string that the first read covers: a path of 148 letters."""
 
@@ -51,7 +54,7 @@ class DumpFile:
         self.debug_ids = debug_ids
         self._texts: dict[tuple[int, int], str | None] = {}
         # Strings of a real file do not overlap. A hostile file can point a million records at one long string.
-        self._room_for_texts = source.size + MAX_STRING
+        self._room_for_texts = min(source.size, MAX_STRINGS) + MAX_STRING
 
     def data(self, rva: int, size: int) -> memoryview:
         """Returns exactly `size` bytes at `rva`.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dumpmap.model.snapshot import Regions
+from dumpmap.model.winnt import MemState
 
 
 def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
     """Sorts the regions and drops impossible ones: those that are empty, leave the address space, or overlap.
+
+    It corrects allocation bases above their regions.
 
     Of two regions that overlap, the one that starts lower stays; of two that start together, the first in the list.
 
@@ -24,7 +29,7 @@ def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
         warnings.append(f"{int(impossible.sum())} regions have no size or an impossible one, the first at 0x{first:x}")
         regions = regions.take(~impossible)
     if len(regions) < 2:
-        return regions, warnings
+        return _with_own_bases(regions, warnings), warnings
     if (regions.base[1:] < regions.base[:-1]).any():
         warnings.append("the regions are not sorted by address")
         regions = regions.take(np.argsort(regions.base, kind="stable"))
@@ -44,4 +49,23 @@ def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
             f"{int((~keep).sum())} regions overlap one before them and are left out, the first at 0x{first:x}"
         )
         regions = regions.take(keep)
-    return regions, warnings
+    return _with_own_bases(regions, warnings), warnings
+
+
+def _with_own_bases(regions: Regions, warnings: list[str]) -> Regions:
+    """Corrects allocation bases above their regions: the allocation begins with the first of its regions.
+
+    No map can show such a base, and a snapshot cannot hold it: the map of a snapshot would differ from the dump's.
+    """
+    wrong = (regions.allocation_base > regions.base) & (regions.state != MemState.MEM_FREE)
+    if not wrong.any():
+        return regions
+    warnings.append(f"{int(wrong.sum())} regions start before their allocation; their allocation bases are corrected")
+    starts = np.ones(len(regions), np.bool_)
+    starts[1:] = (
+        (regions.allocation_base[1:] != regions.allocation_base[:-1])
+        | (regions.base[1:] != (regions.base + regions.size)[:-1])
+        | (regions.state[:-1] == MemState.MEM_FREE)
+    )
+    first = np.flatnonzero(starts)[np.cumsum(starts) - 1]
+    return replace(regions, allocation_base=np.where(wrong, regions.base[first], regions.allocation_base))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dumpmap.model.limits import Limit
 from dumpmap.model.snapshot import Stream
 from dumpmap.parsers.minidump import records
 from dumpmap.parsers.minidump.draft import Draft
@@ -39,10 +40,6 @@ class StreamData:
         """Notes that a part of the stream is wrong or missing."""
         self.problems.append(problem)
 
-    def rest(self) -> bytes:
-        """Returns all bytes of the stream that are in the file."""
-        return bytes(self.file.data(self.offset, max(0, min(self.size, self.file.size - self.offset))))
-
     def start(self, most: int) -> bytes:
         """Returns the bytes of the stream that are in the file, no more than `most` of them."""
         return bytes(self.file.data(self.offset, max(0, min(self.size, most, self.file.size - self.offset))))
@@ -56,27 +53,40 @@ class StreamData:
         return self.file.record(reader, self.offset, limit=self.size)
 
     def array(
-        self, dtype: np.dtype[Any], rva: int, count: int, *, limit: int | None = None, stride: int | None = None
+        self,
+        dtype: np.dtype[Any],
+        rva: int,
+        count: int,
+        *,
+        most: int | Limit,
+        limit: int | None = None,
+        stride: int | None = None,
     ) -> npt.NDArray[Any]:
-        """Reads `count` records at `rva`; notes it if not all of them fit.
+        """Reads `count` records at `rva`; notes it if not all of them fit, or if there are too many.
 
         Args:
             dtype: a record.
             rva: where the first record is in the file.
             count: how many records the stream claims to have.
+            most: how many are read.
             limit: where the last record ends at the latest. Default: the end of the stream.
             stride: bytes from one record to the next. Default: the size of a record.
 
         Raises:
             NotReadError: the stride is smaller than a record.
         """
-        entries = self.file.array(dtype, rva, count, limit=self.end if limit is None else limit, stride=stride)
-        if len(entries) < count:
+        bound = most if isinstance(most, int) else most.value
+        wanted = min(count, bound)
+        entries = self.file.array(dtype, rva, wanted, limit=self.end if limit is None else limit, stride=stride)
+        if len(entries) < wanted:
             self.note(f"claims {count} entries, {len(entries)} fit")
+        elif wanted < count:
+            how = "" if isinstance(most, int) else f"; {most.hint}"
+            self.note(f"claims {count} entries; dumpmap reads the first {bound}{how}")
         return entries
 
-    def counted(self, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        """Reads a list that begins with a 32-bit count.
+    def counted(self, dtype: np.dtype[Any], most: Limit) -> npt.NDArray[Any]:
+        """Reads a list that begins with a 32-bit count, up to `most` records.
 
         Raises:
             NotReadError: the file is cut off before the count ends.
@@ -86,14 +96,17 @@ class StreamData:
         # Breakpad aligns the entries of such a list to 8 bytes where the writer's compiler did.
         if self.size == 8 + count * dtype.itemsize:
             start += 4
-        return self.array(dtype, start, count)
+        return self.array(dtype, start, count, most=most)
 
-    def described(self, dtype: np.dtype[Any], header: records.Reader, *, limit: int | None = None) -> npt.NDArray[Any]:
+    def described(
+        self, dtype: np.dtype[Any], header: records.Reader, most: Limit, *, limit: int | None = None
+    ) -> npt.NDArray[Any]:
         """Reads a list whose header states its own size, the size of an entry, and the number of entries.
 
         Args:
             dtype: an entry.
             header: the header of the list.
+            most: how many entries are read.
             limit: where the last entry ends at the latest. Default: the end of the stream.
 
         Raises:
@@ -102,7 +115,7 @@ class StreamData:
         head = self.record(header)
         self.check_header_size(head.SizeOfHeader, header.size)
         start = self.offset + head.SizeOfHeader
-        return self.array(dtype, start, head.NumberOfEntries, limit=limit, stride=head.SizeOfEntry)
+        return self.array(dtype, start, head.NumberOfEntries, most=most, limit=limit, stride=head.SizeOfEntry)
 
     def check_header_size(self, stated: int, least: int) -> None:
         """Checks a SizeOfHeader field.

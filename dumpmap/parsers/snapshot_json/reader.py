@@ -9,9 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from dumpmap.errors import SnapshotError
 from dumpmap.model import snapshot as model
+from dumpmap.model.limits import VALUES
 from dumpmap.model.memory import ExcerptMemory
 from dumpmap.parsers.snapshot_json.columns import LARGEST_COUNT
 from dumpmap.parsers.snapshot_json.problems import DECODING_ERRORS, explain
@@ -23,11 +25,14 @@ from dumpmap.parsers.snapshot_json.schema import (
     Entry,
     Envelope,
     ExcerptEntry,
+    Outline,
     SnapshotDocument,
     address_fields,
 )
 
 Buffer = bytes | bytearray | memoryview
+
+_PIECE = 1 << 20
 
 _CONVERTED_HERE = frozenset(
     (
@@ -66,6 +71,7 @@ def load_snapshot(
     """
     text = _as_utf8(memoryview(data).cast("B"), name)
     _check_envelope(text, name)
+    _check_size(text, name)
     try:
         document = msgspec.json.decode(text, type=SnapshotDocument)
     except DECODING_ERRORS as error:
@@ -80,7 +86,7 @@ def load_snapshot(
             name=name,
             path=path,
             container=container,
-            captured_at=document.captured_at and document.captured_at.astimezone(dt.UTC),
+            captured_at=reader.convert(document.captured_at, "captured_at"),
             reduced_from=original.kind,
             original_name=original.name,
         ),
@@ -132,6 +138,32 @@ def _check_envelope(text: memoryview, name: str) -> None:
         raise SnapshotError(f"the version must be {VERSION}", source=name, place="version")
 
 
+def _check_size(text: memoryview, name: str) -> None:
+    """Checks that the values outside the rows of regions fit into memory: each becomes an object of Python.
+
+    Raises:
+        SnapshotError: there are too many.
+    """
+    most = VALUES.value
+    if len(text) <= most:  # a value takes at least one byte
+        return
+    try:
+        regions = msgspec.json.decode(text, type=Outline).regions
+    except DECODING_ERRORS:
+        regions = None  # the decoder of the document says what is wrong with it
+    rows = memoryview(regions.rows) if regions is not None else memoryview(b"")
+    if len(text) - len(rows) > most and _commas(text) - _commas(rows) > most:
+        raise SnapshotError(
+            f"has more than {most:,} values outside the rows of its regions; {VALUES.hint}", source=name
+        )
+
+
+def _commas(text: memoryview) -> int:
+    """Counts the commas of a text, which are about as many as its values."""
+    data = np.frombuffer(text, np.uint8)
+    return sum(int(np.count_nonzero(data[at : at + _PIECE] == ord(","))) for at in range(0, len(data), _PIECE))
+
+
 class _Reader:
     """Turns decoded structures into the program's own, and checks what the schema language cannot express."""
 
@@ -167,10 +199,16 @@ class _Reader:
         if isinstance(value, dict):
             return {key: self.convert(item, f"{place}[{key!r}]") for key, item in value.items()}
         if isinstance(value, dt.datetime):
-            return value.astimezone(dt.UTC)
+            return self._utc(value, place)
         if isinstance(value, int) and value > LARGEST_COUNT:
             raise SnapshotError("the number has more than 64 bits", source=self._name, place=place)
         return value
+
+    def _utc(self, time: dt.datetime, place: str) -> dt.datetime:
+        try:
+            return time.astimezone(dt.UTC)
+        except OverflowError:
+            raise SnapshotError("the time is outside the years 1 to 9999", source=self._name, place=place) from None
 
 
 def _read_memory(entries: list[ExcerptEntry], name: str) -> ExcerptMemory:

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from dumpmap.errors import SnapshotError
 from dumpmap.model import snapshot as model
+from dumpmap.model.limits import REGIONS
 from dumpmap.model.winnt import MemState
 from dumpmap.parsers.snapshot_json.columns import COLUMNS, LARGEST_COUNT, REQUIRED_COLUMNS, STATES, TYPES
 from dumpmap.parsers.snapshot_json.problems import DECODING_ERRORS, explain
@@ -91,6 +92,8 @@ def _decode_rows(
     count = 0
     for piece in pieces:
         rows = decoder.decode(piece)
+        if count + len(rows) > REGIONS.value:
+            raise SnapshotError(f"has more than {REGIONS.value:,} regions; {REGIONS.hint}", source=name)
         for column, values in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
             if column not in parts:
                 continue

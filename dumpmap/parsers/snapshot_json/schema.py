@@ -334,6 +334,18 @@ class SnapshotDocument(Entry, kw_only=True, frozen=True):
     memory: list[ExcerptEntry] = []
 
 
+class RegionsRows(Entry, kw_only=True, frozen=True):
+    """The rows of the regions, not decoded."""
+
+    rows: Raw = Raw(b"[]")
+
+
+class Outline(Entry, kw_only=True, frozen=True):
+    """What shows how much of a document is not rows of regions."""
+
+    regions: RegionsRows | None = None
+
+
 class Envelope(Entry, kw_only=True, frozen=True):
     """What is decoded first, so that a newer or other format gets its own message."""
 

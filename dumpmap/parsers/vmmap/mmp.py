@@ -49,6 +49,9 @@ _MEMORY_TYPES = frozenset(int(value) for value in MemType)
 _PIECE = 1 << 20
 _LONGEST_TAG = 16
 
+MAX_DEPTH = 100
+"""XML elements that are nested deeper count as damage: VMMap nests five."""
+
 _PLAUSIBLE_FILETIMES = range(119_600_064_000_000_000, 157_766_016_000_000_000)  # 1980 to 2100
 
 
@@ -66,7 +69,7 @@ def load_mmp(data: Buffer, *, name: str, path: str | None = None, snapshot_index
         If the file is cut off or damaged, everything before that place is read.
 
     Raises:
-        FormatError: it is not such a file, has no such snapshot, or uses XML entities.
+        FormatError: it is not such a file, has no such snapshot, has too many rows, or has a DTD.
     """
     if snapshot_index is not None and snapshot_index < 1:
         raise ValueError("snapshots are counted from 1")
@@ -110,7 +113,7 @@ def load_mmp(data: Buffer, *, name: str, path: str | None = None, snapshot_index
 
 def _parse(data: Buffer, handler: _Handler, name: str) -> str | None:
     """Parses the text; returns the place of the damage that stopped it, if any."""
-    parser: Any = DefusedExpatParser(forbid_dtd=False, forbid_entities=True, forbid_external=True)
+    parser: Any = DefusedExpatParser(forbid_dtd=True, forbid_entities=True, forbid_external=True)
     parser.setContentHandler(handler)
     handler.setDocumentLocator(parser)
     view = memoryview(data).cast("B")
@@ -125,12 +128,20 @@ def _parse(data: Buffer, handler: _Handler, name: str) -> str | None:
         parser.close()
     except DefusedXmlException:
         place = f"line {parser.getLineNumber()}"
-        raise FormatError("the file defines XML entities, which dumpmap refuses", source=name, place=place) from None
+        raise FormatError(
+            "the file has a document type declaration (DTD), which dumpmap refuses", source=name, place=place
+        ) from None
+    except _TooDeepError:
+        return f"line {parser.getLineNumber()}: more than {MAX_DEPTH} nested elements"
     except SAXParseException as error:
         return f"line {error.getLineNumber()}"
     except (ValueError, LookupError):
         return f"line {parser.getLineNumber() or 1}: unknown encoding"
     return None
+
+
+class _TooDeepError(Exception):
+    """Elements are nested too deeply: the parser keeps all that are open. Never leaves this module."""
 
 
 class _Handler(ContentHandler):
@@ -142,6 +153,7 @@ class _Handler(ContentHandler):
         self._wanted = wanted
         self._locator: Any = None
         self.events = 0
+        self._depth = 0
         self.count = 0
         self.rows: list[FileRow] = []
         self.pid: int | None = None
@@ -161,6 +173,9 @@ class _Handler(ContentHandler):
     def startElement(self, name: str, attrs: Any) -> None:
         """Takes an element."""
         self.events += 1
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _TooDeepError
         kind = name.rpartition(":")[2]
         if kind == REGION:
             self.count = self.count or 1  # a file without Snapshot elements is one
@@ -174,6 +189,10 @@ class _Handler(ContentHandler):
                 self.page_table = self.captured_at = None
         if self._wanted is None or kind != SNAPSHOT or self._wanted == self.count:
             self._take_other(attrs)
+
+    def endElement(self, name: str) -> None:
+        """Leaves an element."""
+        self._depth -= 1
 
     def _take_other(self, attrs: Any) -> None:
         """Takes what elements around the rows can say. Not all of their names and attributes are known."""
@@ -204,6 +223,7 @@ class _Handler(ContentHandler):
             return
         self.has_locked |= "LockedWS" in attrs
         words = attrs.get("Type", "").strip()
+        self._remarks.count_row()
         self.rows.append(
             _row(line, numbers, words, attrs.get("Details", "").strip(), "UseType" in attrs, self._remarks)
         )

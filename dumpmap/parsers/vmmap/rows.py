@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from dumpmap.errors import FormatError
+from dumpmap.model.limits import ROWS
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState, MemType
@@ -61,11 +63,25 @@ class FileAllocation:
 
 
 class Remarks:
-    """Warnings about rows: one for each kind of fault, with the number of rows and the place of the first."""
+    """Warnings about rows: one for each kind of fault, with the number of rows and the place of the first.
+
+    It also counts the rows, so that a file with too many is refused before it fills the memory.
+    """
 
     def __init__(self) -> None:
         self._faults: dict[str, tuple[int, str]] = {}
         self._plain: list[str] = []
+        self._room = ROWS.value
+
+    def count_row(self) -> None:
+        """Counts a row of the file.
+
+        Raises:
+            FormatError: there are too many.
+        """
+        self._room -= 1
+        if self._room < 0:
+            raise FormatError(f"the file has more than {ROWS.value:,} rows; {ROWS.hint}")
 
     def row(self, fault: str, line: int, about: str = "") -> None:
         """Notes that a row has a fault."""

@@ -11,7 +11,7 @@ import csv
 import re
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from dumpmap.errors import FormatError
@@ -44,12 +44,20 @@ _HEADING = re.compile("|".join(sorted(HEADINGS.values(), key=len, reverse=True))
 """Any heading; of two that begin alike, the longer one."""
 
 _CELL = re.compile(r"[^ \t]+(?: [^ \t]+)*")  # no other blank, because it can be a thousands separator
-_LINE_END = re.compile(r"\r*\n|\r")
+_LINE_ENDS = re.compile(r"[\r\n]+")
 _ADDRESS = re.compile(r"(?:0x)?([0-9A-Fa-f]{1,16})")
 
 # Thousands separators of any locale: comma, point, apostrophes, and several blanks of Unicode.
 _SEPARATORS = str.maketrans("", "", ",.'\u2019 \t\u00a0\u2007\u2009\u202f")
 _UNITS = re.compile(r"([0-9]{1,18})(?:kb?)?", re.IGNORECASE)
+
+_BEYOND_ASCII = re.compile("[^\x00-\x7f\u00a0]")
+
+_PIECE = 1 << 16
+"""Bytes that are decoded at a time."""
+
+MAX_LINE = 1 << 20
+"""A text with a longer line is refused: VMMap's lines have some hundred letters."""
 
 _DELIMITERS = (",", ";", "\t")
 
@@ -69,9 +77,9 @@ def load_vmmap_csv(data: Buffer, *, name: str, path: str | None = None) -> Snaps
         FormatError: it has no table with VMMap's headings.
     """
     remarks = Remarks()
-    text = _decode(memoryview(data).cast("B"), remarks)
+    view = memoryview(data).cast("B")
     reader = _Reader(remarks)
-    for number, line in enumerate(_LINE_END.split(text), 1):
+    for number, line in lines_of(_decode(view, _encoding_of(view, remarks)), name):
         reader.line(number, line)
     if not reader.has_details:
         raise FormatError("not a VMMap export: no line has the headings Address, Type, and Size", source=name)
@@ -92,26 +100,59 @@ def load_vmmap_csv(data: Buffer, *, name: str, path: str | None = None) -> Snaps
     return build(known, tidy(reader.allocations, remarks), remarks)
 
 
-def _decode(data: memoryview, remarks: Remarks) -> str:
+def _encoding_of(data: memoryview, remarks: Remarks) -> str:
     start = bytes(data[:512])
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return str(data, "utf-16", "replace")
+        return "utf-16"
     if start.startswith(codecs.BOM_UTF8):
-        return str(data[3:], "utf-8", "replace")
+        return "utf-8-sig"
     if start[1::2].count(0) > len(start) // 4:
-        return str(data, "utf-16-le", "replace")
+        return "utf-16-le"
     if start[::2].count(0) > len(start) // 4:
-        return str(data, "utf-16-be", "replace")
+        return "utf-16-be"
     try:
-        return str(data, "utf-8")
+        for _ in _decode(data, "utf-8", "strict"):
+            pass
     except UnicodeDecodeError:
-        text = str(data, "cp1252", "replace")
         # A no-break space between thousands is no reason to doubt names.
-        if any(ord(letter) > 127 and letter != "\u00a0" for letter in text):
+        if any(_BEYOND_ASCII.search(text) for text in _decode(data, "cp1252")):
             remarks.add(
                 "the file is not UTF-8; dumpmap reads it as Windows-1252, which garbles names in other alphabets"
             )
-        return text
+        return "cp1252"
+    return "utf-8"
+
+
+def _decode(data: memoryview, encoding: str, errors: str = "replace") -> Iterator[str]:
+    """Decodes a text piece by piece: one letter beyond the others makes each letter of a string four bytes wide."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    for at in range(0, len(data), _PIECE):
+        yield decoder.decode(data[at : at + _PIECE], at + _PIECE >= len(data))
+
+
+def lines_of(pieces: Iterable[str], name: str) -> Iterator[tuple[int, str]]:
+    """Yields the lines of a text, each with its number. Carriage returns before a line feed belong to it.
+
+    Raises:
+        FormatError: a line is too long.
+    """
+    number, rest = 1, ""
+    for piece in pieces:
+        text = rest + piece
+        at = 0
+        # What is left of the pieces before has no line end but the one that a line feed can follow.
+        for ends in _LINE_ENDS.finditer(text, len(rest.rstrip("\r\n"))):
+            if ends.end() == len(text) and text[-1] == "\r":
+                break  # a line feed can follow
+            yield number, text[at : ends.start()]
+            at = ends.end()
+            # Carriage returns before a line feed are one end with it; each of the others is an end of its own.
+            number += text.count("\n", *ends.span()) + at - max(text.rfind("\n", *ends.span()) + 1, ends.start())
+        rest = text[at:]
+        if len(rest) > MAX_LINE:
+            raise FormatError(f"not a VMMap export: line {number} has more than {MAX_LINE:,} letters", source=name)
+    if rest:
+        yield number, rest.rstrip("\r\n")
 
 
 def parse_count(text: str) -> int | None:
@@ -222,6 +263,7 @@ class _Reader:
 
     def line(self, number: int, line: str) -> None:
         """Takes the next line."""
+        self._remarks.count_row()
         if not line.strip():
             return
         if "Size" in line or "size" in line:

@@ -26,24 +26,24 @@ at 0x20 to 0x38."""
 
 def read_function_table(data: StreamData, draft: Draft) -> None:
     """Reads MINIDUMP_FUNCTION_TABLE_STREAM: a descriptor, the native one, and the entries, table by table."""
-    content = data.rest()
-    if len(content) < _HEADER.size:
-        raise NotReadError("malformed", f"has {len(content)} bytes")
-    header, descriptor, native, entry, count, pad = _HEADER.unpack_from(content)
+    size = min(data.size, max(0, data.file.size - data.offset))
+    if size < _HEADER.size:
+        raise NotReadError("malformed", f"has {size} bytes")
+    header, descriptor, native, entry, count, pad = _HEADER.unpack(data.start(_HEADER.size))
     data.check_header_size(header, _HEADER.size)
     if descriptor < _DESCRIPTOR.size:
         raise NotReadError("malformed", f"SizeOfDescriptor is {descriptor}")
     position = header + pad
     impossible = 0
     for number in range(min(count, MAX_TABLES)):
-        if position + descriptor + native > len(content):
+        if position + descriptor + native > size:
             data.note(f"claims {count} entries, {number} fit")
             break
-        low, high, base, entries, padding = _DESCRIPTOR.unpack_from(content, position)
+        place = data.offset + position
+        low, high, base, entries, padding = _DESCRIPTOR.unpack(data.file.data(place, _DESCRIPTOR.size))
         if low < high:
-            draft.generated_code.append(
-                CodeRange(low, high - low, _callback(content, position + descriptor, native, (low, high, base)))
-            )
+            callback = _callback(data, place + descriptor, native, (low, high, base))
+            draft.generated_code.append(CodeRange(low, high - low, callback))
         else:
             impossible += 1
         position += descriptor + native + entries * entry + padding
@@ -53,11 +53,11 @@ def read_function_table(data: StreamData, draft: Draft) -> None:
         data.note(f"{impossible} tables cover no addresses")
 
 
-def _callback(content: bytes, position: int, size: int, known: tuple[int, int, int]) -> int | None:
+def _callback(data: StreamData, place: int, size: int, known: tuple[int, int, int]) -> int | None:
     """Returns the callback in a native descriptor, if the descriptor agrees with the table that it belongs to."""
     if size < _NATIVE.size:
         return None
-    *stated, callback = _NATIVE.unpack_from(content, position)
+    *stated, callback = _NATIVE.unpack(data.file.data(place, _NATIVE.size))
     return callback or None if tuple(stated) == known else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dumpmap.model.limits import HANDLES
 from dumpmap.parsers.minidump import layout, records
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.stream import KnownStream, StreamData
@@ -15,7 +16,8 @@ def read_handle_data(data: StreamData, draft: Draft) -> None:
     header = records.handle_data_header(bytes(data.file.data(data.offset, header_size)))
     data.check_header_size(header.size_of_header, header_size)
     start = data.offset + header.size_of_header
-    entries = data.array(layout.HANDLE_DESCRIPTOR, start, header.count, stride=header.size_of_descriptor)
+    stride = header.size_of_descriptor
+    entries = data.array(layout.HANDLE_DESCRIPTOR, start, header.count, most=HANDLES, stride=stride)
     draft.handle_count = len(entries)
     # A writer stores each type name once, so a handful of names is read however many handles there are.
     rvas, counts = np.unique(entries["TypeNameRva"], return_counts=True)

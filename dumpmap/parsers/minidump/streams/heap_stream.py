@@ -17,6 +17,15 @@ _HEADER = records.Reader(layout.HEAP_STREAM_HEADER)
 HEAP_STREAM_NUMBER = 0x50484D44
 """The stream type, and the signature at the start of the stream: `DMHP`."""
 
+MAX_HEAPS = 1 << 16
+"""Most heaps of a heap stream that are read; a warning says so."""
+
+MAX_RANGES = 1 << 18
+"""Most ranges of a heap stream that are read; a warning says so."""
+
+MAX_STRINGS = 16 << 20
+"""Most bytes of names in a heap stream that are read. Names beyond are left out."""
+
 _UNKNOWN_SIZE = (1 << 64) - 1
 _HEAP_KINDS = {
     0: "unknown",
@@ -36,12 +45,16 @@ def read_heap_stream(data: StreamData, draft: Draft) -> None:
         raise NotReadError("malformed", "does not begin with the signature and version of a heap stream")
     data.check_header_size(header.SizeOfHeader, _HEADER.size)
     start = data.offset + header.SizeOfHeader
-    heaps = data.array(layout.HEAP_STREAM_HEAP, start, header.NumberOfHeaps, stride=header.SizeOfHeapEntry)
+    heaps = data.array(
+        layout.HEAP_STREAM_HEAP, start, header.NumberOfHeaps, most=MAX_HEAPS, stride=header.SizeOfHeapEntry
+    )
     start += header.NumberOfHeaps * header.SizeOfHeapEntry
-    ranges = data.array(layout.HEAP_STREAM_RANGE, start, header.NumberOfRanges, stride=header.SizeOfRangeEntry)
+    ranges = data.array(
+        layout.HEAP_STREAM_RANGE, start, header.NumberOfRanges, most=MAX_RANGES, stride=header.SizeOfRangeEntry
+    )
     strings = b""
     if header.StringsSize:
-        size = min(header.StringsSize, data.size)
+        size = min(header.StringsSize, data.size, MAX_STRINGS)
         strings = bytes(data.file.data(data.offset + header.StringsOffset, size))
     by_heap = _ranges_by_heap(data, ranges)
     names = _Names(strings)

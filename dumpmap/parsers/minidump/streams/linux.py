@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dumpmap.model.limits import MAPS
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.file import NotReadError
 from dumpmap.parsers.minidump.stream import KnownStream, StreamData
@@ -12,16 +13,25 @@ _REFERENCE = "google_breakpad/common/minidump_format.h"
 
 LINUX_MAPS_NUMBER = 0x47670009
 
+MAX_STATUS = 64 << 10
+"""Most bytes of /proc/PID/status that are read; the kernel writes one or two thousand."""
+
+MAX_COMMAND_LINE = 2 << 20
+"""Most bytes of /proc/PID/cmdline that are read: Linux's own limit for all arguments, unless the stack is larger."""
+
 
 def read_linux_maps(data: StreamData, draft: Draft) -> None:
     """Reads /proc/PID/maps, the regions of the address space."""
     from dumpmap.parsers import linux_maps
 
-    text = _text(data)
-    if data.end > data.file.size:
+    text = _text(data, MAPS.value)
+    if data.end > data.file.size or data.size > MAPS.value:
         # The last line can look whole and name half a path.
         text = text.rpartition("\n")[0]
-        data.note(f"cut off by the end of the file at 0x{data.file.size:x}")
+        if data.size > MAPS.value:
+            data.note(f"has {data.size:,} bytes; dumpmap reads the first {MAPS.value:,}; {MAPS.hint}")
+        else:
+            data.note(f"cut off by the end of the file at 0x{data.file.size:x}")
     mappings, bad = linux_maps.parse_maps(text)
     if not mappings:
         raise NotReadError("malformed" if bad else "absent", "has no line of /proc/PID/maps")
@@ -34,7 +44,7 @@ def read_linux_maps(data: StreamData, draft: Draft) -> None:
 def read_linux_status(data: StreamData, draft: Draft) -> None:
     """Reads /proc/PID/status: name, process ID, and counters of the process."""
     kb = {}
-    for line in _text(data).splitlines():
+    for line in _text(data, MAX_STATUS).splitlines():
         key, _, value = line.partition(":")
         value = value.strip()
         if key == "Name":
@@ -55,11 +65,11 @@ def read_linux_status(data: StreamData, draft: Draft) -> None:
 
 def read_linux_command_line(data: StreamData, draft: Draft) -> None:
     """Reads /proc/PID/cmdline."""
-    draft.command_line = _text(data).rstrip("\0").replace("\0", " ") or None
+    draft.command_line = _text(data, MAX_COMMAND_LINE).rstrip("\0").replace("\0", " ") or None
 
 
-def _text(data: StreamData) -> str:
-    return data.rest().decode("utf-8", "replace")
+def _text(data: StreamData, most: int) -> str:
+    return data.start(most).decode("utf-8", "replace")
 
 
 STREAMS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dumpmap.model.limits import RANGES, REGIONS
 from dumpmap.model.snapshot import U64, Regions
 from dumpmap.parsers.minidump import layout, records
 from dumpmap.parsers.minidump.draft import Draft
@@ -21,7 +22,7 @@ MEMORY_INFO_LIST_NUMBER = 16
 def read_memory_info_list(data: StreamData, draft: Draft) -> None:
     """Reads MINIDUMP_MEMORY_INFO_LIST, the regions of the address space."""
     # DataSize is 32 bits and wraps for a very long list: only the end of the file bounds this one.
-    entries = data.described(layout.MEMORY_INFO, _MEMORY_INFO_LIST_HEADER, limit=data.file.size)
+    entries = data.described(layout.MEMORY_INFO, _MEMORY_INFO_LIST_HEADER, REGIONS, limit=data.file.size)
     if len(entries) == 0:
         raise NotReadError("absent", "; ".join(data.problems) or "has no entries")
     regions, faults = checked_regions(
@@ -46,7 +47,8 @@ def read_memory64_list(data: StreamData, draft: Draft) -> None:
     start = data.offset + _MEMORY64_LIST_HEADER.size
     file_size = data.file.size
     # DataSize is 32 bits and wraps for a very long list: only the end of the file bounds this one.
-    entries = data.array(layout.MEMORY_DESCRIPTOR64, start, header.NumberOfMemoryRanges, limit=file_size)
+    count = header.NumberOfMemoryRanges
+    entries = data.array(layout.MEMORY_DESCRIPTOR64, start, count, most=RANGES, limit=file_size)
     if header.BaseRva > file_size:
         reason = f"memory begins at 0x{header.BaseRva:x}, but the file ends at 0x{file_size:x}"
         raise NotReadError("unreadable", reason)
@@ -62,7 +64,7 @@ def read_memory64_list(data: StreamData, draft: Draft) -> None:
 
 def read_memory_list(data: StreamData, draft: Draft) -> None:
     """Reads MINIDUMP_MEMORY_LIST: ranges that each name their place in the file."""
-    entries = data.counted(layout.MEMORY_DESCRIPTOR)
+    entries = data.counted(layout.MEMORY_DESCRIPTOR, RANGES)
     add_memory(
         data,
         draft,

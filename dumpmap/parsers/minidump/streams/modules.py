@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from dumpmap.model.limits import MODULES
 from dumpmap.model.snapshot import Module, UnloadedModule
 from dumpmap.parsers.minidump import layout, records
 from dumpmap.parsers.minidump.draft import Draft
@@ -40,7 +41,7 @@ def read_module_list(data: StreamData, draft: Draft) -> None:
     file = data.file
     impossible = 0
     add = draft.modules.append
-    for row in data.counted(_MODULE_FIELDS).tolist():
+    for row in data.counted(_MODULE_FIELDS, MODULES).tolist():
         base, size, checksum, timestamp, name_rva, signature, version_ms, version_ls, cv_size, cv_rva = row
         if base + size > 1 << 64:
             impossible += 1
@@ -73,7 +74,8 @@ def _codeview(file: DumpFile, rva: int, size: int) -> tuple[str | None, str | No
 def read_unloaded_module_list(data: StreamData, draft: Draft) -> None:
     """Reads MINIDUMP_UNLOADED_MODULE_LIST."""
     text = data.file.text
-    for base, size, _, timestamp, name_rva in data.described(layout.UNLOADED_MODULE, _EX_LIST_HEADER).tolist():
+    entries = data.described(layout.UNLOADED_MODULE, _EX_LIST_HEADER, MODULES)
+    for base, size, _, timestamp, name_rva in entries.tolist():
         draft.unloaded.append(UnloadedModule(base, size, text(name_rva) or "", timestamp))
 
 

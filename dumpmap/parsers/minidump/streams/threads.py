@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dumpmap.model.limits import THREADS
 from dumpmap.model.snapshot import Thread
 from dumpmap.model.times import from_filetime
 from dumpmap.parsers.minidump import layout, records
@@ -31,7 +32,7 @@ def read_thread_ex_list(data: StreamData, draft: Draft) -> None:
 
 
 def _read_threads(data: StreamData, draft: Draft, dtype: np.dtype[Any]) -> None:
-    entries = data.counted(dtype)
+    entries = data.counted(dtype, THREADS)
     for row in entries.tolist():
         thread_id, suspended, _, _, teb, stack, stack_size, _, context_size, context_rva = row[:10]
         stack_pointer, instruction_pointer = read_context(data.file, draft.architecture, context_rva, context_size)
@@ -76,7 +77,7 @@ def read_context(file: DumpFile, architecture: str, rva: int, size: int) -> tupl
 
 def read_thread_info_list(data: StreamData, draft: Draft) -> None:
     """Reads MINIDUMP_THREAD_INFO_LIST."""
-    for row in data.described(layout.THREAD_INFO, _EX_LIST_HEADER):
+    for row in data.described(layout.THREAD_INFO, _EX_LIST_HEADER, THREADS):
         draft.thread_infos[int(row["ThreadId"])] = {
             "created_at": from_filetime(int(row["CreateTime"])),
             "start_address": int(row["StartAddress"]) or None,
@@ -86,7 +87,7 @@ def read_thread_info_list(data: StreamData, draft: Draft) -> None:
 
 def read_thread_names(data: StreamData, draft: Draft) -> None:
     """Reads MINIDUMP_THREAD_NAME_LIST."""
-    entries = data.counted(layout.THREAD_NAME)
+    entries = data.counted(layout.THREAD_NAME, THREADS)
     for thread_id, rva in zip(entries["ThreadId"].tolist(), entries["RvaOfThreadName"].tolist(), strict=True):
         name = data.file.text(rva)
         if name:

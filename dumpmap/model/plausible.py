@@ -1,0 +1,78 @@
+"""The guard where numbers of a file enter the model: what no process can have is left out, with a warning.
+
+Each format stores numbers of up to 64 bits, and a file can contain any. Behind this guard, sizes and sums fit a signed
+64-bit number, which data frames, Parquet, and the report need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from dumpmap.model.snapshot import Counters, RecordedHeap, Snapshot, System
+
+LIMIT = 1 << 63
+"""No processor has user addresses from here on, and no machine that many bytes."""
+
+_Facts = TypeVar("_Facts", Counters, System)
+
+
+def guarded(snapshot: Snapshot) -> Snapshot:
+    """Returns a snapshot without impossible counters and ranges."""
+    warnings: list[str] = []
+    counters = _figures(snapshot.counters, "counters", warnings)
+    system = _figures(snapshot.system, "system", warnings)
+    heaps = _heaps(snapshot.heaps, "heap", warnings)
+    managed = _heaps(snapshot.managed_heaps, "managed-heap", warnings)
+    captured = snapshot.captured
+    if any(base + size >= LIMIT for base, size in captured):
+        captured = tuple(part for part in captured if sum(part) < LIMIT)
+        warnings.append(_left_out(len(snapshot.captured) - len(captured), "captured"))
+    handles = snapshot.handle_types
+    if any(count >= LIMIT for count in handles.values()) or (snapshot.handle_count or 0) >= LIMIT:
+        warnings.append("the number of handles is impossible and left out")
+        handles = {}
+    if not warnings:
+        return snapshot
+    return replace(
+        snapshot,
+        counters=counters,
+        system=system,
+        heaps=heaps,
+        managed_heaps=managed,
+        captured=captured,
+        handle_types=handles,
+        handle_count=snapshot.handle_count if handles is snapshot.handle_types else None,
+        warnings=(*snapshot.warnings, *warnings),
+    )
+
+
+def _figures(facts: _Facts, name: str, warnings: list[str]) -> _Facts:
+    """Leaves out figures that no machine can have."""
+    wrong: dict[str, Any] = {
+        field.name: field.default
+        for field in fields(facts)
+        if (getattr(facts, field.name) or 0) >= LIMIT and not field.name.endswith("_address")
+    }
+    if not wrong:
+        return facts
+    warnings.append(f"{name}: impossible and left out: {', '.join(wrong)}")
+    return replace(facts, **wrong)
+
+
+def _heaps(heaps: Sequence[RecordedHeap], name: str, warnings: list[str]) -> tuple[RecordedHeap, ...]:
+    """Leaves out ranges of heaps that lie outside any address space."""
+    kept, lost = [], 0
+    for heap in heaps:
+        ranges = tuple(part for part in heap.ranges if part.base + part.size < LIMIT)
+        lost += len(heap.ranges) - len(ranges)
+        kept.append(heap if len(ranges) == len(heap.ranges) else replace(heap, ranges=ranges))
+    if lost:
+        warnings.append(_left_out(lost, name))
+    return tuple(kept)
+
+
+def _left_out(count: int, name: str) -> str:
+    ranges = f"1 {name} range lies" if count == 1 else f"{count:,} {name} ranges lie"
+    return f"{ranges} outside any address space, left out"
