@@ -47,6 +47,19 @@ def test_the_recorded_leak_is_named() -> None:
     assert (worst.count.delta, worst.committed.delta) == (count, count * each)
 
 
+def test_a_leak_of_node_is_what_v8_says_of_its_spaces() -> None:
+    def truth(name: str) -> dict[str, int]:
+        stated = json.loads((FIXTURES / "runtimes" / f"node-leak-{name}.truth.json").read_text("utf-8"))
+        return {space["space_name"].replace("_", " "): space["space_size"] for space in stated["main"]["spaces"]}
+
+    before, after = (dumpmap.open(FIXTURES / "runtimes" / f"node-leak-{name}.dmp.gz") for name in ("before", "after"))
+    wanted = {name: size - truth("before")[name] for name, size in truth("after").items()}
+    wanted = {f"V8 {name}": growth for name, growth in wanted.items() if growth}
+    assert wanted["V8 old space"] > 40 * MB
+    parts = merged_parts(owner_changes(before, after))
+    assert {part.key.kind: part.committed.delta for part in parts if part.key.kind in wanted} == wanted
+
+
 def test_isolates_of_another_run_are_paired_by_size() -> None:
     a, b = (dumpmap.open(path) for path in NODES)
     changes = [change for change in owner_changes(a, b) if change.owner == "V8" and change.instance_a]
