@@ -110,10 +110,15 @@ class Context:
         """
         known = self._programs.get(exports)
         if known is None:
-            known = self._programs[exports] = [
-                module for module in self.modules if module.name.endswith(".exe") and self._exports(module, exports)
-            ]
+            known = self._programs[exports] = [module for module in self._exporting if self._exports(module, exports)]
         return known
+
+    @cached_property
+    def _exporting(self) -> list[LoadedModule]:
+        """The programs with an export directory."""
+        programs = (module for module in self.modules if module.name.endswith(".exe"))
+        images = self.images
+        return [module for module in programs if module.base in images and images[module.base].exports[1]]
 
     def marked_modules(self, mark: Mark) -> list[tuple[LoadedModule, int | None]]:
         """Returns the modules that have a mark, and where the magic is; None where a module lacks it.
@@ -142,9 +147,7 @@ class Context:
         return known
 
     def _exports(self, module: LoadedModule, names: tuple[str, ...]) -> bool:
-        image = self.images.get(module.base)
-        if image is None or not image.exports[1]:
-            return False
+        image = self.images[module.base]
         return any(find_export(self.memory, module.base, image, name) is not None for name in names)
 
 
