@@ -17,6 +17,7 @@ NO_ROW = ("Free", "Unusable", "Page Table")
 OWNERS = {
     "node": {"V8"},
     "full": {"V8"},
+    "leaking": {"V8"},
     "java": {"Java heap"},
     "managed": {".NET"},
     "dotnet": {".NET"},
