@@ -52,7 +52,9 @@ def test_a_leak_of_node_is_what_v8_says_of_its_spaces() -> None:
         stated = json.loads((FIXTURES / "runtimes" / f"leaking-node-{name}.truth.json").read_text("utf-8"))
         return {space["space_name"].replace("_", " "): space["space_size"] for space in stated["main"]["spaces"]}
 
-    before, after = (dumpmap.open(FIXTURES / "runtimes" / f"leaking-node-{name}.dmp.gz") for name in ("before", "after"))
+    before, after = (
+        dumpmap.open(FIXTURES / "runtimes" / f"leaking-node-{name}.dmp.gz") for name in ("before", "after")
+    )
     wanted = {name: size - truth("before")[name] for name, size in truth("after").items()}
     wanted = {f"V8 {name}": growth for name, growth in wanted.items() if growth}
     assert wanted["V8 old space"] > 40 * MB

@@ -31,6 +31,8 @@ MAX_ARENAS = 160
 """As many as mimalloc itself allows."""
 
 _DESCRIPTION = struct.Struct("<8Q")
+_OWN = struct.Struct("<QQ")
+"""How a description begins: the base and the size of the allocation."""
 _SUBPROCESS = 3
 _SLICES = (4, 5, 6)
 """Words that can hold the number of slices: behind the subprocess, its index, and the start."""
@@ -78,11 +80,12 @@ def _described(context: Context) -> Iterator[tuple[int, int, int, int]]:
     large = [allocation for allocation in context.large_allocations if allocation[1] >= MIN_SIZE][:MAX_ARENAS]
     for base, size in large:
         offsets = dict.fromkeys((*range(0, FIRST_SLICES * SLICE, SLICE), round_up(size >> HEADER_SHIFT, SLICE)))
-        for at in (base + offset for offset in offsets):
+        # One search for all places: a description begins with the allocation's own base and size.
+        for at in sorted(memory.find(sorted(base + offset for offset in offsets), 0, [_OWN.pack(base, size)])):
             data = memory.read(at, _DESCRIPTION.size)
-            words = None if data is None else _DESCRIPTION.unpack(data)
-            if words is None or words[:2] != (base, size):
+            if data is None:
                 continue
+            words = _DESCRIPTION.unpack(data)
             if any(words[index] * SLICE == size and 0 < words[index + 1] < words[index] for index in _SLICES):
                 if any(_holds(module, words[_SUBPROCESS]) for module in context.modules):
                     yield at, base, size, words[_SUBPROCESS]
