@@ -47,11 +47,12 @@ class OwnerTotals:
 
 
 def owner_totals(region_map: RegionMap) -> OwnerTotals | None:
-    """Sums up committed private memory by owner, by structure only; None for a map without a list of regions."""
+    """Sums up committed private memory by owner, as the map's owners are; None for a map without a list of regions."""
     if region_map.partial:
         return None
     parts = [part for found in region_map.structures.found for part in found.ranges if part.owner]
-    whole = all(region_map.space.allocation(part.base) == (part.base, part.size) for part in parts)
+    space = region_map.space
+    whole = region_map.pointers is None and all(space.allocation(one.base) == (one.base, one.size) for one in parts)
     committed, owned = _by_allocation(region_map, parts) if whole else _by_block(region_map)
     return OwnerTotals(committed, owned, region_map.line(RegionType.PRIVATE_DATA).committed or 0)
 

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from dumpmap.analysis.ownership import NOBODY, SAME_ALLOCATION, OwnerName, Ownership, ownership_of
 from dumpmap.analysis.runs import runs, runs_of_rows
-from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.protection import protection_text
 from dumpmap.model.recognised import OwnerFacts
 from dumpmap.model.region_map import RegionMap
@@ -133,17 +132,14 @@ class Owners:
         return self.owned_private_facts / self.private_committed if self.private_committed else None
 
 
-def find_owners(
-    region_map: RegionMap, types: Collection[RegionType] = (), pointers: PointerSearch | None = None
-) -> Owners:
-    """Finds out who took the memory of a process. It searches no memory for pointers itself.
+def find_owners(region_map: RegionMap, types: Collection[RegionType] = ()) -> Owners:
+    """Finds out who took the memory of a process. It searches no memory for pointers: `with_pointers` does.
 
     Args:
         region_map: the map.
         types: count memory of these types only; of all types if empty.
-        pointers: what `pointer_owners` found, for what structures do not name.
     """
-    return _Sums(region_map, ownership_of(region_map, pointers), types).result()
+    return _Sums(region_map, ownership_of(region_map), types).result()
 
 
 class _Sums:

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from dumpmap.classify.named import evidence_of
 from dumpmap.model.heaps import Heap
-from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.region_map import BlockColumns, RegionMap
 from dumpmap.model.snapshot import I32
@@ -168,17 +167,13 @@ class OwnerAt:
 _KNOWN: WeakKeyDictionary[RegionMap, Ownership] = WeakKeyDictionary()
 
 
-def ownership_of(region_map: RegionMap, pointers: PointerSearch | None = None) -> Ownership:
-    """Returns the owners of a map's blocks; asked again, the same ones.
-
-    Args:
-        region_map: the map.
-        pointers: what a search for pointers found, for what structures do not name; None for structures only.
-    """
+def ownership_of(region_map: RegionMap) -> Ownership:
+    """Returns the owners of a map's blocks by structure, and by the pointers that the map has."""
     known = _KNOWN.get(region_map)
     if known is None:
-        known = _KNOWN[region_map] = assign(region_map, [claim for rule in RULES for claim in rule(region_map)])
-    return known if pointers is None else add_claims(known, list(_held(region_map, pointers)))
+        known = assign(region_map, [claim for rule in RULES for claim in rule(region_map)])
+        known = _KNOWN[region_map] = add_claims(known, list(_held(region_map)))
+    return known
 
 
 def assign(region_map: RegionMap, claims: Sequence[Claim]) -> Ownership:
@@ -251,9 +246,9 @@ def _with_rest(ownership: Ownership) -> Ownership:
     return replace(ownership, names=tuple(names), owner=owner, inferred=inferred)
 
 
-def owner_at(region_map: RegionMap, address: int, pointers: PointerSearch | None = None) -> OwnerAt | None:
-    """Returns the owner of an address; None if it has none. `pointers` is as for `ownership_of`."""
-    ownership = ownership_of(region_map, pointers)
+def owner_at(region_map: RegionMap, address: int) -> OwnerAt | None:
+    """Returns the owner of an address; None if it has none."""
+    ownership = ownership_of(region_map)
     rows = ownership.rows
     row = int(np.searchsorted(rows.base, np.uint64(address), side="right")) - 1
     if row < 0 or address >= int(rows.base[row]) + int(rows.size[row]) or ownership.owner[row] == NOBODY:
@@ -353,10 +348,10 @@ def system_places(region_map: RegionMap) -> Iterator[tuple[str, int]]:
         yield "teb", teb.address
 
 
-def _held(region_map: RegionMap, pointers: PointerSearch) -> Iterator[Claim]:
-    """Allocations that a module, a thread, or an object holds a pointer to."""
+def _held(region_map: RegionMap) -> Iterator[Claim]:
+    """Allocations that a module, a thread, or an object holds a pointer to. They take what no structure names."""
     space = region_map.space
-    for held in pointers.owners:
+    for held in region_map.pointers.owners if region_map.pointers is not None else ():
         index = space.index_of(held.base)
         # A snapshot can state anything.
         if index >= 0 and int(space.bases[index]) == held.base and space.kinds[index] == int(MemType.MEM_PRIVATE):

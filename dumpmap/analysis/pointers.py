@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -111,13 +112,21 @@ def pointer_owners(
         the results; None if they are unknown, because the input has no list of regions or is a snapshot without them.
     """
     snapshot = region_map.snapshot
-    if snapshot.pointer_owners is not None:
-        return snapshot.pointer_owners
+    if region_map.pointers is not None or snapshot.pointer_owners is not None:
+        return region_map.pointers or snapshot.pointer_owners
     if region_map not in _SEARCHES:
         known = not region_map.partial and snapshot.source.reduced_from is None and bool(snapshot.memory.ranges())
         windows = snapshot.process.os.family == "windows"
         _SEARCHES[region_map] = _Search(region_map, progress, names).result() if known and windows else None
     return _SEARCHES[region_map]
+
+
+_Map = TypeVar("_Map", bound=RegionMap)
+
+
+def with_pointers(region_map: _Map, progress: Progress | None = None, names: Memory | None = None) -> _Map:
+    """Returns the map with what `pointer_owners` finds, so that owners include those that only a pointer names."""
+    return replace(region_map, pointers=pointer_owners(region_map, progress, names))
 
 
 class _Search:

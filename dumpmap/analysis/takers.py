@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dumpmap.analysis.owners import Group, find_owners
-from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import PRIVATE_TYPES
 
@@ -56,17 +55,16 @@ class Takers:
         return tuple(sorted(both, key=lambda one: (-one.size, -one.committed)))
 
 
-def who_took_it(region_map: RegionMap, most: int = MOST, pointers: PointerSearch | None = None) -> Takers | None:
+def who_took_it(region_map: RegionMap, most: int = MOST) -> Takers | None:
     """Finds those who took most private memory; None for a map without a list of regions or a very large one.
 
     Args:
         region_map: the map.
         most: the length of each list.
-        pointers: as for `find_owners`.
     """
     if region_map.partial or len(region_map.space) > MOST_ALLOCATIONS:
         return None
-    owners = find_owners(region_map, PRIVATE_TYPES, pointers)
+    owners = find_owners(region_map, PRIVATE_TYPES)
     named: dict[str, Taker] = {}
     for owner in owners.owners:
         known = named.get(owner.owner, Taker(owner.owner, None, 0, 0))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dumpmap.analysis.rules import RuleSet
     from dumpmap.analysis.timeline import Metric
     from dumpmap.api.comparing import Comparable, Diff, Timeline
+    from dumpmap.model.pointers import OwnerSearch
     from dumpmap.model.region_map import FreeBlock
     from dumpmap.model.snapshot import Snapshot
     from dumpmap.wording.findings import Finding
@@ -86,11 +87,21 @@ class RegionMap(model.RegionMap):
 
         return find(self)
 
-    def owners(self, types: Sequence[str] = ()) -> pd.DataFrame:
+    def with_pointers(self) -> RegionMap:
+        """Returns this map with the owners that only a pointer names; see docs/owners.md. It searches memory once.
+
+        `owners()`, the column `owner` of the data frames, and the outputs of the result include them, as inferred.
+        """
+        from dumpmap.analysis.pointers import with_pointers
+
+        return with_pointers(self)
+
+    def owners(self, types: Sequence[str] = (), search: OwnerSearch = "full") -> pd.DataFrame:
         """Returns who took the memory: a second cut through the bytes of the summary.
 
         Args:
             types: names of types, to count only memory of these.
+            search: `full` also searches memory for pointers to what no structure names; `structure` does not.
 
         Returns:
             a frame with one row per part of an owner (`owner`, `module`, `instance`, `kind`), and one per group of
@@ -102,10 +113,12 @@ class RegionMap(model.RegionMap):
             ValueError: a name is not a type.
         """
         from dumpmap.analysis.owners import find_owners
+        from dumpmap.analysis.pointers import with_pointers
         from dumpmap.views.filters import parse_types
         from dumpmap.views.owners import owner_frame
 
-        return owner_frame(find_owners(self, parse_types(types)))
+        region_map = with_pointers(self) if search == "full" else self
+        return owner_frame(find_owners(region_map, parse_types(types)))
 
     def to_snapshot(
         self,

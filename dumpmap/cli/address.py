@@ -73,10 +73,10 @@ def command(
     answers = [(address, region_map.at(address)) for address in wanted]
     # What has a kind needs no pointer, and a search takes its time.
     unnamed = any(place and place.type == RegionType.PRIVATE_DATA and not place.kind for _, place in answers)
-    pointers = search_pointers(region_map, owners if unnamed else OwnersFrom.structure, image_path)
+    region_map = search_pointers(region_map, owners if unnamed else OwnersFrom.structure, image_path)
     shown = Shown(
-        document=lambda: location_document(region_map, answers, bytes, pointers),
-        table=lambda: location_table(region_map, answers, pointers),
-        view=lambda: location_view(region_map, answers, units, bytes, pointers),
+        document=lambda: location_document(region_map, answers, bytes),
+        table=lambda: location_table(region_map, answers),
+        view=lambda: location_view(region_map, answers, units, bytes),
     )
     show(shown, target)

@@ -17,6 +17,7 @@ from dumpmap.cli.options import (
     OutputOption,
     SnapshotOption,
 )
+from dumpmap.cli.owners_search import OwnersFrom, OwnersOption, search_pointers
 
 RulesOption = Annotated[
     Path | None,
@@ -33,6 +34,7 @@ def command(
     file: InputFile,
     rules: RulesOption = None,
     fail_on: FailOnOption = None,
+    owners: OwnersOption = OwnersFrom.structure,
     format: FormatOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -55,7 +57,7 @@ def command(
 
     target = Target(chosen_format(format, output), output=output, force=force)
     rule_set = load_rules(rules) if rules is not None else None
-    region_map = load(file, image_path=image_path, snapshot=snapshot)
+    region_map = search_pointers(load(file, image_path=image_path, snapshot=snapshot), owners, image_path)
     findings = find(region_map, rule_set)
     judged = verdict(region_map, rule_set, findings=findings)
     shown = Shown(

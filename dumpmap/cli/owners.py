@@ -71,11 +71,11 @@ def command(
         types = parse_types(type or [])
     region_map = load(file, image_path=image_path, snapshot=snapshot)
     private = not types or RegionType.PRIVATE_DATA in types
-    pointers = search_pointers(region_map, owners if private else OwnersFrom.structure, image_path)
-    found = find_owners(region_map, types, pointers)
+    region_map = search_pointers(region_map, owners if private else OwnersFrom.structure, image_path)
+    found = find_owners(region_map, types)
     shown = Shown(
-        document=lambda: owner_document(region_map, found, sort, pointers),
+        document=lambda: owner_document(region_map, found, sort),
         table=lambda: owner_table(region_map, found, by, sort=sort),
-        view=lambda: owner_view(region_map, found, by, sort=sort, show_all=show_all, pointers=pointers),
+        view=lambda: owner_view(region_map, found, by, sort=sort, show_all=show_all),
     )
     show(shown, target)

@@ -17,7 +17,6 @@ from dumpmap.cli.common import VERBOSITY
 if TYPE_CHECKING:
     from dumpmap.analysis.pointer_scan import Progress
     from dumpmap.api import RegionMap
-    from dumpmap.model.pointers import PointerSearch
 
 _PATIENCE = 1.0
 """Seconds before progress is shown."""
@@ -40,19 +39,30 @@ OwnersOption = Annotated[
 ]
 
 
+ShownOwnersOption = Annotated[
+    OwnersFrom | None,
+    typer.Option(
+        "--owners",
+        help="Show the owner of each row, as --owner does. `structure` reads what runtimes, heaps, and Windows state; "
+        "`full` also searches memory for pointers to what nothing claims.",
+        show_default=False,
+    ),
+]
+
+
 def search_pointers(
-    region_map: RegionMap, owners: OwnersFrom = OwnersFrom.full, image_path: Path | None = None
-) -> PointerSearch | None:
-    """Searches for pointers if that is asked for, with progress on a terminal. See `pointer_owners`."""
-    if owners is OwnersFrom.structure:
-        return None
-    from dumpmap.analysis.pointers import pointer_owners
+    region_map: RegionMap, owners: OwnersFrom | None = OwnersFrom.full, image_path: Path | None = None
+) -> RegionMap:
+    """Searches for pointers if that is asked for, with progress on a terminal. See `with_pointers`."""
+    if owners is not OwnersFrom.full:
+        return region_map
+    from dumpmap.analysis.pointers import with_pointers
     from dumpmap.classify.image_files import FilledMemory
 
     snapshot = region_map.snapshot
     names = None if image_path is None else FilledMemory(snapshot.memory, snapshot.modules, image_path)
     with _progress() as progress:
-        return pointer_owners(region_map, progress, names)
+        return with_pointers(region_map, progress, names)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from dumpmap.cli.options import (
     SnapshotOption,
     UnitsOption,
 )
+from dumpmap.cli.owners_search import ShownOwnersOption, search_pointers
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import Format
 
@@ -91,7 +92,6 @@ LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=0, help="M
 AllOption = Annotated[
     bool, typer.Option("--all", help="List short captured runs of unknown use too; without it they are one line.")
 ]
-OwnersOption = Annotated[bool, typer.Option("--owners", help="Show the owner of each row; --owner shows it too.")]
 EvidenceOption = Annotated[bool, typer.Option("--evidence", "-e", help="Show the evidence for each label.")]
 
 
@@ -109,7 +109,7 @@ def command(
     sort: SortOption = None,
     limit: LimitOption = None,
     group_by: GroupByOption = None,
-    owners: OwnersOption = False,
+    owners: ShownOwnersOption = None,
     evidence: EvidenceOption = False,
     all: AllOption = False,
     format: FormatOption = None,
@@ -136,7 +136,7 @@ def command(
     target = Target(chosen_format(format, output), units, output, force)
     with usage_errors():
         chosen = parse_filter(type, kind, state, protect, module, min_size, owner)
-    region_map = load(file, image_path=image_path, snapshot=snapshot)
+    region_map = search_pointers(load(file, image_path=image_path, snapshot=snapshot), owners, image_path)
     if group_by is not None:
         with usage_errors():
             groups = _groups(region_map, chosen.containing(at, region_map), group_by, blocks, sort, limit)
@@ -150,7 +150,7 @@ def command(
             sort=sort,
             limit=limit,
             evidence=evidence,
-            owners=owners or owner is not None or (sort or "").lstrip("+-").startswith("owner"),
+            owners=owners is not None or owner is not None or (sort or "").lstrip("+-").startswith("owner"),
             every=all,
         )
     if rows.empty and target.format in (Format.json, Format.csv) and VERBOSITY.level >= 0:

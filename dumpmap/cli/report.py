@@ -15,6 +15,7 @@ from dumpmap.cli.options import (
     RedactOption,
     SnapshotOption,
 )
+from dumpmap.cli.owners_search import OwnersFrom, OwnersOption, search_pointers
 
 PageOption = Annotated[
     str,
@@ -35,6 +36,7 @@ def command(
     force: ForceOption = False,
     image_path: ImagePathOption = None,
     redact: RedactOption = False,
+    owners: OwnersOption = OwnersFrom.full,
     snapshot: SnapshotOption = None,
 ) -> None:
     """Write a self-contained HTML report: diagnosis, bars, address space map, and every region with its evidence.
@@ -55,4 +57,5 @@ def command(
         choose_format(output, None, ["html"], "html")
     check_target(output, force=force)
     region_map = load(file, image_path=image_path, snapshot=snapshot, redact=redact)
+    region_map = search_pointers(region_map, owners, image_path)
     region_map.to_html(output, keep_text=keep_text, force=force)

@@ -59,7 +59,7 @@ def command(
         chosen = choose_compression(output, to)
     check_target(output, force=force, binary=chosen is not SnapshotFormat.json)
     region_map = load(file, snapshot=snapshot, record=True)
-    search_pointers(region_map, owners)
+    region_map = search_pointers(region_map, owners)
     save_snapshot(
         region_map,
         output,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dumpmap.cli.common import Shown, Target, chosen_format, load, show
 from dumpmap.cli.options import (
     ForceOption,
@@ -16,9 +14,6 @@ from dumpmap.cli.options import (
 )
 from dumpmap.cli.owners_search import OwnersFrom, OwnersOption, search_pointers
 from dumpmap.wording.text import Units
-
-if TYPE_CHECKING:
-    from dumpmap.model.pointers import PointerSearch
 
 
 def command(
@@ -46,14 +41,11 @@ def command(
     from dumpmap.views.summary import summary_document, summary_table, summary_view
 
     target = Target(chosen_format(format, output), units, output, force)
-    region_map = load(file, image_path=image_path, snapshot=snapshot)
-
-    def pointers() -> PointerSearch | None:
-        return search_pointers(region_map, owners, image_path)
+    region_map = search_pointers(load(file, image_path=image_path, snapshot=snapshot), owners, image_path)
 
     shown = Shown(
-        document=lambda: summary_document(region_map, region_map.findings(), pointers()),
+        document=lambda: summary_document(region_map, region_map.findings()),
         table=lambda: summary_table(region_map),
-        view=lambda: summary_view(region_map, region_map.findings(), pointers()),
+        view=lambda: summary_view(region_map, region_map.findings()),
     )
     show(shown, target)

@@ -6,6 +6,7 @@ import typer
 
 from dumpmap.cli import triage_options as options
 from dumpmap.cli.options import ForceOption, OutputOption, UnitsOption
+from dumpmap.cli.owners_search import OwnersFrom, OwnersOption
 from dumpmap.wording.text import Units
 
 
@@ -27,6 +28,7 @@ def command(
     scheduler: options.SchedulerOption = None,
     storage_option: options.StorageOption = None,
     flat: options.FlatOption = False,
+    owners: OwnersOption = OwnersFrom.structure,
     watch: options.WatchOption = False,
     fail_on: options.GateOption = None,
     strict: options.StrictOption = False,
@@ -54,7 +56,14 @@ def command(
     settings = options.TriageSettings(
         paths=options.checked_paths(paths),
         options=options.batch_options(
-            jobs, (time_limit, memory_limit), engine, scheduler, storage_option, cache=kept, recursive=not flat
+            jobs,
+            (time_limit, memory_limit),
+            engine,
+            scheduler,
+            storage_option,
+            cache=kept,
+            recursive=not flat,
+            owners=owners,
         ),
         group_by=columns,
         selection=options.chosen_rows(where, severity, sort, top, columns),

@@ -11,6 +11,7 @@ import typer
 
 from dumpmap.cli.common import listed_columns
 from dumpmap.cli.options import FORMAT_HELP, FailOn
+from dumpmap.cli.owners_search import OwnersFrom
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import TriageFormat
 
@@ -188,6 +189,7 @@ def batch_options(
     *,
     cache: Path | bool,
     recursive: bool,
+    owners: OwnersFrom,
 ) -> TriageOptions:
     """Returns how to run the batch; `limits` are those of time and memory.
 
@@ -209,6 +211,7 @@ def batch_options(
         scheduler=scheduler,
         storage_options=_pairs(storage or []) or None,
         recursive=recursive,
+        owners=owners.value,
         **_limits(*limits),
     )
 

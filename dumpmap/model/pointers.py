@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dumpmap.model.evidence import EvidenceInfo
 
@@ -31,6 +32,10 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
 
 RULES = tuple(word.name for word in EVIDENCE)
 """The words alone."""
+
+
+OwnerSearch = Literal["structure", "full"]
+"""How owners are found: by structure, or also by a search for pointers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.heaps import Heap
+from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.snapshot import I32, I64, U32, U64, Counters, Process, Snapshot, System
 from dumpmap.model.space import AllocationSpace, Gaps
@@ -121,6 +122,7 @@ class RegionMap:
         notes: limits of the input that a reader of the map has to know, a sentence each.
         warnings: damage and contradictions in the input, a sentence each.
         unknown_types: types whose figures the input cannot know. Their rows are blank, not zero.
+        pointers: who holds pointers to memory that structures do not name; None if nobody has searched for them.
     """
 
     snapshot: Snapshot
@@ -142,6 +144,7 @@ class RegionMap:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unknown_types: frozenset[RegionType] = frozenset()
+    pointers: PointerSearch | None = None
 
     @property
     def counters(self) -> Counters:

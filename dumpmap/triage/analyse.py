@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dumpmap.errors import DumpmapError, FormatError
+from dumpmap.model.pointers import OwnerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.parsers.opening import read_source
 from dumpmap.sources.files import ByteSource, open_file
@@ -20,12 +21,15 @@ from dumpmap.triage.outcome import Outcome, outcome_of
 from dumpmap.triage.rows import empty_row
 
 
-def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Outcome:
+def analyse(
+    job: Job, *, storage_options: Mapping[str, Any] | None = None, owners: OwnerSearch = "structure"
+) -> Outcome:
     """Analyses one file.
 
     Args:
         job: the file.
         storage_options: for a URL: options of the fsspec file system.
+        owners: how owners are found.
 
     Returns:
         its outcome; the row says what is wrong with the file.
@@ -38,7 +42,7 @@ def analyse(job: Job, *, storage_options: Mapping[str, Any] | None = None) -> Ou
         return outcome_of(job, empty_row(job.path, status, size=job.size, error=text), unreached=job.named)
     began = time.perf_counter()
     opened = _Opened(job.size, job.stamp)
-    row, lasting = _row(job, opened, storage_options)
+    row, lasting = _row(job, opened, storage_options, owners)
     row["seconds"] = round(time.perf_counter() - began, 6)
     lasting = lasting and not _changed(job, opened)
     return outcome_of(job, row, stamp=opened.stamp, lasting=lasting, unreached=job.named and not opened.done)
@@ -73,11 +77,13 @@ class _Opened:
         return source
 
 
-def _row(job: Job, opened: _Opened, storage_options: Mapping[str, Any] | None) -> tuple[TriageRow, bool]:
+def _row(
+    job: Job, opened: _Opened, storage_options: Mapping[str, Any] | None, owners: OwnerSearch
+) -> tuple[TriageRow, bool]:
     """Returns the row of a file, and whether the same file would give the same row again."""
     try:
         source = opened.open(job, storage_options)
-        row = row_of_map(_classified(source, job), job.path, opened.size)
+        row = row_of_map(_classified(source, job, owners), job.path, opened.size)
         if job.remote:
             row["bytes_read"] = getattr(source, "bytes_read", None)
         return row, True
@@ -98,10 +104,15 @@ def _row(job: Job, opened: _Opened, storage_options: Mapping[str, Any] | None) -
     return empty_row(job.path, "error", size=opened.size, error=one_line(text)), lasting
 
 
-def _classified(source: ByteSource, job: Job) -> RegionMap:
+def _classified(source: ByteSource, job: Job, owners: OwnerSearch) -> RegionMap:
     from dumpmap.classify import classify
 
-    return classify(read_source(source, path=job.path, member=job.member, debug_ids=False), sections=False)
+    region_map = classify(read_source(source, path=job.path, member=job.member, debug_ids=False), sections=False)
+    if owners == "structure":
+        return region_map
+    from dumpmap.analysis.pointers import with_pointers
+
+    return with_pointers(region_map)
 
 
 def _changed(job: Job, opened: _Opened) -> bool:

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from dumpmap.errors import OutputError
+from dumpmap.model.pointers import OwnerSearch
 from dumpmap.triage.analyse import analyse
 from dumpmap.triage.cache import Cache
 from dumpmap.triage.columns import TriageRow
@@ -201,6 +202,7 @@ def triage(
     scheduler: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
     recursive: bool = True,
+    owners: OwnerSearch = "structure",
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Finds what ran out in each of many dumps.
@@ -217,6 +219,7 @@ def triage(
         scheduler: for `dask`: the scheduler's address; None starts a cluster of `jobs` workers on this machine.
         storage_options: for URLs: options of the fsspec file system.
         recursive: whether to search the subfolders of the named folders.
+        owners: `structure`, or `full` to search each dump's memory for pointers too, which takes longer.
         progress: the display of progress; `RichProgress` draws a bar.
 
     Returns:
@@ -235,6 +238,7 @@ def triage(
         scheduler=scheduler,
         storage_options=storage_options,
         recursive=recursive,
+        owners=owners,
     )
     with run(paths, options, progress=progress) as result:
         return result.frame()

@@ -18,6 +18,7 @@ from typing import Any
 
 from dumpmap._version import __version__
 from dumpmap.errors import OutputError
+from dumpmap.model.pointers import OwnerSearch
 from dumpmap.triage.columns import NAMES, ROW_VERSION
 from dumpmap.triage.jobs import Job
 from dumpmap.triage.outcome import Limit, Outcome
@@ -81,6 +82,7 @@ class Cache:
         path: the SQLite file; created if it does not exist.
         time_limit: of this run, in seconds. A file that exceeded a tighter limit in an earlier run is tried again.
         memory_limit: of this run, in bytes; likewise.
+        owners: how this run finds owners. Rows of a run that did it in the other way do not count.
 
     Attributes:
         failure: why the cache is no longer used, if it failed after it was opened: such a failure must not cost hours
@@ -90,15 +92,28 @@ class Cache:
         OutputError: the file cannot be used.
     """
 
-    def __init__(self, path: Path, *, time_limit: float | None = None, memory_limit: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        time_limit: float | None = None,
+        memory_limit: int | None = None,
+        owners: OwnerSearch = "structure",
+    ) -> None:
         self.path = path
         self.failure: str | None = None
+        # A row of one search does not answer for the other.
+        self._tool = TOOL if owners == "structure" else f"{TOOL}/{owners}"
         self._limits: dict[Limit, float | None] = {"time": time_limit, "memory": memory_limit}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _make_private(path)
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-            self._prepare()
+            try:
+                self._prepare()
+            except sqlite3.Error:
+                self._database.close()  # its locks would make the next one wait
+                raise
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"cannot use this file as the result cache: {error}", source=str(path)) from error
 
@@ -127,7 +142,7 @@ class Cache:
         found = self._execute(
             "SELECT rank, data, time_limit, memory_limit, checksum FROM results "
             "WHERE key = ? AND size = ? AND stamp = ? AND tool = ?",
-            (job.key, job.size, job.stamp, TOOL),
+            (job.key, job.size, job.stamp, self._tool),
         )
         if not found:
             return None
@@ -175,7 +190,7 @@ class Cache:
             "INSERT OR REPLACE INTO results "
             "(key, size, stamp, tool, rank, data, time_limit, memory_limit, checksum, saved_at) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (outcome.key, outcome.size, outcome.stamp, TOOL, *kept, checksum, time.time()),
+            (outcome.key, outcome.size, outcome.stamp, self._tool, *kept, checksum, time.time()),
         )
         return self.failure is None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
+from dumpmap.model.pointers import OwnerSearch
 from dumpmap.triage.worker import Setup
 from dumpmap.wording.text import size_words
 
@@ -49,6 +50,7 @@ class TriageOptions:
         scheduler: for `dask`: the scheduler's address; None starts a cluster of `jobs` workers on this machine.
         storage_options: for URLs: options of the fsspec file system.
         recursive: whether to search the subfolders of the named folders.
+        owners: how owners are found: `structure`, or `full` with a search of each dump's memory for pointers.
         hook: `Setup.hook`, for tests.
     """
 
@@ -60,6 +62,7 @@ class TriageOptions:
     scheduler: str | None = None
     storage_options: Mapping[str, Any] | None = None
     recursive: bool = True
+    owners: OwnerSearch = "structure"
     hook: str | None = None
 
     def __post_init__(self) -> None:
@@ -71,6 +74,8 @@ class TriageOptions:
             raise ValueError("jobs must be at least 1")
         if self.engine not in get_args(EngineName):
             raise ValueError(f"unknown engine {self.engine!r}; the engines are {', '.join(get_args(EngineName))}")
+        if self.owners not in get_args(OwnerSearch):
+            raise ValueError(f"owners must be one of {', '.join(get_args(OwnerSearch))}, not {self.owners!r}")
         if self.scheduler is not None and self.engine != "dask":
             raise ValueError("scheduler requires engine='dask'")
         if self.time_limit is not None and not self.time_limit > 0:  # NaN is not above 0 either
@@ -90,7 +95,9 @@ class TriageOptions:
     @property
     def setup(self) -> Setup:
         """What every worker needs."""
-        return Setup(memory_limit=self.memory_limit, storage_options=self.storage_options, hook=self.hook)
+        return Setup(
+            memory_limit=self.memory_limit, storage_options=self.storage_options, owners=self.owners, hook=self.hook
+        )
 
 
 def path_list(paths: Paths) -> list[str | os.PathLike[str]]:

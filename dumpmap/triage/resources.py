@@ -48,7 +48,7 @@ def open_cache(options: TriageOptions, notes: list[str] | None = None) -> Cache 
         return None
     path = default_path() if options.cache is True else Path(options.cache)
     try:
-        return Cache(path, time_limit=options.time_limit, memory_limit=options.memory_limit)
+        return Cache(path, time_limit=options.time_limit, memory_limit=options.memory_limit, owners=options.owners)
     except OutputError as error:
         if options.cache is not True:
             raise

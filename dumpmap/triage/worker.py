@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import Any
 
+from dumpmap.model.pointers import OwnerSearch
 from dumpmap.triage.analyse import analyse
 from dumpmap.triage.jobs import Job
 from dumpmap.triage.outcome import Outcome
@@ -42,11 +43,13 @@ class Setup:
     Attributes:
         memory_limit: bytes that a worker may take for one file; None for no limit.
         storage_options: for URLs: options of the fsspec file system.
+        owners: how owners are found.
         hook: `module:function`, called with each job before its analysis. Tests use it to make a file misbehave.
     """
 
     memory_limit: int | None = None
     storage_options: Mapping[str, Any] | None = None
+    owners: OwnerSearch = "structure"
     hook: str | None = None
 
 
@@ -103,7 +106,7 @@ def perform(job: Job, setup: Setup, hook: Callable[[Job], None] | None = None) -
     """Analyses one file, after the hook if there is one."""
     if hook is not None:
         hook(job)
-    return analyse(job, storage_options=setup.storage_options)
+    return analyse(job, storage_options=setup.storage_options, owners=setup.owners)
 
 
 class Diary:

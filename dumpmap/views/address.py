@@ -10,7 +10,6 @@ import numpy as np
 
 from dumpmap.analysis.ownership import OwnerAt, owner_at
 from dumpmap.model.location import Location
-from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
@@ -62,17 +61,15 @@ MOST_BYTES = 4096
 _BYTES_PER_LINE = 16
 
 
-def location_document(
-    region_map: RegionMap, answers: Sequence[Answer], count: int = 0, pointers: PointerSearch | None = None
-) -> dict[str, Any]:
+def location_document(region_map: RegionMap, answers: Sequence[Answer], count: int = 0) -> dict[str, Any]:
     """Returns `dumpmap.address/1` with at most `count` captured bytes of each address."""
     return {
         **head("dumpmap.address/1", region_map),
         "addresses": [
             {
                 "address": hex_text(address),
-                "found": None if location is None else _found(region_map, location, pointers),
-                "held_by": None if (held := held_at(pointers, address)) is None else held_document(held),
+                "found": None if location is None else _found(region_map, location),
+                "held_by": None if (held := held_at(region_map, address)) is None else held_document(held),
                 "bytes": _captured(region_map, address, count).hex() or None,
             }
             for address, location in answers
@@ -80,12 +77,12 @@ def location_document(
     }
 
 
-def _found(region_map: RegionMap, location: Location, pointers: PointerSearch | None) -> dict[str, Any]:
+def _found(region_map: RegionMap, location: Location) -> dict[str, Any]:
     document = dataclasses.asdict(location)
     for name in ("address", "allocation", "block"):
         document[name] = hex_text(document[name])
     document["type"] = location.type.label
-    owner = owner_at(region_map, location.address, pointers)
+    owner = owner_at(region_map, location.address)
     document["owner"] = None
     if owner is not None:
         document["owner"] = {
@@ -101,9 +98,9 @@ def _found(region_map: RegionMap, location: Location, pointers: PointerSearch | 
     return document
 
 
-def _owner_row(region_map: RegionMap, location: Location, pointers: PointerSearch | None) -> list[Any]:
+def _owner_row(region_map: RegionMap, location: Location) -> list[Any]:
     """Returns the values of `_OWNER_COLUMNS`."""
-    owner = owner_at(region_map, location.address, pointers)
+    owner = owner_at(region_map, location.address)
     if owner is None:
         return [None] * len(_OWNER_COLUMNS)
     return [
@@ -121,7 +118,7 @@ def _other_owners(owner: OwnerAt) -> str:
     return ", ".join(dict.fromkeys(other.owner for other in owner.others))
 
 
-def location_table(region_map: RegionMap, answers: Iterable[Answer], pointers: PointerSearch | None = None) -> Table:
+def location_table(region_map: RegionMap, answers: Iterable[Answer]) -> Table:
     """Returns one row per address; an unknown address has no other values."""
     rows = []
     for address, location in answers:
@@ -133,7 +130,7 @@ def location_table(region_map: RegionMap, answers: Iterable[Answer], pointers: P
             row = [
                 location.type.label if column.name == "type" else getattr(location, column.name)
                 for column in LOCATION_COLUMNS
-            ] + _owner_row(region_map, location, pointers)
+            ] + _owner_row(region_map, location)
         rows.append(row)
     return Table((*LOCATION_COLUMNS, *_OWNER_COLUMNS), rows, region_map.address_width)
 
@@ -162,14 +159,13 @@ def location_view(
     answers: Iterable[Answer],
     units: Units,
     count: int = 0,
-    pointers: PointerSearch | None = None,
 ) -> Iterator[Block]:
     """Yields everything that `address` shows to people, with at most `count` captured bytes of each address."""
     for place, (address, location) in enumerate(answers):
         if place:
             yield Blank()
-        held = held_at(pointers, address)
-        facts = list(_facts(region_map, address, location, units, pointers))
+        held = held_at(region_map, address)
+        facts = list(_facts(region_map, address, location, units))
         yield Facts(facts if held is None else [*facts, Fact("Held by", held_text(region_map, held))])
         data = _captured(region_map, address, count)
         if data:
@@ -177,9 +173,7 @@ def location_view(
             yield Lines(_dump_lines(data))
 
 
-def _facts(
-    region_map: RegionMap, address: int, location: Location | None, units: Units, pointers: PointerSearch | None
-) -> Iterable[Fact]:
+def _facts(region_map: RegionMap, address: int, location: Location | None, units: Units) -> Iterable[Fact]:
     if location is None:
         return (
             Fact("Address", address_text(address, region_map.address_width)),
@@ -187,7 +181,7 @@ def _facts(
         )
     if location.type in (RegionType.FREE, RegionType.UNUSABLE):
         return _gap_facts(region_map, location, units)
-    return _location_facts(region_map, location, units, pointers)
+    return _location_facts(region_map, location, units)
 
 
 def _why_unknown(region_map: RegionMap, address: int) -> str:
@@ -202,9 +196,7 @@ def _why_unknown(region_map: RegionMap, address: int) -> str:
     return f"outside the address space, which ends at {end}"
 
 
-def _location_facts(
-    region_map: RegionMap, location: Location, units: Units, pointers: PointerSearch | None
-) -> Iterator[Fact]:
+def _location_facts(region_map: RegionMap, location: Location, units: Units) -> Iterator[Fact]:
     """Yields what is known about an address in use; a size carries its unit."""
     (row,) = location_table(region_map, [(location.address, location)]).rows
     for column, value in zip(LOCATION_COLUMNS, row, strict=False):
@@ -216,7 +208,7 @@ def _location_facts(
             unit = unit_name(units) if column.holds == "size" else ""
             yield Fact(column.title, f"{text} {unit}".rstrip())
 
-    owner = owner_at(region_map, location.address, pointers)
+    owner = owner_at(region_map, location.address)
     if owner is not None:
         yield Fact("Owner", owner_text(owner))
         yield Fact("Proof", proof_text(owner, region_map.address_width))

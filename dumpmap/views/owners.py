@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis.owners import Group, Owner, OwnerPart, Owners
-from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Blank, Block, Paragraph
@@ -215,7 +214,6 @@ def owner_view(
     *,
     sort: OwnersSort,
     show_all: bool,
-    pointers: PointerSearch | None = None,
 ) -> Iterable[Block]:
     """Everything that `owners` shows."""
     table = owner_table(region_map, owners, by, sort=sort, modules=show_all or by is OwnersBy.module)
@@ -228,7 +226,7 @@ def owner_view(
         yield Paragraph(more_text(len(table.rows) - len(shown)).replace("--limit", "--all"))
     yield Blank()
     yield Paragraph(share_text(owners, partial=region_map.partial))
-    yield from pointer_blocks(region_map, pointers, show_all=show_all)
+    yield from pointer_blocks(region_map, show_all=show_all)
 
 
 def share_text(owners: Owners, *, partial: bool = False) -> str:
@@ -250,7 +248,6 @@ def owner_document(
     region_map: RegionMap,
     owners: Owners,
     sort: OwnersSort = OwnersSort.size,
-    pointers: PointerSearch | None = None,
 ) -> dict[str, Any]:
     """Returns `dumpmap.owners/1`."""
 
@@ -272,7 +269,7 @@ def owner_document(
         "private_committed": owners.private_committed,
         "owned_share": owners.owned_share,
         "owned_share_facts": owners.owned_share_facts,
-        "pointers": pointer_document(pointers),
+        "pointers": pointer_document(region_map.pointers),
     }
 
 

@@ -52,8 +52,9 @@ def held_document(held: PointerOwner) -> dict[str, Any]:
     }
 
 
-def pointer_blocks(region_map: RegionMap, pointers: PointerSearch | None, *, show_all: bool) -> Iterator[Block]:
+def pointer_blocks(region_map: RegionMap, *, show_all: bool) -> Iterator[Block]:
     """Yields the allocations that only a pointer names, the largest first, and the limits of the search."""
+    pointers = region_map.pointers
     if pointers is None:
         return
     held = sorted(pointers.owners, key=lambda one: (-one.size, one.base))
@@ -89,9 +90,9 @@ def limits_text(pointers: PointerSearch) -> str:
     return " ".join(parts)
 
 
-def held_at(pointers: PointerSearch | None, address: int) -> PointerOwner | None:
+def held_at(region_map: RegionMap, address: int) -> PointerOwner | None:
     """Returns who holds the allocation at an address; None if no pointer names it."""
-    owners = () if pointers is None else pointers.owners
+    owners = () if region_map.pointers is None else region_map.pointers.owners
     return next((held for held in owners if held.base <= address < held.base + held.size), None)
 
 

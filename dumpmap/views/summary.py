@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from dumpmap.analysis.lower_bounds import is_lower_bound, lower_bounds, shows_part
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.columns import LARGEST, REGION_COLUMN, SUMMARY_COLUMNS
-from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import TYPES, RegionType
@@ -34,9 +33,7 @@ if TYPE_CHECKING:
 _BAR_TYPES = tuple(info.type for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
 
 
-def summary_document(
-    region_map: RegionMap, findings: Iterable[Finding], pointers: PointerSearch | None = None
-) -> dict[str, Any]:
+def summary_document(region_map: RegionMap, findings: Iterable[Finding]) -> dict[str, Any]:
     """Returns `dumpmap.summary/1`."""
     measured = measurements_of(region_map)
     space, bounds = measured.free, measured.bounds
@@ -59,7 +56,7 @@ def summary_document(
             for name, value in dataclasses.asdict(region_map.system).items()
         },
         "exception": exception_document(region_map),
-        "who_took_it": taker_document(region_map, pointers),
+        "who_took_it": taker_document(region_map),
         "findings": [finding_document(finding) for finding in findings],
     }
 
@@ -197,9 +194,7 @@ def head_blocks(region_map: RegionMap) -> Iterator[Block]:
         yield Paragraph(line)
 
 
-def summary_view(
-    region_map: RegionMap, findings: Sequence[Finding] = (), pointers: PointerSearch | None = None
-) -> Iterator[Block]:
+def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
     """Yields everything that `summary` shows to people."""
     yield from head_blocks(region_map)
     yield Blank()
@@ -208,7 +203,7 @@ def summary_view(
     yield _marked_table(region_map)
     yield Blank()
     yield Paragraph(largest_free_line(region_map))
-    took = list(taker_blocks(region_map, pointers))
+    took = list(taker_blocks(region_map))
     yield from took
     counters = counter_rows(region_map)
     if counters:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from dumpmap.analysis.takers import Taker, who_took_it
-from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Paragraph
 from dumpmap.views.owners import group_document
@@ -22,9 +21,9 @@ _COLUMNS = (
 )
 
 
-def taker_table(region_map: RegionMap, pointers: PointerSearch | None = None) -> Table:
+def taker_table(region_map: RegionMap) -> Table:
     """Returns those with most committed and those with most reserved memory, by address space; no rows if unknown."""
-    takers = who_took_it(region_map, pointers=pointers)
+    takers = who_took_it(region_map)
     rows = [
         [taker_text(one, region_map), one.committed or None, one.reserved or None]
         for one in (() if takers is None else takers.all)
@@ -32,18 +31,18 @@ def taker_table(region_map: RegionMap, pointers: PointerSearch | None = None) ->
     return Table(_COLUMNS, rows, region_map.address_width)
 
 
-def taker_blocks(region_map: RegionMap, pointers: PointerSearch | None = None) -> Iterator[Block]:
+def taker_blocks(region_map: RegionMap) -> Iterator[Block]:
     """Yields the section after a blank line; nothing if nobody is known."""
-    table = taker_table(region_map, pointers)
+    table = taker_table(region_map)
     if table.rows:
         yield Blank()
         yield Paragraph(TAKERS_TITLE, "strong")
         yield table
 
 
-def taker_document(region_map: RegionMap, pointers: PointerSearch | None = None) -> dict[str, Any] | None:
+def taker_document(region_map: RegionMap) -> dict[str, Any] | None:
     """Returns the `who_took_it` part of a document; None if it is unknown."""
-    takers = who_took_it(region_map, pointers=pointers)
+    takers = who_took_it(region_map)
     if takers is None:
         return None
     return {

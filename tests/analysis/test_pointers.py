@@ -18,7 +18,7 @@ from synth.process import Module, ProcessBuilder
 import dumpmap
 from dumpmap.analysis import pointers as module_under_test
 from dumpmap.analysis.owners import find_owners
-from dumpmap.analysis.pointers import pointer_owners
+from dumpmap.analysis.pointers import pointer_owners, with_pointers
 from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.model.pointers import (
     MODULE_PAIR,
@@ -156,7 +156,9 @@ def test_blocks_of_one_size_that_every_thread_has(arch: str) -> None:
     first = search.owners[0]
     assert (first.owner, first.module, first.rule) == ("Thread data", "", THREAD_POINTER)
     assert (first.pointer, first.place) == (threads[0].teb + 0x300, f"TEB of thread {threads[0].tid}+0x300")
-    owner = next(owner for owner in find_owners(region_map, (), search).owners if owner.owner == "Thread data")
+    owner = next(
+        owner for owner in find_owners(replace(region_map, pointers=search)).owners if owner.owner == "Thread data"
+    )
     assert (owner.size, owner.module, owner.evidence[-1], owner.inferred) == (3 * MB, "", THREAD_POINTER, True)
     # A module that holds one of them knows better.
     process.hold(process.first, 0x100, blocks[1], MB)
@@ -204,7 +206,9 @@ def test_the_object_in_a_heap_that_holds_a_pair(arch: str, itanium: bool) -> Non
     )  # fmt: skip
     assert one.place == f"+{3 * size:#x} of the object at {where:#x} (Heap ID: 1)"
     assert (held[far].module, held[far].class_name) == ("driver.dll", "")  # too far for the class, not for the module
-    owners = {(owner.owner, owner.instance): owner for owner in find_owners(region_map, (), search).owners}
+    owners = {
+        (owner.owner, owner.instance): owner for owner in find_owners(replace(region_map, pointers=search)).owners
+    }
     assert owners["driver.dll", "held by bar::Pool"].size == 2 * MB
     assert owners["driver.dll", "held by bar::Pool"].evidence[-1] == OBJECT_POINTER
     assert owners["driver.dll", "held by bar::Pool"].inferred
@@ -228,7 +232,7 @@ def test_claims_stay_inferred_and_never_change_totals() -> None:
     block = process.block()
     process.hold(process.first, 0x100, block, 2 * MB)
     region_map = map_of(process)
-    before, after = find_owners(region_map), find_owners(region_map, (), pointer_owners(region_map))
+    before, after = find_owners(region_map), find_owners(with_pointers(region_map))
     assert before.owned_private_facts == after.owned_private_facts
     assert after.owned_private == before.owned_private + 2 * MB
     assert after.unowned_size == before.unowned_size - 2 * MB
@@ -262,7 +266,7 @@ def test_a_snapshot_answers_the_same(tmp_path: Path) -> None:
     assert search is not None
     assert len(search.owners) == 2
     assert pointer_owners(again) == search
-    assert find_owners(again, (), pointer_owners(again)) == find_owners(region_map, (), search)
+    assert find_owners(with_pointers(again)) == find_owners(replace(region_map, pointers=search))
     again.to_snapshot(tmp_path / "b.json")
     assert pointer_owners(dumpmap.open(tmp_path / "b.json")) == search
 
@@ -275,7 +279,7 @@ def test_a_snapshot_cannot_claim_what_is_no_private_allocation() -> None:
     bases = (block + 64 * KB, view, 0x1234, process.first.base, (1 << 64) - 1)
     lies = tuple(PointerOwner(base, 1 << 63, "liar.dll", "", 0, "", MODULE_PAIR, 1) for base in bases)
     region_map = map_snapshot(replace(snapshot, pointer_owners=PointerSearch(owners=lies)))
-    names = {owner.owner for owner in find_owners(region_map, (), pointer_owners(region_map)).owners}
+    names = {owner.owner for owner in find_owners(with_pointers(region_map)).owners}
     assert "liar.dll" not in names
 
 
@@ -319,7 +323,7 @@ def test_recorded_dumps_and_their_snapshots_agree(path: Path, tmp_path: Path) ->
     region_map.to_snapshot(tmp_path / "a.json.gz")
     again = dumpmap.open(tmp_path / "a.json.gz")
     assert pointer_owners(again) == pointer_owners(region_map)
-    assert find_owners(again, (), pointer_owners(again)) == find_owners(region_map, (), pointer_owners(region_map))
+    assert find_owners(with_pointers(again)) == find_owners(with_pointers(region_map))
 
 
 def test_a_recorded_process_of_known_pointers() -> None:
@@ -368,6 +372,6 @@ def test_damaged_dumps_give_a_result_or_our_own_error(arch: str) -> None:
         except dumpmap.DumpmapError:
             continue
         search = pointer_owners(region_map)
-        find_owners(region_map, (), search)
+        find_owners(replace(region_map, pointers=search))
         results += search is not None
     assert results > 100

@@ -129,3 +129,59 @@ def test_summary_searches_only_on_request(dump: str) -> None:
     assert took.search(run("-q", "summary", dump, "--owners", "full").out)
     document = json.loads(run("-q", "summary", dump, "--owners", "full", "--format", "json").out)
     assert "driver.dll" in {taker["owner"] for taker in document["who_took_it"]["committed"]}
+
+
+HELD_DUMP = str(Path(__file__).parents[1] / "fixtures" / "pointers" / "held-x64.dmp.gz")
+
+
+def committed_of(owner: str, *arguments: str) -> int:
+    """Adds up what a command says of an owner's committed private memory."""
+    document = json.loads(run("-q", *arguments, "--format", "json").out)
+    if arguments[0] == "owners":
+        return sum(one["committed"] for one in document["owners"] if one["owner"] == owner)
+    if arguments[0] == "regions":
+        return sum(row["committed"] for row in document["regions"])
+    return sum(taker["committed"] for taker in document["who_took_it"]["committed"] if taker["owner"] == owner)
+
+
+@pytest.mark.parametrize("suffix", ["dmp.gz", "json"])
+def test_every_command_says_the_same_of_an_owner(suffix: str, tmp_path: Path) -> None:
+    source = HELD_DUMP
+    if suffix == "json":
+        source = str(tmp_path / "held.json")
+        assert run("snapshot", HELD_DUMP, "-o", source).code == 0
+    full = ("--owners", "full")
+    private = committed_of("held64.exe", "owners", source, "--type", "private-data", *full)
+    assert private > 0
+    assert committed_of("held64.exe", "summary", source, *full) == private
+    assert committed_of("held64.exe", "diagnose", source, *full) == private
+    rows = ("regions", source, "--owner", "held64.exe", "--type", "private-data")
+    assert committed_of("held64.exe", *rows, *full) == private
+    assert committed_of("held64.exe", *rows) == 0
+    assert committed_of("held64.exe", "summary", source) == 0
+    assert committed_of("held64.exe", "diagnose", source) == 0
+
+
+def test_triage_searches_only_on_request_and_caches_both(tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache.db")
+
+    def top(*options: str) -> tuple[str, float]:
+        ran = run("-q", "triage", HELD_DUMP, "--cache", cache, "--format", "json", *options)
+        (row,) = json.loads(ran.out)["rows"]
+        return row["top_owner"], row["owned_share"]
+
+    structure, full = top(), top("--owners", "full")
+    assert full[0] == "held64.exe"
+    assert structure[0] != "held64.exe"
+    assert full[1] > structure[1]
+    assert (top(), top("--owners", "full")) == (structure, full)
+    assert top("--owners", "full", "--engine", "serial") == full
+
+
+def test_the_report_names_pointer_owners(tmp_path: Path) -> None:
+    page = tmp_path / "held.html"
+    assert run("report", HELD_DUMP, "-o", str(page)).code == 0
+    assert "held64.exe</" in page.read_text("utf-8").partition("Who took private memory")[2].partition("</section>")[0]
+    assert run("report", HELD_DUMP, "-o", str(page), "--force", "--owners", "structure").code == 0
+    shown = page.read_text("utf-8").partition("Who took private memory")[2].partition("</section>")[0]
+    assert "held64.exe" not in shown

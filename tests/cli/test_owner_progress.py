@@ -51,13 +51,13 @@ def test_long_searches_show_progress_on_a_terminal(
     monkeypatch.setattr(owners_search, "_PATIENCE", patience - 1)
     monkeypatch.setattr(VERBOSITY, "level", level)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    search = search_pointers(held_map())
+    search = search_pointers(held_map()).pointers
     assert search is not None
     assert [held.base for held in search.owners] == [0x3_0020_0000]
     assert ("searching for pointers" in output.getvalue()) == shown
 
 
 def test_no_terminal_and_no_search_show_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert search_pointers(held_map()) is not None
-    assert search_pointers(held_map(), OwnersFrom.structure) is None
+    assert search_pointers(held_map()).pointers is not None
+    assert search_pointers(held_map(), OwnersFrom.structure).pointers is None
     assert capsys.readouterr().err == ""
