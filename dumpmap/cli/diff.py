@@ -25,7 +25,8 @@ def command(
     """Compare two inputs: each type's growth, added, removed, grown, and shrunk allocations, and new findings.
 
     dumpmap matches allocations by address and by what they are (module, thread, heap, mapped file), so an allocation
-    that only moved does not count as removed. CSV holds all changed allocations, JSON everything.
+    that only moved does not count as removed. CSV holds all changed allocations, JSON everything. Owners are found by
+    structure only, without a search for pointers.
 
     ```
     dumpmap diff before.dmp after.dmp

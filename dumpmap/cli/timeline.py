@@ -24,7 +24,8 @@ def command(
 ) -> None:
     """Follow a process over several inputs: how fast each type grows, what keeps growing, when space runs out.
 
-    CSV holds every value of every series, one per row, JSON everything.
+    CSV holds every value of every series, one per row, JSON everything. Owners are found by structure only, without a
+    search for pointers.
 
     ```
     dumpmap capture app.exe -o app.json --interval 60 --count 30
