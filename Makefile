@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format docs bench wheel clean
+.PHONY: help setup demo test quick lint format docs bench fuzz audit wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -49,6 +49,13 @@ docs: setup ## check that the generated documents are in step with the code
 bench: setup ## measure speed and memory beside the peers, in one run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
+
+fuzz: setup ## mutate valid inputs of every format for T seconds (default 120)
+	$(BIN)/python -m tests.fuzz $(or $(T),120)
+
+audit: setup ## check the installed dependencies for known vulnerabilities
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip_audit --local --skip-editable
 
 wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

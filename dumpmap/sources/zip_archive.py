@@ -24,6 +24,7 @@ MAX_TABLE = 8 << 20
 """A zip archive with a longer table of contents is refused: it has some hundred thousand files."""
 
 _LISTED = 5
+_LONGEST_NAME = 120
 """Names that a message lists."""
 
 _ZIP_ERRORS: tuple[type[Exception], ...] = (
@@ -142,9 +143,9 @@ def _choose(
         contents = f": {_listed(members)}" if members else ""
         raise FormatError(f"{text}, but none is a dump or a snapshot{contents}", source=source.name)
     if len(inputs) > 1:
+        example = f"ARCHIVE{MEMBER_MARK}{_shown(inputs[0].name)}"
         raise FormatError(
-            f"{text} with {len(inputs)} dumps or snapshots; name one, such as ARCHIVE{MEMBER_MARK}{inputs[0].name}: "
-            f"{_listed(inputs)}",
+            f"{text} with {len(inputs)} dumps or snapshots; name one, such as {example}: {_listed(inputs)}",
             source=source.name,
         )
     notes.append(f"{text}: dumpmap opened {inputs[0].name!r}, the only dump or snapshot in it")
@@ -152,8 +153,13 @@ def _choose(
 
 
 def _listed(members: Sequence[ZipMember]) -> str:
-    names = ", ".join(one.name for one in members[:_LISTED])
+    names = ", ".join(_shown(one.name) for one in members[:_LISTED])
     return names + (f" and {len(members) - _LISTED:,} more" if len(members) > _LISTED else "")
+
+
+def _shown(name: str) -> str:
+    """Returns a name for a message, which is one line: a damaged archive has any bytes in its names."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in name[:_LONGEST_NAME])
 
 
 def _head_of(member: ZipMember, budget: Budget) -> bytes:

@@ -223,6 +223,13 @@ def test_xml_with_defaults_for_attributes_is_refused() -> None:
     assert peak_of(opened) < 20
 
 
+def test_a_time_that_is_no_number_takes_no_time() -> None:
+    row = '<Region Address="65536" Size="4096" UseType="1" MemoryType="131072" Protection="4"/>'
+    text = f'<root><Snapshot Time="x">{row}</Snapshot></root>'.encode()
+    with within(5):
+        assert dumpmap.open(text).snapshot.source.captured_at is None
+
+
 def test_xml_that_nests_without_end() -> None:
     row = b'<Region Address="65536" Size="4096" UseType="1" MemoryType="131072" Protection="4"/>'
     m = dumpmap.open(b"<root><Snapshot>" + row + b"<a>" * 1_000_000)

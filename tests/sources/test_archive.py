@@ -187,6 +187,15 @@ def test_an_archive_without_an_input_lists_what_it_has() -> None:
         dumpmap.open(zipped(files))
 
 
+def test_names_in_a_message_are_one_line() -> None:
+    names = ("a\nb.txt", "c\x1b[2J.txt", "x" * 5000)
+    for packed in (zipped(dict.fromkeys(names, b"text")), zipped(dict.fromkeys((*names, "d"), b"text"))[:-40]):
+        with pytest.raises(FormatError) as caught:
+            dumpmap.open(packed)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 500
+
+
 def test_only_an_archive_has_files_in_it(tmp_path: Path) -> None:
     path = tmp_path / "x.dmp.gz"
     path.write_bytes(gzip.compress(dump()))

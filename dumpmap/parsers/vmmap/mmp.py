@@ -205,8 +205,11 @@ class _Handler(ContentHandler):
             elif key == _PAGE_TABLE_KEY:
                 size = _number(text) or 0
                 self.page_table = size if 0 < size <= ADDRESS_SPACE else None
-            elif key in _TIME_KEYS and (ticks := _number(text)) in _PLAUSIBLE_FILETIMES:
-                self.captured_at = from_filetime(ticks or 0)
+            elif key in _TIME_KEYS:
+                # Python searches a range for None number by number, which would take years.
+                ticks = _number(text) or 0
+                if ticks in _PLAUSIBLE_FILETIMES:
+                    self.captured_at = from_filetime(ticks)
 
     def _take_region(self, attrs: Any) -> None:
         line = self._locator.getLineNumber() or 0
