@@ -34,9 +34,16 @@ from dumpmap.views.summary import summary_view
 from dumpmap.wording.findings import find
 from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.snapshot_file import needed_excerpts
-from dumpmap.writers.snapshot_json import dump_snapshot
+from dumpmap.writers.snapshot_json import write_snapshot
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+def reduced(m: dumpmap.RegionMap) -> bytes:
+    """Writes a map as a JSON snapshot."""
+    file = io.BytesIO()
+    write_snapshot(file, m.snapshot, needed_excerpts(m, m.recording))
+    return file.getvalue()
 
 
 def read(data: bytes) -> None:
@@ -67,7 +74,7 @@ def whole(data: bytes) -> None:
     to_csv(region_table(m, m.regions))
     row_of_map(m, "fuzz", len(data))
     if m.snapshot.source.kind != "vmmap":
-        again = dumpmap.open(dump_snapshot(m.snapshot, needed_excerpts(m, m.recording)))
+        again = dumpmap.open(reduced(m))
         pd.testing.assert_frame_equal(again.regions, m.regions)
         pd.testing.assert_frame_equal(again.summary(), m.summary())
 
@@ -100,7 +107,7 @@ def snapshots() -> list[bytes]:
     found = []
     for data in minidumps():
         m = dumpmap.open(data)
-        found.append(dump_snapshot(m.snapshot, needed_excerpts(m, m.recording)))
+        found.append(reduced(m))
     return found
 
 
