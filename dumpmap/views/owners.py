@@ -152,15 +152,15 @@ class MergedOwner:
 
 
 def merged_owners(owners: Owners) -> tuple[MergedOwner | None, list[MergedOwner]]:
-    """Returns all owners that are loaded modules as one, and the others by name; the largest first."""
-    images = tuple(filter(_is_image, owners.owners))
+    """Returns all owners that are loaded modules as one, and the others by name; the largest first.
+
+    A module that has more than its image is one of the others, with all that it has.
+    """
+    more = {owner.owner for owner in owners.owners if owner.type_sizes.keys() != {RegionType.IMAGE}}
+    images = tuple(owner for owner in owners.owners if owner.owner not in more)
     modules = MergedOwner(count_words(len(images), "loaded module"), images) if images else None
-    others = _merge((owner for owner in owners.owners if not _is_image(owner)), lambda owner: (owner.owner, ""))
+    others = _merge((owner for owner in owners.owners if owner.owner in more), lambda owner: (owner.owner, ""))
     return modules, sorted(others, key=lambda owner: (-owner.size, owner.name))
-
-
-def _is_image(owner: Owner) -> bool:
-    return owner.type_sizes.keys() == {RegionType.IMAGE}
 
 
 def _merge(owners: Iterable[Owner], key: Callable[[Owner], tuple[str, str]]) -> list[MergedOwner]:

@@ -968,6 +968,19 @@ def test_an_owner_filters_the_allocations(open_report: OpenReport) -> None:
     assert not page.is_visible("#owner-chip")
 
 
+def test_a_module_with_more_than_its_image_is_an_owner_of_its_own(open_report: OpenReport) -> None:
+    region_map = recorded("pointers/held-x64.dmp.gz").with_pointers()
+    everything = region_map.allocations
+    page = open_report(region_map)
+    held = everything["owner"] == "held64.exe"
+    modules = (everything["owner"] == everything["owner_module"]) & (everything["owner"] != "") & ~held
+    for name, rows in {"held64.exe": everything[held], r"\\d+ loaded modules": everything[modules]}.items():
+        line = owner_button(page, name)
+        line.click()
+        assert count_line(page) == expected_count(rows, everything), name
+        line.click()
+
+
 CANVAS = "document.getElementById('space-canvas').toDataURL()"
 
 

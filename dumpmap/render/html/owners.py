@@ -104,10 +104,15 @@ def _taker_lines(region_map: RegionMap, takers: tuple[Taker, ...], figure: str) 
 
 
 def color_numbers(region_map: RegionMap) -> dict[str, int]:
-    """Returns the colors of the owners that have one of their own: those with most committed memory."""
+    """Returns the colors of owners that the page cannot know.
+
+    Those with most committed memory have a color of their own. A module that has more than its image has the color of
+    other owners, because it is not one of the loaded modules that the page shows as one.
+    """
     _, others = merged_owners(find_owners(region_map))
     largest = sorted(others, key=lambda owner: (-owner.committed, -owner.size, owner.name))
-    return {owner.name: place + 1 for place, owner in enumerate(largest[:_NAMED])}
+    numbers = {owner.name: place + 1 for place, owner in enumerate(largest[:_NAMED])}
+    return numbers | {owner.name: _OTHERS for owner in largest[_NAMED:] if owner.name == owner.module}
 
 
 def owner_card(region_map: RegionMap) -> OwnerCard:
@@ -123,7 +128,7 @@ def owner_card(region_map: RegionMap) -> OwnerCard:
     larger = sum(size >= owners.unowned_size for size, _ in shown)
     lines = [line for _, line in shown]
     lines[larger:larger] = _unowned_lines(region_map, owners)
-    labels = [(number, name) for name, number in colors.items()]
+    labels = [(number, name) for name, number in colors.items() if number != _OTHERS]
     labels += [(_MODULES, "Loaded modules"), (_OTHERS, "Other owners"), (_NOBODY, "No owner")]
     left_out = len(found) - len(shown) + max(0, len(owners.groups) - _MOST_GROUPS)
     return OwnerCard(tuple(lines), tuple(labels), left_out)

@@ -16,7 +16,8 @@ function ownerHits(columns, { choice, value }) {
   for (let i = 0; i < hits.length; i += 1) {
     if (choice === "modules") {
       const name = columns.text("owner", i);
-      hits[i] = name !== "" && name === module.values[module.codes[i]] ? 1 : 0;
+      const isModule = name !== "" && name === module.values[module.codes[i]];
+      hits[i] = isModule && !Object.hasOwn(data.owner_colors, name) ? 1 : 0;
     } else {
       hits[i] = isChosen[owner.codes[i]] && inUse(columns.type[i]) ? 1 : 0;
     }
