@@ -19,8 +19,8 @@ from dumpmap.errors import InputError
 MEMBER_MARK = "::"
 """Separates the path of an archive from the name of a file in it."""
 
-SMALL = 256 << 10
-"""A file of at most this many bytes is read at once."""
+SMALL = 2 << 20
+"""A file of at most this many bytes is read at once: the search for heaps reads at hundreds of places."""
 
 LARGE = 256 << 20
 """From this size on, the system must not read pages of a mapped file ahead."""

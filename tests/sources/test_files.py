@@ -60,7 +60,7 @@ def test_a_large_file_is_read_where_it_is_used(tmp_path: Path, monkeypatch: pyte
 def test_a_file_that_is_cut_off_while_it_is_read(tmp_path: Path) -> None:
     """A look at a mapped page behind the new end would end the process."""
     path = tmp_path / "large"
-    path.write_bytes(bytes(1 << 20))
+    path.write_bytes(bytes(2 * sources.SMALL))
     opened = open_file(path)
     os.truncate(path, 0x8000)
     assert bytes(opened.view(0x7FFE, 2)) == b"\0\0"
@@ -70,7 +70,7 @@ def test_a_file_that_is_cut_off_while_it_is_read(tmp_path: Path) -> None:
 
 def test_short_reads_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large"
-    path.write_bytes(bytes(range(256)) * 2000)
+    path.write_bytes(bytes(range(256)) * (sources.SMALL // 256 + 1))
     pread = os.pread
     monkeypatch.setattr(os, "pread", lambda handle, size, offset: pread(handle, min(size, 7), offset))
     assert bytes(open_file(path).view(3, 30)) == bytes(range(3, 33))
