@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.analysis.ownership import NOBODY, SAME_ALLOCATION, OwnerName, Ownership, ownership_of
+from dumpmap.analysis.ownership import NOBODY, OwnerName, Ownership, ownership_of
 from dumpmap.analysis.runs import runs, runs_of_rows
+from dumpmap.model.evidence import SAME_ALLOCATION
 from dumpmap.model.protection import protection_text
 from dumpmap.model.recognised import OwnerFacts
 from dumpmap.model.region_map import RegionMap
@@ -33,12 +34,23 @@ _COMMIT = int(MemState.MEM_COMMIT)
 
 @dataclass(frozen=True, slots=True)
 class OwnerPart:
-    """The memory of one kind that an owner has. `count` is the number of ranges: pages, regions, or heap segments."""
+    """The memory of one kind that an owner has. Sizes are bytes.
+
+    Attributes:
+        kind: the kind.
+        size: address space.
+        committed: committed bytes.
+        count: the number of ranges: pages, regions, or heap segments.
+        inferred: whether any of it was inferred.
+        evidence: the words of evidence.
+    """
 
     kind: str
     size: int
     committed: int
     count: int
+    inferred: bool
+    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +195,7 @@ class _Sums:
                 yield self._owner_of(name, mine, known)
 
     def _owner_of(self, name: OwnerName, mine: npt.NDArray[np.intp], facts: OwnerFacts | None) -> Owner:
-        rows, rest, texts = self._rows, self._ownership.rest, self._map.texts
+        rows, rest, texts, inferred = self._rows, self._ownership.rest, self._map.texts, self._ownership.inferred
         sizes, committed, types = rows.size[mine], rows.committed[mine], rows.type[mine]
         # Sections of images are too fine here, and what lies between proved ranges has no kind of its own.
         kinds = np.where(rest[mine], _REST_CODE, np.where(types == _IMAGE, _IMAGE_CODE, rows.kind[mine]))
@@ -191,14 +203,16 @@ class _Sums:
         for code, members in runs(kinds):
             fixed = {_REST_CODE: _REST.format(name.owner), _IMAGE_CODE: RegionType.IMAGE.label}
             kind = fixed.get(code) or texts[code] or RegionType(int(types[members[0]])).label
-            parts.append(OwnerPart(kind, int(sizes[members].sum()), int(committed[members].sum()), len(members)))
-        words = [texts[code] for code in np.unique(rows.evidence[mine[~rest[mine]]]).tolist()]
-        evidence = dict.fromkeys(word for text in words for word in text.split("+"))
-        if rest[mine].any():
-            evidence[SAME_ALLOCATION] = None
-        # The label of a block has no evidence for an owner that was inferred without changing the label.
-        claims = (self._ownership.claims[index] for index in np.unique(self._ownership.claim[mine[~rest[mine]]]))
-        evidence |= {claim.proof.evidence: None for claim in claims if claim.inferred}
+            parts.append(
+                OwnerPart(
+                    kind,
+                    int(sizes[members].sum()),
+                    int(committed[members].sum()),
+                    len(members),
+                    bool(inferred[mine[members]].any()),
+                    self._evidence(mine[members]),
+                )
+            )
         return Owner(
             owner=name.owner,
             module=name.module,
@@ -206,12 +220,25 @@ class _Sums:
             size=int(sizes.sum()),
             committed=int(committed.sum()),
             allocations=len(np.unique(rows.allocation[mine])),
-            inferred=bool(self._ownership.inferred[mine].any()),
-            evidence=tuple(evidence),
+            inferred=bool(inferred[mine].any()),
+            evidence=self._evidence(mine),
             parts=tuple(sorted(parts, key=lambda part: (-part.size, part.kind))),
             type_sizes={RegionType(int(code)): int(sizes[members].sum()) for code, members in runs(types)},
             facts=facts,
         )
+
+    def _evidence(self, mine: npt.NDArray[np.intp]) -> tuple[str, ...]:
+        """Returns the words of evidence for the owner of some rows."""
+        rest = self._ownership.rest[mine]
+        proved = mine[~rest]
+        words = [self._map.texts[code] for code in np.unique(self._rows.evidence[proved]).tolist()]
+        evidence = dict.fromkeys(word for text in words for word in text.split("+"))
+        if rest.any():
+            evidence[SAME_ALLOCATION] = None
+        # The label of a block has no evidence for an owner that was inferred without changing the label.
+        claims = (self._ownership.claims[index] for index in np.unique(self._ownership.claim[proved]))
+        evidence |= {claim.proof.evidence: None for claim in claims if claim.inferred}
+        return tuple(evidence)
 
     def _groups(self, unowned: npt.NDArray[np.bool_]) -> Iterator[Group]:
         """Whole allocations without an owner, by type, size, state, and protection; the largest group first."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.classify.named import evidence_of
+from dumpmap.model.evidence import SAME_ALLOCATION
 from dumpmap.model.heaps import Heap
 from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.region_map import BlockColumns, RegionMap
@@ -26,9 +27,6 @@ WINDOWS = "Windows"
 """Owner of environment blocks and other structures that the system itself places."""
 
 STACKS = "Thread stacks"
-
-SAME_ALLOCATION = "same-allocation"
-"""Evidence of what lies in an allocation whose other parts one owner proved to be its own. Such ranges are inferred."""
 
 NOBODY = -1
 """The code of memory without an owner."""

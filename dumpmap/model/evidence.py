@@ -22,7 +22,11 @@ class EvidenceInfo:
     meaning: str
 
 
+SAME_ALLOCATION = "same-allocation"
+"""Evidence of what lies in an allocation whose other parts one owner proved to be its own. Such ranges are inferred."""
+
 GENERAL_EVIDENCE: tuple[EvidenceInfo, ...] = (
+    EvidenceInfo(SAME_ALLOCATION, "Other parts of the allocation are proved to be the owner's. It is inferred."),
     EvidenceInfo("memory-info", "The input's list of regions: MemoryInfoList, or VirtualQuery on a live process."),
     EvidenceInfo("linux-maps", "The text of /proc/PID/maps."),
     EvidenceInfo("module-list", "The input's list of modules."),

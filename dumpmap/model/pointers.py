@@ -25,7 +25,10 @@ THREADS = "Thread data"
 EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo(MODULE_PAIR, "A module's data holds the allocation's address and, beside it, its size or its end."),
     EvidenceInfo(MODULE_POINTER, "A module's data holds the allocation's address."),
-    EvidenceInfo(THREAD_POINTER, "Several TEBs hold, at one offset, the address of such a block, each its own."),
+    EvidenceInfo(
+        THREAD_POINTER,
+        "The TEBs of several threads hold, at one offset, the address of a block of one size, one block per thread.",
+    ),
     EvidenceInfo(OBJECT_POINTER, "An object of a class, or a block that a module holds, has the allocation's address."),
 )
 """Every rule, the most certain first, as words of evidence."""

@@ -45,7 +45,7 @@ _OWNER_COLUMNS = (
     Column("committed", "size"),
     Column("committed_delta", "size", "+/-"),
     Column("size", "size", optional=3),
-    Column("size_delta", "size", "+/-"),
+    Column("size_delta", "size", "+/-", optional=3),
 )
 
 _SHOWN_OWNERS = 12

@@ -72,11 +72,14 @@ def owner_table(
     rows += [_group_row(group, region_map) for group in owners.groups]
     figure = [column.name for column in OWNER_COLUMNS].index(sort)
     rows.sort(key=lambda row: (-row[figure], -row[3], row[0], row[2]))
-    instances = by in (OwnersBy.instance, OwnersBy.kind)
-    columns = tuple(
-        replace(column, shown=instances) if column.name == "instance" else column for column in OWNER_COLUMNS
-    )
-    return Table(columns, rows, region_map.address_width)
+    return Table(tuple(_column(column, by) for column in OWNER_COLUMNS), rows, region_map.address_width)
+
+
+def _column(column: Column, by: OwnersBy) -> Column:
+    """A column as rows of this sort need it."""
+    if column.name == "instance":
+        return replace(column, shown=by in (OwnersBy.instance, OwnersBy.kind))
+    return replace(column, heading="Kind") if column.name == "kinds" and by is OwnersBy.kind else column
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +191,8 @@ def _owner_rows(owners: Owners, by: OwnersBy, *, modules: bool) -> Iterator[list
 
 
 def _part_row(owner: Owner, part: OwnerPart) -> list[Any]:
-    evidence = "+".join(owner.evidence)
     figures = (part.size, part.committed, part.count)
-    return [owner.owner, owner.module, owner.instance, *figures, part.kind, evidence, owner.inferred]
+    return [owner.owner, owner.module, owner.instance, *figures, part.kind, "+".join(part.evidence), part.inferred]
 
 
 def _group_row(group: Group, region_map: RegionMap) -> list[Any]:
@@ -241,7 +243,7 @@ def share_text(owners: Owners, *, partial: bool = False) -> str:
     text = f"{percent_text(owners.owned_share)} of the committed Private Data has an owner"
     if owners.owned_private != owners.owned_private_facts:
         text += f"; {percent_text(owners.owned_share_facts)} without what is inferred"
-    return f"{text}. {size_words(owners.unowned_committed)} of the committed memory listed has no owner."
+    return f"{text}. {size_words(owners.unowned_committed)} of the committed memory has no owner."
 
 
 def owner_document(

@@ -84,7 +84,7 @@ def limits_text(pointers: PointerSearch) -> str:
         what = count_words(pointers.ambiguous, "allocation")
         parts.append(f"Several modules hold a pointer to {what}, which therefore have no owner.")
     if pointers.missing:
-        parts.append(f"The input lacks {size_words(pointers.missing)} of the memory to search for pointers.")
+        parts.append(f"{size_words(pointers.missing)} of the memory that can hold pointers is not in the input.")
     if not pointers.complete:
         parts.append(f"The search for pointers stopped at its limit, after {size_words(pointers.searched)}.")
     return " ".join(parts)

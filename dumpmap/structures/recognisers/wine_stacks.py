@@ -23,7 +23,12 @@ from dumpmap.structures.recognisers.protocol import Context
 KIND, EVIDENCE_WORD = "Wine thread block", "wine-teb"
 
 KINDS: tuple[KindInfo, ...] = (
-    KindInfo(KIND, None, "The stack of a thread on which Wine's side of system calls runs.", "Wine's data in the TEB."),
+    KindInfo(
+        KIND,
+        None,
+        "The second stack of a thread under Wine, on which Wine handles system calls.",
+        "Wine's data in the TEB.",
+    ),
 )
 
 EVIDENCE: tuple[EvidenceInfo, ...] = (
