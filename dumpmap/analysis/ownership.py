@@ -17,6 +17,7 @@ import numpy.typing as npt
 from dumpmap.classify.named import evidence_of
 from dumpmap.model.evidence import SAME_ALLOCATION
 from dumpmap.model.heaps import Heap
+from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.region_map import BlockColumns, RegionMap
 from dumpmap.model.snapshot import I32
@@ -170,7 +171,9 @@ def ownership_of(region_map: RegionMap) -> Ownership:
     known = _KNOWN.get(region_map)
     if known is None:
         known = assign(region_map, [claim for rule in RULES for claim in rule(region_map)])
-        known = _KNOWN[region_map] = add_claims(known, list(_held(region_map)))
+        if region_map.pointers is not None:
+            known = add_claims(known, list(_held(region_map, region_map.pointers)))
+        _KNOWN[region_map] = known
     return known
 
 
@@ -346,10 +349,10 @@ def system_places(region_map: RegionMap) -> Iterator[tuple[str, int]]:
         yield "teb", teb.address
 
 
-def _held(region_map: RegionMap) -> Iterator[Claim]:
+def _held(region_map: RegionMap, pointers: PointerSearch) -> Iterator[Claim]:
     """Allocations that a module, a thread, or an object holds a pointer to. They take what no structure names."""
     space = region_map.space
-    for held in region_map.pointers.owners if region_map.pointers is not None else ():
+    for held in pointers.owners:
         index = space.index_of(held.base)
         # A snapshot can state anything.
         if index >= 0 and int(space.bases[index]) == held.base and space.kinds[index] == int(MemType.MEM_PRIVATE):

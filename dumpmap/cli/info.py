@@ -32,12 +32,11 @@ def command(
     dumpmap info crash.json --privacy
     ```
     """
-    from dumpmap.views.info import info_document, info_view, stream_table
-    from dumpmap.views.privacy import privacy_document, privacy_table, privacy_view
-
     target = Target(chosen_format(format, output), output=output, force=force)
     region_map = load(file, snapshot=snapshot)
     if privacy:
+        from dumpmap.views.privacy import privacy_document, privacy_table, privacy_view
+
         private = Shown(
             document=lambda: privacy_document(region_map),
             table=lambda: privacy_table(region_map),
@@ -45,6 +44,8 @@ def command(
         )
         show(private, target)
         return
+    from dumpmap.views.info import info_document, info_view, stream_table
+
     shown = Shown(
         document=lambda: info_document(region_map),
         table=lambda: stream_table(region_map),

@@ -72,7 +72,6 @@ PAGE_WRITABLE = (
     | PageProtect.PAGE_EXECUTE_WRITECOPY
 )
 """Protections of image pages that are private to the process, or become private when it writes to them."""
-"""Protections of image pages that are private to the process, or become private when written."""
 
 PAGE_GUARD_OR_NO_ACCESS = PageProtect.PAGE_NOACCESS | PageProtect.PAGE_GUARD
 """Protections of committed pages that nothing can read."""

@@ -7,7 +7,7 @@ that holds it. Finding the word there proves that the private memory is the allo
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from dumpmap.model.memory import Memory, unrecorded
@@ -31,6 +31,19 @@ def pointer_sizes(context: Context) -> list[int]:
     return sorted({context.pointer_size, *(teb.pointer_size for teb in context.tebs)}, reverse=True)
 
 
+def parts_within(
+    memory: Memory, ranges: Sequence[tuple[int, int]], start: int, end: int
+) -> Iterator[tuple[int, bytes]]:
+    """Yields address and bytes of each part of [start, end) that is in `ranges`, those of the memory."""
+    index = max(0, bisect_right(ranges, (start, 1 << 64)) - 1)
+    while index < len(ranges) and ranges[index][0] < end:
+        low, high = max(start, ranges[index][0]), min(end, sum(ranges[index]))
+        data = memory.read(low, high - low) if low < high else None
+        if data is not None:
+            yield low, data
+        index += 1
+
+
 class Captured:
     """What there is of a memory, read without being recorded.
 
@@ -49,13 +62,7 @@ class Captured:
             if data is not None:
                 yield start, data
             return
-        index = max(0, bisect_right(self._ranges, (start, 1 << 64)) - 1)
-        while index < len(self._ranges) and self._ranges[index][0] < end:
-            low, high = max(start, self._ranges[index][0]), min(end, sum(self._ranges[index]))
-            data = self.memory.read(low, high - low) if low < high else None
-            if data is not None:
-                yield low, data
-            index += 1
+        yield from parts_within(self.memory, self._ranges, start, end)
 
 
 class ModuleData:

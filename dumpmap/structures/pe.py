@@ -19,8 +19,6 @@ MAX_NAMES = 1 << 20
 MAX_VARIABLES = 4 << 20
 """Most bytes of writable sections of one image that are searched. Those of a runtime take 100 KB."""
 
-_WRITABLE = 0x80000000  # IMAGE_SCN_MEM_WRITE
-
 _DOS = layouts.IMAGE_DOS_HEADER[4].part("e_magic", "e_lfanew")
 _FILE = layouts.IMAGE_FILE_HEADER[4].part(
     "Signature", "Machine", "NumberOfSections", "TimeDateStamp", "SizeOfOptionalHeader", "Characteristics"
@@ -148,7 +146,7 @@ def writable_ranges(base: int, image: PeImage, most: int = MAX_VARIABLES) -> lis
     room, ranges = most, []
     for section in image.sections:
         size = min(section.size, room, max(0, image.size_of_image - section.address))
-        if section.characteristics & _WRITABLE and size > 0:
+        if section.characteristics & layouts.IMAGE_SCN_MEM_WRITE and size > 0:
             ranges.append((base + section.address, base + section.address + size))
             room -= size
     return ranges

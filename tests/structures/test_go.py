@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.recorded import opened
 from support.structures import memory_of, survey_process
 from synth import go as synth
 from synth.go import ARENA, GoProgram, go_program
 
 import dumpmap
 from dumpmap.analysis.owners import find_owners
-from dumpmap.api import RegionMap
 from dumpmap.model.memory import ExcerptMemory, LiveMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.recognised import OwnerFacts
@@ -33,11 +32,6 @@ def only(structures: ProcessStructures) -> GoHeap:
 
 def found(program: GoProgram) -> tuple[GoHeap, ...]:
     return survey_process(program.process).facts_of(GoHeap)
-
-
-def opened(name: str) -> tuple[RegionMap, dict[str, Any]]:
-    truth = json.loads((FOLDER / f"{name}.truth.json").read_text(encoding="utf-8"))
-    return dumpmap.open(FOLDER / f"{name}.dmp.gz"), truth
 
 
 # ---------------------------------------------------------------- recorded programs

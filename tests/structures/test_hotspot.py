@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import json
 import random
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.recorded import opened
 
 import dumpmap
 from dumpmap.analysis.owners import find_owners
@@ -32,11 +31,6 @@ def of(*collectors: str) -> list[str]:
 def machine(region_map: RegionMap) -> JavaMachine:
     (found,) = region_map.structures.facts_of(JavaMachine)
     return found
-
-
-def opened(name: str) -> tuple[RegionMap, dict[str, Any]]:
-    truth = json.loads((FOLDER / f"{name}.truth.json").read_text(encoding="utf-8"))
-    return dumpmap.open(FOLDER / f"{name}.dmp.gz"), truth
 
 
 def test_every_collector_is_recorded() -> None:

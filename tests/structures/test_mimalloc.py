@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.hostile import spoiled_maps
 from synth.mimalloc import HEAP_AT, RELEASES, SECRETS, Mimalloc
 
 import dumpmap
@@ -235,15 +235,7 @@ def test_spoiled_bytes_never_raise_and_never_prove_a_lie(release: str) -> None:
     build.add_segment(build.add_arena(4))
     build.add_segment(size=build.unit + build.slice)
     good = build.dump()
-    chance = random.Random(release)
-    for _ in range(200):
-        data = bytearray(good)
-        for _ in range(chance.randint(1, 8)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
-        try:
-            region_map = dumpmap.open(bytes(data))
-        except dumpmap.DumpmapError:
-            continue
+    for region_map in spoiled_maps(good, release, 200):
         memory = region_map.snapshot.memory
         for copy in copies(region_map):
             kept = memory.read(copy.secret_at, build.width)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import struct
 from collections.abc import Sequence
 
 import pytest
+from support.hostile import spoiled_maps
 from synth.process import ProcessBuilder
 
 import dumpmap
@@ -104,15 +104,7 @@ def test_spoiled_bytes_never_raise() -> None:
     build = process()
     add_chunks(build, arena_of(build), 6)
     good = build.to_minidump().build()
-    chance = random.Random(1)
-    for _ in range(200):
-        data = bytearray(good)
-        for _ in range(chance.randint(1, 8)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
-        try:
-            region_map = dumpmap.open(bytes(data))
-        except dumpmap.DumpmapError:
-            continue
+    for region_map in spoiled_maps(good, 1, 200):
         for arena, chunks in arenas(region_map).items():
             for chunk in chunks:
                 assert region_map.snapshot.memory.read(chunk, 8) == arena.to_bytes(8, "little")

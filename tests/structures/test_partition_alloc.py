@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 
 import pytest
+from support.hostile import spoiled_maps
 from synth.partition_alloc import METADATA_AT, SUPER_PAGE, PartitionAlloc
 
 import dumpmap
@@ -166,15 +166,7 @@ def test_spoiled_bytes_never_raise_and_never_prove_a_lie(bits: int) -> None:
     build.add_super_page(root)
     build.add_direct_map(root, 5 * MIB)
     good = build.dump()
-    chance = random.Random(bits)
-    for _ in range(200):
-        data = bytearray(good)
-        for _ in range(chance.randint(1, 8)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
-        try:
-            region_map = dumpmap.open(bytes(data))
-        except dumpmap.DumpmapError:
-            continue
+    for region_map in spoiled_maps(good, bits, 200):
         memory = region_map.snapshot.memory
         for of in partitions(region_map):
             proof = memory.read(of.proof_at, build.width)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.recorded import opened
 from support.structures import memory_of, survey_process
 from synth.python import NARROW, NEW, OLD, PythonProcess, Sizes, python_process
 
 import dumpmap
 from dumpmap.analysis.owners import find_owners
-from dumpmap.api import RegionMap
 from dumpmap.model.memory import ExcerptMemory, LiveMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.recognised import OwnerFacts
@@ -30,11 +28,6 @@ def only(structures: ProcessStructures) -> PythonArenas:
 
 def found(python: PythonProcess) -> tuple[PythonArenas, ...]:
     return survey_process(python.process).facts_of(PythonArenas)
-
-
-def opened(name: str) -> tuple[RegionMap, dict[str, Any]]:
-    truth = json.loads((FOLDER / f"{name}.truth.json").read_text(encoding="utf-8"))
-    return dumpmap.open(FOLDER / f"{name}.dmp.gz"), truth
 
 
 # ---------------------------------------------------------------- recorded processes

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import random
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.hostile import spoiled_maps
 from synth.minidump import MEM_COMMIT, MEM_IMAGE, MEM_PRIVATE, PAGE_READONLY, PAGE_READWRITE, MinidumpBuilder
 
 import dumpmap
@@ -333,15 +333,7 @@ def test_a_process_without_v8_is_not_searched() -> None:
 @pytest.mark.parametrize("form", ["9", "12", "13"])
 def test_spoiled_bytes_never_raise_and_never_prove_a_lie(form: str) -> None:
     good = process(form).build()
-    chance = random.Random(form)
-    for _ in range(300):
-        data = bytearray(good)
-        for _ in range(chance.randint(1, 8)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
-        try:
-            region_map = dumpmap.open(bytes(data))
-        except dumpmap.DumpmapError:
-            continue
+    for region_map in spoiled_maps(good, form, 300):
         for isolate in isolates(region_map):
             for space in isolate.spaces:
                 assert space.committed == sum(page.size for page in space.pages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import random
 import signal
 from collections.abc import Iterator
 from functools import cache
@@ -17,6 +18,7 @@ from synth.process import ProcessBuilder
 from synth.writers import ModuleAnnotations, unreal_xml
 
 import dumpmap
+from dumpmap.api import RegionMap
 from support.recorded import DUMPS
 
 
@@ -42,6 +44,20 @@ def within(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
+
+
+def spoiled_maps(good: bytes, seed: int | str, count: int) -> Iterator[RegionMap]:
+    """Yields the maps of `count` copies of a dump with 1 to 8 changed bytes, but for those that dumpmap refuses."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        data = bytearray(good)
+        for _ in range(chance.randint(1, 8)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        try:
+            region_map = dumpmap.open(bytes(data))
+        except dumpmap.DumpmapError:
+            continue
+        yield region_map
 
 
 def survives(data: bytes, *, seconds: float = 10) -> str:

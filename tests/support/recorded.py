@@ -53,6 +53,13 @@ def region_map(name: str) -> RegionMap:
     return dumpmap.open(DUMPS[name])
 
 
+def opened(name: str) -> tuple[RegionMap, dict[str, Any]]:
+    """The map of a recorded runtime, and what the runtime said of itself."""
+    folder = FOLDER / "runtimes"
+    said = json.loads((folder / f"{name}.truth.json").read_text(encoding="utf-8"))
+    return dumpmap.open(folder / f"{name}.dmp.gz"), said
+
+
 def number(text: str | int) -> int:
     """An address as the truth writes it."""
     return text if isinstance(text, int) else int(text, 16)

@@ -49,41 +49,22 @@ _MEMID_21 = {
 }
 _LISTS = ("abandoned next", "next", "abandoned", "visits", "used")
 
+_FIELDS_16 = (
+    *("memid", "flags", "abandoned next", "next", "prev", "abandoned"),
+    *("visits", "used", "capacity", "bytes", "info"),
+)
+
 RELEASES = {
     "1.6": Release(
         64,
         4 * MIB,
-        (
-            "memid",
-            "flags",
-            "abandoned next",
-            "next",
-            "prev",
-            "abandoned",
-            "visits",
-            "used",
-            "capacity",
-            "bytes",
-            "info",
-        ),
+        _FIELDS_16,
         ("shift", "thread", "page kind"),
     ),
     "1.6 x86": Release(
         32,
         2 * MIB,
-        (
-            "memid",
-            "flags",
-            "abandoned next",
-            "next",
-            "prev",
-            "abandoned",
-            "visits",
-            "used",
-            "capacity",
-            "bytes",
-            "info",
-        ),
+        _FIELDS_16,
         ("shift", "thread", "page kind"),
     ),
     "1.9": Release(

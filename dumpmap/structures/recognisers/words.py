@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import PeImage
 from dumpmap.model.winnt import PAGE_SIZE
+from dumpmap.structures.module_data import parts_within
 from dumpmap.structures.pe import writable_ranges
 
 MAX_VARIABLES = 64 << 20
@@ -74,11 +75,7 @@ def _pieces(memory: Memory, start: int, end: int) -> Iterator[tuple[int, bytes]]
     """Yields what of [start, end) is in the memory, in as few pieces as possible."""
     ranges = memory.ranges()
     if ranges:
-        for base, size in ranges:
-            low, high = max(start, base), min(end, base + size)
-            data = memory.read(low, high - low) if low < high else None
-            if data is not None:
-                yield low, data
+        yield from parts_within(memory, ranges, start, end)
         return
     # A live process does not say what can be read.
     low, held = start, bytearray()
