@@ -20,6 +20,8 @@ from dumpmap.analysis.free import FreeSpace, free_space
 from dumpmap.analysis.heap_limits import HeapLimit, heap_limits
 from dumpmap.analysis.heaps import HeapRow, heap_rows
 from dumpmap.analysis.limits import AddressLimit, address_limit
+from dumpmap.analysis.process_commit import process_commit
+from dumpmap.model.counted import is_contradicted, private_commit, virtual_size
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
 
@@ -33,12 +35,13 @@ class Commit:
     """The commit axis. Bytes; None is unknown.
 
     Attributes:
-        total: the system's commit charge.
+        total: the system's commit charge; if its counter is lower than what the process alone commits, that.
         limit: the system's commit limit at that time; a page file that Windows manages can still grow.
         process: what the process commits privately.
-        job_usage: private commit of the process's job.
+        job_usage: private commit of the process's job; if its counter is lower than the process's, that.
         job_limit: the job's limit, which does not grow.
         source: where the system's figures come from.
+        least: whether `total` is such a lower bound.
     """
 
     total: int | None
@@ -47,6 +50,7 @@ class Commit:
     job_usage: int | None
     job_limit: int | None
     source: str | None
+    least: bool = False
 
     @property
     def ratio(self) -> float | None:
@@ -77,6 +81,7 @@ class Commit:
         """Plain data."""
         return {
             "system_total": self.total,
+            "system_total_is_lower_bound": self.least,
             "system_limit": self.limit,
             "system_ratio": None if self.ratio is None else round(self.ratio, 4),
             "process_private": self.process,
@@ -154,16 +159,23 @@ class Measurements:
 
     @cached_property
     def commit(self) -> Commit:
-        """The commit axis. Linux reports a limit too, but does not enforce it by default."""
+        """The commit axis. Linux reports a limit too, but does not enforce it by default.
+
+        The system and the job are charged for what the process commits, so that its map can contradict their counters.
+        """
         system, counters = self.map.system, self.map.counters
         has_system = self.windows and system.commit_total is not None and system.commit_limit is not None
+        process, least = process_commit(self.map), private_commit(self.map)
+        total, job = system.commit_total, counters.job_private_commit_usage
+        denied = total is not None and is_contradicted(total, least)
         return Commit(
-            total=system.commit_total if has_system else None,
+            total=(least if denied else total) if has_system else None,
             limit=system.commit_limit if has_system else None,
-            process=counters.private_usage if counters.private_usage is not None else counters.pagefile_usage,
-            job_usage=counters.job_private_commit_usage,
+            process=None if process is None or process.source == "regions" else process.size,
+            job_usage=least if job is not None and is_contradicted(job, least) else job,
             job_limit=counters.job_private_commit_limit,
             source="system counters" if has_system else None,
+            least=has_system and denied,
         )
 
     @cached_property
@@ -214,9 +226,10 @@ class Measurements:
     def virtual_size(self) -> int | None:
         """The address space in use by the process's counters; None if that is more than its own code can reach.
 
-        A 32-bit process on 64-bit Windows has reservations above 4 GB, which the counter includes.
+        A 32-bit process on 64-bit Windows has reservations above 4 GB, which the counter includes. A counter that the
+        known ranges or another counter contradict counts as unknown.
         """
-        used = self.map.counters.virtual_size
+        used = virtual_size(self.map)
         return None if used is None or self.limit.size is None or used > self.limit.size else used
 
     @cached_property

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from dumpmap.model.counted import contradicted_commit
+
 if TYPE_CHECKING:
     from dumpmap.model.region_map import RegionMap
 
-CommitSource = Literal["private-usage", "pagefile-usage", "regions"]
+CommitSource = Literal["private-usage", "pagefile-usage", "private-regions", "regions"]
 COMMIT_SOURCES: tuple[CommitSource, ...] = get_args(CommitSource)
 
 
@@ -18,8 +20,9 @@ class ProcessCommit:
 
     Attributes:
         size: bytes.
-        source: `private-usage` (the counter PrivateUsage), `pagefile-usage` (the counter PagefileUsage), or `regions`
-            (the committed bytes of a complete list of regions, which include images and mapped files).
+        source: `private-usage` (the counter PrivateUsage), `pagefile-usage` (the counter PagefileUsage),
+            `private-regions` (the private committed bytes of a complete list of regions, which contradict a lower
+            counter), or `regions` (the committed bytes of a complete list, which include images and mapped files).
     """
 
     size: int
@@ -28,6 +31,9 @@ class ProcessCommit:
 
 def process_commit(region_map: RegionMap) -> ProcessCommit | None:
     """Returns the best known figure; None if the input has none. A sum over a partial map is none: it is too low."""
+    private = contradicted_commit(region_map)
+    if private is not None:
+        return ProcessCommit(private, "private-regions")
     counters = region_map.counters
     # A process that runs commits something: 0 is a counter that nobody filled in.
     if counters.private_usage:

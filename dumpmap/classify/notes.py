@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dumpmap.classify.completeness import mono_module
+from dumpmap.model.counted import commit_counter, contradicted_commit, virtual_size
 from dumpmap.model.process import ProcessStructures
-from dumpmap.model.region_map import MappedCopy
+from dumpmap.model.region_map import MappedCopy, RegionMap
+from dumpmap.model.sizes import size_words
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.stated_heaps import StatedSurplus
 from dumpmap.model.types import RegionType
@@ -20,6 +22,24 @@ def stated_note(surplus: StatedSurplus) -> str:
         f"{headers} {reserved} reserved and {committed} committed, more than was captured: the row Heap contains "
         f"{missing} (stated) that no region shows, and Total only as much of it as no other row can contain"
     )
+
+
+def counter_notes(region_map: RegionMap) -> tuple[str, ...]:
+    """Returns a note per counter that the map contradicts, because findings and verdicts do not use it."""
+    notes = []
+    private, counted = contradicted_commit(region_map), region_map.counters.virtual_size
+    if private is not None:
+        stated = size_words(commit_counter(region_map) or 0)
+        notes.append(
+            f"the counters state {stated} of private bytes, but the regions commit {size_words(private)} privately: "
+            "dumpmap uses the regions"
+        )
+    if counted and virtual_size(region_map) is None:
+        notes.append(
+            f"the counters state a virtual size of {size_words(counted)}, but more is known to be in use: dumpmap "
+            "ignores this counter"
+        )
+    return tuple(notes)
 
 
 def notes_of(

@@ -20,7 +20,7 @@ from dumpmap.classify.named import (
     label_named,
     mark_environment_blocks,
 )
-from dumpmap.classify.notes import notes_of, stated_note
+from dumpmap.classify.notes import counter_notes, notes_of, stated_note
 from dumpmap.classify.pieces import cut_pieces, measure
 from dumpmap.classify.process_facts import describe_process
 from dumpmap.classify.space import LINUX_USER_SPACE_END, USER_SPACE_LIMIT, find_gaps, group_allocations, space_end
@@ -138,15 +138,16 @@ def _assemble(
         warnings=(*snapshot.warnings, *structures.warnings, *_outside(snapshot, regions), *outcome.warnings),
         unknown_types=unknown,
     )
-    return _with_stated_note(region_map) if regions is None and outcome.heaps else region_map
+    return _with_late_notes(region_map, has_heaps=bool(outcome.heaps))
 
 
-def _with_stated_note(region_map: RegionMap) -> RegionMap:
-    """Notes what heap headers state beyond the regions of a partial map, because the summary contains it."""
-    surplus = region_map.stated_heaps
-    if surplus is None:
-        return region_map
-    return replace(region_map, notes=(*region_map.notes, stated_note(surplus)))
+def _with_late_notes(region_map: RegionMap, *, has_heaps: bool) -> RegionMap:
+    """Adds the notes that need sums: counters that the map contradicts, and what heap headers state beyond it."""
+    notes = counter_notes(region_map)
+    surplus = region_map.stated_heaps if region_map.partial and has_heaps else None
+    if surplus is not None:
+        notes += (stated_note(surplus),)
+    return replace(region_map, notes=(*region_map.notes, *notes)) if notes else region_map
 
 
 class _Rows:

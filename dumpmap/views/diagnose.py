@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Entry, Fact, Facts, Paragraph, Style
+from dumpmap.views.counters import AT_LEAST
 from dumpmap.views.documents import finding_document, head
 from dumpmap.views.summary import head_blocks
 from dumpmap.views.table import Column, Table
@@ -75,7 +76,7 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
     """Returns the state of one axis with its main figures."""
     parts = [str(axis["state"])]
     if label == "Address space":
-        least = "" if axis.get("complete", True) else "at least "
+        least = "" if axis.get("complete", True) else AT_LEAST
         if axis.get("free"):
             parts.append(f"{least}{size_left(axis['free'])} free of {axis.get('limit_name') or 'its limit'}")
         largest = axis.get("largest_free_block")
@@ -90,8 +91,9 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
         parts.extend(_heap_limit_figures(axis))
     else:
         if axis.get("system_ratio") is not None:
+            least = AT_LEAST if axis.get("system_total_is_lower_bound") else ""
             parts.append(
-                f"system {short_size(axis['system_total'])} of {short_size(axis['system_limit'])} "
+                f"system {least}{short_size(axis['system_total'])} of {short_size(axis['system_limit'])} "
                 f"({percent_text(axis['system_ratio'])})"
             )
         if axis.get("process_private") is not None:

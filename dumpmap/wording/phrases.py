@@ -230,7 +230,8 @@ def limit_evidence(m: Measurements) -> str:
 
 def charge_text(m: Measurements) -> str:
     """The system's commit: `the system's commit charge is at 97 % of its limit`."""
-    return f"the system's commit charge is at {percent_words(m.commit.ratio or 0)} of its limit"
+    least = " least" if m.commit.least else ""
+    return f"the system's commit charge is at{least} {percent_words(m.commit.ratio or 0)} of its limit"
 
 
 def enough_commit_text(m: Measurements) -> str:

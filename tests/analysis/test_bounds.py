@@ -263,3 +263,46 @@ def test_triage_finds_a_partial_dump_by_its_commit(tmp_path: Path) -> None:
 def test_the_writer_of_the_dump_and_the_commit_do_not_disturb_each_other() -> None:
     region_map = Scene(64).map(partial=True, system=commit_at(0.5), counters=Counters(virtual_size=GB))
     assert verdict(region_map).verdict == "no-memory-problem-seen"
+
+
+# ---------------------------------------------------------------- counters that the map contradicts
+
+
+def test_a_counter_below_what_the_regions_commit_is_not_believed() -> None:
+    scene = Scene().leave(600 * MB, commit=600 * MB)
+    region_map = scene.map(
+        counters=Counters(private_usage=5 * MB, job_private_commit_usage=6 * MB, job_private_commit_limit=8 * GB),
+        system=System(commit_total=500 * MB, commit_limit=24 * GB),
+    )
+    private = region_map.total.private or 0
+    assert private >= 600 * MB
+    assert process_commit(region_map) == ProcessCommit(private, "private-regions")
+    commit = measurements_of(region_map).commit
+    assert (commit.process, commit.total, commit.least, commit.job_usage) == (private, private, True, private)
+    assert "the system's commit charge is at least 2.4 % of its limit" in verdict(region_map).sentence
+    (note,) = [note for note in region_map.notes if "counters" in note]
+    assert note == (
+        "the counters state 5 MB of private bytes, but the regions commit 600 MB privately: dumpmap uses the regions"
+    )
+    assert not region_map.warnings
+    row = row_of_map(region_map, "a.dmp", 1)
+    assert (row["process_commit"], row["process_commit_source"]) == (private, "private-regions")
+
+
+@pytest.mark.parametrize("counted", [590 * MB, 600 * MB, 5 * GB])
+def test_a_counter_that_the_regions_allow_is_believed(counted: int) -> None:
+    region_map = Scene().leave(600 * MB, commit=600 * MB).map(counters=Counters(private_usage=counted))
+    assert process_commit(region_map) == ProcessCommit(counted, "private-usage")
+    assert not [note for note in region_map.notes if "counters" in note]
+
+
+@pytest.mark.parametrize("used", [0, 40 * MB])
+def test_a_virtual_size_below_the_known_ranges_does_not_acquit(used: int) -> None:
+    ranges = [(0x10000000 + index * 0x1000000, 0xF00000) for index in range(4)]
+    region_map = partial(*ranges, used=used)
+    assert bounds(region_map).free is None
+    judged = verdict(region_map)
+    assert (judged.verdict, judged.address_space["state"]) == ("cannot-tell", "unknown")
+    assert "0 bytes" not in judged.sentence
+    assert any("virtual size of 40 MB" in note for note in region_map.notes) == bool(used)
+    assert verdict(partial(*ranges, used=80 * MB)).verdict == "no-memory-problem-seen"

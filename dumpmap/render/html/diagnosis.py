@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dumpmap.render.html.overview import UNKNOWN
+from dumpmap.views.counters import AT_LEAST
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.findings import EXPLANATIONS, Finding
 from dumpmap.wording.text import percent_text, short_size, size_left, size_most
@@ -90,7 +91,8 @@ def _space_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
 def _commit_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if axis.get("system_ratio") is not None:
         share = percent_text(axis["system_ratio"])
-        yield "system", f"{short_size(axis['system_total'])} of {short_size(axis['system_limit'])}, {share}"
+        least = AT_LEAST if axis.get("system_total_is_lower_bound") else ""
+        yield "system", f"{least}{short_size(axis['system_total'])} of {short_size(axis['system_limit'])}, {share}"
     if axis.get("process_private") is not None:
         yield "this process", short_size(axis["process_private"])
     if axis.get("job_limit") is not None:
