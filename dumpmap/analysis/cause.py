@@ -15,6 +15,7 @@ from typing import Literal
 
 from dumpmap.analysis.free import fits
 from dumpmap.analysis.measurements import Measurements
+from dumpmap.analysis.room import wide_space_has_room
 from dumpmap.model.ntstatus import MemoryLimit
 
 Axis = Literal["address-space", "commit", "heap-limit", "neither", "request", "unknown"]
@@ -52,6 +53,8 @@ class Reason(Enum):
     """The same, although the counters show enough commit."""
     NOTHING_SHORT = auto()
     """Both axes have room."""
+    NOT_SHORT_BY_RECORD = auto()
+    """Nothing is short by the counters or by what the writer recorded; the address space is not measured."""
     NOT_RECORDED = auto()
     """The input does not show the state of an axis; `missing` names it."""
 
@@ -140,7 +143,7 @@ def _cause(m: Measurements, t: Thresholds, limit: MemoryLimit, requested: int | 
         found = Cause("address-space", "inferred", Reason.LITTLE_ROOM, requested)
     if found is None and m.heap_limit is not None and m.heap_limit.is_near(share):
         found = Cause("heap-limit", "inferred", Reason.HEAP_LIMIT_NEAR, requested)
-    return found or _neither(m, requested)
+    return found or _neither(m, t, requested)
 
 
 def _runtime_raised(m: Measurements, share: float) -> bool:
@@ -172,12 +175,14 @@ def _by_commit(m: Measurements, t: Thresholds, level: str, requested: int | None
     return None
 
 
-def _neither(m: Measurements, requested: int | None) -> Cause:
+def _neither(m: Measurements, t: Thresholds, requested: int | None) -> Cause:
     missing: list[Literal["address-space", "commit"]] = []
-    if m.measured is None:
+    if m.measured is None and not (m.free is None and wide_space_has_room(m, t)):
         missing.append("address-space")
     if m.commit.ratio is None:
         missing.append("commit")
     if missing:
         return Cause("unknown", "inferred", Reason.NOT_RECORDED, requested, missing=tuple(missing))
+    if m.measured is None:
+        return Cause("unknown", "inferred", Reason.NOT_SHORT_BY_RECORD, requested)
     return Cause("neither", "measured", Reason.NOTHING_SHORT, requested)

@@ -25,6 +25,7 @@ from dumpmap.analysis.conditions import (
 )
 from dumpmap.analysis.limits import SMALLEST_LIMIT
 from dumpmap.analysis.measurements import Measurements, measurements_of
+from dumpmap.analysis.room import wide_space_has_room
 from dumpmap.analysis.rules import DEFAULT_RULES, RULES, SEVERITIES, About, RuleSet, Severity, VerdictName
 from dumpmap.model.region_map import RegionMap
 
@@ -168,7 +169,7 @@ def _diagnose(region_map: RegionMap, rules: RuleSet) -> Diagnosis:
     cause = find_cause(m, t)
     evidence = _hits(Evidence(m, t, cause))
     states = _states(m, t, cause, {hit.id: hit for hit in evidence})
-    verdict = _verdict(m, t, cause, states)
+    verdict = _verdict(m, cause, states)
     if verdict not in _OPEN_VERDICTS:
         evidence = tuple(hit for hit in evidence if hit.id not in _TOLD_APART)
     return Diagnosis(
@@ -225,7 +226,9 @@ def _states(m: Measurements, t: Mapping[str, float], cause: Cause | None, found:
 
 def _space_state(m: Measurements, t: Mapping[str, float], found: Mapping[str, Hit]) -> State:
     if m.free is None:
-        return "low" if "address-space-low" in found else "ok" if _far_in_a_narrow_space(m, t) else "unknown"
+        if "address-space-low" in found:
+            return "low"
+        return "ok" if _far_in_a_narrow_space(m, t) or wide_space_has_room(m, t) else "unknown"
     if any(found[id].severity == "critical" for id in _CRITICAL_SPACE if id in found):
         return "out"
     if any(id in found for id in _LOW_SPACE):
@@ -258,7 +261,7 @@ _OF_AXIS: Mapping[str, VerdictName] = {
 }
 
 
-def _verdict(m: Measurements, t: Mapping[str, float], cause: Cause | None, states: _States) -> VerdictName:
+def _verdict(m: Measurements, cause: Cause | None, states: _States) -> VerdictName:
     if cause is not None:
         return _OF_AXIS.get(cause.axis) or ("out-of-memory" if _failed_for_memory(m, cause) else "cannot-tell")
     if states.address_space == "out":
@@ -271,13 +274,9 @@ def _verdict(m: Measurements, t: Mapping[str, float], cause: Cause | None, state
         return "commit-low"
     if states.heap_limit == "low":
         return "heap-limit-near"
-    if states.address_space == "ok":
-        return "no-memory-problem-seen"
-    # Without a list of regions, the counter of virtual memory is enough if it is far from the end of a wide space; in
-    # a narrow one the pieces matter, and `_space_state` requires more.
-    wide = m.map.process.pointer_size == 8 and not m.limit.narrow
-    roomy = wide and states.commit == "ok" and _far_from_the_end(m, t)
-    return "no-memory-problem-seen" if roomy else "cannot-tell"
+    # A wide space that is not measured has room almost always: that acquits only beside the commit.
+    acquitted = m.free is not None or m.limit.narrow or states.commit == "ok"
+    return "no-memory-problem-seen" if states.address_space == "ok" and acquitted else "cannot-tell"
 
 
 def _failed_for_memory(m: Measurements, cause: Cause) -> bool:
@@ -289,11 +288,6 @@ def _failed_for_memory(m: Measurements, cause: Cause) -> bool:
     failure = m.failure
     recorded = failure is not None and failure.limit is not None and failure.limit != "stack"
     return recorded and cause.axis in ("neither", "unknown")
-
-
-def _far_from_the_end(m: Measurements, t: Mapping[str, float]) -> bool:
-    used, limit = m.virtual_size, m.limit.size
-    return used is not None and limit is not None and limit - used >= t["wide_free_share"] * limit
 
 
 def _far_in_a_narrow_space(m: Measurements, t: Mapping[str, float]) -> bool:

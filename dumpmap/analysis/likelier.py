@@ -8,12 +8,10 @@ from typing import Literal
 
 from dumpmap.analysis.cause import Cause
 from dumpmap.analysis.measurements import Measurements
+from dumpmap.analysis.room import available_page_file
 
 _LARGE = 32 << 20
 """A request from this size on needs a free block that a 32-bit address space is soon without."""
-
-_WIDE = 1 << 40
-"""More available address space than this is the address space itself, not a page file."""
 
 
 class Because(Enum):
@@ -41,11 +39,13 @@ class Likelier:
         axis: which one; `heap-limit` stands for any limit of an allocator or runtime.
         because: why.
         room: for some reasons, bytes; see `Because`.
+        requested: for the same reasons, the bytes that exceed them.
     """
 
     axis: Literal["address-space", "commit", "heap-limit"]
     because: Because
     room: int | None = None
+    requested: int | None = None
 
 
 def likelier_axis(m: Measurements, cause: Cause) -> Likelier | None:
@@ -56,10 +56,10 @@ def likelier_axis(m: Measurements, cause: Cause) -> Likelier | None:
         return None
     requested, left, narrow = cause.requested or 0, m.commit.left, m.limit.narrow
     if left is not None and requested > max(left, 0):
-        return Likelier("commit", Because.MORE_THAN_COMMIT_LEFT, max(left, 0))
+        return Likelier("commit", Because.MORE_THAN_COMMIT_LEFT, max(left, 0), requested)
     available = available_page_file(m)
     if available is not None and requested > available:
-        return Likelier("commit", Because.MORE_THAN_PAGE_FILE, available)
+        return Likelier("commit", Because.MORE_THAN_PAGE_FILE, available, requested)
     if not narrow:
         if m.map.process.pointer_size != 8:
             return None
@@ -69,25 +69,3 @@ def likelier_axis(m: Measurements, cause: Cause) -> Likelier | None:
     if requested >= _LARGE:
         return Likelier("address-space", Because.LARGE_IN_A_NARROW_SPACE)
     return None if m.commit.ratio is None else Likelier("address-space", Because.COMMIT_NOT_SHORT)
-
-
-def available_page_file(m: Measurements) -> int | None:
-    """What the writer recorded as available to commit, in bytes; None if unknown.
-
-    Unreal Engine's AvailableVirtual is free address space in some versions and available page file in others: only the
-    address space of a 64-bit process exceeds a terabyte.
-    """
-    writer = m.map.snapshot.writer
-    if writer is None or m.limit.narrow:
-        return None
-    value = writer.memory.get("AvailablePageFile", writer.memory.get("AvailableVirtual"))
-    return value if value is not None and value < _WIDE else None
-
-
-def available_space(m: Measurements) -> int | None:
-    """What the writer recorded as free address space, in bytes; None if unknown."""
-    writer = m.map.snapshot.writer
-    if writer is None:
-        return None
-    value = writer.memory.get("AvailableVirtualMemory", writer.memory.get("AvailableVirtual"))
-    return value if value is not None and (value >= _WIDE or "AvailableVirtualMemory" in writer.memory) else None

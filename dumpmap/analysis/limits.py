@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import size_words
 
@@ -22,6 +24,9 @@ _END_SLACK = 1 << 20
 """How far below the highest address a list of regions may end and still count as complete."""
 
 _BUILD_8_1 = 9600
+
+_BUILD_XP = 2600
+"""Windows XP. It and what came before it exist for 32 bits only; the XP for x64 has the build 3790."""
 
 SMALLEST_LIMIT = 2 * _GB - 0x10000
 """The least that a Windows process has."""
@@ -38,7 +43,7 @@ class AddressLimit:
         size: its end (exclusive); None if unknown.
         name: in round figures: `2 GB`.
         source: the evidence: `recorded summary`, `memory list`, `large-address-aware flag`, `SystemMemoryInfo`,
-            `Windows version`, `pointer size`.
+            `known ranges`, `Windows version`, `pointer size`.
         exact: whether it is the end itself, not only an upper bound.
         reached: whether the list of regions reaches it.
         large_address_aware: the flag in the program's header; None if the input does not hold the header.
@@ -57,6 +62,16 @@ class AddressLimit:
     def narrow(self) -> bool:
         """Whether the space is 4 GB or less."""
         return self.size is not None and self.size <= NARROW
+
+    @property
+    def at_most(self) -> bool:
+        """Whether the size is inferred and only an upper bound: nothing in the input proves it."""
+        return not self.exact and self.size is not None and (self.narrow or self.windows)
+
+    @property
+    def words(self) -> str:
+        """The size in round figures, as an upper bound if it is one: `2 GB`, `at most 4 GB`."""
+        return f"at most {self.name}" if self.at_most else self.name
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -117,15 +132,30 @@ def _find(region_map: RegionMap, aware: bool | None) -> tuple[int, str, bool] | 
         return 2 * _GB - 0x10000, "large-address-aware flag", True
     if narrow and aware and process.wow64:
         return NARROW - 0x10000, "large-address-aware flag", True
+    if narrow and region_map.partial and _shows_4gb(region_map):
+        return NARROW - 0x10000, "known ranges", True
     if highest is not None and (not narrow or highest < NARROW):
         return highest + 1, "SystemMemoryInfo", True
     if narrow and aware:
         # A dump does not record whether 32-bit Windows was started with 3 GB.
         return 3 * _GB - 0x10000, "large-address-aware flag", False
+    if narrow and (process.wow64 is False or (process.os.build or _BUILD_XP + 1) <= _BUILD_XP):
+        return 3 * _GB - 0x10000, "Windows version", False
     if not narrow and process.os.build:
         top = 128 * _TB if process.os.build >= _BUILD_8_1 else 8 * _TB
         return top - 0x10000, "Windows version", True
     return None
+
+
+def _shows_4gb(region_map: RegionMap) -> bool:
+    """Whether a partial map of a 32-bit process has a range where only 64-bit Windows gives address space.
+
+    Above 3 GB, no other Windows does. Above 2 GB, 64-bit Windows does if the program is large address aware, and then
+    up to 4 GB.
+    """
+    bases = region_map.pieces.base
+    start = 2 * _GB if region_map.process.wow64 else 3 * _GB
+    return bool(((bases >= np.uint64(start)) & (bases < np.uint64(NARROW))).any())
 
 
 def _recorded_size(region_map: RegionMap) -> int | None:

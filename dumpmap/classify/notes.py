@@ -6,7 +6,7 @@ from dumpmap.classify.completeness import mono_module
 from dumpmap.model.counted import commit_counter, contradicted_commit, virtual_size
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.region_map import MappedCopy, RegionMap
-from dumpmap.model.sizes import size_words
+from dumpmap.model.sizes import size_words, sizes_apart
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.stated_heaps import StatedSurplus
 from dumpmap.model.types import RegionType
@@ -29,9 +29,9 @@ def counter_notes(region_map: RegionMap) -> tuple[str, ...]:
     notes = []
     private, counted = contradicted_commit(region_map), region_map.counters.virtual_size
     if private is not None:
-        stated = size_words(commit_counter(region_map) or 0)
+        stated, mapped = sizes_apart((commit_counter(region_map) or 0, "nearest"), (private, "nearest"))
         notes.append(
-            f"the counters state {stated} of private bytes, but the regions commit {size_words(private)} privately: "
+            f"the counters state {stated} of private bytes, but the regions commit {mapped} privately: "
             "dumpmap uses the regions"
         )
     if counted and virtual_size(region_map) is None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Literal
 
 _STEPS = ((1 << 60, "EB"), (1 << 50, "PB"), (1 << 40, "TB"), (1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 
 
+Rounding = Literal["nearest", "down", "up"]
+
+
 def size_words(value: int) -> str:
     """Writes a size with the unit that suits it: `18 MB`, `15.8 MB`, `412 MB`."""
-    sign, value = ("-" if value < 0 else ""), abs(value)
-    for step, name in _STEPS:
-        if value >= step:
-            scaled = value / step
-            whole = scaled >= 100 or value % step == 0
-            return f"{sign}{scaled:.0f} {name}" if whole else f"{sign}{scaled:.1f} {name}"
-    return f"{sign}{value} bytes"
+    return f"-{_size(-value, 'nearest', 1)[0]}" if value < 0 else _size(value, "nearest", 1)[0]
 
 
 def size_left(value: int) -> str:
@@ -23,22 +22,50 @@ def size_left(value: int) -> str:
 
     For free space, the largest free block, the headroom of a stack, and the commit below a limit.
     """
-    for step, name in _STEPS:
-        if value >= step:
-            tenths = 10 * value // step
-            whole = tenths >= 1000 or value % step == 0
-            return f"{tenths // 10} {name}" if whole else f"{tenths // 10}.{tenths % 10} {name}"
-    return size_words(value)
+    return size_words(value) if value < 0 else _size(value, "down", 1)[0]
 
 
 def size_most(value: int) -> str:
     """Writes an upper bound: like `size_words`, but rounded up so that it never promises too little."""
+    return size_words(value) if value < 0 else _size(value, "up", 1)[0]
+
+
+def sizes_apart(*sizes: tuple[int, Rounding]) -> list[str]:
+    """Writes sizes that a sentence compares, with as many decimals as it takes to see which of them is larger.
+
+    Args:
+        sizes: each in bytes, not negative, and how it is rounded: `nearest`, `down` for what is left, `up` for an
+            upper bound.
+    """
+    exact = [value for value, _ in sizes]
+    for decimals in range(1, _MOST_DECIMALS + 1):
+        written = [_size(value, rounding, decimals) for value, rounding in sizes]
+        if _order(exact) == _order([shown for _, shown in written]):
+            return [text for text, _ in written]
+    return [f"{value:,} {'byte' if value == 1 else 'bytes'}" for value in exact]
+
+
+_MOST_DECIMALS = 4
+
+
+def _order(values: Sequence[float]) -> list[int]:
+    """Returns the rank of each value; equal ones have the same."""
+    ranks = {value: rank for rank, value in enumerate(sorted(set(values)))}
+    return [ranks[value] for value in values]
+
+
+def _size(value: int, rounding: Rounding, decimals: int) -> tuple[str, float]:
+    """Writes a size; three digits before the point take one decimal less. Returns also the number of bytes it shows."""
     for step, name in _STEPS:
         if value >= step:
-            tenths = -(-10 * value // step)
-            whole = tenths >= 1000 or tenths % 10 == 0
-            return f"{-(-tenths // 10)} {name}" if whole else f"{tenths // 10}.{tenths % 10} {name}"
-    return size_words(value)
+            factor = 10 ** (decimals if value < 100 * step else decimals - 1)
+            count, rest = divmod(value * factor, step)
+            # A tie goes to the even digit, as Python writes a float.
+            count += rest > 0 if rounding == "up" else rounding == "nearest" and 2 * rest + count % 2 > step
+            whole = value % step == 0 or (rounding == "up" and count % factor == 0)
+            part = "" if whole or factor == 1 else f".{count % factor:0{len(str(factor)) - 1}d}"
+            return f"{count // factor}{part} {name}", count * step / factor
+    return ("1 byte" if value == 1 else f"{value} bytes"), value
 
 
 _NUMBER = re.compile(r"(?P<number>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>bytes|[kmgt]?i?b?)", re.IGNORECASE)

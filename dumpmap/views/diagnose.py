@@ -13,7 +13,7 @@ from dumpmap.views.summary import head_blocks
 from dumpmap.views.table import Column, Table
 from dumpmap.views.takers import taker_blocks, taker_document
 from dumpmap.wording.findings import Finding
-from dumpmap.wording.text import percent_text, short_size, size_left, size_most
+from dumpmap.wording.text import percent_text, short_size, size_left, size_most, sizes_apart
 
 if TYPE_CHECKING:
     from dumpmap.wording.verdicts import Verdict
@@ -76,15 +76,16 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
     """Returns the state of one axis with its main figures."""
     parts = [str(axis["state"])]
     if label == "Address space":
+        limit = limit_text(axis)
         least = "" if axis.get("complete", True) else AT_LEAST
         if axis.get("free"):
-            parts.append(f"{least}{size_left(axis['free'])} free of {axis.get('limit_name') or 'its limit'}")
+            parts.append(f"{least}{size_left(axis['free'])} free of {limit}")
         largest = axis.get("largest_free_block")
         if largest:
             parts.append(f"largest block {least}{size_left(largest['size'])}")
         elif axis.get("free") is not None and not least:
-            parts.append(f"0 bytes free of {axis.get('limit_name') or 'its limit'}")
-        parts.extend(_bounds(axis))
+            parts.append(f"0 bytes free of {limit}")
+        parts.extend(_bounds(axis, limit))
         if axis.get("fragmentation") is not None and not least:
             parts.append(f"{percent_text(axis['fragmentation'])} fragmented")
     elif label == "Heap limit":
@@ -103,13 +104,25 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _bounds(axis: dict[str, Any]) -> Iterator[str]:
-    """Yields the upper bounds of a partial map."""
+def limit_text(axis: dict[str, Any]) -> str:
+    """Returns the limit of the address space, as an upper bound if nothing proves it."""
+    name = axis.get("limit_name") or "its limit"
+    return f"at most {name} (inferred)" if axis.get("limit_at_most") else str(name)
+
+
+def _bounds(axis: dict[str, Any], limit: str) -> Iterator[str]:
+    """Yields what is known of the free space of a partial map: upper bounds, or what is in use or available."""
     free, largest = axis.get("free_at_most"), axis.get("largest_free_block_at_most")
+    used, available = axis.get("used_by_counter"), axis.get("available_by_writer")
     if free:
-        yield f"at most {size_most(free['size'])} free of {axis.get('limit_name') or 'its limit'}"
+        yield f"at most {size_most(free['size'])} free of {limit}"
+    elif used is not None:
+        yield f"{sizes_apart((used, 'nearest'), (axis['limit'], 'nearest'))[0]} of {limit} in use"
+    elif available is not None:
+        yield f"{size_left(available)} of {limit} available, by the writer of the dump"
     if largest:
-        yield f"largest block at most {size_most(largest['size'])}"
+        of = "" if free or used is not None else f" of {limit}"
+        yield f"largest block at most {size_most(largest['size'])}{of}"
 
 
 def _heap_limit_figures(axis: dict[str, Any]) -> Iterator[str]:
@@ -117,7 +130,8 @@ def _heap_limit_figures(axis: dict[str, Any]) -> Iterator[str]:
     if axis.get("used") is not None and axis.get("limit"):
         share = f" ({percent_text(axis['ratio'])})" if axis.get("ratio") is not None else ""
         garbage = ", garbage included" if axis.get("includes_garbage") else ""
-        yield f"{axis['runtime']} {short_size(axis['used'])} of {short_size(axis['limit'])}{share}{garbage}"
+        used, limit = sizes_apart((axis["used"], "nearest"), (axis["limit"], "nearest"))
+        yield f"{axis['runtime']} {used} of {limit}{share}{garbage}"
     elif axis.get("runtime"):
         yield str(axis["runtime"])
     if axis.get("location"):

@@ -15,7 +15,16 @@ from dumpmap.views.blocks import Blank, Block, Heading, Lines
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.shortage import bound_reason
-from dumpmap.wording.text import address_text, list_words, percent_text, short_size, size_left, size_most
+from dumpmap.wording.text import (
+    address_text,
+    count_words,
+    list_words,
+    percent_text,
+    short_size,
+    size_left,
+    size_most,
+    sizes_apart,
+)
 
 HISTOGRAM_COLUMNS = (
     Column("min_bytes", "size", "From"),
@@ -111,16 +120,19 @@ def unusable_table(region_map: RegionMap, count: int) -> Table:
 
 def fit_text(fit: Fit) -> str:
     """Returns whether an allocation of a size fits, and where."""
-    asked = f"{_size(fit.size)} aligned to {short_size(fit.alignment)}"
+    aligned = f"aligned to {short_size(fit.alignment)}"
+    asked = f"{short_size(fit.size)} {aligned}"
     if fit.fits is None:
         return (
             f"{asked}: unknown. The list of memory regions is cut off; the largest allocation that fits in the listed "
             f"part is {size_left(fit.largest)}"
         )
     if not fit.fits:
+        size, largest = sizes_apart((fit.size, "nearest"), (fit.largest, "down"))
+        compared = f"{size} {aligned}"
         if not fit.largest:
             return f"{asked}: does not fit; no allocation fits"
-        return f"{asked}: does not fit; the largest allocation that fits is {size_left(fit.largest)}"
+        return f"{compared}: does not fit; the largest allocation that fits is {largest}"
     where = "" if fit.address is None else f", first at 0x{fit.address:x}"
     times = "once" if fit.count == 1 else f"{fit.count:,} times"
     return f"{asked}: fits {'' if fit.complete else 'at least '}{times}{where}"
@@ -131,12 +143,8 @@ def unknown_fit_text(size: int) -> str:
     return f"cannot tell whether {size:,} bytes fit: the input has no list of memory regions"
 
 
-def _size(value: int) -> str:
-    return "1 byte" if value == 1 else short_size(value)
-
-
 def _blocks(count: int) -> str:
-    return "1 block" if count == 1 else f"{count:,} blocks"
+    return count_words(count, "block")
 
 
 def _free_lines(region_map: RegionMap, fits: Sequence[Fit]) -> list[str]:
@@ -161,9 +169,9 @@ def _bound_lines(region_map: RegionMap) -> Iterator[str]:
 def _complete_lines(space: FreeSpace) -> list[str]:
     largest = space.largest
     return [
-        f"Free: {size_left(space.total)} of {space.limit.name} in {_blocks(space.count)}"
+        f"Free: {size_left(space.total)} of {space.limit.words} in {_blocks(space.count)}"
         if space.count
-        else f"Free: 0 bytes of {space.limit.name}",
+        else f"Free: 0 bytes of {space.limit.words}",
         f"Largest block: {'none' if largest is None else size_left(largest.size)}",
         f"Fragmentation: {percent_text(space.fragmentation)} (1 - largest block / free)"
         if largest is not None
@@ -175,7 +183,7 @@ def _complete_lines(space: FreeSpace) -> list[str]:
 def _partial_lines(space: FreeSpace) -> list[str]:
     largest = space.largest
     return [
-        f"Free: at least {size_left(space.total)} of {space.limit.name} in {_blocks(space.count)}",
+        f"Free: at least {size_left(space.total)} of {space.limit.words} in {_blocks(space.count)}",
         f"Largest block: {'unknown' if largest is None else f'at least {size_left(largest.size)}'}",
         "Fragmentation: unknown",
         *_small_lines(space, "at least "),

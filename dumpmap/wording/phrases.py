@@ -9,9 +9,10 @@ from dumpmap.analysis.failure import Failure, LastError
 from dumpmap.analysis.heap_limits import HeapLimit
 from dumpmap.analysis.heaps import HeapRow
 from dumpmap.analysis.measurements import Measurements
+from dumpmap.analysis.room import available_space
 from dumpmap.model import ntstatus
 from dumpmap.model.types import RegionType
-from dumpmap.wording.text import list_words, percent_words, size_left, size_most, size_words
+from dumpmap.wording.text import list_words, percent_words, size_left, size_most, size_words, sizes_apart
 
 _INPUT_NOUNS = {"minidump": "dump", "live": "capture", "vmmap": "VMMap file"}
 
@@ -110,6 +111,8 @@ def cause_text(m: Measurements, cause: Cause) -> str:
             return heap_limit_text(m.heap_limit) if m.heap_limit is not None else "a runtime reached its own limit"
         case Reason.JOB_LIMIT:
             return f"{left_text(cause.room or 0)} below the job's commit limit"
+        case Reason.NOT_SHORT_BY_RECORD:
+            return f"{space_text(m)}, and {charge_text(m)}"
         case Reason.SYSTEM_COMMIT:
             return f"{charge_text(m)}, and {left_text(cause.room or 0)}"
         case Reason.STACK_NOT_EXTENDED:
@@ -129,16 +132,17 @@ def _room_clause(m: Measurements, cause: Cause) -> str:
     requested = "" if not cause.requested else f"{size_words(cause.requested)} was requested"
     match cause.reason:
         case Reason.REQUEST_TOO_LARGE:
-            return f"{requested}, more than the whole address space of {m.limit.name}"
+            asked, limit = sizes_apart((cause.requested or 0, "nearest"), (m.limit.size or 0, "nearest"))
+            limit = m.limit.words if asked == size_words(cause.requested or 0) else limit
+            return f"{asked} was requested, more than the whole address space of {limit}"
+        case Reason.REQUEST_DOES_NOT_FIT if cause.room:
+            asked, room = sizes_apart((cause.requested or 0, "nearest"), (cause.room, "down"))
+            return f"{asked} was requested, and the largest allocation that fits is {room}"
         case Reason.REQUEST_DOES_NOT_FIT:
-            room = (
-                f"the largest allocation that fits is {size_left(cause.room)}"
-                if cause.room
-                else "no free block can hold it"
-            )
-            return f"{requested}, and {room}"
+            return f"{requested}, and no free block can hold it"
         case Reason.REQUEST_ABOVE_BOUND:
-            return f"{requested}, and the largest free block is at most {size_most(cause.room or 0)}"
+            asked, room = sizes_apart((cause.requested or 0, "nearest"), (cause.room or 0, "up"))
+            return f"{asked} was requested, and the largest free block is at most {room}"
         case Reason.LITTLE_ROOM:
             return f"{largest_text(m)}, and {requested or 'the size of the request is not recorded'}"
         case Reason.LITTLE_ROOM_FOR_ALLOCATORS:
@@ -154,16 +158,16 @@ def _room_clause(m: Measurements, cause: Cause) -> str:
 # ---------------------------------------------------------------- the axes
 
 
-def largest_text(m: Measurements) -> str:
-    """The largest free block: `the largest free block is 18 MB`."""
+def largest_text(m: Measurements, size: str | None = None) -> str:
+    """The largest free block: `the largest free block is 18 MB`; `size` is its size where a sentence compares it."""
     if not m.largest:
         return "no block is free" if m.whole else "no block is known to be free"
-    return f"the largest free block is {'' if m.whole else 'at least '}{size_left(m.largest)}"
+    return f"the largest free block is {'' if m.whole else 'at least '}{size or size_left(m.largest)}"
 
 
 def room_text(m: Measurements) -> str:
     """How much of the address space is free, and in what pieces."""
-    space, limit = m.free, m.limit.name
+    space, limit = m.free, m.limit.words
     least = "" if m.whole else "at least "
     if space is None and m.bounds is not None and m.bounds.free is not None:
         return f"{bound_text(m)}; {counted_text(m)}"
@@ -186,8 +190,8 @@ def bound_text(m: Measurements) -> str:
         return ""
     largest = f"at most {size_most(bounds.largest.size)}"
     if bounds.free is None:
-        return f"the largest free block is {largest}, in an address space of {m.limit.name}"
-    free = f"at most {size_most(bounds.free.size)} of {m.limit.name} is free"
+        return f"the largest free block is {largest}, in an address space of {m.limit.words}{_inferred(m)}"
+    free = f"at most {size_most(bounds.free.size)} of {m.limit.words} is free"
     return free if bounds.largest is bounds.free else f"{free}, and the largest block is {largest}"
 
 
@@ -197,7 +201,8 @@ def heap_limit_text(heap: HeapLimit) -> str:
     if heap.used is not None and heap.limit is not None:
         share = f" ({percent_words(heap.ratio)})" if heap.ratio is not None else ""
         garbage = ", garbage included" if heap.garbage else ""
-        return f"{name} uses {size_words(heap.used)} of its limit of {size_words(heap.limit)}{share}{garbage}"
+        used, limit = sizes_apart((heap.used, "nearest"), (heap.limit, "nearest"))
+        return f"{name} uses {used} of its limit of {limit}{share}{garbage}"
     if heap.limit is not None:
         return f"{name} has a limit of {size_words(heap.limit)}"
     return (
@@ -209,12 +214,45 @@ def heap_limit_text(heap: HeapLimit) -> str:
 
 def counted_text(m: Measurements) -> str:
     """What the process's counters show in use."""
-    return f"the process's counters show {size_words(m.virtual_size or 0)} of {m.limit.name} in use"
+    return f"the process's counters show {of_limit_words(m, m.virtual_size or 0)} in use"
+
+
+def of_limit_words(m: Measurements, size: int) -> str:
+    """Writes a part of the address space beside its limit: `1.96 GB of 2 GB`."""
+    if m.limit.size is None:
+        return size_words(size)
+    part, _ = sizes_apart((size, "nearest"), (m.limit.size, "nearest"))
+    return f"{part} of {m.limit.words}{_inferred(m)}"
+
+
+def _inferred(m: Measurements) -> str:
+    """What a limit that nothing proves is inferred from."""
+    return f" (inferred from the {m.limit.source})" if m.limit.at_most else ""
+
+
+def space_text(m: Measurements) -> str:
+    """What is known of the free address space: measured, bounded, counted, or recorded by the writer; else empty."""
+    available = available_space(m)
+    if m.free is not None:
+        return largest_text(m)
+    if m.bounds is not None and m.bounds.largest is not None:
+        return bound_text(m)
+    if m.virtual_size is not None:
+        return counted_text(m)
+    if available is not None:
+        return f"the writer recorded {size_words(available)} of address space as available"
+    return ""
 
 
 def used_text(m: Measurements, names: Mapping[RegionType, str] | None = None) -> str:
-    """What holds most of the address space in use: `61 % Private Data, 12 % Image, and 5 % Heap`."""
+    """What holds most of the address space in use: `61 % Private Data, 12 % Image, and 5 % Heap`.
+
+    A map that shows only a part knows no shares of the whole: `2.9 MB Image and 64 KB Stack, of 3 MB`.
+    """
     total = m.used_total
+    if not m.whole:
+        known = [f"{size_words(size)} {(names or {}).get(one, one.label)}" for one, size in list(m.used.items())[:3]]
+        return f"{list_words(known)}, of {size_words(total)}" if known else ""
     shares = [
         f"{percent_words(size / total)} {(names or {}).get(region_type, region_type.label)}"
         for region_type, size in list(m.used.items())[:3]
@@ -225,7 +263,7 @@ def used_text(m: Measurements, names: Mapping[RegionType, str] | None = None) ->
 
 def limit_evidence(m: Measurements) -> str:
     """The sentence that names the evidence for the size of the address space."""
-    return f"Evidence for the limit of {m.limit.name}: {m.limit.source}."
+    return f"Evidence for the limit of {m.limit.words}: {m.limit.source}."
 
 
 def charge_text(m: Measurements) -> str:
@@ -248,7 +286,5 @@ def left_text(size: int) -> str:
 def job_text(m: Measurements) -> str:
     """The job's commit: `the process's job has committed 1,014 MB of its limit of 1 GB (99 %)`."""
     used, limit, ratio = m.commit.job_usage or 0, m.commit.job_limit or 0, m.commit.job_ratio or 0
-    return (
-        f"the process's job has committed {size_words(used)} of its limit of {size_words(limit)} "
-        f"({percent_words(ratio)})"
-    )
+    used_words, limit_words = sizes_apart((used, "nearest"), (limit, "nearest"))
+    return f"the process's job has committed {used_words} of its limit of {limit_words} ({percent_words(ratio)})"

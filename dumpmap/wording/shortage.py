@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dumpmap.analysis.bounds import Bound
 from dumpmap.analysis.heap_limits import HeapLimit
-from dumpmap.analysis.likelier import Because, Likelier, available_page_file, available_space
+from dumpmap.analysis.likelier import Because, Likelier
 from dumpmap.analysis.limits import limit_name
 from dumpmap.analysis.measurements import Measurements
-from dumpmap.wording.phrases import bound_text, charge_text, counted_text, heap_limit_text, largest_text
-from dumpmap.wording.text import address_words, count_words, size_left, size_words
+from dumpmap.analysis.room import available_page_file, available_space
+from dumpmap.wording.phrases import charge_text, heap_limit_text, space_text
+from dumpmap.wording.text import address_words, count_words, size_left, size_words, sizes_apart
 
 _LONGEST_LOCATION = 80
 
@@ -35,9 +38,9 @@ def likelier_text(likelier: Likelier) -> str:
 def _because(likelier: Likelier) -> str:
     match likelier.because:
         case Because.MORE_THAN_COMMIT_LEFT:
-            return f"the request exceeds the {size_left(likelier.room or 0)} that was left of the system's commit limit"
+            return f"the request{_exceeds(likelier)} that was left of the system's commit limit"
         case Because.MORE_THAN_PAGE_FILE:
-            return f"the request exceeds the {size_left(likelier.room or 0)} that the writer recorded as available"
+            return f"the request{_exceeds(likelier)} that the writer recorded as available"
         case Because.WIDE_SPACE:
             return "a 64-bit process hardly ever runs out of address space"
         case Because.LARGE_IN_A_NARROW_SPACE:
@@ -48,35 +51,55 @@ def _because(likelier: Likelier) -> str:
             return "neither address space nor commit is likely to be short"
 
 
+def _exceeds(likelier: Likelier) -> str:
+    """Compares the request, whose size the sentence before names, with the room; with decimals, it names both."""
+    requested, room = likelier.requested or 0, likelier.room or 0
+    asked, left = sizes_apart((requested, "nearest"), (room, "down"))
+    return f" exceeds the {left}" if asked == size_words(requested) else f" of {asked} exceeds the {left}"
+
+
 def bound_reason(bound: Bound) -> str:
     """Why there is at most so much: the evidence of an upper bound."""
     if bound.gap is not None:
         known = count_words(bound.ranges or 0, "range")
         return f"the widest gap between {known} known to be in use, at {address_words(bound.gap[0])}"
-    return f"the process's counters show {size_words(bound.virtual_size or 0)} of {limit_name(bound.limit)} in use"
+    used, _ = sizes_apart((bound.virtual_size or 0, "nearest"), (bound.limit, "nearest"))
+    return f"the process's counters show {used} of {limit_name(bound.limit)} in use"
 
 
 def known_axes_text(m: Measurements) -> str:
     """What is known of each axis, in one sentence."""
-    return f"Address space: {_known_space(m)}; commit: {_known_commit(m)}; heap limit: {_known_heap(m)}."
-
-
-def _known_space(m: Measurements) -> str:
-    available = available_space(m)
-    if m.free is not None:
-        return largest_text(m)
-    if m.bounds is not None and m.bounds.largest is not None:
-        return bound_text(m)
-    if m.virtual_size is not None:
-        return counted_text(m)
-    return "not recorded" if available is None else f"the writer recorded {size_words(available)} as available"
+    space = space_text(m) or "not recorded"
+    return f"Address space: {space}; commit: {_known_commit(m)}; heap limit: {_known_heap(m)}."
 
 
 def _known_commit(m: Measurements) -> str:
     available = available_page_file(m)
     if m.commit.ratio is not None:
         return charge_text(m)
-    return "not recorded" if available is None else f"the writer recorded {size_left(available)} as available"
+    return "not recorded" if available is None else page_file_text(available)
+
+
+def recorded_texts(m: Measurements) -> Iterator[str]:
+    """Yields what the writer of the dump recorded of the process's and the machine's memory, if no counter says it."""
+    writer, available = m.map.snapshot.writer, available_page_file(m)
+    if writer is None or m.free is not None:
+        return
+    if m.virtual_size is None and available_space(m) is not None:
+        yield space_text(m)
+    if m.commit.ratio is None and available is not None:
+        yield page_file_text(available)
+    # Unreal Engine's UsedVirtual is the process's commit charge (PagefileUsage), not address space.
+    committed = writer.memory.get("UsedVirtual")
+    if m.commit.process is None and committed is not None:
+        yield f"by the same record, the process commits {size_words(committed)}"
+    if writer.out_of_memory is False:
+        yield f"{writer.writer} recorded that memory did not run out"
+
+
+def page_file_text(available: int) -> str:
+    """What the writer of the dump recorded as available to commit."""
+    return f"the writer recorded {size_left(available)} of physical memory and page file as available"
 
 
 def _known_heap(m: Measurements) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from dumpmap.model.sizes import size_left, size_most, size_words
+from dumpmap.model.sizes import size_left, size_most, size_words, sizes_apart
 
 __all__ = [
     "MISSING",
@@ -24,6 +24,7 @@ __all__ = [
     "size_most",
     "size_text",
     "size_words",
+    "sizes_apart",
     "unit_name",
 ]
 

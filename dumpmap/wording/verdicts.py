@@ -10,10 +10,10 @@ from dumpmap.analysis import diagnosis as analysis
 from dumpmap.analysis.cause import Reason, Strength
 from dumpmap.analysis.diagnosis import LOW_COMMIT, Diagnosis, diagnose
 from dumpmap.analysis.likelier import likelier_axis
-from dumpmap.analysis.measurements import Measurements
+from dumpmap.analysis.room import available_space
 from dumpmap.analysis.rules import RuleSet, VerdictName
-from dumpmap.model.types import RegionType
 from dumpmap.wording.findings import Finding, finding_of
+from dumpmap.wording.holders import holders_text, needs_text
 from dumpmap.wording.phrases import (
     bound_text,
     cause_text,
@@ -22,16 +22,15 @@ from dumpmap.wording.phrases import (
     failed_text,
     failure_text,
     heap_limit_text,
-    heap_title,
     input_noun,
     job_text,
     largest_text,
     left_text,
     room_text,
-    used_text,
+    space_text,
 )
-from dumpmap.wording.shortage import known_axes_text, likelier_text, reached_text
-from dumpmap.wording.text import count_words, percent_words, sentence, size_left, size_words
+from dumpmap.wording.shortage import known_axes_text, likelier_text, reached_text, recorded_texts
+from dumpmap.wording.text import percent_words, sentence, size_left, size_words, sizes_apart
 
 if TYPE_CHECKING:
     from dumpmap.model.region_map import RegionMap
@@ -159,9 +158,12 @@ def _address_space(diagnosis: Diagnosis) -> dict[str, Any]:
         "limit": m.limit.size,
         "limit_name": m.limit.name,
         "limit_source": m.limit.source,
+        "limit_at_most": m.limit.at_most,
         "large_address_aware": m.limit.large_address_aware,
         "complete": m.whole,
         "used": m.used_total if space is not None else None,
+        "used_by_counter": m.virtual_size if space is None else None,
+        "available_by_writer": available_space(m) if space is None else None,
         "free": space.total if space is not None else None,
         "largest_free_block": None if largest is None else {"address": f"0x{largest.address:x}", "size": largest.size},
         "free_at_most": None if bounds is None or bounds.free is None else bounds.free.to_dict(),
@@ -192,8 +194,8 @@ def _out_of_address_space(d: Diagnosis) -> list[str]:
     return [
         f"Out of address space{', not memory' if d.commit == 'ok' else ''}: {text}.",
         "No failed allocation is recorded." if cause is None else "",
-        _needs(m),
-        _holders(m),
+        needs_text(m),
+        holders_text(m),
         _commit_beside(d),
     ]
 
@@ -202,8 +204,8 @@ def _address_space_low(d: Diagnosis) -> list[str]:
     m = d.measurements
     return [
         f"Address space is low, but nothing shows that it ran out: {room_text(m)}.",
-        _needs(m),
-        _holders(m),
+        needs_text(m),
+        holders_text(m),
         _commit_beside(d),
     ]
 
@@ -259,9 +261,9 @@ def _commit_low(d: Diagnosis) -> list[str]:
     if d.has(LOW_COMMIT[0]):
         text = job_text(m)
     else:
-        charge = (
-            f"{size_words(commit.total or 0)} of {size_words(commit.limit or 0)} ({percent_words(commit.ratio or 0)})"
-        )
+        total, limit = sizes_apart((commit.total or 0, "nearest"), (commit.limit or 0, "nearest"))
+        least = "at least " if commit.least else ""
+        charge = f"{least}{total} of {limit} ({percent_words(commit.ratio or 0)})"
         text = f"the system has committed {charge}, and {left_text(commit.left or 0)}"
     share = ""
     if commit.process is not None and commit.process_share is not None:
@@ -279,9 +281,11 @@ def _no_memory_problem_seen(d: Diagnosis) -> list[str]:
         found += f" that explains {failure_text(failure)}"
     parts = []
     if space is not None:
-        parts.append(f"{largest_text(m)} of {m.limit.name}" if m.largest else largest_text(m))
+        parts.append(f"{largest_text(m)} of {m.limit.words}" if m.largest else largest_text(m))
     elif m.virtual_size is not None:
         parts.append(counted_text(m))
+    elif space_text(m):
+        parts.append(space_text(m))
     if commit.ratio is not None:
         parts.append(charge_text(m))
     elif m.windows:
@@ -319,7 +323,8 @@ def _not_recorded(d: Diagnosis) -> list[str]:
         parts.append(f"{sentence(counted_text(m))}.")
     if m.commit.ratio is not None:
         parts.append(f"{sentence(charge_text(m))}, so commit is not short.")
-    if m.free is None and m.virtual_size is None:
+    parts += [f"{sentence(text)}." for text in recorded_texts(m)]
+    if m.free is None and m.virtual_size is None and available_space(m) is None:
         parts.append("Nor does it record how much address space is in use.")
     if m.bounds is not None and m.bounds.largest is not None:
         parts.append(f"{sentence(bound_text(m))}.")
@@ -342,34 +347,6 @@ _STATEMENTS = {
 # ---------------------------------------------------------------- what the engineer asks next
 
 
-def _needs(m: Measurements) -> str:
-    """What is requested next: by the heap that needs most, and by the garbage collector."""
-    needs: list[tuple[str, int]] = []
-    if m.free is not None and any(heap.info.next_segment for heap in m.map.heaps):
-        most = max(m.heaps, key=lambda row: row.next_segment or 0)
-        needs.append((heap_title(most), most.next_segment or 0))
-    if m.collector_segment is not None:
-        needs.append((f"the {m.collector_segment.collector} garbage collector", m.collector_segment.size))
-    if not needs:
-        return ""
-    (first, size), *others = needs
-    text = f"{sentence(first)} requests {size_words(size)} when it grows"
-    return text + "".join(f", {who} {size_words(size)}" for who, size in others) + "."
-
-
-def _holders(m: Measurements) -> str:
-    """What holds the address space."""
-    stacks = {RegionType.STACK: count_words(len(m.map.stacks), "thread stack")} if m.map.stacks else {}
-    words = used_text(m, stacks)
-    if not words:
-        return ""
-    top = m.map.line(next(iter(m.used)))
-    extra = ""
-    if top.size and top.committed is not None and top.committed < top.size / 2:
-        extra = f"; only {size_words(top.committed)} of {top.name} is committed"
-    return f"In use: {words}{extra}."
-
-
 def _commit_beside(d: Diagnosis) -> str:
     m = d.measurements
     if m.commit.ratio is None:
@@ -383,6 +360,8 @@ def _space_beside(d: Diagnosis) -> str:
     if m.free is None:
         if m.bounds is not None and m.bounds.largest is not None:
             return f"{sentence(bound_text(m))}."
+        if d.address_space == "ok":
+            return f"Address space is not short: {space_text(m)}."
         narrow = m.map.process.pointer_size == 4
         return f"The {input_noun(m)} does not record how much address space is free." if narrow else ""
     if d.address_space == "ok":

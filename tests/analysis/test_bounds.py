@@ -306,3 +306,30 @@ def test_a_virtual_size_below_the_known_ranges_does_not_acquit(used: int) -> Non
     assert "0 bytes" not in judged.sentence
     assert any("virtual size of 40 MB" in note for note in region_map.notes) == bool(used)
     assert verdict(partial(*ranges, used=80 * MB)).verdict == "no-memory-problem-seen"
+
+
+# ---------------------------------------------------------------- figures of a part, and figures that are compared
+
+
+def test_a_partial_map_gives_sizes_and_no_shares_of_the_whole() -> None:
+    cuts = ((0x10000000, 3 * MB), (0x40000000, 64 * KB))
+    judged = verdict(partial(*cuts, used=TOP_2GB - 100 * MB))
+    assert judged.verdict == "address-space-low"
+    assert "Known so far: 3.1 MB Unknown, of 3.1 MB that the dump shows." in judged.sentence
+    assert "%" not in judged.sentence.replace("the system's commit", "")
+    whole = verdict(Scene().leave(100 * MB).map(system=TWO_GB))
+    assert "In use: 100 % Private Data" in whole.sentence
+
+
+@pytest.mark.parametrize(
+    ("requested", "gap", "words"),
+    [
+        (int(1.25 * GB), int(1.14 * GB), "1.25 GB was requested, and the largest free block is at most 1.14 GB"),
+        (int(1.149 * GB), int(1.11 * GB), "1.15 GB was requested, and the largest free block is at most 1.11 GB"),
+        (int(1.5 * GB), int(1.1 * GB), "1.5 GB was requested, and the largest free block is at most 1.1 GB"),
+    ],
+)
+def test_a_comparison_has_the_digits_that_show_it(requested: int, gap: int, words: str) -> None:
+    gap -= gap % GRANULE
+    region_map = partial((0x10000, TOP_2GB - 0x10000 - gap), exception=crash(0xC0000017, requested))
+    assert words in verdict(region_map).sentence

@@ -190,9 +190,9 @@ def test_a_recorded_failure_without_a_limit_is_critical_and_says_what_is_known()
     assert judged.verdict == "out-of-memory"
     assert judged.sentence == (
         "Out of memory: Unreal Engine 4.24 recorded a failed allocation of 7.6 GB in thread 12916 (GameThread), but "
-        "the dump does not show which limit was reached. Address space: the writer recorded 128 TB as available; "
-        "commit: not recorded; heap limit: not recorded. More likely (inferred): commit, because a 64-bit process "
-        "hardly ever runs out of address space."
+        "the dump does not show which limit was reached. Address space: the writer recorded 128 TB of address space as "
+        "available; commit: not recorded; heap limit: not recorded. More likely (inferred): commit, because a 64-bit "
+        "process hardly ever runs out of address space."
     )
     finding = find(region_map)[0]
     assert (finding.id, finding.severity) == ("writer-recorded-out-of-memory", "critical")
@@ -243,6 +243,37 @@ def test_a_size_that_no_process_could_have_stays_a_fault_of_the_size() -> None:
     judged = verdict(wide(exception=crash(0x4000), writer=writer, partial=True))
     assert judged.verdict == "cannot-tell"
     assert judged.sentence.startswith("The allocation could not have succeeded in any process")
+
+
+def test_what_the_writer_recorded_of_the_memory_is_used_although_it_did_not_run_out() -> None:
+    figures = {"TotalVirtual": 128 * TB, "AvailableVirtual": 127 * TB, "UsedVirtual": 3 * GB}
+    writer = replace(UNREAL, out_of_memory=False, requested=None, memory=figures)
+    judged = verdict(wide(exception=TRAP, writer=writer, partial=True))
+    assert (judged.verdict, judged.address_space["state"]) == ("cannot-tell", "ok")
+    assert judged.address_space["available_by_writer"] == 127 * TB
+    assert "not record" not in judged.sentence
+    assert judged.sentence.endswith(
+        "it has no list of memory regions. The writer recorded 127 TB of address space as available. By the same "
+        "record, the process commits 3 GB. Unreal Engine 4.24 recorded that memory did not run out."
+    )
+    text = to_markdown(diagnosis_view(wide(exception=TRAP, writer=writer, partial=True), judged, []))
+    assert "ok, 127 TB of 128 TB available, by the writer of the dump" in text.replace("**", "")
+    # Later versions record the page file there, which says nothing about the address space.
+    judged = verdict(
+        wide(exception=TRAP, writer=replace(writer, memory={**figures, "AvailableVirtual": 5 * GB}), partial=True)
+    )
+    assert judged.address_space["state"] == "unknown"
+    assert "The writer recorded 5 GB of physical memory and page file as available." in judged.sentence
+
+
+def test_a_wide_space_far_from_its_end_is_ok_although_nothing_measures_it() -> None:
+    region_map = wide(counters=Counters(virtual_size=811 * MB), partial=True, system=commit_at(0.59))
+    judged = verdict(region_map)
+    assert (judged.verdict, judged.address_space["state"]) == ("no-memory-problem-seen", "ok")
+    text = to_markdown(diagnosis_view(region_map, judged, []))
+    assert "Address space: ok, 811 MB of 128 TB in use" in text.replace("**", "")
+    judged = verdict(wide(counters=Counters(virtual_size=125 * TB), partial=True, system=commit_at(0.59)))
+    assert (judged.verdict, judged.address_space["state"]) == ("cannot-tell", "unknown")
 
 
 def test_a_writer_that_records_no_shortage_changes_nothing() -> None:

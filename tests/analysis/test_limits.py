@@ -11,6 +11,9 @@ import dumpmap
 from dumpmap.analysis.free import free_space
 from dumpmap.analysis.limits import AddressLimit, address_limit
 from dumpmap.model.snapshot import System
+from dumpmap.render.markdown import to_markdown
+from dumpmap.views.diagnose import diagnosis_view
+from dumpmap.wording.verdicts import verdict
 
 
 def limit_of(
@@ -100,8 +103,9 @@ def test_the_version_of_windows_says_it(build: int, name: str) -> None:
 
 
 def test_without_any_evidence_it_is_at_most_what_a_pointer_reaches() -> None:
-    narrow, wide = limit_of(32, partial=True), limit_of(64, partial=True, build=None)
+    narrow, wide = limit_of(32, partial=True, wow64=None), limit_of(64, partial=True, build=None)
     assert (narrow.size, narrow.exact, narrow.source) == (4 * GB, False, "pointer size")
+    assert (narrow.at_most, narrow.words) == (True, "at most 4 GB")
     assert (wide.size, wide.exact, wide.source) == (128 * TB, False, "pointer size")
 
 
@@ -118,7 +122,7 @@ def test_the_process_itself_comes_before_whoever_wrote_the_dump() -> None:
 
 
 def test_a_list_that_ends_in_the_middle_is_no_evidence() -> None:
-    limit = limit_of(32, end=0x500000)
+    limit = limit_of(32, end=0x500000, wow64=None)
     assert (limit.size, limit.source, limit.exact, limit.reached) == (4 * GB, "pointer size", False, False)
 
 
@@ -143,3 +147,32 @@ def test_the_program_is_the_one_that_the_peb_names() -> None:
     flags = process.read_number(0x400000 + CHARACTERISTICS, 2)
     process.number(0x400000 + CHARACTERISTICS, flags | LARGE_ADDRESS_AWARE, 2)
     assert address_limit(dumpmap.open(process.to_minidump().build())).large_address_aware is True
+
+
+@pytest.mark.parametrize(
+    ("wow64", "build", "known", "words", "source"),
+    [
+        # Windows XP is a 32-bit system: 2 GB, or 3 GB if it was started so.
+        (None, 2600, 0x7C900000, "at most 3 GB", "Windows version"),
+        (False, 7601, 0x77000000, "at most 3 GB", "Windows version"),
+        # The XP for x64 has a build of its own, and later builds exist in both widths.
+        (None, 3790, 0x77000000, "at most 4 GB", "pointer size"),
+        (True, 7601, 0x77000000, "at most 4 GB", "pointer size"),
+        # Only 64-bit Windows has ranges there, and only for a program that is large address aware.
+        (None, 7601, 0xC0010000, "4 GB", "known ranges"),
+        (True, 7601, 0x90000000, "4 GB", "known ranges"),
+        (None, 7601, 0x90000000, "at most 4 GB", "pointer size"),
+    ],
+)
+def test_without_proof_the_limit_of_a_32_bit_process_is_an_upper_bound(
+    wow64: bool | None, build: int, known: int, words: str, source: str
+) -> None:
+    region_map = Scene(32).map(partial=True, wow64=wow64, build=build, captured=[(known, 0x1000)])
+    limit = address_limit(region_map)
+    assert (limit.words, limit.source) == (words, source)
+    judged = verdict(region_map)
+    assert judged.address_space["limit_at_most"] == words.startswith("at most")
+    if words.startswith("at most"):
+        assert f"in an address space of {words} (inferred from the {source})" in judged.sentence
+        text = to_markdown(diagnosis_view(region_map, judged, []))
+        assert f"of {words} (inferred)" in text

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from dumpmap.render.html.overview import UNKNOWN
 from dumpmap.views.counters import AT_LEAST
+from dumpmap.views.diagnose import limit_text
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.findings import EXPLANATIONS, Finding
-from dumpmap.wording.text import percent_text, short_size, size_left, size_most
+from dumpmap.wording.text import percent_text, short_size, size_left, size_most, sizes_apart
 from dumpmap.wording.verdicts import VERDICTS, Verdict
 
 Level = Literal["critical", "warning", "ok", "info"]
@@ -75,9 +76,13 @@ def _level(verdict: str) -> Level:
 
 def _space_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if axis.get("free") is not None:
-        yield "free", f"{size_left(axis['free'])} of {axis.get('limit_name') or 'its limit'}"
+        yield "free", f"{size_left(axis['free'])} of {limit_text(axis)}"
     if axis.get("free_at_most"):
-        yield "free", f"at most {size_most(axis['free_at_most']['size'])} of {axis.get('limit_name') or 'its limit'}"
+        yield "free", f"at most {size_most(axis['free_at_most']['size'])} of {limit_text(axis)}"
+    elif axis.get("used_by_counter") is not None:
+        yield "in use", f"{short_size(axis['used_by_counter'])} of {limit_text(axis)}, by the counters"
+    elif axis.get("available_by_writer") is not None:
+        yield "available", f"{size_left(axis['available_by_writer'])} of {limit_text(axis)}, by the writer of the dump"
     if axis.get("largest_free_block_at_most"):
         yield "largest block", f"at most {size_most(axis['largest_free_block_at_most']['size'])}"
     if axis.get("largest_free_block"):
@@ -104,8 +109,10 @@ def _heap_limit_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if axis.get("runtime") is None:
         return
     yield "runtime", axis["runtime"]
-    if axis.get("used") is not None:
-        yield "used, garbage included" if axis["includes_garbage"] else "used", short_size(axis["used"])
-    if axis.get("limit") is not None:
+    used, limit = axis.get("used"), axis.get("limit")
+    used_words, limit_words = sizes_apart((used or 0, "nearest"), (limit or used or 0, "nearest"))
+    if used is not None:
+        yield "used, garbage included" if axis["includes_garbage"] else "used", used_words
+    if limit is not None:
         share = "" if axis.get("ratio") is None else f", {percent_text(axis['ratio'])} used"
-        yield "limit", f"{short_size(axis['limit'])}{share}"
+        yield "limit", f"{limit_words}{share}"

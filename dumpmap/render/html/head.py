@@ -90,7 +90,7 @@ def _free_figures(region_map: RegionMap, space: FreeSpace) -> list[KeyFigure]:
     more = "" if space.complete else "; the region list is cut off"
     largest = space.largest
     figures = [
-        KeyFigure("Free address space", size_left(space.total), f"of {space.limit.name}, in {blocks}{more}"),
+        KeyFigure("Free address space", size_left(space.total), f"of {space.limit.words}, in {blocks}{more}"),
         KeyFigure("Largest free block", "none")
         if largest is None
         else KeyFigure(

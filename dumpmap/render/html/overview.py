@@ -78,6 +78,7 @@ def _bar(region_map: RegionMap, title: str, column: str, value: int | None, scal
     if value is None:
         return PageBar(title, UNKNOWN)
     parts: list[BarPart] = []
+    of = " of what is known" if shows_part(region_map) else ""
     place = 0.0
     for info in TYPES:
         # Page tables are not part of the address space, and free space is not part of anything else.
@@ -86,7 +87,7 @@ def _bar(region_map: RegionMap, title: str, column: str, value: int | None, scal
         share = getattr(region_map.line(info.type), column)
         if share:
             width = 1000 * share / scale
-            text = f"{info.name}: {size_text(share)} KB ({percent_text(share / value) if value else ''})"
+            text = f"{info.name}: {size_text(share)} KB ({percent_text(share / value) if value else ''}{of})"
             parts.append(BarPart(int(info.type), round(place, 3), round(width, 3), text))
             place += width
     return PageBar(title, short_size(value), tuple(parts), note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dumpmap.analysis.diagnosis import Diagnosis, Hit
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.wording.explanation import Explanation
-from dumpmap.wording.phrases import input_noun, limit_evidence, used_text
+from dumpmap.wording.phrases import input_noun, limit_evidence, of_limit_words, used_text
 from dumpmap.wording.text import (
     address_words,
     count_words,
@@ -17,10 +17,10 @@ from dumpmap.wording.text import (
 
 def _used_up(hit: Hit, d: Diagnosis) -> str:
     m = d.measurements
-    free = f"{size_left(m.measured.total)} of {m.limit.name}" if m.measured and m.measured.total else ""
+    free = f"{size_left(m.measured.total)} of {m.limit.words}" if m.measured and m.measured.total else ""
     used = used_text(m)
     return (
-        f"{free or f'None of the {m.limit.name}'} is free. {size_words(m.used_total)} is in use"
+        f"{free or f'None of the {m.limit.words}'} is free. {size_words(m.used_total)} is in use"
         f"{f': {used}' if used else ''}. {limit_evidence(m)}"
     )
 
@@ -32,7 +32,7 @@ def _address_space_low(hit: Hit, d: Diagnosis) -> str:
 def _counted_low(m: Measurements) -> str:
     used, limit = m.virtual_size or 0, m.limit.size or 0
     return (
-        f"By the process's counters, {size_words(used)} of {m.limit.name} is in use and {size_left(limit - used)} is "
+        f"By the process's counters, {of_limit_words(m, used)} is in use and {size_left(limit - used)} is "
         f"not. The {input_noun(m)} does not record in what pieces. {limit_evidence(m)}"
     )
 
@@ -43,7 +43,7 @@ def _address_space_fragmented(hit: Hit, d: Diagnosis) -> str:
         return ""
     tiny = f" {size_words(space.tiny)} of it is in blocks below 1 MB." if space.tiny else ""
     return (
-        f"{size_left(space.total)} of {m.limit.name} is free, but in {count_words(space.count, 'block')} of at most "
+        f"{size_left(space.total)} of {m.limit.words} is free, but in {count_words(space.count, 'block')} of at most "
         f"{size_left(m.largest)}: {percent_words(space.fragmentation or 0)} fragmented. Freeing memory elsewhere helps "
         f"only if it joins blocks.{tiny}"
     )
@@ -52,7 +52,7 @@ def _address_space_fragmented(hit: Hit, d: Diagnosis) -> str:
 def _largest_free_block_small(hit: Hit, d: Diagnosis) -> str:
     m, space = d.measurements, d.measurements.measured
     if space is None or space.largest is None:
-        left = f"No free block is left in the {m.limit.name} address space"
+        left = f"No free block is left in the {m.limit.words} address space"
         return f"{left}: every new allocation fails. {limit_evidence(m)}"
     other = space.total - space.largest.size
     total = f"although {size_left(space.total)} is free in total" if other else "and nothing else is free"
@@ -89,7 +89,7 @@ def _reserve_exceeds_commit(hit: Hit, d: Diagnosis) -> str:
     top = max(reserved, key=lambda one: reserved[one], default=None)
     most = "" if top is None else f", most of it {top.label} ({size_words(reserved[top])})"
     return (
-        f"{size_words(hit.values['reserved'])} of {d.measurements.limit.name} is reserved but not committed{most}. "
+        f"{size_words(hit.values['reserved'])} of {d.measurements.limit.words} is reserved but not committed{most}. "
         "Nothing else can use this address space."
     )
 

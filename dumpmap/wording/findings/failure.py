@@ -45,7 +45,7 @@ def _allocation_request_impossible(hit: Hit, d: Diagnosis) -> str:
     size = hit.values["requested"]
     return (
         f"{size_words(size)} (0x{size:x} bytes) was requested, more than the whole address space of "
-        f"{d.measurements.limit.name}. Such a size is rarely intended: look for an overflow or a negative number."
+        f"{d.measurements.limit.words}. Such a size is rarely intended: look for an overflow or a negative number."
     )
 
 

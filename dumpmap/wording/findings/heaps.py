@@ -5,23 +5,26 @@ from __future__ import annotations
 from dumpmap.analysis.diagnosis import Diagnosis, Hit
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.phrases import heap_title, largest_text
-from dumpmap.wording.text import count_words, list_words, percent_words, sentence, size_words
+from dumpmap.wording.text import count_words, list_words, percent_words, sentence, size_words, sizes_apart
 
 
 def _heap_segment_will_not_fit(hit: Hit, d: Diagnosis) -> str:
-    short = hit.subject
-    needs = list_words([f"{size_words(row.next_segment)} for {heap_title(row)}" for row in short], 4)
+    short, m = hit.subject, d.measurements
+    room, *sizes = sizes_apart((m.largest, "down"), *((row.next_segment, "nearest") for row in short))
+    needs = list_words([f"{size} for {heap_title(row)}" for size, row in zip(sizes, short, strict=True)], 4)
     segments = "the next segment needs" if len(short) == 1 else "the next segments need"
     return (
-        f"{sentence(largest_text(d.measurements))}, but {segments} {needs}. A heap that cannot get its segment tries "
+        f"{sentence(largest_text(m, room))}, but {segments} {needs}. A heap that cannot get its segment tries "
         "smaller ones, down to the size of the request."
     )
 
 
 def _gc_segment_will_not_fit(hit: Hit, d: Diagnosis) -> str:
+    m = d.measurements
+    room, segment = sizes_apart((m.largest, "down"), (hit.values["segment"], "nearest"))
     return (
-        f"{sentence(largest_text(d.measurements))}, but the {hit.values['collector']} garbage collector of a 32-bit "
-        f"process reserves {size_words(hit.values['segment'])} at a time. If it cannot, the program gets "
+        f"{sentence(largest_text(m, room))}, but the {hit.values['collector']} garbage collector of a 32-bit "
+        f"process reserves {segment} at a time. If it cannot, the program gets "
         "OutOfMemoryException."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dumpmap.analysis.diagnosis import Diagnosis, Hit
 from dumpmap.wording.explanation import Explanation
+from dumpmap.wording.phrases import input_noun
 from dumpmap.wording.text import count_words, list_words, percent_words, size_words
 
 
@@ -12,7 +13,8 @@ def _many_threads(hit: Hit, d: Diagnosis) -> str:
     threads = count_words(hit.values["threads"], "thread")
     if not stacks:
         return f"The process has {threads}. Each reserves address space for its stack, 1 MB by default."
-    share = f", {percent_words(stacks / limit.size)} of the address space" if limit.narrow and limit.size else ""
+    size = limit.size if limit.narrow and limit.exact else None
+    share = f", {percent_words(stacks / size)} of the address space" if size else ""
     return f"{threads} reserve {size_words(stacks)} for their stacks{share}. The default stack is 1 MB."
 
 
@@ -46,6 +48,7 @@ def _type_dominates(hit: Hit, d: Diagnosis) -> str:
     top, narrow, committed = hit.subject, d.measurements.limit.narrow, hit.values["committed"]
     of = "address space in use" if narrow else "committed memory"
     words = f"; {size_words(committed)} of it is committed" if narrow and committed is not None else ""
+    of = of if d.measurements.whole else f"{of} that the {input_noun(d.measurements)} shows"
     return f"{top.type.label} takes {size_words(top.size)}, {percent_words(top.share)} of the {of}{words}."
 
 
