@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -161,6 +161,8 @@ def _reporter_reserve(annotations: Mapping[str, str]) -> tuple[int, int] | None:
 
 # ---------------------------------------------------------------- what would fit
 
+FitReason = Literal["list-cut-off", "map-partial", "bound", "address-space"]
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -169,20 +171,27 @@ class Fit:
     Attributes:
         size: bytes asked for.
         alignment: what its start must be a multiple of.
-        fits: whether it would; None if a truncated list of regions shows no room, for the missing part may have some.
-        count: how many allocations of that size would fit, one after the other, in the free space that the input shows.
+        fits: whether it would; None if the input does not show it.
+        count: how many allocations of that size would fit, one after the other, in the free space that the input shows;
+            None without a list of regions, unless none fits.
         address: the lowest address where one fits; None if none does.
-        largest: the largest size that would fit in the free space that the input shows.
+        largest: the largest size that would fit in the free space that the input shows; None without a list of regions.
         complete: whether the input shows all free space.
+        reason: why it is unknown: `list-cut-off` (the missing part of a truncated list may have room) or `map-partial`
+            (there is no list); or what refuses the size without a list: `bound` (no free block can be as large) or
+            `address-space`. None if the free space itself answers.
+        largest_at_most: an upper bound of the largest free block; None if it is measured or nothing bounds it.
     """
 
     size: int
     alignment: int
     fits: bool | None
-    count: int
+    count: int | None
     address: int | None
-    largest: int
+    largest: int | None
     complete: bool = True
+    reason: FitReason | None = None
+    largest_at_most: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -194,7 +203,21 @@ class Fit:
             "address": None if self.address is None else f"0x{self.address:x}",
             "largest": self.largest,
             "complete": self.complete,
+            "reason": self.reason,
+            "largest_at_most": self.largest_at_most,
         }
+
+
+def checked_sizes(size: int, alignment: int) -> None:
+    """Checks what an allocation asks for.
+
+    Raises:
+        ValueError: the size or the alignment is not one.
+    """
+    if size <= 0:
+        raise ValueError(f"size is {size}; it must be positive")
+    if alignment < _PAGE or alignment & (alignment - 1):
+        raise ValueError(f"alignment is {alignment}; it must be a power of two and at least {_PAGE}")
 
 
 def fits(source: RegionMap | FreeSpace, size: int, alignment: int = GRANULARITY) -> Fit | None:
@@ -211,10 +234,7 @@ def fits(source: RegionMap | FreeSpace, size: int, alignment: int = GRANULARITY)
     Returns:
         None for a partial map.
     """
-    if size <= 0:
-        raise ValueError(f"size is {size}; it must be positive")
-    if alignment < _PAGE or alignment & (alignment - 1):
-        raise ValueError(f"alignment is {alignment}; it must be a power of two and at least {_PAGE}")
+    checked_sizes(size, alignment)
     space = free_space(source) if isinstance(source, RegionMap) else source
     if space is None:
         return None
@@ -227,12 +247,14 @@ def fits(source: RegionMap | FreeSpace, size: int, alignment: int = GRANULARITY)
     found = np.flatnonzero(counts)
     # The missing part of a truncated list may be free; but no space holds more than itself.
     beyond = space.limit.size is not None and size > space.limit.size
+    cut = not len(found) and not space.complete and not beyond
     return Fit(
         size=size,
         alignment=alignment,
-        fits=len(found) > 0 or (None if not space.complete and not beyond else False),
+        fits=None if cut else len(found) > 0,
         count=int(counts.sum()),
         address=int(start[found[0]]) if len(found) else None,
         largest=max(0, int(room.max())) if len(room) else 0,
         complete=space.complete,
+        reason="list-cut-off" if cut else None,
     )

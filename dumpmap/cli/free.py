@@ -47,9 +47,9 @@ def command(
     dumpmap free crash.dmp --fit 64MB
     ```
     """
-    from dumpmap.analysis.free import fits
+    from dumpmap.analysis.fit_answers import fit_answer
     from dumpmap.model.sizes import parse_size
-    from dumpmap.views.free import fit_text, free_document, free_view, histogram_table, unknown_fit_text
+    from dumpmap.views.free import fit_text, free_document, free_view, histogram_table
 
     target = Target(chosen_format(format, output), units, output, force)
     if align is not None and not fit:
@@ -58,7 +58,7 @@ def command(
         sizes, alignment = [parse_size(text) for text in fit or []], parse_size(align or "64KB")
     region_map = load(file, snapshot=snapshot)
     with usage_errors():
-        answers = [answer for size in sizes if (answer := fits(region_map, size, alignment)) is not None]
+        answers = [fit_answer(region_map, size, alignment) for size in sizes]
     shown = Shown(
         document=lambda: free_document(region_map, answers, count),
         table=lambda: histogram_table(region_map),
@@ -66,7 +66,7 @@ def command(
     )
     show(shown, target)
     if target.format is Format.csv:  # the table has no place for the answers
-        for text in map(fit_text, answers) if answers else map(unknown_fit_text, sizes):
+        for text in map(fit_text, answers):
             say(f"{file}: {text}")
-    if sizes and (len(answers) < len(sizes) or not all(answer.fits for answer in answers)):
+    if not all(answer.fits for answer in answers):
         raise typer.Exit(1)

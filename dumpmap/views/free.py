@@ -120,27 +120,32 @@ def unusable_table(region_map: RegionMap, count: int) -> Table:
 
 def fit_text(fit: Fit) -> str:
     """Returns whether an allocation of a size fits, and where."""
-    aligned = f"aligned to {short_size(fit.alignment)}"
-    asked = f"{short_size(fit.size)} {aligned}"
+    asked = f"{short_size(fit.size)} aligned to {short_size(fit.alignment)}"
+    if fit.largest is None or fit.count is None:
+        return _unlisted_fit_text(fit)
     if fit.fits is None:
         return (
             f"{asked}: unknown. The list of memory regions is cut off; the largest allocation that fits in the listed "
             f"part is {size_left(fit.largest)}"
         )
+    if not fit.fits and not fit.largest:
+        return f"{asked}: does not fit; no allocation fits"
     if not fit.fits:
         size, largest = sizes_apart((fit.size, "nearest"), (fit.largest, "down"))
-        compared = f"{size} {aligned}"
-        if not fit.largest:
-            return f"{asked}: does not fit; no allocation fits"
-        return f"{compared}: does not fit; the largest allocation that fits is {largest}"
+        aligned = f"aligned to {short_size(fit.alignment)}"
+        return f"{size} {aligned}: does not fit; the largest allocation that fits is {largest}"
     where = "" if fit.address is None else f", first at 0x{fit.address:x}"
     times = "once" if fit.count == 1 else f"{fit.count:,} times"
     return f"{asked}: fits {'' if fit.complete else 'at least '}{times}{where}"
 
 
-def unknown_fit_text(size: int) -> str:
-    """Returns why nothing is known about an allocation of a size."""
-    return f"cannot tell whether {size:,} bytes fit: the input has no list of memory regions"
+def _unlisted_fit_text(fit: Fit) -> str:
+    """Returns what is known without a list of regions."""
+    if fit.fits is None or fit.largest_at_most is None:
+        return f"{short_size(fit.size)}: unknown (the map is partial: the input has no list of memory regions)"
+    size, most = sizes_apart((fit.size, "nearest"), (fit.largest_at_most, "up"))
+    what = "largest block" if fit.reason == "bound" else "address space"
+    return f"{size}: does not fit ({what} at most {most})"
 
 
 def _blocks(count: int) -> str:
@@ -150,7 +155,11 @@ def _blocks(count: int) -> str:
 def _free_lines(region_map: RegionMap, fits: Sequence[Fit]) -> list[str]:
     space = free_space(region_map)
     if space is None:
-        return ["Free space is unknown: the input has no list of memory regions.", *_bound_lines(region_map)]
+        return [
+            "Free space is unknown: the input has no list of memory regions.",
+            *_bound_lines(region_map),
+            *map(fit_text, fits),
+        ]
     lines = _complete_lines(space) if space.complete else _partial_lines(space)
     return [*lines, *_vmmap_difference(region_map, space), *map(fit_text, fits)]
 

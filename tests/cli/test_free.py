@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,55 @@ def test_space_that_a_32_bit_process_cannot_use(tmp_path: Path) -> None:
     path.write_bytes(builder.region(0x20000, 0x7FFFFFFE0000 - 0x20000, MEM_FREE, 1, 0).build())
     said = next(line for line in shown("free", str(path)).split("\n") if line.startswith("The summary counts"))
     assert "as VMMap does. It includes the first 64 KB (reserved by Windows) and the space above the " in said
+
+
+def fit(path: Path, *sizes: str, format: str = "json") -> tuple[int, str]:
+    arguments = [part for size in sizes for part in ("--fit", size)]
+    result = CliRunner().invoke(app, ["free", str(path), *arguments, "--format", format])
+    return result.exit_code, result.output
+
+
+def partial_dump(path: Path) -> Path:
+    """32-bit, with a module at each end of a gap of 0x78000000 bytes and no list of regions."""
+    builder = MinidumpBuilder("x86").system_info().system_memory_info(maximum_address=0x7FFEFFFF)
+    for name, base in (("a.exe", 0x4000000), ("b.dll", 0x7C010000)):
+        builder.module(base, 0x10000, f"C:\\app\\{name}")
+    path.write_bytes(builder.build())
+    return path
+
+
+def test_a_partial_map_answers_each_size_with_what_it_can_prove(tmp_path: Path) -> None:
+    path = partial_dump(tmp_path / "partial.dmp")
+    code, output = fit(path, "1.9GB", "64MB", "3GB")
+    answers = json.loads(output)["fits"]
+    assert code == 1
+    assert [(one["fits"], one["reason"], one["count"], one["largest"]) for one in answers] == [
+        (False, "bound", 0, None),
+        (None, "map-partial", None, None),
+        (False, "bound", 0, None),
+    ]
+    assert {one["largest_at_most"] for one in answers} == {0x78000000}
+    for format in ("table", "markdown", "csv"):
+        code, output = fit(path, "1.9GB", "64MB", "3GB", format=format)
+        assert code == 1
+        assert "1.90 GB: does not fit (largest block at most 1.88 GB)" in output
+        assert "64 MB: unknown (the map is partial" in output
+        assert "3 GB: does not fit (largest block at most 1.9 GB)" in output
+
+
+def test_a_wide_partial_map_refuses_only_what_exceeds_the_address_space(tmp_path: Path) -> None:
+    path = tmp_path / "wide.dmp"
+    path.write_bytes(MinidumpBuilder("x64").system_info().module(0x140000000, 0x10000, "C:\\app\\a.exe").build())
+    code, output = fit(path, "1GB", "200TB")
+    assert [(one["fits"], one["reason"]) for one in json.loads(output)["fits"]] == [
+        (None, "map-partial"),
+        (False, "address-space"),
+    ]
+    assert "200 TB: does not fit (address space at most 128 TB)" in fit(path, "200TB", format="table")[1]
+    assert code == 1
+
+
+def test_a_size_that_is_none_is_wrong_usage_on_a_partial_map_too(tmp_path: Path) -> None:
+    path = partial_dump(tmp_path / "partial.dmp")
+    assert fit(path, "0")[0] == 2
+    assert CliRunner().invoke(app, ["free", str(path), "--fit", "1MB", "--align", "3"]).exit_code == 2
