@@ -40,7 +40,8 @@ def command(
 ) -> None:
     """Show the free address space: its size, its blocks and their neighbours, and which allocations would fit.
 
-    CSV contains the free blocks by size; JSON contains everything.
+    CSV contains the free blocks by size; JSON contains everything. Without a list of memory regions, a size that is
+    larger than any free block can be does not fit, and any other is unknown.
 
     ```
     dumpmap free crash.dmp

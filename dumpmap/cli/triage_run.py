@@ -25,7 +25,7 @@ from dumpmap.triage.processes import start_helpers
 from dumpmap.triage.progress import BatchState, Progress, RememberedProgress
 from dumpmap.triage.result import TriageResult
 from dumpmap.triage.watch import watch
-from dumpmap.views.triage import summary_line
+from dumpmap.views.triage import summary_line, undecided_line
 from dumpmap.writers.formats import TriageFormat
 from dumpmap.writers.output import STANDARD_OUTPUT, check_target, is_standard_output
 from dumpmap.writers.records import print_json_line
@@ -157,5 +157,7 @@ def _report(result: TriageResult, settings: TriageSettings) -> None:
         say(f"{summary_line(result.state)}; {result.seconds:.1f} s, {rate:,.0f} files/s")
         if settings.selection.filters:
             say(f"{result.count(settings.selection):,} of them selected")
+            if undecided := result.count_undecided(settings.selection):
+                say(undecided_line(undecided, result.state.done))
     if not result.state.found:
         say("found no dumps in " + ", ".join(map(shown_url, settings.paths)))

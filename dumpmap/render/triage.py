@@ -65,7 +65,18 @@ def write_result(
         ValueError: the format is unknown, or a column cannot be grouped by.
     """
     rows = result.rows(replace(selection, sort=None, top=None) if group_by else selection)
-    write_rows(rows, format, target, group_by=group_by, selection=selection, state=result.state, force=force, **style)
+    undecided = result.count_undecided(selection) if TriageFormat(format) is TriageFormat.json else None
+    write_rows(
+        rows,
+        format,
+        target,
+        group_by=group_by,
+        selection=selection,
+        state=result.state,
+        undecided=undecided,
+        force=force,
+        **style,
+    )
 
 
 def write_rows(
@@ -76,6 +87,7 @@ def write_rows(
     group_by: Sequence[str] = (),
     selection: Selection = ALL,
     state: BatchState | None = None,
+    undecided: int | None = None,
     force: bool = False,
     **style: Unpack[TextStyle],
 ) -> None:
@@ -90,6 +102,7 @@ def write_rows(
         group_by: columns to group by.
         selection: how the rows were chosen, for JSON; with groups, their order and maximum number.
         state: the numbers of files, for JSON.
+        undecided: of how many rows a bound does not tell whether they are selected, for JSON.
         force: overwrite the file.
         style: `limit`, `units`, `color`, and `width`: see `TextStyle`.
 
@@ -101,7 +114,7 @@ def write_rows(
     grouping = Grouping(group_by) if group_by else None
     with _opened(target, force=force, text=format is not TriageFormat.parquet) as stream:
         if format is TriageFormat.json:
-            _write_json(rows, grouping, selection, state, stream)
+            _write_json(rows, grouping, selection, json_head(state, selection, undecided), stream)
         elif grouping is None:
             _write_rows(rows, format, style, stream)
         else:
@@ -128,7 +141,7 @@ def _write_json(
     rows: Iterable[TriageRow],
     grouping: Grouping | None,
     selection: Selection,
-    state: BatchState | None,
+    head: dict[str, Any],
     stream: IO[Any],
 ) -> None:
     """Writes rows and groups in one pass over the rows."""
@@ -143,7 +156,7 @@ def _write_json(
         groups = None if grouping is None else grouping.chosen(selection)
         yield from json_tail(groups, () if grouping is None else grouping.columns).items()
 
-    writers.write_json(json_head(state, selection), counted(), tail(), stream)
+    writers.write_json(head, counted(), tail(), stream)
 
 
 def _write_rows(rows: Iterable[TriageRow], format: TriageFormat, style: TextStyle, stream: IO[Any]) -> None:

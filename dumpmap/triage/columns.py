@@ -115,11 +115,23 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn("findings", "texts", "IDs of the findings, the worst first"),
     TriageColumn("headline", "text", "title of the worst finding"),
     TriageColumn("sentence", "text", "the verdict in one sentence, as `dumpmap diagnose` prints it"),
+    TriageColumn(
+        "lower_bound",
+        "flag",
+        "whether the totals, the figures of types, and `largest_free` are lower bounds, because the dump shows only a "
+        "part of the memory",
+    ),
     TriageColumn("total_size", "size", "Total: size of everything except free space"),
     TriageColumn("committed", "size", "Total: committed bytes"),
     TriageColumn("private", "size", "Total: private bytes"),
     *(TriageColumn(name, "size", f"{owner.label}: {_MEANINGS[figure]}") for owner, figure, name in TYPE_COLUMNS),
     TriageColumn("largest_free", "size", "largest free block that the process could use; 0 if nothing is free"),
+    TriageColumn(
+        "largest_free_at_most",
+        "size",
+        "upper bound of the largest free block: of a partial map with evidence for one, or the block itself",
+    ),
+    TriageColumn("free_at_most", "size", "upper bound of all free space; of a complete map that space itself"),
     TriageColumn("fragmentation", "share", "1 - largest free block / all free space; unknown if nothing is free"),
     TriageColumn(
         "process_commit",

@@ -5,26 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import fnmatch
-import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from dumpmap.model.sizes import parse_size
-from dumpmap.triage.columns import BY_NAME, FINDING, NAMES, TriageColumn, known_values
+from dumpmap.triage.bounded import COMPARE, Comparison, bounds_of
+from dumpmap.triage.columns import BY_NAME, FINDING, NAMES, TriageColumn, TriageRow, known_values
 
 Test = Callable[[Any], bool]
 """Returns whether a value passes."""
 
 _CONDITION = re.compile(r"\s*(\w+)\s*(!=|!~|<=|>=|==|=|<|>|~)(.*)", re.DOTALL)
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+_NUMBERS = ("size", "count", "share", "seconds")
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -36,11 +30,20 @@ class Condition:
         text: the condition as the user wrote it.
         column: the column's name.
         holds: returns whether the condition is true of a value.
+        comparison: the comparison with a number; None if it is no such condition.
     """
 
     text: str
     column: str
     holds: Test
+    comparison: Comparison | None = None
+
+    def judge(self, row: TriageRow) -> bool | None:
+        """Returns whether the condition is true of a row; None if a bound does not tell."""
+        bounds = None if self.comparison is None else bounds_of(row, self.column)
+        if self.comparison is None or bounds is None:
+            return self.holds(row[self.column])
+        return self.comparison.judge(*bounds)
 
 
 def known_column(name: str) -> TriageColumn:
@@ -72,11 +75,15 @@ def parse_condition(text: str) -> Condition:
     name, sign, wanted = match[1], match[2], match[3].strip()
     column = known_column(name)
     negated = sign.startswith("!")
+    sign = sign.lstrip("!").replace("==", "=")
+    comparison = None
     try:
-        test = _test(column, sign.lstrip("!").replace("==", "="), wanted)
+        test = _test(column, sign, wanted)
+        if wanted and column.holds in _NUMBERS:
+            comparison = Comparison(sign, _figure(column, wanted), negated)
     except ValueError as error:
         raise ValueError(f"{text}: {error}") from None
-    return Condition(text, column.name, (lambda value: not test(value)) if negated else test)
+    return Condition(text, column.name, (lambda value: not test(value)) if negated else test, comparison)
 
 
 def _test(column: TriageColumn, sign: str, wanted: str) -> Test:
@@ -98,7 +105,7 @@ def _test(column: TriageColumn, sign: str, wanted: str) -> Test:
     if column.holds == "time":
         return _time_test(sign, wanted)
     figure = _figure(column, wanted)
-    compare = _COMPARE[sign]
+    compare = COMPARE[sign]
     return lambda value: value is not None and compare(value, figure)
 
 
@@ -157,7 +164,7 @@ def _time_test(sign: str, wanted: str) -> Test:
         moment = dt.datetime.fromisoformat(wanted)
     except ValueError:
         raise ValueError(f"{wanted!r} is not a time. Write 2026-01-31 or 2026-01-31T12:00:00Z") from None
-    compare = _COMPARE[sign]
+    compare = COMPARE[sign]
     if len(wanted) == len("2026-01-31"):
         day = moment.date()
         return lambda value: value is not None and compare(dt.datetime.fromisoformat(value).date(), day)

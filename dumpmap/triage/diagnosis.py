@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dumpmap.analysis.diagnosis import diagnose
+from dumpmap.analysis.measurements import Measurements
 from dumpmap.model.ntstatus import EXC_CRASH, exception_code
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import ExceptionRecord
@@ -27,7 +28,19 @@ def diagnosis_columns(region_map: RegionMap) -> dict[str, Any]:
         "headline": EXPLANATIONS[hits[0].id].title if hits else None,
         "sentence": verdict_sentence(diagnosis),
         "largest_free": None if free is None else diagnosis.measurements.largest,
+        **_at_most(diagnosis.measurements),
         "fragmentation": None if fragmentation is None else round(fragmentation, 4),
+    }
+
+
+def _at_most(m: Measurements) -> dict[str, int | None]:
+    """Upper bounds of the free space; what is measured bounds itself."""
+    if m.measured is not None:
+        return {"largest_free_at_most": m.largest, "free_at_most": m.measured.total}
+    largest, free = (None, None) if m.bounds is None else (m.bounds.largest, m.bounds.free)
+    return {
+        "largest_free_at_most": None if largest is None else largest.size,
+        "free_at_most": None if free is None else free.size,
     }
 
 

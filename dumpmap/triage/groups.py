@@ -24,6 +24,9 @@ class TriageGroup:
         most_committed: the largest number of committed bytes.
         most_process_commit: the largest commit of a process, which partial dumps know too.
         least_largest_free: the smallest of the rows' largest free blocks.
+        lower_bound: whether one of the rows has at least its committed bytes, so that the largest number is a lower
+            bound too.
+        least_lower_bound: the same for the smallest of the largest free blocks.
         example: the path of the worst row.
     """
 
@@ -35,6 +38,8 @@ class TriageGroup:
     most_committed: int | None = None
     most_process_commit: int | None = None
     least_largest_free: int | None = None
+    lower_bound: bool = False
+    least_lower_bound: bool = False
     example: str = ""
 
 
@@ -66,6 +71,9 @@ class Grouping:
                 most_committed=_of_known(max, group.most_committed, row["committed"]),
                 most_process_commit=_of_known(max, group.most_process_commit, row["process_commit"]),
                 least_largest_free=_of_known(min, group.least_largest_free, row["largest_free"]),
+                lower_bound=group.lower_bound or bool(row["lower_bound"] and row["committed"] is not None),
+                least_lower_bound=group.least_lower_bound
+                or bool(row["lower_bound"] and row["largest_free"] is not None),
             )
 
     def groups(self) -> list[TriageGroup]:

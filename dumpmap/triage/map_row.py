@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from dumpmap.analysis.lower_bounds import shows_part
 from dumpmap.analysis.owner_totals import owner_totals
 from dumpmap.analysis.process_commit import process_commit
 from dumpmap.model.region_map import RegionMap
@@ -113,6 +114,7 @@ def _fill_diagnosis(row: TriageRow, region_map: RegionMap) -> None:
 def _fill_space(row: TriageRow, region_map: RegionMap) -> None:
     """The summary, and what there is in the address space."""
     snapshot, total = region_map.snapshot, region_map.total
+    row["lower_bound"] = shows_part(region_map)
     row["total_size"] = total.size
     row["committed"] = total.committed
     row["private"] = total.private

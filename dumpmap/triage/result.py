@@ -45,6 +45,10 @@ class TriageResult:
         """Returns how many rows pass the selection's filters, whatever its maximum number."""
         return self._store.count(selection)
 
+    def count_undecided(self, selection: Selection) -> int:
+        """Returns of how many rows a bound does not tell whether they pass the selection's filters."""
+        return self._store.count_undecided(selection)
+
     def groups(self, columns: str | Sequence[str], selection: Selection = ALL) -> list[TriageGroup]:
         """Counts the rows that have the same values in `columns`; the largest group comes first.
 

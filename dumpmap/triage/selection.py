@@ -1,7 +1,8 @@
 """Which rows to show, and in which order: `--where`, `--severity`, `--sort`, and `--top`.
 
 A selection changes neither what is analysed nor what is cached. For an unknown value (None), only `COLUMN=` with no
-value, `COLUMN!=...`, and `COLUMN!~...` are true.
+value, `COLUMN!=...`, and `COLUMN!~...` are true. A comparison with a bound can be undecided: such rows are counted and
+not shown.
 """
 
 from __future__ import annotations
@@ -49,17 +50,27 @@ class Selection:
         return bool(self.where) or self.severity is not None
 
     @property
+    def compares(self) -> bool:
+        """Whether the selection compares a number, which can be a bound."""
+        return any(condition.comparison is not None for condition in self.where)
+
+    @property
     def sort_column(self) -> str | None:
         """The column to sort by, without its sign."""
         return None if self.sort is None else re.sub(r"^\s*[-+]?", "", self.sort).strip()
 
-    def keeps(self, row: TriageRow) -> bool:
-        """Returns whether a row passes the filters."""
+    def judge(self, row: TriageRow) -> bool | None:
+        """Returns whether a row passes the filters; None if that depends on what a bound does not tell."""
         if self.severity is not None:
             found = row["severity"]
             if found is None or SEVERITIES.index(found) > SEVERITIES.index(self.severity):
                 return False
-        return all(condition.holds(row[condition.column]) for condition in self.where)
+        judged = {condition.judge(row) for condition in self.where}
+        return False if False in judged else None if None in judged else True
+
+    def keeps(self, row: TriageRow) -> bool:
+        """Returns whether a row passes the filters for certain."""
+        return self.judge(row) is True
 
     def order(self, items: Iterable[_Item], value: Callable[[_Item], Any]) -> Iterator[_Item]:
         """Sorts items and cuts them to the maximum number.

@@ -90,6 +90,10 @@ class Store:
         """Returns how many rows pass the selection's filters."""
         return sum(selection.keeps(row) for _, row in self._unpacked()) if selection.filters else len(self)
 
+    def count_undecided(self, selection: Selection) -> int:
+        """Returns of how many rows a bound does not tell whether they pass the selection's filters."""
+        return sum(selection.judge(row) is None for _, row in self._unpacked()) if selection.compares else 0
+
     def _unpacked(self) -> Iterator[tuple[int, TriageRow]]:
         """Yields the number and the row of every finished file, the worst first."""
         cursor = self._database.execute(

@@ -13,6 +13,7 @@ from dumpmap.wording.text import (
     percent_text,
     printable,
     short_size,
+    size_most,
     size_text,
     unit_name,
 )
@@ -24,6 +25,10 @@ unit."""
 
 class LowerBound(int):
     """A size of which only a part is known: people read `>=` in front of it, and JSON and CSV have the number."""
+
+
+class UpperBound(int):
+    """A size of which only an upper bound is known: people read `<=` in front of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ def cell_text(value: Any, column: Column, units: Units, address_width: int) -> s
     if value is None:
         return ""
     if column.holds == "size":
+        if isinstance(value, UpperBound):
+            return f"<= {size_most(value) if units is Units.auto else size_text(int(value), units)}"
         least = ">= " if isinstance(value, LowerBound) else ""
         return least + size_text(int(value), units, left=column.left)
     if column.holds == "short":

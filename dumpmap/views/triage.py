@@ -16,7 +16,7 @@ from dumpmap.triage.columns import BY_NAME, COLUMNS, FINDING, TriageContent, Tri
 from dumpmap.triage.groups import TriageGroup
 from dumpmap.triage.progress import BatchState
 from dumpmap.triage.selection import Selection
-from dumpmap.views.table import Column, LowerBound, Table
+from dumpmap.views.table import Column, LowerBound, Table, UpperBound
 from dumpmap.wording.text import count_words
 
 SCHEMA = "dumpmap.triage/1"
@@ -44,6 +44,8 @@ GROUP_FIGURES: tuple[Column, ...] = (
     Column("most_committed", "size", optional=2),
     Column("most_process_commit", "size", optional=6),
     Column("least_largest_free", "size", "Smallest largest free", optional=1, left=True),
+    Column("lower_bound", "flag", shown=False),
+    Column("least_lower_bound", "flag", shown=False),
     Column("example", "text", folds=False, below=1),
 )
 """The columns of a group that follow the columns of the grouping; each is a field of `TriageGroup`."""
@@ -67,7 +69,7 @@ def _view_cells(row: TriageRow) -> tuple[Any, ...]:
         row["process"],
         row["architecture"],
         _bounded(row, "committed"),
-        row["largest_free"],
+        _largest_free(row),
         row["exception"],
         row["path"],
         row["error"] if unread else row["headline"],
@@ -75,19 +77,32 @@ def _view_cells(row: TriageRow) -> tuple[Any, ...]:
 
 
 def _bounded(row: TriageRow, name: str) -> int | None:
-    """A total; a map without a list of regions knows at least so much."""
+    """A figure; a map that shows only a part of the memory knows at least so much."""
     value: int | None = row[name]
-    return LowerBound(value) if value is not None and row["completeness"] == "partial" else value
+    return LowerBound(value) if value is not None and row["lower_bound"] else value
+
+
+def _largest_free(row: TriageRow) -> int | None:
+    """The largest free block, or what bounds it."""
+    most: int | None = row["largest_free_at_most"]
+    bounded = row["largest_free"] is None and most is not None
+    return UpperBound(most) if bounded and most is not None else _bounded(row, "largest_free")
 
 
 def group_table(groups: Sequence[TriageGroup], columns: Sequence[str], limit: int | None = None) -> tuple[Table, int]:
     """Returns groups as a table, and how many groups the limit left out."""
     rows = [
-        (*map(_group_cell, group.values), *(getattr(group, figure.name) for figure in GROUP_FIGURES))
+        (*map(_group_cell, group.values), *(_group_figure(group, figure.name) for figure in GROUP_FIGURES))
         for group in groups[:limit]
     ]
     table = Table((*(_group_column(name) for name in columns), *GROUP_FIGURES), rows)
     return table, len(groups) - len(rows)
+
+
+def _group_figure(group: TriageGroup, name: str) -> Any:
+    value = getattr(group, name)
+    flag = {"most_committed": "lower_bound", "least_largest_free": "least_lower_bound"}.get(name)
+    return LowerBound(value) if value is not None and flag is not None and getattr(group, flag) else value
 
 
 def _group_column(name: str) -> Column:
@@ -143,7 +158,7 @@ def group_records(groups: Iterable[TriageGroup], columns: Sequence[str]) -> Reco
     """Returns groups as records."""
     holds: dict[str, TriageContent] = {name: "text" if name == FINDING else BY_NAME[name].holds for name in columns}
     for figure in GROUP_FIGURES:
-        holds[figure.name] = "text" if figure.holds == "text" else "count"
+        holds[figure.name] = "flag" if figure.holds == "flag" else "text" if figure.holds == "text" else "count"
     return Records(holds, (_group_record(group, columns) for group in groups))
 
 
@@ -162,13 +177,19 @@ def csv_value(value: Any) -> Any:
     return ", ".join(value) if isinstance(value, (list, tuple)) else value
 
 
-def json_head(state: BatchState | None, selection: Selection) -> dict[str, Any]:
+def undecided_line(undecided: int, found: int) -> str:
+    """Returns how many files the conditions do not decide, in one line."""
+    figures = "its figures are" if undecided == 1 else "their figures are"
+    return f"{undecided:,} of {count_words(found, 'dump')} undecided and left out: {figures} only lower or upper bounds"
+
+
+def json_head(state: BatchState | None, selection: Selection, undecided: int | None = None) -> dict[str, Any]:
     """Returns the members of the JSON document that precede `rows`."""
     return {
         "schema": SCHEMA,
         "tool": f"dumpmap {__version__}",
         "counts": None if state is None else {name: getattr(state, name) for name in _COUNTS},
-        "selection": selection.to_dict(),
+        "selection": {**selection.to_dict(), "undecided": undecided},
     }
 
 

@@ -61,7 +61,13 @@ def test_json(result: Result) -> None:
     assert [list(row) for row in document["rows"]] == [list(NAMES)] * 6
     assert document["rows"][0]["findings"][0]
     assert document["groups"] is None
-    assert document["selection"] == {"where": [], "severity": None, "sort": None, "top": None}
+    assert document["selection"] == {
+        "where": [],
+        "severity": None,
+        "sort": None,
+        "top": None,
+        "undecided": 0,
+    }
 
 
 def test_json_with_groups(result: Result) -> None:

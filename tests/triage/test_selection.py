@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from support.triage import partial_dump, small_dump, starved_dump
+from typer.testing import CliRunner
 
+from dumpmap.cli.app import app
 from dumpmap.render.triage import write_result
 from dumpmap.triage import Options, Result, Row, Selection, run, select
 from dumpmap.triage.columns import NAMES, known_values
@@ -98,6 +100,85 @@ def row(**values: Any) -> Row:
 )
 def test_conditions(condition: str, values: dict[str, Any], holds: bool) -> None:
     assert select([condition]).keeps(row(**values)) is holds
+
+
+@pytest.mark.parametrize(
+    ("condition", "values", "judged"),
+    [
+        # at least 64 MB
+        ("committed>32MB", {"committed": 64 * MB}, True),
+        ("committed>=64MB", {"committed": 64 * MB}, True),
+        ("committed>64MB", {"committed": 64 * MB}, None),
+        ("committed<1GB", {"committed": 64 * MB}, None),
+        ("committed<=64MB", {"committed": 64 * MB}, None),
+        ("committed<64MB", {"committed": 64 * MB}, False),
+        ("committed=32MB", {"committed": 64 * MB}, False),
+        ("committed=1GB", {"committed": 64 * MB}, None),
+        ("committed!=32MB", {"committed": 64 * MB}, True),
+        ("committed!=1GB", {"committed": 64 * MB}, None),
+        ("heap_committed<1GB", {"heap_committed": 64 * MB}, None),
+        # a counter counts all page tables
+        ("page_table_committed<1GB", {"page_table_committed": MB}, True),
+        ("process_commit<1GB", {"process_commit": 64 * MB}, True),
+        ("committed<1GB", {"committed": None}, False),
+        # at most 64 MB
+        ("largest_free<65MB", {"largest_free_at_most": 64 * MB}, True),
+        ("largest_free<32MB", {"largest_free_at_most": 64 * MB}, None),
+        ("largest_free>=65MB", {"largest_free_at_most": 64 * MB}, False),
+        ("largest_free>32MB", {"largest_free_at_most": 64 * MB}, None),
+        ("largest_free=65MB", {"largest_free_at_most": 64 * MB}, False),
+        ("largest_free>32MB", {"largest_free": 64 * MB}, True),
+        ("free_size>1GB", {"free_at_most": 64 * MB}, False),
+        ("largest_free_at_most<65MB", {"largest_free_at_most": 64 * MB}, True),
+        ("fragmentation>50%", {"fragmentation": 0.9}, None),
+    ],
+)
+def test_a_bound_decides_only_what_it_proves(condition: str, values: dict[str, Any], judged: bool | None) -> None:
+    selection = select([condition])
+    assert selection.judge(row(lower_bound=True, **values)) is judged
+    assert selection.keeps(row(lower_bound=True, **values)) is (judged is True)
+
+
+def test_one_condition_that_fails_decides() -> None:
+    part = row(lower_bound=True, committed=64 * MB, process="shop.exe")
+    assert select(["committed<1GB", "process=other.exe"]).judge(part) is False
+    assert select(["committed<1GB", "process=shop.exe"]).judge(part) is None
+    assert select(["committed<1GB"], severity="critical").judge(part) is False
+
+
+def test_undecided_dumps_are_counted_and_said_once(folder: Path, tmp_path: Path) -> None:
+    arguments = [
+        "triage",
+        str(folder),
+        "--where",
+        "committed<100GB",
+        "--cache",
+        str(tmp_path / "c"),
+        "--engine",
+        "serial",
+    ]
+    shown = CliRunner().invoke(app, [*arguments, "--format", "json"])
+    document = json.loads(shown.stdout)
+    assert document["selection"]["undecided"] == 1
+    assert "part" not in {Path(one["path"]).stem for one in document["rows"]}
+    assert len(document["rows"]) == 4
+    assert "1 of 6 dumps undecided and left out: its figures are only lower or upper bounds\n" in shown.stderr
+    (flags,) = [
+        line
+        for line in csv.DictReader(io.StringIO(CliRunner().invoke(app, [*TRIAGE_CSV, str(folder)]).stdout))
+        if line["path"].endswith("part.dmp")
+    ]
+    assert flags["lower_bound"] == "true"
+    groups = CliRunner().invoke(app, [*TRIAGE_CSV, str(folder), "--group-by", "completeness"]).stdout
+    marked = {line["completeness"]: line["lower_bound"] for line in csv.DictReader(io.StringIO(groups))}
+    assert marked["partial"] == "true"
+    assert set(marked.values()) == {"true", "false"}
+    table = CliRunner().invoke(app, ["-q", "triage", str(folder), "--no-cache", "--group-by", "completeness"]).stdout
+    (line,) = [line for line in table.splitlines() if line.startswith("partial")]
+    assert ">= " in line
+
+
+TRIAGE_CSV = ("-q", "triage", "--no-cache", "--engine", "serial", "--format", "csv")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +310,13 @@ def test_every_format_follows_it(result: Result, tmp_path: Path) -> None:
 
     document = json.loads(written("json"))
     assert [line["pid"] for line in document["rows"]] == [3, 2]
-    assert document["selection"] == {"where": ["process~shop"], "severity": None, "sort": "-pid", "top": 2}
+    assert document["selection"] == {
+        "where": ["process~shop"],
+        "severity": None,
+        "sort": "-pid",
+        "top": 2,
+        "undecided": 0,
+    }
     assert document["counts"]["done"] == 6
     assert [line["pid"] for line in map(json.loads, written("jsonl").splitlines())] == [3, 2]
     assert [line["pid"] for line in csv.DictReader(io.StringIO(written("csv")))] == ["3", "2"]
