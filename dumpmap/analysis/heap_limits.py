@@ -11,6 +11,7 @@ from typing import Any
 
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.runtime_limits import RuntimeLimit
+from dumpmap.model.writer import HeapLimitRecord
 
 _AT_THE_LIMIT = "heap limit"
 """V8 names the limit where it gives up: `Reached heap limit`, `Ineffective mark-compacts near heap limit`."""
@@ -39,6 +40,11 @@ class HeapLimit:
     failed: bool | None = None
     location: str | None = None
     garbage: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether more than the limit is in use."""
+        return self.used is not None and self.limit is not None and self.used > self.limit
 
     @property
     def ratio(self) -> float | None:
@@ -81,16 +87,13 @@ def heap_limits(region_map: RegionMap) -> tuple[HeapLimit, ...]:
     """Lists the limits of runtimes: the recorded one first, then by how much of the limit is in use."""
     writer = region_map.snapshot.writer
     record = None if writer is None else writer.heap_limit
-    recorded = (
-        ()
-        if record is None
-        else (
-            HeapLimit(
-                record.runtime, record.used, record.limit or None, record.source, True, record.is_oom, record.location
-            ),
-        )
-    )
-    return (*recorded, *runtime_limits(region_map))
+    return (*(() if record is None else (_recorded(record),)), *runtime_limits(region_map))
+
+
+def _recorded(record: HeapLimitRecord) -> HeapLimit:
+    """What the writer recorded; figures that no heap can have prove nothing and are left out."""
+    used, limit = (None, None) if record.implausible else (record.known_used, record.limit or None)
+    return HeapLimit(record.runtime, used, limit, record.source, True, record.is_oom, record.location)
 
 
 def runtime_limits(region_map: RegionMap) -> tuple[HeapLimit, ...]:

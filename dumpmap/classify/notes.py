@@ -68,6 +68,13 @@ def notes_of(
     if windows and snapshot.source.kind != "vmmap" and not structures.heap_list_captured:
         notes.append(f"the list of heaps is not in the input: {_heap_note(unknown, has_heaps=has_heaps)}")
     notes += structures.notes
+    heap = None if snapshot.writer is None else snapshot.writer.heap_limit
+    if heap is not None and heap.implausible:
+        used, limit = size_words(heap.used or 0), size_words(heap.limit or 0)
+        notes.append(
+            f"the writer of the dump recorded {used} in use and a limit of {limit} for the {heap.runtime} heap: no "
+            "heap has such figures, and dumpmap ignores them"
+        )
     mono = mono_module(snapshot) if RegionType.MANAGED_HEAP in unknown else None
     if mono is not None:
         where = "" if RegionType.PRIVATE_DATA in unknown else "; it counts as Private Data"

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+_SMALLEST_LIMIT = 4096
+_MOST_TIMES = 4
+"""A runtime checks its limit when it collects garbage, so that a heap can exceed it, but not many times."""
+
 EXECUTABLE = "ExecutableName"
 """The annotation of Unreal Engine that names the program, without its suffix."""
 
@@ -55,6 +59,18 @@ class HeapLimitRecord:
     is_oom: bool | None = None
     location: str | None = None
     detail: str | None = None
+
+    @property
+    def known_used(self) -> int | None:
+        """The bytes in use; None if not recorded: a running heap is not empty, so 0 is not filled in."""
+        return self.used or None
+
+    @property
+    def implausible(self) -> bool:
+        """Whether no heap can have these figures: a limit below a page, or many times the limit in use."""
+        if not self.limit:
+            return False
+        return self.limit < _SMALLEST_LIMIT or (self.used or 0) > _MOST_TIMES * self.limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,10 @@ def _heap_limit_figures(axis: dict[str, Any]) -> Iterator[str]:
         share = f" ({percent_text(axis['ratio'])})" if axis.get("ratio") is not None else ""
         garbage = ", garbage included" if axis.get("includes_garbage") else ""
         used, limit = sizes_apart((axis["used"], "nearest"), (axis["limit"], "nearest"))
-        yield f"{axis['runtime']} {used} of {limit}{share}{garbage}"
+        over = ", over its limit" if axis["used"] > axis["limit"] else ""
+        yield f"{axis['runtime']} {used} of {limit}{share}{garbage}{over}"
+    elif axis.get("limit"):
+        yield f"{axis['runtime']} limit {short_size(axis['limit'])}, use not recorded"
     elif axis.get("runtime"):
         yield str(axis["runtime"])
     if axis.get("location"):

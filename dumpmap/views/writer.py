@@ -85,7 +85,7 @@ def _line(text: str | None) -> str | None:
 
 
 def _bytes(value: int) -> str:
-    return f"{value:,} bytes ({size_words(value)})"
+    return f"{count_words(value, 'byte')} ({size_words(value)})" if value >= 1024 else size_words(value)
 
 
 def _meaning(region_map: RegionMap, name: str, value: int) -> str:
@@ -100,10 +100,14 @@ def _meaning(region_map: RegionMap, name: str, value: int) -> str:
 
 def _heap_limit(heap: HeapLimitRecord) -> str:
     parts = []
-    if heap.used is not None and heap.limit:
-        parts.append(f"{_bytes(heap.used)} used of {_bytes(heap.limit)}, {percent_words(heap.used / heap.limit)}")
-    elif heap.used is not None or heap.limit is not None:
-        parts += [f"{_bytes(heap.used)} used"] if heap.used is not None else [f"limit {_bytes(heap.limit or 0)}"]
+    used = heap.known_used
+    if used is not None and heap.limit:
+        share = "no heap has such figures" if heap.implausible else percent_words(used / heap.limit)
+        parts.append(f"{_bytes(used)} used of {_bytes(heap.limit)}, {share}")
+    elif used is not None:
+        parts.append(f"{_bytes(used)} used")
+    elif heap.limit:
+        parts.append(f"limit {_bytes(heap.limit)}, use not recorded")
     if heap.location is not None:
         parts.append(short_line(heap.location, _LONGEST_VALUE))
     if heap.detail is not None:

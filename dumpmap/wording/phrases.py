@@ -202,9 +202,10 @@ def heap_limit_text(heap: HeapLimit) -> str:
         share = f" ({percent_words(heap.ratio)})" if heap.ratio is not None else ""
         garbage = ", garbage included" if heap.garbage else ""
         used, limit = sizes_apart((heap.used, "nearest"), (heap.limit, "nearest"))
-        return f"{name} uses {used} of its limit of {limit}{share}{garbage}"
+        of = ", over its limit of" if heap.over else " of its limit of"
+        return f"{name} uses {used}{of} {limit}{share}{garbage}"
     if heap.limit is not None:
-        return f"{name} has a limit of {size_words(heap.limit)}"
+        return f"{name} has a limit of {size_words(heap.limit)}; how much of it is in use is not recorded"
     return (
         f"{name} uses {size_words(heap.used)}, and its limit is not recorded"
         if heap.used

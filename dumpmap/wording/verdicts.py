@@ -42,7 +42,7 @@ VERDICTS: Mapping[VerdictName, str] = {
     "out-of-memory": "A failure for want of memory is recorded; the input does not show which limit was reached.",
     "address-space-low": "Address space is low; nothing shows that it ran out.",
     "commit-low": "Commit is low; nothing shows that it ran out.",
-    "heap-limit-near": "A runtime's heap is near its own limit; nothing shows that it ran out.",
+    "heap-limit-near": "A runtime's heap is near or over its own limit; nothing shows that it ran out.",
     "no-memory-problem-seen": "Nothing in the input points to a shortage of memory.",
     "cannot-tell": "The input does not hold the evidence, or something other than these limits failed.",
 }
@@ -238,7 +238,8 @@ def _out_of_heap_limit(d: Diagnosis) -> list[str]:
 def _heap_limit_near(d: Diagnosis) -> list[str]:
     m = d.measurements
     text = "" if m.heap_limit is None else heap_limit_text(m.heap_limit)
-    return [f"A heap is near its own limit, but nothing shows that it ran out: {text}.", _commit_beside(d)]
+    where = "over" if m.heap_limit is not None and m.heap_limit.over else "near"
+    return [f"A heap is {where} its own limit, but nothing shows that it ran out: {text}.", _commit_beside(d)]
 
 
 def _out_of_memory(d: Diagnosis) -> list[str]:

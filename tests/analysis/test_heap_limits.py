@@ -17,6 +17,7 @@ from dumpmap.model.snapshot import Counters, Thread
 from dumpmap.model.writer import HeapLimitRecord, WriterRecord
 from dumpmap.render.markdown import to_markdown
 from dumpmap.views.diagnose import diagnosis_document, diagnosis_view
+from dumpmap.views.writer import writer_blocks
 from dumpmap.wording.findings import find
 from dumpmap.wording.verdicts import verdict
 
@@ -294,3 +295,56 @@ def test_what_was_measured_comes_before_what_is_only_recorded() -> None:
     judged = verdict(wide(exception=crash(0x4000), writer=UNREAL, partial=True, counters=counters))
     assert judged.verdict == "out-of-commit"
     assert "Unreal Engine 4.24 recorded a failed allocation" in judged.sentence
+
+
+# ---------------------------------------------------------------- figures that are not filled in, or that no heap has
+
+
+@pytest.mark.parametrize("location", [None, "Zone"])
+def test_a_use_of_0_beside_a_limit_is_not_recorded(location: str | None) -> None:
+    region_map = wide(exception=TRAP, writer=v8_heap(0, 4 * GB, location), system=commit_at(0.4))
+    judged = verdict(region_map)
+    assert (judged.heap_limit["state"], judged.heap_limit["used"], judged.heap_limit["limit"]) == (
+        "unknown",
+        None,
+        4 * GB,
+    )
+    text = to_markdown(diagnosis_view(region_map, judged, find(region_map))) + judged.sentence
+    assert "V8 limit 4 GB, use not recorded" in text
+    assert "(0 %)" not in text
+    assert "0 %" not in writer_text(region_map)
+    assert "limit 4,294,967,296 bytes (4 GB), use not recorded" in writer_text(region_map)
+
+
+@pytest.mark.parametrize(("used", "limit"), [(9_999_999_999, 1), (9_999_999_999, 4095), (5 * GB, GB), (None, 1)])
+def test_figures_that_no_heap_has_prove_nothing_and_are_noted(used: int | None, limit: int) -> None:
+    region_map = wide(exception=TRAP, writer=v8_heap(used, limit), system=commit_at(0.4))
+    judged = verdict(region_map)
+    assert judged.verdict == "no-memory-problem-seen"
+    assert (judged.heap_limit["used"], judged.heap_limit["limit"], judged.heap_limit["ratio"]) == (None, None, None)
+    (note,) = [note for note in region_map.notes if "no heap has such figures" in note]
+    assert "1 bytes" not in note + writer_text(region_map)
+    # What the writer said in words still counts.
+    stated = wide(exception=TRAP, writer=v8_heap(used, limit, "Reached heap limit", True), system=commit_at(0.4))
+    assert verdict(stated).verdict == "out-of-heap-limit"
+    assert "%" not in verdict(stated).sentence.split("V8 gave up")[0]
+
+
+def test_a_heap_over_its_limit_is_not_called_near() -> None:
+    used = 64 * MB + 1600 * 1024
+    region_map = wide(writer=v8_heap(used, 64 * MB), system=commit_at(0.4))
+    judged = verdict(region_map)
+    assert judged.verdict == "heap-limit-near"
+    assert judged.sentence.startswith(
+        "A heap is over its own limit, but nothing shows that it ran out: the V8 heap uses 65.6 MB, over its limit of "
+        "64 MB (102 %)."
+    )
+    text = to_markdown(diagnosis_view(region_map, judged, find(region_map)))
+    assert "V8 65.6 MB of 64 MB (102 %), over its limit" in text
+    # As many decimals as it takes to see it.
+    assert "uses 64.01 MB, over its limit of 64 MB" in verdict(wide(writer=v8_heap(64 * MB + 8192, 64 * MB))).sentence
+
+
+def writer_text(region_map: RegionMap) -> str:
+    """What `info` says that the writer recorded."""
+    return to_markdown(writer_blocks(region_map))

@@ -49,7 +49,7 @@ EXPLANATIONS = {
         detail=_reached,
     ),
     "runtime-heap-limit-near": Explanation(
-        title="A runtime's heap is near its own limit",
+        title="A runtime's heap is near or over its own limit",
         meaning="A runtime such as V8, .NET, or Java uses almost all the memory that it allows itself.",
         why="At the limit, the runtime collects garbage again and again, and then ends the process, however much "
         "memory the machine has.",
