@@ -35,6 +35,7 @@ class Bound:
         virtual_size: bytes in use by the process's counters; None for `known-ranges`.
         gap: (start, end) of the widest gap between known ranges; None for `virtual-size`.
         ranges: number of known ranges within the limit; None for `virtual-size`.
+        limit_at_most: whether the limit itself is only an upper bound.
     """
 
     size: int
@@ -43,6 +44,7 @@ class Bound:
     virtual_size: int | None = None
     gap: tuple[int, int] | None = None
     ranges: int | None = None
+    limit_at_most: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -78,7 +80,7 @@ def free_bounds(region_map: RegionMap, limit: AddressLimit, virtual_size: int | 
     if region_map.gaps is not None or not limit.windows or not limit.narrow or limit.size is None:
         return None
     size = _proved_limit(region_map, limit.size)
-    free = _by_virtual_size(region_map, size, virtual_size)
+    free = _by_virtual_size(region_map, size, virtual_size, at_most=limit.at_most)
     gap = _widest_gap(region_map, size)
     known = [bound for bound in (gap, free) if bound is not None]
     return FreeBounds(min(known, key=lambda bound: bound.size, default=None), free)
@@ -91,12 +93,12 @@ def _proved_limit(region_map: RegionMap, limit: int) -> int:
     return NARROW if region_map.process.pointer_size == 4 and above.any() else limit
 
 
-def _by_virtual_size(region_map: RegionMap, limit: int, virtual_size: int | None) -> Bound | None:
+def _by_virtual_size(region_map: RegionMap, limit: int, virtual_size: int | None, *, at_most: bool) -> Bound | None:
     if not virtual_size:
         return None
     above = 0 if region_map.process.wow64 is False else _ABOVE
     size = min(limit - ALLOCATION_GRANULARITY, max(0, limit - virtual_size + above))
-    return Bound(size, "virtual-size", limit, virtual_size=virtual_size)
+    return Bound(size, "virtual-size", limit, virtual_size=virtual_size, limit_at_most=at_most)
 
 
 def _widest_gap(region_map: RegionMap, limit: int) -> Bound | None:

@@ -26,6 +26,7 @@ _SOURCES = (
     "_version.py",
     "errors.py",
     "model/binary.py",
+    "model/counts.py",
     "model/evidence.py",
     "model/heaps.py",
     "model/kinds.py",

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from dumpmap.classify.labels import Label, Labels
+from dumpmap.model.counts import part_words
 from dumpmap.model.heaps import HEAP_STREAM, Heap, HeapInfo, HeapRange
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
@@ -134,9 +135,8 @@ def _claim(
                 labels.add_evidence(index, part.evidence)
                 owned.add((base, end - base))
     if strays and len(space):
-        warnings.append(
-            f"heap at 0x{heap.info.address:x}: {strays} of its {len(ranges)} ranges are in no allocation of the map"
-        )
+        lie = part_words(strays, len(ranges), "range", "is", "are").replace(" of ", " of its ", 1)
+        warnings.append(f"heap at 0x{heap.info.address:x}: {lie} in no allocation of the map")
     return owned
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from dumpmap.classify.image_files import ImageFiles
 from dumpmap.classify.labels import Label, Labels, Mark
 from dumpmap.model import kinds
+from dumpmap.model.counts import part_words
 from dumpmap.model.memory import Memory
 from dumpmap.model.process import PeImage
 from dumpmap.model.region_map import MappedCopy
@@ -69,11 +70,13 @@ def label_images(
             known.append(Sections(module.base, int(space.ends[index]), image, evidence))
     labels.claim_all(found, "module-list", RegionType.IMAGE)
     if twice:
-        warnings.append(f"{twice} of {len(snapshot.modules)} modules have the address of another module")
+        have = part_words(twice, len(snapshot.modules), "module", "has", "have")
+        warnings.append(f"{have} the address of another module")
     if without and sum(len(one.image.sections) for one in known) + PE_SECTIONS > MAX_ALL_SECTIONS:
         warnings.append(f"the modules have more than {MAX_ALL_SECTIONS} sections; those of {without} are not shown")
     if outside and snapshot.process.os.family == "windows":
-        warnings.append(f"{outside} of {len(snapshot.modules)} modules are in no allocation of the map")
+        lie = part_words(outside, len(snapshot.modules), "module", "is", "are")
+        warnings.append(f"{lie} in no allocation of the map")
     _label_unlisted(snapshot, space, labels)
     return known, warnings
 

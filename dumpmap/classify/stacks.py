@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from dumpmap.classify.labels import Label, Labels
+from dumpmap.model.counts import count_words, part_words
 from dumpmap.model.kinds import STACK_64, THREAD_STACK
 from dumpmap.model.process import ProcessStructures, Teb
 from dumpmap.model.snapshot import Snapshot, Thread
@@ -36,10 +37,10 @@ def label_stacks(
     warnings = []
     if search.conflicts:
         more = len(search.conflicts) - 1
-        warnings.append(search.conflicts[0] + (f" (and {more} more such conflicts)" if more else ""))
+        warnings.append(search.conflicts[0] + (f" (and {count_words(more, 'more such conflict')})" if more else ""))
     if missing and snapshot.process.os.family == "windows":
         shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
-        warnings.append(f"no stack was found for {len(missing)} of {len(snapshot.threads)} threads: {shown}")
+        warnings.append(f"no stack was found for {part_words(len(missing), len(snapshot.threads), 'thread')}: {shown}")
     return search.stacks, warnings
 
 

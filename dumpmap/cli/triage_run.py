@@ -26,6 +26,7 @@ from dumpmap.triage.progress import BatchState, Progress, RememberedProgress
 from dumpmap.triage.result import TriageResult
 from dumpmap.triage.watch import watch
 from dumpmap.views.triage import summary_line, undecided_line
+from dumpmap.wording.text import part_words
 from dumpmap.writers.formats import TriageFormat
 from dumpmap.writers.output import STANDARD_OUTPUT, check_target, is_standard_output
 from dumpmap.writers.records import print_json_line
@@ -55,7 +56,7 @@ def _until_ended(settings: TriageSettings, work: Callable[[TriageSettings, Remem
 def say_ended(ended: Ended, state: BatchState, options: TriageOptions) -> int:
     """Reports how far a run came before a signal ended it; returns the exit code."""
     how = "interrupted" if ended.number == signal.SIGINT else f"ended by {signal.Signals(ended.number).name}"
-    text = f"{how} after {state.done:,} of {state.found:,} files{'' if state.listed else ' found so far'}"
+    text = f"{how} after {part_words(state.done, state.found, 'file')}{'' if state.listed else ' found so far'}"
     if options.cache is False:
         say(f"{text}; no results are kept because of --no-cache")
     else:

@@ -245,10 +245,18 @@ def exception_code(value: int, family: str = "windows") -> Code | None:
 
 
 def exception_text(value: int, family: str = "windows") -> str:
-    """Writes an exception code, with its name if that is known: `0xc0000017 STATUS_NO_MEMORY`."""
-    code = exception_code(value, family)
-    number = f"0x{value & 0xFFFFFFFF:x}" if family == "windows" else str(value)
-    return number if code is None else f"{number} {code.name}"
+    """Writes an exception code, with its name if known: `0xc0000017 STATUS_NO_MEMORY`, `signal 11 (SIGSEGV)`."""
+    code, number = exception_code(value, family), value & 0xFFFFFFFF
+    kind = _KINDS.get(family)
+    # Larger numbers are no signals and no Mach exceptions: the writers of dumps added them.
+    if kind is None or number > _LARGEST_SIGNAL:
+        written = str(number) if family == "other" else f"0x{number:x}"
+        return written if code is None else f"{written} {code.name}"
+    return f"{kind} {number}" + ("" if code is None else f" ({code.name})")
+
+
+_KINDS = {"linux": "signal", "macos": "Mach exception"}
+_LARGEST_SIGNAL = 255
 
 
 def ntstatus(value: int) -> Code | None:

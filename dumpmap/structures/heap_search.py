@@ -9,6 +9,7 @@ from functools import partial
 from itertools import pairwise
 from operator import itemgetter
 
+from dumpmap.model.counts import count_words
 from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, UNKNOWN_HEAP, WINE_HEAP, HeapInfo, HeapRange
 from dumpmap.model.memory import attempt
 from dumpmap.model.process import Peb
@@ -245,7 +246,8 @@ class HeapSearch:
                 return
             if header is not None:
                 self._warnings.append(
-                    f"heap {owner:#x}: not a heap, but {len(ranges)} segments name it (first: {ranges[0].base:#x})"
+                    f"heap {owner:#x}: not a heap, but {count_words(len(ranges), 'segment names', 'segments name')} it "
+                    f"(first: {ranges[0].base:#x})"
                 )
                 return
             # Only the segments are evidence of the heap's own memory.

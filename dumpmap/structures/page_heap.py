@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dumpmap.model.counts import count_words
 from dumpmap.model.heaps import PAGE_HEAP, HeapInfo, HeapRange
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import USER_LIMIT, is_page, is_user_address
@@ -94,5 +95,5 @@ def _storage(context: HeapContext, root: int, flink: int, blink: int, count: int
     walk = context.walk(head, flink, blink, visit)
     remarks.of_walk("the list of reservations", walk)
     if walk.closed and abs(len(walk.nodes) - count) > 1:
-        remarks.warn(f"it counts {count} reservations, but its list has {len(walk.nodes)}")
+        remarks.warn(f"it counts {count_words(count, 'reservation')}, but its list has {len(walk.nodes)}")
     return [range_ for _, range_ in walk.nodes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from dumpmap.model.counts import count_words
 from dumpmap.model.heaps import SEGMENT_HEAP, HeapInfo, HeapRange
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 from dumpmap.structures.bounds import MAX_SEGMENTS, MAX_TREE_NODES, USER_LIMIT, is_page, is_user_address
@@ -207,7 +208,7 @@ def _segments(context: HeapContext, address: int, contexts: list[_Context], rema
         remarks.of_walk("the segment list", walk)
         # A dump of a running process can catch one segment between the list and the count.
         if walk.closed and abs(len(walk.nodes) - item.count) > 1:
-            remarks.warn(f"it counts {item.count} segments, but its list has {len(walk.nodes)}")
+            remarks.warn(f"it counts {count_words(item.count, 'segment')}, but its list has {len(walk.nodes)}")
         found += [(node, item, signature) for node, signature in walk.nodes]
         if walk.lost is not None and context.starts_private_memory(walk.lost):
             lost.append((walk.lost, item))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from dumpmap.model.counts import part_words
 from dumpmap.model.heaps import RecordedHeap
 from dumpmap.model.kinds import DESKTOP_HEAP, USER_SHARED_DATA
 from dumpmap.model.memory import Memory, attempt
@@ -115,9 +116,9 @@ def _read_windows(context: Context, peb_addresses: Sequence[int], read_parameter
     for peb in windows.pebs:
         strays = [teb for teb in windows.tebs if teb.pointer_size == peb.pointer_size and teb.peb != peb.address]
         if strays:
+            name = part_words(len(strays), len(windows.tebs), "TEB", "names", "name")
             windows.contradictions.append(
-                f"PEB {peb.address:#x}: {len(strays)} of {len(windows.tebs)} TEBs name another PEB (first: thread "
-                f"{strays[0].thread_id}, {strays[0].peb:#x})"
+                f"PEB {peb.address:#x}: {name} another PEB (first: thread {strays[0].thread_id}, {strays[0].peb:#x})"
             )
     _read_images(context, windows, all_images=all_images)
     for peb in windows.pebs:
@@ -166,7 +167,7 @@ def _read_threads(context: Context, contradictions: list[str]) -> tuple[Teb, ...
     if refused:
         thread_id, address = refused[0]
         contradictions.append(
-            f"{len(refused)} of {len(context.threads)} threads have no valid TEB at its address (first: thread "
-            f"{thread_id}, {address:#x})"
+            f"{part_words(len(refused), len(context.threads), 'thread', 'has', 'have')} no valid TEB at its address "
+            f"(first: thread {thread_id}, {address:#x})"
         )
     return tuple(tebs)

@@ -19,7 +19,7 @@ from dumpmap.wording.advice import advise
 from dumpmap.wording.crash import crash_line
 from dumpmap.wording.processes import process_name
 from dumpmap.wording.systems import system_text
-from dumpmap.wording.text import printable
+from dumpmap.wording.text import printable, sentence
 
 STREAM_COLUMNS = (
     Column("type", "hex"),
@@ -85,7 +85,7 @@ def _exception_rows(region_map: RegionMap) -> list[tuple[str, str | None]]:
         return []
     line = crash_line(region_map) or ""
     code = exception_text(exception.code, region_map.process.os.family)
-    return [("Exception", line), ("Exception code", None if line.startswith(code) else code)]
+    return [("Exception", line), ("Exception code", None if line.startswith(sentence(code)) else code)]
 
 
 def _handle_text(region_map: RegionMap) -> str | None:

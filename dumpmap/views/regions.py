@@ -137,7 +137,7 @@ def chosen_view(rows: ChosenRegions) -> Iterator[Block]:
     if excerpts is not None:
         yield Paragraph(
             f"{count_words(excerpts.count, 'captured run')} of less than a page and of unknown use, "
-            f"{excerpts.size:,} bytes together; --all lists them."
+            f"{count_words(excerpts.size, 'byte')} together; --all lists them."
         )
 
 

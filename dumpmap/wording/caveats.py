@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from dumpmap.analysis.caveats import Caveat, CaveatId
+from dumpmap.wording.text import part_words
 
 _Values = Mapping[str, int]
 
@@ -28,7 +29,8 @@ _SENTENCES: Mapping[CaveatId, str | Callable[[_Values], str]] = {
         "growth is computed without them."
     ),
     "times-missing": lambda values: (
-        f"{values['count']} of {values['of']} inputs do not record when they were captured, so slopes are per sample."
+        f"{part_words(values['count'], values['of'], 'input', 'does', 'do')} not record when it was captured, so "
+        "slopes are per sample."
     ),
     "times-equal": "All inputs were captured in the same second, so slopes are per sample.",
     "sorted-by-time": "The inputs are sorted by capture time.",

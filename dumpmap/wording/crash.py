@@ -9,7 +9,7 @@ from dumpmap.model.ntstatus import exception_code, exception_text
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.stacks import Stack
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
-from dumpmap.wording.text import address_words, printable, size_words
+from dumpmap.wording.text import address_words, printable, sentence, size_words
 
 _ACCESS_WORDS = {"read": "reading", "write": "writing", "execute": "executing", None: "accessing"}
 
@@ -33,7 +33,7 @@ def crash_line(region_map: RegionMap) -> str | None:
     if crash is None:
         return None
     target = _target_text(crash)
-    return printable(_what(crash) + _where(crash) + _thread(crash) + (f"; {target}" if target else ""))
+    return printable(sentence(_what(crash)) + _where(crash) + _thread(crash) + (f"; {target}" if target else ""))
 
 
 def _what(crash: Crash) -> str:
@@ -41,7 +41,9 @@ def _what(crash: Crash) -> str:
     text = head or exception_text(crash.code, crash.family)
     if crash.address is None:
         known = None if head else exception_code(crash.code, crash.family)
-        return text if known is None else f"{text} ({known.meaning})"
+        if known is None:
+            return text
+        return f"{text}: {known.meaning}" if text.endswith(")") else f"{text} ({known.meaning})"
     return f"{text} {_ACCESS_WORDS[crash.access]} {address_words(crash.address)}"
 
 

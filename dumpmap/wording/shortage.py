@@ -64,7 +64,8 @@ def bound_reason(bound: Bound) -> str:
         known = count_words(bound.ranges or 0, "range")
         return f"the widest gap between {known} known to be in use, at {address_words(bound.gap[0])}"
     used, _ = sizes_apart((bound.virtual_size or 0, "nearest"), (bound.limit, "nearest"))
-    return f"the process's counters show {used} of {limit_name(bound.limit)} in use"
+    most = "at most " if bound.limit_at_most else ""
+    return f"the process's counters show {used} of {most}{limit_name(bound.limit)} in use"
 
 
 def known_axes_text(m: Measurements) -> str:

@@ -59,6 +59,9 @@ _SERVERS = {
 "Windows Server release information", and "Operating System Version"."""
 
 
+_FAMILIES = {"windows": "Windows", "linux": "Linux", "macos": "macOS"}
+
+
 def release_name(system: OperatingSystem) -> str | None:
     """Returns the name of a Windows release; None if the build is unknown, or two releases have it.
 
@@ -78,4 +81,4 @@ def system_text(system: OperatingSystem) -> str:
     name = release_name(system)
     if name is not None:
         return f"{name} (build {system.build})"
-    return " ".join(part for part in (system.family, system.version) if part)
+    return " ".join(part for part in (_FAMILIES.get(system.family, system.family), system.version) if part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from dumpmap.model.counts import count_words, part_words
 from dumpmap.model.sizes import size_left, size_most, size_words, sizes_apart
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "hex_text",
     "list_words",
     "more_text",
+    "part_words",
     "percent_text",
     "percent_words",
     "printable",
@@ -35,11 +37,6 @@ def percent_words(share: float) -> str:
     """Writes a share (0 to 1) in percent: `61 %`; a small one with a decimal."""
     percent = 100 * share
     return f"{percent:.1f} %" if abs(percent) < 10 and round(percent, 1) != round(percent) else f"{percent:.0f} %"
-
-
-def count_words(count: int, one: str, many: str | None = None) -> str:
-    """Writes a count with its noun: `1 heap`, `12 heaps`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def duration_words(seconds: int) -> str:

@@ -11,7 +11,7 @@ from dumpmap.analysis.owner_parts import PartKey
 from dumpmap.analysis.timeline import Forecast, Growth, Series, TimeUnit, whole_number
 from dumpmap.wording.caveats import caveat_texts
 from dumpmap.wording.owners import part_text
-from dumpmap.wording.text import short_size, size_words
+from dumpmap.wording.text import count_words, duration_words, short_size, size_words
 
 HOUR = 3600
 """Seconds; rates are shown per hour."""
@@ -117,8 +117,9 @@ def rate_text(series: Series, unit: TimeUnit) -> str | None:
 def headline(growth: Growth) -> str:
     """Writes how many maps there are, over what time."""
     # A caveat says why slopes are per sample: times are missing, or all the same.
-    span = f"over {growth.points[-1].at:,.0f} s" if growth.unit == "seconds" else "in the order of the inputs"
-    return f"{len(growth.points)} maps {span}"
+    timed = growth.unit == "seconds"
+    span = f"over {duration_words(round(growth.points[-1].at))}" if timed else "in the order of the inputs"
+    return f"{count_words(len(growth.points), 'map')} {span}"
 
 
 def statements(growth: NamedGrowth) -> list[str]:
@@ -142,6 +143,12 @@ def _growth_text(growth: NamedGrowth) -> str:
 
 
 def _forecast_text(forecast: Forecast, unit: TimeUnit) -> str:
-    when = f"{forecast.expected:,.0f} {'s' if unit == 'seconds' else 'samples'}"
+    expected, earliest, latest = (
+        _time_words(at, unit) for at in (forecast.expected, forecast.earliest, forecast.latest)
+    )
     name = forecast.figure.replace("_", " ")
-    return f"At this rate, {name} is used up in {when} ({forecast.earliest:,.0f} to {forecast.latest:,.0f})."
+    return f"At this rate, {name} is used up in {expected} ({earliest} to {latest})."
+
+
+def _time_words(at: float, unit: TimeUnit) -> str:
+    return duration_words(round(at)) if unit == "seconds" else count_words(round(at), "sample")

@@ -21,6 +21,7 @@ from dumpmap.triage.map_row import row_of_map
 from dumpmap.views.diagnose import diagnosis_view
 from dumpmap.views.free import free_document, free_view
 from dumpmap.views.summary import largest_free_line, summary_document
+from dumpmap.views.triage import view_table
 from dumpmap.wording.text import size_most
 from dumpmap.wording.verdicts import verdict
 
@@ -333,3 +334,21 @@ def test_a_comparison_has_the_digits_that_show_it(requested: int, gap: int, word
     gap -= gap % GRANULE
     region_map = partial((0x10000, TOP_2GB - 0x10000 - gap), exception=crash(0xC0000017, requested))
     assert words in verdict(region_map).sentence
+
+
+def test_a_triage_row_has_the_bounds_and_marks_them() -> None:
+    region_map = partial((0x40000000, 64 * KB), used=TOP_2GB - 700 * MB)
+    row = row_of_map(region_map, "a.dmp", 1)
+    assert (row["lower_bound"], row["committed"], row["largest_free"]) == (True, 64 * KB, None)
+    assert (row["largest_free_at_most"], row["free_at_most"]) == (700 * MB, 700 * MB)
+    text = to_markdown([view_table([row])[0]])
+    assert ">= 64 " in text
+    assert f"&lt;= {700 * 1024:,} " in text
+    whole = row_of_map(Scene().leave(300 * MB, 100 * MB).map(), "b.dmp", 1)
+    assert (whole["lower_bound"], whole["largest_free_at_most"], whole["free_at_most"]) == (False, 300 * MB, 400 * MB)
+
+
+def test_a_limit_that_nothing_proves_bounds_the_free_space_as_such() -> None:
+    region_map = partial((0x40000000, 64 * KB), used=GB, wow64=None, system=System())
+    text = to_markdown(free_view(region_map, [], 1))
+    assert "the process's counters show 1 GB of at most 4 GB in use" in text

@@ -239,14 +239,14 @@ def test_an_exception_stream_of_zeros() -> None:
 def test_a_signal_has_the_address_of_its_access() -> None:
     exception = crash(11, thread=9, address=0x40, instruction_pointer=0x40000010)
     made = Scene(64).map(exception=exception, family="linux", modules=[Module(0x40000000, 0x1000, "/lib/libx.so")])
-    assert crash_line(made) == "11 SIGSEGV accessing 0x40 at libx.so+0x10 in thread 9"
+    assert crash_line(made) == "Signal 11 (SIGSEGV) accessing 0x40 at libx.so+0x10 in thread 9"
 
 
 def test_an_abort_on_macos_is_a_crash_not_0() -> None:
     snapshot = Scene(64).snapshot(exception=crash(0, 10, thread=9, address=0x40000010), modules=[GAME])
     system = replace(snapshot.process.os, family="macos")
     made = dumpmap.api.map_snapshot(replace(snapshot, process=replace(snapshot.process, os=system)))
-    assert crash_line(made) == "10 EXC_CRASH (abnormal process exit) at Game.dll+0x10 in thread 9"
+    assert crash_line(made) == "Mach exception 10 (EXC_CRASH): abnormal process exit at Game.dll+0x10 in thread 9"
 
 
 # ---------------------------------------------------------------- codes

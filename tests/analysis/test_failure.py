@@ -181,6 +181,6 @@ def test_codes_are_said_once() -> None:
 def test_texts_of_codes() -> None:
     assert ntstatus.exception_text(0xC0000017) == "0xc0000017 STATUS_NO_MEMORY"
     assert ntstatus.exception_text(0xDEADBEEF) == "0xdeadbeef"
-    assert ntstatus.exception_text(11, "linux") == "11 SIGSEGV"
-    assert ntstatus.exception_text(1, "macos") == "1 EXC_BAD_ACCESS"
+    assert ntstatus.exception_text(11, "linux") == "signal 11 (SIGSEGV)"
+    assert ntstatus.exception_text(1, "macos") == "Mach exception 1 (EXC_BAD_ACCESS)"
     assert ntstatus.exception_text(1, "other") == "1"

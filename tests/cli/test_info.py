@@ -114,7 +114,7 @@ def test_many_types_of_handles_are_cut_off(tmp_path: Path) -> None:
         (22631, "Windows 11 23H2 (build 22631)"),
         (20348, "Windows Server 2022 (build 20348)"),
         (17763, "Windows 10 1809 (build 17763)"),
-        (99999, "windows 10.0.99999"),
+        (99999, "Windows 10.0.99999"),
     ],
 )
 def test_a_release_is_named(tmp_path: Path, build: int, text: str) -> None:
@@ -131,7 +131,7 @@ def test_a_release_is_named(tmp_path: Path, build: int, text: str) -> None:
         (17763, 3, "Windows Server 2019 (build 17763)"),
         (26100, 2, "Windows Server 2025 (build 26100)"),
         (26100, 1, "Windows 11 24H2 (build 26100)"),
-        (17763, 0, "windows 10.0.17763"),
+        (17763, 0, "Windows 10.0.17763"),
         (19045, 3, "Windows 10 22H2 (build 19045)"),
         (20348, 1, "Windows Server 2022 (build 20348)"),
     ],

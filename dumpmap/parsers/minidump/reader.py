@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from dumpmap.errors import FormatError
+from dumpmap.model.counts import count_words
 from dumpmap.model.snapshot import Absence, Container, Snapshot, Source, Stream
 from dumpmap.model.times import from_unix
 from dumpmap.parsers.minidump import layout, records
@@ -82,7 +83,7 @@ def _read_directory(file: DumpFile, name: str, header: Any, draft: Draft) -> lis
         reason = "has no streams" if count == 0 else "is cut off before the stream directory"
         raise FormatError(f"minidump {reason}", source=name, place=place)
     if len(entries) < count:
-        draft.warnings.append(f"{place}: claims {count} entries, {len(entries)} fit")
+        draft.warnings.append(f"{place}: claims {count_words(count, 'entry', 'entries')}, {len(entries)} fit")
     streams = []
     for number, size, rva in entries.tolist():
         if number:  # 0 is UnusedStream: a slot that the writer did not need

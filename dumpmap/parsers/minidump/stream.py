@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dumpmap.model.counts import count_words
 from dumpmap.model.limits import Limit
 from dumpmap.model.snapshot import Stream
 from dumpmap.parsers.minidump import records
@@ -79,10 +80,10 @@ class StreamData:
         wanted = min(count, bound)
         entries = self.file.array(dtype, rva, wanted, limit=self.end if limit is None else limit, stride=stride)
         if len(entries) < wanted:
-            self.note(f"claims {count} entries, {len(entries)} fit")
+            self.note(f"claims {count_words(count, 'entry', 'entries')}, {len(entries)} fit")
         elif wanted < count:
             how = "" if isinstance(most, int) else f"; {most.hint}"
-            self.note(f"claims {count} entries; dumpmap reads the first {bound}{how}")
+            self.note(f"claims {count_words(count, 'entry', 'entries')}; dumpmap reads the first {bound}{how}")
         return entries
 
     def counted(self, dtype: np.dtype[Any], most: Limit) -> npt.NDArray[Any]:

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from dumpmap.model.counts import count_words
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import unrecorded
@@ -188,7 +189,9 @@ def _found(context: Context, pages: list[V8Page], pointer_size: int) -> Found:
     host = "" if module is None else module.name
     unproved = sum(isolate.unproved_pages for isolate in isolates)
     size = sum(isolate.unproved_bytes for isolate in isolates)
-    note = f"{host or NAME}: {unproved} V8 pages ({size:,} bytes) do not add up to what their spaces state; not claimed"
+    shown = count_words(unproved, "V8 page")
+    add = "does not add up to what its space states" if unproved == 1 else "do not add up to what their spaces state"
+    note = f"{host or NAME}: {shown} ({size:,} bytes) {add}; not claimed"
     return Found(
         ranges=tuple(part for isolate in isolates for part in _labelled(isolate)),
         runtimes=() if module is None else (Runtime(NAME, module.name, module.base, _text(version)),),

@@ -31,8 +31,9 @@ def _address_space_low(hit: Hit, d: Diagnosis) -> str:
 
 def _counted_low(m: Measurements) -> str:
     used, limit = m.virtual_size or 0, m.limit.size or 0
+    most = "at most " if m.limit.at_most else ""
     return (
-        f"By the process's counters, {of_limit_words(m, used)} is in use and {size_left(limit - used)} is "
+        f"By the process's counters, {of_limit_words(m, used)} is in use and {most}{size_left(limit - used)} is "
         f"not. The {input_noun(m)} does not record in what pieces. {limit_evidence(m)}"
     )
 

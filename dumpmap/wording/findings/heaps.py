@@ -32,7 +32,7 @@ def _gc_segment_will_not_fit(hit: Hit, d: Diagnosis) -> str:
 def _many_heaps(hit: Hit, d: Diagnosis) -> str:
     values = hit.values
     return (
-        f"{count_words(values['heaps'], 'heap')} reserve {size_words(values['reserved'])} and commit "
+        f"{count_words(values['heaps'], 'heap reserves', 'heaps reserve')} {size_words(values['reserved'])} and commit "
         f"{size_words(values['committed'])}. A heap cannot use the free memory of another."
     )
 
@@ -47,11 +47,12 @@ def _page_heap_on(hit: Hit, d: Diagnosis) -> str:
 
 def _heap_fragmented(hit: Hit, d: Diagnosis) -> str:
     first, others = hit.subject[0], len(hit.subject) - 1
+    ranges = count_words(first.uncommitted_ranges, "range")
     text = (
         f"{sentence(heap_title(first))} reserves {size_words(first.reserved)} but commits "
-        f"{size_words(first.committed)}: {size_words(first.uncommitted)} is uncommitted, in "
-        f"{first.uncommitted_ranges:,} ranges of at most {size_words(first.largest_uncommitted)}. DebugDiag calls that "
-        f"{percent_words(first.fragmentation or 0)} fragmented, !heap -s {percent_words(first.va_fragmentation or 0)}."
+        f"{size_words(first.committed)}: {size_words(first.uncommitted)} is uncommitted, in {ranges} of at most "
+        f"{size_words(first.largest_uncommitted)}. DebugDiag calls that {percent_words(first.fragmentation or 0)} "
+        f"fragmented, !heap -s {percent_words(first.va_fragmentation or 0)}."
     )
     return text + (f" {count_words(others, 'other heap is', 'other heaps are')} similar." if others else "")
 

@@ -15,7 +15,8 @@ def _many_threads(hit: Hit, d: Diagnosis) -> str:
         return f"The process has {threads}. Each reserves address space for its stack, 1 MB by default."
     size = limit.size if limit.narrow and limit.exact else None
     share = f", {percent_words(stacks / size)} of the address space" if size else ""
-    return f"{threads} reserve {size_words(stacks)} for their stacks{share}. The default stack is 1 MB."
+    reserve = "reserves" if hit.values["threads"] == 1 else "reserve"
+    return f"{threads} {reserve} {size_words(stacks)} for stacks{share}. The default stack is 1 MB."
 
 
 def _file_mapped_repeatedly(hit: Hit, d: Diagnosis) -> str:

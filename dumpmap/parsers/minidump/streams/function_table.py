@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from dumpmap.model.counts import count_words
 from dumpmap.model.snapshot import CodeRange
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.file import NotReadError
@@ -37,7 +38,7 @@ def read_function_table(data: StreamData, draft: Draft) -> None:
     impossible = 0
     for number in range(min(count, MAX_TABLES)):
         if position + descriptor + native > size:
-            data.note(f"claims {count} entries, {number} fit")
+            data.note(f"claims {count_words(count, 'entry', 'entries')}, {number} fit")
             break
         place = data.offset + position
         low, high, base, entries, padding = _DESCRIPTOR.unpack(data.file.data(place, _DESCRIPTOR.size))
@@ -48,7 +49,7 @@ def read_function_table(data: StreamData, draft: Draft) -> None:
             impossible += 1
         position += descriptor + native + entries * entry + padding
     if count > MAX_TABLES:
-        data.note(f"claims {count} entries; {MAX_TABLES} are read")
+        data.note(f"claims {count_words(count, 'entry', 'entries')}; {MAX_TABLES} are read")
     if impossible:
         data.note(f"{impossible} tables cover no addresses")
 
