@@ -133,14 +133,14 @@ class RegionMap(model.RegionMap):
 
         Args:
             path: the file.
-            keep_text: keep a crash reporter's texts that can hold user data, such as its error message and URLs.
+            keep_text: keep comments, and a crash reporter's texts that can hold user data, such as its error message.
             command_line: keep the command line, which can contain secrets.
-            redact: replace names of users and machines in paths, and leave out comments.
+            redact: replace names of users and machines.
             force: overwrite the file.
 
         Raises:
             OutputError: the file exists and `force` is not set, or it cannot be written.
-            ValueError: the name has another suffix.
+            ValueError: the name has another suffix, or both `keep_text` and `redact` are set.
         """
         from dumpmap.writers.snapshot_file import save_snapshot
 
@@ -276,7 +276,7 @@ def open_map(
     from dumpmap.model.personal import redacted
     from dumpmap.writers.snapshot_texts import without_texts
 
-    facts = without_texts(redacted(facts))
+    facts = redacted(without_texts(facts))
     facts = dataclasses.replace(facts, process=dataclasses.replace(facts.process, command_line=None))
     return map_snapshot(facts, image_path=image_path, record=record, read_parameters=False)
 
