@@ -110,13 +110,16 @@ class RegionMap(model.RegionMap):
             up to the summary's total without unusable space and page tables.
 
         Raises:
-            ValueError: a name is not a type.
+            ValueError: a name is not a type, or `search` is another word.
         """
         from dumpmap.analysis.owners import find_owners
         from dumpmap.analysis.pointers import with_pointers
+        from dumpmap.model.choices import check_choice
+        from dumpmap.model.pointers import OWNER_SEARCHES
         from dumpmap.views.filters import parse_types
         from dumpmap.views.owners import owner_frame
 
+        check_choice("search", search, OWNER_SEARCHES)
         region_map = with_pointers(self) if search == "full" else self
         return owner_frame(find_owners(region_map, parse_types(types)))
 
@@ -246,7 +249,7 @@ def timeline(
 
     Raises:
         DumpmapError: an input cannot be read.
-        ValueError: there are fewer than two maps, or the confidence is out of range.
+        ValueError: there are fewer than two maps, a figure is unknown, or the confidence is out of range.
     """
     from dumpmap.api import comparing
 
