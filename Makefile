@@ -54,8 +54,10 @@ fuzz: setup ## mutate valid inputs of every format for T seconds (default 120)
 	$(BIN)/python -m tests.fuzz $(or $(T),120)
 
 audit: setup ## check the installed dependencies for known vulnerabilities
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/python -m pip_audit --local --skip-editable
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/audit/installed.txt
+	$(VENV)/audit/$(notdir $(BIN))/python -m pip_audit --strict --disable-pip --no-deps -r $(VENV)/audit/installed.txt
 
 wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

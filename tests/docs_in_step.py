@@ -88,6 +88,17 @@ def snapshot_schema() -> str:
     return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
 
 
+def annotation_table() -> str:
+    """Writes the table of the annotations whose names a snapshot keeps."""
+    from dumpmap.writers.known_annotations import KNOWN_ANNOTATIONS, Content
+
+    rows = (
+        (content.value, ", ".join(f"`{name}`" for name, kept in KNOWN_ANNOTATIONS.items() if kept is content))
+        for content in Content
+    )
+    return table(("kept of the value", "names"), rows)
+
+
 def streams_table() -> str:
     """Writes the table of the streams of a minidump."""
     from dumpmap.parsers.minidump.registry import KNOWN_STREAMS
@@ -280,6 +291,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("limits.md", "fixed"): fixed_bound_table,
     ("triage.md", "statuses"): status_table,
     ("triage.md", "columns"): column_table,
+    ("snapshot.md", "known-annotations"): annotation_table,
 }
 
 

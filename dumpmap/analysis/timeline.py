@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from dumpmap.analysis.measurements import measurements_of
 from dumpmap.analysis.owner_parts import PartKey, sum_by_part
 from dumpmap.analysis.owners import find_owners
 from dumpmap.analysis.trend import Values, fit_lines
+from dumpmap.model.choices import check_choice
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
 
@@ -194,8 +195,10 @@ def follow(maps: Iterable[RegionMap], *, metrics: Sequence[Metric] = METRICS, co
         confidence: of the slopes' intervals, above 0 and below 1.
 
     Raises:
-        ValueError: there are fewer than two maps, or the confidence is out of range.
+        ValueError: there are fewer than two maps, a figure is unknown, or the confidence is out of range.
     """
+    for metric in metrics:
+        check_choice("each of metrics", metric, get_args(Metric))
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be above 0 and below 1, not {confidence}")
     samples = [_sample(one, metrics) for one in maps]

@@ -110,13 +110,16 @@ class RegionMap(model.RegionMap):
             up to the summary's total without unusable space and page tables.
 
         Raises:
-            ValueError: a name is not a type.
+            ValueError: a name is not a type, or `search` is another word.
         """
         from dumpmap.analysis.owners import find_owners
         from dumpmap.analysis.pointers import with_pointers
+        from dumpmap.model.choices import check_choice
+        from dumpmap.model.pointers import OWNER_SEARCHES
         from dumpmap.views.filters import parse_types
         from dumpmap.views.owners import owner_frame
 
+        check_choice("search", search, OWNER_SEARCHES)
         region_map = with_pointers(self) if search == "full" else self
         return owner_frame(find_owners(region_map, parse_types(types)))
 
@@ -133,14 +136,14 @@ class RegionMap(model.RegionMap):
 
         Args:
             path: the file.
-            keep_text: keep a crash reporter's texts that can hold user data, such as its error message and URLs.
+            keep_text: keep comments, and a crash reporter's texts that can hold user data, such as its error message.
             command_line: keep the command line, which can contain secrets.
-            redact: replace names of users and machines in paths, and leave out comments.
+            redact: replace names of users and machines.
             force: overwrite the file.
 
         Raises:
             OutputError: the file exists and `force` is not set, or it cannot be written.
-            ValueError: the name has another suffix.
+            ValueError: the name has another suffix, or both `keep_text` and `redact` are set.
         """
         from dumpmap.writers.snapshot_file import save_snapshot
 
@@ -246,7 +249,7 @@ def timeline(
 
     Raises:
         DumpmapError: an input cannot be read.
-        ValueError: there are fewer than two maps, or the confidence is out of range.
+        ValueError: there are fewer than two maps, a figure is unknown, or the confidence is out of range.
     """
     from dumpmap.api import comparing
 
@@ -276,7 +279,7 @@ def open_map(
     from dumpmap.model.personal import redacted
     from dumpmap.writers.snapshot_texts import without_texts
 
-    facts = without_texts(redacted(facts))
+    facts = redacted(without_texts(facts))
     facts = dataclasses.replace(facts, process=dataclasses.replace(facts.process, command_line=None))
     return map_snapshot(facts, image_path=image_path, record=record, read_parameters=False)
 

@@ -79,7 +79,7 @@ KeepTextOption = Annotated[
     bool,
     typer.Option(
         "--keep-text",
-        help="Keep a crash reporter's texts that can hold user data: messages, URLs, paths, script lines.",
+        help="Keep comments, and a crash reporter's texts that can hold user data: messages, URLs, names.",
     ),
 ]
 
@@ -87,6 +87,6 @@ RedactOption = Annotated[
     bool,
     typer.Option(
         "--redact",
-        help="Replace names of users and machines in paths, and leave out comments and texts of a crash reporter.",
+        help="Replace names of users and machines, which are known from paths. Excludes --keep-text.",
     ),
 ]

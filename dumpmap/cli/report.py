@@ -41,15 +41,17 @@ def command(
 ) -> None:
     """Write a self-contained HTML report: diagnosis, bars, address space map, and every region with its evidence.
 
-    The report is one file and needs no network. It contains the command line, comments, and the paths that are in the
-    dump; --redact leaves them out. It omits messages, URLs, paths, and script lines of a crash reporter, which can
-    contain user data.
+    The report is one file and needs no network. It contains the command line, and the paths and names of modules and
+    threads; --redact omits the command line and replaces names of users and machines. It omits comments and texts of
+    a crash reporter that can contain user data, unless you pass --keep-text.
 
     ```
     dumpmap report crash.dmp -o crash.html
     dumpmap report crash.dmp -o crash.html --image-path ./bin --force
     ```
     """
+    if redact and keep_text:
+        raise typer.BadParameter("--redact removes what --keep-text keeps")
     from dumpmap.writers.output import check_target
     from dumpmap.writers.suffixes import choose_format
 

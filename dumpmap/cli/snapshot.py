@@ -41,8 +41,9 @@ def command(
     """Reduce an input to a JSON snapshot with only the memory that the map needs.
 
     The snapshot gives the same map and the same owners with the same evidence. It is small enough for a test fixture
-    or an email. It omits the command line, and messages, URLs, paths, and script lines of a crash reporter: they can
-    contain secrets.
+    or an email. It contains paths and names of modules and threads; --redact replaces names of users and machines. It
+    omits the command line, unless you pass --command-line, and comments and texts of a crash reporter that can
+    contain user data, unless you pass --keep-text.
 
     ```
     dumpmap snapshot crash.dmp -o crash.json.zst

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from dumpmap.model.snapshot import Regions, Snapshot, TextColumn
+from dumpmap.model.writer import WriterRecord
 
 USER, MACHINE = "<user>", "<machine>"
 """What stands for a name that was left out."""
@@ -111,7 +112,33 @@ def redacted(snapshot: Snapshot, names: Names | None = None) -> Snapshot:
         heaps=tuple(replace(heap, name=clean(heap.name)) for heap in snapshot.heaps),
         regions=None if snapshot.regions is None else _redacted_regions(snapshot.regions, names),
         comments=(),
+        writer=None if snapshot.writer is None else _redacted_writer(snapshot.writer, names),
+        pointer_owners=None
+        if snapshot.pointer_owners is None
+        else replace(
+            snapshot.pointer_owners,
+            owners=tuple(
+                replace(owner, module=names.without(owner.module), place=names.without(owner.place))
+                for owner in snapshot.pointer_owners.owners
+            ),
+        ),
         warnings=tuple(map(names.without, snapshot.warnings)),
+    )
+
+
+def _redacted_writer(writer: WriterRecord, names: Names) -> WriterRecord:
+    return replace(
+        writer,
+        product=None if writer.product is None else names.without(writer.product),
+        thread_names=tuple((thread, names.without(name)) for thread, name in writer.thread_names),
+        annotations=tuple(
+            replace(
+                one,
+                value=None if one.value is None else names.without(one.value),
+                module=None if one.module is None else names.without(one.module),
+            )
+            for one in writer.annotations
+        ),
     )
 
 

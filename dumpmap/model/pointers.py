@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from dumpmap.model.evidence import EvidenceInfo
 
@@ -39,6 +39,9 @@ RULES = tuple(word.name for word in EVIDENCE)
 
 OwnerSearch = Literal["structure", "full"]
 """How owners are found: by structure, or also by a search for pointers."""
+
+OWNER_SEARCHES: tuple[OwnerSearch, ...] = get_args(OwnerSearch)
+"""The words for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -332,6 +332,8 @@ class Snapshot:
     """What a crash reporter recorded itself, such as the range that it reserved for its own use."""
     writer: WriterRecord | None = None
     """What the writer of the input recorded about the failure; None if it recorded nothing."""
+    omitted_texts: int = 0
+    """How many comments, and texts and names of a crash reporter, were left out because they can hold user data."""
     recorded_summary: tuple[SummaryRow, ...] = ()
     """The summary in a VMMap file, for comparison."""
     pointer_owners: PointerSearch | None = None

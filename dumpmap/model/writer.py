@@ -6,6 +6,7 @@ which thread crashed. Sizes are bytes, None means not recorded, and a figure tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,10 @@ _MOST_TIMES = 4
 
 EXECUTABLE = "ExecutableName"
 """The annotation of Unreal Engine that names the program, without its suffix."""
+
+_THREAD_WORD = r"(?:[A-Za-z]{1,48}[0-9]{0,5}|[0-9]{1,5})"
+THREAD_NAME = re.compile(rf"(?=[A-Za-z].{{0,63}}\Z){_THREAD_WORD}(?:[ _.:#()-]{{1,2}}{_THREAD_WORD}){{0,7}}\)?")
+"""What a writer's name of a thread looks like: `TaskGraphThreadNP 3`. A URL, a path, or a line of a script does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,20 +95,31 @@ def is_input(head: bytes) -> bool:
     )
 
 
+def first_look(path: str) -> bool | None:
+    """Tells by its first bytes alone whether a local file is an input; None if it is packed and they do not say."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - faster than pathlib
+            head = file.read(HEAD)
+    except (OSError, ValueError):  # whatever is wrong with the file, nobody asked for it
+        return False
+    return None if head.startswith(PACKED) else is_input(head)
+
+
 def begins_like_input(path: str) -> bool:
     """Tells whether a local file that nobody named begins like an input, packed or not. It reads little of the file.
 
     A zip archive with several files is searched only if its suffix is `.zip` or it has none: programs and documents
     are zip archives, too.
     """
+    look = first_look(path)
+    if look is not None:
+        return look
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - faster than pathlib
-            head = file.read(HEAD)
-        if not head.startswith(PACKED):
-            return is_input(head)
         suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
         members = MOST_MEMBERS if suffix in (".zip", "") else 1
         return is_input(first_bytes(open_file(path), is_input, most_members=members) or b"")
+    except MemoryError:
+        raise
     except Exception:  # whatever is wrong with the file, nobody asked for it
         return False
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import IO, Any, TypedDict, Unpack
 
+from dumpmap.model.choices import check_choice
 from dumpmap.render.markdown import to_markdown
 from dumpmap.triage.columns import TriageRow
 from dumpmap.triage.groups import Grouping, TriageGroup
@@ -108,8 +109,10 @@ def write_rows(
 
     Raises:
         OutputError: the file exists and `force` is not given, or it cannot be written.
-        ValueError: the format is unknown, or a column cannot be grouped by.
+        ValueError: the format or the units are unknown, or a column cannot be grouped by.
     """
+    check_choice("format", format, TriageFormat)
+    check_choice("units", style.get("units", Units.kb), Units)
     format = TriageFormat(format)
     grouping = Grouping(group_by) if group_by else None
     with _opened(target, force=force, text=format is not TriageFormat.parquet) as stream:

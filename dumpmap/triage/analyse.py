@@ -12,12 +12,13 @@ from dumpmap.errors import DumpmapError, FormatError
 from dumpmap.model.pointers import OwnerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.parsers.opening import read_source
+from dumpmap.parsers.recognition import begins_like_input
 from dumpmap.sources.files import ByteSource, open_file
 from dumpmap.sources.remote import remote_source
 from dumpmap.triage.columns import TriageRow
 from dumpmap.triage.jobs import Job, os_reason
 from dumpmap.triage.map_row import one_line, row_of_map
-from dumpmap.triage.outcome import Outcome, outcome_of
+from dumpmap.triage.outcome import Outcome, no_input, outcome_of
 from dumpmap.triage.rows import empty_row
 
 
@@ -40,6 +41,8 @@ def analyse(
     if job.problem is not None:
         status, text = job.problem
         return outcome_of(job, empty_row(job.path, status, size=job.size, error=text), unreached=job.named)
+    if job.unsure and not begins_like_input(job.location):
+        return no_input(job)
     began = time.perf_counter()
     opened = _Opened(job.size, job.stamp)
     row, lasting = _row(job, opened, storage_options, owners)

@@ -53,8 +53,12 @@ class Batch:
             return analyse(job)
         return known
 
-    def finish(self, outcome: Outcome) -> Outcome:
-        """Stores an outcome and counts it."""
+    def finish(self, outcome: Outcome) -> Iterator[Outcome]:
+        """Stores an outcome, counts it, and yields it; a file that is no input leaves no trace."""
+        if outcome.foreign:
+            self.state.found -= 1
+            self.report()
+            return
         kept = outcome.cached or (self.cache is not None and self.cache.put(outcome))
         self.store.put(outcome)
         state, rank = self.state, RANKS[outcome.rank]
@@ -68,7 +72,7 @@ class Batch:
         state.warning += rank == "warning"
         state.info += rank == "info"
         self.report()
-        return outcome
+        yield outcome
 
     def report(self) -> None:
         """Updates the display of progress."""
@@ -83,7 +87,7 @@ class Batch:
                 if answer is None:
                     engine.submit(job)
                 else:
-                    yield self.finish(answer)
+                    yield from self.finish(answer)
             # List files while the workers are busy, so that their total is known soon.
             if not self.state.listed:
                 self.list(jobs)
@@ -95,7 +99,7 @@ class Batch:
             else:
                 return
             for outcome in ready:
-                yield self.finish(outcome)
+                yield from self.finish(outcome)
 
     def list(self, jobs: Iterator[Job]) -> None:
         """Lists some more files."""

@@ -40,6 +40,7 @@ class Job:
         member: the file inside a zip archive, if the user named one.
         named: whether the user named this file, or the job represents a pattern that matches nothing. If such a job
             fails, the run has not read what it was asked to read.
+        unsure: whether nobody named the file and it is packed: the worker that unpacks it finds out if it is an input.
     """
 
     key: str
@@ -51,6 +52,7 @@ class Job:
     problem: tuple[RowStatus, str] | None = None
     member: str | None = None
     named: bool = False
+    unsure: bool = False
 
 
 def failed_job(

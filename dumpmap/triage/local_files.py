@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import chain, islice
 
-from dumpmap.parsers.recognition import begins_like_input
+from dumpmap.parsers.recognition import first_look
 from dumpmap.sources.files import MEMBER_MARK
 from dumpmap.triage.jobs import (
     GLOB_MARKS,
@@ -46,9 +46,18 @@ def discover_local(text: str, *, recursive: bool, visited: Visited) -> Iterator[
         yield replace(local_job(text), named=True)
 
 
-def is_input(path: str) -> bool:
-    """Returns whether a path in a folder is an input: by its suffix, or else by its first bytes."""
-    return has_dump_suffix(path) or (os.path.isfile(path) and begins_like_input(path))
+def found_job(path: str) -> Job | None:
+    """Returns the job of a file in a folder if it is an input: by its suffix, or else by its first bytes.
+
+    A packed file is unpacked by no process but a worker, under its limits: the job says that it is unsure.
+    """
+    if has_dump_suffix(path):
+        return local_job(path)
+    look = first_look(path) if os.path.isfile(path) else False
+    if look is False:
+        return None
+    job = local_job(path)
+    return job if look else replace(job, unsure=True)
 
 
 # ---------------------------------------------------------------- folders
@@ -77,8 +86,8 @@ def _walk(root: str, *, recursive: bool, visited: Visited, named: bool = False) 
         if stat.S_ISDIR(mode):
             if recursive and _enter(path, visited):
                 stack.append((path, sorted_names(path)))
-        elif has_dump_suffix(name) or (stat.S_ISREG(mode) and begins_like_input(path)):
-            yield local_job(path)
+        elif (job := found_job(path)) is not None:
+            yield job
 
 
 def _enter(folder: str, visited: Visited) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
-from dumpmap.model.pointers import OwnerSearch
+from dumpmap.model.choices import check_choice
+from dumpmap.model.pointers import OWNER_SEARCHES, OwnerSearch
 from dumpmap.triage.worker import Setup
 from dumpmap.wording.text import size_words
 
@@ -74,8 +75,7 @@ class TriageOptions:
             raise ValueError("jobs must be at least 1")
         if self.engine not in get_args(EngineName):
             raise ValueError(f"unknown engine {self.engine!r}; the engines are {', '.join(get_args(EngineName))}")
-        if self.owners not in get_args(OwnerSearch):
-            raise ValueError(f"owners must be one of {', '.join(get_args(OwnerSearch))}, not {self.owners!r}")
+        check_choice("owners", self.owners, OWNER_SEARCHES)
         if self.scheduler is not None and self.engine != "dask":
             raise ValueError("scheduler requires engine='dask'")
         if self.time_limit is not None and not self.time_limit > 0:  # NaN is not above 0 either

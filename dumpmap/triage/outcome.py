@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dumpmap.triage.columns import TriageRow
@@ -29,6 +29,7 @@ class Outcome:
         limit: the limit that ended the analysis.
         unreached: whether the user named this file and dumpmap could not open it at all.
         cached: whether the outcome comes from the cache.
+        foreign: whether a packed file that nobody named holds no input: it gets no row.
         unpacked: the row, where something has unpacked it already.
     """
 
@@ -42,6 +43,7 @@ class Outcome:
     limit: Limit | None = None
     unreached: bool = False
     cached: bool = False
+    foreign: bool = False
     unpacked: TriageRow | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -78,6 +80,11 @@ def outcome_of(
         limit=limit,
         unreached=unreached,
     )
+
+
+def no_input(job: Job) -> Outcome:
+    """Returns the outcome of a file that turned out to be no input."""
+    return replace(outcome_of(job, empty_row(job.path, "skipped", size=job.size)), foreign=True)
 
 
 def failure(job: Job, problem: str, *, limit: Limit | None = None, seconds: float | None = None) -> Outcome:

@@ -26,6 +26,10 @@ ATTEMPTS = 2
 """How often to try a file whose worker dies for a reason other than a limit."""
 
 _LOOK_EVERY = 1.0
+_PAUSE = 0.2
+
+_UNKNOWN_EXIT = 255
+"""What multiprocessing gives as the exit code of a worker whose fork server is gone."""
 
 _GUARD = (
     'it must be a file that calls dumpmap.triage under `if __name__ == "__main__":` (engine="serial" needs neither)'
@@ -51,6 +55,22 @@ class _Task:
     attempt: int = 1
 
 
+class _Roster(dict[int, Any]):
+    """pebble's table of workers. It remembers the first that pebble drops: how they ended says why a start failed."""
+
+    _MOST = 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: list[Any] = []
+
+    def pop(self, pid: int, default: Any = None) -> Any:
+        worker = super().pop(pid, default)
+        if worker is not None and len(self.ended) < self._MOST:
+            self.ended.append(worker)
+        return worker
+
+
 class ProcessEngine:
     """Runs jobs in worker processes; a worker that exceeds a limit is killed and replaced.
 
@@ -73,6 +93,8 @@ class ProcessEngine:
         self._ready: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         self._done_since_start = 0
         self._look_at = time.monotonic() + _LOOK_EVERY
+        self._failed_starts = 0
+        self._roster = _Roster()
         self._pool = self._new_pool()
 
     def _new_pool(self) -> Any:
@@ -80,9 +102,13 @@ class ProcessEngine:
 
         self._done_since_start = 0
         self._started = False  # a batch whose results are all cached needs no worker
-        return ProcessPool(
+        pool = ProcessPool(
             max_workers=self._jobs, initializer=start, initargs=(self._setup, self._diary), context=self._context
         )
+        self._roster = _Roster()
+        with contextlib.suppress(AttributeError):
+            pool._pool_manager.worker_manager.workers = self._roster
+        return pool
 
     @property
     def hindrance(self) -> None:
@@ -104,9 +130,7 @@ class ProcessEngine:
 
     def _schedule(self, task: _Task) -> None:
         if not self._started:
-            self._started = True
-            with undisturbed():
-                _ = self._pool.active  # starts it
+            self._start()
         try:
             future = self._pool.schedule(work, args=(task.job, task.number), timeout=self._time_limit)
         except (RuntimeError, OSError, EOFError) as error:  # the pool is broken; `wait` handles that
@@ -114,6 +138,26 @@ class ProcessEngine:
             future.set_exception(BrokenProcessPool(str(error)))
         self._tasks[future] = task
         future.add_done_callback(self._ready.put)
+
+    def _start(self) -> None:
+        """Starts the workers; tries again if that fails, because the fork server of before may have been killed."""
+        cause: BaseException | None = None
+        for _ in range(ATTEMPTS):
+            self._started = True
+            try:
+                with undisturbed():
+                    _ = self._pool.active  # starts it
+            except (BrokenProcessPool, OSError, EOFError) as error:
+                cause = error.__cause__ or error
+                self._stop_pool()
+                self._pool = self._new_pool()
+            else:
+                return
+            time.sleep(_PAUSE)  # until the system knows that the fork server is gone
+        self._started = False
+        if self._context.get_start_method() == "forkserver" and isinstance(cause, (ConnectionError, EOFError)):
+            raise EngineError("cannot start worker processes: the process that forks them was ended, twice")
+        raise EngineError(f"cannot start worker processes: {cause or 'no reason given'}")
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         """See `Engine.wait`."""
@@ -198,14 +242,30 @@ class ProcessEngine:
     def _restart(self, broken: list[_Task]) -> None:
         """Replaces a pool that lost its workers between two files, and resubmits what was pending."""
         if not self._done_since_start:
-            self.close()
-            raise EngineError(f"cannot start worker processes; they import the calling script: {_GUARD}")
+            self._failed_starts += 1
+            how = self._how_killed()
+            if how is None:
+                self.close()
+                raise EngineError(f"cannot start worker processes; they import the calling script: {_GUARD}")
+            if self._failed_starts >= ATTEMPTS:
+                self.close()
+                raise EngineError(f"cannot start worker processes: the first ones died before their first file ({how})")
         tasks = [*broken, *self._tasks.values()]
         self._tasks.clear()
         self._stop_pool()
         self._pool = self._new_pool()
         for task in tasks:
             self._schedule(task)
+
+    def _how_killed(self) -> str | None:
+        """Returns what killed one of the first workers; None if none was killed: then they could not even import."""
+        codes = [worker.exitcode for worker in (*self._roster.ended, *self._roster.values())]
+        killed = next((code for code in codes if code is not None and code < 0), None)
+        if killed is not None:
+            return exit_text(killed)
+        if self._context.get_start_method() == "forkserver" and _UNKNOWN_EXIT in codes:
+            return "the process that forks them was ended"
+        return None
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -21,7 +21,7 @@ from dumpmap.triage.columns import TriageRow
 from dumpmap.triage.discovery import discover
 from dumpmap.triage.engines import Engine
 from dumpmap.triage.jobs import Job, local_job
-from dumpmap.triage.local_files import is_input
+from dumpmap.triage.local_files import found_job
 from dumpmap.triage.options import Paths, TriageOptions, path_list
 from dumpmap.triage.outcome import Outcome
 from dumpmap.triage.progress import Progress
@@ -105,17 +105,16 @@ def _outcomes(batch: Batch, watcher: _Watcher, engine: Engine, stop: threading.E
             if answer is None:
                 engine.submit(job)
             else:
-                yield _finish(batch, answer)
+                yield from _finish(batch, answer)
         if not engine.pending:
             stop.wait(_TICK)
         for outcome in engine.wait(_TICK):
-            yield _finish(batch, outcome)
+            yield from _finish(batch, outcome)
 
 
-def _finish(batch: Batch, outcome: Outcome) -> Outcome:
-    batch.finish(outcome)
+def _finish(batch: Batch, outcome: Outcome) -> Iterator[Outcome]:
+    yield from batch.finish(outcome)
     batch.store.forget(outcome.key)  # the file may change and come again
-    return outcome
 
 
 class _Watcher:
@@ -217,8 +216,8 @@ class _Watcher:
             if os.path.isdir(path):
                 # The system reports a folder that was moved here, but not its files.
                 self._begin_scan()
-            elif is_input(path):
-                self._arrive(local_job(path))
+            elif (job := found_job(path)) is not None:
+                self._arrive(job)
 
     def _arrive(self, job: Job) -> None:
         if job.problem is None and not self._is_known(job):
@@ -231,7 +230,7 @@ class _Watcher:
         arrival = self._arrivals[key]
         if now - arrival.since < self._settle:
             return
-        job = replace(local_job(arrival.job.location), path=arrival.job.path)
+        job = replace(local_job(arrival.job.location), path=arrival.job.path, unsure=arrival.job.unsure)
         if (job.size, job.stamp) != (arrival.job.size, arrival.job.stamp):
             del self._arrivals[key]
             self._arrive(job)

@@ -120,6 +120,7 @@ def info_document(region_map: RegionMap) -> dict[str, Any]:
         "comments": list(snapshot.comments),
         "annotations": dict(snapshot.annotations),
         "writer": writer_document(snapshot.writer),
+        "omitted_texts": snapshot.omitted_texts,
         "advice": [dataclasses.asdict(advice) for advice in advise(region_map)],
     }
 

@@ -37,13 +37,18 @@ def writer_document(record: WriterRecord | None) -> dict[str, Any] | None:
 def writer_blocks(region_map: RegionMap) -> Iterator[Block]:
     """Yields the section about the writer's record; nothing if there is none."""
     record = region_map.snapshot.writer
+    omitted = _omitted(region_map)
     if record is None:
+        if omitted:
+            yield Blank()
+            yield Heading("What the writer recorded")
+            yield Paragraph(omitted, "muted")
         return
     yield Blank()
     yield Heading("What the writer recorded")
     yield Facts([Fact(label, text) for label, text in _facts(region_map, record) if text])
-    if record.texts_omitted:
-        yield Paragraph("Texts that can hold user data are left out; --keep-text keeps them.", "muted")
+    if omitted:
+        yield Paragraph(omitted, "muted")
     if record.soft_errors:
         yield Blank()
         yield Heading("What the writer failed to collect")
@@ -54,6 +59,17 @@ def writer_blocks(region_map: RegionMap) -> Iterator[Block]:
         rest = len(record.annotations) - _MOST_ROWS
         if rest > 0:
             yield Paragraph(f"{count_words(rest, 'more annotation')}; --format json shows all.", "muted")
+
+
+def _omitted(region_map: RegionMap) -> str | None:
+    """Says how many texts a snapshot or a report left out."""
+    snapshot = region_map.snapshot
+    count = snapshot.omitted_texts
+    if not count and (snapshot.writer is None or not snapshot.writer.texts_omitted):
+        return None
+    texts = count_words(count, "text") if count else "Texts"  # an older snapshot does not count them
+    verb, them = ("is", "it") if count == 1 else ("are", "them")
+    return f"{texts} that can hold user data {verb} left out; --keep-text keeps {them}."
 
 
 def short_line(text: str, limit: int) -> str:

@@ -1,14 +1,13 @@
-"""Cells of CSV files that a spreadsheet shows as text and does not run as a formula.
+"""Cells of CSV files that a spreadsheet shows as text and does not run as a formula: `dumpmap.model.formulas`.
 
-A cell that begins with one of these characters is a formula to Excel, LibreOffice, and Google Sheets, quoted or not. An
-apostrophe before it makes it a text. Other programs can ask for the values as they are: `dumpmap --raw`.
+Other programs can ask for the values as they are: `dumpmap --raw`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+from dumpmap.model.formulas import as_text
 
 
 class _Mode:
@@ -22,6 +21,4 @@ def keep_raw(raw: bool) -> None:
 
 def csv_cell(value: Any) -> Any:
     """Returns a value for a CSV file; texts that a spreadsheet would run get an apostrophe in front."""
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _Mode.raw:
-        return f"'{value}"
-    return value
+    return as_text(value) if isinstance(value, str) and not _Mode.raw else value

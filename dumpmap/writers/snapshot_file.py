@@ -112,16 +112,18 @@ def save_snapshot(
         path: the file, or `-` for standard output.
         recording: as for `needed_excerpts`.
         to: the compression; None to take it from the file's suffix.
-        keep_text: keep the texts of a crash reporter that can hold user data; see `without_texts`.
+        keep_text: keep comments, and texts of a crash reporter that can hold user data; see `without_texts`.
         command_line: keep the command line, which can contain secrets.
-        redact: replace names of users and machines, and leave out comments; see `dumpmap.model.personal`.
+        redact: replace names of users and machines, also in kept texts; see `dumpmap.model.personal`.
         pointers: search for pointers and keep the results, because the snapshot lacks the memory to search.
         force: overwrite the file.
 
     Raises:
         OutputError: the file exists and `force` is not set, or it cannot be written.
-        ValueError: the suffix is not that of a snapshot.
+        ValueError: the suffix is not that of a snapshot, or both `keep_text` and `redact` are given.
     """
+    if redact and keep_text:
+        raise ValueError("redact removes what keep_text keeps")
     chosen = choose_compression(path, to)
     binary = chosen is not SnapshotFormat.json
     check_target(path, force=force, binary=binary)
@@ -130,12 +132,12 @@ def save_snapshot(
     process = region_map.process
     stated = replace(snapshot.process, path=process.path, command_line=process.command_line if command_line else None)
     snapshot = replace(snapshot, process=stated)
-    if redact:
-        snapshot = redacted(snapshot, names_in(snapshot, (process.command_line,)))
-    if not keep_text:
-        snapshot = without_texts(snapshot)
     if pointers:
         snapshot = replace(snapshot, pointer_owners=pointer_owners(region_map))
+    if not keep_text:
+        snapshot = without_texts(snapshot)
+    if redact:
+        snapshot = redacted(snapshot, names_in(snapshot, (process.command_line,)))
     if snapshot.source.memory_size is None:
         held = sum(size for _, size in snapshot.memory.ranges())
         snapshot = replace(snapshot, source=replace(snapshot.source, memory_size=held))

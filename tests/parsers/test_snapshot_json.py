@@ -444,6 +444,7 @@ snapshots = st.builds(
     comments=few(texts),
     annotations=st.dictionaries(texts, texts, max_size=3),
     writer=maybe(writers),
+    omitted_texts=counts,
     recorded_summary=few(summary_rows),
     warnings=few(texts),
 )

@@ -111,7 +111,7 @@ def test_nothing_is_a_formula_in_a_spreadsheet(command: list[str], dump: Path) -
     assert raw.replace("'=", "=") == ran.out.replace("'=", "=") or name == "triage"
 
 
-@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "\uff1d1", "'=1"])
 def test_what_begins_a_formula_gets_an_apostrophe(text: str) -> None:
     assert csv_cell(text) == "'" + text
     assert csv_cell("x" + text) == "x" + text

@@ -453,6 +453,7 @@ INFO = record(
     heap_list_captured=maybe(FLAG),
     handle_types={"type": "object", "additionalProperties": BYTES},
     comments=rows(TEXT),
+    omitted_texts=BYTES,
     annotations={"type": "object", "additionalProperties": TEXT},
     writer=maybe(WRITER),
     advice=rows(record(missing=TEXT, adds=TEXT, how=TEXT)),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -23,6 +24,7 @@ from support.triage import MB, partial_dump, small_dump, starved_dump
 
 import dumpmap
 from dumpmap.errors import DumpmapError, OutputError
+from dumpmap.parsers import recognition
 from dumpmap.triage import EngineError, Options, Row, State, exit_code, iterate, resources, run, select, triage
 from dumpmap.triage.cache import Cache, default_path
 from dumpmap.triage.columns import COLUMNS
@@ -671,3 +673,62 @@ def test_the_rich_bar(folder: Path) -> None:
     ):
         pass
     assert "24/24" in out.getvalue()
+
+
+# ---------------------------------------------------------------- packed files that nobody named
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """A folder of packed files without a dump's suffix, of which two hold a dump."""
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    (folder / "a.bin").write_bytes(zstandard.compress(small_dump(pid=1)))
+    for name, content in (("b.zip", small_dump(pid=2)), ("c.zip", b"hello"), ("d.jar", b"world")):
+        with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("content", content)
+    (folder / "e.gz").write_bytes(b"\x1f\x8b" + b"\xff" * 50)
+    return folder
+
+
+def test_only_workers_look_into_packed_files(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def note(source: object, *_: object, **__: object) -> bytes:
+        seen.append(source)
+        return b""
+
+    monkeypatch.setattr(recognition, "first_bytes", note)  # in this process; workers import their own
+    states: list[State] = []
+
+    class Display:
+        def update(self, state: State) -> None:
+            states.append(replace(state))
+
+    with run(packed, Options(jobs=2, cache=False), progress=Display()) as result:
+        rows = list(result.rows())
+    assert {Path(row["path"]).name: row["pid"] for row in rows} == {"a.bin": 1, "b.zip": 2}
+    assert seen == []
+    assert (states[-1].found, states[-1].done, states[-1].skipped, states[-1].errors) == (2, 2, 0, 0)
+    assert [Path(row["path"]).name for row in iterate(packed, Options(jobs=1, cache=False))] in (
+        ["a.bin", "b.zip"],
+        ["b.zip", "a.bin"],
+    )
+
+
+def test_the_limits_hold_while_a_worker_looks(packed: Path) -> None:
+    for name in ("spin.zip", "balloon.zip", "killed.zip"):
+        (packed / name).write_bytes((packed / "c.zip").read_bytes())
+    options = Options(jobs=2, cache=False, time_limit=3, memory_limit=128 * MB, hook=MISBEHAVE)
+    errors = {Path(row["path"]).name: row["error"] for row in result_rows(packed, options)}
+    assert errors["spin.zip"] == time_text(3)
+    assert errors["balloon.zip"] == memory_text(128 * MB)
+    assert "died" in (errors["killed.zip"] or "")
+    assert errors["a.bin"] is errors["b.zip"] is None
+    assert len(errors) == 5
+
+
+def test_a_packed_file_without_an_input_that_is_named_gets_a_row(packed: Path) -> None:
+    (row,) = result_rows(packed / "c.zip", SERIAL)
+    assert row["status"] == "error"
+    assert len(result_rows(packed, SERIAL)) == 2

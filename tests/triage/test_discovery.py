@@ -17,6 +17,7 @@ from support.triage import small_dump
 import dumpmap
 from dumpmap.parsers.recognition import MOST_MEMBERS, begins_like_input
 from dumpmap.triage import Options, local_files, run
+from dumpmap.triage.analyse import analyse
 from dumpmap.triage.discovery import discover
 from dumpmap.triage.jobs import Job, has_dump_suffix
 
@@ -41,6 +42,11 @@ MMP = (
 
 def names(folder: Path, jobs: list[Job]) -> list[str]:
     return [Path(job.path).relative_to(folder).as_posix() for job in jobs]
+
+
+def inputs(*paths: Path) -> list[Job]:
+    """The jobs that get a row: a worker drops a packed file that holds no input."""
+    return [job for job in discover(paths) if not analyse(job).foreign]
 
 
 def make(folder: Path, *files: str, data: bytes = b"x") -> None:
@@ -126,7 +132,7 @@ def test_files_that_do_not(tmp_path: Path) -> None:
 def test_vmmap_files_of_any_name_are_found(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "plain").write_bytes(data)
     (tmp_path / "packed.zst").write_bytes(zstandard.compress(data))
-    assert names(tmp_path, list(discover([tmp_path]))) == ["packed.zst", "plain"]
+    assert names(tmp_path, inputs(tmp_path)) == ["packed.zst", "plain"]
     assert dumpmap.open(tmp_path / "plain").total.size
 
 
@@ -146,7 +152,8 @@ def test_other_text_files_are_not(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "plain").write_bytes(data)
     with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
         archive.writestr("plain", data)
-    assert list(discover([tmp_path])) == []
+    assert inputs(tmp_path) == []
+    assert [(job.path, job.unsure) for job in discover([tmp_path])] == [(str(tmp_path / "packed.zip"), True)]
 
 
 @pytest.mark.parametrize("level", [-5, 1, 3, 19])
@@ -178,7 +185,7 @@ def test_an_archive_with_one_input_among_its_files(tmp_path: Path) -> None:
     whole = (tmp_path / "report.zip").read_bytes()
     (tmp_path / "cut.zip").write_bytes(zip_of("crash", small_dump())[:-30])
     (tmp_path / "damaged.zip").write_bytes(whole[:60] + b"\xff" * 5 + whole[65:])
-    assert names(tmp_path, list(discover([tmp_path]))) == [
+    assert names(tmp_path, inputs(tmp_path)) == [
         "Report.ZIP",
         "cut.zip",
         "damaged.zip",
@@ -187,7 +194,7 @@ def test_an_archive_with_one_input_among_its_files(tmp_path: Path) -> None:
         "two.zip",  # a row that says which to name
     ]
     (tmp_path / "two.zip").unlink()
-    for job in discover([tmp_path]):
+    for job in inputs(tmp_path):
         assert dumpmap.open(job.path).process.pid == 77, job.path
 
 

@@ -1,114 +1,42 @@
-"""What outputs carry of a process's secrets: a canary in each place where a process keeps some, and a search."""
+"""What outputs carry of a process's secrets, as docs/privacy.md states: a canary in each place, and a search."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import dataclasses
-import gzip
 import re
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import zstandard
+from support.canaries import CANARY, PLACES, found_in, process_with_secrets
 from support.cli import run
-from synth.heaps import SegmentSpec, nt_heap, write_heap_array
-from synth.process import ProcessBuilder
 
 import dumpmap
 
-CANARY = "hunter2"
-"""Each place has one with its name: `hunter2-stack`."""
-
-PLACES = ("command", "environment", "stack", "heap", "page", "comment", "annotation")
-IN_MEMORY = ("environment", "stack", "heap", "page")
-"""What no output carries, whatever its options."""
-
-
-def canary(place: str, size: int) -> bytes:
-    """A run of bytes full of a place's canary, in both encodings."""
-    text = f"{CANARY}-{place} "
-    unit = text.encode() + b"\0" * (len(text) % 2) + text.encode("utf-16-le")
-    return (unit * (size // len(unit) + 1))[:size]
-
-
-def process_with_secrets() -> bytes:
-    """A full dump of a process whose memory is full of canaries, where it is not a structure that dumpmap reads."""
-    process = ProcessBuilder("x64", 19045).furnish()
-    process.add_process_parameters(
-        command_line=f"app.exe --password={CANARY}-command",
-        environment={"TOKEN": f"{CANARY}-environment", "PATH": f"C:\\{CANARY}-environment"},
-    )
-    heap = nt_heap(process, segments=[SegmentSpec(0x100000)])
-    stack = process.threads[0].stack
-    process.write(stack.limit, canary("stack", stack.top - stack.limit))
-    for block in heap.blocks:
-        if block.busy and block.size > 0x40:
-            process.write(block.address + 0x20, canary("heap", block.size - 0x20))
-    # What a damaged list takes for a heap, a thread block, and an image.
-    pages = [process.allocate(0x10000) for _ in range(3)]
-    for page in pages:
-        process.write(page, canary("page", 0x10000))
-    process.heaps[64].append(pages[0])
-    write_heap_array(process)
-    dump = process.to_minidump()
-    dump.thread(77, teb=pages[1])
-    dump.module(pages[2], 0x10000, "C:\\app\\page.dll")
-    dump.comment_w(f"{CANARY}-comment").crashpad_info(("note", f"{CANARY}-annotation"))
-    return dump.build()
-
-
-def readings(data: bytes, depth: int = 0) -> Iterator[bytes]:
-    """Yields a file's content as it is, and what is packed or encoded in it."""
-    yield data
-    if depth > 3:
-        return
-    if data[:2] == b"\x1f\x8b":
-        yield from readings(gzip.decompress(data), depth + 1)
-    if data[:4] == b"\x28\xb5\x2f\xfd":
-        yield from readings(zstandard.ZstdDecompressor().decompressobj().decompress(data), depth + 1)
-    for text in re.findall(rb"[A-Za-z0-9+/]{16,}={0,2}", data):
-        for skipped in range(4):  # four letters are three bytes; a word before them can belong to it
-            part = text[skipped:]
-            yield base64.b64decode(part[: len(part) // 4 * 4])
-        with contextlib.suppress(ValueError, zlib.error):
-            yield from readings(zlib.decompress(base64.b64decode(text), 47), depth + 1)
-
-
-def found_in(path: Path) -> set[str]:
-    """The places whose canaries are in a file."""
-    found = set()
-    for content in readings(path.read_bytes()):
-        for place in PLACES:
-            text = f"{CANARY}-{place}"
-            if text.encode() in content or text.encode("utf-16-le") in content:
-                found.add(place)
-        # A piece of a canary can be cut off.
-        if b"hunter2-" in content or "hunter2-".encode("utf-16-le") in content:
-            found.add("any")
-    return found
+PAGE = Path(__file__).parents[2] / "docs" / "privacy.md"
 
 
 @pytest.fixture(scope="module")
 def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("secrets") / "app.dmp"
+    folder = tmp_path_factory.mktemp("secrets") / f"{CANARY}-file"
+    folder.mkdir()
+    path = folder / "app.dmp"
     path.write_bytes(process_with_secrets())
     return path
 
 
 def test_the_dump_has_all_of_them(dump: Path) -> None:
-    assert found_in(dump) == {*PLACES, "any"}
+    assert found_in(dump) == {*PLACES, "any"} - {"file"}
 
 
+NAMES = {"module", "thread", "user", "machine"}
+REDACTED = {"module", "thread"}
 SNAPSHOTS: dict[tuple[str, ...], set[str]] = {
-    (): {"comment"},
-    ("--command-line",): {"comment", "command"},
-    ("--keep-text",): {"comment", "annotation"},
-    ("--redact",): set(),
-    ("--redact", "--command-line"): {"command"},
+    (): {*NAMES, "file"},
+    ("--command-line",): {*NAMES, "file", "command"},
+    ("--keep-text",): {*NAMES, "file", "comment", "annotation", "message"},
+    ("--redact",): REDACTED,
+    ("--redact", "--command-line"): {*REDACTED, "command"},
 }
 """Options of `snapshot`, and the places whose canaries it carries."""
 
@@ -119,8 +47,7 @@ def test_a_snapshot_carries_what_its_options_allow(options: tuple[str, ...], suf
     output = dump.with_name("o" + suffix)
     ran = run("snapshot", str(dump), *options, "-o", str(output), "--force")
     assert ran.code == 0, ran.err
-    expected = SNAPSHOTS[options]
-    assert found_in(output) == ({*expected, "any"} if expected else set())
+    assert found_in(output) == {*SNAPSHOTS[options], "any"}
 
 
 def test_the_maps_are_the_same(dump: Path) -> None:
@@ -135,29 +62,105 @@ def test_the_maps_are_the_same(dump: Path) -> None:
     assert dumpmap.open(output).process == dataclasses.replace(m.process, command_line=None)
 
 
-OUTPUTS: dict[tuple[str, ...], set[str]] = {
-    ("summary", "-o", "o.txt"): set(),
-    ("summary", "-o", "o.json"): {"command"},
-    ("regions", "--blocks", "-o", "o.csv"): set(),
-    ("regions", "--blocks", "-o", "o.md"): set(),
-    ("heaps", "--segments", "--blocks", "-o", "o.json"): {"command"},
-    ("stacks", "-o", "o.txt"): set(),
-    ("owners", "-o", "o.json"): {"command"},
-    ("export", "-o", "o.mmp"): set(),
-    ("export", "-o", "o.csv"): set(),
-    ("export", "-o", "o.parquet"): set(),
-    ("report", "-o", "o.html"): {"command", "comment", "annotation"},
-    ("report", "--redact", "-o", "o.html"): set(),
-    ("triage", "--no-cache", "-o", "o.csv"): {"comment"},
+REPORTS: dict[tuple[str, ...], set[str]] = {
+    (): {*NAMES, "file", "command"},
+    ("--keep-text",): {*NAMES, "file", "command", "comment", "annotation", "message"},
+    ("--redact",): REDACTED,
 }
-"""Commands, and the places whose canaries the output can carry."""
+"""Options of `report`, and the places whose canaries it carries."""
 
 
-@pytest.mark.parametrize("command", OUTPUTS)
-def test_what_other_outputs_can_carry(command: tuple[str, ...], dump: Path) -> None:
-    name, *options = command
-    output = dump.with_name(options[-1])
-    ran = run(name, str(dump), *options[:-1], str(output), "--force")
+@pytest.mark.parametrize("options", REPORTS)
+def test_a_report_carries_what_its_options_allow(options: tuple[str, ...], dump: Path) -> None:
+    output = dump.with_name("o.html")
+    ran = run("report", str(dump), *options, "-o", str(output), "--force")
     assert ran.code == 0, ran.err
-    assert found_in(output) - {"any"} <= OUTPUTS[command]
-    assert not any(f"{CANARY}-{place}" in ran.err for place in PLACES)
+    assert found_in(output) == {*REPORTS[options], "any"}
+
+
+TABLES: dict[tuple[str, ...], set[str]] = {
+    ("summary", "-o", "o.txt"): {"message"},
+    ("summary", "-o", "o.md"): {"message"},
+    ("diagnose", "-o", "o.txt"): {"message"},
+    ("modules", "-o", "o.csv"): {"module", "user", "machine"},
+    ("regions", "--blocks", "-o", "o.csv"): NAMES,
+    ("regions", "--blocks", "-o", "o.md"): NAMES,
+    ("stacks", "-o", "o.txt"): {"thread"},
+    ("owners", "-o", "o.txt"): {"module", "user", "machine"},
+    ("heaps", "--segments", "--blocks", "-o", "o.txt"): set(),
+    ("export", "-o", "o.mmp"): NAMES,
+    ("export", "-o", "o.csv"): NAMES,
+    ("export", "-o", "o.parquet"): NAMES,
+}
+JSON: dict[tuple[str, ...], set[str]] = {
+    ("summary", "-o", "o.json"): {"command", "message"},
+    ("diagnose", "-o", "o.json"): {"command", "message"},
+    ("modules", "-o", "o.json"): {"command", *NAMES},
+    ("stacks", "-o", "o.json"): {"command", "thread"},
+    ("heaps", "--segments", "--blocks", "-o", "o.json"): {"command"},
+    ("owners", "-o", "o.json"): {"command", *NAMES},
+    ("regions", "--blocks", "-o", "o.json"): {"command", *NAMES},
+}
+INFO: dict[tuple[str, ...], set[str]] = {
+    ("info", "-o", "o.txt"): {"command", "comment", "annotation", "message", *NAMES},
+    ("info", "-o", "o.json"): {"command", "comment", "annotation", "message", *NAMES},
+}
+TRIAGE: dict[tuple[str, ...], set[str]] = {
+    ("triage", "--no-cache", "-o", "o.csv"): {"comment", "message"},
+    ("triage", "--no-cache", "-o", "o.json"): {"comment", "message"},
+}
+ROWS = {
+    "tables, CSV, Markdown, VMMap's formats, Parquet": (TABLES, {"message", *NAMES}),
+    "JSON of the commands": (JSON, {"message", "command", *NAMES}),
+    "`info`, also as JSON": (INFO, {"command", "comment", "annotation", "message"}),
+    "`triage`": (TRIAGE, {"message"}),
+}
+"""The rows of the page's table: commands with what each can carry, and what at least one of them carries."""
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_other_outputs_carry_what_the_page_says(row: str, dump: Path) -> None:
+    commands, expected = ROWS[row]
+    seen: set[str] = set()
+    for (name, *options), allowed in commands.items():
+        output = dump.with_name(options[-1])
+        ran = run(name, str(dump), *options[:-1], str(output), "--force")
+        assert ran.code == 0, ran.err
+        found = found_in(output) - {"any", "file"}
+        assert found <= allowed, (name, options, found)
+        assert not any(f"{CANARY}-{place}" in ran.err for place in (*PLACES[:8],))
+        seen |= found
+    assert seen >= expected
+
+
+def test_every_row_of_the_page_is_tested() -> None:
+    """A row that is added or renamed needs a test here."""
+    rows = re.findall(r"^\| (?!output|---)(.+?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    tested = {
+        *ROWS,
+        "`snapshot`",
+        "`snapshot --redact`",
+        "`report`",
+        "`report --redact`",
+        "`address`",
+        "`capture`",
+    }
+    assert set(rows) == tested
+
+
+def test_address_shows_the_bytes_that_are_requested(dump: Path) -> None:
+    address = dumpmap.open(dump).stacks[0].end - 4096
+    shown = {
+        count: re.sub(r"[^a-z0-9-]", "", run("address", str(dump), hex(address), *options).out).count(CANARY)
+        for count, options in ((0, ("--bytes", "0")), (32, ()), (4096, ("--bytes", "4096")))
+    }
+    assert shown[0] == 0
+    assert 0 < shown[32] < shown[4096]
+
+
+def test_the_privacy_list_names_what_is_there(dump: Path) -> None:
+    ran = run("info", str(dump), "--privacy", "--format", "json")
+    for words in ("user names in paths", "machine names in paths", "command line", "comments", "names of threads"):
+        assert f'"{words}"' in ran.out
+    assert "path of the file" in ran.out
+    assert f"{CANARY}-user" in ran.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import io
 import xml.etree.ElementTree as ET
@@ -21,6 +22,7 @@ from dumpmap.model import snapshot as model
 from dumpmap.parsers.opening import open_snapshot
 from dumpmap.parsers.vmmap.mmp import load_mmp
 from dumpmap.parsers.vmmap.text import load_vmmap_csv
+from dumpmap.writers.csv_cells import keep_raw
 from dumpmap.writers.vmmap import write_csv, write_mmp, write_txt
 from dumpmap.writers.vmmap.rows import map_items
 
@@ -245,3 +247,41 @@ def test_odd_characters_do_no_harm(kind: str) -> None:
     second = again(region_map, kind)
     assert second.allocations["details"].iloc[-1] == cleaned
     assert len(second.allocations) == 2
+
+
+FORMULAS = ("=cmd|'/c calc'!A1", "+1", "-2+3", "@SUM(A1)", "\uff1d1", "'=1", "''@x", "'plain", "a=b")
+
+
+def formulas() -> RegionMap:
+    """A map whose files and process are called like formulas."""
+    rows = [(0x10000 * n, 0x10000 * n, 2, 0x1000, 0x1000, 2, 0x40000) for n in range(1, len(FORMULAS) + 1)]
+    regions = model.make_regions(rows, texts={"file": list(FORMULAS)})
+    source, process = model.Source("live", "x"), model.Process(pid=1, name=FORMULAS[0], pointer_size=4)
+    return map_snapshot(model.Snapshot(source, process, regions=regions))
+
+
+def test_no_cell_of_the_csv_is_a_formula() -> None:
+    lines = written(formulas(), "csv").decode().split("\r\r\n")
+    cells = [cell for line in lines for cell in next(csv.reader([line]), [])]
+    assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\uff1d")]
+    assert "'" + FORMULAS[0] in cells
+    assert "a=b" in cells
+
+
+def test_names_like_formulas_come_back() -> None:
+    region_map = formulas()
+    read = again(region_map, "csv")
+    assert read.process.name == FORMULAS[0]
+    details = [text for text in read.allocations.details if text]
+    assert details == [text for text in region_map.allocations.details if text]
+    assert set(FORMULAS) <= set(details)
+
+
+def test_raw_writes_the_cells_as_they_are() -> None:
+    keep_raw(True)
+    try:
+        text = written(formulas(), "csv").decode()
+    finally:
+        keep_raw(False)
+    assert '"+1"' in text
+    assert '"\'+1"' not in text

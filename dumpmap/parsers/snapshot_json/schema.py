@@ -328,6 +328,7 @@ class SnapshotDocument(Entry, kw_only=True, frozen=True):
     comments: list[str] = []
     annotations: dict[str, str] = {}
     writer: WriterEntry | None = None
+    omitted_texts: Count = 0
     recorded_summary: list[SummaryRowEntry] = []
     pointer_owners: PointerSearchEntry | None = None
     warnings: list[str] = []

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from dumpmap.errors import FormatError
+from dumpmap.model.formulas import from_cell
 from dumpmap.model.snapshot import Snapshot, SummaryRow
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState
@@ -221,9 +222,12 @@ class _Layout:
 
 
 def split_line(line: str, delimiter: str) -> list[str] | None:
-    """Splits a line of a CSV file; None if it cannot be split."""
+    """Splits a line of a CSV file; None if it cannot be split.
+
+    dumpmap writes an apostrophe before what a spreadsheet would run, which is not part of the text.
+    """
     try:
-        return next(csv.reader([line], delimiter=delimiter, strict=False), [])
+        return [from_cell(cell) for cell in next(csv.reader([line], delimiter=delimiter, strict=False), [])]
     except csv.Error:
         return None
 

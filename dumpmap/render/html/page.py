@@ -59,8 +59,7 @@ def render_report(region_map: RegionMap, *, keep_text: bool = False) -> str:
 
     Args:
         region_map: the map.
-        keep_text: keep the texts of a crash reporter that can hold user data; by default the page leaves out what a
-            snapshot leaves out.
+        keep_text: keep texts that can hold user data; by default the page leaves out what a snapshot leaves out.
     """
     if not keep_text:
         region_map = shareable(region_map)

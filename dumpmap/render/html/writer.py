@@ -14,11 +14,9 @@ from dumpmap.writers.snapshot_texts import without_texts
 
 
 def shareable(region_map: RegionMap) -> RegionMap:
-    """Returns the map without the texts of a crash reporter that a snapshot leaves out."""
-    snapshot = region_map.snapshot
-    if snapshot.writer is None and not snapshot.annotations:
-        return region_map
-    return replace(region_map, snapshot=without_texts(snapshot))
+    """Returns the map without the texts that a snapshot leaves out."""
+    snapshot = without_texts(region_map.snapshot)
+    return replace(region_map, snapshot=snapshot, process=replace(region_map.process, os=snapshot.process.os))
 
 
 def plain_table(table: Table) -> dict[str, Any]:

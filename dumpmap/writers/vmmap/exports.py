@@ -10,6 +10,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import RegionType
 from dumpmap.parsers.vmmap.words import HEADINGS, PID_TITLE, PROCESS_TITLE
+from dumpmap.writers.csv_cells import csv_cell
 from dumpmap.writers.vmmap.rows import MapItem, map_items, plain
 
 LINE_END = "\r\r\n"
@@ -71,7 +72,7 @@ def _titles(regions: RegionMap) -> list[tuple[str, str]]:
 
 def _csv_line(cells: Iterable[str | None]) -> bytes:
     """Makes a line; None is the empty end after a trailing comma."""
-    quoted = ("" if cell is None else '"' + cell.replace('"', '""') + '"' for cell in cells)
+    quoted = ("" if cell is None else '"' + csv_cell(cell).replace('"', '""') + '"' for cell in cells)
     return (",".join(quoted) + LINE_END).encode()
 
 

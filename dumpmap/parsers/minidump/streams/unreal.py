@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dumpmap.model.writer import THREAD_NAME
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.file import NotReadError
 from dumpmap.parsers.minidump.stream import KnownStream, StreamData
@@ -17,7 +18,10 @@ def has_message(code: int) -> bool:
 
 
 def read_crash_context(data: StreamData, draft: Draft) -> None:
-    """Reads the crash context, and names the threads that have no name."""
+    """Reads the crash context, and names the threads that have no name.
+
+    Names of threads are on the map, which is shared. A text that can hold user data stays in the record alone.
+    """
     from dumpmap.parsers.minidump import unreal
 
     try:
@@ -29,7 +33,8 @@ def read_crash_context(data: StreamData, draft: Draft) -> None:
     record = unreal.make_record(context)
     draft.writer = record
     for thread_id, name in record.thread_names:
-        draft.thread_names.setdefault(thread_id, name)
+        if THREAD_NAME.fullmatch(name):
+            draft.thread_names.setdefault(thread_id, name)
     if draft.pid is None:
         draft.pid = unreal.process_id(context)
 
