@@ -16,7 +16,8 @@ from itertools import pairwise
 
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.winnt import PAGE_SIZE
-from dumpmap.structures.bounds import USER_LIMIT, is_user_address, round_up
+from dumpmap.structures.bounds import USER_LIMIT, is_user_address
+from dumpmap.structures.captured import captured_parts
 from dumpmap.structures.gc_dac_vars import Ranges
 from dumpmap.structures.layouts import clr as layouts
 from dumpmap.structures.space import Space
@@ -66,23 +67,15 @@ class _Search:
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Yields address and words of the readable parts of [start, end)."""
         look, width = unrecorded(self.memory), self.width
-        parts = [(start, end - start)]
-        if look.read(start, end - start) is None:
-            if self.ranges is None:
-                self.ranges = look.ranges()
-            index = max(0, bisect_right(self.ranges, (start, 1 << 64)) - 1)
-            parts = []
-            while index < len(self.ranges) and self.ranges[index][0] < end:
-                base, size = self.ranges[index]
-                low, high = max(start, base), min(end, base + size)
-                low = start + round_up(low - start, width)
-                if high - low >= width:
-                    parts.append((low, (high - low) // width * width))
-                index += 1
-        for low, size in parts:
-            data = look.read(low, size // width * width)
-            if data:
-                yield low, struct.unpack(f"<{len(data) // width}{'Q' if width == 8 else 'I'}", data)
+        whole = look.read(start, end - start)
+        if whole is None and self.ranges is None:
+            self.ranges = look.ranges()
+        parts = [(start, whole)] if whole is not None else captured_parts(look, self.ranges or (), start, end)
+        for at, data in parts:
+            skip = -(at - start) % width
+            count = (len(data) - skip) // width
+            if count > 0:
+                yield at + skip, struct.unpack_from(f"<{count}{'Q' if width == 8 else 'I'}", data, skip)
 
     def pointers(self, places: Iterable[_Way]) -> Iterator[tuple[int, int, tuple[int, ...]]]:
         """Yields place and value of what may be pointers to objects, with what goes with the range."""
