@@ -6,11 +6,11 @@ that holds it. Finding the word there proves that the private memory is the allo
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from dumpmap.model.memory import Memory, unrecorded
+from dumpmap.structures.captured import captured_parts
 from dumpmap.structures.pe import read_image, writable_ranges
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
@@ -31,19 +31,6 @@ def pointer_sizes(context: Context) -> list[int]:
     return sorted({context.pointer_size, *(teb.pointer_size for teb in context.tebs)}, reverse=True)
 
 
-def parts_within(
-    memory: Memory, ranges: Sequence[tuple[int, int]], start: int, end: int
-) -> Iterator[tuple[int, bytes]]:
-    """Yields address and bytes of each part of [start, end) that is in `ranges`, those of the memory."""
-    index = max(0, bisect_right(ranges, (start, 1 << 64)) - 1)
-    while index < len(ranges) and ranges[index][0] < end:
-        low, high = max(start, ranges[index][0]), min(end, sum(ranges[index]))
-        data = memory.read(low, high - low) if low < high else None
-        if data is not None:
-            yield low, data
-        index += 1
-
-
 class Captured:
     """What there is of a memory, read without being recorded.
 
@@ -56,13 +43,8 @@ class Captured:
         self._ranges = self.memory.ranges()
 
     def parts(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-        """Yields the captured parts of [start, end). A live process does not know them in advance, so it gives all."""
-        if not self._ranges:
-            data = self.memory.read(start, end - start)
-            if data is not None:
-                yield start, data
-            return
-        yield from parts_within(self.memory, self._ranges, start, end)
+        """Yields the parts of [start, end) that are in the memory."""
+        return captured_parts(self.memory, self._ranges, start, end)
 
 
 class ModuleData:

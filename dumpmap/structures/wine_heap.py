@@ -101,7 +101,7 @@ def _subheaps(
         after, previous, block_size, data_size, owner, kind = fields
         # The first subheap follows the heap in the same allocation. Each other one starts an allocation.
         base = heap if heap < subheap < heap + PAGE_SIZE else subheap
-        if owner != heap or kind != layouts.SUBHEAP_MAGIC or not is_page(base, size) or data_size > block_size:
+        if owner != heap or kind not in layouts.FIRST_BLOCK_MAGICS or not is_page(base, size) or data_size > block_size:
             return "not a subheap"
         reserved = round_up(subheap - base + block_size, PAGE_SIZE)
         committed = round_up(subheap - base + data_size, PAGE_SIZE)

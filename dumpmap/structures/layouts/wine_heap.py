@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dumpmap.structures.layout import POINTER, U16, U32, declare
 
-SUBHEAP_MAGIC = 0x5355
+FIRST_BLOCK_MAGICS = frozenset((0x5355, 0x5246, 0xDEAD))
+"""Lower halves of the marks of a block in use, a free one, and one that is about to be free. A subheap's own fields end
+with the head of its first block, which can be any of them."""
+
 LARGE_MAGIC = 0x614C
 
 HEAP = declare(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import PeImage
 from dumpmap.model.winnt import PAGE_SIZE
-from dumpmap.structures.module_data import parts_within
+from dumpmap.structures.captured import captured_parts
 from dumpmap.structures.pe import writable_ranges
 
 MAX_VARIABLES = 64 << 20
@@ -37,7 +37,8 @@ def words(memory: Memory, start: int, end: int, width: int) -> Iterator[Run]:
 
     Pages of zeros are left out: most variables of a large program have never been written. Nothing is recorded.
     """
-    for at, data in _pieces(unrecorded(memory), start, end):
+    look = unrecorded(memory)
+    for at, data in captured_parts(look, look.ranges(), start, end):
         for low, high in _written(at, data):
             skip = -(at + low) % width
             count = (high - low - skip) // width
@@ -69,23 +70,3 @@ def word(memory: Memory, address: int, width: int) -> int | None:
     """Reads one word."""
     data = memory.read(address, width)
     return None if data is None else int.from_bytes(data, "little")
-
-
-def _pieces(memory: Memory, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yields what of [start, end) is in the memory, in as few pieces as possible."""
-    ranges = memory.ranges()
-    if ranges:
-        yield from parts_within(memory, ranges, start, end)
-        return
-    # A live process does not say what can be read.
-    low, held = start, bytearray()
-    for page in range(start, end, PAGE_SIZE):
-        data = memory.read(page, min(PAGE_SIZE, end - page))
-        if data is not None:
-            held += data
-            continue
-        if held:
-            yield low, bytes(held)
-        low, held = page + PAGE_SIZE, bytearray()
-    if held:
-        yield low, bytes(held)
