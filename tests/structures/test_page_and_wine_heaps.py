@@ -131,6 +131,33 @@ def test_a_wine_heap_of_an_unknown_layout_has_its_own_allocation(arch: str, magi
     assert allocations(heap, space_of(process)) == expected(truth)
 
 
+@pytest.mark.parametrize("types", [(0x5355, 0x5246, 0x5355), (0x0175, 0x0146, 0x0044)])
+@pytest.mark.parametrize("arch", ["x86", "x64"])
+def test_a_subheap_may_begin_with_a_free_block(arch: str, types: tuple[int, ...]) -> None:
+    process = ProcessBuilder(arch, 7601).furnish()
+    heap = hp.wine_heap(process)
+    subheaps = hp.wine_subheaps(process, heap.address, types)
+    found = survey_process(process)
+    assert not found.warnings
+    assert {range_.base for range_ in found.heaps[0].ranges} == {heap.address, *subheaps}
+    assert [range_.committed for range_ in found.heaps[0].ranges if range_.base in subheaps] == [0x10000] * len(types)
+
+
+def test_a_block_of_another_type_is_no_subheap() -> None:
+    process = ProcessBuilder("x64", 7601).furnish()
+    heap = hp.wine_heap(process)
+    subheaps = hp.wine_subheaps(process, heap.address, (0x5355, 0x614C, 0x5355))
+    found = survey_process(process)
+    assert {range_.base for range_ in found.heaps[0].ranges} == {heap.address, subheaps[0], subheaps[2]}
+    assert any(f"broken at {subheaps[1] + 0x20:#x} (not a subheap)" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("name", ["runtimes/full-node-22", "runtimes/node-20", "allocators/mimalloc-pyarrow"])
+def test_recorded_heaps_with_a_free_first_block_are_whole(fixtures: Path, name: str) -> None:
+    found = load(fixtures / f"{name}.dmp.gz").survey()
+    assert not found.warnings
+
+
 def truth_of(path: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(path.with_name(path.name.replace(".dmp.gz", ".truth.json")).read_text())
     return loaded

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from dumpmap.structures.layout import POINTER, U16, U32, declare
 
-SUBHEAP_MAGIC = 0x5355
-LARGE_MAGIC = 0x614C
+BLOCK_USED, BLOCK_FREE, BLOCK_LARGE = 0x5355, 0x5246, 0x614C
+"""Types of blocks in version 8: the letters "US", "FR", and "La"."""
+
+BLOCK_LETTERS = frozenset(b"uFD")
+"""Types of used, free, and pending blocks in later versions; the byte behind the letter holds flags."""
+
+LARGE_LETTER = ord("L")
+BLOCK_FLAG_LARGE = 0x04
+"""The type and a flag of large blocks in later versions."""
 
 HEAP = declare(
     "heap (Wine)",
