@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpmap.model.heaps import UNKNOWN_HEAP
 from dumpmap.model.protection import protection_text
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState
 
 if TYPE_CHECKING:
+    from dumpmap.model.heaps import Heap
     from dumpmap.model.region_map import RegionMap
+    from dumpmap.model.stacks import Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +29,15 @@ class Location:
     details: str
     evidence: str
     inferred: bool
-    allocation: int
-    allocation_size: int
+    allocation: int | None
+    """None, as its size and the offset, where a partial map shows captured bytes and not the allocation around them."""
+    allocation_size: int | None
     block: int
     block_size: int
     state: str
     """`Committed`, `Reserved`, or `Free`."""
     protection: str
-    offset: int
+    offset: int | None
     """From the allocation's base."""
     module: str | None
     section: str | None
@@ -64,6 +68,7 @@ def locate(region_map: RegionMap, address: int) -> Location | None:
     stack = next((stack for stack in region_map.stacks if stack.base <= address < stack.end), None)
     heap = next((h for h in region_map.heaps if any(start <= address < start + n for start, n in h.allocations)), None)
     state = int(b.state[index])
+    whole = _shows_allocation(region_map, region_type, address, stack, heap)
     return Location(
         address=address,
         type=region_type,
@@ -71,19 +76,35 @@ def locate(region_map: RegionMap, address: int) -> Location | None:
         details=details,
         evidence=region_map.texts[b.evidence[index]],
         inferred=bool(b.inferred[index]),
-        allocation=base,
-        allocation_size=size,
+        allocation=base if whole else None,
+        allocation_size=size if whole else None,
         block=int(b.base[index]),
         block_size=int(b.size[index]),
         state="Committed" if state == MemState.MEM_COMMIT else "Reserved",
         protection=protection_text(int(b.protect[index]), state),
-        offset=address - base,
+        offset=address - base if whole else None,
         module=module,
         section=kind if module is not None and kind != whole_kind else None,
         thread_id=stack.thread_id if stack else None,
         heap=heap.title if heap else None,
         in_file=in_file,
     )
+
+
+def _shows_allocation(
+    region_map: RegionMap, type_: RegionType, address: int, stack: Stack | None, heap: Heap | None
+) -> bool:
+    """Whether the map knows where the allocation begins and ends, and not only which of its bytes were captured.
+
+    Without a list of regions, the module list, a TEB, a heap's header, or a runtime's own structures must say it.
+    """
+    if not region_map.partial or type_ == RegionType.IMAGE:
+        return True
+    if stack is not None:
+        return stack.reserve is not None
+    if heap is not None:
+        return heap.info.kind != UNKNOWN_HEAP
+    return any(part.base <= address < part.base + part.size for part in region_map.structures.ranges)
 
 
 def _bytes_from(region_map: RegionMap, address: int) -> int:
