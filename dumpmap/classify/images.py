@@ -30,13 +30,14 @@ _MEM_IMAGE, _MEM_MAPPED = int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED)
 
 def label_images(
     snapshot: Snapshot, images: dict[int, PeImage], space: AllocationSpace, labels: Labels, *, image_path: Path | None
-) -> tuple[list[Sections], list[str]]:
+) -> tuple[list[Sections], list[str], list[str]]:
     """Names images after their modules.
 
     Returns:
-        the images whose sections are known, and warnings.
+        the images whose sections are known; warnings of modules that cannot be where they are listed; and a note of
+        sections beyond the limit.
     """
-    warnings = []
+    warnings, notes = [], []
     known: list[Sections] = []
     files = ImageFiles(image_path) if image_path is not None else None
     outside = twice = 0
@@ -71,11 +72,11 @@ def label_images(
     if twice:
         warnings.append(f"{twice} of {len(snapshot.modules)} modules have the address of another module")
     if without and sum(len(one.image.sections) for one in known) + PE_SECTIONS > MAX_ALL_SECTIONS:
-        warnings.append(f"the modules have more than {MAX_ALL_SECTIONS} sections; those of {without} are not shown")
+        notes.append(f"the modules have more than {MAX_ALL_SECTIONS} sections; those of {without} are not shown")
     if outside and snapshot.process.os.family == "windows":
         warnings.append(f"{outside} of {len(snapshot.modules)} modules are in no allocation of the map")
     _label_unlisted(snapshot, space, labels)
-    return known, warnings
+    return known, warnings, notes
 
 
 @dataclass(frozen=True, slots=True)
