@@ -394,8 +394,11 @@ MODULES = record(
             debug_id=maybe({"type": "string", "pattern": "^[0-9A-F]{33,}$"}),
             debug_file=maybe(TEXT),
             in_map=FLAG,
+            vendor=maybe({"enum": ["Microsoft", "third party"]}),
+            vendor_source=maybe({"enum": ["company", "path"]}),
         )
     ),
+    unknown_vendor=rows(TEXT),
 )
 
 WRITER = record(
