@@ -21,7 +21,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """What is at an address."""
+    """What is at an address. Sizes are bytes.
+
+    Attributes:
+        address: the address.
+        type: type of memory.
+        kind: finer name inside the type.
+        details: module, file, thread, or heap that the memory belongs to.
+        evidence: what established the type.
+        inferred: whether the label was inferred rather than recorded.
+        allocation: base of the allocation; None, as its size and the offset, where a partial map shows captured bytes
+            and not the allocation around them.
+        allocation_size: its size.
+        block: start of the region.
+        block_size: its size.
+        state: `Committed`, `Reserved`, or `Free`.
+        protection: page protection, in VMMap's words.
+        offset: distance from the allocation's base.
+        module: path of the module there.
+        section: section of the module.
+        thread_id: thread whose stack it is.
+        heap: heap that the memory belongs to.
+        in_file: number of bytes from this address on that the input contains.
+    """
 
     address: int
     type: RegionType
@@ -30,21 +52,17 @@ class Location:
     evidence: str
     inferred: bool
     allocation: int | None
-    """None, as its size and the offset, where a partial map shows captured bytes and not the allocation around them."""
     allocation_size: int | None
     block: int
     block_size: int
     state: str
-    """`Committed`, `Reserved`, or `Free`."""
     protection: str
     offset: int | None
-    """From the allocation's base."""
     module: str | None
     section: str | None
     thread_id: int | None
     heap: str | None
     in_file: int
-    """Number of bytes from this address on that the input contains."""
 
 
 def locate(region_map: RegionMap, address: int) -> Location | None:
