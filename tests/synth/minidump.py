@@ -891,6 +891,7 @@ class MinidumpBuilder:
         native_size: int = 0x58,
         count: int | None = None,
         native_minimum: int | None = None,
+        native_type: int = 2,
     ) -> Self:
         """Adds a MINIDUMP_FUNCTION_TABLE_STREAM with (minimum, maximum, callback) tables.
 
@@ -900,11 +901,12 @@ class MinidumpBuilder:
             native_size: SizeOfNativeDescriptor; a 64-bit DYNAMIC_FUNCTION_TABLE has 0x58 bytes.
             count: NumberOfDescriptors; None is true.
             native_minimum: MinimumAddress in the native descriptor; None is true.
+            native_type: its Type: 0 RF_SORTED, 1 RF_UNSORTED, 2 RF_CALLBACK.
         """
         parts = [struct.pack("<6I", 24, 32, native_size, 12, len(tables) if count is None else count, 0)]
         for low, high, callback in tables:
             minimum = low if native_minimum is None else native_minimum
-            native = bytes(32) + struct.pack("<4Q", minimum, high, low, callback)
+            native = bytes(32) + struct.pack("<4Q16xII", minimum, high, low, callback, native_type, entries)
             parts.append(struct.pack("<3Q2I", low, high, low, entries, 4))
             parts.append(native.ljust(native_size, b"\0")[:native_size] + bytes(12 * entries) + bytes(4))
         return self.raw_stream(FUNCTION_TABLE, b"".join(parts))
