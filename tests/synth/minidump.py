@@ -699,6 +699,11 @@ class MinidumpBuilder:
         record = struct.pack("<III", valid, dump_thread or 0, requesting_thread or 0)
         return self.raw_stream(BREAKPAD_INFO, record)
 
+    def breakpad_assertion(self, expression: str, function: str, file: str, line: int, kind: int = 0) -> Self:
+        """Adds Breakpad's MDRawAssertionInfo (776 bytes); the texts have at most 127 letters."""
+        texts = b"".join(_fixed_utf16(text, 128) for text in (expression, function, file))
+        return self.raw_stream(0x47670002, texts + struct.pack("<II", line, kind))
+
     def unreal_context(self, text: str, encoding: str = "utf-16-le", tail: bytes = b"") -> Self:
         """Adds Unreal Engine's crash context; `tail` is what its buffer held before."""
         return self.raw_stream(UNREAL_CONTEXT, text.encode(encoding) + tail)
