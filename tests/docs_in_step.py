@@ -197,6 +197,13 @@ def verdict_table() -> str:
     return table(("verdict", "meaning"), ((f"`{name}`", meaning) for name, meaning in VERDICTS.items()))
 
 
+def term_table() -> str:
+    """Writes the table of the terms."""
+    from dumpmap.wording.terms import TERMS
+
+    return table(("term", "meaning"), ((f"`{name}`", meaning) for name, meaning in TERMS.items()))
+
+
 def threshold_table() -> str:
     """Writes the table of the thresholds, with the source of each number."""
     from dumpmap.analysis.rules import THRESHOLDS
@@ -286,6 +293,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("classification.md", "region-columns"): region_columns_table,
     ("diagnosis.md", "thresholds"): threshold_table,
     ("diagnosis.md", "verdicts"): verdict_table,
+    ("diagnosis.md", "terms"): term_table,
     ("diagnosis.md", "figures"): figure_table,
     ("limits.md", "limits"): limit_table,
     ("limits.md", "fixed"): fixed_bound_table,

@@ -68,7 +68,7 @@ class Failure:
         name: its symbol; None if it has none.
         thread_id: the thread that raised it, or the one that crashed by the writer's record.
         limit: which limit it names; None if it does not concern memory.
-        how: the source: `exception`, `annotation` of the crash reporter, or the record of the `writer`.
+        how: the source: the `exception` itself, an `annotation` of the crash reporter, or the record of the `writer`.
         requested: size of the failed request; None if not recorded.
         types: the C++ types of the thrown object, most derived first; empty if the input does not hold them.
         hresult: HRESULT of a .NET exception.
@@ -120,8 +120,9 @@ def _with_writer(failure: Failure | None, writer: WriterRecord) -> Failure | Non
     requested = writer.requested or None
     if failure is None:
         return Failure(None, None, writer.crashed_thread, limit="memory", how="writer", requested=requested)
-    if failure.limit is not None and failure.limit != "stack":
+    if failure.how == "exception" and failure.limit is not None and failure.limit != "stack":
         return replace(failure, requested=failure.requested or requested)
+    requested = requested or failure.requested
     thread = failure.thread_id if writer.crashed_thread is None else writer.crashed_thread
     return replace(failure, thread_id=thread, limit="memory", how="writer", requested=requested)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.model.heaps import Heap
+from dumpmap.model.heaps import HEAP_STREAM, Heap
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.winnt import MemState
@@ -299,8 +299,12 @@ def heap_range_rows(region_map: RegionMap, heap: Heap | None = None) -> list[Hea
     for _, part in pairs:
         found = region_map.space.allocation(part.base)
         size = part.size
-        if size is None:
-            size = found[0] + found[1] - part.base if found is not None else 0
+        if found is not None:
+            # A partial map knows less of a heap without its header than the heap must have reserved.
+            clips = size is None or (region_map.partial and part.evidence != HEAP_STREAM)
+            rest = found[0] + found[1] - part.base
+            size = min(rest, size or rest) if clips else size
+        size = size or 0
         places.append((part.base, part.base + size, found))
     bases = np.array([low for low, _, _ in places], np.uint64)
     ends = np.array([high for _, high, _ in places], np.uint64)

@@ -31,13 +31,14 @@ _MEM_IMAGE, _MEM_MAPPED = int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED)
 
 def label_images(
     snapshot: Snapshot, images: dict[int, PeImage], space: AllocationSpace, labels: Labels, *, image_path: Path | None
-) -> tuple[list[Sections], list[str]]:
+) -> tuple[list[Sections], list[str], list[str]]:
     """Names images after their modules.
 
     Returns:
-        the images whose sections are known, and warnings.
+        the images whose sections are known; warnings of modules that cannot be where they are listed; and a note of
+        sections beyond the limit.
     """
-    warnings = []
+    warnings, notes = [], []
     known: list[Sections] = []
     files = ImageFiles(image_path) if image_path is not None else None
     outside = twice = 0
@@ -73,12 +74,12 @@ def label_images(
         have = part_words(twice, len(snapshot.modules), "module", "has", "have")
         warnings.append(f"{have} the address of another module")
     if without and sum(len(one.image.sections) for one in known) + PE_SECTIONS > MAX_ALL_SECTIONS:
-        warnings.append(f"the modules have more than {MAX_ALL_SECTIONS} sections; those of {without} are not shown")
+        notes.append(f"the modules have more than {MAX_ALL_SECTIONS} sections; those of {without} are not shown")
     if outside and snapshot.process.os.family == "windows":
         lie = part_words(outside, len(snapshot.modules), "module", "is", "are")
         warnings.append(f"{lie} in no allocation of the map")
     _label_unlisted(snapshot, space, labels)
-    return known, warnings
+    return known, warnings, notes
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class _Outcome:
     heaps: list[Heap] = field(default_factory=list)
     copies: list[MappedCopy] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def classify(
@@ -134,7 +135,10 @@ def _assemble(
         heap_list_captured=structures.heap_list_captured,
         structures=structures,
         mapped_copies=tuple(outcome.copies),
-        notes=notes_of(snapshot, structures, outcome.copies, unknown, has_heaps=bool(outcome.heaps)),
+        notes=(
+            *notes_of(snapshot, structures, outcome.copies, unknown, has_heaps=bool(outcome.heaps)),
+            *outcome.notes,
+        ),
         warnings=(*snapshot.warnings, *structures.warnings, *_outside(snapshot, regions), *outcome.warnings),
         unknown_types=unknown,
     )
@@ -230,11 +234,11 @@ def _run_rules(
     """Runs the rules in their order: of two labels for one allocation, the first stays."""
     outcome = _Outcome()
     partial = snapshot.regions is None
-    outcome.sections, of_images = label_images(
+    outcome.sections, of_images, notes_of_images = label_images(
         snapshot, structures.images, space, labels, image_path=options.image_path
     )
     mark_environment_blocks(snapshot, structures, labels)
-    outcome.stacks, of_stacks = label_stacks(snapshot, structures, space, labels, partial=partial)
+    outcome.stacks, of_stacks, notes_of_stacks = label_stacks(snapshot, structures, space, labels, partial=partial)
     outcome.heaps, of_heaps = label_heaps(structures.heaps, space, labels)
     if structures.ranges:
         from dumpmap.classify.recognised import label_ranges
@@ -253,4 +257,5 @@ def _run_rules(
     if options.sections:
         outcome.copies = label_mapped_copies(memory, snapshot, structures.images, space, labels)
     outcome.warnings = [*of_images, *of_stacks, *of_heaps]
+    outcome.notes = [*notes_of_images, *notes_of_stacks]
     return outcome

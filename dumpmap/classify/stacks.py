@@ -26,22 +26,23 @@ _COMMIT, _GUARD = int(MemState.MEM_COMMIT), int(PageProtect.PAGE_GUARD)
 
 def label_stacks(
     snapshot: Snapshot, structures: ProcessStructures, space: AllocationSpace, labels: Labels, *, partial: bool
-) -> tuple[list[Stack], list[str]]:
+) -> tuple[list[Stack], list[str], list[str]]:
     """Labels every stack that the input identifies.
 
     Returns:
-        the stacks, in the order of the thread list, and warnings.
+        the stacks, in the order of the thread list; warnings of stacks that two threads claim; and notes of threads
+        without a stack.
     """
     search = _StackSearch(structures, space, labels, partial)
     missing = [thread.id for thread in snapshot.threads if not search.take(thread) and not thread.exited]
-    warnings = []
+    warnings, notes = [], []
     if search.conflicts:
         more = len(search.conflicts) - 1
         warnings.append(search.conflicts[0] + (f" (and {count_words(more, 'more such conflict')})" if more else ""))
     if missing and snapshot.process.os.family == "windows":
         shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
-        warnings.append(f"no stack was found for {part_words(len(missing), len(snapshot.threads), 'thread')}: {shown}")
-    return search.stacks, warnings
+        notes.append(f"no stack was found for {part_words(len(missing), len(snapshot.threads), 'thread')}: {shown}")
+    return search.stacks, warnings, notes
 
 
 class _StackSearch:

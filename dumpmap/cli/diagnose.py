@@ -41,7 +41,10 @@ def command(
     image_path: ImagePathOption = None,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """Diagnose whether the process ran out of address space or commit: the verdict, then every finding with numbers.
+    """Diagnose whether the process ran out of address space, commit, or a runtime's heap limit, with every finding.
+
+    The verdict comes first, then the three axes (address space, commit, and the limit of a runtime's own heap), then
+    the findings with their numbers.
 
     CSV contains the findings; JSON contains everything.
 

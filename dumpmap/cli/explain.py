@@ -11,10 +11,11 @@ from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 
 
 def _names(incomplete: str) -> list[str]:
-    """Completes a name. Shells complete single words, so names with spaces are offered with hyphens."""
-    from dumpmap.wording.topics import topics
+    """Completes a name. Shells complete single words, so names with spaces are offered with hyphens or underscores."""
+    from dumpmap.views.explain import every_topic
 
-    names = dict.fromkeys(topic.name.replace(" ", "-") for topic in topics())
+    blank = "_" if "_" in incomplete else "-"
+    names = dict.fromkeys(topic.name.replace(" ", blank) for topic in every_topic())
     return [name for name in names if name.lower().startswith(incomplete.lower())]
 
 
@@ -22,7 +23,8 @@ NameArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME",
-        help="Finding, verdict, type, kind, or word of evidence, such as largest-free-block-small or 'Private Data'. "
+        help="Finding, verdict, type, kind, word of evidence, term, or column, such as largest-free-block-small, "
+        "'Private Data', 'at least', or process_commit. "
         "Case, spaces, hyphens, and underscores do not matter. Without a name, all names are listed.",
         show_default=False,
         autocompletion=_names,
@@ -36,22 +38,24 @@ def command(
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Explain a finding, verdict, type, kind, or word of evidence: what it means and how dumpmap knows.
+    """Explain a finding, verdict, type, kind, word of evidence, term, or column: what it means and how dumpmap knows.
 
     The pages of findings are those of the documentation; no network is needed.
 
     ```
     dumpmap explain largest-free-block-small
     dumpmap explain private-data
+    dumpmap explain process_commit
     ```
     """
-    from dumpmap.views.explain import explain_document, explain_view, topic_list, topic_table
-    from dumpmap.wording.topics import find_topics, similar_names, topics
+    from dumpmap.views.explain import every_topic, explain_document, explain_view, topic_list, topic_table
+    from dumpmap.wording.topics import find_topics, similar_names
 
     target = Target(chosen_format(format, output), output=output, force=force)
-    found = list(topics()) if name is None else find_topics(name)
+    known = every_topic()
+    found = known if name is None else find_topics(name, known)
     if not found:
-        similar = similar_names(name or "")
+        similar = similar_names(name or "", known)
         hint = f". Did you mean {' or '.join(similar)}?" if similar else ""
         raise typer.BadParameter(f"nothing is called {name!r}{hint}")
     shown = Shown(

@@ -22,7 +22,8 @@ ThirdPartyOption = Annotated[
     bool,
     typer.Option(
         "--third-party",
-        help="Show only modules that are not Microsoft's, by the company in their version resource or by their path.",
+        help="Show only modules that are not Microsoft's, by the company in their version resource or, without it, by "
+        "their path. Modules with neither are named below the table.",
     ),
 ]
 
@@ -47,12 +48,13 @@ def command(
     dumpmap modules crash.dmp --format csv
     ```
     """
-    from dumpmap.views.modules import module_document, module_table
+    from dumpmap.views.modules import module_document, module_table, module_view
 
     target = Target(chosen_format(format, output), units, output, force)
     region_map = load(file, image_path=image_path, snapshot=snapshot)
     shown = Shown(
         document=lambda: module_document(region_map, third_party=third_party),
         table=lambda: module_table(region_map, third_party=third_party),
+        view=lambda: module_view(region_map, third_party=third_party),
     )
     show(shown, target)

@@ -8,17 +8,42 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dumpmap.model.heaps import UNKNOWN_HEAP
 from dumpmap.model.protection import protection_text
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState
 
 if TYPE_CHECKING:
+    from dumpmap.model.heaps import Heap
     from dumpmap.model.region_map import RegionMap
+    from dumpmap.model.stacks import Stack
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """What is at an address."""
+    """What is at an address. Sizes are bytes.
+
+    Attributes:
+        address: the address.
+        type: type of memory.
+        kind: finer name inside the type.
+        details: module, file, thread, or heap that the memory belongs to.
+        evidence: what established the type.
+        inferred: whether the label was inferred rather than recorded.
+        allocation: base of the allocation; None, as its size and the offset, where a partial map shows captured bytes
+            and not the allocation around them.
+        allocation_size: its size.
+        block: start of the region.
+        block_size: its size.
+        state: `Committed`, `Reserved`, or `Free`.
+        protection: page protection, in VMMap's words.
+        offset: distance from the allocation's base.
+        module: path of the module there.
+        section: section of the module.
+        thread_id: thread whose stack it is.
+        heap: heap that the memory belongs to.
+        in_file: number of bytes from this address on that the input contains.
+    """
 
     address: int
     type: RegionType
@@ -26,21 +51,18 @@ class Location:
     details: str
     evidence: str
     inferred: bool
-    allocation: int
-    allocation_size: int
+    allocation: int | None
+    allocation_size: int | None
     block: int
     block_size: int
     state: str
-    """`Committed`, `Reserved`, or `Free`."""
     protection: str
-    offset: int
-    """From the allocation's base."""
+    offset: int | None
     module: str | None
     section: str | None
     thread_id: int | None
     heap: str | None
     in_file: int
-    """Number of bytes from this address on that the input contains."""
 
 
 def locate(region_map: RegionMap, address: int) -> Location | None:
@@ -64,6 +86,7 @@ def locate(region_map: RegionMap, address: int) -> Location | None:
     stack = next((stack for stack in region_map.stacks if stack.base <= address < stack.end), None)
     heap = next((h for h in region_map.heaps if any(start <= address < start + n for start, n in h.allocations)), None)
     state = int(b.state[index])
+    whole = _shows_allocation(region_map, region_type, address, stack, heap)
     return Location(
         address=address,
         type=region_type,
@@ -71,19 +94,35 @@ def locate(region_map: RegionMap, address: int) -> Location | None:
         details=details,
         evidence=region_map.texts[b.evidence[index]],
         inferred=bool(b.inferred[index]),
-        allocation=base,
-        allocation_size=size,
+        allocation=base if whole else None,
+        allocation_size=size if whole else None,
         block=int(b.base[index]),
         block_size=int(b.size[index]),
         state="Committed" if state == MemState.MEM_COMMIT else "Reserved",
         protection=protection_text(int(b.protect[index]), state),
-        offset=address - base,
+        offset=address - base if whole else None,
         module=module,
         section=kind if module is not None and kind != whole_kind else None,
         thread_id=stack.thread_id if stack else None,
         heap=heap.title if heap else None,
         in_file=in_file,
     )
+
+
+def _shows_allocation(
+    region_map: RegionMap, type_: RegionType, address: int, stack: Stack | None, heap: Heap | None
+) -> bool:
+    """Whether the map knows where the allocation begins and ends, and not only which of its bytes were captured.
+
+    Without a list of regions, the module list, a TEB, a heap's header, or a runtime's own structures must say it.
+    """
+    if not region_map.partial or type_ == RegionType.IMAGE:
+        return True
+    if stack is not None:
+        return stack.reserve is not None
+    if heap is not None:
+        return heap.info.kind != UNKNOWN_HEAP
+    return any(part.base <= address < part.base + part.size for part in region_map.structures.ranges)
 
 
 def _bytes_from(region_map: RegionMap, address: int) -> int:

@@ -151,7 +151,24 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What the system counted for the process, in bytes."""
+    """What the system counted for the process, in bytes.
+
+    Attributes:
+        private_usage: private bytes: PrivateUsage.
+        working_set: memory of the process that is in RAM.
+        peak_working_set: the most that was.
+        private_working_set: the part of the working set that no other process can share.
+        pagefile_usage: commit charge of the process: PagefileUsage.
+        peak_pagefile_usage: the highest commit charge.
+        virtual_size: address space in use, reserved or committed.
+        peak_virtual_size: the most that was in use.
+        shared_commit_usage: commit charge of the sections that the process shares.
+        page_table: memory of its page tables.
+        job_private_commit_usage: what the process's job has committed.
+        job_peak_private_commit_usage: the most that the job had committed.
+        job_private_commit_limit: the limit that this counts against.
+        job_total_commit_limit: the commit limit of all processes in the job together.
+    """
 
     private_usage: int | None = None
     working_set: int | None = None

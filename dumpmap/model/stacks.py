@@ -6,31 +6,42 @@ import msgspec
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """One stack of one thread. Sizes are bytes; None is unknown."""
+    """One stack of one thread. Sizes are bytes; None is unknown.
+
+    Attributes:
+        thread_id: the thread.
+        name: its name.
+        teb: address of its thread environment block.
+        bits: 64 or 32. A WoW64 thread has one stack of each. None if only a stack pointer is known.
+        base: lowest address of the reservation.
+        end: high end (exclusive). The stack grows downwards from here.
+        reserve: bytes of the reservation; None if a map without a list of regions does not show its start.
+        committed: committed bytes, guard pages included.
+        guard: bytes of guard pages; None in a map without protections.
+        stack_pointer: the stack pointer, if it is in this stack.
+        headroom: bytes between the lowest address and the stack pointer: the room to grow, guard pages included. None
+            with `reserve`.
+        evidence: what identifies the stack.
+        inferred: whether that is a guess.
+        exited: whether the thread has ended.
+        name_evidence: what names the thread where the input does not: the word of evidence of the runtime that does.
+    """
 
     thread_id: int
     name: str | None
     teb: int | None
     bits: int | None
-    """64 or 32. A WoW64 thread has one stack of each. None if only a stack pointer is known."""
     base: int
-    """Lowest address of the reservation."""
     end: int
-    """High end (exclusive). The stack grows downwards from here."""
     reserve: int | None
-    """Bytes of the reservation; None if a map without a list of regions does not show its start."""
     committed: int
     guard: int | None
-    """Bytes of guard pages; None in a map without protections."""
     stack_pointer: int | None
     headroom: int | None
-    """Bytes between the lowest address and the stack pointer: the room to grow, guard pages included. None with
-    `reserve`."""
     evidence: str
     inferred: bool
     exited: bool
     name_evidence: str | None = None
-    """What names the thread where the input does not: the word of evidence of the runtime that does."""
 
     @property
     def in_use(self) -> int | None:

@@ -217,7 +217,7 @@ def walk_heaps(
         inferred: whether the roots are a guess, not a recorded fact.
 
     Returns:
-        the heap (None if no segment could be read), what was not captured, and what contradicts itself.
+        the heap (None if no segment could be read), what was not captured or not settled, and what contradicts itself.
     """
     walk = _Walk(memory, space, roots, has_map=space.allocation(module_base) is not None)
     label = f"managed heap of {module}"
@@ -235,7 +235,7 @@ def walk_heaps(
         warnings.append(f"{label}: {_count(len(walk.refused), 'part')} skipped ({walk.refused[0]})")
     collecting = bool(roots.invalid_count)
     if collecting:
-        warnings.append(f"{label}: a collection was in progress, so the generations may be wrong")
+        missing.append(f"{label}: a collection was in progress, so the generations may be wrong")
     found = ManagedHeap(
         module=module,
         module_base=module_base,

@@ -140,7 +140,8 @@ class HeapSearch:
             self._warnings.append(f"{label}: no memory at this address")
             return None
         if is_missing and index is None and peb.heaps:
-            self._warnings.append(f"{label}: the PEB's default heap is not in its heap list; it is skipped")
+            # With page heap on, this is so in every process.
+            self.notes.append(f"{label}: the PEB's default heap is not in its heap list; it is skipped")
             return None
         kind = UNKNOWN_HEAP if is_missing else NT_HEAP
         if not is_missing:

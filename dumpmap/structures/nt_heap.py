@@ -46,10 +46,13 @@ def read_nt_heap(
     if isinstance(own, str):
         return None
     remarks = Remarks(label)
-    layout, fields = _read_header(context, address)
+    layout, fields, is_captured = _read_header(context, address)
     if layout is None:
         # The segment header proves the heap. Only the heap's lists are out of reach.
-        remarks.warn("unknown header layout; only the heap's first segment is in the map")
+        if is_captured:
+            remarks.warn("unknown header layout; only the heap's first segment is in the map")
+        else:
+            remarks.note("its header is only partly in the dump; only the heap's first segment is in the map")
         segments, lost = [own], None
     else:
         segments, lost = _walk_segments(context, address, layout, fields, own, remarks)
@@ -78,16 +81,22 @@ def read_old_nt_heap(
     return _finish(context, address, OLD_NT_HEAP, layout, fields, ranges, evidence, remarks)
 
 
-def _read_header(context: HeapContext, address: int) -> tuple[Layout | None, dict[str, int]]:
-    """Picks the layout whose signature is in its place, so that no table of builds can be wrong."""
+def _read_header(context: HeapContext, address: int) -> tuple[Layout | None, dict[str, int], bool]:
+    """Picks the layout whose signature is in its place, so that no table of builds can be wrong.
+
+    Returns:
+        the layout (None if no signature is in its place), its fields, and whether all places were captured.
+    """
+    is_captured = True
     candidates = [(layouts.HEAP_8, _HEAP_8), (layouts.HEAP_7, _HEAP_7)]
     if context.os_build is not None and context.os_build < BUILD_WINDOWS_8:
         candidates.reverse()
     for layout, part in candidates:
         fields = part[context.pointer_size].values(context.memory, address)
         if fields.get("Signature") == layouts.HEAP_SIGNATURE:
-            return layout[context.pointer_size], fields
-    return None, {}
+            return layout[context.pointer_size], fields, True
+        is_captured = is_captured and "Signature" in fields
+    return None, {}, is_captured
 
 
 def _walk_segments(

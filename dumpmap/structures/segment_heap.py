@@ -73,7 +73,8 @@ def read_segment_heap(
     if not contexts:
         if is_scan:
             return None
-        remarks.warn("its segment contexts were not found; its segments are missing from the map")
+        say = remarks.note if context.memory.read(address, _SEARCHED) is None else remarks.warn
+        say("its segment contexts were not found; its segments are missing from the map")
     ranges += _segments(context, address, contexts, remarks)
     counters = None
     if layout is not None:

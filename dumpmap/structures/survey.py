@@ -18,7 +18,7 @@ from dumpmap.structures.peb import find_cfg_bitmaps, find_pebs
 from dumpmap.structures.recognisers import RECOGNISERS
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 from dumpmap.structures.space import Space
-from dumpmap.structures.teb import read_tebs
+from dumpmap.structures.teb import is_head_captured, read_tebs
 
 BUILD_1703 = 15063
 """First build whose TEB holds the address of the desktop heap. Before, it holds a distance."""
@@ -162,7 +162,7 @@ def _read_threads(context: Context, contradictions: list[str]) -> tuple[Teb, ...
         found = attempt(context.memory, partial(_tebs_or_none, context, address, thread_id)) or ()
         tebs += found
         # Bytes that are there but are not a TEB contradict the thread list. Absent bytes are only missing.
-        if not found and context.memory.read(address, context.pointer_size) is not None:
+        if not found and is_head_captured(context.memory, address, context.pointer_size):
             refused.append((thread_id, address))
     if refused:
         thread_id, address = refused[0]

@@ -82,6 +82,11 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
     )
 
 
+def is_head_captured(memory: Memory, address: int, pointer_size: int) -> bool:
+    """Whether the bytes that prove a TEB are in the memory, whatever they are."""
+    return _HEAD[pointer_size].read(memory, address) is not None
+
+
 def read_tebs(memory: Memory, address: int, thread_id: int | None, pointer_size: int) -> tuple[Teb, ...]:
     """Reads the TEB of a thread and, in a WoW64 process, its twin of the other width.
 

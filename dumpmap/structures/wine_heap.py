@@ -85,6 +85,19 @@ def _read_flags(context: HeapContext, address: int) -> int | None:
     return flags if signature == SEGMENT_SIGNATURE and owner == 0 and magic in WINE_HEAP_MAGICS else None
 
 
+_FIRST_BLOCKS = frozenset((layouts.BLOCK_USED, layouts.BLOCK_FREE, layouts.BLOCK_PENDING))
+
+
+def _is_first_block(kind: int) -> bool:
+    """Whether a type can be that of a subheap's first block, in use or free."""
+    return kind in _FIRST_BLOCKS or kind & 0xFF in layouts.BLOCK_LETTERS
+
+
+def _is_large_block(kind: int) -> bool:
+    letter, flags = kind & 0xFF, kind >> 8
+    return kind == layouts.BLOCK_LARGE or (letter == layouts.LARGE_LETTER and bool(flags & layouts.BLOCK_FLAG_LARGE))
+
+
 def _subheaps(
     context: HeapContext, heap: int, following: int, before: int, evidence: str, remarks: Remarks
 ) -> list[HeapRange]:
@@ -101,7 +114,7 @@ def _subheaps(
         after, previous, block_size, data_size, owner, kind = fields
         # The first subheap follows the heap in the same allocation. Each other one starts an allocation.
         base = heap if heap < subheap < heap + PAGE_SIZE else subheap
-        if owner != heap or kind not in layouts.FIRST_BLOCK_MAGICS or not is_page(base, size) or data_size > block_size:
+        if owner != heap or not _is_first_block(kind) or not is_page(base, size) or data_size > block_size:
             return "not a subheap"
         reserved = round_up(subheap - base + block_size, PAGE_SIZE)
         committed = round_up(subheap - base + data_size, PAGE_SIZE)
@@ -131,7 +144,7 @@ def _large_blocks(context: HeapContext, heap: int, following: int, before: int, 
         if fields is None:
             return context.why_unread(block)
         after, previous, block_size, kind = fields
-        if kind != layouts.LARGE_MAGIC:
+        if not _is_large_block(kind):
             return "not a large block"
         length = round_up(block_size, PAGE_SIZE)
         claim = HeapRange(block, None, "large block", "heap-large-block", False, length, length)

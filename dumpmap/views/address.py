@@ -60,6 +60,8 @@ MOST_BYTES = 4096
 
 _BYTES_PER_LINE = 16
 
+_NO_ALLOCATION = "the input has no list of memory regions, and nothing in it says where the allocation begins and ends"
+
 
 def location_document(region_map: RegionMap, answers: Sequence[Answer], count: int = 0) -> dict[str, Any]:
     """Returns `dumpmap.address/1` with at most `count` captured bytes of each address."""
@@ -80,8 +82,9 @@ def location_document(region_map: RegionMap, answers: Sequence[Answer], count: i
 def _found(region_map: RegionMap, location: Location) -> dict[str, Any]:
     document = dataclasses.asdict(location)
     for name in ("address", "allocation", "block"):
-        document[name] = hex_text(document[name])
+        document[name] = hex_text(document[name]) or None
     document["type"] = location.type.label
+    document["allocation_unknown"] = _NO_ALLOCATION if location.allocation is None else None
     owner = owner_at(region_map, location.address)
     document["owner"] = None
     if owner is not None:
@@ -201,6 +204,8 @@ def _location_facts(region_map: RegionMap, location: Location, units: Units) -> 
     (row,) = location_table(region_map, [(location.address, location)]).rows
     for column, value in zip(LOCATION_COLUMNS, row, strict=False):
         text = cell_text(value, column, units, region_map.address_width)
+        if column.name == "allocation" and location.allocation is None:
+            text = f"unknown: {_NO_ALLOCATION}"
         if column.name == "in_file":
             # Reserved memory has no bytes; missing bytes of committed memory are worth a line.
             text = f"{text} from this address" if value else "none" if location.state == "Committed" else ""

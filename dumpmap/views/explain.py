@@ -8,7 +8,7 @@ from typing import Any
 
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph
 from dumpmap.views.table import Column, Table
-from dumpmap.wording.topics import Topic
+from dumpmap.wording.topics import Topic, topics
 
 _COLUMNS = (Column("sort"), Column("name"), Column("title", folds=True), Column("text", folds=True))
 
@@ -18,7 +18,16 @@ _HEADINGS = {
     "type": "Types",
     "kind": "Kinds",
     "evidence": "Words of evidence",
+    "term": "Terms",
+    "column": "Columns and figures",
 }
+
+
+def every_topic() -> list[Topic]:
+    """Returns every topic, those of columns last."""
+    from dumpmap.views.column_topics import column_topics
+
+    return [*topics(), *column_topics()]
 
 
 def explain_view(topics: Sequence[Topic]) -> Iterator[Block]:
@@ -41,9 +50,7 @@ def topic_list(topics: Iterable[Topic]) -> Iterator[Block]:
     """The names of all topics."""
     for sort, members in groupby(topics, key=lambda topic: topic.sort):
         yield Heading(_HEADINGS[sort])
-        yield Lines(
-            [topic.name if topic.title == topic.name else f"{topic.name}: {topic.title}" for topic in members], 2
-        )
+        yield Lines(list(dict.fromkeys(map(_listed, members))), 2)
         yield Blank()
     yield Paragraph("dumpmap explain NAME shows the page of one of them.", "muted")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from dumpmap.model.ntstatus import exception_text
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import OperatingSystem
 from dumpmap.model.winnt import MinidumpType
 from dumpmap.views.blocks import Blank, Block, Fact, Facts, Heading, Lines
 from dumpmap.views.counters import counter_rows
@@ -18,7 +19,7 @@ from dumpmap.views.writer import writer_blocks, writer_document
 from dumpmap.wording.advice import advise
 from dumpmap.wording.crash import crash_line
 from dumpmap.wording.processes import process_name
-from dumpmap.wording.systems import system_text
+from dumpmap.wording.systems import release_name, system_text
 from dumpmap.wording.text import printable, sentence
 
 STREAM_COLUMNS = (
@@ -61,7 +62,7 @@ def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
         ("Path", process.path),
         ("Command line", process.command_line),
         ("Architecture", f"{process.architecture} ({width}{on})"),
-        ("System", " ".join(part for part in (system_text(process.os), process.os.service_pack) if part)),
+        ("System", _system_text(process.os)),
         ("Started", moment_text(process.created_at)),
         ("File", source.path or source.name),
         ("Kind", source.kind + (f", {source.container}" if source.container else "")),
@@ -76,6 +77,13 @@ def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
         ("Comment", "; ".join(snapshot.comments) or None),
     ]
     return [(label, text) for label, text in facts if text]
+
+
+def _system_text(system: OperatingSystem) -> str:
+    """The system and its service pack, which the names of some releases contain."""
+    name = release_name(system)
+    pack = None if name is not None and "SP" in name else system.service_pack
+    return " ".join(part for part in (system_text(system), pack) if part)
 
 
 def _exception_rows(region_map: RegionMap) -> list[tuple[str, str | None]]:

@@ -46,6 +46,8 @@ class Column:
     """Whether a size is the rest of something, such as headroom, and so rounded down."""
     folds: bool | None = None
     """Whether a narrow table may fold the texts; None for the default of the column's name."""
+    help: str = ""
+    """What the column says, where no other reference has it."""
     below: int = 0
     """A narrow table puts columns with a number on lines under their row, in ascending order."""
 

@@ -9,6 +9,7 @@ from dumpmap.model.ntstatus import exception_code, exception_text
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.stacks import Stack
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
+from dumpmap.model.writer import WriterRecord
 from dumpmap.wording.text import address_words, printable, sentence, size_words
 
 _ACCESS_WORDS = {"read": "reading", "write": "writing", "execute": "executing", None: "accessing"}
@@ -33,7 +34,8 @@ def crash_line(region_map: RegionMap) -> str | None:
     if crash is None:
         return None
     target = _target_text(crash)
-    return printable(sentence(_what(crash)) + _where(crash) + _thread(crash) + (f"; {target}" if target else ""))
+    thread = _thread(crash, region_map.snapshot.writer)
+    return printable(sentence(_what(crash)) + _where(crash) + thread + (f"; {target}" if target else ""))
 
 
 def _what(crash: Crash) -> str:
@@ -59,12 +61,16 @@ def _where(crash: Crash) -> str:
     return f" at {address_words(crash.instruction)}{outside}"
 
 
-def _thread(crash: Crash) -> str:
+def _thread(crash: Crash, writer: WriterRecord | None) -> str:
+    """The thread, and who names another one: the exception record, or the writer of the dump."""
     if crash.thread is None:
         return ""
     name = [crash.thread_name] if crash.thread_name else []
     if crash.threads_disagree:
         name.append(f"by its stack; the exception record names thread {crash.thread_id}")
+    if writer is not None and writer.crashed_thread not in (None, crash.thread):
+        known = dict(writer.thread_names).get(writer.crashed_thread or 0)
+        name.append(f"{writer.writer} names thread {writer.crashed_thread}" + (f", {known}" if known else ""))
     return f" in thread {crash.thread}" + (f" ({', '.join(name)})" if name else "")
 
 

@@ -1,8 +1,8 @@
-"""What `dumpmap explain` knows: findings, verdicts, types, kinds, and words of evidence."""
+"""What `dumpmap explain` knows beside columns: findings, verdicts, types, kinds, words of evidence, and terms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dumpmap.analysis.rules import RULES
@@ -10,6 +10,7 @@ from dumpmap.classify.vocabulary import EVIDENCE, KINDS
 from dumpmap.model.types import TYPES
 from dumpmap.wording.findings import EXPLANATIONS
 from dumpmap.wording.pages import Section, finding_line, finding_sections
+from dumpmap.wording.terms import TERMS
 from dumpmap.wording.text import sentence
 from dumpmap.wording.verdicts import VERDICTS
 
@@ -20,7 +21,7 @@ class Topic:
 
     Attributes:
         name: as rows, tables, and JSON write it.
-        sort: `finding`, `verdict`, `type`, `kind`, or `evidence`.
+        sort: `finding`, `verdict`, `type`, `kind`, `evidence`, `term`, or `column`.
         title: the heading of the page.
         about: a line below the heading, as Markdown.
         sections: the page.
@@ -34,38 +35,41 @@ class Topic:
 
 
 def topics() -> Iterator[Topic]:
-    """Every topic: findings, verdicts, types, kinds, evidence, each in the order of its table."""
+    """Findings, verdicts, types, kinds, evidence, and terms, each in the order of its table."""
     for rule in RULES:
         title = EXPLANATIONS[rule.id].title
         yield Topic(rule.id, "finding", title, f"finding {finding_line(rule)}", tuple(finding_sections(rule)))
     for verdict, meaning in VERDICTS.items():
-        yield _short(verdict, "verdict", "verdict", meaning)
+        yield short_topic(verdict, "verdict", "verdict", meaning)
     for info in TYPES:
-        yield _short(info.name, "type", "type of memory", info.meaning)
+        yield short_topic(info.name, "type", "type of memory", info.meaning)
     for kind in KINDS:
         inside = "kind of memory" if kind.type is None else f"kind of memory of type {kind.type.label}"
         source = Section("Where the name comes from", sentence(kind.source))
-        yield _short(kind.name, "kind", inside, kind.meaning, source)
+        yield short_topic(kind.name, "kind", inside, kind.meaning, source)
     for word in EVIDENCE:
-        yield _short(word.name, "evidence", "word of evidence", word.meaning)
+        yield short_topic(word.name, "evidence", "word of evidence", word.meaning)
+    for term, meaning in TERMS.items():
+        yield short_topic(term, "term", "term", meaning)
 
 
-def _short(name: str, sort: str, about: str, meaning: str, *more: Section) -> Topic:
+def short_topic(name: str, sort: str, about: str, meaning: str, *more: Section) -> Topic:
+    """Makes a topic whose page is what it means."""
     return Topic(name, sort, name, about, (Section("What it means", sentence(meaning)), *more))
 
 
-def find_topics(name: str) -> list[Topic]:
+def find_topics(name: str, among: Iterable[Topic]) -> list[Topic]:
     """Finds the topics of a name; ignores case, spaces, `-`, and `_`. A name can be that of a type and of a kind."""
     wanted = _key(name)
-    return [topic for topic in topics() if _key(topic.name) == wanted]
+    return [topic for topic in among if _key(topic.name) == wanted]
 
 
-def similar_names(name: str, limit: int = 3) -> list[str]:
+def similar_names(name: str, among: Iterable[Topic], limit: int = 3) -> list[str]:
     """Names that contain the given one or are spelled like it, the likeliest first."""
     from difflib import get_close_matches
 
     wanted = _key(name)
-    by_key = {_key(topic.name): topic.name for topic in topics()}
+    by_key = {_key(topic.name): topic.name for topic in among}
     inside = [key for key in by_key if wanted and wanted in key]
     close = get_close_matches(wanted, by_key, n=limit, cutoff=0.6)
     return [by_key[key] for key in dict.fromkeys((*close, *inside))][:limit]

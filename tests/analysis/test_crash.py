@@ -15,6 +15,7 @@ from dumpmap.analysis.failure import last_errors
 from dumpmap.api import RegionMap
 from dumpmap.model import ntstatus
 from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange, Thread, UnloadedModule
+from dumpmap.model.writer import WriterRecord
 from dumpmap.views.exception import exception_document
 from dumpmap.wording.crash import crash_line
 
@@ -287,3 +288,26 @@ def test_the_last_error_of_the_thread_whose_stack_the_context_uses() -> None:
     region_map = dumpmap.open(dump.build())
     assert crashed_thread(region_map) == crashed.tid
     assert [(error.thread_id, error.crashing) for error in last_errors(region_map)] == [(crashed.tid, True)]
+
+
+def test_a_writer_that_names_another_thread_is_quoted() -> None:
+    """As in a public dump: an assertion is raised on a thread that writes the dump for the one that crashed."""
+    record = WriterRecord("Unreal Engine 4.24", crashed_thread=12916, thread_names=((12916, "GameThread"),))
+    assert line(0x4000, writer=record).endswith(" in thread 9 (Unreal Engine 4.24 names thread 12916, GameThread)")
+    assert line(0x4000, writer=replace(record, crashed_thread=9)).endswith(" in thread 9")
+    assert line(0x4000, writer=replace(record, crashed_thread=None)).endswith(" in thread 9")
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (0xC0000264, "STATUS_RESOURCE_NOT_OWNED"),
+        (0xC000070A, "STATUS_THREADPOOL_HANDLE_EXCEPTION"),
+        (0xC000071C, "STATUS_INVALID_THREAD"),
+        (0xC0000604, "STATUS_DYNAMIC_CODE_BLOCKED"),
+        (0xC0000185, "STATUS_IO_DEVICE_ERROR"),
+        (0xC0000251, "STATUS_BAD_DLL_ENTRYPOINT"),
+    ],
+)
+def test_codes_that_exceptions_carry_have_names(code: int, name: str) -> None:
+    assert name in line(code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from synth.heaps import write_heap_array
 from synth.nt_heap import SegmentSpec, growing_segments, nt_heap
@@ -9,7 +11,7 @@ from synth.process import ProcessBuilder
 from synth.truth import HeapTruth
 
 import dumpmap
-from dumpmap.analysis.heaps import heap_rows
+from dumpmap.analysis.heaps import heap_range_rows, heap_rows
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.api import RegionMap
 from dumpmap.model.types import RegionType
@@ -37,6 +39,16 @@ def small(process: ProcessBuilder, *extra: tuple[int, int]) -> RegionMap:
     array = process.read_pointer(peb + (0xF0 if width == 8 else 0x90))
     dump = process.to_minidump(full=False, memory_info=False, extra=[(array, 0x100), *extra])
     return dumpmap.open(dump.build())
+
+
+def agree(region_map: RegionMap) -> int:
+    """Checks that the ranges of every heap add up to its row; returns how many heaps there are."""
+    ranges = heap_range_rows(region_map)
+    for row in heap_rows(region_map):
+        parts = [part for part in ranges if part.heap_address == row.address]
+        assert sum(part.size for part in parts) == row.reserved, hex(row.address)
+        assert sum(part.committed for part in parts) == row.committed, hex(row.address)
+    return len(region_map.heaps)
 
 
 LAYOUTS = [("x86", 7601), ("x64", 7601), ("x86", 19045), ("x64", 19045), ("x64", 26100)]
@@ -126,3 +138,17 @@ def test_counters_that_contradict_themselves_state_nothing(field: str, value: in
     (row,) = [row for row in heap_rows(region_map) if row.address == truth.address]
     assert row.stated_reserved is None
     assert region_map.stated_heaps is None
+
+
+@pytest.mark.parametrize(("arch", "build"), LAYOUTS)
+def test_the_ranges_of_a_heap_add_up_to_its_row(arch: str, build: int) -> None:
+    process, truth = process_with_heap(arch, build)
+    beside = truth.address + 0x1380, 0x2000  # what lies in the heap, such as the process parameters, is no part of it
+    for extra in ((), (beside,), ((truth.address, PAGE),), ((truth.address, PAGE), beside)):
+        assert agree(small(process, *extra)) >= 1
+
+
+@pytest.mark.corpus
+def test_the_ranges_of_the_heaps_of_public_dumps_add_up_too(corpus: Path) -> None:
+    names = ("google_syzygy__notepad-larger-64bit.dmp", "google_syzygy__notepad-larger-32bit.dmp")
+    assert all(agree(dumpmap.open(corpus / name)) for name in names)

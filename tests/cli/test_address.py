@@ -169,3 +169,22 @@ def test_the_owner_is_named_with_what_proves_it() -> None:
     row = run("-q", "address", str(node), page, "0x1000", "--format", "csv").out.splitlines()
     assert row[0].endswith(",owner,owner_module,owner_instance,owner_inferred,owner_evidence,proof,other_owners")
     assert ",V8,node.exe," in row[1]
+
+
+def test_captured_bytes_are_no_allocation(tmp_path: Path) -> None:
+    path = tmp_path / "partial.dmp"
+    stack = 0x7FFD0000
+    builder = MinidumpBuilder("x86").system_info().module(0x400000, 0x10000, "C:\\app\\app.exe")
+    builder.thread(1, stack=(stack, b"\1" * 0x3000), context_sp=stack + 0x100).memory(0x20000008, bytes(64))
+    path.write_bytes(builder.build())
+    for address, kind in ((stack + 0x200, "Stack"), (0x20000010, "Unknown")):
+        answer = lines(path, hex(address))
+        assert answer["Type"] == kind
+        assert answer["Allocation"].startswith("unknown: the input has no list of memory regions")
+        assert not answer.keys() & {"Allocation size", "Offset"}
+        found = json.loads(run("-q", "address", str(path), hex(address), "--format", "json").out)["addresses"][0][
+            "found"
+        ]
+        assert (found["allocation"], found["allocation_size"], found["offset"]) == (None, None, None)
+        assert "nothing in it says where" in found["allocation_unknown"]
+    assert lines(path, "0x400010")["Allocation size"] == "64 KB"

@@ -165,3 +165,17 @@ def test_a_dump_that_had_all_memory_is_not_to_be_taken_again(name: str, original
     out = run("-q", "info", str(fixtures / f"{name}.dmp.gz")).out
     assert ("open the original dump" in out) is original
     assert ("procdump -ma" in out) is not original
+
+
+@pytest.mark.parametrize(
+    ("build", "minor", "pack", "text"),
+    [
+        (7601, 1, "Service Pack 1", "Windows 7 SP1 (build 7601)"),
+        (7600, 1, "Beta 2", "Windows 7 (build 7600) Beta 2"),
+    ],
+)
+def test_a_service_pack_is_said_once(tmp_path: Path, build: int, minor: int, pack: str, text: str) -> None:
+    path = tmp_path / "old.dmp"
+    dump = MinidumpBuilder("x64").system_info(major=6, minor=minor, build=build, service_pack=pack, product_type=1)
+    path.write_bytes(dump.module(0x400000, 0x1000, "C:\\a.exe").build())
+    assert re.search(rf"^System +{re.escape(text)}$", run("info", str(path)).out, re.M)

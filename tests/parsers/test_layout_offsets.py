@@ -219,6 +219,7 @@ RECORDS: dict[str, tuple[int, dict[str, int]]] = {
         {"Version": 0, "ListAnnotations": 4, "SimpleAnnotations": 12, "AnnotationObjects": 20},
     ),
     "CRASHPAD_INFO": (52, {"Version": 0, "ReportId": 4, "ClientId": 20, "SimpleAnnotations": 36, "ModuleList": 44}),
+    "BREAKPAD_ASSERTION_INFO": (776, {"Expression": 0, "Function": 256, "File": 512, "Line": 768, "Type": 772}),
     "BREAKPAD_INFO": (12, {"Validity": 0, "DumpThreadId": 4, "RequestingThreadId": 8}),
     "CODEVIEW_RSDS": (24, {"Signature": 0, "Guid": 4, "Age": 20}),
     "HEAP_STREAM_HEADER": (

@@ -26,12 +26,20 @@ def test_tables_are_read_with_their_callbacks() -> None:
 def test_native_descriptors_of_any_size(native_size: int) -> None:
     snapshot = read(tiny().function_tables((JIT, JIT + 1, 5), (JIT + 16, JIT + 32, 6), native_size=native_size))
     assert [part.base for part in snapshot.generated_code] == [JIT, JIT + 16]
-    known = [5, 6] if native_size >= 0x40 else [None, None]
+    known = [5, 6] if native_size >= 0x58 else [None, None]
     assert [part.callback for part in snapshot.generated_code] == known
 
 
 def test_a_native_descriptor_of_another_table_gives_no_callback() -> None:
     snapshot = read(tiny().function_tables((JIT, JIT + 16, 5), native_minimum=JIT + 1))
+    assert snapshot.generated_code == (CodeRange(JIT, 16, None),)
+
+
+@pytest.mark.parametrize("native_type", [0, 1, 3])
+def test_a_table_that_is_not_by_callback_has_none(native_type: int) -> None:
+    # A public dump has text in that place, which other data left there.
+    text = int.from_bytes("\\ele".encode("utf-16-le"), "little")
+    snapshot = read(tiny().function_tables((JIT, JIT + 16, text), native_type=native_type))
     assert snapshot.generated_code == (CodeRange(JIT, 16, None),)
 
 

@@ -434,3 +434,32 @@ def test_many_soft_errors_are_bounded() -> None:
 
 def test_no_streams_of_writers_no_record() -> None:
     assert read(tiny().comment_a("*** procdump -ma app.exe")).writer is None
+
+
+def test_an_assertion_that_breakpad_recorded() -> None:
+    record = read(tiny().breakpad_assertion("p != 0", "run", "C:\\src\\a.cpp", 42)).writer
+    assert record is not None
+    assert (record.writer, record.source, record.crash_type) == ("Breakpad", "BreakpadAssertionInfo", None)
+    assert record.message == "p != 0 (run, C:\\src\\a.cpp:42)"
+    record = read(tiny().breakpad_assertion("", "", "", 0, kind=2)).writer
+    assert record is not None
+    assert (record.crash_type, record.message) == ("Pure virtual call", None)
+
+
+def test_zeros_are_no_assertion() -> None:
+    snapshot = read(tiny().breakpad_assertion("", "", "", 0))
+    assert snapshot.writer is None
+    assert stream(snapshot, "BreakpadAssertionInfo").status == "read"
+
+
+@pytest.mark.parametrize("size", [0, 1, 775])
+def test_an_assertion_that_is_cut_off_is_malformed(size: int) -> None:
+    snapshot = read(tiny().raw_stream(0x47670002, b"a" * size))
+    assert snapshot.writer is None
+
+
+def test_the_crash_context_outranks_breakpads_assertion() -> None:
+    both = tiny().breakpad_assertion("x", "", "", 0).unreal_context(unreal_xml())
+    record = read(both).writer
+    assert record is not None
+    assert record.source == "UnrealCrashContext"

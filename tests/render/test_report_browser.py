@@ -481,6 +481,8 @@ def test_what_is_at_an_address(open_report: OpenReport, name: str) -> None:
             assert location.kind in answer
         if location.details:
             assert location.details in answer
+        assert location.allocation is not None
+        assert location.allocation_size is not None
         start, end = location.allocation, location.allocation + location.allocation_size
         whole = f"{address_text(start, width)} {DASH} {address_text(end, width)}"
         if "Allocation" in told:

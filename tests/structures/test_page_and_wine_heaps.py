@@ -131,44 +131,31 @@ def test_a_wine_heap_of_an_unknown_layout_has_its_own_allocation(arch: str, magi
     assert allocations(heap, space_of(process)) == expected(truth)
 
 
-# Fields of Wine's HEAP and SUBHEAP, (x86, x64).
-SUBHEAP_LIST = (0x50, 0x88)
-SUBHEAP_SIZES, SUBHEAP_ENTRY, SUBHEAP_OWNER, FIRST_BLOCK = (0x04, 0x10), (0x0C, 0x20), (0x14, 0x30), (0x1E, 0x3E)
-
-
-def add_subheap(process: ProcessBuilder, heap: HeapTruth, mark: int) -> int:
-    """Gives one of Wine's heaps a second part whose first block has a mark, and makes it the only entry of the list."""
-    wide = process.pointer_size == 8
-    part = process.allocate(0x100000, commit=0x30000)
-    process.pointer(part + SUBHEAP_SIZES[wide], 0x100000)
-    process.pointer(part + SUBHEAP_SIZES[wide] + process.pointer_size, 0x30000)
-    process.pointer(part + SUBHEAP_OWNER[wide], heap.address)
-    process.number(part + FIRST_BLOCK[wide], mark & 0xFFFF, 2)
-    head, node = heap.address + SUBHEAP_LIST[wide], part + SUBHEAP_ENTRY[wide]
-    for place, other in ((head, node), (node, head)):
-        process.pointer(place, other)
-        process.pointer(place + process.pointer_size, other)
-    return part
-
-
+@pytest.mark.parametrize("types", [(0x5355, 0x5246, 0xDEAD), (0x0175, 0x0146, 0x0044)])
 @pytest.mark.parametrize("arch", ["x86", "x64"])
-@pytest.mark.parametrize("mark", [0x455355, 0x45455246, 0xBEDEAD], ids=["used", "free", "pending"])
-def test_a_wine_heap_has_its_parts_whatever_their_first_block_is(arch: str, mark: int) -> None:
+def test_a_subheap_may_begin_with_a_free_block(arch: str, types: tuple[int, ...]) -> None:
     process = ProcessBuilder(arch, 7601).furnish()
-    truth = hp.wine_heap(process)
-    part = add_subheap(process, truth, mark)
+    heap = hp.wine_heap(process)
+    subheaps = hp.wine_subheaps(process, heap.address, types)
     found = survey_process(process)
     assert not found.warnings
-    (heap,) = found.heaps
-    assert {range_.base: range_.committed for range_ in heap.ranges} == {truth.address: None, part: 0x30000}
+    assert {range_.base for range_ in found.heaps[0].ranges} == {heap.address, *subheaps}
+    assert [range_.committed for range_ in found.heaps[0].ranges if range_.base in subheaps] == [0x10000] * len(types)
 
 
-def test_a_part_of_a_wine_heap_with_another_mark_is_none() -> None:
+def test_a_block_of_another_type_is_no_subheap() -> None:
     process = ProcessBuilder("x64", 7601).furnish()
-    truth = hp.wine_heap(process)
-    add_subheap(process, truth, 0x1234)
-    (heap,) = survey_process(process).heaps
-    assert [range_.base for range_ in heap.ranges] == [truth.address]
+    heap = hp.wine_heap(process)
+    subheaps = hp.wine_subheaps(process, heap.address, (0x5355, 0x614C, 0x5355))
+    found = survey_process(process)
+    assert {range_.base for range_ in found.heaps[0].ranges} == {heap.address, subheaps[0], subheaps[2]}
+    assert any(f"broken at {subheaps[1] + 0x20:#x} (not a subheap)" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("name", ["runtimes/full-node-22", "runtimes/node-20", "allocators/mimalloc-pyarrow"])
+def test_recorded_heaps_with_a_free_first_block_are_whole(fixtures: Path, name: str) -> None:
+    found = load(fixtures / f"{name}.dmp.gz").survey()
+    assert not found.warnings
 
 
 def truth_of(path: Path) -> dict[str, Any]:

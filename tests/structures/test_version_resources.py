@@ -11,7 +11,6 @@ from dumpmap.model.memory import ExcerptMemory
 from dumpmap.model.process import PeImage
 from dumpmap.structures.pe import read_image
 from dumpmap.structures.version import VersionTexts, version_texts
-from dumpmap.views.modules import is_third_party
 
 BASE = 0x400000
 
@@ -97,10 +96,3 @@ def test_garbage_ends(fill: int) -> None:
 
 def test_a_long_value_is_cut_off() -> None:
     assert len(read(resources(image()[1], "x" * 230, size=0x300)) or "") == 200
-
-
-def test_the_company_outranks_the_path() -> None:
-    module, _ = program(64, aware=True)
-    assert is_third_party(module, None)
-    assert not is_third_party(module, "Microsoft Corporation")
-    assert is_third_party(module, "Overlay Ltd.")

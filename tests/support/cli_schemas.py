@@ -317,18 +317,19 @@ ADDRESS = record(
                     details=TEXT,
                     evidence=TEXT,
                     inferred=FLAG,
-                    allocation=HEX,
-                    allocation_size=BYTES,
+                    allocation=maybe(HEX),
+                    allocation_size=maybe(BYTES),
                     block=HEX,
                     block_size=BYTES,
                     state={"enum": ["Committed", "Reserved", "Free"]},
                     protection=TEXT,
-                    offset=BYTES,
+                    offset=maybe(BYTES),
                     module=maybe(TEXT),
                     section=maybe(TEXT),
                     thread_id=maybe(BYTES),
                     heap=maybe(TEXT),
                     in_file=BYTES,
+                    allocation_unknown=maybe(TEXT),
                     owner=maybe(
                         record(
                             owner={"type": "string", "minLength": 1},
@@ -393,8 +394,11 @@ MODULES = record(
             debug_id=maybe({"type": "string", "pattern": "^[0-9A-F]{33,}$"}),
             debug_file=maybe(TEXT),
             in_map=FLAG,
+            vendor=maybe({"enum": ["Microsoft", "third party"]}),
+            vendor_source=maybe({"enum": ["company", "path"]}),
         )
     ),
+    unknown_vendor=rows(TEXT),
 )
 
 WRITER = record(

@@ -24,7 +24,7 @@ from .nt_heap import (
     growing_segments,
     nt_heap,
 )
-from .other_heaps import page_heap, wine_heap
+from .other_heaps import page_heap, wine_heap, wine_subheaps
 from .process import Module, ProcessBuilder
 from .segment_heap import SEGMENT_HEAP_LAYOUTS, segment_heap, signature_key, variant_for
 from .truth import HeapAllocation, HeapBlock, HeapTruth
@@ -54,6 +54,7 @@ __all__ = [
     "truncate",
     "variant_for",
     "wine_heap",
+    "wine_subheaps",
     "write_heap_array",
 ]
 

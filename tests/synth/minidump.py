@@ -699,6 +699,11 @@ class MinidumpBuilder:
         record = struct.pack("<III", valid, dump_thread or 0, requesting_thread or 0)
         return self.raw_stream(BREAKPAD_INFO, record)
 
+    def breakpad_assertion(self, expression: str, function: str, file: str, line: int, kind: int = 0) -> Self:
+        """Adds Breakpad's MDRawAssertionInfo (776 bytes); the texts have at most 127 letters."""
+        texts = b"".join(_fixed_utf16(text, 128) for text in (expression, function, file))
+        return self.raw_stream(0x47670002, texts + struct.pack("<II", line, kind))
+
     def unreal_context(self, text: str, encoding: str = "utf-16-le", tail: bytes = b"") -> Self:
         """Adds Unreal Engine's crash context; `tail` is what its buffer held before."""
         return self.raw_stream(UNREAL_CONTEXT, text.encode(encoding) + tail)
@@ -891,6 +896,7 @@ class MinidumpBuilder:
         native_size: int = 0x58,
         count: int | None = None,
         native_minimum: int | None = None,
+        native_type: int = 2,
     ) -> Self:
         """Adds a MINIDUMP_FUNCTION_TABLE_STREAM with (minimum, maximum, callback) tables.
 
@@ -900,11 +906,12 @@ class MinidumpBuilder:
             native_size: SizeOfNativeDescriptor; a 64-bit DYNAMIC_FUNCTION_TABLE has 0x58 bytes.
             count: NumberOfDescriptors; None is true.
             native_minimum: MinimumAddress in the native descriptor; None is true.
+            native_type: its Type: 0 RF_SORTED, 1 RF_UNSORTED, 2 RF_CALLBACK.
         """
         parts = [struct.pack("<6I", 24, 32, native_size, 12, len(tables) if count is None else count, 0)]
         for low, high, callback in tables:
             minimum = low if native_minimum is None else native_minimum
-            native = bytes(32) + struct.pack("<4Q", minimum, high, low, callback)
+            native = bytes(32) + struct.pack("<4Q16xII", minimum, high, low, callback, native_type, entries)
             parts.append(struct.pack("<3Q2I", low, high, low, entries, 4))
             parts.append(native.ljust(native_size, b"\0")[:native_size] + bytes(12 * entries) + bytes(4))
         return self.raw_stream(FUNCTION_TABLE, b"".join(parts))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from . import layouts
 from .minidump import PAGE_NOACCESS, PAGE_READONLY, PAGE_READWRITE
 from .nt_heap import HEAP_CLASS_PRIVATE, SegmentSpec, nt_heap
@@ -140,3 +142,26 @@ def wine_heap(
     process.set_peb("NumberOfHeaps", 0)
     truth.add(process, address, "segment")
     return truth
+
+
+def wine_subheaps(process: ProcessBuilder, heap: int, types: Sequence[int], *, size: int = 0x100000) -> list[int]:
+    """Links subheaps to a heap of Wine's, one per type of first block, and returns their addresses.
+
+    Each is an allocation with 64 KB committed, of which the header and the first block are written.
+    """
+    wide = process.pointer_size == 8
+    word, entry = process.pointer_size, 0x20 if wide else 0x0C
+    head = heap + (0x88 if wide else 0x50)
+    subheaps = [process.allocate(size, commit=0x10000) for _ in types]
+    ring = [head, *(base + entry for base in subheaps), head]
+    process.number(head, ring[1], word)
+    process.number(head + word, ring[-2], word)
+    header = 0x38 if wide else 0x18
+    for index, (base, kind) in enumerate(zip(subheaps, types, strict=True), 1):
+        process.number(base + entry - 2 * word, size - header, word)
+        process.number(base + entry - word, 0x10000 - header - 8, word)
+        process.number(base + entry, ring[index + 1], word)
+        process.number(base + entry + word, ring[index - 1], word)
+        process.number(base + entry + 2 * word, heap, word)
+        process.number(base + header + 6, kind, 2)
+    return subheaps

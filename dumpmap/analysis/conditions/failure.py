@@ -17,7 +17,7 @@ def out_of_memory_exception(e: Evidence) -> Found | None:
     failure, cause = e.m.failure, e.cause
     if failure is None or failure.limit is None or failure.limit == "stack" or cause is None:
         return None
-    if failure.how == "writer":  # the finding below reports it
+    if failure.how != "exception":  # the finding below reports it
         return None
     return Found(
         {
@@ -33,15 +33,15 @@ def out_of_memory_exception(e: Evidence) -> Found | None:
 def writer_recorded_out_of_memory(e: Evidence) -> Found | None:
     """The writer of the dump recorded that memory ran out. The subject is the axis that is likelier."""
     failure, cause, writer = e.m.failure, e.cause, e.m.map.snapshot.writer
-    if failure is None or failure.how != "writer" or writer is None or cause is None:
+    if failure is None or failure.how == "exception" or cause is None:
         return None
     if cause.axis == "heap-limit":  # `runtime-heap-limit-reached` reports it
         return None
     likelier = likelier_axis(e.m, cause)
     return Found(
         {
-            "writer": writer.writer,
-            "crash_type": writer.crash_type,
+            "writer": None if writer is None else writer.writer,
+            "crash_type": None if writer is None else writer.crash_type,
             "thread_id": failure.thread_id,
             "requested": failure.requested,
             "axis": cause.axis,

@@ -24,7 +24,12 @@ def input_damaged(e: Evidence) -> Found | None:
 
 
 def input_contradictory(e: Evidence) -> Found | None:
-    """Facts of the input contradict each other."""
+    """Facts of the input contradict each other.
+
+    Where the list of regions is cut off, what it lacks is not a contradiction: `input-damaged` reports that.
+    """
+    if not e.m.map.snapshot.regions_complete:
+        return None
     known = set(e.m.map.snapshot.warnings)
     warnings = [warning for warning in e.m.map.warnings if warning not in known]
     if not warnings:

@@ -14,6 +14,7 @@ from dumpmap.model.snapshot import Module, Process, Regions, Snapshot, Source, S
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.memory import DumpMemory
 from dumpmap.parsers.minidump.regions import checked_regions
+from dumpmap.parsers.minidump.streams.comments import states_failure
 from dumpmap.parsers.minidump.streams.linux import LINUX_MAPS_NUMBER
 from dumpmap.parsers.minidump.streams.memory import MEMORY_INFO_LIST_NUMBER
 from dumpmap.parsers.minidump.streams.system import SYSTEM_INFO_NUMBER
@@ -83,7 +84,7 @@ def _writer(draft: Draft, memory: Memory) -> WriterRecord | None:
         from dumpmap.parsers.minidump.unreal_message import read_message
 
         draft.writer = read_message(memory, exception, draft.pointer_size)
-    if draft.writer is None and not draft.noted and not draft.soft_errors:
+    if draft.writer is None and not draft.noted and not draft.soft_errors and not states_failure(draft.comments):
         return None
     from dumpmap.parsers.minidump.writer_record import writer_record
 

@@ -321,6 +321,14 @@ CRASHPAD_MODULE_INFO = c.Struct(
 
 BREAKPAD_INFO = c.Struct("Validity" / c.Int32ul, "DumpThreadId" / c.Int32ul, "RequestingThreadId" / c.Int32ul)
 
+BREAKPAD_ASSERTION_INFO = c.Struct(
+    "Expression" / c.Bytes(256),
+    "Function" / c.Bytes(256),
+    "File" / c.Bytes(256),
+    "Line" / c.Int32ul,
+    "Type" / c.Int32ul,
+)
+
 HEAP_STREAM_HEADER = c.Struct(
     "Signature" / c.Int32ul,
     "Version" / c.Int16ul,

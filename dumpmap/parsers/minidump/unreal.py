@@ -235,6 +235,8 @@ def _crash_type(values: dict[str, str]) -> str | None:
 def _out_of_memory(values: dict[str, str], crash_type: str | None, message: str | None, filled: bool) -> bool | None:
     if crash_type == "OutOfMemory" or says_out_of_memory(message or ""):
         return True
+    if positive(values.get("MemoryStats.OOMAllocationSize")):
+        return True  # the engine sets the size together with the flag, and nowhere else
     stated = flag(values.get("MemoryStats.bIsOOM"))
     # A 0 between figures that are not filled in is not filled in either.
     return None if stated is False and not filled else stated

@@ -6,12 +6,14 @@ base/allocator/partition_allocator and components/crash/core/common; Mozilla, Cr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from dumpmap.model.writer import Annotation, HeapLimitRecord, WriterRecord
 from dumpmap.parsers.minidump.draft import Draft
+from dumpmap.parsers.minidump.streams.comments import states_failure
 from dumpmap.parsers.minidump.texts import flag, number, positive, seconds
 
 _T = TypeVar("_T")
@@ -32,6 +34,15 @@ _FIGURES = (
 _REQUESTS = ("oom-size", "OOMAllocationSize")
 """Sizes of failed allocations. Chromium sets 0 after V8 ran out of memory: the size is not known then."""
 
+_GAVE_UP = "page-allocator-mapped-size"
+"""Set where PartitionAlloc gives up (Blink's partitions.cc, HandleOutOfMemory), and nowhere else."""
+
+_REASON = "MozCrashReason"
+_OUT_OF_MEMORY = re.compile(r"\bout of memory\b|\[unhandlable oom\]", re.IGNORECASE)
+"""What Mozilla's crash reasons say when an allocation failed."""
+
+_MANAGED_OOM = "System.OutOfMemoryException"
+
 _PRODUCT = ("prod", "_productName", "ProductName")
 _VERSION = ("ver", "_version", "Version")
 _PROCESS_TYPE = ("ptype", "process_type", "VSCODE_CRASH_REPORTER_PROCESS_TYPE", "ProcessType")
@@ -46,17 +57,20 @@ _V8_IS_HEAP_OOM = "electron.v8-oom.is_heap_oom"
 def writer_record(draft: Draft) -> WriterRecord:
     """Makes the record of a dump whose streams state anything about the failure."""
     values = _by_name(draft.noted)
-    record = draft.writer or WriterRecord(writer="Crashpad" if draft.noted else "Mozilla minidump-writer")
+    record = draft.writer or _bare_record(draft)
     heap_limit = _heap_limit(values)
     requested = _first(values, _REQUESTS, positive)
     out_of_memory = record.out_of_memory
     if requested is not None or (heap_limit is not None and (heap_limit.location or heap_limit.is_oom)):
         out_of_memory = True
+    if positive(values.get(_GAVE_UP)) or _OUT_OF_MEMORY.search(values.get(_REASON, "")):
+        out_of_memory = True
+    if states_failure(draft.comments):
+        out_of_memory = True
     memory = {name: value for name in _FIGURES if (value := positive(values.get(name))) is not None}
     return replace(
         record,
-        source=record.source or ("CrashpadInfo" if draft.noted else "MozSoftErrors"),
-        message=record.message or values.get("MozCrashReason") or None,
+        message=record.message or values.get(_REASON) or None,
         out_of_memory=out_of_memory,
         requested=record.requested or requested,
         memory={**memory, **record.memory},
@@ -68,6 +82,15 @@ def writer_record(draft: Draft) -> WriterRecord:
         annotations=(*record.annotations, *draft.noted),
         soft_errors=tuple(draft.soft_errors),
     )
+
+
+def _bare_record(draft: Draft) -> WriterRecord:
+    """Makes the record of a dump in which no stream is a record of its own."""
+    if draft.noted:
+        return WriterRecord(writer="Crashpad", source="CrashpadInfo")
+    if draft.soft_errors:
+        return WriterRecord(writer="Mozilla minidump-writer", source="MozSoftErrors")
+    return WriterRecord(writer="ProcDump", source="comment", crash_type=_MANAGED_OOM)
 
 
 def _by_name(annotations: Sequence[Annotation]) -> dict[str, str]:

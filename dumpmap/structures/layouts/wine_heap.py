@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from dumpmap.structures.layout import POINTER, U16, U32, declare
 
-FIRST_BLOCK_MAGICS = frozenset((0x5355, 0x5246, 0xDEAD))
-"""Lower halves of the marks of a block in use, a free one, and one that is about to be free. A subheap's own fields end
-with the head of its first block, which can be any of them."""
+BLOCK_USED, BLOCK_FREE, BLOCK_PENDING, BLOCK_LARGE = 0x5355, 0x5246, 0xDEAD, 0x614C
+"""Types of blocks in version 8, lower halves of their marks: the letters "US", "FR", and "La"; 0xDEAD for one that is about
+to be free."""
 
-LARGE_MAGIC = 0x614C
+BLOCK_LETTERS = frozenset(b"uFD")
+"""Types of used, free, and pending blocks in later versions; the byte behind the letter holds flags."""
+
+LARGE_LETTER = ord("L")
+BLOCK_FLAG_LARGE = 0x04
+"""The type and a flag of large blocks in later versions."""
 
 HEAP = declare(
     "heap (Wine)",

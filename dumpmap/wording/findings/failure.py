@@ -29,12 +29,12 @@ def _out_of_memory_exception(hit: Hit, d: Diagnosis) -> str:
 
 def _writer_recorded_out_of_memory(hit: Hit, d: Diagnosis) -> str:
     m, writer = d.measurements, d.measurements.map.snapshot.writer
-    if d.cause is None or writer is None:
+    if d.cause is None:
         return ""
     parts = [f"{sentence(failed_text(m, d.cause))}. {_AXES[d.cause.axis]}: {cause_text(m, d.cause)}."]
     if hit.subject is not None and d.cause.axis == "unknown":
         parts.append(likelier_text(hit.subject))
-    if writer.message:
+    if writer is not None and writer.message:
         message = " ".join(writer.message.split())
         cut = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "..."
         parts.append(f'The message: "{cut}".')
@@ -116,8 +116,7 @@ EXPLANATIONS = {
         "process alone. Neither: look for a limit of the allocator itself.",
         when="The exception code is STATUS_NO_MEMORY, STATUS_COMMITMENT_LIMIT, STATUS_FATAL_MEMORY_EXHAUSTION, or "
         "Chromium's 0xE0000008; or it is a .NET exception with an out-of-memory HRESULT, a C++ exception of type "
-        "std::bad_alloc or a derived type, or an in-page error caused by one of these; or the crash reporter recorded "
-        "the size of a failed allocation.",
+        "std::bad_alloc or a derived type, or an in-page error caused by one of these.",
         source="Breakpad and rust-minidump (codes and Chromium's parameter); Mozilla Socorro's out-of-memory rules; "
         "RtlAllocateHeap as published by ReactOS for the size in STATUS_NO_MEMORY's parameter; Raymond Chen, "
         "2010-07-30, on the type of a C++ exception.",
@@ -133,8 +132,10 @@ EXPLANATIONS = {
         "the writer recorded.",
         advice="Read the size of the request and the axes. If the limit is not recorded, capture a dump with a list of "
         "memory regions and the system's counters; `dumpmap info FILE` says how.",
-        when="The writer of the dump recorded that memory ran out, such as Unreal Engine with `bIsOOM` or the crash "
-        "type `OutOfMemory`, the exception itself does not concern memory, and no runtime reached its own limit.",
+        when="The writer of the dump recorded that memory ran out: Unreal Engine with `bIsOOM`, with the size of an "
+        "allocation that failed, or with the crash type `OutOfMemory`; a crash reporter with the size of a failed "
+        "allocation or a message about it; ProcDump with System.OutOfMemoryException as its trigger. The exception "
+        "itself does not concern memory, and no runtime reached its own limit.",
         source="Unreal Engine's crash context (WindowsPlatformCrashContext.cpp); Crashpad's and Mozilla's annotations.",
         detail=_writer_recorded_out_of_memory,
     ),

@@ -75,7 +75,8 @@ EXPLANATIONS = {
         why="What depends on these facts may be wrong.",
         confirm="`dumpmap info FILE` lists all warnings.",
         advice="Read the warnings before you rely on what they concern.",
-        when="dumpmap printed warnings while it classified the memory.",
+        when="dumpmap printed warnings while it classified the memory, and the list of memory regions is not cut off. "
+        "What was not captured is no contradiction: `dumpmap info FILE` lists it as a note.",
         source="a rule of dumpmap's authors.",
         detail=_input_contradictory,
     ),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dumpmap.model.writer import WriterRecord
 from dumpmap.parsers.minidump import layout, records
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.stream import KnownStream, StreamData
+from dumpmap.parsers.minidump.texts import clean
 
 _BREAKPAD_INFO = records.Reader(layout.BREAKPAD_INFO)
 _CRASHPAD_INFO = records.Reader(layout.CRASHPAD_INFO)
+
+_ASSERTION_INFO = records.Reader(layout.BREAKPAD_ASSERTION_INFO)
+_ASSERTION_TYPES = {1: "Invalid parameter", 2: "Pure virtual call"}
+"""MD_ASSERTION_INFO_TYPE_INVALID_PARAMETER and MD_ASSERTION_INFO_TYPE_PURE_VIRTUAL_CALL."""
 
 _BREAKPAD = "google_breakpad/common/minidump_format.h"
 _MOZILLA = "rust-minidump, minidump-common/src/format.rs"
@@ -21,6 +27,22 @@ def read_breakpad_info(data: StreamData, draft: Draft) -> None:
     info = data.record(_BREAKPAD_INFO)
     if info.Validity & _REQUESTING_THREAD_IS_VALID:
         draft.annotations["requesting_thread"] = str(info.RequestingThreadId)
+
+
+def read_assertion_info(data: StreamData, draft: Draft) -> None:
+    """Reads MDRawAssertionInfo: the assertion of the C run-time library that failed. Most dumps have zeros here."""
+    info = data.record(_ASSERTION_INFO)
+    expression, function, file = (
+        clean(text.decode("utf-16-le", "replace").partition("\0")[0])
+        for text in (info.Expression, info.Function, info.File)
+    )
+    place = f"{function}, {file}:{info.Line}" if function and file else function or (file and f"{file}:{info.Line}")
+    message = f"{expression} ({place})" if expression and place else expression or place
+    crash_type = _ASSERTION_TYPES.get(info.Type)
+    if draft.writer is None and (message or crash_type):
+        draft.writer = WriterRecord(
+            writer="Breakpad", source="BreakpadAssertionInfo", crash_type=crash_type, message=message or None
+        )
 
 
 def read_crashpad_info(data: StreamData, draft: Draft) -> None:
@@ -57,7 +79,14 @@ STREAMS = (
         "annotations, the writer's record",
         read_crashpad_info,
     ),
-    KnownStream(0x47670002, "BreakpadAssertionInfo", "The assertion that failed, with its file and line.", _BREAKPAD),
+    KnownStream(
+        0x47670002,
+        "BreakpadAssertionInfo",
+        "The assertion that failed, with its file and line.",
+        _BREAKPAD,
+        "the writer's record",
+        read_assertion_info,
+    ),
     KnownStream(0x4B6B0001, "KaskoCrashKeys", "The crash keys of Kasko, Chromium's former crash reporter.", "Kasko"),
     KnownStream(0x4D7A0001, "MozMacosCrashInfo", "The crash_info records of macOS system libraries.", _MOZILLA),
     KnownStream(0x4D7A0002, "MozMacosBootargs", "The boot arguments of the macOS kernel.", _MOZILLA),

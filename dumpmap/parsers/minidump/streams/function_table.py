@@ -20,9 +20,12 @@ NumberOfDescriptors, SizeOfAlignPad."""
 _DESCRIPTOR = struct.Struct("<3Q2I")
 """MINIDUMP_FUNCTION_TABLE_DESCRIPTOR: MinimumAddress, MaximumAddress, BaseAddress, EntryCount, SizeOfAlignPad."""
 
-_NATIVE = struct.Struct("<32x4Q")
-"""DYNAMIC_FUNCTION_TABLE of a 64-bit process up to its callback: MinimumAddress, MaximumAddress, BaseAddress, Callback
-at 0x20 to 0x38."""
+_NATIVE = struct.Struct("<32x4Q16xI")
+"""DYNAMIC_FUNCTION_TABLE of a 64-bit process: MinimumAddress, MaximumAddress, BaseAddress, Callback at 0x20 to 0x38,
+Type at 0x50."""
+
+_RF_CALLBACK = 2
+"""The type of a table with a callback. For the others Windows leaves in that place what the memory held before."""
 
 
 def read_function_table(data: StreamData, draft: Draft) -> None:
@@ -58,8 +61,8 @@ def _callback(data: StreamData, place: int, size: int, known: tuple[int, int, in
     """Returns the callback in a native descriptor, if the descriptor agrees with the table that it belongs to."""
     if size < _NATIVE.size:
         return None
-    *stated, callback = _NATIVE.unpack(data.file.data(place, _NATIVE.size))
-    return callback or None if tuple(stated) == known else None
+    *stated, callback, kind = _NATIVE.unpack(data.file.data(place, _NATIVE.size))
+    return callback or None if kind == _RF_CALLBACK and tuple(stated) == known else None
 
 
 STREAMS = (
