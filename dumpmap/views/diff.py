@@ -9,7 +9,8 @@ from typing import Any
 from dumpmap.analysis.changes import CHANGE_COLUMNS
 from dumpmap.analysis.diff import MapDiff
 from dumpmap.analysis.lower_bounds import lower_bounds
-from dumpmap.analysis.owner_parts import FIGURES, OwnerChange, merged_parts
+from dumpmap.analysis.owner_parts import OwnerChange, merged_parts
+from dumpmap.analysis.part_sums import FIGURES
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
 from dumpmap.views.summary import finding_statements
