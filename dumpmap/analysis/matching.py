@@ -311,8 +311,12 @@ def _shown(one: RegionMap, other: RegionMap) -> npt.NDArray[np.bool_]:
     """Which allocations of one map the other would show if it had them too."""
     columns = one.allocation_columns
     if other.partial:
-        named = bool(other.snapshot.modules)
-        return np.asarray((columns.type == RegionType.IMAGE) & named, np.bool_)
+        # Such a map has images from its list of modules only, so it lacks none that is not in such a list.
+        shown = np.zeros(len(columns.base), np.bool_)
+        if other.snapshot.modules:
+            listed = one.space.indices_of([module.base for module in one.snapshot.modules])
+            shown[[index for index in listed if index >= 0]] = True
+        return np.asarray(shown & (columns.type == RegionType.IMAGE), np.bool_)
     if measurements_of(other).whole or other.end is None:
         return np.ones(len(columns.base), np.bool_)
     return np.asarray(columns.base < other.end, np.bool_)

@@ -186,7 +186,11 @@ def diff_view(difference: DiagnosedDiff, limit: int | None) -> Iterator[Block]:
         yield Lines(lines)
     if difference.verdicts[0] != difference.verdicts[1]:
         yield Paragraph(f"Verdict: {difference.verdicts[0]} -> {difference.verdicts[1]}", "strong")
-    for title, findings in (("Findings gained", difference.gained), ("Findings lost", difference.lost)):
+    titles = ("Findings gained", "Findings lost")
+    if difference.a.partial != difference.b.partial:
+        # What only one input can show is neither new nor gone.
+        titles = ("Findings of the second input only", "Findings of the first input only")
+    for title, findings in zip(titles, (difference.gained, difference.lost), strict=True):
         if findings:
             yield Blank()
             yield Heading(title)
