@@ -11,6 +11,8 @@ CaveatId = Literal[
     "no-region-list",
     "region-list-cut-off",
     "different-pointer-sizes",
+    "owners-of-one-input",
+    "owners-of-other-inputs",
     "several-processes",
     "incomplete-inputs",
     "times-missing",
@@ -18,7 +20,7 @@ CaveatId = Literal[
     "sorted-by-time",
 ]
 CAVEATS: tuple[CaveatId, ...] = get_args(CaveatId)
-"""Every caveat. The first four are about a difference of two maps, the others about a timeline."""
+"""Every caveat. The first five are about a difference of two maps, the others about a timeline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -87,6 +87,8 @@ class Changes:
     Attributes:
         map_a: the first map.
         map_b: the second map.
+        figures_a: size, committed, and private bytes of the first map's allocations.
+        figures_b: the same of the second map.
         status: index into `STATUSES`.
         match: index into `MATCHES`.
         a: index of the allocation in the first map, -1 for what was added.
@@ -96,6 +98,8 @@ class Changes:
 
     map_a: RegionMap
     map_b: RegionMap
+    figures_a: Mapping[str, I64]
+    figures_b: Mapping[str, I64]
     status: npt.NDArray[np.uint8]
     match: npt.NDArray[np.uint8]
     a: Index
@@ -106,9 +110,7 @@ class Changes:
         return len(self.status)
 
     def _delta(self, column: str) -> I64:
-        before = take(getattr(self.map_a.allocation_columns, column), self.a)
-        after = take(getattr(self.map_b.allocation_columns, column), self.b)
-        return after - before
+        return take(self.figures_b[column], self.b) - take(self.figures_a[column], self.a)
 
     @cached_property
     def size_delta(self) -> I64:
@@ -161,25 +163,26 @@ class Changes:
         region_map, at = (self.map_b, b) if b >= 0 else (self.map_a, a)
         columns = region_map.allocation_columns
 
-        def side(one: RegionMap, position: int, column: str) -> int | None:
-            return None if position < 0 else int(getattr(one.allocation_columns, column)[position])
+        def side(figures: Mapping[str, I64], position: int, column: str) -> int | None:
+            return None if position < 0 else int(figures[column][position])
 
+        base_a, base_b = self.map_a.allocation_columns.base, self.map_b.allocation_columns.base
         return Change(
             status=STATUSES[self.status[index]],
             match=MATCHES[self.match[index]],
             type=RegionType(int(columns.type[at])).label,
             kind=region_map.texts[columns.kind[at]],
             details=region_map.texts[columns.details[at]],
-            address_a=side(self.map_a, a, "base"),
-            address_b=side(self.map_b, b, "base"),
-            size_a=side(self.map_a, a, "size"),
-            size_b=side(self.map_b, b, "size"),
+            address_a=None if a < 0 else int(base_a[a]),
+            address_b=None if b < 0 else int(base_b[b]),
+            size_a=side(self.figures_a, a, "size"),
+            size_b=side(self.figures_b, b, "size"),
             size_delta=int(self.size_delta[index]),
-            committed_a=side(self.map_a, a, "committed"),
-            committed_b=side(self.map_b, b, "committed"),
+            committed_a=side(self.figures_a, a, "committed"),
+            committed_b=side(self.figures_b, b, "committed"),
             committed_delta=int(self.committed_delta[index]),
-            private_a=side(self.map_a, a, "private"),
-            private_b=side(self.map_b, b, "private"),
+            private_a=side(self.figures_a, a, "private"),
+            private_b=side(self.figures_b, b, "private"),
             private_delta=int(self.private_delta[index]),
         )
 

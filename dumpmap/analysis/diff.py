@@ -12,7 +12,7 @@ from dumpmap.analysis.diagnosis import Hit, diagnose
 from dumpmap.analysis.figures import FigureChange
 from dumpmap.analysis.free import FreeSpace
 from dumpmap.analysis.lower_bounds import is_lower_bound
-from dumpmap.analysis.matching import match_allocations
+from dumpmap.analysis.matching import changes_of, pair_allocations
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.analysis.owner_parts import OwnerChange, owner_changes
 from dumpmap.analysis.rules import SEVERITIES, RuleSet, VerdictName
@@ -74,13 +74,14 @@ class MapDiff:
 def compare_maps(a: RegionMap, b: RegionMap) -> MapDiff:
     """Compares two maps, the earlier one first."""
     same = same_process(a, b)
+    pairs = pair_allocations(a, b, same)
     return MapDiff(
         a=a,
         b=b,
         same_process=same,
         types=_type_changes(a, b),
-        owners=owner_changes(a, b),
-        changes=match_allocations(a, b, same),
+        owners=owner_changes(a, b, pairs),
+        changes=changes_of(a, b, pairs),
         free=_free_changes(measurements_of(a).free, measurements_of(b).free),
         counters=_counter_changes(a, b),
         caveats=tuple(_caveats(a, b, same)),
@@ -169,6 +170,8 @@ def _caveats(a: RegionMap, b: RegionMap, same: bool) -> Iterator[Caveat]:
     for side, one in (("a", a), ("b", b)):
         if not one.partial and not measurements_of(one).whole:
             yield Caveat("region-list-cut-off", {"a": side == "a", "b": side == "b"})
+    if has_foreign_kinds(a) != has_foreign_kinds(b):
+        yield Caveat("owners-of-one-input", {"a": has_foreign_kinds(a), "b": has_foreign_kinds(b)})
     if a.process.pointer_size != b.process.pointer_size:
         yield Caveat("different-pointer-sizes")
 

@@ -5,7 +5,8 @@ The ways are tried in this order. What remains was added or removed.
 1. `base`: the same base and the same identity (a module, thread, heap and role, mapped file, or kind of named region);
 2. `identity`: the same identity at another base. Modules and stacks move between two runs, and modules within one;
 3. `same place`: the same base and size, where one of the two has no identity: the same memory, labelled otherwise.
-   Between a VMMap file and another input of the same process, this comes second and needs no identity;
+   Between a VMMap file and another input of the same process, this comes second and needs no identity. In such a file
+   an allocation of several types is several allocations, which count as one here;
 4. `shape`: only between different processes, anonymous memory of the same type, size, and commit, as far as the
    numbers go.
 
@@ -15,7 +16,7 @@ allocation. Everything is done on whole columns: a process can have a million al
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,14 +29,20 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.types import RegionType
 
+_FIGURES = ("size", "committed", "private")
+
+Figures = Mapping[str, I64]
+"""Size, committed, and private bytes by allocation."""
+
 
 @dataclass
 class _Side:
-    """One map while allocations are matched."""
+    """One map while allocations are matched. Figures of an allocation of which the map has pieces are at the first."""
 
     base: U64
     size: I64
     committed: I64
+    private: I64
     type: npt.NDArray[np.uint8]
     key: I64
     named: npt.NDArray[np.bool_]
@@ -60,6 +67,7 @@ def _sides(a: RegionMap, b: RegionMap, same: bool, by_kind: bool) -> tuple[_Side
                 base=columns.base,
                 size=columns.size,
                 committed=columns.committed,
+                private=columns.private,
                 type=columns.type,
                 key=codes[inverse],
                 named=named[inverse],
@@ -69,8 +77,47 @@ def _sides(a: RegionMap, b: RegionMap, same: bool, by_kind: bool) -> tuple[_Side
     return sides[0], sides[1]
 
 
-def match_allocations(a: RegionMap, b: RegionMap, same: bool) -> Changes:
-    """Matches the allocations of two maps and sorts them into what changed and what did not.
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """The allocations that two maps have in common.
+
+    Attributes:
+        a: index of each pair's allocation in the first map.
+        b: the same in the second map.
+        match: index into `MATCHES`.
+        by_kind: whether both maps name kinds with the same words.
+        figures_a: size, committed, and private bytes of the first map's allocations.
+        figures_b: the same of the second map.
+        further_a: index of each further piece in the first map, if an allocation of the second is several in the first
+            (its first piece is in `a`), or of the allocation that the piece in `further_b` is of.
+        further_b: the same in the second map.
+    """
+
+    a: Index
+    b: Index
+    match: npt.NDArray[np.uint8]
+    by_kind: bool
+    figures_a: Figures
+    figures_b: Figures
+    further_a: Index
+    further_b: Index
+
+    def backwards(self) -> Pairs:
+        """Returns the pairs of the second map with the first."""
+        return Pairs(
+            self.b,
+            self.a,
+            self.match,
+            self.by_kind,
+            self.figures_b,
+            self.figures_a,
+            self.further_b,
+            self.further_a,
+        )
+
+
+def pair_allocations(a: RegionMap, b: RegionMap, same: bool) -> Pairs:
+    """Pairs the allocations of two maps.
 
     Args:
         a: the first map.
@@ -79,14 +126,16 @@ def match_allocations(a: RegionMap, b: RegionMap, same: bool) -> Changes:
     """
     by_kind = has_foreign_kinds(a) == has_foreign_kinds(b)
     one, other = _sides(a, b, same, by_kind)
+    pieces_a, wholes_b = _join(one, other) if same and not by_kind else _NO_PIECES
+    pieces_b, wholes_a = _join(other, one) if same and not by_kind else _NO_PIECES
     windows = a.process.os.family == "windows" or b.process.os.family == "windows"
     fixed = windows and not (a.partial or b.partial)
-    pairs: list[tuple[Index, Index, int]] = []
+    found: list[tuple[Index, Index, int]] = []
 
     def take(first: Index, second: Index, how: str) -> None:
         one.left[first] = False
         other.left[second] = False
-        pairs.append((first, second, MATCHES.index(how)))
+        found.append((first, second, MATCHES.index(how)))
 
     at, there = _same_base(one, other)
     good = one.key[at] == other.key[there]
@@ -112,7 +161,50 @@ def match_allocations(a: RegionMap, b: RegionMap, same: bool) -> Changes:
         shapes: tuple[tuple[str, ...], ...] = (("size", "committed"), ("size",))
         for columns in shapes:
             take(*_equal(one, other, ~one.named, ~other.named, columns), "shape")
-    return _changes(a, b, one, other, pairs, by_kind)
+    return Pairs(
+        np.concatenate([first for first, _, _ in found]),
+        np.concatenate([second for _, second, _ in found]),
+        np.concatenate([np.full(len(first), match, np.uint8) for first, _, match in found]),
+        by_kind,
+        _figures(one),
+        _figures(other),
+        np.concatenate((pieces_a, wholes_a)),
+        np.concatenate((wholes_b, pieces_b)),
+    )
+
+
+_NO_PIECES = (np.zeros(0, np.intp), np.zeros(0, np.intp))
+
+
+def _join(one: _Side, other: _Side) -> tuple[Index, Index]:
+    """Joins allocations that together are one allocation of the other map.
+
+    Returns:
+        all of them but the first of each, which then has the figures of all; and for each the other map's allocation.
+    """
+    if len(one.base) == 0 or len(other.base) == 0:
+        return _NO_PIECES
+    whole = np.searchsorted(other.base, one.base, side="right").astype(np.intp) - 1
+    place = np.maximum(whole, 0)
+    ends = one.base + one.size.astype(np.uint64)
+    inside = (whole >= 0) & (ends <= other.base[place] + other.size[place].astype(np.uint64))
+    counts = np.bincount(place[inside], minlength=len(other.base))
+    sizes = np.bincount(place[inside], weights=one.size[inside].astype(np.float64), minlength=len(other.base))
+    joined = inside & ((counts > 1) & (sizes == other.size))[place]
+    first = joined & (one.base == other.base[place])
+    further = np.flatnonzero(joined & ~first)
+    if len(further) == 0:
+        return _NO_PIECES
+    for name in _FIGURES:
+        values = getattr(one, name)
+        sums = np.bincount(place[joined], weights=values[joined].astype(np.float64), minlength=len(other.base))
+        setattr(one, name, np.where(first, sums[place].astype(np.int64), values))
+    one.left[further] = False
+    return further, place[further]
+
+
+def _figures(side: _Side) -> Figures:
+    return {name: getattr(side, name) for name in _FIGURES}
 
 
 def _same_base(one: _Side, other: _Side) -> tuple[Index, Index]:
@@ -164,18 +256,15 @@ def _ranks(codes: I64) -> I64:
     return ranks
 
 
-def _changes(
-    a: RegionMap, b: RegionMap, one: _Side, other: _Side, pairs: list[tuple[Index, Index, int]], by_kind: bool
-) -> Changes:
-    at = np.concatenate([first for first, _, _ in pairs])
-    there = np.concatenate([second for _, second, _ in pairs])
-    how = np.concatenate([np.full(len(first), match, np.uint8) for first, _, match in pairs])
+def changes_of(a: RegionMap, b: RegionMap, pairs: Pairs) -> Changes:
+    """Sorts the allocations of two maps into what changed and what did not."""
+    at, there, how, by_kind = pairs.a, pairs.b, pairs.match, pairs.by_kind
     columns_a, columns_b = a.allocation_columns, b.allocation_columns
-    delta = columns_b.size[there] - columns_a.size[at]
+    delta = pairs.figures_b["size"][there] - pairs.figures_a["size"][at]
     # Private bytes of a VMMap file are those that the process wrote to; a dump has those that it could write to.
     for column in ("committed", "private") if by_kind else ("committed",):
-        further = getattr(columns_b, column)[there] - getattr(columns_a, column)[at]
-        delta = np.where(delta == 0, further, delta)
+        other = pairs.figures_b[column][there] - pairs.figures_a[column][at]
+        delta = np.where(delta == 0, other, delta)
     differs = columns_a.type[at] != columns_b.type[there]
     if by_kind:
         differs |= columns_a.blocks[at] != columns_b.blocks[there]
@@ -195,10 +284,15 @@ def _changes(
         status[~(known & resized)] = len(STATUSES)
         status[known & ~resized & moved] = STATUSES.index("moved")
     same = status == len(STATUSES)
-    removed, added = np.flatnonzero(one.left & _shown(a, b)), np.flatnonzero(other.left & _shown(b, a))
+    alone_a, alone_b = _shown(a, b), _shown(b, a)
+    alone_a[np.concatenate((at, pairs.further_a))] = False
+    alone_b[np.concatenate((there, pairs.further_b))] = False
+    removed, added = np.flatnonzero(alone_a), np.flatnonzero(alone_b)
     return Changes(
         map_a=a,
         map_b=b,
+        figures_a=pairs.figures_a,
+        figures_b=pairs.figures_b,
         status=np.concatenate(
             (
                 status[~same],
@@ -217,8 +311,12 @@ def _shown(one: RegionMap, other: RegionMap) -> npt.NDArray[np.bool_]:
     """Which allocations of one map the other would show if it had them too."""
     columns = one.allocation_columns
     if other.partial:
-        named = bool(other.snapshot.modules)
-        return np.asarray((columns.type == RegionType.IMAGE) & named, np.bool_)
+        # Such a map has images from its list of modules only, so it lacks none that is not in such a list.
+        shown = np.zeros(len(columns.base), np.bool_)
+        if other.snapshot.modules:
+            listed = one.space.indices_of([module.base for module in one.snapshot.modules])
+            shown[[index for index in listed if index >= 0]] = True
+        return np.asarray(shown & (columns.type == RegionType.IMAGE), np.bool_)
     if measurements_of(other).whole or other.end is None:
         return np.ones(len(columns.base), np.bool_)
     return np.asarray(columns.base < other.end, np.bool_)

@@ -3,57 +3,26 @@
 An owner is found again by its family (its name without an address), its module, and the kind of the part. The instance
 of an isolate or heap has another address in every run, so it is paired where it is equal, else by order of size.
 Memory without an owner is found again by type and size of its allocations. All parts add up to the map.
+
+Where only one of the maps knows owners, because the other is a VMMap file, an allocation of both has the same owner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dumpmap.analysis.figures import FigureChange
+from dumpmap.analysis.matching import Pairs
 from dumpmap.analysis.measurements import measurements_of
-from dumpmap.analysis.owners import Owner, Owners, find_owners
-from dumpmap.analysis.ownership import OwnerName
+from dumpmap.analysis.ownership import NO_OWNER, OwnerName
+from dumpmap.analysis.part_sums import FIGURES, Figures, Known, PartKey, Sums, family_of, sum_parts
+from dumpmap.analysis.subjects import has_foreign_kinds
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.types import RegionType
 
 InstanceMatch = Literal["instance", "order", "name"]
 """How two instances of an owner were paired: they are equal; both are the n-th largest; each map has only one."""
-
-
-@dataclass(frozen=True, slots=True)
-class PartKey:
-    """What a part can be found again by.
-
-    Attributes:
-        owner: the family of the owner, in lower case if it is a module; empty for memory without an owner.
-        module: file name of the module that holds the owner's code; empty if there is none.
-        kind: the kind of the part; empty for memory without an owner.
-        type: for allocations without an owner, their type; None for what has no owner in an allocation that has one.
-        size_each: for allocations without an owner, their size.
-    """
-
-    owner: str
-    module: str = ""
-    kind: str = ""
-    type: RegionType | None = None
-    size_each: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Sizes in bytes, and the number of ranges or allocations."""
-
-    size: int = 0
-    committed: int = 0
-    count: int = 0
-
-    def __add__(self, other: Figures) -> Figures:
-        return Figures(self.size + other.size, self.committed + other.committed, self.count + other.count)
-
-
-FIGURES = tuple(field.name for field in fields(Figures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +60,45 @@ class OwnerChange:
     parts: tuple[PartChange, ...]
 
 
-def owner_changes(a: RegionMap, b: RegionMap) -> tuple[OwnerChange, ...]:
-    """Compares the owners of two maps; those that changed most come first, memory without an owner included."""
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """What an owner has in one map."""
+
+    name: OwnerName
+    parts: dict[PartKey, Figures] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Figures:
+        return sum(self.parts.values(), Figures())
+
+
+def owner_changes(a: RegionMap, b: RegionMap, pairs: Pairs) -> tuple[OwnerChange, ...]:
+    """Compares the owners of two maps; those that changed most come first, memory without an owner included.
+
+    Args:
+        a: the first map.
+        b: the second map.
+        pairs: the allocations that they have in common.
+    """
     comparable = measurements_of(a).whole and measurements_of(b).whole
-    one, other = find_owners(a), find_owners(b)
-    changes = [_change(*pair, comparable) for pair in _pairs(one.owners, other.owners)]
-    changes.append(_unowned_change(one, other, comparable))
-    return tuple(sorted(changes, key=lambda change: (*_weight(change.committed, change.size), change.owner)))
+    foreign_a, foreign_b = has_foreign_kinds(a), has_foreign_kinds(b)
+    one = _holdings(sum_parts(a, [Known(b, pairs)] if foreign_a and not foreign_b else ()))
+    other = _holdings(sum_parts(b, [Known(a, pairs.backwards())] if foreign_b and not foreign_a else ()))
+    nobody = _change(one.pop(NO_OWNER, _Holding(NO_OWNER)), other.pop(NO_OWNER, None), "name", comparable)
+    changes = [_change(*pair, comparable) for pair in _pairs(_by_size(one), _by_size(other))]
+    return tuple(sorted([*changes, nobody], key=lambda change: (*_weight(change.committed, change.size), change.owner)))
+
+
+def _holdings(sums: Sums) -> dict[OwnerName, _Holding]:
+    holdings: dict[OwnerName, _Holding] = {}
+    for part, figures in sums.items():
+        parts = holdings.setdefault(part.name, _Holding(part.name)).parts
+        parts[part.key] = parts.get(part.key, Figures()) + figures
+    return holdings
+
+
+def _by_size(holdings: Mapping[OwnerName, _Holding]) -> list[_Holding]:
+    return sorted(holdings.values(), key=lambda one: (-one.total.size, one.name.owner, one.name.instance))
 
 
 def merged_parts(changes: Iterable[OwnerChange]) -> tuple[PartChange, ...]:
@@ -109,45 +110,9 @@ def merged_parts(changes: Iterable[OwnerChange]) -> tuple[PartChange, ...]:
     return tuple(sorted(sums.values(), key=lambda part: (*_weight(part.committed, part.size), *_name(part.key))))
 
 
-def sum_by_part(owners: Owners) -> dict[PartKey, Figures]:
-    """Sums up owners by part, all instances together, and memory without an owner."""
-    sums = _unowned(owners)
-    for owner in owners.owners:
-        for key, figures in _parts(owner).items():
-            sums[key] = sums.get(key, Figures()) + figures
-    return sums
-
-
-def _parts(owner: Owner | None) -> dict[PartKey, Figures]:
-    if owner is None:
-        return {}
-    family = _family(owner)
-    return {
-        PartKey(family, owner.module.lower(), part.kind): Figures(part.size, part.committed, part.count)
-        for part in owner.parts
-    }
-
-
-def _family(owner: Owner) -> str:
-    # Windows does not tell file names by case, and the loader lists them as they were asked for.
-    if owner.owner == owner.module:
-        return owner.owner.lower()
-    return OwnerName(owner.owner, owner.module, owner.instance).family
-
-
-def _unowned(owners: Owners) -> dict[PartKey, Figures]:
-    sums: dict[PartKey, Figures] = {}
-    for group in owners.groups:
-        key = PartKey("", type=group.type, size_each=group.size_each)
-        sums[key] = sums.get(key, Figures()) + Figures(group.size, group.committed, group.count)
-    grouped = sum(sums.values(), Figures())
-    left = Figures(owners.unowned_size - grouped.size, owners.unowned_committed - grouped.committed)
-    if left.size:
-        sums[PartKey("")] = left
-    return sums
-
-
-def _pairs(a: Sequence[Owner], b: Sequence[Owner]) -> Iterator[tuple[Owner | None, Owner | None, InstanceMatch | None]]:
+def _pairs(
+    a: Sequence[_Holding], b: Sequence[_Holding]
+) -> Iterator[tuple[_Holding | None, _Holding | None, InstanceMatch | None]]:
     """Pairs the owners of two maps; both are sorted by size."""
     sides = [_by_family(a), _by_family(b)]
     for key in dict.fromkeys([*sides[0], *sides[1]]):
@@ -164,39 +129,27 @@ def _pairs(a: Sequence[Owner], b: Sequence[Owner]) -> Iterator[tuple[Owner | Non
         yield from ((None, owner, None) for owner in right[both:])
 
 
-def _by_family(owners: Sequence[Owner]) -> dict[tuple[str, str], dict[str, Owner]]:
-    families: dict[tuple[str, str], dict[str, Owner]] = {}
+def _by_family(owners: Sequence[_Holding]) -> dict[tuple[str, str], dict[str, _Holding]]:
+    families: dict[tuple[str, str], dict[str, _Holding]] = {}
     for owner in owners:
-        families.setdefault((_family(owner), owner.module.lower()), {})[owner.instance] = owner
+        families.setdefault((family_of(owner.name), owner.name.module.lower()), {})[owner.name.instance] = owner
     return families
 
 
-def _change(a: Owner | None, b: Owner | None, match: InstanceMatch | None, comparable: bool) -> OwnerChange:
+def _change(a: _Holding | None, b: _Holding | None, match: InstanceMatch | None, comparable: bool) -> OwnerChange:
     known = a or b
     if known is None:
         raise ValueError("an owner of neither map")
+    one, other = (Figures() if side is None else side.total for side in (a, b))
     return OwnerChange(
-        owner=_family(known),
-        module=known.module.lower(),
-        instance_a="" if a is None else a.instance,
-        instance_b="" if b is None else b.instance,
+        owner=family_of(known.name),
+        module=known.name.module.lower(),
+        instance_a="" if a is None else a.name.instance,
+        instance_b="" if b is None else b.name.instance,
         match=match,
-        size=FigureChange(0 if a is None else a.size, 0 if b is None else b.size, comparable),
-        committed=FigureChange(0 if a is None else a.committed, 0 if b is None else b.committed, comparable),
-        parts=_part_changes(_parts(a), _parts(b), comparable),
-    )
-
-
-def _unowned_change(a: Owners, b: Owners, comparable: bool) -> OwnerChange:
-    return OwnerChange(
-        owner="",
-        module="",
-        instance_a="",
-        instance_b="",
-        match="name",
-        size=FigureChange(a.unowned_size, b.unowned_size, comparable),
-        committed=FigureChange(a.unowned_committed, b.unowned_committed, comparable),
-        parts=_part_changes(_unowned(a), _unowned(b), comparable),
+        size=FigureChange(one.size, other.size, comparable),
+        committed=FigureChange(one.committed, other.committed, comparable),
+        parts=_part_changes({} if a is None else a.parts, {} if b is None else b.parts, comparable),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.analysis.ownership import NOBODY, OwnerName, Ownership, ownership_of
+from dumpmap.analysis.part_kinds import PartKinds
 from dumpmap.analysis.runs import runs, runs_of_rows
 from dumpmap.model.evidence import SAME_ALLOCATION
 from dumpmap.model.protection import protection_text
@@ -26,9 +27,7 @@ STATES = ("committed", "partly committed", "reserved")
 """States of a group: of a reserved one nothing is committed."""
 
 _COMMITTED, _PARTLY, _RESERVED = range(3)
-_REST = "rest of {}'s reservations"
-_REST_CODE, _IMAGE_CODE = -1, -2
-_PRIVATE_DATA, _UNUSABLE, _IMAGE = int(RegionType.PRIVATE_DATA), int(RegionType.UNUSABLE), int(RegionType.IMAGE)
+_PRIVATE_DATA, _UNUSABLE = int(RegionType.PRIVATE_DATA), int(RegionType.UNUSABLE)
 _COMMIT = int(MemState.MEM_COMMIT)
 
 
@@ -162,6 +161,7 @@ class _Sums:
         self._ownership = ownership
         self._rows = ownership.rows
         self._owner = ownership.owner
+        self._kinds = PartKinds(region_map, ownership)
         self._counted = self._rows.type != _UNUSABLE
         if types:
             self._counted &= np.isin(self._rows.type, [int(region_type) for region_type in types])
@@ -195,17 +195,13 @@ class _Sums:
                 yield self._owner_of(name, mine, known)
 
     def _owner_of(self, name: OwnerName, mine: npt.NDArray[np.intp], facts: OwnerFacts | None) -> Owner:
-        rows, rest, texts, inferred = self._rows, self._ownership.rest, self._map.texts, self._ownership.inferred
+        rows, inferred = self._rows, self._ownership.inferred
         sizes, committed, types = rows.size[mine], rows.committed[mine], rows.type[mine]
-        # Sections of images are too fine here, and what lies between proved ranges has no kind of its own.
-        kinds = np.where(rest[mine], _REST_CODE, np.where(types == _IMAGE, _IMAGE_CODE, rows.kind[mine]))
         parts = []
-        for code, members in runs(kinds):
-            fixed = {_REST_CODE: _REST.format(name.owner), _IMAGE_CODE: RegionType.IMAGE.label}
-            kind = fixed.get(code) or texts[code] or RegionType(int(types[members[0]])).label
+        for code, members in runs(self._kinds.codes[mine]):
             parts.append(
                 OwnerPart(
-                    kind,
+                    self._kinds.text(code, name),
                     int(sizes[members].sum()),
                     int(committed[members].sum()),
                     len(members),

@@ -9,25 +9,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
 from dumpmap.analysis.caveats import Caveat
-from dumpmap.analysis.groups import Group, sum_by_group
-from dumpmap.analysis.lower_bounds import is_lower_bound
-from dumpmap.analysis.measurements import measurements_of
-from dumpmap.analysis.owner_parts import PartKey, sum_by_part
-from dumpmap.analysis.owners import find_owners
+from dumpmap.analysis.groups import Group
+from dumpmap.analysis.part_sums import PartKey
+from dumpmap.analysis.samples import METRICS, Metric, Sample, take_samples
 from dumpmap.analysis.trend import Values, fit_lines
 from dumpmap.model.choices import check_choice
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.types import TYPES, RegionType
-
-Metric = Literal["committed", "size", "private"]
-METRICS: tuple[Metric, ...] = ("committed", "size")
-"""Figures that are followed for every type and group."""
+from dumpmap.model.types import TYPES
 
 TimeUnit = Literal["seconds", "samples"]
 
@@ -187,7 +181,7 @@ def whole_number(value: float | None) -> float | int | None:
 def follow(maps: Iterable[RegionMap], *, metrics: Sequence[Metric] = METRICS, confidence: float = 0.95) -> Growth:
     """Follows the memory of a process over several maps.
 
-    Each map is let go before the next is taken, so a hundred large inputs need no more memory than one.
+    Maps are let go, so a hundred large inputs need no more memory than two; see `take_samples`.
 
     Args:
         maps: maps, at least two. They are sorted by time if all have one.
@@ -201,7 +195,7 @@ def follow(maps: Iterable[RegionMap], *, metrics: Sequence[Metric] = METRICS, co
         check_choice("each of metrics", metric, get_args(Metric))
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be above 0 and below 1, not {confidence}")
-    samples = [_sample(one, metrics) for one in maps]
+    samples = take_samples(maps, metrics)
     if len(samples) < 2:
         raise ValueError(f"a timeline needs at least two maps, not {len(samples)}")
     samples, unit, caveats = _ordered(samples)
@@ -237,60 +231,15 @@ def _fastest_first(series: Sequence[Series]) -> tuple[Series, ...]:
 # ---------------------------------------------------------------- samples
 
 
-@dataclass(slots=True)
-class _Sample:
-    """What is kept of one map."""
-
-    name: str
-    captured_at: dt.datetime | None
-    process: tuple[Any, ...]
-    whole: bool
-    narrow: bool
-    types: dict[str, dict[str, int | None]]
-    least: dict[str, dict[str, int | None]]
-    groups: Mapping[Group, dict[str, int]]
-    owners: Mapping[PartKey, dict[str, int]]
-    figures: dict[str, float | None]
-
-
-def _sample(region_map: RegionMap, metrics: Sequence[Metric]) -> _Sample:
-    m = measurements_of(region_map)
-    counters, process = region_map.counters, region_map.process
-    return _Sample(
-        name=region_map.snapshot.source.name,
-        captured_at=region_map.snapshot.source.captured_at,
-        process=(process.pid, process.name),
-        whole=m.whole,
-        narrow=m.limit.narrow,
-        # The sums of an incomplete map are lower bounds, which would look like growth.
-        types={
-            line.name: line.values()
-            for line in region_map.summary_lines
-            if m.whole or line.name == RegionType.PAGE_TABLE.label
-        },
-        least={line.name: line.values() for line in region_map.summary_lines if is_lower_bound(region_map, line)},
-        groups=sum_by_group(region_map, metrics),
-        owners={key: asdict(figures) for key, figures in sum_by_part(find_owners(region_map)).items()},
-        figures={
-            "counters.private_usage": counters.private_usage,
-            "counters.working_set": counters.working_set,
-            "counters.virtual_size": counters.virtual_size,
-            "free": m.measured.total if m.measured is not None else None,
-            "largest_free_block": m.largest if m.measured is not None else None,
-            "commit_left": m.commit.left,
-            "threads": m.thread_count,
-            "handles": region_map.snapshot.handle_count,
-        },
-    )
-
-
-def _ordered(samples: list[_Sample]) -> tuple[list[_Sample], TimeUnit, list[Caveat]]:
+def _ordered(samples: list[Sample]) -> tuple[list[Sample], TimeUnit, list[Caveat]]:
     """Sorts the samples by time where all have one, and says what limits the comparison."""
     caveats = []
     if len({sample.process for sample in samples if sample.process != (None, None)}) > 1:
         caveats.append(Caveat("several-processes"))
     if not all(sample.whole for sample in samples):
         caveats.append(Caveat("incomplete-inputs"))
+    if len({sample.foreign for sample in samples}) > 1:
+        caveats.append(Caveat("owners-of-other-inputs"))
     known = [sample.captured_at for sample in samples if sample.captured_at is not None]
     if len(known) < len(samples):
         caveats.append(Caveat("times-missing", {"count": len(samples) - len(known), "of": len(samples)}))
@@ -304,7 +253,7 @@ def _ordered(samples: list[_Sample]) -> tuple[list[_Sample], TimeUnit, list[Cave
     return [samples[index] for index in order], "seconds", caveats
 
 
-def _axis(samples: list[_Sample], unit: TimeUnit) -> Values:
+def _axis(samples: list[Sample], unit: TimeUnit) -> Values:
     if unit == "samples":
         return np.arange(len(samples), dtype=np.float64)
     times = [sample.captured_at.timestamp() for sample in samples if sample.captured_at is not None]
@@ -352,7 +301,7 @@ def _known(value: np.float64) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _type_rows(samples: list[_Sample], metrics: Sequence[Metric]) -> list[_Row]:
+def _type_rows(samples: list[Sample], metrics: Sequence[Metric]) -> list[_Row]:
     rows: list[_Row] = []
     for name in ["Total", *(info.name for info in TYPES)]:
         for metric in metrics:
@@ -367,7 +316,7 @@ _Key = TypeVar("_Key", Group, PartKey)
 
 
 def _group_rows(
-    sums: Sequence[Mapping[_Key, dict[str, int]]], samples: list[_Sample], metrics: Sequence[Metric]
+    sums: Sequence[Mapping[_Key, dict[str, int]]], samples: list[Sample], metrics: Sequence[Metric]
 ) -> list[_Row]:
     """Returns a row for each group and metric that changed, from the sums of each sample by group."""
     rows: list[_Row] = []
@@ -381,7 +330,7 @@ def _group_rows(
     return rows
 
 
-def _figure_rows(samples: list[_Sample]) -> list[_Row]:
+def _figure_rows(samples: list[Sample]) -> list[_Row]:
     rows: list[_Row] = []
     for name in PROCESS_FIGURES:
         values = [sample.figures[name] for sample in samples]
@@ -390,7 +339,7 @@ def _figure_rows(samples: list[_Sample]) -> list[_Row]:
     return rows
 
 
-def _forecasts(figures: Sequence[Series], samples: list[_Sample]) -> Iterable[Forecast]:
+def _forecasts(figures: Sequence[Series], samples: list[Sample]) -> Iterable[Forecast]:
     narrow = all(sample.narrow for sample in samples)
     for series in figures:
         if series.metric not in ("free", "largest_free_block", "commit_left"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dumpmap.analysis.rules import RuleSet
-    from dumpmap.analysis.timeline import Metric
+    from dumpmap.analysis.samples import Metric
     from dumpmap.api.comparing import Comparable, Diff, Timeline
     from dumpmap.model.pointers import OwnerSearch
     from dumpmap.model.region_map import FreeBlock
@@ -240,7 +240,8 @@ def timeline(
 ) -> Timeline:
     """Follows the memory of a process over several maps: what grows, how fast, and how sure that is.
 
-    Each map is opened, measured, and let go, so a hundred large inputs need no more memory than one.
+    Each map is opened, measured, and let go, so a hundred large inputs need no more memory than two. VMMap files are
+    kept until a map follows that knows the owners of what is in them.
 
     Args:
         maps: maps or paths of inputs, at least two. They are sorted by time if all have one.

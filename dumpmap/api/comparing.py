@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dumpmap.analysis import changes
 from dumpmap.analysis.diff import compare_diagnoses, compare_maps
 from dumpmap.analysis.rules import RuleSet
-from dumpmap.analysis.timeline import METRICS, Metric, follow
+from dumpmap.analysis.samples import METRICS, Metric
+from dumpmap.analysis.timeline import follow
 from dumpmap.api import open
 from dumpmap.model.region_map import RegionMap
 from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, findings_changed

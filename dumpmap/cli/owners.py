@@ -76,6 +76,6 @@ def command(
     shown = Shown(
         document=lambda: owner_document(region_map, found, sort),
         table=lambda: owner_table(region_map, found, by, sort=sort),
-        view=lambda: owner_view(region_map, found, by, sort=sort, show_all=show_all),
+        view=lambda: owner_view(region_map, found, by, sort=sort, show_all=show_all, types=types),
     )
     show(shown, target)

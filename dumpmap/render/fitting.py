@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from dumpmap.render.folding import FoldedText, folded, longest_number, width_of
 from dumpmap.views.table import Column, Table, cell_text
 from dumpmap.wording.text import Units
 
@@ -80,29 +81,23 @@ class _Field:
         cells: its texts.
         shrinks: whether these may be folded.
         empty: whether all of them are empty.
-        least: the least width: a heading is folded at its blanks, a text anywhere, and a figure never.
+        least: the least width: a heading is folded at its blanks, a text outside of its numbers, and a figure never.
         whole: the width at which nothing is folded.
     """
 
     def __init__(self, column: Column, heading: str, cells: list[str]) -> None:
-        widest = max(map(_width, cells), default=0)
+        widest = max(map(width_of, cells), default=0)
         self.column = column
         self.heading = heading
         self.cells = cells
         folds = column.name in _SHRINKING if column.folds is None else column.folds
         self.shrinks = column.holds == "text" and folds
         self.empty = widest == 0
-        self.least = max(min(widest, _LEAST_TEXT) if self.shrinks else widest, *map(len, heading.split()))
+        least = widest
+        if self.shrinks and widest > _LEAST_TEXT:
+            least = max(_LEAST_TEXT, max(map(longest_number, cells)))
+        self.least = max(least, *map(len, heading.split()))
         self.whole = max(len(heading), widest)
-
-
-def _width(text: str) -> int:
-    """Returns the terminal columns that a text takes; East Asian letters take two."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
 
 
 def _fields(table: Table, units: Units) -> list[_Field]:
@@ -158,10 +153,10 @@ def _draw(
 
     def under(texts: Iterable[str]) -> Iterator[Any]:
         line = "  ".join(filter(None, texts))
-        if line and line.isprintable() and _width(line) <= options.max_width - _BETWEEN:
+        if line and line.isprintable() and width_of(line) <= options.max_width - _BETWEEN:
             yield Segment(f"{' ' * _BETWEEN}{line}\n")
         elif line:
-            yield from console.render(Padding(Text(line), (0, 0, 0, _BETWEEN), expand=False), options)
+            yield from console.render(Padding(FoldedText(line), (0, 0, 0, _BETWEEN), expand=False), options)
 
     if title is not None:
         yield from console.render(Text(title, style="table.title"), options)
@@ -176,16 +171,19 @@ def _draw(
             styles.get(text.lower()) if field.column.name == "type" else None
             for field, text in zip(fields, texts, strict=True)
         ]
-        if all(text.isprintable() and _width(text) <= width for text, width in zip(texts, widths, strict=True)):
+        if all(text.isprintable() and width_of(text) <= width for text, width in zip(texts, widths, strict=True)):
             for place, (field, width, text, color) in enumerate(zip(fields, widths, texts, colors, strict=True)):
-                blanks = " " * (width - _width(text))
+                blanks = " " * (width - width_of(text))
                 if field.column.numeric:
                     yield Segment(blanks)
                     blanks = ""
                 yield Segment(text, color)
                 yield Segment(blanks + ("\n" if place == len(fields) - 1 else " " * _BETWEEN))
         else:
-            cells = [Text(text, style=color or "") for text, color in zip(texts, colors, strict=True)]
+            cells = [
+                Text("\n".join(folded(text, width)), style=color or "")
+                for text, width, color in zip(texts, widths, colors, strict=True)
+            ]
             yield from console.render(_row(fields, widths, cells, "top"), options)
         yield from under([field.cells[row] for field in below])
 

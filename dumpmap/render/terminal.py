@@ -11,6 +11,7 @@ from typing import Any
 
 from dumpmap.model.types import TYPES, RegionType
 from dumpmap.render.fitting import FittedTable
+from dumpmap.render.folding import FoldedText
 from dumpmap.views.blocks import (
     Bars,
     Blank,
@@ -128,7 +129,10 @@ def _drawn(block: Block, units: Units) -> Iterator[Any]:
             yield _grid([(_text(block.label), _text(block.text))], gap=1, style="dim")
         case Facts():
             yield _grid(
-                [(_text(fact.label, "bold"), _text(fact.text, _STYLES[fact.style])) for fact in block.rows],
+                [
+                    (_text(fact.label, "bold"), FoldedText(printable(fact.text), _STYLES[fact.style]))
+                    for fact in block.rows
+                ],
                 gap=2,
             )
         case Statements():

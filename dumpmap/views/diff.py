@@ -9,7 +9,8 @@ from typing import Any
 from dumpmap.analysis.changes import CHANGE_COLUMNS
 from dumpmap.analysis.diff import MapDiff
 from dumpmap.analysis.lower_bounds import lower_bounds
-from dumpmap.analysis.owner_parts import FIGURES, OwnerChange, merged_parts
+from dumpmap.analysis.owner_parts import OwnerChange, merged_parts
+from dumpmap.analysis.part_sums import FIGURES
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
 from dumpmap.views.summary import finding_statements
@@ -185,7 +186,11 @@ def diff_view(difference: DiagnosedDiff, limit: int | None) -> Iterator[Block]:
         yield Lines(lines)
     if difference.verdicts[0] != difference.verdicts[1]:
         yield Paragraph(f"Verdict: {difference.verdicts[0]} -> {difference.verdicts[1]}", "strong")
-    for title, findings in (("Findings gained", difference.gained), ("Findings lost", difference.lost)):
+    titles = ("Findings gained", "Findings lost")
+    if difference.a.partial != difference.b.partial:
+        # What only one input can show is neither new nor gone.
+        titles = ("Findings of the second input only", "Findings of the first input only")
+    for title, findings in zip(titles, (difference.gained, difference.lost), strict=True):
         if findings:
             yield Blank()
             yield Heading(title)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from dumpmap.analysis.changes import CHANGE_COLUMNS, MATCHES, NONE, STATUSES, Changes, take
 from dumpmap.analysis.diff import TypeChange
-from dumpmap.analysis.owner_parts import FIGURES, OwnerChange
+from dumpmap.analysis.owner_parts import OwnerChange
+from dumpmap.analysis.part_sums import FIGURES
 from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.types import RegionType
 
@@ -43,13 +44,14 @@ def changes_frame(changes: Changes) -> pd.DataFrame:
         "kind": texts("kind"),
         "details": texts("details"),
     }
-    for name, (columns, index) in {"a": (columns_a, a), "b": (columns_b, b)}.items():
+    sides = {"a": (columns_a, changes.figures_a, a), "b": (columns_b, changes.figures_b, b)}
+    for name, (columns, figures, index) in sides.items():
         missing = index < 0
         base = np.zeros(len(index), np.uint64)
         base[~missing] = columns.base[index[~missing]]
         data[f"address_{name}"] = pd.arrays.IntegerArray(base, missing)
         for column in ("size", "committed", "private"):
-            data[f"{column}_{name}"] = pd.arrays.IntegerArray(take(getattr(columns, column), index), missing)
+            data[f"{column}_{name}"] = pd.arrays.IntegerArray(take(figures[column], index), missing)
     data["size_delta"] = changes.size_delta[order]
     data["committed_delta"] = changes.committed_delta[order]
     data["private_delta"] = changes.private_delta[order]

@@ -149,10 +149,9 @@ def _is_file(details: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np
     return _of_each(details, condition)
 
 
-def _is_owned(region_map: RegionMap, frame: pd.DataFrame, wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    """Returns which rows belong to one of the owners."""
-    ownership = ownership_of(region_map)
-    patterns, texts = _patterns(wanted), [text.lower() for text in wanted]
+def _owner_condition(wanted: Sequence[str]) -> Callable[[OwnerName], bool]:
+    """Returns whether an owner is one of the wanted ones."""
+    patterns, texts = _patterns(tuple(wanted)), [text.lower() for text in wanted]
 
     def condition(name: OwnerName) -> bool:
         if name.instance.lower() in texts:
@@ -162,6 +161,19 @@ def _is_owned(region_map: RegionMap, frame: pd.DataFrame, wanted: tuple[str, ...
             pattern.match(part) for part in parts for pattern in patterns
         )
 
+    return condition
+
+
+def unknown_owners(region_map: RegionMap, wanted: Sequence[str]) -> list[str]:
+    """Returns those of the wanted owners that a map does not have."""
+    names = ownership_of(region_map).names
+    return [text for text in wanted if text.lower() != NO_OWNER_TEXT and not any(map(_owner_condition([text]), names))]
+
+
+def _is_owned(region_map: RegionMap, frame: pd.DataFrame, wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Returns which rows belong to one of the owners."""
+    ownership = ownership_of(region_map)
+    condition, texts = _owner_condition(wanted), [text.lower() for text in wanted]
     matches = np.array([*(condition(name) for name in ownership.names), NO_OWNER_TEXT in texts], np.bool_)
     if "allocation" in frame:
         bases, codes = ownership.rows.base, ownership.owner

@@ -216,12 +216,15 @@ def owner_view(
     *,
     sort: OwnersSort,
     show_all: bool,
+    types: Sequence[RegionType] = (),
 ) -> Iterable[Block]:
-    """Everything that `owners` shows."""
+    """Everything that `owners` shows; `types` are those that were asked for."""
     table = owner_table(region_map, owners, by, sort=sort, modules=show_all or by is OwnersBy.module)
     shown = table.rows if show_all else table.rows[:SHOWN_ROWS]
     if not table.rows:
-        yield Paragraph("No memory matches.")
+        yield Paragraph(
+            " ".join(_WITHOUT_OWNERS[one] for one in types if one in _WITHOUT_OWNERS) or "No memory matches."
+        )
         return
     yield Table(table.columns, shown, table.address_width)
     if len(table.rows) > len(shown):
@@ -229,6 +232,13 @@ def owner_view(
     yield Blank()
     yield Paragraph(share_text(owners, partial=region_map.partial))
     yield from pointer_blocks(region_map, show_all=show_all)
+
+
+_WITHOUT_OWNERS = {
+    RegionType.FREE: "Free space has no owner, because nobody has allocated it; dumpmap free lists it.",
+    RegionType.UNUSABLE: "Unusable space has no owner: it is free, and allocations cannot start in it.",
+    RegionType.PAGE_TABLE: "Page tables belong to the system and have no addresses in the process.",
+}
 
 
 def share_text(owners: Owners, *, partial: bool = False) -> str:

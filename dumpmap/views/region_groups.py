@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dumpmap.analysis.ownership import ownership_of
+from dumpmap.analysis.part_kinds import rest_text
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Block, Paragraph
 from dumpmap.views.documents import head
 from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows, states_of
 from dumpmap.views.frames import allocation_frame, region_frame
+from dumpmap.views.regions import owner_hint
 from dumpmap.views.table import Column, Table, to_records
 from dumpmap.wording.text import more_text
 
@@ -48,6 +51,7 @@ class RegionGroups:
 
     Attributes:
         region_map: the map.
+        chosen: which rows were asked for.
         keys: these columns.
         blocks: whether rows are regions and sections; otherwise they are allocations.
         frame: one row per group: its values, then `count`, `total_size`, `committed`, and `private`.
@@ -55,6 +59,7 @@ class RegionGroups:
     """
 
     region_map: RegionMap
+    chosen: Filter
     keys: tuple[str, ...]
     blocks: bool
     frame: pd.DataFrame
@@ -97,7 +102,7 @@ def group_regions(
         found = found[~found["type"].isin(_NOT_IN_USE)]
     groups = sort_rows(_grouped(region_map, found, list(keys)), sort or "total_size")
     frame = groups if limit is None else groups.head(limit)
-    return RegionGroups(region_map, keys, blocks, frame, len(groups) - len(frame))
+    return RegionGroups(region_map, chosen, keys, blocks, frame, len(groups) - len(frame))
 
 
 def _grouped(region_map: RegionMap, found: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -107,6 +112,8 @@ def _grouped(region_map: RegionMap, found: pd.DataFrame, keys: list[str]) -> pd.
     if "module" in keys:
         of_files = found["type"].isin([RegionType.IMAGE.label, RegionType.MAPPED_FILE.label])
         extra["module"] = owner_details(region_map, found).map(file_name).where(of_files, "")
+    if "kind" in keys:
+        extra["kind"] = _kinds(region_map, found)
     extra["total_size"] = found["size"]
     values = found.assign(**extra)
     by = values.groupby(keys, sort=True)
@@ -116,6 +123,23 @@ def _grouped(region_map: RegionMap, found: pd.DataFrame, keys: list[str]) -> pd.
         unknown = values[name].isna().groupby([values[key] for key in keys]).any()
         sums[name] = sums[name].astype("Int64").mask(unknown)
     return sums.reset_index()
+
+
+def _kinds(region_map: RegionMap, found: pd.DataFrame) -> pd.Series[str]:
+    """Returns the kinds of rows. What is an owner's only through the rest of its allocation has no kind of its own."""
+    ownership = ownership_of(region_map)
+    if "allocation" in found:
+        bases, rest = ownership.rows.base, ownership.rest
+    else:
+        bases = region_map.allocation_columns.base
+        rest = np.bincount(ownership.rows.allocation, ownership.rest, minlength=len(bases)) > 0
+    address = found["address"].to_numpy(dtype=np.uint64)
+    kinds = found["kind"].astype(object)
+    if not len(bases):
+        return kinds
+    place = np.minimum(np.searchsorted(bases, address), len(bases) - 1)
+    nameless = (bases[place] == address) & rest[place] & (kinds == "") & (found["owner"] != "")
+    return kinds.mask(nameless, found["owner"].astype(object).map(rest_text))
 
 
 def group_table(groups: RegionGroups) -> Table:
@@ -140,7 +164,7 @@ def group_document(groups: RegionGroups) -> dict[str, Any]:
 def group_view(groups: RegionGroups) -> Iterator[Block]:
     """Yields everything that `regions --group-by` shows to people."""
     if groups.frame.empty:
-        yield Paragraph("Nothing matches all filters.")
+        yield Paragraph(f"Nothing matches all filters.{owner_hint(groups.region_map, groups.chosen)}")
         return
     table = group_table(groups)
     if "owner" in groups.keys:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dumpmap.analysis.owners import find_owners
 from dumpmap.model.columns import ALLOCATION, REGION_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
@@ -16,7 +17,7 @@ from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.views.blocks import Block, Paragraph
 from dumpmap.views.columns import has_working_set, table_column
 from dumpmap.views.documents import head
-from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows
+from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows, unknown_owners
 from dumpmap.views.frames import allocation_frame, region_frame
 from dumpmap.views.table import Table, to_records
 from dumpmap.wording.text import count_words, more_text
@@ -24,6 +25,9 @@ from dumpmap.wording.text import count_words, more_text
 if TYPE_CHECKING:
     import pandas as pd
 
+
+SHOWN_NAMES = 8
+"""So many owners are named if one that was asked for does not exist."""
 
 MIN_EXCERPTS = 20
 """Fewer short runs of unknown use than this keep their rows."""
@@ -148,7 +152,20 @@ def nothing_text(rows: ChosenRegions) -> str:
     text = f"No {'region' if rows.blocks else 'allocation'} matches all filters."
     if rows.chosen.protections and not rows.blocks:
         text += " Allocations are matched by their common protection; use --blocks to match each region."
-    return text
+    return text + owner_hint(rows.region_map, rows.chosen)
+
+
+def owner_hint(region_map: RegionMap, chosen: Filter) -> str:
+    """Says which owners there are if one that was asked for is not among them; empty otherwise."""
+    unknown = unknown_owners(region_map, chosen.owners)
+    if not unknown:
+        return ""
+    names = list(dict.fromkeys(owner.owner for owner in find_owners(region_map).owners))
+    if not names:
+        return " No owner is known in this map."
+    more = f", and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    nobody = " or ".join(repr(text) for text in unknown)
+    return f" No owner is called {nobody}. Owners: {', '.join(names[:SHOWN_NAMES])}{more}; dumpmap owners lists them."
 
 
 def region_table(

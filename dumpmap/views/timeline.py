@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dumpmap.analysis.owner_parts import PartKey
+from dumpmap.analysis.part_sums import PartKey
 from dumpmap.analysis.timeline import Series, TimeUnit
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
 from dumpmap.views.table import Column, LowerBound, Table
@@ -146,6 +146,7 @@ def timeline_view(growth: NamedGrowth, limit: int) -> Iterator[Block]:
     if growth.groups:
         yield Blank()
         yield Heading("What changed")
+        yield Paragraph("Whole allocations, by name or size. Owners count pages, so their figures can differ.", "muted")
         yield _series_table(growth, growth.groups[:limit])
         if len(growth.groups) > limit:
             yield Paragraph(more_text(len(growth.groups) - limit))

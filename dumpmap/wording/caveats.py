@@ -23,6 +23,14 @@ _SENTENCES: Mapping[CaveatId, str | Callable[[_Values], str]] = {
         "Memory beyond its end is not compared."
     ),
     "different-pointer-sizes": "One process is 32-bit, the other 64-bit.",
+    "owners-of-one-input": lambda values: (
+        f"The {'first' if values['a'] else 'second'} input is a VMMap file, which names few owners. "
+        "What both inputs have belongs to its owner in the other one; the rest has the owner that is known, or none."
+    ),
+    "owners-of-other-inputs": (
+        "VMMap files name few owners. What they have in common with the input before or after them belongs to its "
+        "owner there; the rest has the owner that is known, or none."
+    ),
     "several-processes": "The inputs show more than one process. A difference between them is not necessarily growth.",
     "incomplete-inputs": (
         "Some inputs have no list of memory regions, or a truncated one. Their totals are at least what is shown, and "

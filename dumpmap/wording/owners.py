@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dumpmap.analysis.owner_parts import PartKey
 from dumpmap.analysis.owners import Group
 from dumpmap.analysis.ownership import OwnerAt
+from dumpmap.analysis.part_sums import PartKey
 from dumpmap.analysis.takers import Taker
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
@@ -15,7 +15,7 @@ def part_text(key: PartKey) -> str:
     """Names a part: `V8 old space`, `Thread stacks: Guard`, `foo.dll`, `allocations of 1.1 MB`."""
     if not key.owner:
         return f"allocations of {size_words(key.size_each)}" if key.type is not None else "rest of shared allocations"
-    if key.kind == RegionType.IMAGE.label:
+    if key.kind in ("", RegionType.IMAGE.label):
         return key.owner
     return key.kind if key.owner in key.kind else f"{key.owner}: {key.kind}"
 

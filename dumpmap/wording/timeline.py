@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dumpmap.analysis.groups import Group
-from dumpmap.analysis.owner_parts import PartKey
+from dumpmap.analysis.part_sums import PartKey
 from dumpmap.analysis.timeline import Forecast, Growth, Series, TimeUnit, whole_number
 from dumpmap.wording.caveats import caveat_texts
 from dumpmap.wording.owners import part_text
-from dumpmap.wording.text import count_words, duration_words, short_size, size_words
+from dumpmap.wording.text import count_words, duration_words, percent_words, short_size, size_words
 
 HOUR = 3600
 """Seconds; rates are shown per hour."""
@@ -131,8 +131,10 @@ def _growth_text(growth: NamedGrowth) -> str:
     if not growth.changed:
         known = growth.types and all(None not in series.values for series in growth.types)
         return "No figure changed." if known else "No known figure changed."
+    if not any(series.low is not None for series in (*growth.types, *growth.groups)):
+        return f"{_change_text(growth)}Two maps do not show whether memory keeps growing; that takes at least three."
     if not growth.growing:
-        return "Nothing grows in every interval."
+        return f"Nothing grows steadily (at {percent_words(growth.confidence)} confidence)."
     # Committed memory that leaks grows in size as well. It is named once, by what it commits.
     leaks: dict[str, NamedSeries] = {}
     for series in growth.growing:
@@ -140,6 +142,17 @@ def _growth_text(growth: NamedGrowth) -> str:
             leaks[series.title] = series
     names = [f"{title} ({one.metric} {rate_text(one, growth.unit)})" for title, one in list(leaks.items())[:3]]
     return f"Growing: {'; '.join(names)}"
+
+
+def _change_text(growth: NamedGrowth) -> str:
+    """Says how much committed memory changed from the first to the last map; empty if that is unknown."""
+    totals = (series.delta for series in growth.types if (series.type, series.metric) == ("Total", "committed"))
+    delta = next(totals, None)
+    if delta is None:
+        return ""
+    if delta == 0:
+        return "The total of committed memory is the same. "
+    return f"Committed memory {'grew' if delta > 0 else 'shrank'} by {size_words(abs(round(delta)))}. "
 
 
 def _forecast_text(forecast: Forecast, unit: TimeUnit) -> str:

@@ -303,6 +303,20 @@ def test_partial_maps_say_so() -> None:
     assert result.free["free"].b is not None
 
 
+@pytest.mark.parametrize("name", ["layout-x86", "layout-x64"])
+def test_what_a_map_without_regions_cannot_show_is_neither_added_nor_removed(name: str) -> None:
+    plain, full = recorded(f"{name}-plain"), recorded(name)
+    kinds = set(full.allocations["kind"])
+    assert "Image, not in the module list" in kinds
+    for a, b in ((plain, full), (full, plain)):
+        result = diff(a, b)
+        assert len(result.changes) == 0
+        assert result.changes.unchanged == len(full.snapshot.modules) + len(full.snapshot.threads)
+        text = to_markdown(diff_view(result, 10))
+        assert "Findings of the second input only" in text
+        assert not any(word in text for word in ("gained", "lost"))
+
+
 def modules(*sizes: int, partial: bool = False, **facts: object) -> RegionMap:
     """A process with modules of these sizes, and 100 MB of private memory where it has a list of regions."""
     scene = Scene()

@@ -10,13 +10,17 @@ import pytest
 from support.scenes import FIXTURES, KB, MB, Scene
 
 import dumpmap
-from dumpmap.analysis.owner_parts import OwnerChange, merged_parts, owner_changes
+from dumpmap.analysis.owner_parts import OwnerChange, merged_parts
 from dumpmap.analysis.owners import find_owners
 from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange
 
 LEAK = (FIXTURES / "leak-x64-before.dmp.gz", FIXTURES / "leak-x64-after.dmp.gz")
 NODES = tuple(FIXTURES / "runtimes" / f"node-{version}.dmp.gz" for version in (18, 20))
 NO_ROW = ("Total", "Free", "Unusable", "Page Table")
+
+
+def owner_changes(a: dumpmap.RegionMap, b: dumpmap.RegionMap) -> tuple[OwnerChange, ...]:
+    return dumpmap.diff(a, b).owners
 
 
 @pytest.mark.parametrize("paths", [LEAK, NODES, (NODES[0], LEAK[0])], ids=["leak", "node", "different programs"])

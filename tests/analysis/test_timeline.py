@@ -121,7 +121,13 @@ def test_nothing_changed() -> None:
 
     assert said(process(5, 1), process(5, 1)) == "- No figure changed."
     assert said(process(0, 1), process(60, 1), process(120, 1)) == "- No figure changed."
-    assert said(process(0, 1), process(60, 2)) == "- Nothing grows in every interval."
+    few = "Two maps do not show whether memory keeps growing; that takes at least three."
+    assert said(process(0, 1), process(60, 2)) == f"- Committed memory grew by 1 MB. {few}"
+    assert said(process(0, 3), process(60, 1)) == f"- Committed memory shrank by 2 MB. {few}"
+    assert (
+        said(process(0, 1, other=2), process(60, 2, other=1)) == f"- The total of committed memory is the same. {few}"
+    )
+    assert said(process(0, 2), process(60, 3), process(120, 1)) == "- Nothing grows steadily (at 95 % confidence)."
     partial = dumpmap.open(FIXTURES / "layout-x86-plain.dmp")
     assert said(partial, partial) == "- No known figure changed."
 

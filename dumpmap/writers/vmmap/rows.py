@@ -13,7 +13,7 @@ from dumpmap.errors import OutputError
 from dumpmap.model.region_map import AllocationColumns, BlockColumns, RegionMap
 from dumpmap.model.snapshot import I64, WORKING_SET_COLUMNS
 from dumpmap.model.types import RegionType
-from dumpmap.model.winnt import MemState
+from dumpmap.model.winnt import PAGE_SIZE, MemState
 from dumpmap.parsers.vmmap.words import type_of_words, words_of_protection, words_of_type
 
 
@@ -98,9 +98,35 @@ def _used_items(regions: RegionMap) -> Iterator[MapItem]:
     rows = _RowMaker(regions)
     for start, stop in pairwise([*starts, len(types)]):
         owner = owners[start]
-        parts = [rows.block(index) for index in range(start, stop)]
+        parts = _of_whole_pages([rows.block(index) for index in range(start, stop)])
         alone = (start == 0 or owners[start - 1] != owner) and (stop == len(types) or owners[stop] != owner)
         yield MapItem(rows.allocation(owner) if alone else rows.part(parts, owner, sum(counts[start:stop])), parts)
+
+
+def _of_whole_pages(rows: Sequence[MapRow]) -> list[MapRow]:
+    """Makes blocks end with a page: a page that has several names goes to the first of them.
+
+    VMMap knows pages only, and its text formats have kilobytes: a garbage collector's generation that begins within a
+    page would have another size there.
+    """
+    whole: list[MapRow] = []
+    for row in rows:
+        size = row.sizes["size"] or 0
+        moved = min(-row.address % PAGE_SIZE, size) if whole else 0
+        if not moved:
+            whole.append(row)
+            continue
+        share = {name: None if value is None else value * moved // size for name, value in row.sizes.items()}
+        before = whole[-1].sizes
+        whole[-1] = replace(whole[-1], sizes={name: _added(before[name], value) for name, value in share.items()})
+        if moved < size:
+            rest = {name: None if value is None else value - (share[name] or 0) for name, value in row.sizes.items()}
+            whole.append(replace(row, address=row.address + moved, sizes=rest))
+    return whole
+
+
+def _added(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 class _RowMaker:
