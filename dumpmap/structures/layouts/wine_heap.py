@@ -9,8 +9,8 @@ from __future__ import annotations
 from dumpmap.structures.layout import POINTER, U16, U32, declare
 
 BLOCK_USED, BLOCK_FREE, BLOCK_PENDING, BLOCK_LARGE = 0x5355, 0x5246, 0xDEAD, 0x614C
-"""Types of blocks in version 8, lower halves of their marks: the letters "US", "FR", and "La"; 0xDEAD for one that is about
-to be free."""
+"""Types of blocks in version 8, lower halves of their marks: the letters "US", "FR", and "La"; 0xDEAD for one that is
+about to be free."""
 
 BLOCK_LETTERS = frozenset(b"uFD")
 """Types of used, free, and pending blocks in later versions; the byte behind the letter holds flags."""
