@@ -17,7 +17,7 @@ from dumpmap.triage.groups import TriageGroup
 from dumpmap.triage.progress import BatchState
 from dumpmap.triage.selection import Selection
 from dumpmap.views.table import Column, LowerBound, Table, UpperBound
-from dumpmap.wording.text import count_words
+from dumpmap.wording.text import count_words, part_words
 
 SCHEMA = "dumpmap.triage/1"
 
@@ -180,7 +180,8 @@ def csv_value(value: Any) -> Any:
 def undecided_line(undecided: int, found: int) -> str:
     """Returns how many files the conditions do not decide, in one line."""
     figures = "its figures are" if undecided == 1 else "their figures are"
-    return f"{undecided:,} of {count_words(found, 'dump')} undecided and left out: {figures} only lower or upper bounds"
+    dumps = part_words(undecided, found, "dump", "is", "are")
+    return f"{dumps} undecided and left out: {figures} only lower or upper bounds"
 
 
 def json_head(state: BatchState | None, selection: Selection, undecided: int | None = None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ REFUSED = {
     "google_breakpad__microdump-x86.dmp": MICRODUMP,
     "radareorg_radare2-testbins__npe_r_mdmp.c-364_1.mdmp": "minidump is cut off before the stream directory",
     "radareorg_radare2-testbins__npe_w_bin_mdmp.c-111_1.mdmp": NOTHING
-    + "directory at 0x400: claims 1791 entries, 285 fit; "
+    + "directory at 0x400: claims 1,791 entries, 285 fit; "
     + "SystemInfo: has 4 bytes, needs at least 56 (stream at 0x0)",
     "radareorg_radare2-testbins__trunc_memory64.dmp": NOTHING
     + "Memory64List: 1 of 1 memory ranges reach beyond the end of the file: 4,702,111,234,474,983,424 of their bytes "

@@ -25,7 +25,8 @@ from dumpmap.writers.formats import Format
 X64 = str(FIXTURES / "layout-x64.dmp.gz")
 FRAGMENT = str(FIXTURES / "fragment-x86.dmp.gz")
 EXHAUST = str(FIXTURES / "exhaust-x86.dmp.gz")
-UNITS = {"bytes": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40, "PB": 1 << 50, "EB": 1 << 60}
+UNITS = {"byte": 1, "bytes": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+UNITS |= {"TB": 1 << 40, "PB": 1 << 50, "EB": 1 << 60}
 
 
 def shown(*arguments: str) -> str:

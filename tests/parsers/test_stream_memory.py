@@ -163,7 +163,7 @@ def test_sizes_that_add_up_beyond_64_bits() -> None:
 def test_a_memory_count_that_lies(count: int) -> None:
     snapshot = read(tiny().memory(0x1000, b"abc").memory(0x2000, b"def").lie_count(MEMORY_LIST, count))
     assert snapshot.memory.ranges() == [(0x1000, 3), (0x2000, 3)]
-    assert stream(snapshot, "MemoryList").status == f"claims {count} entries, 2 fit"
+    assert stream(snapshot, "MemoryList").status == f"claims {count:,} entries, 2 fit"
 
 
 def test_a_memory_list_whose_bytes_are_outside_the_file() -> None:
@@ -258,7 +258,7 @@ def test_a_count_that_lies_gives_the_regions_that_fit(count: int) -> None:
     snapshot = read(builder)
     assert rows(snapshot) == [(0x1_0000, 0x1000), (0x2_0000, 0x2000)]
     found = stream(snapshot, "MemoryInfoList")
-    assert (found.status, found.absence) == (f"claims {count} entries, 2 fit", None)
+    assert (found.status, found.absence) == (f"claims {count:,} entries, 2 fit", None)
     assert not snapshot.regions_complete
 
 

@@ -96,7 +96,7 @@ def test_a_count_that_lies_gives_the_modules_that_fit(count: int) -> None:
     builder = tiny().module(0x40_0000, 0x1000, "a.exe").module(0x50_0000, 0x1000, "b.dll").lie_count(MODULE_LIST, count)
     snapshot = read(builder)
     assert [module.name for module in snapshot.modules] == ["a.exe", "b.dll"]
-    assert stream(snapshot, "ModuleList").status == f"claims {count} entries, 2 fit"
+    assert stream(snapshot, "ModuleList").status == f"claims {count:,} entries, 2 fit"
 
 
 def test_a_size_that_cuts_the_list_off() -> None:

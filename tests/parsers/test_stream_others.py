@@ -94,7 +94,7 @@ def test_larger_headers_and_entries_of_handles(header_size: int, entry_size: int
 def test_a_handle_count_that_lies(count: int) -> None:
     snapshot = read(tiny().handle(4, "File").handle(8, "Event").lie_count(HANDLE_DATA, count))
     assert snapshot.handle_count == 2
-    assert stream(snapshot, "HandleData").status == f"claims {count} entries, 2 fit"
+    assert stream(snapshot, "HandleData").status == f"claims {count:,} entries, 2 fit"
 
 
 @pytest.mark.parametrize(("offset", "value", "problem"), [(0, 8, "SizeOfHeader is 8"), (4, 16, "entries of 16 bytes")])

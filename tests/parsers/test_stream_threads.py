@@ -137,7 +137,7 @@ def test_entries_of_thread_info_that_are_too_small_are_refused() -> None:
 def test_a_count_that_lies_gives_the_threads_that_fit(count: int) -> None:
     snapshot = read(tiny().thread(1).thread(2).lie_count(THREAD_LIST, count))
     assert [thread.id for thread in snapshot.threads] == [1, 2]
-    assert stream(snapshot, "ThreadList").status == f"claims {count} entries, 2 fit"
+    assert stream(snapshot, "ThreadList").status == f"claims {count:,} entries, 2 fit"
     assert any("ThreadList" in warning for warning in snapshot.warnings)
 
 

@@ -162,7 +162,7 @@ def test_undecided_dumps_are_counted_and_said_once(folder: Path, tmp_path: Path)
     assert document["selection"]["undecided"] == 1
     assert "part" not in {Path(one["path"]).stem for one in document["rows"]}
     assert len(document["rows"]) == 4
-    assert "1 of 6 dumps undecided and left out: its figures are only lower or upper bounds\n" in shown.stderr
+    assert "1 of 6 dumps is undecided and left out: its figures are only lower or upper bounds\n" in shown.stderr
     (flags,) = [
         line
         for line in csv.DictReader(io.StringIO(CliRunner().invoke(app, [*TRIAGE_CSV, str(folder)]).stdout))
