@@ -191,9 +191,17 @@ def _why_unknown(region_map: RegionMap, address: int) -> str:
     """Returns why nothing is known about an address."""
     from dumpmap.analysis.free import free_space
 
+    width = region_map.address_width
     if region_map.end is None:
+        for code in region_map.snapshot.generated_code:
+            if code.base <= address < code.base + code.size:
+                ends = address_text(code.base, width), address_text(code.base + code.size, width)
+                return (
+                    "unknown: the input has no list of memory regions; the address is in a range that the program "
+                    f"registered for generated code ({ends[0]} to {ends[1]}), and its bytes were not captured"
+                )
         return "unknown: the input has no list of memory regions and no other record of this address"
-    space, end = free_space(region_map), address_text(region_map.end, region_map.address_width)
+    space, end = free_space(region_map), address_text(region_map.end, width)
     if space is not None and not space.complete and not (space.limit.size and address >= space.limit.size):
         return f"unknown: the list of memory regions is cut off at {end}"
     return f"outside the address space, which ends at {end}"

@@ -188,3 +188,13 @@ def test_captured_bytes_are_no_allocation(tmp_path: Path) -> None:
         assert (found["allocation"], found["allocation_size"], found["offset"]) == (None, None, None)
         assert "nothing in it says where" in found["allocation_unknown"]
     assert lines(path, "0x400010")["Allocation size"] == "64 KB"
+
+
+def test_an_address_in_registered_generated_code_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "jit.dmp"
+    builder = MinidumpBuilder("x64").system_info().module(0x400000, 0x10000, "C:\\app\\app.exe")
+    path.write_bytes(builder.function_tables((0x1FCAA00000, 0x1FEAA00000, 0)).memory(0x1FCAA0000C, bytes(8)).build())
+    assert lines(path, "0x1fcaa0000c")["Kind"] == "JIT code"
+    answer = lines(path, "0x1fcaa10000")["Type"]
+    assert "registered for generated code (0x0000001fcaa00000 to 0x0000001feaa00000)" in answer
+    assert lines(path, "0x1feaa00000")["Type"].endswith("no other record of this address")
