@@ -48,10 +48,10 @@ def found() -> set[tuple[str, str]]:
             if reads or function in DANGEROUS_CALLS or last in DANGEROUS_OF_LIBRARIES:
                 result.add((name, function))
             result |= {(name, str(word.arg)) for word in node.keywords if word.arg in DANGEROUS_OF_LIBRARIES}
-        for node in ast.walk(tree):
+        for one in ast.walk(tree):
             # A function that is imported by its name would hide from the search above.
-            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in DANGEROUS_MODULES:
-                result.add((name, f"from {node.module}"))
+            if isinstance(one, ast.ImportFrom) and (one.module or "").partition(".")[0] in DANGEROUS_MODULES:
+                result.add((name, f"from {one.module}"))
     return result
 
 

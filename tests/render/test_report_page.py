@@ -107,7 +107,7 @@ def test_the_scripts_never_make_markup_of_text() -> None:
 
 def test_names_are_text() -> None:
     region_map = hostile_map()
-    text = render_report(region_map)
+    text = render_report(region_map, keep_text=True)
     page, data = Page(text), data_of(text)
     assert page.unbalanced == []
     tags = {tag for tag, _ in page.elements}
