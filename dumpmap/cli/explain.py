@@ -22,8 +22,8 @@ NameArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME",
-        help="Finding, verdict, type, kind, or word of evidence, such as largest-free-block-small or 'Private Data'. "
-        "Case, spaces, hyphens, and underscores do not matter. Without a name, all names are listed.",
+        help="Finding, verdict, type, kind, owner, or word of evidence, such as largest-free-block-small, V8, or "
+        "'Private Data'. Case, spaces, hyphens, and underscores do not matter. Without a name, all names are listed.",
         show_default=False,
         autocompletion=_names,
     ),
@@ -36,13 +36,14 @@ def command(
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Explain a finding, verdict, type, kind, or word of evidence: what it means and how dumpmap knows.
+    """Explain a finding, verdict, type, kind, owner, or word of evidence: what it means and how dumpmap knows.
 
     The pages of findings are those of the documentation; no network is needed.
 
     ```
     dumpmap explain largest-free-block-small
     dumpmap explain private-data
+    dumpmap explain V8
     ```
     """
     from dumpmap.views.explain import explain_document, explain_view, topic_list, topic_table

@@ -1,7 +1,8 @@
-"""What `dumpmap explain` knows: findings, verdicts, types, kinds, and words of evidence."""
+"""What `dumpmap explain` knows: findings, verdicts, types, kinds, owners, and words of evidence."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from dumpmap.analysis.rules import RULES
 from dumpmap.classify.vocabulary import EVIDENCE, KINDS
 from dumpmap.model.types import TYPES
 from dumpmap.wording.findings import EXPLANATIONS
+from dumpmap.wording.owner_pages import OWNER_PAGES, OwnerPage
 from dumpmap.wording.pages import Section, finding_line, finding_sections
 from dumpmap.wording.text import sentence
 from dumpmap.wording.verdicts import VERDICTS
@@ -20,10 +22,11 @@ class Topic:
 
     Attributes:
         name: as rows, tables, and JSON write it.
-        sort: `finding`, `verdict`, `type`, `kind`, or `evidence`.
+        sort: `finding`, `verdict`, `type`, `kind`, `owner`, or `evidence`.
         title: the heading of the page.
         about: a line below the heading, as Markdown.
         sections: the page.
+        other_names: what people also call it.
     """
 
     name: str
@@ -31,10 +34,11 @@ class Topic:
     title: str
     about: str
     sections: tuple[Section, ...]
+    other_names: tuple[str, ...] = ()
 
 
 def topics() -> Iterator[Topic]:
-    """Every topic: findings, verdicts, types, kinds, evidence, each in the order of its table."""
+    """Every topic: findings, verdicts, types, kinds, owners, evidence, each in the order of its table."""
     for rule in RULES:
         title = EXPLANATIONS[rule.id].title
         yield Topic(rule.id, "finding", title, f"finding {finding_line(rule)}", tuple(finding_sections(rule)))
@@ -46,6 +50,8 @@ def topics() -> Iterator[Topic]:
         inside = "kind of memory" if kind.type is None else f"kind of memory of type {kind.type.label}"
         source = Section("Where the name comes from", sentence(kind.source))
         yield _short(kind.name, "kind", inside, kind.meaning, source)
+    for page in OWNER_PAGES:
+        yield _owner(page)
     for word in EVIDENCE:
         yield _short(word.name, "evidence", "word of evidence", word.meaning)
 
@@ -54,10 +60,43 @@ def _short(name: str, sort: str, about: str, meaning: str, *more: Section) -> To
     return Topic(name, sort, name, about, (Section("What it means", sentence(meaning)), *more))
 
 
+def _owner(page: OwnerPage) -> Topic:
+    sections = (
+        Section("What it is", page.what),
+        Section("What proves it", page.proof),
+        Section("What is inferred", page.inferred),
+        Section("What to do next", page.advice),
+    )
+    return Topic(page.name, "owner", page.name, "owner of memory", sections, page.other_names)
+
+
+_REST = re.compile(r"rest of (.+)'s reservations", re.IGNORECASE)
+_PLACE = re.compile(r"(?:[ _-]+(?:0x[0-9a-f]+|\d+))+$", re.IGNORECASE)
+_MODULE = re.compile(r".+\.(?:exe|dll|sys|drv|ocx|cpl)$", re.IGNORECASE)
+
+
 def find_topics(name: str) -> list[Topic]:
-    """Finds the topics of a name; ignores case, spaces, `-`, and `_`. A name can be that of a type and of a kind."""
+    """Finds the topics of a name as rows write it; ignores case, spaces, `-`, and `_`.
+
+    A name can be that of a type and of a kind. Several kinds of one row are separated by commas. The address or number
+    of an owner does not matter, and what an owner leaves of a reservation is explained by the owner.
+    """
+    found = _named(name)
+    if found:
+        return found
+    if rest := _REST.fullmatch(name.strip()):
+        return find_topics(rest[1])
+    if "," in name:
+        parts = [_named(part) for part in name.split(",")]
+        return [topic for part in parts for topic in part] if all(parts) else []
+    return _named(_PLACE.sub("", name)) or (_named("module") if _MODULE.fullmatch(name) else [])
+
+
+def _named(name: str) -> list[Topic]:
     wanted = _key(name)
-    return [topic for topic in topics() if _key(topic.name) == wanted]
+    every = list(topics())
+    own = [topic for topic in every if _key(topic.name) == wanted]
+    return own or [topic for topic in every if wanted in map(_key, topic.other_names)]
 
 
 def similar_names(name: str, limit: int = 3) -> list[str]:

@@ -8,17 +8,26 @@ import jsonschema
 import pytest
 from support.cli import run
 from support.cli_schemas import TEXT, TYPES, record, rows
+from support.scenes import FIXTURES
 from typer.testing import CliRunner
 
+import dumpmap
+from dumpmap.analysis.owners import find_owners
+from dumpmap.analysis.ownership import STACKS, WINDOWS
 from dumpmap.cli.app import app
-from dumpmap.wording.topics import similar_names, topics
+from dumpmap.cli.explain import _names
+from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, SEGMENT_HEAP
+from dumpmap.model.pointers import THREADS
+from dumpmap.structures.recognisers import RECOGNISERS
+from dumpmap.structures.recognisers.dotnet import FRAMEWORK
+from dumpmap.wording.topics import find_topics, similar_names, topics
 
 SCHEMA = record(
     schema={"const": "dumpmap.explain/1"},
     topics=rows(
         record(
             name=TEXT,
-            sort={"enum": ["finding", "verdict", "type", "kind", "evidence"]},
+            sort={"enum": ["finding", "verdict", "type", "kind", "owner", "evidence"]},
             title=TEXT,
             sections=rows(
                 record(
@@ -57,6 +66,57 @@ def test_case_blanks_and_hyphens_do_not_matter() -> None:
 def test_a_name_of_two_things_explains_both() -> None:
     sorts = [topic["sort"] for topic in json.loads(explained("heap", "--format", "json"))["topics"]]
     assert sorts == ["type", "kind"]
+
+
+def test_every_owner_that_a_recogniser_names_has_a_page() -> None:
+    names = {getattr(recogniser.load(), "NAME", "") for recogniser in RECOGNISERS} | {"Wine", STACKS, WINDOWS, THREADS}
+    names |= {FRAMEWORK, NT_HEAP, OLD_NT_HEAP.partition(" (")[0], SEGMENT_HEAP, "Wine heap", "Page heap"}
+    owners = {topic.name: topic for topic in topics() if topic.sort == "owner"}
+    assert names - {""} <= owners.keys()
+    for topic in owners.values():
+        headings = [section.heading for section in topic.sections]
+        assert headings == ["What it is", "What proves it", "What is inferred", "What to do next"]
+        assert all(section.text.endswith(".") for section in topic.sections)
+
+
+@pytest.mark.parametrize("path", ["runtimes/node-18", "runtimes/java-17-g1", "managed/managed-10-server", "layout-x64"])
+def test_owners_and_kinds_of_recorded_processes_are_explained(path: str) -> None:
+    region_map = dumpmap.open(FIXTURES / f"{path}.dmp.gz")
+    given = {heap.name for heap in region_map.heaps if heap.name} | {"custom allocator arena"}
+    for owner in find_owners(region_map).owners:
+        if not any(name in owner.owner for name in given):
+            assert find_topics(owner.owner), owner.owner
+            assert all(find_topics(part.kind) for part in owner.parts), owner.parts
+    columns = region_map.allocation_columns
+    for kind in {region_map.texts[code] for code in columns.kind.tolist()} - {"", *given}:
+        assert find_topics(kind), kind
+
+
+@pytest.mark.parametrize(
+    ("name", "topic"),
+    [
+        ("CPython", "Python"),
+        ("hotspot", "Java heap"),
+        ("NT heap 3", "NT heap"),
+        ("wine-heap-0x12d0000", "Wine heap"),
+        ("rest of V8's reservations", "V8"),
+        ("foo.dll", "module"),
+    ],
+)
+def test_an_owner_is_found_as_tables_write_it(name: str, topic: str) -> None:
+    found = find_topics(name)
+    assert {one.name for one in found} == {topic}
+    assert "owner" in {one.sort for one in found}
+
+
+def test_a_row_of_two_kinds_is_explained_by_both() -> None:
+    assert {found.name for found in find_topics("PEB, TEB") if found.sort == "kind"} == {"PEB", "TEB"}
+    assert find_topics("PEB, nonsense") == []
+
+
+def test_shells_complete_owners() -> None:
+    assert "Java-heap" in _names("java-h")
+    assert ".NET" in _names(".n")
 
 
 def test_without_a_name_all_are_listed() -> None:
