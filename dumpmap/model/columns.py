@@ -94,7 +94,7 @@ REGION_COLUMNS: tuple[RegionColumn, ...] = (
     RegionColumn(
         "inferred",
         "flag",
-        "Whether type or kind was inferred rather than recorded. It says nothing about the owner; `address` does.",
+        "Whether type or kind was inferred rather than recorded. It is not about the owner.",
         optional=5,
     ),
     RegionColumn(
