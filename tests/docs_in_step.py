@@ -137,6 +137,14 @@ def kind_table() -> str:
     return table(("kind", "type", "memory", "known from"), rows)
 
 
+def owner_table() -> str:
+    """Writes the table of the owners' pages."""
+    from dumpmap.wording.owner_pages import OWNER_PAGES
+
+    rows = ((f"`{page.name}`", page.what, page.inferred, page.advice) for page in OWNER_PAGES)
+    return table(("owner", "who that is", "inferred", "what to do next"), rows)
+
+
 def recogniser_table() -> str:
     """Writes the table of the recognisers."""
     from dumpmap.structures.recognisers import RECOGNISERS
@@ -289,6 +297,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("classification.md", "types"): type_table,
     ("classification.md", "kinds"): kind_table,
     ("classification.md", "recognisers"): recogniser_table,
+    ("owners.md", "owner-pages"): owner_table,
     ("classification.md", "evidence"): evidence_table,
     ("classification.md", "region-columns"): region_columns_table,
     ("diagnosis.md", "thresholds"): threshold_table,

@@ -23,8 +23,8 @@ NameArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME",
-        help="Finding, verdict, type, kind, word of evidence, term, or column, such as largest-free-block-small, "
-        "'Private Data', 'at least', or process_commit. "
+        help="Finding, verdict, type, kind, owner, word of evidence, term, or column, such as largest-free-block-small, "
+        "V8, 'Private Data', 'at least', or process_commit. "
         "Case, spaces, hyphens, and underscores do not matter. Without a name, all names are listed.",
         show_default=False,
         autocompletion=_names,
@@ -38,13 +38,14 @@ def command(
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Explain a finding, verdict, type, kind, word of evidence, term, or column: what it means and how dumpmap knows.
+    """Explain a finding, verdict, type, kind, owner, evidence, term, or column: what it means and how dumpmap knows.
 
     The pages of findings are those of the documentation; no network is needed.
 
     ```
     dumpmap explain largest-free-block-small
     dumpmap explain private-data
+    dumpmap explain V8
     dumpmap explain process_commit
     ```
     """

@@ -91,7 +91,12 @@ REGION_COLUMNS: tuple[RegionColumn, ...] = (
     RegionColumn("details", "code", "Module, file, thread, or heap that the memory belongs to."),
     RegionColumn("kind", "code", "Finer name inside the type: a section, a guard page, a heap segment, a TEB."),
     RegionColumn("evidence", "code", "What in the input established the type.", on_free="gap"),
-    RegionColumn("inferred", "flag", "Whether the label was inferred rather than recorded.", optional=5),
+    RegionColumn(
+        "inferred",
+        "flag",
+        "Whether type or kind was inferred rather than recorded. It is not about the owner.",
+        optional=5,
+    ),
     RegionColumn(
         "owner",
         "owner",

@@ -17,6 +17,7 @@ _HEADINGS = {
     "verdict": "Verdicts",
     "type": "Types",
     "kind": "Kinds",
+    "owner": "Owners",
     "evidence": "Words of evidence",
     "term": "Terms",
     "column": "Columns and figures",

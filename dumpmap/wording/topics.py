@@ -1,14 +1,16 @@
-"""What `dumpmap explain` knows beside columns: findings, verdicts, types, kinds, words of evidence, and terms."""
+"""What `dumpmap explain` knows beside columns: findings, verdicts, types, kinds, owners, words of evidence, terms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dumpmap.analysis.rules import RULES
 from dumpmap.classify.vocabulary import EVIDENCE, KINDS
 from dumpmap.model.types import TYPES
 from dumpmap.wording.findings import EXPLANATIONS
+from dumpmap.wording.owner_pages import OWNER_PAGES, OwnerPage
 from dumpmap.wording.pages import Section, finding_line, finding_sections
 from dumpmap.wording.terms import TERMS
 from dumpmap.wording.text import sentence
@@ -21,10 +23,11 @@ class Topic:
 
     Attributes:
         name: as rows, tables, and JSON write it.
-        sort: `finding`, `verdict`, `type`, `kind`, `evidence`, `term`, or `column`.
+        sort: `finding`, `verdict`, `type`, `kind`, `owner`, `evidence`, `term`, or `column`.
         title: the heading of the page.
         about: a line below the heading, as Markdown.
         sections: the page.
+        other_names: what people also call it.
     """
 
     name: str
@@ -32,10 +35,11 @@ class Topic:
     title: str
     about: str
     sections: tuple[Section, ...]
+    other_names: tuple[str, ...] = ()
 
 
 def topics() -> Iterator[Topic]:
-    """Findings, verdicts, types, kinds, evidence, and terms, each in the order of its table."""
+    """Findings, verdicts, types, kinds, owners, evidence, and terms, each in the order of its table."""
     for rule in RULES:
         title = EXPLANATIONS[rule.id].title
         yield Topic(rule.id, "finding", title, f"finding {finding_line(rule)}", tuple(finding_sections(rule)))
@@ -47,6 +51,8 @@ def topics() -> Iterator[Topic]:
         inside = "kind of memory" if kind.type is None else f"kind of memory of type {kind.type.label}"
         source = Section("Where the name comes from", sentence(kind.source))
         yield short_topic(kind.name, "kind", inside, kind.meaning, source)
+    for page in OWNER_PAGES:
+        yield _owner(page)
     for word in EVIDENCE:
         yield short_topic(word.name, "evidence", "word of evidence", word.meaning)
     for term, meaning in TERMS.items():
@@ -58,10 +64,42 @@ def short_topic(name: str, sort: str, about: str, meaning: str, *more: Section) 
     return Topic(name, sort, name, about, (Section("What it means", sentence(meaning)), *more))
 
 
-def find_topics(name: str, among: Iterable[Topic]) -> list[Topic]:
-    """Finds the topics of a name; ignores case, spaces, `-`, and `_`. A name can be that of a type and of a kind."""
+def _owner(page: OwnerPage) -> Topic:
+    sections = (
+        Section("What it is", page.what),
+        Section("What proves it", page.proof),
+        Section("What is inferred", page.inferred),
+        Section("What to do next", page.advice),
+    )
+    return Topic(page.name, "owner", page.name, "owner of memory", sections, page.other_names)
+
+
+_REST = re.compile(r"rest of (.+)'s reservations", re.IGNORECASE)
+_PLACE = re.compile(r"(?:[ _-]+(?:0x[0-9a-f]+|\d+))+$", re.IGNORECASE)
+_MODULE = re.compile(r".+\.(?:exe|dll|sys|drv|ocx|cpl)$", re.IGNORECASE)
+
+
+def find_topics(name: str, among: Sequence[Topic]) -> list[Topic]:
+    """Finds the topics of a name as rows write it; ignores case, spaces, `-`, and `_`.
+
+    A name can be that of a type and of a kind. Several kinds of one row are separated by commas. The address or number
+    of an owner does not matter, and what an owner leaves of a reservation is explained by the owner.
+    """
+    found = _named(name, among)
+    if found:
+        return found
+    if rest := _REST.fullmatch(name.strip()):
+        return find_topics(rest[1], among)
+    if "," in name:
+        parts = [_named(part, among) for part in name.split(",")]
+        return [topic for part in parts for topic in part] if all(parts) else []
+    return _named(_PLACE.sub("", name), among) or (_named("module", among) if _MODULE.fullmatch(name) else [])
+
+
+def _named(name: str, among: Sequence[Topic]) -> list[Topic]:
     wanted = _key(name)
-    return [topic for topic in among if _key(topic.name) == wanted]
+    own = [topic for topic in among if _key(topic.name) == wanted]
+    return own or [topic for topic in among if wanted in map(_key, topic.other_names)]
 
 
 def similar_names(name: str, among: Iterable[Topic], limit: int = 3) -> list[str]:

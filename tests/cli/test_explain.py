@@ -13,9 +13,16 @@ from support.scenes import FIXTURES
 from typer.testing import CliRunner
 
 import dumpmap
+from dumpmap.analysis.owners import find_owners
+from dumpmap.analysis.ownership import STACKS, WINDOWS
 from dumpmap.cli.app import app
+from dumpmap.cli.explain import _names
 from dumpmap.model.columns import REGION_COLUMNS
+from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, SEGMENT_HEAP
+from dumpmap.model.pointers import THREADS
 from dumpmap.model.snapshot import Counters
+from dumpmap.structures.recognisers import RECOGNISERS
+from dumpmap.structures.recognisers.dotnet import FRAMEWORK
 from dumpmap.triage.columns import NAMES
 from dumpmap.views.address import LOCATION_COLUMNS
 from dumpmap.views.column_topics import attribute_texts
@@ -24,7 +31,7 @@ from dumpmap.views.heaps import BLOCK_COLUMNS, HEAP_COLUMNS, RANGE_COLUMNS
 from dumpmap.views.modules import MODULE_COLUMNS
 from dumpmap.views.stacks import STACK_COLUMNS
 from dumpmap.views.table import Column
-from dumpmap.wording.topics import similar_names
+from dumpmap.wording.topics import find_topics, similar_names, topics
 from dumpmap.wording.verdicts import verdict
 
 SCHEMA = record(
@@ -32,7 +39,7 @@ SCHEMA = record(
     topics=rows(
         record(
             name=TEXT,
-            sort={"enum": ["finding", "verdict", "type", "kind", "evidence", "term", "column"]},
+            sort={"enum": ["finding", "verdict", "type", "kind", "owner", "evidence", "term", "column"]},
             title=TEXT,
             sections=rows(
                 record(
@@ -121,6 +128,57 @@ def test_pages_of_attributes_are_read_from_docstrings() -> None:
     assert attribute_texts(Row) == {"one": "what it is, in two lines.", "two": "another."}
 
 
+def test_every_owner_that_a_recogniser_names_has_a_page() -> None:
+    names = {getattr(recogniser.load(), "NAME", "") for recogniser in RECOGNISERS} | {"Wine", STACKS, WINDOWS, THREADS}
+    names |= {FRAMEWORK, NT_HEAP, OLD_NT_HEAP.partition(" (")[0], SEGMENT_HEAP, "Wine heap", "Page heap"}
+    owners = {topic.name: topic for topic in topics() if topic.sort == "owner"}
+    assert names - {""} <= owners.keys()
+    for topic in owners.values():
+        headings = [section.heading for section in topic.sections]
+        assert headings == ["What it is", "What proves it", "What is inferred", "What to do next"]
+        assert all(section.text.endswith(".") for section in topic.sections)
+
+
+@pytest.mark.parametrize("path", ["runtimes/node-18", "runtimes/java-17-g1", "managed/managed-10-server", "layout-x64"])
+def test_owners_and_kinds_of_recorded_processes_are_explained(path: str) -> None:
+    region_map = dumpmap.open(FIXTURES / f"{path}.dmp.gz")
+    given = {heap.name for heap in region_map.heaps if heap.name} | {"custom allocator arena"}
+    for owner in find_owners(region_map).owners:
+        if not any(name in owner.owner for name in given):
+            assert find_topics(owner.owner, every_topic()), owner.owner
+            assert all(find_topics(part.kind, every_topic()) for part in owner.parts), owner.parts
+    columns = region_map.allocation_columns
+    for kind in {region_map.texts[code] for code in columns.kind.tolist()} - {"", *given}:
+        assert find_topics(kind, every_topic()), kind
+
+
+@pytest.mark.parametrize(
+    ("name", "topic"),
+    [
+        ("CPython", "Python"),
+        ("hotspot", "Java heap"),
+        ("NT heap 3", "NT heap"),
+        ("wine-heap-0x12d0000", "Wine heap"),
+        ("rest of V8's reservations", "V8"),
+        ("foo.dll", "module"),
+    ],
+)
+def test_an_owner_is_found_as_tables_write_it(name: str, topic: str) -> None:
+    found = find_topics(name, every_topic())
+    assert {one.name for one in found} == {topic}
+    assert "owner" in {one.sort for one in found}
+
+
+def test_a_row_of_two_kinds_is_explained_by_both() -> None:
+    assert {found.name for found in find_topics("PEB, TEB", every_topic()) if found.sort == "kind"} == {"PEB", "TEB"}
+    assert find_topics("PEB, nonsense", every_topic()) == []
+
+
+def test_shells_complete_owners() -> None:
+    assert "Java-heap" in _names("java-h")
+    assert ".NET" in _names(".n")
+
+
 def test_without_a_name_all_are_listed() -> None:
     document = json.loads(explained("--format", "json"))
     jsonschema.validate(document, SCHEMA)
@@ -137,7 +195,7 @@ def test_an_unknown_name_is_wrong_usage_with_a_suggestion() -> None:
     assert ran.out == ""
     assert ran.err.startswith("dumpmap: nothing is called 'stck'. Did you mean Stack")
     assert "?." not in ran.err
-    assert "largest-free-block-small" in similar_names("largest-free-block", every_topic())
+    assert "largest-free-block-small" in similar_names("largest", every_topic())
     assert run("explain", "qqqqqqqq").err.startswith("dumpmap: nothing is called 'qqqqqqqq'. Run dumpmap explain")
 
 

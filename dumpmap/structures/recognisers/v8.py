@@ -14,7 +14,7 @@ recognised. A 32-bit build has the same words, of 32 bits each.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dumpmap.model.counts import count_words
@@ -183,9 +183,10 @@ def _word_sizes(context: Context) -> tuple[int, ...]:
 
 
 def _found(context: Context, pages: list[V8Page], pointer_size: int) -> Found:
-    module = _module_of(context, pages)
+    words = Words(context.memory, pointer_size)
+    module = _module_of(context, pages) or _module_of_spaces(context, words, pages)
     version = None if module is None else read_version(context, module)
-    isolates = tuple(_isolates(Words(context.memory, pointer_size), pages, module, version))
+    isolates = tuple(_isolates(words, pages, module, version))
     host = "" if module is None else module.name
     unproved = sum(isolate.unproved_pages for isolate in isolates)
     size = sum(isolate.unproved_bytes for isolate in isolates)
@@ -251,10 +252,27 @@ def _is_page(memory: Words, address: int, words: tuple[int, ...], layout: PageLa
 
 def _module_of(context: Context, pages: Iterable[V8Page]) -> LoadedModule | None:
     """The module that holds V8: the one in which most page allocators lie."""
+    return _holding(context, (page.allocator for page in pages))
+
+
+def _module_of_spaces(context: Context, memory: Words, pages: Sequence[V8Page]) -> LoadedModule | None:
+    """The module that holds V8 where page allocators are on a heap, as in Chromium.
+
+    A space is an object of a class of V8, so it begins with the address of a table of functions of that class. Only
+    spaces that their pages bear out are asked, and they must not disagree.
+    """
+    isolates = _isolates(memory, pages, None, None)
+    tables = [memory.read(space.address, 1) for isolate in isolates for space in isolate.spaces]
+    found = {_holding(context, words) for words in tables if words}
+    return found.pop() if len(found) == 1 else None
+
+
+def _holding(context: Context, addresses: Iterable[int]) -> LoadedModule | None:
+    """The module in which most of the addresses lie."""
     votes: Counter[LoadedModule] = Counter()
-    for allocator, count in Counter(page.allocator for page in pages).items():
+    for address, count in Counter(addresses).items():
         for module in context.modules:
-            if module.base <= allocator < module.base + module.size:
+            if module.base <= address < module.base + module.size:
                 votes[module] += count
     return votes.most_common(1)[0][0] if votes else None
 
