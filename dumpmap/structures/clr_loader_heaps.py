@@ -2,8 +2,12 @@
 
 A loader heap takes blocks of address space and hands out the current block from its start. Its object names the first
 of its blocks and, one after the other, the next free byte, the end of what is committed, and the end of the current
-block. These agree with the chain of blocks and with the memory map, which no other data does by chance. The object lies
-among the runtime's variables, or in an object that a variable leads to.
+block. Beside them it keeps the sum of what all its blocks have committed. These agree with the chain of blocks and with
+the memory map, which no other data does by chance. The object lies among the runtime's variables, or in an object that
+a variable leads to.
+
+The description of a block is in the block itself (.NET Core 2.1 and 3.1) or allocated apart (.NET 10). A block that the
+heap releases itself is an allocation of its own; the others share one.
 """
 
 from __future__ import annotations
@@ -36,6 +40,9 @@ POINTERS = 0x400
 
 _BEFORE = 4
 """How many words before the next free byte the first block may be."""
+
+_TOTALS = (*range(-_BEFORE, 0), *range(3, 10))
+"""Where the sum of what is committed may be: words from the next free byte on. It was seen at -1 (.NET 10) and at 6."""
 
 
 _Way = tuple[int, int, tuple[int, ...]]
@@ -117,20 +124,32 @@ class _Search:
             current = [base for base, size in blocks if base <= free and base + size == reserved]
             if not current or self.space.committed(current[0], committed - current[0]) != committed - current[0]:
                 continue
+            total = self.total(look, address, sum(self.space.committed(base, size) for base, size in blocks))
+            if total is None:
+                continue
+            self.memory.read(total, self.width)
             self.memory.read(address - before * self.width, (before + 3) * self.width)
             self.blocks(self.memory, words[index - before])
             self.found[address] = LoaderHeap(address, tuple(blocks))
             return
+
+    def total(self, look: Memory, address: int, committed: int) -> int | None:
+        """Where the heap's object states the sum of what its blocks have committed; None if it does not."""
+        expected = committed.to_bytes(self.width, "little")
+        places = (address + place * self.width for place in _TOTALS)
+        return next((place for place in places if look.read(place, self.width) == expected), None)
 
     def blocks(self, memory: Memory, address: int) -> list[tuple[int, int]]:
         """Follows a chain of blocks; empty if one of them contradicts the memory map."""
         part = layouts.LOADER_HEAP_BLOCK[self.width].part("Next", "VirtualAddress", "VirtualSize", "ReleaseMemory")
         found: list[tuple[int, int]] = []
         seen: set[int] = set()
+        in_place: set[bool] = set()
         while address:
             if address in seen or len(seen) >= MAX_BLOCKS or not is_user_address(address, self.width):
                 return []
             seen.add(address)
+            place = address
             fields = None if address % self.width else part.read(memory, address)
             if fields is None:
                 return []
@@ -139,6 +158,9 @@ class _Search:
             if allocation is None or not size or base + size > sum(allocation) or self.is_in_image(base):
                 return []
             if (base | size) % PAGE_SIZE or flag > 1 or self.space.committed(base, PAGE_SIZE) != PAGE_SIZE:
+                return []
+            in_place.add(place == base)
+            if (flag and allocation != (base, size)) or len(in_place) > 1:
                 return []
             found.append((base, size))
         by_base = sorted(found)

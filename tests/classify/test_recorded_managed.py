@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import json
 import os
 from functools import cache
@@ -160,16 +159,8 @@ TABLE_NAMES = [name for name in NAMES if not name.startswith("managed-10")]
 @cache
 def without_variables(name: str) -> ProcessStructures:
     """The process as it would be read if its collector did not list its variables."""
-    snapshot = opened(name).snapshot
-    excerpts = [(at, snapshot.memory.read(at, size) or b"") for at, size in snapshot.memory.ranges()]
-    if "3.1" in name:  # the dump was trimmed without the section .rsrc
-        (runtime,) = opened(name).structures.runtimes
-        image = opened(name).structures.images[runtime.base]
-        (address,) = [section.address for section in image.sections if section.name == ".rsrc"]
-        data = gzip.decompress((FOLDER / "coreclr-3.1.rsrc.gz").read_bytes())
-        excerpts.append((runtime.base + address, data))
     with mock.patch("dumpmap.structures.recognisers.dotnet._by_variables", return_value="left out"):
-        return map_snapshot(snapshot, memory=ExcerptMemory(excerpts)).structures
+        return map_snapshot(opened(name).snapshot).structures
 
 
 @pytest.mark.parametrize("name", TABLE_NAMES)
@@ -184,6 +175,17 @@ def test_the_table_for_debuggers_leads_to_the_same_ranges(name: str) -> None:
     assert known.server or cards in known.ranges
 
 
+@pytest.mark.parametrize("name", [name for name in TABLE_NAMES if "server" in name])
+def test_bookkeeping_that_is_not_published_is_found_by_its_header(name: str) -> None:
+    found = [part for one in opened(name).structures.found for part in one.ranges]
+    (part,) = [part for part in found if part.evidence == "clr-card-table"]
+    assert (part.owner, part.type, part.inferred) == (".NET", None, False)
+    (by_table,) = [one for one in managed_heaps(without_variables(name))[0].ranges if one.kind == BOOKKEEPING]
+    assert (part.base, part.size) == (by_table.base, by_table.size)
+    rows = opened(name).regions
+    assert set(rows[rows["kind"] == part.kind]["type"]) == {"Private Data"}
+
+
 @pytest.mark.parametrize("name", TABLE_NAMES)
 def test_objects_of_known_age_lie_between_its_borders(name: str) -> None:
     (heap,) = managed_heaps(without_variables(name))
@@ -192,10 +194,18 @@ def test_objects_of_known_age_lie_between_its_borders(name: str) -> None:
         assert (part.kind, address + size <= part.base + part.size) == (GENERATION_KINDS[generation], True), purpose
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE_NAMES if "3.1" in name])
+@pytest.mark.parametrize("name", TABLE_NAMES)
 def test_a_runtime_whose_table_is_not_captured(name: str) -> None:
+    snapshot = opened(name).snapshot
+    (runtime,) = opened(name).structures.runtimes
+    image = opened(name).structures.images[runtime.base]
+    (section,) = [section for section in image.sections if section.name == ".rsrc"]
+    low = runtime.base + section.address
+    parts = [(at, snapshot.memory.read(at, size) or b"") for at, size in snapshot.memory.ranges()]
+    kept = [part for part in parts if not low <= part[0] < low + section.size]
+    assert len(kept) < len(parts)
     with mock.patch("dumpmap.structures.recognisers.dotnet._by_variables", return_value="left out"):
-        region_map = map_snapshot(opened(name).snapshot)
+        region_map = map_snapshot(snapshot, memory=ExcerptMemory(kept))
     assert managed_heaps(region_map.structures) == ()
     assert any("no table for debuggers in the dump" in note for note in region_map.notes)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.structures import MapSpace, managed_heaps, memory_of, space_of, survey_process
-from synth.clr import MAP_TYPES, RuntimeMemory
+from synth.clr import MAP_TYPES, SEGMENT, RuntimeMemory
 from synth.framework import Framework
 from synth.process import ProcessBuilder
 
@@ -169,6 +169,48 @@ def test_a_loader_heap_that_lies_is_none(arch: str, lie: Callable[[ProcessBuilde
     assert len(blocks(process, data)) == 2
     lie(process, data + 0x400, process.pointer_size)
     assert blocks(process, data) == []
+
+
+@pytest.mark.parametrize("arch", ["x64", "x86"])
+@pytest.mark.parametrize("distance", [1, 3])
+def test_a_block_elsewhere_that_would_fit_is_none_of_the_heap(arch: str, distance: int) -> None:
+    """A damaged address can lead to another allocation of 64 KB. The heap's own sum tells it from the heap's."""
+    process, runtime, data = scene(arch)
+    expected = runtime.loader_heap(data + 0x400, 3, distance=distance)
+    other = process.allocate(SEGMENT, commit=SEGMENT)
+    assert blocks(process, data) == sorted(expected)
+    process.pointer(runtime.block + process.pointer_size, other)  # its current block would be elsewhere
+    assert blocks(process, data) == []
+    process.pointer(runtime.block + process.pointer_size, expected[0][0])
+    process.pointer(process.read_pointer(runtime.block) + process.pointer_size, other)
+    assert blocks(process, data) == []
+    process.pointer(runtime.total, 0x2000 + SEGMENT + 0x2000)
+    assert len(blocks(process, data)) == 3  # it fits indeed: only the sum was against it
+
+
+@pytest.mark.parametrize("arch", ["x64", "x86"])
+def test_descriptions_that_begin_their_blocks(arch: str) -> None:
+    process, runtime, data = scene(arch)
+    expected = runtime.loader_heap(data + 0x400, 3, in_place=True)
+    other = process.allocate(SEGMENT, commit=0x2000)
+    assert blocks(process, data) == sorted(expected)
+    process.pointer(expected[1][0] + process.pointer_size, other)  # with equal sums
+    assert blocks(process, data) == []
+
+
+@pytest.mark.parametrize("arch", ["x64", "x86"])
+def test_a_block_that_the_heap_releases_is_an_allocation(arch: str) -> None:
+    process, runtime, data = scene(arch)
+    runtime.loader_heap(data + 0x400)
+    released = runtime.block
+    assert process.read_number(released + 3 * process.pointer_size, 4) == 1
+    base = process.allocate(2 * SEGMENT, commit=0x2000)
+    process.pointer(released + process.pointer_size, base)
+    for index, offset in enumerate((0x1238, 0x2000, SEGMENT)):
+        process.pointer(data + 0x400 + (2 + index) * process.pointer_size, base + offset)
+    assert blocks(process, data) == []
+    process.number(released + 3 * process.pointer_size, 0, 4)
+    assert len(blocks(process, data)) == 2
 
 
 @pytest.mark.parametrize("arch", ["x64", "x86"])

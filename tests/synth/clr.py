@@ -42,26 +42,33 @@ class RuntimeMemory:
 
     # --- loader heaps --------------------------------------------------------------------------
 
-    def loader_heap(self, address: int, blocks: int = 2, *, distance: int = 1) -> list[tuple[int, int]]:
+    def loader_heap(
+        self, address: int, blocks: int = 2, *, distance: int = 1, in_place: bool = False
+    ) -> list[tuple[int, int]]:
         """Writes a loader heap's object; returns its blocks, the current one first.
 
         Args:
             address: of the object.
             blocks: how many it has. The current one is committed for two pages.
-            distance: how many words before the next free byte the first block is named.
+            distance: how many words before the next free byte the first block is named. With 1, the object is that of
+                .NET Core 2.1, else that of .NET 10.
+            in_place: whether each block begins with its own description.
         """
         found: list[tuple[int, int]] = []
         node = 0
         for number in range(blocks):
             base = self.process.allocate(SEGMENT, commit=2 * PAGE)
-            self.block = self.object(4 * self.width)
+            self.block = base if in_place else self.object(4 * self.width)
             self.words(self.block, node, base, SEGMENT)
             self.process.number(self.block + 3 * self.width, number % 2, 4)
             node = self.block
             found.insert(0, (base, SEGMENT))
         current = found[0][0]
         self.words(address, 0, node)
-        self.words(address + (1 + distance) * self.width, current + 0x1238, current + 2 * PAGE, current + SEGMENT)
+        free = address + (1 + distance) * self.width
+        self.words(free, current + 0x1238, current + 2 * PAGE, current + SEGMENT)
+        self.total = free + (6 if distance == 1 else -1) * self.width
+        self.process.pointer(self.total, blocks * 2 * PAGE)
         return found
 
     # --- code ----------------------------------------------------------------------------------

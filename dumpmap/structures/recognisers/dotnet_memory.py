@@ -11,7 +11,7 @@ from functools import cached_property
 
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
-from dumpmap.model.managed_heaps import ManagedHeap
+from dumpmap.model.managed_heaps import BOOKKEEPING, ManagedHeap
 from dumpmap.model.memory import unrecorded
 from dumpmap.model.process import PeImage
 from dumpmap.model.recognised import LabelledRange
@@ -19,6 +19,7 @@ from dumpmap.structures.clr_code import ranges_by_list, ranges_by_map
 from dumpmap.structures.clr_handles import handle_segments
 from dumpmap.structures.clr_loader_heaps import loader_heaps
 from dumpmap.structures.contract import Contract, read_contract
+from dumpmap.structures.gc_cards import bookkeeping_of
 from dumpmap.structures.gc_dac_table import read_dac_table
 from dumpmap.structures.gc_dac_vars import DacVars, find_dac_vars
 from dumpmap.structures.gc_roots import pointer_at
@@ -29,8 +30,10 @@ from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
 JIT_CODE, STUB_HEAP = ".NET JIT code", ".NET stub heap"
 LOADER_HEAP, HANDLE_TABLE = ".NET loader heap", ".NET handle table"
+CARDS = ".NET GC bookkeeping"
 
 CODE_RANGE, LOADER_BLOCKS, HANDLE_SEGMENT = "clr-code-range", "clr-loader-heap", "clr-handle-table"
+CARD_HEADER = "clr-card-table"
 
 _SOURCE = "The runtime's own structures."
 
@@ -39,12 +42,16 @@ KINDS: tuple[KindInfo, ...] = (
     KindInfo(STUB_HEAP, None, "Small pieces of code through which methods are called.", _SOURCE),
     KindInfo(LOADER_HEAP, None, "Descriptions of types and methods, and stubs.", _SOURCE),
     KindInfo(HANDLE_TABLE, None, "GC handles, through which the runtime and native code refer to objects.", _SOURCE),
+    KindInfo(CARDS, None, "Card tables, brick tables, and mark bits that the collector does not publish.", _SOURCE),
 )
 
 EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo(CODE_RANGE, "A range that the .NET runtime registered as code."),
     EvidenceInfo(LOADER_BLOCKS, "A loader heap of the .NET runtime, whose blocks agree with the memory map."),
     EvidenceInfo(HANDLE_SEGMENT, "A segment and its handle table of the .NET runtime name each other."),
+    EvidenceInfo(
+        CARD_HEADER, "The header of a card table agrees with the managed heap and three variables of the runtime."
+    ),
 )
 
 STUB_HEAP_WORDS = 12
@@ -120,7 +127,7 @@ def runtime_ranges(host: Host, heap: ManagedHeap | None, *, inferred: bool) -> l
         return []
     taken = [(part.base, part.base + part.size) for part in heap.ranges] if heap is not None else []
     kept: list[LabelledRange] = []
-    for base, size, kind, evidence in (*_handles(host), *_code(host), *_loader_heaps(host)):
+    for base, size, kind, evidence in (*_handles(host), *_code(host), *_loader_heaps(host), *_cards(host, heap)):
         if any(start < base + size and base < end for start, end in taken):
             continue  # a code heap takes its block from a loader heap
         taken.append((base, base + size))
@@ -172,6 +179,17 @@ def _loader_heaps(host: Host) -> Iterator[tuple[int, int, str, str]]:
         is_stubs = 0 <= heap.address - stubs < STUB_HEAP_WORDS * width
         for base, size in heap.blocks:
             yield base, size, STUB_HEAP if stubs and is_stubs else LOADER_HEAP, LOADER_BLOCKS
+
+
+def _cards(host: Host, heap: ManagedHeap | None) -> Iterator[tuple[int, int, str, str]]:
+    """The bookkeeping memory of a server collector, unless the collector publishes it."""
+    if heap is None or not heap.server or any(part.kind == BOOKKEEPING for part in heap.ranges):
+        return
+    context, ranges = host.context, [(part.base, part.base + part.size) for part in heap.ranges]
+    allocations, width = context.large_allocations, host.image.pointer_size
+    found = bookkeeping_of(context.memory, allocations, host.variables, ranges, width)
+    if found is not None:
+        yield *found, CARDS, CARD_HEADER
 
 
 def _stub_heap(host: Host) -> int:
