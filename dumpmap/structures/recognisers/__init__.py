@@ -25,6 +25,10 @@ def _has_reported_heaps(context: Context) -> bool:
     return bool(context.reported_heaps or context.reported_managed_heaps)
 
 
+def _has_openblas(context: Context) -> bool:
+    return any("openblas" in name for name in context.names)
+
+
 def _may_have_segments(context: Context) -> bool:
     return context.family == "windows" and len(context.large_allocations) > 0
 
@@ -72,7 +76,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         ),
         exports=DOTNET_EXPORTS,
     ),
-    Recogniser("Wine", "wine_stacks", "classification.md", condition=_has_a_teb_of_wine),
+    Recogniser("Wine", "wine", "classification.md", condition=_has_a_teb_of_wine),
     Recogniser("Java", "hotspot", "owners.md", modules=frozenset(("jvm.dll",))),
     Recogniser("Go", "go", "owners.md", mark=GO_MARK),
     Recogniser("Python", "python", "owners.md", modules=PYTHON_DLLS, exports=PYTHON_EXPORTS),
@@ -92,6 +96,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
         exports=("GetHandleVerifier",),
     ),
     Recogniser("mozjemalloc", "mozjemalloc", "owners.md", modules=frozenset(("mozglue.dll",))),
+    Recogniser("OpenBLAS", "openblas", "owners.md", condition=_has_openblas),
     Recogniser("Abseil", "abseil", "owners.md", modules=V8_HOSTS, exports=V8_EXPORTS),
 )
 """Every recogniser, in the order in which they run."""
