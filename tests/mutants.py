@@ -3,9 +3,11 @@
 
     python -m tests.mutants node 10000        mutants of the recorded Node.js processes, in equal shares
     python -m tests.mutants java 3000 --seed 7
+    python -m tests.mutants dotnet 10000 --seconds 600
 
 A mutant ends in a map or in dumpmap's own error, within `PATIENCE` seconds. What is claimed must agree with the bytes
-of the mutant, read here without the product's readers, and with the map.
+of the mutant, read here without the product's readers, and with the map. What a runtime or allocator claims beyond its
+memory in the intact process is counted (`foreign`): the damage may have changed the map itself, or it deceived.
 """
 
 from __future__ import annotations
@@ -17,17 +19,28 @@ import struct
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
+from dumpmap.model.managed_heaps import ManagedHeap
 from dumpmap.model.memory import Memory
+from dumpmap.structures.recognisers.go import GoHeap
 from dumpmap.structures.recognisers.hotspot import JavaMachine
+from dumpmap.structures.recognisers.mimalloc import Mimalloc
+from dumpmap.structures.recognisers.mimalloc_arenas import Arena
+from dumpmap.structures.recognisers.partition_alloc import Partition
+from dumpmap.structures.recognisers.python import PythonArenas
 from dumpmap.structures.recognisers.v8 import Isolate
 
-FOLDER = Path(__file__).parent / "fixtures" / "runtimes"
+FOLDER = Path(__file__).parent / "fixtures"
+FAMILIES = ("node", "java", "dotnet", "go", "python", "mimalloc", "partitionalloc")
+WATCHED = frozenset((".NET", "Go runtime", "Python", "mimalloc", "PartitionAlloc", "OpenBLAS", "Wine"))
+"""Owners whose claims are compared with those in the intact process."""
+
 PATIENCE = 20.0
 """Seconds that one map may take: a hundred times as long as the slowest intact one."""
 
@@ -66,6 +79,7 @@ def check(region_map: RegionMap) -> Counter[str]:
     for machine in region_map.structures.facts_of(JavaMachine):
         seen["machines"] += 1
         check_machine(region_map, machine)
+    seen.update(check_others(region_map))
     for found in region_map.structures.found:
         ranges = sorted((part.base, part.base + part.size) for part in found.ranges)
         assert all(low < high for low, high in ranges)
@@ -125,17 +139,95 @@ def check_machine(region_map: RegionMap, machine: JavaMachine) -> None:
         assert 0 < len(thread.name) <= 256
 
 
-def run(family: str, count: int, seed: int, *, progress: bool = False) -> Counter[str]:
-    """Maps `count` mutants of each kind of runtime; returns how they ended."""
-    paths = sorted(FOLDER.glob(f"{family}-*.dmp.gz"))
+def check_others(region_map: RegionMap) -> Counter[str]:
+    """Checks Go, Python, and allocators: what is claimed is in the map, and its header and its module's word agree."""
+    space, memory, facts = region_map.space, region_map.snapshot.memory, region_map.structures.facts_of
+    seen: Counter[str] = Counter()
+
+    def word(address: int, width: int) -> int:
+        return int.from_bytes(memory.read(address, width) or b"", "little")
+
+    seen["managed heaps"] += len(facts(ManagedHeap))
+    for heap in facts(GoHeap):
+        seen["Go heaps"] += 1
+        assert all(arena % (4 << 20) == 0 and space.allocation(arena) for arena in heap.arenas.arenas)
+    for arenas in facts(PythonArenas):
+        seen["Python heaps"] += 1
+        assert all(space.allocation(base) == (base, arenas.layout.arena) for base in arenas.arenas)
+    for copy in facts(Mimalloc):
+        seen["mimallocs"] += 1
+        for segment in copy.segments:
+            header = memory.read(segment.base, 0x200) or b""
+            widths = [
+                width
+                for width in (4, 8)
+                if (segment.base ^ word(copy.secret_at, width)).to_bytes(8, "little")[:width] in header
+            ]
+            allocation = space.allocation(segment.base)
+            assert widths, "a segment without the cookie"
+            assert allocation is not None
+            assert segment.base + segment.size <= sum(allocation)
+    for arena in facts(Arena):
+        seen["mimalloc 3 arenas"] += 1
+        assert space.allocation(arena.base) == (arena.base, arena.size)
+        assert word(arena.listed_at, 8) == arena.described_at
+    for partition in facts(Partition):
+        seen["partitions"] += 1
+        assert any(word(partition.proof_at, width) ^ partition.root == (1 << 8 * width) - 1 for width in (4, 8))
+        assert all(word(page.base + 0x1000, 4) == partition.root & 0xFFFFFFFF for page in partition.pages)
+    return seen
+
+
+Claims = dict[str, list[tuple[int, int]]]
+
+
+def claims_of(region_map: RegionMap) -> Iterator[tuple[str, str, int, int]]:
+    """Yields owner, kind, start, and end of what watched owners claim as facts."""
+    for found in region_map.structures.found:
+        for part in found.ranges:
+            if part.owner in WATCHED and not part.inferred:
+                assert region_map.space.allocation(part.base) is not None, part
+                yield part.owner, part.kind, part.base, part.base + part.size
+
+
+def intact_claims(region_map: RegionMap) -> Claims:
+    """The joined claims of each owner in the intact process."""
+    joined: Claims = {}
+    for owner, _, start, end in sorted(claims_of(region_map), key=lambda claim: (claim[0], claim[2])):
+        parts = joined.setdefault(owner, [])
+        if parts and start <= parts[-1][1]:
+            parts[-1] = (parts[-1][0], max(end, parts[-1][1]))
+        else:
+            parts.append((start, end))
+    return joined
+
+
+def foreign(region_map: RegionMap, intact: Claims) -> Counter[str]:
+    """Counts, by kind, claims on memory that the owner did not have in the intact process."""
+    return Counter(
+        f"foreign {kind}"
+        for owner, kind, start, end in claims_of(region_map)
+        if not any(low <= start and end <= high for low, high in intact.get(owner, ()))
+    )
+
+
+def run(family: str, count: int, seed: int, *, seconds: float = 1e9, progress: bool = False) -> Counter[str]:
+    """Maps `count` mutants of each kind of runtime, or as many as `seconds` suffice for; returns how they ended."""
+    paths = sorted(FOLDER.glob(f"*/{family}-*.dmp.gz"))
     ended: Counter[str] = Counter()
+    began = time.perf_counter()
     for number, path in enumerate(paths):
         good, chance = gzip.decompress(path.read_bytes()), random.Random(f"{seed} {path.name}")
         share = count // len(paths) + (number < count % len(paths))
+        intact = intact_claims(dumpmap.open(good))
         for index in range(share):
             start = time.perf_counter()
+            if start - began > seconds * (number + 1) / len(paths):
+                break
             try:
-                ended.update(check(dumpmap.open(mutant(good, chance))))
+                region_map = dumpmap.open(mutant(good, chance))
+                ended.update(check(region_map))
+                ended.update(foreign(region_map, intact))
                 ended["maps"] += 1
             except dumpmap.DumpmapError:
                 ended["errors"] += 1
@@ -151,11 +243,12 @@ def run(family: str, count: int, seed: int, *, progress: bool = False) -> Counte
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("family", choices=("node", "java"))
+    parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=1e9, help="end after this time")
     options = parser.parse_args()
-    print(dict(run(options.family, options.count, options.seed, progress=True)))
+    print(dict(run(options.family, options.count, options.seed, seconds=options.seconds, progress=True)))
     return 0
 
 

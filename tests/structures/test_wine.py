@@ -152,6 +152,14 @@ def test_other_variables_are_no_table_of_handles(arch: str, word: int, change: i
     assert HANDLES not in claims(wine)
 
 
+def test_a_second_stack_of_another_size_is_none() -> None:
+    wine = WineProcess()
+    others = [wine.ended_thread(number)[2] for number in (3, 4)]
+    wine.field(wine.teb, synth.SECOND_STACK, wine.process.allocate(2 * MB))
+    wine.field(wine.teb, synth.FRAME, wine.process.read_pointer(wine.teb + synth.SECOND_STACK[1]) + 8)
+    assert claims(wine)[KIND] == [(block, MB) for block in others]
+
+
 def test_two_tables_of_handles_are_none() -> None:
     wine = WineProcess()
     place, table, size = wine.handle_table()

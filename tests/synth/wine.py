@@ -52,7 +52,7 @@ class WineProcess:
         process.pointer(self.frame, (1 << 8 * self.width) - 1)
         process.pointer(self.frame + self.width, process.module("ntdll.dll").base + 0x1040)
         fields = {EXCEPTIONS: self.frame, STACK_BASE: stack + MB, STACK_LIMIT: stack + 0x2000, SELF: teb}
-        fields |= {PROCESS_ID: process.pid, THREAD_ID: 0x2F00, PEB: process.peb, DEALLOCATION_STACK: stack}
+        fields |= {PROCESS_ID: process.pid, THREAD_ID: 0x2F00 + number, PEB: process.peb, DEALLOCATION_STACK: stack}
         for places, value in fields.items():
             self.field(teb, places, value)
         return teb, stack, self.second_stack(teb)

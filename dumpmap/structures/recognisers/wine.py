@@ -2,8 +2,8 @@
 
 * Each thread has a second stack of 1 MB, on which Wine's side of a system call runs. Wine keeps its data on a thread in
   the part of the TEB that Windows uses to batch drawing calls. There it notes where that stack is, and pointers to
-  frames on it. A block is claimed only if it is an allocation of its own, no thread's ordinary stack, and a pointer
-  beside its address leads into it.
+  frames on it. A block is claimed only if it is an allocation of its own, no thread's ordinary stack, as large as most
+  others, and a pointer beside its address leads into it.
 * A thread that ends leaves its stacks and its TEB to the next one that ends, which frees them. Such a TEB is believed
   only if it names itself, the process, the PEB, an allocation that is exactly its stack, a second stack, and the
   outermost frame on the stack, which has no predecessor and a handler in a module.
@@ -18,6 +18,7 @@ dlls/kernelbase/memory.c, struct kernelbase_global_data).
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 
 from dumpmap.model.evidence import EvidenceInfo
@@ -80,8 +81,14 @@ def find(context: Context) -> Found:
     """Finds the blocks of all threads, those that a thread left, and the table of memory handles."""
     ended = tuple(_ended(context))
     stacks = {allocation[0] for teb in (*context.tebs, *ended) if (allocation := _stack_of(context, teb))}
-    blocks = [part for teb in (*context.tebs, *ended) for part in _block(context, teb, stacks)]
+    blocks = _of_one_size([part for teb in (*context.tebs, *ended) for part in _block(context, teb, stacks)])
     return Found(ranges=(*blocks, *(_ended_stack(context, teb) for teb in ended), *_handle_table(context)))
+
+
+def _of_one_size(blocks: list[LabelledRange]) -> list[LabelledRange]:
+    """Leaves out blocks of another size than most: Wine gives every thread the same."""
+    sizes = Counter(part.size for part in blocks)
+    return [part for part in blocks if sizes[part.size] == max(sizes.values())]
 
 
 def _stack_of(context: Context, teb: Teb) -> tuple[int, int] | None:
