@@ -73,6 +73,9 @@ _TEB_DISTANCE = 0x10000
 _MAX_PLACES = 4096
 """Most places that are searched for the TEBs of ended threads."""
 
+_MAX_ENDED = 16
+"""Most ended threads that are looked for. Wine keeps the stacks of one, or of a few that end at the same time."""
+
 _HANDLE_COUNT, _HANDLE_WORDS = 0x10000, 2
 _MANAGER = "kernelbase.dll"
 
@@ -88,7 +91,8 @@ def find(context: Context) -> Found:
 def _of_one_size(blocks: list[LabelledRange]) -> list[LabelledRange]:
     """Leaves out blocks of another size than most: Wine gives every thread the same."""
     sizes = Counter(part.size for part in blocks)
-    return [part for part in blocks if sizes[part.size] == max(sizes.values())]
+    most = max(sizes.values(), default=0)
+    return [part for part in blocks if sizes[part.size] == most]
 
 
 def _stack_of(context: Context, teb: Teb) -> tuple[int, int] | None:
@@ -116,9 +120,12 @@ def _ended(context: Context) -> Iterator[Teb]:
     """Yields the TEBs of ended threads whose stacks are still there."""
     look = unrecorded(context.memory)
     alive = {allocation[0] for teb in context.tebs if (allocation := _stack_of(context, teb))}
+    threads = {teb.thread_id for teb in context.tebs}
+    processes = {(teb.pointer_size, teb.process_id, teb.peb) for teb in context.tebs}
+    left = _MAX_ENDED
     for place, width in _places(context):
-        teb = read_teb(look, place, width)
-        if teb is None or not _is_of_this_process(context, teb):
+        teb = read_teb(look, place, width) if left else None
+        if teb is None or teb.thread_id in threads or (width, teb.process_id, teb.peb) not in processes:
             continue
         allocation = _stack_of(context, teb)
         if allocation is None or allocation[0] in alive or allocation != (teb.allocation_base, _stack_size(teb)):
@@ -127,6 +134,7 @@ def _ended(context: Context) -> Iterator[Teb]:
             read_teb(context.memory, place, width)
             _has_outermost_frame(context, context.memory, teb)
             alive.add(allocation[0])
+            left -= 1
             yield teb
 
 
@@ -143,12 +151,6 @@ def _places(context: Context) -> Iterator[tuple[int, int]]:
         if len(found) >= _MAX_PLACES:
             break
     yield from list(found)[:_MAX_PLACES]
-
-
-def _is_of_this_process(context: Context, teb: Teb) -> bool:
-    """Whether a TEB names the process and the PEB that the threads' name, and a thread that there is not."""
-    same = {(other.process_id, other.peb) for other in context.tebs if other.pointer_size == teb.pointer_size}
-    return (teb.process_id, teb.peb) in same and teb.thread_id not in {other.thread_id for other in context.tebs}
 
 
 def _stack_size(teb: Teb) -> int:
