@@ -7,7 +7,7 @@ the memory map, which no other data does by chance. The object lies among the ru
 a variable leads to.
 
 The description of a block is in the block itself (.NET Core 2.1 and 3.1) or allocated apart (.NET 10). A block that the
-heap releases itself is an allocation of its own; the others share one.
+heap releases itself is an allocation of its own, and of one type, private or a view; the others share an allocation.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class _Search:
     width: int
     found: dict[int, LoaderHeap] = field(default_factory=dict)
     ranges: list[tuple[int, int]] | None = None
+    private: Sequence[int] | None = None
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Yields address and words of the readable parts of [start, end)."""
@@ -133,6 +134,13 @@ class _Search:
             self.found[address] = LoaderHeap(address, tuple(blocks))
             return
 
+    def is_private(self, base: int) -> bool:
+        """Whether an allocation whose first page is committed is private: it can also be a view."""
+        if self.private is None:
+            self.private = self.space.private_allocations()
+        index = bisect_right(self.private, base) - 1
+        return index >= 0 and int(self.private[index]) == base
+
     def total(self, look: Memory, address: int, committed: int) -> int | None:
         """Where the heap's object states the sum of what its blocks have committed; None if it does not."""
         expected = committed.to_bytes(self.width, "little")
@@ -145,6 +153,7 @@ class _Search:
         found: list[tuple[int, int]] = []
         seen: set[int] = set()
         in_place: set[bool] = set()
+        types: set[bool] = set()
         while address:
             if address in seen or len(seen) >= MAX_BLOCKS or not is_user_address(address, self.width):
                 return []
@@ -160,7 +169,9 @@ class _Search:
             if (base | size) % PAGE_SIZE or flag > 1 or self.space.committed(base, PAGE_SIZE) != PAGE_SIZE:
                 return []
             in_place.add(place == base)
-            if (flag and allocation != (base, size)) or len(in_place) > 1:
+            if flag:
+                types.add(self.is_private(base))
+            if (flag and allocation != (base, size)) or len(in_place) > 1 or len(types) > 1:
                 return []
             found.append((base, size))
         by_base = sorted(found)

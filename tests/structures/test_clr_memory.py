@@ -14,6 +14,7 @@ import pytest
 from support.structures import MapSpace, managed_heaps, memory_of, space_of, survey_process
 from synth.clr import MAP_TYPES, SEGMENT, RuntimeMemory
 from synth.framework import Framework
+from synth.minidump import MEM_MAPPED
 from synth.process import ProcessBuilder
 
 import dumpmap
@@ -186,6 +187,18 @@ def test_a_block_elsewhere_that_would_fit_is_none_of_the_heap(arch: str, distanc
     assert blocks(process, data) == []
     process.pointer(runtime.total, 0x2000 + SEGMENT + 0x2000)
     assert len(blocks(process, data)) == 3  # it fits indeed: only the sum was against it
+
+
+@pytest.mark.parametrize("arch", ["x64", "x86"])
+def test_blocks_that_a_heap_releases_are_private_or_views_but_not_both(arch: str) -> None:
+    process, runtime, data = scene(arch)
+    expected = runtime.loader_heap(data + 0x400, 4, distance=3)
+    view = process.allocate(SEGMENT, commit=0x2000, type=MEM_MAPPED)
+    assert blocks(process, data) == sorted(expected)
+    third = process.read_pointer(process.read_pointer(runtime.block))
+    assert process.read_number(third + 3 * process.pointer_size, 4) == 1
+    process.pointer(third + process.pointer_size, view)
+    assert blocks(process, data) == []
 
 
 @pytest.mark.parametrize("arch", ["x64", "x86"])
