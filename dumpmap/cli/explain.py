@@ -23,8 +23,8 @@ NameArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME",
-        help="Finding, verdict, type, kind, owner, word of evidence, term, or column, such as largest-free-block-small, "
-        "V8, 'Private Data', 'at least', or process_commit. "
+        help="Finding, verdict, type, kind, owner, word of evidence, term, or column, such as "
+        "largest-free-block-small, V8, 'Private Data', 'at least', or process_commit. "
         "Case, spaces, hyphens, and underscores do not matter. Without a name, all names are listed.",
         show_default=False,
         autocompletion=_names,
