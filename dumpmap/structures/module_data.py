@@ -6,7 +6,7 @@ that holds it. Finding the word there proves that the private memory is the allo
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +16,10 @@ from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
 MAX_MODULES = 2048
 """Most modules whose variables are searched."""
+
+
+_FEW = 4
+"""Ranges for each place up to which it costs less to look at the ranges than to read at the places."""
 
 
 class Word(NamedTuple):
@@ -42,6 +46,27 @@ def parts_within(
         if data is not None:
             yield low, data
         index += 1
+
+
+def captured_places(memory: Memory, places: Sequence[int], alignment: int, size: int) -> Sequence[int]:
+    """Leaves out places whose first bytes are not captured. A small dump has few ranges and many such places.
+
+    Args:
+        memory: the process.
+        places: addresses, sorted.
+        alignment: every place is a multiple of this power of two.
+        size: how many bytes must be there.
+    """
+    ranges = memory.ranges()
+    if not ranges or len(ranges) > _FEW * len(places):  # unknown, or it costs less to read
+        return places
+    below = alignment - 1
+    return [
+        place
+        for start, length in ranges
+        if (-start & below) + size <= length
+        for place in places[bisect_left(places, start) : bisect_right(places, start + length - size)]
+    ]
 
 
 class Captured:
