@@ -14,6 +14,7 @@ import numpy as np
 
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import size_words
+from dumpmap.model.snapshot import file_key
 
 _GB, _TB = 1 << 30, 1 << 40
 _CLASSES = ((2 * _GB, "2 GB"), (3 * _GB, "3 GB"), (4 * _GB, "4 GB"), (8 * _TB, "8 TB"), (128 * _TB, "128 TB"))
@@ -182,6 +183,6 @@ def large_address_aware(region_map: RegionMap) -> bool | None:
     name = (region_map.process.name or "").lower()
     for module in region_map.snapshot.modules:
         image = images.get(module.base)
-        if image is not None and not image.is_dll and (not name or module.name.lower() == name):
+        if image is not None and not image.is_dll and (not name or file_key(module.path) == name):
             return image.large_address_aware
     return None

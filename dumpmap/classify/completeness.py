@@ -7,7 +7,7 @@ import re
 from dumpmap.classify.labels import Labels
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.region_map import Completeness
-from dumpmap.model.snapshot import Snapshot
+from dumpmap.model.snapshot import Snapshot, file_key
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState, MemType
@@ -64,6 +64,9 @@ def unknown_types(
 
 def mono_module(snapshot: Snapshot) -> str | None:
     """Returns the name of the Mono runtime's module; None if it is not loaded. Its heap has no recogniser."""
+    names = [file_key(module.path) for module in snapshot.modules]
+    if "mono" not in "\n".join(names):  # nearly always
+        return None
     return next((module.name for module in snapshot.modules if _MONO.fullmatch(module.name)), None)
 
 

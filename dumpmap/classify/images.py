@@ -46,12 +46,12 @@ def label_images(
     types = space.kinds.data
     found: list[tuple[int, str, str]] = []
     without = 0
-    for module in snapshot.modules:
+    places = space.indices_of([module.base for module in snapshot.modules])
+    for module, index in zip(snapshot.modules, places, strict=True):
         if module.base in seen:
             twice += 1
             continue
         seen.add(module.base)
-        index = labels.allocation(module.base)
         if index < 0:
             outside += bool(module.size)
             continue

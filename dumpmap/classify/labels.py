@@ -53,8 +53,9 @@ class Texts:
 
     def code(self, text: str) -> int:
         """Returns the code of `text`, adding it if it is new."""
-        code = self._codes.setdefault(text, len(self._codes))
-        if code == len(self._texts):
+        code = self._codes.get(text)
+        if code is None:
+            code = self._codes[text] = len(self._texts)
             self._texts.append(text)
         return code
 
@@ -135,9 +136,12 @@ class Labels:
         """Labels many allocations at once, given index, kind, and details of each. See `claim`."""
         fresh: dict[int, tuple[int, int]] = {}
         claimed, code = self.claimed.data, self.texts.code
+        last, kind_code = "", 0
         for index, kind, details in found:
             if not claimed[index] and index not in fresh:
-                fresh[index] = code(kind), code(details)
+                if kind != last:
+                    last, kind_code = kind, code(kind)
+                fresh[index] = kind_code, code(details)
         self.bulk.append(([index for index, _, _ in found], evidence))
         if fresh:
             indexes = list(fresh)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from dumpmap.model.process import ProcessStructures
-from dumpmap.model.snapshot import Process, Snapshot
+from dumpmap.model.snapshot import Process, Snapshot, file_key
 
-_WOW64_MODULES = re.compile(r"wow64(?:win|cpu|base|con)?\.dll", re.IGNORECASE)
+_WOW64_MODULES = frozenset(f"wow64{part}.dll" for part in ("", "win", "cpu", "base", "con"))
 """The 64-bit side of WoW64; a dump can list only some of its modules."""
 
 _NATIVE_X86_END = 0xC0000000
@@ -49,7 +48,8 @@ def _is_wow64(snapshot: Snapshot, structures: ProcessStructures) -> bool | None:
     """Tells whether a 32-bit process ran on 64-bit Windows; None if nothing in the input decides it."""
     of_tebs = {teb.pointer_size for teb in structures.tebs}
     of_pebs = {peb.pointer_size for peb in structures.pebs}
-    if {4, 8} in (of_tebs, of_pebs) or any(_WOW64_MODULES.fullmatch(module.name) for module in snapshot.modules):
+    names = [file_key(module.path) for module in snapshot.modules]
+    if {4, 8} in (of_tebs, of_pebs) or not _WOW64_MODULES.isdisjoint(names):
         return True
     architecture = snapshot.process.architecture
     if architecture == "x64" and structures.tebs:

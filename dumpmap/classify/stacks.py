@@ -55,6 +55,7 @@ class _StackSearch:
 
     def __init__(self, structures: ProcessStructures, space: AllocationSpace, labels: Labels, partial: bool) -> None:
         self._space, self._labels, self._partial = space, labels, partial
+        self._kinds = space.kinds.data
         self._tebs: dict[int, list[Teb]] = {}
         for teb in structures.tebs:
             self._tebs.setdefault(teb.thread_id, []).append(teb)
@@ -73,7 +74,7 @@ class _StackSearch:
             thread = replace(thread, name=runtime.name)
         for address, bits, teb_address, evidence in _candidates(thread, self._tebs.get(thread.id, [])):
             index = self._labels.allocation(address)
-            if index < 0 or int(self._space.kinds[index]) not in _PRIVATE_OR_UNKNOWN:
+            if index < 0 or self._kinds[index] not in _PRIVATE_OR_UNKNOWN:
                 continue
             if index in self._owners:
                 owner = self._owners[index]
@@ -132,12 +133,12 @@ def measure_stack(
     last = int(space.first[index + 1]) if index + 1 < len(space) else len(space.regions)
     regions = space.regions
     committed = guarded = 0
+    sizes, states, protections = regions.size.data, regions.state.data, regions.protect.data
     for region in range(first, last):
-        size = int(regions.size[region])
-        if regions.state[region] == _COMMIT:
-            committed += size
-        if regions.protect[region] & _GUARD:
-            guarded += size
+        if states[region] == _COMMIT:
+            committed += sizes[region]
+        if protections[region] & _GUARD:
+            guarded += sizes[region]
     pointer = thread.stack_pointer
     inside = pointer is not None and base <= pointer <= end
     # Without a list of regions, the lowest known address is the start of the captured bytes, a few bytes below the

@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import sys
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -109,9 +110,30 @@ def _main(
         os.environ[_DEBUG] = "1"  # worker processes see it too
 
 
-for _group, _names in GROUPS.items():
-    for _name in _names:
-        app.command(_name, rich_help_panel=_group)(importlib.import_module(f"dumpmap.cli.{_name}").command)
+_PANELS = {name: group for group, names in GROUPS.items() for name in names}
+
+
+def whole_app() -> typer.Typer:
+    """Returns the app with every command."""
+    _add(COMMANDS)
+    return app
+
+
+def _add(names: Collection[str]) -> None:
+    """Adds commands to the app. Each module takes time to import, and its options take as long to read."""
+    known = {command.name for command in app.registered_commands}
+    for name in names:
+        if name not in known:
+            module = importlib.import_module(f"dumpmap.cli.{name}")
+            app.command(name, rich_help_panel=_PANELS[name])(module.command)
+    app.registered_commands.sort(key=lambda command: COMMANDS.index(command.name or ""))
+
+
+def _wanted(given: list[str]) -> Collection[str]:
+    """The commands that a command line needs: its own; all for the list of commands, and where none is clear."""
+    first = next((argument for argument in given if not argument.startswith("-")), None)
+    is_completed = any(name.endswith("_COMPLETE") for name in os.environ)
+    return (first,) if first in _PANELS and not is_completed else COMMANDS
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -119,6 +141,7 @@ def run(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     VERBOSITY.begin()
     try:
+        _add(_wanted(given))
         result = app(args=given, prog_name="dumpmap", standalone_mode=False)
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # typer turns it into an exit

@@ -40,8 +40,11 @@ class Limit:
     @property
     def value(self) -> int:
         """The bound: the variable's positive number, otherwise the default."""
+        text = os.environ.get(self.variable)
+        if text is None:
+            return self.default
         try:
-            given = int(os.environ.get(self.variable, ""))
+            given = int(text)
         except ValueError:
             return self.default
         return given if given > 0 else self.default

@@ -6,8 +6,9 @@ Each format stores numbers of up to 64 bits, and a file can contain any. Behind 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from dumpmap.model.snapshot import Counters, RecordedHeap, Snapshot, System
@@ -16,6 +17,12 @@ LIMIT = 1 << 63
 """No processor has user addresses from here on, and no machine that many bytes."""
 
 _Facts = TypeVar("_Facts", Counters, System)
+
+_DEFAULTS: Mapping[type, Mapping[str, Any]] = {
+    facts: {field.name: field.default for field in fields(facts) if not field.name.endswith("_address")}
+    for facts in (Counters, System)
+}
+"""The figures of each record that are numbers of bytes or objects, with their defaults."""
 
 
 def guarded(snapshot: Snapshot) -> Snapshot:
@@ -50,13 +57,10 @@ def guarded(snapshot: Snapshot) -> Snapshot:
 
 def _figures(facts: _Facts, name: str, warnings: list[str]) -> _Facts:
     """Leaves out figures that no machine can have."""
-    wrong: dict[str, Any] = {
-        field.name: field.default
-        for field in fields(facts)
-        if (getattr(facts, field.name) or 0) >= LIMIT and not field.name.endswith("_address")
-    }
-    if not wrong:
+    defaults = _DEFAULTS[type(facts)]
+    if max(filter(None, attrgetter(*defaults)(facts)), default=0) < LIMIT:
         return facts
+    wrong = {figure: default for figure, default in defaults.items() if (getattr(facts, figure) or 0) >= LIMIT}
     warnings.append(f"{name}: impossible and left out: {', '.join(wrong)}")
     return replace(facts, **wrong)
 

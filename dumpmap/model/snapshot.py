@@ -241,6 +241,12 @@ def file_name(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
 
+@lru_cache(maxsize=4096)
+def file_key(path: str) -> str:
+    """Returns the file name of a path in lower case: Windows has one file for all spellings."""
+    return file_name(path).lower()
+
+
 class Module(msgspec.Struct, frozen=True):
     """A loaded module."""
 

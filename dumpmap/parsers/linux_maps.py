@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
@@ -25,8 +25,7 @@ _SHAREABLE_FILES = ("/dev/zero", "/memfd:", "/SYSV", "/dev/shm/", "/dev/ashmem")
 _DELETED = " (deleted)"
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(NamedTuple):
     """A line of /proc/PID/maps."""
 
     start: int
@@ -75,15 +74,23 @@ def parse_maps(text: str) -> tuple[list[Mapping], int]:
     return mappings, bad
 
 
-def protection(mapping: Mapping) -> PageProtect:
-    """Returns the Windows protection that allows the same accesses."""
-    if not (mapping.readable or mapping.writable or mapping.executable):
-        return PageProtect.PAGE_NOACCESS
-    if mapping.executable:
-        if mapping.writable:
-            return PageProtect.PAGE_EXECUTE_READWRITE
-        return PageProtect.PAGE_EXECUTE_READ if mapping.readable else PageProtect.PAGE_EXECUTE
-    return PageProtect.PAGE_READWRITE if mapping.writable else PageProtect.PAGE_READONLY
+_NO_ACCESS = int(PageProtect.PAGE_NOACCESS)
+
+_PROTECTIONS = {
+    (False, False, False): _NO_ACCESS,
+    (True, False, False): int(PageProtect.PAGE_READONLY),
+    (False, True, False): int(PageProtect.PAGE_READWRITE),
+    (True, True, False): int(PageProtect.PAGE_READWRITE),
+    (False, False, True): int(PageProtect.PAGE_EXECUTE),
+    (True, False, True): int(PageProtect.PAGE_EXECUTE_READ),
+    (False, True, True): int(PageProtect.PAGE_EXECUTE_READWRITE),
+    (True, True, True): int(PageProtect.PAGE_EXECUTE_READWRITE),
+}
+"""The Windows protection that allows the same accesses, by readable, writable, and executable."""
+
+# Plain numbers: a process has thousands of mappings, and a member of an enum costs more than all the rest.
+_COMMIT, _RESERVE = int(MemState.MEM_COMMIT), int(MemState.MEM_RESERVE)
+_IMAGE, _MAPPED, _PRIVATE = int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED), int(MemType.MEM_PRIVATE)
 
 
 def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[list[RegionRow], list[str | None]]:
@@ -98,35 +105,19 @@ def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[
     images.update(image_paths)
     result: list[RegionRow] = []
     names: list[str | None] = []
-    allocation, allocation_protect = 0, PageProtect.PAGE_NOACCESS
-    previous: Mapping | None = None
+    allocation, allocation_protect = 0, _NO_ACCESS
+    last_path, last_end = "", -1
     for mapping in mappings:
-        protect = protection(mapping)
-        continues = (
-            previous is not None and mapping.path and mapping.path == previous.path and mapping.start == previous.end
-        )
-        if not continues:
-            allocation, allocation_protect = mapping.start, protect
-        state = MemState.MEM_COMMIT
-        if protect == PageProtect.PAGE_NOACCESS and not mapping.path:
-            state, protect = MemState.MEM_RESERVE, PageProtect(0)
-        if mapping.is_file and mapping.path in images and not mapping.shared:
-            kind = MemType.MEM_IMAGE
-        elif mapping.shared or mapping.is_file:
-            kind = MemType.MEM_MAPPED
-        else:
-            kind = MemType.MEM_PRIVATE
-        result.append(
-            (
-                mapping.start,
-                allocation,
-                int(allocation_protect),
-                mapping.end - mapping.start,
-                int(state),
-                int(protect),
-                int(kind),
-            )
-        )
-        names.append(mapping.path.removesuffix(_DELETED) or None)
-        previous = mapping
+        start, end, readable, writable, executable, shared, _, path = mapping
+        protect = _PROTECTIONS[readable, writable, executable]
+        if not path or path != last_path or start != last_end:
+            allocation, allocation_protect = start, protect
+        state = _COMMIT
+        if protect == _NO_ACCESS and not path:
+            state, protect = _RESERVE, 0
+        is_file = mapping.is_file
+        kind = _IMAGE if is_file and not shared and path in images else _MAPPED if shared or is_file else _PRIVATE
+        result.append((start, allocation, allocation_protect, end - start, state, protect, kind))
+        names.append(path.removesuffix(_DELETED) or None)
+        last_path, last_end = path, end
     return result, names

@@ -49,12 +49,11 @@ class ByteSource(Protocol):
         ...
 
 
-def _check_range(source: ByteSource, offset: int, size: int) -> None:
-    if offset < 0 or size < 0 or offset + size > source.size:
-        raise TruncatedError(
-            f"needs bytes 0x{offset:x} to 0x{offset + size:x}, but the file has 0x{source.size:x} bytes",
-            source=source.name,
-        )
+def _truncated(source: ByteSource, offset: int, size: int) -> TruncatedError:
+    return TruncatedError(
+        f"needs bytes 0x{offset:x} to 0x{offset + size:x}, but the file has 0x{source.size:x} bytes",
+        source=source.name,
+    )
 
 
 class BufferSource:
@@ -73,7 +72,9 @@ class BufferSource:
 
     def view(self, offset: int, size: int) -> memoryview:
         """See `ByteSource.view`."""
-        _check_range(self, offset, size)
+        # In the function itself, as in the other class: a small dump is read in a hundred places.
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise _truncated(self, offset, size)
         return self._data[offset : offset + size]
 
     def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
@@ -101,7 +102,8 @@ class FileSource:
 
     def view(self, offset: int, size: int) -> memoryview:
         """See `ByteSource.view`."""
-        _check_range(self, offset, size)
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise _truncated(self, offset, size)
         data = os.pread(self._file.fileno(), size, offset)
         while len(data) < size:  # Linux reads at most 2 GiB at once
             more = os.pread(self._file.fileno(), size - len(data), offset + len(data))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 from dumpmap.model.memory import Memory
@@ -10,6 +10,9 @@ from dumpmap.model.winnt import PAGE_SIZE
 
 STEP = 1 << 20
 """Bytes of a live process that are read at once. Where any of them cannot be read, each page is tried."""
+
+_FEW = 4
+"""Ranges for each place up to which it costs less to look at the ranges than to read at the places."""
 
 
 def captured_parts(
@@ -35,6 +38,27 @@ def captured_parts(
         held += data
     if held:
         yield low, bytes(held)
+
+
+def captured_places(memory: Memory, places: Sequence[int], alignment: int, size: int) -> Sequence[int]:
+    """Leaves out places whose first bytes are not captured. A small dump has few ranges and many such places.
+
+    Args:
+        memory: the process.
+        places: addresses, sorted.
+        alignment: every place is a multiple of this power of two.
+        size: how many bytes must be there.
+    """
+    ranges = memory.ranges()
+    if not ranges or len(ranges) > _FEW * len(places):  # unknown, or it costs less to read
+        return places
+    below = alignment - 1
+    return [
+        place
+        for start, length in ranges
+        if (-start & below) + size <= length
+        for place in places[bisect_left(places, start) : bisect_right(places, start + length - size)]
+    ]
 
 
 def _within(memory: Memory, ranges: Sequence[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, bytes]]:

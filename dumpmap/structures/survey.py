@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 from dumpmap.model.counts import part_words
 from dumpmap.model.heaps import RecordedHeap
@@ -15,7 +15,7 @@ from dumpmap.structures.bounds import is_page
 from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
 from dumpmap.structures.pe import read_image
 from dumpmap.structures.peb import find_cfg_bitmaps, find_pebs
-from dumpmap.structures.recognisers import RECOGNISERS
+from dumpmap.structures.recognisers import REGISTRY
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 from dumpmap.structures.space import Space
 from dumpmap.structures.teb import is_head_captured, read_tebs
@@ -72,16 +72,14 @@ def survey(
         family=family,
         os_build=os_build,
         pointer_size=pointer_size,
-        modules=[
-            LoadedModule(base, size, path.replace("\\", "/").rpartition("/")[2].lower()) for base, size, path in modules
-        ],
+        modules=[LoadedModule(base, size, _file_name(path)) for base, size, path in modules],
         threads=threads,
         reported_heaps=reported_heaps,
         reported_managed_heaps=reported_managed_heaps,
     )
     windows = _Windows() if family != "windows" else _read_windows(context, peb_addresses, read_parameters, all_images)
     context.tebs, context.pebs, context.images = windows.tebs, windows.pebs, windows.images
-    found = tuple(recogniser.load().find(context) for recogniser in RECOGNISERS if recogniser.is_triggered(context))
+    found = tuple([recogniser.load().find(context) for recogniser in REGISTRY.triggered(context)])
     return ProcessStructures(
         tebs=windows.tebs,
         pebs=windows.pebs,
@@ -90,6 +88,11 @@ def survey(
         found=found,
         contradictions=tuple(windows.contradictions),
     )
+
+
+@lru_cache(maxsize=4096)  # processes load the same modules
+def _file_name(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2].lower()
 
 
 @dataclass(slots=True)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from dumpmap.sources.files import MEMBER_MARK
 from dumpmap.sources.remote_errors import shown_url
@@ -25,8 +27,7 @@ GLOB_MARKS = frozenset("*?[")
 NO_MATCH = "no file matches this pattern"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """A file to triage, or a place where the search for files failed.
 
     Attributes:

@@ -11,8 +11,9 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from itertools import chain, islice
+
+from msgspec.structs import replace
 
 from dumpmap.parsers.recognition import first_look
 from dumpmap.sources.files import MEMBER_MARK

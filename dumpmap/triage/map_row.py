@@ -8,7 +8,7 @@ from dumpmap.analysis.lower_bounds import shows_part
 from dumpmap.analysis.owner_totals import owner_totals
 from dumpmap.analysis.process_commit import process_commit
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.snapshot import Module, Snapshot
+from dumpmap.model.snapshot import Module, Snapshot, file_key
 from dumpmap.model.types import RegionType
 from dumpmap.triage.columns import TYPE_COLUMNS, TriageRow
 from dumpmap.triage.diagnosis import diagnosis_columns, exception_name
@@ -51,9 +51,11 @@ def _check(row: TriageRow) -> None:
     Raises:
         OverflowError: a number has more than 63 bits.
     """
-    for name, value in row.items():
-        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-            raise OverflowError(f"{name} is {value}")
+    numbers = [value for value in row.values() if value.__class__ is int]
+    if not numbers or -(1 << 63) <= min(numbers) <= max(numbers) < 1 << 63:
+        return
+    wrong = max(numbers, key=abs)
+    raise OverflowError(f"{next(name for name, value in row.items() if value == wrong)} is {wrong}")
 
 
 def one_line(text: str) -> str:
@@ -152,7 +154,7 @@ def _fill_counters(row: TriageRow, region_map: RegionMap) -> None:
 def _program(region_map: RegionMap) -> Module | None:
     """The module of the program itself."""
     name = (region_map.process.name or "").lower()
-    return next((module for module in region_map.snapshot.modules if module.name.lower() == name), None)
+    return next((module for module in region_map.snapshot.modules if file_key(module.path) == name), None)
 
 
 def _time_text(value: dt.datetime | None) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from dumpmap.triage.columns import TriageRow
 from dumpmap.triage.jobs import Job
@@ -12,8 +14,7 @@ from dumpmap.triage.rows import empty_row, pack, rank_of, unpack
 Limit = Literal["time", "memory"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """A file's row, packed for transfer between processes and for storage.
 
     The batch counts, caches, and stores an outcome without unpacking its row.
@@ -44,7 +45,7 @@ class Outcome:
     unreached: bool = False
     cached: bool = False
     foreign: bool = False
-    unpacked: TriageRow | None = field(default=None, compare=False, repr=False)
+    unpacked: TriageRow | None = None
 
     @property
     def row(self) -> TriageRow:

@@ -1,4 +1,10 @@
-"""The analysis in worker processes on this machine, each file under a time and a memory limit."""
+"""The analysis in worker processes on this machine, each file under a time and a memory limit.
+
+A task has several small files: a message for each costs the main process more than all else that it does for a file,
+and only one process can hand out work. Limits hold for each file nevertheless. Memory is limited in the worker, file by
+file. A task of several files that takes long, needs too much memory, or kills its worker is taken apart: each of its
+files becomes a task of its own, under the limits of a file.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +26,16 @@ from dumpmap.triage.worker import EXIT_MEMORY, Diary, Setup, start, work
 from dumpmap.wording.text import size_words
 
 AHEAD = 4
-"""Jobs per worker that are handed out in advance."""
+"""Tasks per worker that are handed out in advance."""
+
+BUNDLE = 16
+"""Most files of a task."""
+
+BUNDLE_SIZE = 1 << 20
+"""Bytes of the largest file that shares a task. It takes milliseconds."""
+
+BUNDLE_TIME = 2.0
+"""Seconds for a task of several files."""
 
 ATTEMPTS = 2
 """How often to try a file whose worker dies for a reason other than a limit."""
@@ -48,11 +63,14 @@ def memory_text(limit: int) -> str:
 
 @dataclass
 class _Task:
-    """A job under way."""
+    """Jobs under way, in one worker."""
 
-    job: Job
+    jobs: list[Job]
     number: int
     attempt: int = 1
+
+
+_Running = Future[list[Outcome]]
 
 
 class _Roster(dict[int, Any]):
@@ -89,8 +107,11 @@ class ProcessEngine:
         self._jobs = jobs
         self._time_limit = time_limit
         self._numbers = itertools.count(1)
-        self._tasks: dict[Future[Outcome], _Task] = {}
-        self._ready: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+        self._tasks: dict[_Running, _Task] = {}
+        self._ready: queue.SimpleQueue[_Running] = queue.SimpleQueue()
+        self._bundle: list[Job] = []  # not yet handed out
+        self._most = BUNDLE
+        self._pending = 0
         self._done_since_start = 0
         self._look_at = time.monotonic() + _LOOK_EVERY
         self._failed_starts = 0
@@ -117,22 +138,38 @@ class ProcessEngine:
     @property
     def pending(self) -> int:
         """See `Engine.pending`."""
-        return len(self._tasks)
+        return self._pending
 
     @property
     def room(self) -> int:
         """See `Engine.room`."""
-        return self._jobs * AHEAD - len(self._tasks)
+        return self._jobs * AHEAD * BUNDLE - self._pending
 
     def submit(self, job: Job) -> None:
         """See `Engine.submit`."""
-        self._schedule(_Task(job, next(self._numbers)))
+        self._pending += 1
+        if job.remote or job.member is not None or job.size is None or job.size > BUNDLE_SIZE:
+            self._schedule([job])
+        else:
+            self._bundle.append(job)
+            self._hand_out()
 
-    def _schedule(self, task: _Task) -> None:
+    def _hand_out(self) -> None:
+        """Hands out the bundle if it is large enough: so large that each worker has its share of what is left."""
+        if len(self._bundle) >= max(1, min(self._most, self._pending // (self._jobs * AHEAD))):
+            jobs, self._bundle = self._bundle, []
+            if jobs:
+                self._schedule(jobs)
+
+    def _schedule(self, jobs: list[Job], attempt: int = 1) -> None:
+        task = _Task(jobs, next(self._numbers), attempt)
+        limit = self._time_limit
+        if len(jobs) > 1:
+            limit = BUNDLE_TIME if limit is None else min(limit, BUNDLE_TIME)
         if not self._started:
             self._start()
         try:
-            future = self._pool.schedule(work, args=(task.job, task.number), timeout=self._time_limit)
+            future = self._pool.schedule(work, args=(task.jobs, task.number), timeout=limit)
         except (RuntimeError, OSError, EOFError) as error:  # the pool is broken; `wait` handles that
             future = Future()
             future.set_exception(BrokenProcessPool(str(error)))
@@ -163,7 +200,8 @@ class ProcessEngine:
         """See `Engine.wait`."""
         until = None if timeout is None else time.monotonic() + timeout
         done: list[Outcome] = []
-        while not done and self._tasks:
+        while not done and self._pending:
+            self._hand_out()
             left = _LOOK_EVERY if until is None else min(_LOOK_EVERY, max(0.0, until - time.monotonic()))
             try:
                 finished = [self._ready.get(timeout=left)]
@@ -178,9 +216,10 @@ class ProcessEngine:
             while not self._ready.empty():
                 finished.append(self._ready.get())
             done += self._outcomes(finished)
+        self._pending -= len(done)
         return done
 
-    def _outcomes(self, finished: list[Future[Outcome]]) -> list[Outcome]:
+    def _outcomes(self, finished: list[_Running]) -> list[Outcome]:
         """Returns the outcomes of finished tasks; tries again those that are worth it."""
         done: list[Outcome] = []
         broken: list[_Task] = []
@@ -188,51 +227,61 @@ class ProcessEngine:
             task = self._tasks.pop(future, None)
             if task is None:
                 continue  # it belongs to a pool that was given up
-            outcome = self._outcome(future, task, broken)
-            if outcome is not None:
-                self._done_since_start += 1
-                done.append(outcome)
+            outcomes = self._of_task(future, task, broken)
+            self._done_since_start += len(outcomes)
+            done += outcomes
         if broken:
             self._restart(broken)
         return done
 
-    def _outcome(self, future: Future[Outcome], task: _Task, broken: list[_Task]) -> Outcome | None:
-        """Returns the outcome of a finished task; None if the task is tried again."""
+    def _of_task(self, future: _Running, task: _Task, broken: list[_Task]) -> list[Outcome]:
+        """Returns the outcomes of a finished task; none if its files are tried again."""
         from pebble import ProcessExpired
 
         error = future.exception()
         if error is None:
             return future.result()
-        if isinstance(error, TimeoutError):
-            limit = self._time_limit
-            return failure(task.job, time_text(limit), limit="time", seconds=limit)
-        if isinstance(error, ProcessExpired):
-            if error.exitcode == EXIT_MEMORY:
-                return failure(task.job, memory_text(self._setup.memory_limit or 0), limit="memory")
-            return self._died(task, exit_text(error.exitcode))
         if isinstance(error, BrokenProcessPool):
             broken.append(task)
-            return None
-        return failure(task.job, f"internal error: {type(error).__name__}: {error}")
+            return []
+        if isinstance(error, ProcessExpired) and error.exitcode != EXIT_MEMORY:
+            return self._died(task, exit_text(error.exitcode))
+        if len(task.jobs) > 1:
+            return self._take_apart(task, slow=isinstance(error, TimeoutError))
+        (job,) = task.jobs
+        if isinstance(error, TimeoutError):
+            limit = self._time_limit
+            return [failure(job, time_text(limit), limit="time", seconds=limit)]
+        if isinstance(error, ProcessExpired):
+            return [failure(job, memory_text(self._setup.memory_limit or 0), limit="memory")]
+        return [failure(job, f"internal error: {type(error).__name__}: {error}")]
 
-    def _died(self, task: _Task, how: str) -> Outcome | None:
-        """Handles a task whose worker died for a reason other than a limit; returns None if it is tried again."""
+    def _take_apart(self, task: _Task, *, slow: bool = False) -> list[Outcome]:
+        """Makes tasks of one file each: only alone does a file show what it does to its worker."""
+        if slow:  # perhaps all files here are
+            self._most = max(1, self._most // 2)
+        for job in task.jobs:
+            self._schedule([job])
+        return []
+
+    def _died(self, task: _Task, how: str) -> list[Outcome]:
+        """Handles a task whose worker died for a reason other than a limit; no outcomes if it is tried again."""
+        if len(task.jobs) > 1:
+            return self._take_apart(task)
         if task.attempt < ATTEMPTS:
-            self._schedule(_Task(task.job, next(self._numbers), task.attempt + 1))
-            return None
-        return failure(task.job, f"the worker process died ({how})")
+            self._schedule(task.jobs, task.attempt + 1)
+            return []
+        return [failure(task.jobs[0], f"the worker process died ({how})")]
 
     def _missed(self) -> list[Outcome]:
         """Finds tasks whose workers died unnoticed by the pool."""
-        outcomes = []
+        outcomes: list[Outcome] = []
         dead = set(self._diary.of_the_dead())
         for future, task in [item for item in self._tasks.items() if item[1].number in dead]:
             if not future.done():
                 del self._tasks[future]
                 future.cancel()
-                outcome = self._died(task, "at once")
-                if outcome is not None:
-                    outcomes.append(outcome)
+                outcomes += self._died(task, "at once")
         # A pool that breaks gives up the tasks it has taken over, and forgets those it has not.
         forgotten = [] if self._pool.active else [future for future in self._tasks if not future.done()]
         if forgotten:
@@ -255,7 +304,7 @@ class ProcessEngine:
         self._stop_pool()
         self._pool = self._new_pool()
         for task in tasks:
-            self._schedule(task)
+            self._schedule(task.jobs, task.attempt)
 
     def _how_killed(self) -> str | None:
         """Returns what killed one of the first workers; None if none was killed: then they could not even import."""
@@ -270,6 +319,8 @@ class ProcessEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self._tasks.clear()
+        self._bundle.clear()
+        self._pending = 0
         self._stop_pool()
 
     def _stop_pool(self) -> None:

@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -82,10 +82,14 @@ def find_hook(hook: str | None) -> Callable[[Job], None] | None:
     return found
 
 
-def work(job: Job, number: int) -> Outcome:
-    """Analyses one file in a worker process; `number` is the task's."""
+def work(jobs: Sequence[Job], number: int) -> list[Outcome]:
+    """Analyses the files of a task in a worker process, each under the limit of memory; `number` is the task's."""
     if _Worker.diary is not None:
         _Worker.diary.note(number)
+    return [_work(job) for job in jobs]
+
+
+def _work(job: Job) -> Outcome:
     watchdog = _Worker.watchdog
     if watchdog is None:
         return perform(job, _Worker.setup, _Worker.hook)

@@ -13,7 +13,7 @@ from support.cli_schemas import SCHEMAS, SUMMARY, TYPES
 from support.recorded import DUMPS
 from typer.testing import CliRunner
 
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 
 ADDRESSES = ["0x0", "0x60010", "7ffe0000", "00007ff6`12340000", "ffffffffffffffff"]
 
@@ -25,7 +25,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def document(arguments: list[str], path: Path) -> Any:
     addresses = ADDRESSES if arguments[0] == "address" else []
-    result = CliRunner().invoke(app, ["-q", *arguments, str(path), *addresses, "--format", "json"])
+    result = CliRunner().invoke(whole_app(), ["-q", *arguments, str(path), *addresses, "--format", "json"])
     assert result.exit_code == 0, result.output
     return json.loads(result.output)
 
@@ -52,7 +52,7 @@ def test_every_recorded_dump(name: str, dump: str) -> None:
 @pytest.mark.corpus
 def test_every_public_dump(corpus: Path) -> None:
     for path in sorted(corpus.glob("*.*dmp")):
-        result = CliRunner().invoke(app, ["-q", "summary", str(path), "--format", "json"])
+        result = CliRunner().invoke(whole_app(), ["-q", "summary", str(path), "--format", "json"])
         if result.exit_code == 0:
             jsonschema.validate(json.loads(result.output), SUMMARY, jsonschema.Draft202012Validator)
 

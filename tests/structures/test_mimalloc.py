@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 from support.hostile import spoiled_maps
+from support.structures import MEM_COMMIT, MEM_PRIVATE, MapSpace
 from synth.mimalloc import HEAP_AT, RELEASES, SECRETS, Mimalloc
 
 import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
+from dumpmap.model.memory import ExcerptMemory
+from dumpmap.model.recognised import Found
+from dumpmap.structures.recognisers import REGISTRY
 from dumpmap.structures.recognisers import mimalloc as recogniser
+from dumpmap.structures.recognisers.protocol import LARGE, Context
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "allocators"
 RECORDED = sorted(path.name.partition(".")[0] for path in FOLDER.glob("mimalloc-*.dmp.gz"))
@@ -255,3 +260,39 @@ def test_places_that_are_no_segments_read_nothing_of_modules() -> None:
     assert bases(region_map) == []
     snapshot = gzip.compress(build.dump())
     assert copies(dumpmap.open(snapshot)) == ()
+
+
+class CountingMemory(ExcerptMemory):
+    """Counts reads."""
+
+    reads = 0
+
+    def read(self, address: int, size: int) -> bytes | None:
+        self.reads += 1
+        return super().read(address, size)
+
+
+def reserving(pointer_size: int, places: int, *captured: int) -> tuple[Context, CountingMemory]:
+    """A process with one allocation that has room for many segments. The dump has a page at each `captured` place."""
+    base, size = 0x10000000, places * LARGE
+    space = MapSpace([(base, size, base, MEM_COMMIT, MEM_PRIVATE)])
+    memory = CountingMemory([(0x10000, b"x" * 0x1000), *((base + place * LARGE, b"x" * 0x1000) for place in captured)])
+    return Context(memory, space, "windows", 19045, pointer_size), memory
+
+
+@pytest.mark.parametrize("places", [8, 64])
+def test_reservations_without_their_bytes_cost_nothing(places: int) -> None:
+    context, memory = reserving(8, places)
+    assert "mimalloc" not in [entry.name for entry in REGISTRY.triggered(context)]
+    assert memory.reads == 0
+    context, memory = reserving(4, places)
+    assert recogniser.find(context) == Found()
+    assert memory.reads == 0
+
+
+@pytest.mark.parametrize("pointer_size", [4, 8])
+def test_only_captured_places_are_read(pointer_size: int) -> None:
+    context, memory = reserving(pointer_size, 64, 3, 5)
+    assert "mimalloc" in [entry.name for entry in REGISTRY.triggered(context)]
+    assert recogniser.find(context) == Found()
+    assert memory.reads == 2

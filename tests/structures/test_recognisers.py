@@ -13,8 +13,8 @@ from synth.process import ProcessBuilder
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.recognised import Found, LabelledRange
-from dumpmap.structures import recognisers, survey
-from dumpmap.structures.recognisers import RECOGNISERS
+from dumpmap.structures import survey
+from dumpmap.structures.recognisers import RECOGNISERS, REGISTRY, Registry
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule, Recogniser
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -38,11 +38,30 @@ def context(*names: str, family: str = "windows") -> Context:
 
 
 def triggered(process: Context) -> list[str]:
-    return [entry.name for entry in RECOGNISERS if entry.is_triggered(process)]
+    found = [entry.name for entry in REGISTRY.triggered(process)]
+    assert found == [entry.name for entry in RECOGNISERS if entry.is_triggered(process)]
+    return found
 
 
 def test_nothing_triggers_in_an_empty_process() -> None:
     assert triggered(context("app.exe", "ntdll.dll")) == []
+
+
+def test_who_waits_for_a_module_or_an_export_is_not_asked_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    ask = Recogniser.is_triggered
+
+    def noted(self: Recogniser, process: Context) -> bool:
+        asked.append(self.name)
+        return ask(self, process)
+
+    monkeypatch.setattr(Recogniser, "is_triggered", noted)
+    assert list(REGISTRY.triggered(context("app.exe", "ntdll.dll"))) == []
+    assert asked == [entry.name for entry in RECOGNISERS if entry.condition is not None or entry.mark is not None]
+    assert len(asked) < len(RECOGNISERS)
+    asked.clear()
+    assert [entry.name for entry in REGISTRY.triggered(context("app.exe", "jvm.dll"))] == ["Java"]
+    assert asked == [entry.name for entry in RECOGNISERS]
 
 
 @pytest.mark.parametrize("name", ["coreclr.dll", "clr.dll", "mscorwks.dll", "libcoreclr.so"])
@@ -88,7 +107,7 @@ def test_a_recogniser_is_one_module_and_one_entry(monkeypatch: pytest.MonkeyPatc
             return Module()
 
     entry = Entry("Engine", "engine", "engine.md", modules=frozenset(("engine.dll",)))
-    monkeypatch.setattr(survey, "RECOGNISERS", (*recognisers.RECOGNISERS, entry))
+    monkeypatch.setattr(survey, "REGISTRY", Registry.of((*RECOGNISERS, entry)))
     process = ProcessBuilder("x64", 19045).furnish()
     assert survey_process(process).ranges == ()
     module = process.add_module("C:\\app\\engine.dll")

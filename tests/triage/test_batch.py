@@ -28,8 +28,9 @@ from dumpmap.parsers import recognition
 from dumpmap.triage import EngineError, Options, Row, State, exit_code, iterate, resources, run, select, triage
 from dumpmap.triage.cache import Cache, default_path
 from dumpmap.triage.columns import COLUMNS
-from dumpmap.triage.jobs import local_job
-from dumpmap.triage.process_engine import ProcessEngine, memory_text, time_text
+from dumpmap.triage.jobs import Job, local_job
+from dumpmap.triage.outcome import Outcome
+from dumpmap.triage.process_engine import BUNDLE, BUNDLE_SIZE, ProcessEngine, memory_text, time_text
 from dumpmap.triage.processes import process_context
 from dumpmap.triage.worker import Diary, Setup
 
@@ -305,6 +306,77 @@ def test_a_lack_of_memory_is_not_taken_for_damage(tmp_path: Path, monkeypatch: p
     with run(path, SERIAL) as result:
         (row,) = result.rows()
     assert row["error"] == "not enough memory for this file"
+
+
+class Counting(ProcessEngine):
+    """Notes the files of each task that it hands out."""
+
+    tasks: list[list[str]]
+
+    def _schedule(self, jobs: list[Job], attempt: int = 1) -> None:
+        self.tasks.append([Path(job.path).stem for job in jobs])
+        super()._schedule(jobs, attempt)
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The files of each task of the next batch."""
+    monkeypatch.setattr(Counting, "tasks", [], raising=False)
+    monkeypatch.setattr(resources, "ProcessEngine", Counting)
+    return Counting.tasks
+
+
+def test_small_files_share_a_message(tmp_path: Path, tasks: list[list[str]]) -> None:
+    for index in range(400):
+        (tmp_path / f"{index:03}.dmp").write_bytes(small_dump(pid=index + 1))
+    large = small_dump() + bytes(BUNDLE_SIZE)
+    (tmp_path / "large.dmp").write_bytes(large)
+    rows = result_rows(tmp_path, Options(jobs=2, cache=False))
+    assert sorted(row["pid"] for row in rows if "large" not in row["path"]) == list(range(1, 401))
+    assert ["large"] in tasks
+    assert max(map(len, tasks)) == BUNDLE
+    assert len(tasks) < 80  # each of 2 workers has 4 tasks in advance, which grow and shrink with what is left
+    assert sorted(name for task in tasks for name in task) == sorted(Path(row["path"]).stem for row in rows)
+
+
+def test_few_files_are_spread_over_the_workers(tmp_path: Path, tasks: list[list[str]]) -> None:
+    for index in range(6):
+        (tmp_path / f"{index}.dmp").write_bytes(small_dump())
+    assert len(result_rows(tmp_path, Options(jobs=2, cache=False))) == 6
+    assert [len(task) for task in tasks] == [1] * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("sleep", "exceeded the time limit of 4 s"),
+        ("balloon", "exceeded the memory limit of 128 MB"),
+        ("killed", "the worker process died (SIGKILL; the system sends it when memory runs short)"),
+    ],
+)
+def test_limits_hold_for_each_file_of_a_task(tmp_path: Path, tasks: list[list[str]], name: str, error: str) -> None:
+    for index in range(200):
+        (tmp_path / f"{index:03}.dmp").write_bytes(small_dump(pid=index + 1))
+    bad = f"{name}-1"
+    misbehaving(tmp_path, f"{bad}.dmp")
+    jobs = [local_job(str(path)) for path in sorted(tmp_path.iterdir())]
+    jobs.insert(100, jobs.pop())
+    engine = Counting(Setup(memory_limit=128 * MB, hook=MISBEHAVE), 1, 4)
+    done: list[Outcome] = []
+    try:
+        for job in jobs:
+            while engine.room <= 0:
+                done += engine.wait(60)
+            engine.submit(job)
+        while engine.pending:
+            done += engine.wait(60)
+    finally:
+        engine.close()
+    rows = [outcome.row for outcome in done]
+    assert errors(rows) == {bad: error}
+    assert sorted(row["pid"] for row in rows if row["pid"]) == list(range(1, 201))
+    assert [bad] in tasks
+    assert any(bad in task and len(task) > 1 for task in tasks)
 
 
 def test_a_worker_that_dies_is_tried_again_and_then_reported(folder: Path) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 
 from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found
 from dumpmap.analysis.limits import NARROW
+from dumpmap.analysis.measurements import Measurements
 from dumpmap.model.region_map import MappedCopy
-from dumpmap.model.snapshot import Module
+from dumpmap.model.snapshot import Module, file_key
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState, MemType, PageProtect
 
@@ -65,18 +66,27 @@ class Repeated:
     copies: tuple[MappedCopy, ...]
 
 
+def _of_one_name(m: Measurements) -> list[list[Module]]:
+    """The modules of each name that several have, at different addresses."""
+    listed = m.map.snapshot.modules
+    names = [file_key(module.path) for module in listed]
+    if len(set(names)) == len(names):  # nearly always
+        return []
+    modules: dict[tuple[str, bool], list[Module]] = {}
+    for name, module in zip(names, listed, strict=True):
+        # A 32-bit process on 64-bit Windows has some system modules in both widths, by design.
+        high = bool(m.map.process.wow64) and module.base >= NARROW
+        modules.setdefault((name, high), []).append(module)
+    return [found for found in modules.values() if len(found) > 1 and len({module.base for module in found}) > 1]
+
+
 def module_loaded_twice(e: Evidence) -> Found | None:
     """A module is loaded more than once, or also mapped as data. The subject is a `Repeated`."""
     m, copies = e.m, e.m.map.mapped_copies
-    modules: dict[tuple[str, bool], list[Module]] = {}
-    for module in m.map.snapshot.modules if m.windows else ():
-        # A 32-bit process on 64-bit Windows has some system modules in both widths, by design.
-        high = bool(m.map.process.wow64) and module.base >= NARROW
-        modules.setdefault((module.name.lower(), high), []).append(module)
-    twice = [found for found in modules.values() if len(found) > 1 and len({module.base for module in found}) > 1]
+    twice = _of_one_name(m) if m.windows else []
     extra = sum(sum(sorted(module.size for module in found)[:-1]) for found in twice)
     if copies:
-        sizes = {module.name.lower(): module.size for module in m.map.snapshot.modules}
+        sizes = {file_key(module.path): module.size for module in m.map.snapshot.modules}
         extra += sum(sizes.get(copy.module.lower(), 0) for copy in copies)
     if extra < e.t["repeated_size"]:
         return None

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from dumpmap.capture.regions import WorkingSet
@@ -67,7 +66,7 @@ def in_order(mappings: Sequence[Mapping], end: int, warnings: list[str]) -> list
             continue
         moved += mapping.start < reach
         if mapping.end > reach:
-            result.append((index, mapping if mapping.start >= reach else replace(mapping, start=reach)))
+            result.append((index, mapping if mapping.start >= reach else mapping._replace(start=reach)))
             reach = mapping.end
     if moved:
         warnings.append(f"the process changed {moved} mappings during the capture; use --freeze for a consistent map")

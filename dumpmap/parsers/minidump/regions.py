@@ -9,6 +9,9 @@ import numpy as np
 from dumpmap.model.snapshot import Regions
 from dumpmap.model.winnt import MemState
 
+_FREE = int(MemState.MEM_FREE)
+"""A plain number: comparing an array with one takes a third of the time that an enum member takes."""
+
 
 def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
     """Sorts the regions and drops impossible ones: those that are empty, leave the address space, or overlap.
@@ -57,7 +60,7 @@ def _with_own_bases(regions: Regions, warnings: list[str]) -> Regions:
 
     No map can show such a base, and a snapshot cannot hold it: the map of a snapshot would differ from the dump's.
     """
-    wrong = (regions.allocation_base > regions.base) & (regions.state != MemState.MEM_FREE)
+    wrong = (regions.allocation_base > regions.base) & (regions.state != _FREE)
     if not wrong.any():
         return regions
     warnings.append(f"{int(wrong.sum())} regions start before their allocation; their allocation bases are corrected")
@@ -65,7 +68,7 @@ def _with_own_bases(regions: Regions, warnings: list[str]) -> Regions:
     starts[1:] = (
         (regions.allocation_base[1:] != regions.allocation_base[:-1])
         | (regions.base[1:] != (regions.base + regions.size)[:-1])
-        | (regions.state[:-1] == MemState.MEM_FREE)
+        | (regions.state[:-1] == _FREE)
     )
     first = np.flatnonzero(starts)[np.cumsum(starts) - 1]
     return replace(regions, allocation_base=np.where(wrong, regions.base[first], regions.allocation_base))

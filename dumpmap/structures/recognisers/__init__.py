@@ -13,6 +13,9 @@ Classification labels the ranges in the order of the registry. The first label o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from dumpmap.model.memory import unrecorded
 from dumpmap.structures.recognisers.protocol import Context, Mark, Recogniser
 
@@ -30,7 +33,11 @@ def _has_openblas(context: Context) -> bool:
 
 
 def _may_have_segments(context: Context) -> bool:
-    return context.family == "windows" and len(context.large_allocations) > 0
+    if context.family != "windows" or not context.large_allocations:
+        return False
+    # Segments of 32-bit processes can be in smaller allocations as well.
+    narrow = context.pointer_size == 4 or any(teb.pointer_size == 4 for teb in context.tebs)
+    return narrow or len(context.captured_large_allocations) > 0
 
 
 WINE_STACK = {8: 0x370, 4: 0x214}
@@ -100,3 +107,33 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     Recogniser("Abseil", "abseil", "owners.md", modules=V8_HOSTS, exports=V8_EXPORTS),
 )
 """Every recogniser, in the order in which they run."""
+
+
+class Registry(NamedTuple):
+    """Recognisers, and what answers for most of them at once.
+
+    Attributes:
+        entries: all, in the order in which they run.
+        modules: the names that any of them waits for.
+        others: those that can run without such a module and without a program that exports anything.
+    """
+
+    entries: tuple[Recogniser, ...]
+    modules: frozenset[str]
+    others: tuple[Recogniser, ...]
+
+    @classmethod
+    def of(cls, entries: tuple[Recogniser, ...]) -> Registry:
+        """Makes a registry."""
+        modules = frozenset().union(*(one.modules for one in entries))
+        return cls(entries, modules, tuple(one for one in entries if one.condition is not None or one.mark is not None))
+
+    def triggered(self, context: Context) -> Iterator[Recogniser]:
+        """Yields the recognisers whose triggers hold. Most processes have no runtime, so most are not even asked."""
+        silent = not context.exporting and self.modules.isdisjoint(context.names)
+        for recogniser in self.others if silent else self.entries:
+            if recogniser.is_triggered(context):
+                yield recogniser
+
+
+REGISTRY = Registry.of(RECOGNISERS)

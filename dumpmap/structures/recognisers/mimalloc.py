@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import unrecorded
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.structures.bounds import round_up
+from dumpmap.structures.captured import captured_places
 from dumpmap.structures.module_data import ModuleData, Word, pointer_sizes
 from dumpmap.structures.recognisers.mimalloc_arenas import find_arenas
 from dumpmap.structures.recognisers.mimalloc_segments import HEADER_SIZE, Segment, read_header
@@ -139,14 +140,14 @@ def _copies(context: Context, width: int, threads: Mapping[int, int]) -> Iterato
 def _candidates(context: Context, width: int) -> Iterator[Segment]:
     """Yields every header that agrees with itself. What is none is looked at without being recorded."""
     memory = unrecorded(context.memory)
-    for place in _places(context):
+    for place in captured_places(memory, _places(context), LARGE, HEADER_SIZE):
         data = memory.read(place, HEADER_SIZE)
         allocation = None if data is None else context.space.allocation(place)
         if data is not None and allocation is not None:
             yield from read_header(data, place, sum(allocation) - place, width)
 
 
-def _places(context: Context) -> Iterable[int]:
+def _places(context: Context) -> Sequence[int]:
     """The places where segments can begin: in mimalloc 1 of 32 bits, which has the smallest, at multiples of 2 MiB.
 
     Most processes have few large allocations. To try every place in them costs less than to search the memory map. In
@@ -156,6 +157,7 @@ def _places(context: Context) -> Iterable[int]:
     few = len(allocations) <= MAX_TRIED and all(size <= MAX_TRIED_SIZE for _, size in allocations)
     if not few or 4 in pointer_sizes(context):
         return context.space.committed_places(LARGE, MAX_PLACES)
+    allocations = context.captured_large_allocations
     return [place for base, size in allocations for place in range(round_up(base, LARGE), base + size, LARGE)]
 
 

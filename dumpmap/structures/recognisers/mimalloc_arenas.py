@@ -77,19 +77,29 @@ def find_arenas(context: Context) -> Iterator[Arena]:
 def _described(context: Context) -> Iterator[tuple[int, int, int, int]]:
     """Yields what describes the allocation that it lies in: where, the allocation's base and size, the subprocess."""
     memory = unrecorded(context.memory)
-    large = [allocation for allocation in context.large_allocations if allocation[1] >= MIN_SIZE][:MAX_ARENAS]
+    possible = [allocation for allocation in context.large_allocations if allocation[1] >= MIN_SIZE][:MAX_ARENAS]
+    captured = set(context.captured_large_allocations)
+    large = [allocation for allocation in possible if allocation in captured]
+    if not large:
+        return
+    allocations: dict[int, tuple[int, int]] = {}
     for base, size in large:
-        offsets = dict.fromkeys((*range(0, FIRST_SLICES * SLICE, SLICE), round_up(size >> HEADER_SHIFT, SLICE)))
-        # One search for all places: a description begins with the allocation's own base and size.
-        for at in sorted(memory.find(sorted(base + offset for offset in offsets), 0, [_OWN.pack(base, size)])):
-            data = memory.read(at, _DESCRIPTION.size)
-            if data is None:
-                continue
-            words = _DESCRIPTION.unpack(data)
-            if any(words[index] * SLICE == size and 0 < words[index + 1] < words[index] for index in _SLICES):
-                if any(_holds(module, words[_SUBPROCESS]) for module in context.modules):
-                    yield at, base, size, words[_SUBPROCESS]
-                break
+        offsets = (*range(0, FIRST_SLICES * SLICE, SLICE), round_up(size >> HEADER_SHIFT, SLICE))
+        allocations.update((base + offset, (base, size)) for offset in offsets)
+    # One search for all places: a description begins with the allocation's own base and size.
+    places = sorted(allocations)
+    own = [_OWN.pack(base, size) for base, size in large]
+    done: set[int] = set()
+    for at, pattern in sorted(memory.find(places, 0, own).items()):
+        base, size = allocations[at]
+        data = memory.read(at, _DESCRIPTION.size) if base not in done and pattern == _OWN.pack(base, size) else None
+        if data is None:
+            continue
+        words = _DESCRIPTION.unpack(data)
+        if any(words[index] * SLICE == size and 0 < words[index + 1] < words[index] for index in _SLICES):
+            done.add(base)
+            if any(_holds(module, words[_SUBPROCESS]) for module in context.modules):
+                yield at, base, size, words[_SUBPROCESS]
 
 
 def _holds(module: LoadedModule, address: int) -> bool:

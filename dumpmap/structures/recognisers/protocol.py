@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -86,7 +87,7 @@ class Context:
     @cached_property
     def names(self) -> frozenset[str]:
         """File names of all modules, in lower case."""
-        return frozenset(module.name for module in self.modules)
+        return frozenset([module.name for module in self.modules])
 
     @cached_property
     def private_allocations(self) -> Sequence[int]:
@@ -97,6 +98,14 @@ class Context:
     def large_allocations(self) -> Sequence[tuple[int, int]]:
         """Base and size of the private allocations of at least `LARGE` bytes, where allocators have their segments."""
         return self.space.large_private_allocations(LARGE)
+
+    @cached_property
+    def captured_large_allocations(self) -> Sequence[tuple[int, int]]:
+        """Those of `large_allocations` that hold captured bytes; all of them if the memory does not say."""
+        ranges = self.memory.ranges() if self.large_allocations else []
+        return [
+            (base, size) for base, size in self.large_allocations if not ranges or holds_any(ranges, base, base + size)
+        ]
 
     def image_of(self, module: LoadedModule) -> PeImage | None:
         """Returns the headers of a module; None where they are not in the memory."""
@@ -110,15 +119,18 @@ class Context:
         """
         known = self._programs.get(exports)
         if known is None:
-            known = self._programs[exports] = [module for module in self._exporting if self._exports(module, exports)]
+            known = self._programs[exports] = [module for module in self.exporting if self._exports(module, exports)]
         return known
 
     @cached_property
-    def _exporting(self) -> list[LoadedModule]:
+    def exporting(self) -> list[LoadedModule]:
         """The programs with an export directory."""
-        programs = (module for module in self.modules if module.name.endswith(".exe"))
         images = self.images
-        return [module for module in programs if module.base in images and images[module.base].exports[1]]
+        return [
+            module
+            for module in self.modules
+            if module.base in images and module.name.endswith(".exe") and images[module.base].exports[1]
+        ]
 
     def marked_modules(self, mark: Mark) -> list[tuple[LoadedModule, int | None]]:
         """Returns the modules that have a mark, and where the magic is; None where a module lacks it.
@@ -130,10 +142,8 @@ class Context:
             found: dict[LoadedModule, int | None] = {}
             places: dict[int, LoadedModule] = {}
             other, least = mark.other
-            for module in self.modules:
-                image = self.images.get(module.base)
-                if image is None:
-                    continue
+            for module in [module for module in self.modules if module.base in self.images]:
+                image = self.images[module.base]
                 names = [section.name for section in image.sections]
                 if mark.section in names:
                     found[module] = None
@@ -149,6 +159,12 @@ class Context:
     def _exports(self, module: LoadedModule, names: tuple[str, ...]) -> bool:
         image = self.images[module.base]
         return any(find_export(self.memory, module.base, image, name) is not None for name in names)
+
+
+def holds_any(ranges: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    """Tells whether any byte of [start, end) is in the ranges, which are sorted and disjoint."""
+    index = bisect_left(ranges, (end, 0)) - 1
+    return index >= 0 and sum(ranges[index]) > start
 
 
 def _magic_places(base: int, image: PeImage, mark: Mark) -> range:

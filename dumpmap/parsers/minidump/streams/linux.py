@@ -20,6 +20,19 @@ MAX_COMMAND_LINE = 2 << 20
 """Most bytes of /proc/PID/cmdline that are read: Linux's own limit for all arguments, unless the stack is larger."""
 
 
+_COUNTERS = {
+    "VmSize": "virtual_size",
+    "VmPeak": "peak_virtual_size",
+    "VmRSS": "working_set",
+    "VmHWM": "peak_working_set",
+    "VmPTE": "page_table",
+}
+"""Lines of /proc/PID/status with a number of kB, and the counter that each gives."""
+
+_STATUS = frozenset(("Name", "Pid", *_COUNTERS))
+"""The lines of /proc/PID/status that are read, of about fifty."""
+
+
 def read_linux_maps(data: StreamData, draft: Draft) -> None:
     """Reads /proc/PID/maps, the regions of the address space."""
     from dumpmap.parsers import linux_maps
@@ -43,24 +56,19 @@ def read_linux_maps(data: StreamData, draft: Draft) -> None:
 
 def read_linux_status(data: StreamData, draft: Draft) -> None:
     """Reads /proc/PID/status: name, process ID, and counters of the process."""
-    kb = {}
+    kb: dict[str, int] = {}
     for line in _text(data, MAX_STATUS).splitlines():
         key, _, value = line.partition(":")
+        if key not in _STATUS:
+            continue
         value = value.strip()
         if key == "Name":
             draft.process_name = value
         elif key == "Pid" and value.isdigit():
             draft.pid = int(value)
-        elif value.endswith(" kB") and value[:-3].strip().isdigit():
+        elif key in _COUNTERS and value.endswith(" kB") and value[:-3].strip().isdigit():
             kb[key] = int(value[:-3]) * 1024
-    draft.counters = replace(
-        draft.counters,
-        virtual_size=kb.get("VmSize"),
-        peak_virtual_size=kb.get("VmPeak"),
-        working_set=kb.get("VmRSS"),
-        peak_working_set=kb.get("VmHWM"),
-        page_table=kb.get("VmPTE"),
-    )
+    draft.counters = replace(draft.counters, **{figure: kb.get(key) for key, figure in _COUNTERS.items()})
 
 
 def read_linux_command_line(data: StreamData, draft: Draft) -> None:
