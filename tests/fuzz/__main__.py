@@ -67,7 +67,7 @@ class Job:
         """What the worker counted and found; a worker that did not end well is a finding itself."""
         assert self.process is not None
         path = self.folder / "stats.json"
-        figures: dict[str, Any] = {"count": 0, "seconds": 0, "found": {}}
+        figures: dict[str, Any] = {"count": 0, "seconds": 0, "processor": 0, "found": {}}
         if path.exists():
             figures = json.loads(path.read_bytes())
         if self.process.returncode:
@@ -117,16 +117,17 @@ def lines(name: str, jobs: Sequence[Job]) -> str:
 def report(jobs: Sequence[Job], names: Sequence[str]) -> bool:
     """Prints the table and what failed; returns whether something did."""
     columns = f"{'executions':>12}{'a second':>10}{'seconds':>9}{'kept':>7}{'findings':>10}"
-    print(f"\n{'harness':12}{columns}  lines of its rooms")
+    print("\nseconds: by the clock; a second: of the processor; kept: inputs that reached something new")
+    print(f"{'harness':12}{columns}  lines of its rooms")
     found: list[tuple[str, str, str]] = []
     for name in names:
         mine = [job for job in jobs if job.name == name]
         figures = [job.figures() for job in mine]
-        count, seconds = sum(one["count"] for one in figures), sum(one["seconds"] for one in figures)
+        count, seconds, used = (sum(one[key] for one in figures) for key in ("count", "seconds", "processor"))
         places = {place: path for one in figures for place, path in one["found"].items()}
         found += [(name, place, path) for place, path in places.items()]
         kept = sum(len(list((job.folder / "kept").iterdir())) for job in mine)
-        row = f"{name:12}{count:>12,}{count / max(seconds, 0.1):>10,.0f}{seconds:>9,.0f}{kept:>7,}{len(places):>10}"
+        row = f"{name:12}{count:>12,}{count / max(used, 0.1):>10,.0f}{seconds:>9,.0f}{kept:>7,}{len(places):>10}"
         print(f"{row}  {lines(name, mine)}", flush=True)
         if not count:
             found.append((name, "no input was executed", str(mine[0].folder / "log")))

@@ -73,11 +73,11 @@ def _number(chance: random.Random, size: int) -> bytes:
 
 def mutated_dump(data: bytes, chance: random.Random, others: Sequence[bytes]) -> bytes:
     """Changes the directory, counts, entries, and pointers of a minidump, or any bytes."""
-    streams = parts(data)
-    if not streams or chance.random() < 0.2:
-        return mutated(data, chance, others)
     changed = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 4))):
+        streams = parts(changed)
+        if not streams or chance.random() < 0.2:
+            return mutated(bytes(changed), chance, others)
         chance.choice(_CHANGES)(changed, chance.choice(streams), streams, chance)
     return bytes(changed)
 

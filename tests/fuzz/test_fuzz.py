@@ -68,6 +68,16 @@ def test_mutants_differ_and_one_seed_gives_one_run(name: str) -> None:
     assert len(set(first)) > 30
 
 
+@pytest.mark.parametrize("name", HARNESSES)
+def test_mutants_of_mutants(name: str) -> None:
+    """What the mutator gives it takes again, however little is left of the format."""
+    harness, chance = HARNESSES[name], random.Random(name)
+    valid = harness.seeds()
+    data = valid[0]
+    for number in range(400):
+        data = harness.mutate(data, chance, valid)[:20_000] or valid[number % len(valid)]
+
+
 def test_every_harness_has_a_plan_and_small_seeds() -> None:
     assert HARNESSES.keys() == PLANS.keys()
     package = Path(dumpmap.__file__).parent

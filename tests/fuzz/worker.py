@@ -47,7 +47,7 @@ class Run:
         self.kept = folder / "kept"
         self._found: dict[str, str] = {}
         self._within, self._hung = within, HungError
-        self._count, self._start, self._written = 0, time.monotonic(), 0.0
+        self._count, self._start, self._used, self._written = 0, time.monotonic(), time.process_time(), 0.0
         for number, data in enumerate(self.harness.seeds()):
             (self.kept / f"seed-{number:03}").write_bytes(data)
 
@@ -81,7 +81,12 @@ class Run:
 
     def write(self) -> None:
         """Writes the figures."""
-        figures = {"count": self._count, "seconds": time.monotonic() - self._start, "found": self._found}
+        figures = {
+            "count": self._count,
+            "seconds": time.monotonic() - self._start,
+            "processor": time.process_time() - self._used,
+            "found": self._found,
+        }
         temporary = self.folder / "stats.part"
         temporary.write_text(json.dumps(figures), encoding="utf-8")
         temporary.replace(self.folder / "stats.json")
