@@ -94,7 +94,7 @@ def parts(data: bytes | bytearray) -> list[Part]:
     return found
 
 
-def lean(data: bytes, entries: int = 6, raw: int = 1500) -> bytes:
+def lean(data: bytes, entries: int = 4, raw: int = 800) -> bytes:
     """A small dump out of a large one: each stream with its first entries and the beginning of what they point to."""
     streams = [part for part in parts(data) if part.type and part.size]
     out = bytearray(data[:32]) + bytes(12 * len(streams))

@@ -23,7 +23,7 @@ from dumpmap.writers.snapshot_file import needed_excerpts
 from dumpmap.writers.snapshot_json import write_snapshot
 from fuzz.dumpfile import lean
 
-_LONGEST = 30_000
+_LONGEST = 16_000
 """Longer seeds are left out: a fuzzer needs many executions more than it needs long inputs."""
 
 

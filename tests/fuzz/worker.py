@@ -28,7 +28,7 @@ LONGEST = 5
 MEMORY = 512 << 20
 """Bytes that a run may have beside what the process has at its start, libFuzzer's inputs included."""
 
-LARGEST = 32 << 10
+LARGEST = 16 << 10
 """Bytes of the longest input."""
 
 GUIDED = importlib.util.find_spec("atheris") is not None
@@ -100,8 +100,8 @@ def bound_memory() -> None:
 
 
 def unguided(run: Run, seconds: float, seed: int) -> None:
-    """Mutates seeds at random."""
-    chance, seeds = random.Random(seed), run.harness.seeds()
+    """Mutates at random the seeds, and what earlier, guided runs kept."""
+    chance, seeds = random.Random(seed), [path.read_bytes() for path in sorted(run.kept.iterdir())]
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         run.one(run.harness.mutate(chance.choice(seeds), chance, seeds)[:LARGEST])
