@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fuzz.plan import PLANS
 
 PACKAGE = Path(__file__).parents[2] / "dumpmap"
-_SECONDS = 15
+_SECONDS = 8
 """So long inputs are executed, the seeds first: tracing is slow, and a part of them reaches nearly as many lines."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import struct
 from dataclasses import replace
@@ -160,7 +161,8 @@ def test_a_finding_fails_the_run_and_names_the_input(
         "import dumpmap.parsers.opening as o\nreal = o.describe_foreign\n"
         "def bad(head, size):\n    raise KeyError('found')\no.describe_foreign = bad\n"
     )
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(dumpmap.__file__).parents[1]}")
+    paths = (str(tmp_path), str(Path(dumpmap.__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     folder = tmp_path / "kept"
     assert main(["3", "5", "--only", "mmp", "--workers", "1", "--folder", str(folder)]) == 1
     said = capsys.readouterr().out
