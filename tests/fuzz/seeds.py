@@ -10,12 +10,17 @@ from functools import cache
 from pathlib import Path
 
 import zstandard
+from support.cases import CASES
 from support.dumps import tiny
 from support.hostile import heaps, synthetic, unpacked
 from support.recorded import DUMPS
+from synth.go import go_program
 from synth.heaps import many_heaps_x86
+from synth.mimalloc import RELEASES, Mimalloc
 from synth.minidump import MEM_COMMIT, MEM_PRIVATE, PAGE_READWRITE, MinidumpBuilder, StreamHeap, StreamRange
 from synth.process import ProcessBuilder
+from synth.python import python_process
+from synth.segment_heap import segment_heap
 
 import dumpmap
 from dumpmap.writers import vmmap
@@ -89,11 +94,15 @@ def snapshots() -> list[bytes]:
 
 @cache
 def processes() -> list[bytes]:
-    """Snapshots that have the memory that the rules read: the most concise inputs of a classifier. And lean dumps."""
-    recorded = [
-        reduced(dumpmap.open(path)) for name, path in DUMPS.items() if name in ("layout-x86-plain", "starve-x86")
-    ]
-    return [*snapshots(), *recorded, *minidumps()]
+    """Snapshots, which have just the memory that the rules read: of every finding, of heaps and runtimes. And dumps."""
+    segmented = ProcessBuilder("x64", 19045).furnish()
+    segment_heap(segmented)
+    made = [go_program().process, python_process().process, segmented, *(Mimalloc(name).process for name in RELEASES)]
+    maps = [dumpmap.open(process.to_minidump().build()) for process in made]
+    maps += [dumpmap.open(path) for path in DUMPS.values()]
+    maps += [case.make() for case in CASES]
+    found = [*map(reduced, maps), *snapshots(), *minidumps()]
+    return [data for data in dict.fromkeys(found) if len(data) < _LONGEST]
 
 
 @cache

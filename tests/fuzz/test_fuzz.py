@@ -84,8 +84,8 @@ def test_every_harness_has_a_plan_and_small_seeds() -> None:
     package = Path(dumpmap.__file__).parent
     for name, harness in HARNESSES.items():
         assert all((package / room).exists() for room in PLANS[name].rooms)
-        assert 2 < len(harness.seeds()) < 200
-        assert max(map(len, harness.seeds())) < 110_000
+        assert 2 < len(harness.seeds()) < 300
+        assert max(map(len, harness.seeds())) < 30_000
 
 
 def test_a_lean_dump_has_the_beginning_of_every_list() -> None:
