@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from dumpmap.model.snapshot import Counters, RecordedHeap, Snapshot, System
+from dumpmap.model.snapshot import Counters, OperatingSystem, Process, RecordedHeap, Snapshot, System
 
 LIMIT = 1 << 63
 """No processor has user addresses from here on, and no machine that many bytes."""
 
-_Facts = TypeVar("_Facts", Counters, System)
+_Facts = TypeVar("_Facts", Counters, System, Process, OperatingSystem)
 
 
 def guarded(snapshot: Snapshot) -> Snapshot:
@@ -23,6 +23,8 @@ def guarded(snapshot: Snapshot) -> Snapshot:
     warnings: list[str] = []
     counters = _figures(snapshot.counters, "counters", warnings)
     system = _figures(snapshot.system, "system", warnings)
+    process = _figures(snapshot.process, "process", warnings)
+    process = replace(process, os=_figures(process.os, "operating system", warnings))
     heaps = _heaps(snapshot.heaps, "heap", warnings)
     managed = _heaps(snapshot.managed_heaps, "managed-heap", warnings)
     captured = snapshot.captured
@@ -39,6 +41,7 @@ def guarded(snapshot: Snapshot) -> Snapshot:
         snapshot,
         counters=counters,
         system=system,
+        process=process,
         heaps=heaps,
         managed_heaps=managed,
         captured=captured,
@@ -53,7 +56,9 @@ def _figures(facts: _Facts, name: str, warnings: list[str]) -> _Facts:
     wrong: dict[str, Any] = {
         field.name: field.default
         for field in fields(facts)
-        if (getattr(facts, field.name) or 0) >= LIMIT and not field.name.endswith("_address")
+        if isinstance(value := getattr(facts, field.name), int)
+        and value >= LIMIT
+        and not field.name.endswith("_address")
     }
     if not wrong:
         return facts
