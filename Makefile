@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format docs bench fuzz audit wheel clean
+.PHONY: help setup demo test quick lint format docs bench fuzz bombs audit wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -50,8 +50,12 @@ bench: setup ## measure speed and memory beside the peers, in one run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
 
-fuzz: setup ## mutate valid inputs of every format for T seconds (default 120)
+fuzz: setup ## mutate valid inputs of every format for T seconds (default 120), guided by coverage
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]' || echo "no atheris: not guided"
 	$(BIN)/python -m tests.fuzz $(or $(T),120)
+
+bombs: setup ## peak memory and time of a command over every file that claims much
+	$(BIN)/python -m tests.bombs
 
 audit: setup ## check the installed dependencies for known vulnerabilities
 	$(PYTHON) -m venv $(VENV)/audit
@@ -63,4 +67,4 @@ wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from operator import attrgetter
 from typing import Any, TypeVar
 
-from dumpmap.model.snapshot import Counters, RecordedHeap, Snapshot, System
+from dumpmap.model.snapshot import Counters, OperatingSystem, Process, RecordedHeap, Snapshot, System
 
 LIMIT = 1 << 63
 """No processor has user addresses from here on, and no machine that many bytes."""
 
-_Facts = TypeVar("_Facts", Counters, System)
+_Facts = TypeVar("_Facts", Counters, System, Process, OperatingSystem)
 
 _DEFAULTS: Mapping[type, Mapping[str, Any]] = {
-    facts: {field.name: field.default for field in fields(facts) if not field.name.endswith("_address")}
-    for facts in (Counters, System)
+    facts: {
+        field.name: field.default
+        for field in fields(facts)
+        if str(field.type).startswith("int") and not field.name.endswith("_address")
+    }
+    for facts in (Counters, System, Process, OperatingSystem)
 }
-"""The figures of each record that are numbers of bytes or objects, with their defaults."""
+"""The whole numbers of each record that are no addresses, with their defaults."""
 
 
 def guarded(snapshot: Snapshot) -> Snapshot:
@@ -30,6 +33,8 @@ def guarded(snapshot: Snapshot) -> Snapshot:
     warnings: list[str] = []
     counters = _figures(snapshot.counters, "counters", warnings)
     system = _figures(snapshot.system, "system", warnings)
+    process = _figures(snapshot.process, "process", warnings)
+    process = replace(process, os=_figures(process.os, "operating system", warnings))
     heaps = _heaps(snapshot.heaps, "heap", warnings)
     managed = _heaps(snapshot.managed_heaps, "managed-heap", warnings)
     captured = snapshot.captured
@@ -46,6 +51,7 @@ def guarded(snapshot: Snapshot) -> Snapshot:
         snapshot,
         counters=counters,
         system=system,
+        process=process,
         heaps=heaps,
         managed_heaps=managed,
         captured=captured,
@@ -58,9 +64,9 @@ def guarded(snapshot: Snapshot) -> Snapshot:
 def _figures(facts: _Facts, name: str, warnings: list[str]) -> _Facts:
     """Leaves out figures that no machine can have."""
     defaults = _DEFAULTS[type(facts)]
-    if max(filter(None, attrgetter(*defaults)(facts)), default=0) < LIMIT:
-        return facts
     wrong = {figure: default for figure, default in defaults.items() if (getattr(facts, figure) or 0) >= LIMIT}
+    if not wrong:
+        return facts
     warnings.append(f"{name}: impossible and left out: {', '.join(wrong)}")
     return replace(facts, **wrong)
 

@@ -17,7 +17,7 @@ from dumpmap.model.snapshot import Container, Snapshot
 from dumpmap.parsers.minidump.reader import read_minidump
 from dumpmap.parsers.recognition import HEAD, InputFormat, describe_foreign, input_format, is_input
 from dumpmap.sources.archive import unpack
-from dumpmap.sources.files import MEMBER_MARK, BufferSource, ByteSource, open_file
+from dumpmap.sources.files import MEMBER_MARK, BufferSource, ByteSource, open_file, reason_of
 from dumpmap.sources.salvage import CHUNK
 from dumpmap.sources.spool import collect
 
@@ -77,8 +77,11 @@ def _kind_of(path: str) -> int:
 
 def _from_file(file: BinaryIO, name: str, snapshot: int | None) -> Snapshot:
     def chunks() -> Iterator[bytes]:
-        while chunk := file.read(CHUNK):
-            yield memoryview(chunk).tobytes()  # TypeError for the str of a file in text mode
+        try:
+            while chunk := file.read(CHUNK):
+                yield memoryview(chunk).tobytes()  # TypeError for the str of a file in text mode
+        except OSError as error:
+            raise InputError(f"cannot be read: {reason_of(error)}", source=str(name)) from error
 
     return read_source(collect(chunks(), str(name)), snapshot=snapshot)
 

@@ -104,15 +104,21 @@ class FileSource:
         """See `ByteSource.view`."""
         if offset < 0 or size < 0 or offset + size > self.size:
             raise _truncated(self, offset, size)
-        data = os.pread(self._file.fileno(), size, offset)
+        data = self._read(offset, size)
         while len(data) < size:  # Linux reads at most 2 GiB at once
-            more = os.pread(self._file.fileno(), size - len(data), offset + len(data))
+            more = self._read(offset + len(data), size - len(data))
             if not more:
                 raise TruncatedError(
                     f"was cut off at 0x{offset + len(data):x} while dumpmap was reading it", source=self.name
                 )
             data += more
         return memoryview(data)
+
+    def _read(self, offset: int, size: int) -> bytes:
+        try:
+            return os.pread(self._file.fileno(), size, offset)
+        except OSError as error:  # a damaged disk, or a server that has gone
+            raise InputError(f"cannot be read at 0x{offset:x}: {reason_of(error)}", source=self.name) from error
 
     def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         """See `ByteSource.views`."""
@@ -158,5 +164,10 @@ def open_file(path: str | os.PathLike[str], name: str | None = None) -> LocalSou
             file.close()
             raise
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(reason[:1].lower() + reason[1:], source=name) from error
+        raise InputError(reason_of(error), source=name) from error
+
+
+def reason_of(error: Exception) -> str:
+    """Returns in a few words why the system could not do something."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return reason[:1].lower() + reason[1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import stat
 import sys
@@ -59,9 +60,10 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False, binary: b
 def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool = False) -> Iterator[BinaryIO]:
     """Opens a binary file that appears only when it is complete.
 
-    The file is written under a temporary name in the same folder and renamed at the end, so a failure keeps the
-    previous file. An existing file keeps its permissions; if the path is a symbolic link, its target is replaced and
-    the link stays. Standard output (`-`) also receives complete output only.
+    The file is written without a name, or under a temporary one in the same folder, and gets its name at the end, so a
+    failure keeps the previous file. On Linux, nothing is left of it if the process is killed. An existing file keeps
+    its permissions; if the path is a symbolic link, its target is replaced and the link stays. Standard output (`-`)
+    also receives complete output only.
 
     Args:
         path: the file, or `-` for standard output.
@@ -73,16 +75,16 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
     """
     target = Path(path)
     check_target(path, force=force, binary=binary)
-    if is_standard_output(path):
-        with _spool() as spool:
-            yield spool
-            spool.seek(0)
-            with _standard_output() as stdout:
-                if not hasattr(stdout, "buffer"):
-                    raise OutputError("accepts only text because it was replaced. Name a file", source=_STDOUT)
-                shutil.copyfileobj(spool, stdout.buffer)
-        return
     try:
+        if is_standard_output(path):
+            with _spool() as spool:
+                yield spool
+                spool.seek(0)
+                with _standard_output() as stdout:
+                    if not hasattr(stdout, "buffer"):
+                        raise OutputError("accepts only text because it was replaced. Name a file", source=_STDOUT)
+                    shutil.copyfileobj(spool, stdout.buffer)
+            return
         if target.exists() and not target.is_file():  # /dev/stdout and its like cannot be replaced
             with _spool() as spool:
                 yield spool
@@ -91,23 +93,77 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
                     shutil.copyfileobj(spool, device)
             return
         target = Path(os.path.realpath(target))
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
+        with _unnamed(target.parent) as stream:
+            if stream is not None:
                 yield stream
-            temporary.chmod(_mode(target))
-            temporary.replace(target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+                stream.flush()
+                with _beside(target) as temporary:
+                    _name(stream, temporary)
+                    _publish(temporary, target)
+                return
+        with _beside(target) as temporary:
+            with _private(temporary) as stream:
+                yield stream
+            _publish(temporary, target)
     except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror or error}", source=str(path)) from error
+        name = _STDOUT if is_standard_output(path) else str(path)
+        raise OutputError(f"cannot be written: {error.strerror or error}", source=name) from error
+
+
+@contextlib.contextmanager
+def _unnamed(folder: Path) -> Iterator[BinaryIO | None]:
+    """Opens a file without a name, of which nothing is left if the process is killed; None where there are none."""
+    flag = getattr(os, "O_TMPFILE", 0)
+    handle = None
+    if flag and Path("/proc/self/fd").is_dir():
+        with contextlib.suppress(OSError):  # not every file system has them
+            handle = os.open(folder, flag | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    if handle is None:
+        yield None
+        return
+    with os.fdopen(handle, "w+b") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Chooses a temporary name in the target's folder; no file of that name is left if the block fails."""
+    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _name(stream: BinaryIO, path: Path) -> None:
+    """Gives a file without a name one, or a copy of it where that fails."""
+    try:
+        # Only with a folder's handle does Python follow the link, which leads to the file itself.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.link(f"/proc/self/fd/{stream.fileno()}", path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        stream.seek(0)
+        with _private(path) as copy:
+            shutil.copyfileobj(stream, copy)
+
+
+def _private(path: Path) -> BinaryIO:
+    """Creates a file that only its owner can read."""
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    temporary.chmod(_mode(target))
+    temporary.replace(target)
 
 
 def _mode(target: Path) -> int:
-    """Returns the permissions of an existing file; otherwise the usual ones, because mkstemp creates private files."""
+    """Returns the permissions of an existing file; otherwise the usual ones, because the file was created private."""
     with contextlib.suppress(OSError):
         return stat.S_IMODE(target.stat().st_mode)
     mask = os.umask(0)

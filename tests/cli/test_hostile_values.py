@@ -95,6 +95,19 @@ def test_impossible_figures_of_the_system_keep_their_defaults() -> None:
     assert (m.snapshot.system.commit_limit, m.snapshot.system.page_size) == (None, 4096)
 
 
+@pytest.mark.parametrize(("build", "kept"), [(LARGEST, None), (1 << 63, None), ((1 << 63) - 1, (1 << 63) - 1)])
+def test_an_impossible_number_of_the_process_costs_no_row(build: int, kept: int | None, tmp_path: Path) -> None:
+    facts = f'"process":{{"pid":{build},"os":{{"build":{build}}}}},'
+    text = snapshot('"comments":[]').replace(b'"process":{"pid":1},', facts.encode())
+    assert facts.encode() in text
+    process = dumpmap.open(text).snapshot.process
+    assert (process.pid, process.os.build) == (kept, kept)
+    (tmp_path / "x.json").write_bytes(text)
+    (row,) = dumpmap.triage([str(tmp_path)], jobs=1, cache=False).to_dict("records")
+    assert row["status"] == ("ok" if kept else "partial")
+    assert row["os_build"] == kept
+
+
 @pytest.mark.parametrize("size", [LARGEST // 2, LARGEST // 2 + 1])
 def test_the_largest_number_that_counts_as_possible(size: int) -> None:
     m = dumpmap.open(snapshot(f'"counters":{{"private_usage":{size}}}'))

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
-import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import pandas as pd
-import zstandard
-from support.hostile import heaps, one_line, synthetic
-from synth.heaps import many_heaps_x86
-from synth.minidump import StreamHeap, StreamRange
-from synth.process import ProcessBuilder
+from support.hostile import one_line
 
 import dumpmap
 from dumpmap.analysis.free_blocks import free_report
@@ -33,17 +25,13 @@ from dumpmap.views.regions import region_table
 from dumpmap.views.summary import summary_view
 from dumpmap.wording.findings import find
 from dumpmap.wording.verdicts import verdict
-from dumpmap.writers.snapshot_file import needed_excerpts
-from dumpmap.writers.snapshot_json import write_snapshot
+from fuzz import seeds
+from fuzz.mutation import Mutate, field_mutated, mutated, mutated_dump, mutated_snapshot, mutated_text
+from fuzz.peer import compare
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-
-
-def reduced(m: dumpmap.RegionMap) -> bytes:
-    """Writes a map as a JSON snapshot."""
-    file = io.BytesIO()
-    write_snapshot(file, m.snapshot, needed_excerpts(m, m.recording))
-    return file.getvalue()
+_EVERY = 16
+"""Of so many inputs, one is drawn, and one is opened again as a snapshot: both take longer than all else. The input's
+checksum decides, so that an input always does the same."""
 
 
 def read(data: bytes) -> None:
@@ -54,15 +42,51 @@ def read(data: bytes) -> None:
         one_line(error)
 
 
-def whole(data: bytes) -> None:
-    """Classifies, diagnoses, and draws; the snapshot of a map must give the same map."""
+def differ(data: bytes) -> None:
+    """Reads lists as another reader does."""
+    compare(data)
+
+
+def whole(data: bytes, *, everything: bool = False) -> None:
+    """Classifies and diagnoses; of some inputs draws everything, and opens the snapshot, which gives the same map."""
+    chosen = zlib.crc32(data) % _EVERY
     try:
         m = dumpmap.open(data)
-    except dumpmap.DumpmapError:
+    except dumpmap.DumpmapError as error:
+        one_line(error)
         return
+    consistent(m)
     findings = find(m)
     json.dumps([finding.to_dict() for finding in findings])
     json.dumps(verdict(m, findings=findings).to_dict())
+    row_of_map(m, "fuzz", len(data))
+    if everything or chosen == 0:
+        drawn(m)
+    if (everything or chosen == 1) and m.snapshot.source.kind != "vmmap":
+        again = dumpmap.open(seeds.reduced(m))
+        pd.testing.assert_frame_equal(again.regions, m.regions)
+        pd.testing.assert_frame_equal(again.summary(), m.summary())
+
+
+def consistent(m: dumpmap.RegionMap) -> None:
+    """Checks that the sums of a map agree with its regions and with each other."""
+    total, *lines = m.summary_lines
+    for line in lines:
+        if line.size is not None and line.committed is not None and not m.partial:
+            assert 0 <= line.committed <= line.size, line
+        assert line.largest is None or line.size is None or line.largest <= line.size, line
+    if m.partial:
+        return
+    used = [line for line in lines if line.name != "Free"]
+    assert total.size == sum(line.size or 0 for line in used)
+    assert total.committed == sum(line.committed or 0 for line in lines)
+    pieces = m.pieces
+    assert (pieces.committed <= pieces.size).all()
+    assert (pieces.size > 0).all()
+
+
+def drawn(m: dumpmap.RegionMap) -> None:
+    """Draws every view of one map, in every way."""
     json.dumps(free_report(m))
     json.dumps([row.to_dict() for row in heap_rows(m)])
     json.dumps([row.to_dict() for row in heap_range_rows(m)])
@@ -72,77 +96,23 @@ def whole(data: bytes) -> None:
         to_text(blocks, width=80)
         to_markdown(blocks)
     to_csv(region_table(m, m.regions))
-    row_of_map(m, "fuzz", len(data))
-    if m.snapshot.source.kind != "vmmap":
-        again = dumpmap.open(reduced(m))
-        pd.testing.assert_frame_equal(again.regions, m.regions)
-        pd.testing.assert_frame_equal(again.summary(), m.summary())
 
 
 @dataclass(frozen=True, slots=True)
 class Harness:
-    """A function and its seeds."""
+    """What is executed, with which small valid inputs, and what changes these."""
 
     run: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]
-
-
-@cache
-def minidumps() -> list[bytes]:
-    """Small dumps with every sort of stream."""
-    process = ProcessBuilder("x64", 19045).furnish()
-    arena = process.allocate(0x10000)
-    rich = process.to_minidump(full=False)
-    rich.heap_stream([StreamHeap(arena, 5, 16, name="arena")], [StreamRange(arena, 0x10000, 5, 0x10000)])
-    rich.comment_w("comment").crashpad_info(("ptype", "renderer")).soft_errors('[{"a": 1}]').handle(4, "File")
-    rich.unloaded_module(0x7100_0000, 0x1000, "old.dll").exception(process.threads[0].tid, 0xC0000005, 0x1000, [0, 0])
-    small = ProcessBuilder("x86").furnish()
-    many_heaps_x86(small)
-    return [synthetic(), heaps(), rich.build(), small.to_minidump(full=False).build()]
-
-
-@cache
-def snapshots() -> list[bytes]:
-    """JSON snapshots of these dumps, and what VMMap's formats make of one."""
-    found = []
-    for data in minidumps():
-        m = dumpmap.open(data)
-        found.append(reduced(m))
-    return found
-
-
-@cache
-def vmmap_files() -> list[bytes]:
-    """VMMap's three formats."""
-    from dumpmap.writers import vmmap
-
-    m = dumpmap.open(synthetic())
-    found = []
-    for write in (vmmap.write_mmp, vmmap.write_csv, vmmap.write_txt):
-        stream = io.BytesIO()
-        write(m, stream)
-        found.append(stream.getvalue())
-    return found
-
-
-@cache
-def containers() -> list[bytes]:
-    """Packed dumps, by every method."""
-    data = synthetic()
-    found = [gzip.compress(data), zstandard.ZstdCompressor(write_checksum=True).compress(data)]
-    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
-        out = io.BytesIO()
-        with zipfile.ZipFile(out, "w", method) as archive:
-            archive.writestr("a.txt", b"text")
-            archive.writestr("x.dmp", data)
-        found.append(out.getvalue())
-    return found
+    mutate: Mutate
 
 
 HARNESSES: dict[str, Harness] = {
-    "minidump": Harness(read, minidumps),
-    "snapshot": Harness(read, snapshots),
-    "vmmap": Harness(read, vmmap_files),
-    "containers": Harness(read, containers),
-    "whole": Harness(whole, lambda: [*minidumps(), *snapshots()]),
+    "minidump": Harness(read, seeds.minidumps, mutated_dump),
+    "snapshot": Harness(read, seeds.snapshots, mutated_snapshot),
+    "mmp": Harness(read, seeds.mmp_files, mutated_text),
+    "text": Harness(read, seeds.text_files, mutated_text),
+    "containers": Harness(read, seeds.containers, mutated),
+    "peer": Harness(differ, seeds.minidumps, field_mutated),
+    "whole": Harness(whole, seeds.processes, mutated_snapshot),
 }

@@ -12,7 +12,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.bombs import AT_THE_BOUND, BOMBS, MB, REGIONS_HEAD, many_in_zip, shared_header, zip_of
+from support.bombs import (
+    AT_THE_BOUND,
+    BOMBS,
+    MB,
+    MOST_MEMORY,
+    MOST_SECONDS,
+    REGIONS_HEAD,
+    many_in_zip,
+    shared_header,
+    zip_of,
+)
 from support.cost import cost
 from support.dumps import tiny
 from support.hostile import synthetic, within
@@ -25,8 +35,6 @@ from dumpmap.parsers.recognition import begins_like_input, is_input
 from dumpmap.parsers.vmmap.text import lines_of
 from dumpmap.sources.archive import first_bytes
 from dumpmap.sources.files import BufferSource
-
-MOST_MEMORY, MOST_SECONDS = 300, 10
 
 
 def peak_of(action: Callable[[], object]) -> float:

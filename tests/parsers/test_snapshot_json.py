@@ -699,6 +699,13 @@ def test_says_what_is_wrong_and_where(path: str, value: Any, place: str, words: 
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
+@pytest.mark.parametrize("behind", [b',"b":"\xeb"}}', b'},"annotations":5}', b'},"annotations":[]}'])
+def test_what_comes_behind_a_wrong_value_of_an_unnamed_key(behind: bytes) -> None:
+    text = encoded({key: value for key, value in EXAMPLE.items() if key != "annotations"})
+    with pytest.raises(SnapshotError, match=r"expected str, got int \(annotations\[\.\.\.\]\)"):
+        load_snapshot(text.rstrip().removesuffix(b"}") + b',"annotations":{"a":5' + behind, name="x")
+
+
 def test_knows_many_ways_of_being_wrong() -> None:
     assert len({(place, words) for _, _, place, words in WRONG}) >= 40
 

@@ -18,6 +18,9 @@ from support.dumps import tiny
 
 MB, GB = 1 << 20, 1 << 30
 
+MOST_MEMORY, MOST_SECONDS = 300, 10
+"""What a command may take of any file with the default limits: MiB, and seconds of the processor."""
+
 Writer = Callable[[Path], None]
 
 

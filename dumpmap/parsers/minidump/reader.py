@@ -77,8 +77,11 @@ def _read_directory(file: DumpFile, name: str, header: Any, draft: Draft) -> lis
     if count > MAX_STREAMS:
         draft.warnings.append(f"directory: claims {count} streams; only the first {MAX_STREAMS} are read")
         count = MAX_STREAMS
-    entries = file.array(layout.DIRECTORY, header.StreamDirectoryRva, count, limit=file.size)
     place = f"directory at 0x{header.StreamDirectoryRva:x}"
+    try:
+        entries = file.array(layout.DIRECTORY, header.StreamDirectoryRva, count, limit=file.size)
+    except NotReadError as error:  # the file was longer when it was opened
+        raise FormatError(f"minidump {error.reason}", source=name, place=place) from None
     if len(entries) == 0:
         reason = "has no streams" if count == 0 else "is cut off before the stream directory"
         raise FormatError(f"minidump {reason}", source=name, place=place)

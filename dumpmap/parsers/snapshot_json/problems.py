@@ -74,10 +74,14 @@ def _named_key(place: str, text: memoryview) -> str:
     """Completes a path that ends in an unnamed key of an object, `[...]`, with the first key that has a wrong value."""
     before = place[: place.index(_ANY_KEY)]
     top = re.split(r"[.\[]", before)[0]
-    value = msgspec.json.decode(msgspec.json.decode(text, type=dict[str, Raw])[top])
-    for step in re.findall(r"\[(\d+)\]|\.(\w+)", before):
-        value = value[int(step[0])] if step[0] else value[step[1]]
-    for key, item in value.items():
+    try:
+        value = msgspec.json.decode(msgspec.json.decode(text, type=dict[str, Raw])[top])
+        for step in re.findall(r"\[(\d+)\]|\.(\w+)", before):
+            value = value[int(step[0])] if step[0] else value[step[1]]
+        entries = value.items()
+    except (*DECODING_ERRORS, KeyError, IndexError, TypeError, AttributeError):
+        return place  # behind the wrong value, the text can be anything: damaged, or the same member once more
+    for key, item in entries:
         if top == "annotations":
             good = isinstance(item, str)
         else:
