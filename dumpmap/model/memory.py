@@ -32,8 +32,18 @@ class Memory(Protocol):
         """
         ...
 
+    def find_each(
+        self, addresses: Sequence[int], offsets: Sequence[int], patterns: Collection[bytes]
+    ) -> list[dict[int, bytes]]:
+        """Returns what `find` returns for each of several offsets, which are near each other: one look for all."""
+        ...
+
     def ranges(self) -> list[tuple[int, int]]:
         """Returns the (address, size) ranges that can be read: sorted, without overlaps, adjacent ones joined."""
+        ...
+
+    def held(self) -> int:
+        """Returns how many bytes can be read."""
         ...
 
 
@@ -53,7 +63,21 @@ def find_by_reading(
     return found
 
 
-class ExcerptMemory:
+class SimpleMemory:
+    """What a memory answers by asking itself, where it has no faster way."""
+
+    def find_each(
+        self: Memory, addresses: Sequence[int], offsets: Sequence[int], patterns: Collection[bytes]
+    ) -> list[dict[int, bytes]]:
+        """See `Memory.find_each`."""
+        return [self.find(addresses, offset, patterns) for offset in offsets]
+
+    def held(self: Memory) -> int:
+        """See `Memory.held`."""
+        return sum(size for _, size in self.ranges())
+
+
+class ExcerptMemory(SimpleMemory):
     """Memory as a list of excerpts, as a JSON snapshot contains it.
 
     Excerpts can overlap. Where they disagree, the one that starts lower wins, then the longer one.
@@ -110,7 +134,7 @@ class ExcerptMemory:
         return [(start, len(data)) for start, data in zip(self._starts, self._blocks, strict=True)]
 
 
-class LiveMemory:
+class LiveMemory(SimpleMemory):
     """Memory of a running process, read through one function of the operating system.
 
     Args:
@@ -175,14 +199,25 @@ class RecordingMemory:
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
         """See `Memory.find`. It keeps the hits only: a miss in the recording is a miss again."""
-        found = self._inner.find(addresses, offset, patterns)
-        for address, data in found.items():
-            self._seen[address + offset, len(data)] = data
+        return self.find_each(addresses, (offset,), patterns)[0]
+
+    def find_each(
+        self, addresses: Sequence[int], offsets: Sequence[int], patterns: Collection[bytes]
+    ) -> list[dict[int, bytes]]:
+        """See `Memory.find_each`."""
+        found = self._inner.find_each(addresses, offsets, patterns)
+        for offset, hits in zip(offsets, found, strict=True):
+            for address, data in hits.items():
+                self._seen[address + offset, len(data)] = data
         return found
 
     def ranges(self) -> list[tuple[int, int]]:
         """See `Memory.ranges`."""
         return self._inner.ranges()
+
+    def held(self) -> int:
+        """See `Memory.held`."""
+        return self._inner.held()
 
     def mark(self) -> int:
         """Returns a place in the recording, for `forget`."""

@@ -48,6 +48,14 @@ class ByteSource(Protocol):
         """Returns several (offset, size) ranges as `view` does. A remote source fetches them together."""
         ...
 
+    def gather(self, offsets: Sequence[int], size: int) -> bytes:
+        """Returns `size` bytes from each of the offsets, joined. There can be a million, and they ascend.
+
+        Raises:
+            TruncatedError: a range reaches beyond the input.
+        """
+        ...
+
 
 def _check_range(source: ByteSource, offset: int, size: int) -> None:
     if offset < 0 or size < 0 or offset + size > source.size:
@@ -79,6 +87,12 @@ class BufferSource:
     def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         """See `ByteSource.views`."""
         return [self.view(offset, size) for offset, size in ranges]
+
+    def gather(self, offsets: Sequence[int], size: int) -> bytes:
+        """See `ByteSource.gather`."""
+        _check_range(self, max(offsets, default=0), size)
+        data = self._data
+        return b"".join([data[offset : offset + size] for offset in offsets])
 
 
 class FileSource:
@@ -115,6 +129,13 @@ class FileSource:
     def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         """See `ByteSource.views`."""
         return [self.view(offset, size) for offset, size in ranges]
+
+    def gather(self, offsets: Sequence[int], size: int) -> bytes:
+        """See `ByteSource.gather`. A read of a few bytes is complete unless the file has become shorter."""
+        _check_range(self, max(offsets, default=0), size)
+        read, handle = os.pread, self._file.fileno()
+        data = b"".join([read(handle, size, offset) for offset in offsets])
+        return data if len(data) == len(offsets) * size else b"".join(self.views([(at, size) for at in offsets]))
 
 
 class MappedSource(BufferSource):

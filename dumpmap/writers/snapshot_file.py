@@ -137,7 +137,7 @@ def save_snapshot(
     if pointers:
         snapshot = replace(snapshot, pointer_owners=pointer_owners(region_map))
     if snapshot.source.memory_size is None:
-        held = sum(size for _, size in snapshot.memory.ranges())
+        held = snapshot.memory.held()
         snapshot = replace(snapshot, source=replace(snapshot.source, memory_size=held))
     with replacing(path, force=force, binary=binary) as file:
         if chosen is SnapshotFormat.gzip:
