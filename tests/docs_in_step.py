@@ -259,7 +259,16 @@ def column_table() -> str:
 
 # ---------------------------------------------------------------- the tables, and the tool
 
+
+def benchmarks_page() -> str:
+    """docs/benchmarks.md, made of the kept figures."""
+    from tests.benchmarks.report import page
+
+    return page()
+
+
 FILES: dict[str, Callable[[], str]] = {
+    "benchmarks.md": benchmarks_page,
     "cli.md": cli_reference,
     "snapshot.schema.json": snapshot_schema,
 }

@@ -17,12 +17,16 @@ Excerpt = tuple[int, bytes]
 """An address and the bytes that the process had there."""
 
 
-class Memory(Protocol):
-    """Bytes of one process, by virtual address. Addresses are unsigned; sizes are bytes; ends are exclusive."""
+class Readable(Protocol):
+    """What can be read by virtual address."""
 
     def read(self, address: int, size: int) -> bytes | None:
         """Returns exactly `size` bytes at `address`, or None if any of them is missing."""
         ...
+
+
+class Memory(Readable, Protocol):
+    """Bytes of one process, by virtual address. Addresses are unsigned; sizes are bytes; ends are exclusive."""
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
         """Returns the `addresses` that have one of `patterns` at `offset`, with that pattern.
@@ -183,6 +187,32 @@ def unrecorded(memory: Memory) -> Memory:
     return memory.inner if isinstance(memory, RecordingMemory) else memory
 
 
+class Glance:
+    """The bytes of a structure, read at once. What a reader takes from them is recorded as if it had read that alone.
+
+    Args:
+        memory: where to read; also for whatever lies outside.
+        address: the structure.
+        size: its size.
+    """
+
+    def __init__(self, memory: Memory, address: int, size: int) -> None:
+        self._memory = memory
+        self._start = address
+        self._data = unrecorded(memory).read(address, size) or b""
+        self._keep = memory.keep if isinstance(memory, RecordingMemory) else None
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """See `Memory.read`."""
+        at = address - self._start
+        if at < 0 or size <= 0 or at + size > len(self._data):
+            return self._memory.read(address, size)
+        data = self._data[at : at + size]
+        if self._keep is not None:
+            self._keep(address, data)
+        return data
+
+
 class RecordingMemory:
     """Reads from another memory and keeps every byte that it returns."""
 
@@ -218,6 +248,10 @@ class RecordingMemory:
     def held(self) -> int:
         """See `Memory.held`."""
         return self._inner.held()
+
+    def keep(self, address: int, data: bytes) -> None:
+        """Records bytes that were read from the memory behind it."""
+        self._seen[address, len(data)] = data
 
     def mark(self) -> int:
         """Returns a place in the recording, for `forget`."""

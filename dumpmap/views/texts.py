@@ -32,7 +32,8 @@ class Texts:
         import pandas as pd
 
         if isinstance(column.array, pd.Categorical):
-            return cls(column.array.codes, column.array.categories.tolist())
+            # pandas keeps codes in as few bits as it can: what is computed with them must not wrap.
+            return cls(column.array.codes.astype(np.int32), column.array.categories.tolist())
         codes, values = pd.factorize(column.to_numpy(object))
         return cls(codes, values.tolist())
 
@@ -53,6 +54,13 @@ class Texts:
         """Returns which rows have a text that meets a condition. Each distinct text is tested once."""
         met: npt.NDArray[np.bool_] = np.array([*map(condition, self.values), False], np.bool_)[self.codes]
         return met
+
+    def differs(self, other: Texts) -> npt.NDArray[np.bool_]:
+        """Returns in which rows the text is not that of the other column."""
+        known = {text: code for code, text in enumerate(self.values)}
+        same = np.array([*(known.get(text, -1) for text in other.values), -1], np.int64)[other.codes]
+        differs: npt.NDArray[np.bool_] = self.codes != same
+        return differs
 
     def or_else(self, other: Texts) -> Texts:
         """Returns the column with the text of the other one where it is empty."""

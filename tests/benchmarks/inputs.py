@@ -89,7 +89,7 @@ def furnished() -> bytes:
     for _ in range(_HEAPS):
         nt_heap(process, segments=[SegmentSpec(0x10000)] * _SEGMENTS)
     write_heap_array(process)
-    return process.to_minidump().build()
+    return process.to_minidump(zeros=True).build()  # as whole regions: udmp-parser wants ranges that begin one
 
 
 def bulk_regions(count: int) -> npt.NDArray[np.void]:

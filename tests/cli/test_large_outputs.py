@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support.cli_inputs import FIXTURES
 from typer.testing import CliRunner
@@ -20,6 +21,7 @@ from dumpmap.render.terminal import text_parts
 from dumpmap.views import cells
 from dumpmap.views.cells import ColumnRows, Piece, Records
 from dumpmap.views.table import Column, Table, to_records
+from dumpmap.views.texts import Texts
 from dumpmap.writers.output import write_parts
 
 X64 = str(FIXTURES / "layout-x64.dmp.gz")
@@ -92,6 +94,14 @@ def test_json_is_what_the_library_writes(count: int) -> None:
     document = {"schema": "a", "nested": {"b": [1, "x\ny"]}, "rows": Records(table)}
     expected = json.dumps({**document, "rows": to_records(table)}, indent=1, ensure_ascii=False) + "\n"
     assert "".join(json_parts(document)) == expected
+
+
+def test_a_region_without_details_shows_those_of_its_allocation_however_many_there_are() -> None:
+    names = [f"name {number}" for number in range(100)]
+    own = Texts.of(pd.Series(pd.Categorical(["", "name 7", ""] * 50, categories=["", *names])))
+    others = Texts.of(pd.Series(pd.Categorical([f"other {row}" for row in range(150)])))
+    shown = own.or_else(others).objects().tolist()
+    assert shown == [text or f"other {row}" for row, text in enumerate(["", "name 7", ""] * 50)]
 
 
 def test_an_empty_cell_in_the_only_column_is_a_row() -> None:
