@@ -262,9 +262,8 @@ def column_table() -> str:
 
 def benchmarks_page() -> str:
     """docs/benchmarks.md, made of the kept figures."""
-    from tests.benchmarks.report import page
-
-    return page()
+    page: str = importlib.import_module(f"{__package__ + '.' if __package__ else ''}benchmarks.report").page()
+    return page
 
 
 FILES: dict[str, Callable[[], str]] = {

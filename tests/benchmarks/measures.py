@@ -84,9 +84,10 @@ def million_regions(folder: Path) -> Iterable[Figure]:
 
 def growth(folder: Path) -> Iterable[Figure]:
     """The same dump with fewer and with more regions."""
+    environment = {**os.environ, "DUMPMAP_MAX_REGIONS": str(8 << 20), "DUMPMAP_MAX_RANGES": str(8 << 20)}
     for count in (1_000, 10_000, 100_000, 1_000_000, 4_000_000):
         path = str(inputs.full_million(folder / f"{count}.dmp", count))
-        (cost,) = process_medians(["-c", _OUR_SUMMARY, path], rounds=Rounds.few())
+        (cost,) = process_medians(["-c", _OUR_SUMMARY, path], rounds=Rounds.few(), environment=environment)
         what = f"{count:,} regions"
         yield Figure("From a thousand to four million regions", what, cost.seconds, "s")
         yield Figure("From a thousand to four million regions", f"{what}: peak memory", cost.peak / MIB, "MiB")

@@ -49,6 +49,14 @@ def kept() -> tuple[dict[str, Any], list[Figure]]:
     return document["conditions"], [Figure(**figure) for figure in document["figures"]]
 
 
+def merged(figures: Sequence[Figure], earlier: Sequence[Figure]) -> list[Figure]:
+    """Puts the tables of a run in the place of those of an earlier one, and keeps its other tables."""
+    fresh = {figure.section: [one for one in figures if one.section == figure.section] for figure in figures}
+    order = dict.fromkeys(figure.section for figure in (*earlier, *figures))
+    kept_ones = {name: [one for one in earlier if one.section == name] for name in order}
+    return [figure for name in order for figure in fresh.get(name, kept_ones[name])]
+
+
 def compare(figures: Sequence[Figure], earlier: Sequence[Figure]) -> list[str]:
     """Says which ratios, and which peaks of memory without a peer, got worse by more than a tenth."""
     known = {figure.key: figure for figure in earlier}
