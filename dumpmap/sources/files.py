@@ -90,7 +90,7 @@ class BufferSource:
 
     def gather(self, offsets: Sequence[int], size: int) -> bytes:
         """See `ByteSource.gather`."""
-        _check_range(self, max(offsets, default=0), size)
+        _check_range(self, max(offsets, default=0), size if len(offsets) else 0)
         data = self._data
         return b"".join([data[offset : offset + size] for offset in offsets])
 
@@ -132,7 +132,7 @@ class FileSource:
 
     def gather(self, offsets: Sequence[int], size: int) -> bytes:
         """See `ByteSource.gather`. A read of a few bytes is complete unless the file has become shorter."""
-        _check_range(self, max(offsets, default=0), size)
+        _check_range(self, max(offsets, default=0), size if len(offsets) else 0)
         read, handle = os.pread, self._file.fileno()
         data = b"".join([read(handle, size, offset) for offset in offsets])
         return data if len(data) == len(offsets) * size else b"".join(self.views([(at, size) for at in offsets]))

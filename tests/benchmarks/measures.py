@@ -140,7 +140,7 @@ def small_dumps(folder: Path) -> Iterable[Figure]:
             raised[kind] = raised.get(kind, 0) + 1
             continue
         job = local_job(path)
-        costs = _loops(partial(parse, path), partial(_summary, path), partial(analyse, job))
+        costs = medians(partial(parse, path), partial(_summary, path), partial(analyse, job))
         groups.setdefault(kind, []).append((costs[0], costs[1], costs[2]))
     logging.disable(logging.NOTSET)
     groups["All"] = [costs for files in groups.values() for costs in files]
@@ -169,24 +169,6 @@ def _summary(path: str) -> None:
     import dumpmap
 
     _ = dumpmap.open(path).summary_lines
-
-
-def _loops(*actions: Callable[[], object]) -> list[float]:
-    """Returns the median cost of each action; an action is repeated, because the clock ticks in hundredths."""
-    from time import process_time
-
-    began = process_time()
-    actions[0]()
-    times = max(1, min(10, int(0.01 / max(process_time() - began, 1e-5))))
-
-    def repeated(action: Callable[[], object]) -> Callable[[], None]:
-        def run() -> None:
-            for _ in range(times):
-                action()
-
-        return run
-
-    return [seconds / times for seconds in medians(*map(repeated, actions))]
 
 
 MEASURES: dict[str, Callable[[Path], Iterable[Figure]]] = {

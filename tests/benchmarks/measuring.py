@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +67,6 @@ class Cost:
     peak: int
 
 
-def process_seconds() -> float:
-    """User and system time of this process."""
-    times = os.times()
-    return times.user + times.system
-
-
 def in_turn(*actions: Callable[[], float], rounds: int | None = None) -> list[list[float]]:
     """Calls actions turn by turn, since the speed of a machine varies; returns what each returned."""
     results: list[list[float]] = [[] for _ in actions]
@@ -87,9 +81,9 @@ def medians(*actions: Callable[[], object], rounds: int | None = None) -> list[f
 
     def timed(action: Callable[[], object]) -> Callable[[], float]:
         def run() -> float:
-            began = process_seconds()
+            began = time.process_time()  # user and system time
             action()
-            return process_seconds() - began
+            return time.process_time() - began
 
         return run
 
