@@ -285,7 +285,15 @@ def column_table() -> str:
 
 # ---------------------------------------------------------------- the tables, and the tool
 
+
+def benchmarks_page() -> str:
+    """docs/benchmarks.md, made of the kept figures."""
+    page: str = importlib.import_module(f"{__package__ + '.' if __package__ else ''}benchmarks.report").page()
+    return page
+
+
 FILES: dict[str, Callable[[], str]] = {
+    "benchmarks.md": benchmarks_page,
     "cli.md": cli_reference,
     "snapshot.schema.json": snapshot_schema,
 }

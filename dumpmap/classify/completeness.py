@@ -31,7 +31,7 @@ def completeness_of(snapshot: Snapshot, space: AllocationSpace) -> Completeness:
     wanted = int(regions.size[private].sum())
     held = snapshot.source.memory_size
     if held is None:
-        held = sum(size for _, size in snapshot.memory.ranges())
+        held = snapshot.memory.held()
     return "full" if wanted and held >= wanted * _FULL_SHARE else "map"
 
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from dumpmap.model.memory import Memory, find_by_reading
+from dumpmap.model.memory import Memory, SimpleMemory, find_by_reading
 from dumpmap.model.process import PeImage
 from dumpmap.model.snapshot import Module
 from dumpmap.structures.mapped_image import MappedImage
@@ -53,7 +53,7 @@ class ImageFiles:
             return None
 
 
-class FilledMemory:
+class FilledMemory(SimpleMemory):
     """Memory of a process, with the read-only pages of its images filled in from files.
 
     Args:

@@ -112,18 +112,15 @@ def _label_unlisted(snapshot: Snapshot, space: AllocationSpace, labels: Labels) 
         return
     unloaded = {module.base: module.path for module in snapshot.unloaded_modules}
     file = snapshot.regions.texts.get("file") if snapshot.regions is not None else None
-    for index in unlisted:
-        base = int(space.bases[index])
+    found: list[tuple[int, str, str]] = []
+    for index, base in zip(unlisted, space.bases[unlisted].tolist(), strict=True):
         path = file and space.regions.texts["file"][int(space.first[index])]
-        if path:
-            labels.claim(index, Label(kinds.UNLISTED.name, "memory-info", RegionType.IMAGE, path))
-        elif base in unloaded:
-            labels.claim(
-                index,
-                Label(kinds.UNLOADED.name, "module-list", RegionType.IMAGE, unloaded[base], inferred=True),
-            )
+        if not path and base in unloaded:
+            label = Label(kinds.UNLOADED.name, "module-list", RegionType.IMAGE, unloaded[base], inferred=True)
+            labels.claim(index, label)
         else:
-            labels.claim(index, Label(kinds.UNLISTED.name, "memory-info", RegionType.IMAGE))
+            found.append((index, kinds.UNLISTED.name, path or ""))
+    labels.claim_all(found, "memory-info", RegionType.IMAGE)
 
 
 def label_mapped_copies(
@@ -134,16 +131,15 @@ def label_mapped_copies(
     The label is inferred and a name only: the header proves which file the bytes come from, but not that the view maps
     this file.
     """
-    mapped = np.flatnonzero((space.kinds == _MEM_MAPPED) & ~labels.claimed)
-    bases = space.bases[mapped]
-    hits = memory.find(bases, 0, [b"MZ"]) if len(bases) else {}  # type: ignore[arg-type]
-    if not hits:
-        return []
     by_identity = {
         (image.timestamp, image.size_of_image, image.checksum): module.name
         for module in snapshot.modules
         if (image := images.get(module.base)) is not None
     }
+    mapped = np.flatnonzero((space.kinds == _MEM_MAPPED) & ~labels.claimed) if by_identity else ()
+    if not len(mapped):
+        return []
+    hits = memory.find(space.bases[mapped], 0, [b"MZ"])  # type: ignore[arg-type]
     copies = []
     for base in sorted(hits)[:MAX_COPIES]:
         image = read_image(memory, base, most_sections=0)

@@ -17,12 +17,16 @@ Excerpt = tuple[int, bytes]
 """An address and the bytes that the process had there."""
 
 
-class Memory(Protocol):
-    """Bytes of one process, by virtual address. Addresses are unsigned; sizes are bytes; ends are exclusive."""
+class Readable(Protocol):
+    """What can be read by virtual address."""
 
     def read(self, address: int, size: int) -> bytes | None:
         """Returns exactly `size` bytes at `address`, or None if any of them is missing."""
         ...
+
+
+class Memory(Readable, Protocol):
+    """Bytes of one process, by virtual address. Addresses are unsigned; sizes are bytes; ends are exclusive."""
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
         """Returns the `addresses` that have one of `patterns` at `offset`, with that pattern.
@@ -32,8 +36,18 @@ class Memory(Protocol):
         """
         ...
 
+    def find_each(
+        self, addresses: Sequence[int], offsets: Sequence[int], patterns: Collection[bytes]
+    ) -> list[dict[int, bytes]]:
+        """Returns what `find` returns for each of several offsets, which are near each other: one look for all."""
+        ...
+
     def ranges(self) -> list[tuple[int, int]]:
         """Returns the (address, size) ranges that can be read: sorted, without overlaps, adjacent ones joined."""
+        ...
+
+    def held(self) -> int:
+        """Returns how many bytes can be read."""
         ...
 
 
@@ -53,7 +67,21 @@ def find_by_reading(
     return found
 
 
-class ExcerptMemory:
+class SimpleMemory:
+    """What a memory answers by asking itself, where it has no faster way."""
+
+    def find_each(
+        self: Memory, addresses: Sequence[int], offsets: Sequence[int], patterns: Collection[bytes]
+    ) -> list[dict[int, bytes]]:
+        """See `Memory.find_each`."""
+        return [self.find(addresses, offset, patterns) for offset in offsets]
+
+    def held(self: Memory) -> int:
+        """See `Memory.held`."""
+        return sum(size for _, size in self.ranges())
+
+
+class ExcerptMemory(SimpleMemory):
     """Memory as a list of excerpts, as a JSON snapshot contains it.
 
     Excerpts can overlap. Where they disagree, the one that starts lower wins, then the longer one.
@@ -110,7 +138,7 @@ class ExcerptMemory:
         return [(start, len(data)) for start, data in zip(self._starts, self._blocks, strict=True)]
 
 
-class LiveMemory:
+class LiveMemory(SimpleMemory):
     """Memory of a running process, read through one function of the operating system.
 
     Args:
@@ -159,6 +187,32 @@ def unrecorded(memory: Memory) -> Memory:
     return memory.inner if isinstance(memory, RecordingMemory) else memory
 
 
+class Glance:
+    """The bytes of a structure, read at once. What a reader takes from them is recorded as if it had read that alone.
+
+    Args:
+        memory: where to read; also for whatever lies outside.
+        address: the structure.
+        size: its size.
+    """
+
+    def __init__(self, memory: Memory, address: int, size: int) -> None:
+        self._memory = memory
+        self._start = address
+        self._data = unrecorded(memory).read(address, size) or b""
+        self._keep = memory.keep if isinstance(memory, RecordingMemory) else None
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """See `Memory.read`."""
+        at = address - self._start
+        if at < 0 or size <= 0 or at + size > len(self._data):
+            return self._memory.read(address, size)
+        data = self._data[at : at + size]
+        if self._keep is not None:
+            self._keep(address, data)
+        return data
+
+
 class RecordingMemory:
     """Reads from another memory and keeps every byte that it returns."""
 
@@ -175,14 +229,29 @@ class RecordingMemory:
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
         """See `Memory.find`. It keeps the hits only: a miss in the recording is a miss again."""
-        found = self._inner.find(addresses, offset, patterns)
-        for address, data in found.items():
-            self._seen[address + offset, len(data)] = data
+        return self.find_each(addresses, (offset,), patterns)[0]
+
+    def find_each(
+        self, addresses: Sequence[int], offsets: Sequence[int], patterns: Collection[bytes]
+    ) -> list[dict[int, bytes]]:
+        """See `Memory.find_each`."""
+        found = self._inner.find_each(addresses, offsets, patterns)
+        for offset, hits in zip(offsets, found, strict=True):
+            for address, data in hits.items():
+                self._seen[address + offset, len(data)] = data
         return found
 
     def ranges(self) -> list[tuple[int, int]]:
         """See `Memory.ranges`."""
         return self._inner.ranges()
+
+    def held(self) -> int:
+        """See `Memory.held`."""
+        return self._inner.held()
+
+    def keep(self, address: int, data: bytes) -> None:
+        """Records bytes that were read from the memory behind it."""
+        self._seen[address, len(data)] = data
 
     def mark(self) -> int:
         """Returns a place in the recording, for `forget`."""

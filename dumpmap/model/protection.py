@@ -63,12 +63,11 @@ def protection_text(protect: int, state: int = int(MemState.MEM_COMMIT)) -> str:
     return text
 
 
-def protection_texts(protect: U32, state: U32) -> npt.NDArray[np.object_]:
-    """Writes a whole column. A column of any length has only a few different values."""
+def protection_codes(protect: U32, state: U32) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Writes a whole column, as codes into a few texts. A column of any length has only a few different values."""
     pairs = (state.astype(np.uint64) << np.uint64(32)) | protect
-    values, inverse = np.unique(pairs, return_inverse=True)
-    texts = np.array([protection_text(int(v) & 0xFFFFFFFF, int(v) >> 32) for v in values], dtype=object)
-    return texts[inverse] if len(values) else np.empty(0, object)
+    values, codes = np.unique(pairs, return_inverse=True)
+    return codes, [protection_text(value & 0xFFFFFFFF, value >> 32) for value in values.tolist()]
 
 
 def parse_protection(text: str) -> int | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from dumpmap.views.blocks import View
 from dumpmap.views.table import Table
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import Format
-from dumpmap.writers.output import write_text
+from dumpmap.writers.output import write_parts
 
 
 def emit(
@@ -36,31 +36,31 @@ def emit(
     Raises:
         OutputError: the output cannot be written.
     """
-    write_text(_text(format, document, table, view, units, output), output, force=force)
+    write_parts(_parts(format, document, table, view, units, output), output, force=force)
 
 
-def _text(
+def _parts(
     format: Format,
     document: Callable[[], Any],
     table: Callable[[], Table],
     view: Callable[[], View] | None,
     units: Units,
     output: str | None,
-) -> str:
+) -> Iterator[str]:
     if format is Format.json:
-        from dumpmap.render.plain import to_json
+        from dumpmap.render.plain import json_parts
 
-        return to_json(document())
+        return json_parts(document())
     if format is Format.csv:
-        from dumpmap.render.plain import to_csv
+        from dumpmap.render.plain import csv_parts
 
-        return to_csv(table())
+        return csv_parts(table())
     blocks = view() if view is not None else [table()]
     if format is Format.markdown:
-        from dumpmap.render.markdown import to_markdown
+        from dumpmap.render.markdown import markdown_parts
 
-        return to_markdown(blocks, units)
-    from dumpmap.render.terminal import terminal, to_text
+        return markdown_parts(blocks, units)
+    from dumpmap.render.terminal import terminal, text_parts
 
     color, width = terminal(output)
-    return to_text(blocks, units, color=color, width=width)
+    return text_parts(blocks, units, color=color, width=width)

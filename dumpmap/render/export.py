@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from dumpmap.model.region_map import RegionMap
-from dumpmap.views.frames import allocation_frame, region_frame
+from dumpmap.views.frames import allocation_frame, coded_frame, region_frame
 from dumpmap.views.regions import region_table
 from dumpmap.views.table import Table
 from dumpmap.writers import flat, vmmap
 from dumpmap.writers.formats import BINARY_FORMATS, ExportFormat
 from dumpmap.writers.output import replacing
 from dumpmap.writers.suffixes import choose_format
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def export(
@@ -48,12 +45,8 @@ def export(
         _WRITERS[to](region_map, stream, blocks)
 
 
-def _frame(region_map: RegionMap, blocks: bool) -> pd.DataFrame:
-    return region_frame(region_map) if blocks else allocation_frame(region_map)
-
-
 def _write_parquet(region_map: RegionMap, stream: BinaryIO, blocks: bool) -> None:
-    flat.write_parquet(_frame(region_map, blocks), stream)
+    flat.write_parquet(region_frame(region_map) if blocks else allocation_frame(region_map), stream)
 
 
 def _vmmap(write: Callable[[RegionMap, BinaryIO], None]) -> Callable[[RegionMap, BinaryIO, bool], None]:
@@ -62,27 +55,30 @@ def _vmmap(write: Callable[[RegionMap, BinaryIO], None]) -> Callable[[RegionMap,
 
 def _table(write: Callable[[Table, BinaryIO], None]) -> Callable[[RegionMap, BinaryIO, bool], None]:
     def write_rows(region_map: RegionMap, stream: BinaryIO, blocks: bool) -> None:
-        write(region_table(region_map, _frame(region_map, blocks)), stream)
+        write(region_table(region_map, coded_frame(region_map, blocks=blocks)), stream)
 
     return write_rows
 
 
 def _write_csv(table: Table, stream: BinaryIO) -> None:
-    from dumpmap.render.plain import to_csv
+    from dumpmap.render.plain import csv_parts
 
-    stream.write(to_csv(table).encode())
+    for part in csv_parts(table):
+        stream.write(part.encode())
 
 
 def _write_markdown(table: Table, stream: BinaryIO) -> None:
-    from dumpmap.render.markdown import to_markdown
+    from dumpmap.render.markdown import markdown_parts
 
-    stream.write(to_markdown([table]).encode())
+    for part in markdown_parts([table]):
+        stream.write(part.encode())
 
 
 def _write_text(table: Table, stream: BinaryIO) -> None:
-    from dumpmap.render.terminal import to_text
+    from dumpmap.render.terminal import text_parts
 
-    stream.write(to_text([table]).encode())
+    for part in text_parts([table]):
+        stream.write(part.encode())
 
 
 _WRITERS: Mapping[ExportFormat, Callable[[RegionMap, BinaryIO, bool], None]] = {

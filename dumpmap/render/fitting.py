@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dumpmap.render.folding import FoldedText, folded, longest_number, width_of
+from dumpmap.views.cells import Piece, Script, TableTexts, pieces
 from dumpmap.views.table import Column, Table, cell_text
 from dumpmap.wording.text import Units
 
@@ -48,6 +49,11 @@ class FittedTable:
         self._units = units
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
+        for part in self.parts(console, options):
+            yield from part
+
+    def parts(self, console: Any, options: Any) -> Iterator[Iterable[Any]]:
+        """Yields what rich draws, in parts that end with a line: a long table is drawn piece by piece."""
         from rich.text import Text
 
         fields = _fields(self._table, self._units)
@@ -64,52 +70,67 @@ class FittedTable:
                 break
             left_out.append(fields.pop(-min(candidates)[2] if candidates else -1))
         widths = _widths(fields, options.max_width)
-        width = max(options.max_width, _total(widths))
-        wide = options.update(width=width)
-        yield from _draw(console, wide, fields, widths, below, self._table.title, len(self._table.rows))
+        wide = options.update(width=max(options.max_width, _total(widths)))
+        drawing = _Drawing(self._table, self._units, console, wide, fields, widths, below)
+        yield drawing.head()
+        yield from drawing.rows()
         names = [field.column.title for field in reversed(left_out) if not field.empty]
         if names:
-            yield Text(f"No room for {', '.join(names)}. Use a wider terminal or --format csv", style="dim")
+            yield [Text(f"No room for {', '.join(names)}. Use a wider terminal or --format csv", style="dim")]
 
 
 class _Field:
-    """A column with its texts, ready to be drawn.
+    """A column, ready to be drawn.
 
     Attributes:
+        index: its place in the table.
         column: the column.
         heading: its heading, with the unit.
-        cells: its texts.
-        shrinks: whether these may be folded.
+        shrinks: whether its texts may be folded.
         empty: whether all of them are empty.
         least: the least width: a heading is folded at its blanks, a text outside of its numbers, and a figure never.
         whole: the width at which nothing is folded.
     """
 
-    def __init__(self, column: Column, heading: str, cells: list[str]) -> None:
-        widest = max(map(width_of, cells), default=0)
+    def __init__(self, index: int, column: Column, heading: str, widest: int, number: int) -> None:
+        self.index = index
         self.column = column
         self.heading = heading
-        self.cells = cells
         folds = column.name in _SHRINKING if column.folds is None else column.folds
         self.shrinks = column.holds == "text" and folds
         self.empty = widest == 0
         least = widest
         if self.shrinks and widest > _LEAST_TEXT:
-            least = max(_LEAST_TEXT, max(map(longest_number, cells)))
+            least = max(_LEAST_TEXT, number)
         self.least = max(least, *map(len, heading.split()))
         self.whole = max(len(heading), widest)
 
 
+def _texts_of(table: Table, units: Units) -> TableTexts:
+    """Returns what writes the cells of a table."""
+    address = f"0x{{:0{table.address_width}x}}".format
+    script = Script(lambda value, column: cell_text(value, column, units, table.address_width), address)
+    return TableTexts(table.columns, script)
+
+
 def _fields(table: Table, units: Units) -> list[_Field]:
     """Returns the columns to show, without flags that no row has."""
+    texts = _texts_of(table, units)
+    widest, longest = [0] * len(table.columns), [0] * len(table.columns)
+    set_flags: set[int] = set()
+    for piece in pieces(table):
+        for index, (column, cells) in enumerate(zip(table.columns, piece, strict=True)):
+            if column.shown:
+                different = set(texts.of(index, cells))
+                widest[index] = max(widest[index], *map(width_of, different))
+                if column.holds == "text":
+                    longest[index] = max(longest[index], *map(longest_number, different))
+                if column.holds == "flag" and any(cells):
+                    set_flags.add(index)
     return [
-        _Field(
-            column,
-            column.heading_in(units),
-            [cell_text(row[index], column, units, table.address_width) for row in table.rows],
-        )
+        _Field(index, column, column.heading_in(units), widest[index], longest[index])
         for index, column in enumerate(table.columns)
-        if column.shown and (column.holds != "flag" or any(row[index] for row in table.rows))
+        if column.shown and (column.holds != "flag" or index in set_flags)
     ]
 
 
@@ -132,60 +153,131 @@ def _widths(fields: Sequence[_Field], room: int) -> list[int]:
     return widths
 
 
-def _draw(
-    console: Any,
-    options: Any,
-    fields: Sequence[_Field],
-    widths: Sequence[int],
-    below: Sequence[_Field],
-    title: str | None,
-    rows: int,
-) -> Iterator[Any]:
-    """Draws the table. The texts of `below` go under each row, and so do their headings.
+_MISFIT = "\0"
+"""Stands before a text that has no room in its column. What is shown never contains it."""
 
-    This function draws rows whose texts all fit; rich folds the others, which takes many times longer.
+
+class _Drawing:
+    """Draws a table. The texts of `below` go under each row, and so do their headings.
+
+    It draws rows whose texts all fit as lines; rich folds the others, which takes many times longer.
     """
-    from rich.padding import Padding
-    from rich.segment import Segment
-    from rich.text import Text
 
-    from dumpmap.model.types import BY_NAME, TYPES
+    def __init__(
+        self,
+        table: Table,
+        units: Units,
+        console: Any,
+        options: Any,
+        fields: Sequence[_Field],
+        widths: Sequence[int],
+        below: Sequence[_Field],
+    ) -> None:
+        from dumpmap.model.types import BY_NAME, TYPES
 
-    def under(texts: Iterable[str]) -> Iterator[Any]:
+        self._table, self._fields, self._widths, self._below = table, fields, widths, below
+        self._console, self._options = console, options
+        self._texts = _texts_of(table, units)
+        self._styles = {name: console.get_style(TYPES[type_].color) for name, type_ in BY_NAME.items()}
+        room = {field.column.name: width for field, width in zip(fields, widths, strict=True)}
+
+        def padded(value: Any, column: Column) -> str:
+            return _padded(cell_text(value, column, units, table.address_width), column, room[column.name])
+
+        self._padded = TableTexts(table.columns, Script(padded))
+
+    def head(self) -> Iterator[Any]:
+        """Yields the title, the headings, and a line."""
+        from rich.segment import Segment
+        from rich.text import Text
+
+        if self._table.title is not None:
+            yield from self._console.render(Text(self._table.title, style="table.title"), self._options)
+        headings = [Text(field.heading, style="table.header") for field in self._fields]
+        yield from self._console.render(_row(self._fields, self._widths, headings, "bottom"), self._options)
+        yield from self._under([field.heading for field in self._below])
+        width = self._options.max_width if self._below else _total(self._widths)
+        yield Segment("─" * width + "\n")
+
+    def rows(self) -> Iterator[list[Any]]:
+        """Yields the rows, piece by piece."""
+        colored = next((place for place, field in enumerate(self._fields) if field.column.name == "type"), None)
+        if self._console.color_system is None:
+            colored = None
+        for piece in pieces(self._table):
+            columns = [self._padded.of(field.index, piece[field.index]) for field in self._fields]
+            part: list[Any] = []
+            if self._below or colored is not None:
+                for row, texts in enumerate(zip(*columns, strict=True)):
+                    part += self._folded(piece, row) if _MISFIT in "".join(texts) else self._line(texts, colored)
+                    part += self._under(
+                        [self._texts.of(field.index, [piece[field.index][row]])[0] for field in self._below]
+                    )
+            else:
+                part += self._lines(piece, columns)
+            yield part
+
+    def _lines(self, piece: Piece, columns: list[list[str]]) -> Iterator[Any]:
+        """Yields rows without colour and with nothing under them: as one text, unless some must be folded."""
+        from rich.segment import Segment
+
+        between = " " * _BETWEEN
+        lines = list(map(between.join, zip(*columns, strict=True)))
+        text = "\n".join([*lines, ""])
+        if _MISFIT not in text:
+            yield Segment(text)
+            return
+        for row, line in enumerate(lines):
+            if _MISFIT in line:
+                yield from self._folded(piece, row)
+            else:
+                yield Segment(f"{line}\n")
+
+    def _line(self, texts: Sequence[str], colored: int | None) -> Iterator[Any]:
+        """Yields a row whose texts all fit."""
+        from rich.segment import Segment
+
+        between = " " * _BETWEEN
+        if colored is None:
+            yield Segment(between.join(texts) + "\n")
+            return
+        before = between.join([*texts[:colored], ""])
+        text = texts[colored].rstrip(" ")
+        after = between.join([texts[colored][len(text) :], *texts[colored + 1 :]])
+        yield Segment(before)
+        yield Segment(text, self._styles.get(text.lower()))
+        yield Segment(f"{after}\n")
+
+    def _folded(self, piece: Piece, row: int) -> Iterator[Any]:
+        """Yields a row of which some texts must be folded."""
+        from rich.text import Text
+
+        cells = []
+        for field, width in zip(self._fields, self._widths, strict=True):
+            (text,) = self._texts.of(field.index, [piece[field.index][row]])
+            color = self._styles.get(text.lower()) if field.column.name == "type" else None
+            cells.append(Text("\n".join(folded(text, width)), style=color or ""))
+        yield from self._console.render(_row(self._fields, self._widths, cells, "top"), self._options)
+
+    def _under(self, texts: Iterable[str]) -> Iterator[Any]:
+        """Yields what is under a row."""
+        from rich.padding import Padding
+        from rich.segment import Segment
+
         line = "  ".join(filter(None, texts))
-        if line and line.isprintable() and width_of(line) <= options.max_width - _BETWEEN:
+        if line and line.isprintable() and width_of(line) <= self._options.max_width - _BETWEEN:
             yield Segment(f"{' ' * _BETWEEN}{line}\n")
         elif line:
-            yield from console.render(Padding(FoldedText(line), (0, 0, 0, _BETWEEN), expand=False), options)
+            yield from self._console.render(Padding(FoldedText(line), (0, 0, 0, _BETWEEN), expand=False), self._options)
 
-    if title is not None:
-        yield from console.render(Text(title, style="table.title"), options)
-    headings = [Text(field.heading, style="table.header") for field in fields]
-    yield from console.render(_row(fields, widths, headings, "bottom"), options)
-    yield from under([field.heading for field in below])
-    yield Segment("─" * (options.max_width if below else _total(widths)) + "\n")
-    styles = {name: console.get_style(TYPES[region_type].color) for name, region_type in BY_NAME.items()}
-    for row in range(rows):
-        texts = [field.cells[row] for field in fields]
-        colors = [
-            styles.get(text.lower()) if field.column.name == "type" else None
-            for field, text in zip(fields, texts, strict=True)
-        ]
-        if all(text.isprintable() and width_of(text) <= width for text, width in zip(texts, widths, strict=True)):
-            for place, (field, width, text, color) in enumerate(zip(fields, widths, texts, colors, strict=True)):
-                blanks = " " * (width - width_of(text))
-                if field.column.numeric:
-                    yield Segment(blanks)
-                    blanks = ""
-                yield Segment(text, color)
-                yield Segment(blanks + ("\n" if place == len(fields) - 1 else " " * _BETWEEN))
-        else:
-            cells = [
-                Text("\n".join(folded(text, width)), style=color or "")
-                for text, width, color in zip(texts, widths, colors, strict=True)
-            ]
-            yield from console.render(_row(fields, widths, cells, "top"), options)
-        yield from under([field.cells[row] for field in below])
+
+def _padded(text: str, column: Column, width: int) -> str:
+    """Returns a text as wide as its column; one that has no room there begins with `_MISFIT`."""
+    own = width_of(text)
+    if own > width or not text.isprintable():
+        return _MISFIT
+    blanks = " " * (width - own)
+    return blanks + text if column.numeric else text + blanks
 
 
 def _row(fields: Sequence[_Field], widths: Sequence[int], cells: Iterable[Any], vertical: Any) -> Any:

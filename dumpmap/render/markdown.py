@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from dumpmap.views.blocks import Blank, Block, Entry, Facts, Heading, Lines, Paragraph, Remark, Statements
-from dumpmap.views.table import Table, cell_text
+from dumpmap.views.cells import Script, TableTexts, pieces
+from dumpmap.views.table import Column, Table, cell_text
 from dumpmap.wording.text import Units, printable
 
 
 def to_markdown(blocks: Iterable[Block], units: Units = Units.kb) -> str:
     """Returns a view as Markdown: one blank line between blocks, one line break at the end."""
-    text = ""
+    return "".join(markdown_parts(blocks, units))
+
+
+def markdown_parts(blocks: Iterable[Block], units: Units = Units.kb) -> Iterator[str]:
+    """Yields a view as Markdown; long tables piece by piece."""
     before: Block | None = None
     for block in blocks:
-        part = _markdown(block, units)
+        parts = table_parts(block, units) if isinstance(block, Table) else iter((_markdown(block, units),))
+        part = next(parts)
         if part:
             one_list = isinstance(before, Entry) and isinstance(block, Entry)
-            text += ("" if before is None else "\n" if one_list else "\n\n") + part
+            yield ("" if before is None else "\n" if one_list else "\n\n") + part
+            yield from parts
             before = block
-    return text + "\n"
+    yield "\n"
 
 
 def _markdown(block: Block, units: Units) -> str:
     match block:
-        case Table():
-            return table_markdown(block, units)
         case Heading():
             return f"### {markdown_text(block.text)}"
         case Paragraph():
@@ -67,21 +73,23 @@ def _escaped(match: re.Match[str]) -> str:
     return {"<": "&lt;", "&": "&amp;", "[": "\\["}[found]
 
 
-def table_markdown(table: Table, units: Units) -> str:
-    """Returns a table as Markdown, without a line break at its end."""
+def table_parts(table: Table, units: Units) -> Iterator[str]:
+    """Yields a table as Markdown, piece by piece, without a line break at its end."""
     shown = [index for index, column in enumerate(table.columns) if column.shown]
     columns = [table.columns[index] for index in shown]
     lines = [
         _line(column.heading_in(units) for column in columns),
         _line("---:" if column.numeric else "---" for column in columns),
     ]
-    for row in table.rows:
-        cells = (
-            markdown_text(cell_text(row[index], table.columns[index], units, table.address_width)).replace("|", "\\|")
-            for index in shown
-        )
-        lines.append(_line(cells))
-    return "\n".join(lines)
+    yield "\n".join(lines)
+
+    def cell(value: Any, column: Column) -> str:
+        return markdown_text(cell_text(value, column, units, table.address_width)).replace("|", "\\|")
+
+    texts = TableTexts(table.columns, Script(cell))
+    for piece in pieces(table):
+        rows = zip(*(texts.of(index, piece[index]) for index in shown), strict=True)
+        yield "".join([f"\n{_line(row)}" for row in rows])
 
 
 def _line(cells: Iterable[str]) -> str:

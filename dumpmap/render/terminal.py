@@ -85,7 +85,15 @@ def terminal(output: str | None = None) -> tuple[bool, int | None]:
 
 def to_text(blocks: Iterable[Block], units: Units = Units.kb, *, color: bool = False, width: int | None = None) -> str:
     """Returns a view as text. Without colour, lines have no trailing blanks; without a width, none is folded."""
+    return "".join(text_parts(blocks, units, color=color, width=width))
+
+
+def text_parts(
+    blocks: Iterable[Block], units: Units = Units.kb, *, color: bool = False, width: int | None = None
+) -> Iterator[str]:
+    """Yields a view as text; long tables piece by piece."""
     from rich.console import Console
+    from rich.segment import Segments
 
     buffer = StringIO()
     console = Console(
@@ -99,9 +107,17 @@ def to_text(blocks: Iterable[Block], units: Units = Units.kb, *, color: bool = F
         emoji=False,
     )
     for renderable in to_rich(blocks, units):
-        console.print(renderable, crop=False)
-    text = buffer.getvalue()
-    return text if color else "\n".join(line.rstrip() for line in text.split("\n"))
+        parts = (
+            map(Segments, renderable.parts(console, console.options))
+            if isinstance(renderable, FittedTable)
+            else (renderable,)
+        )
+        for part in parts:
+            console.print(part, crop=False)
+            text = buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+            yield text if color else "\n".join([line.rstrip() for line in text.split("\n")])
 
 
 def to_rich(blocks: Iterable[Block], units: Units = Units.kb) -> Iterator[Any]:

@@ -6,6 +6,7 @@ range beyond the end is an error, so no parser can mistake a cut-off file for ze
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import mmap
@@ -48,6 +49,19 @@ class ByteSource(Protocol):
         """Returns several (offset, size) ranges as `view` does. A remote source fetches them together."""
         ...
 
+    def gather(self, offsets: Sequence[int], size: int) -> bytes:
+        """Returns `size` bytes from each of the offsets, joined. There can be a million, and they ascend.
+
+        Raises:
+            TruncatedError: a range reaches beyond the input.
+        """
+        ...
+
+
+def _check_ascending(source: ByteSource, offsets: Sequence[int], size: int) -> None:
+    if len(offsets) and (offsets[0] < 0 or offsets[-1] + size > source.size):
+        raise _truncated(source, offsets[-1], size)
+
 
 def _truncated(source: ByteSource, offset: int, size: int) -> TruncatedError:
     return TruncatedError(
@@ -80,6 +94,12 @@ class BufferSource:
     def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         """See `ByteSource.views`."""
         return [self.view(offset, size) for offset, size in ranges]
+
+    def gather(self, offsets: Sequence[int], size: int) -> bytes:
+        """See `ByteSource.gather`."""
+        _check_ascending(self, offsets, size)
+        data = self._data
+        return b"".join([data[offset : offset + size] for offset in offsets])
 
 
 class FileSource:
@@ -123,6 +143,14 @@ class FileSource:
     def views(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         """See `ByteSource.views`."""
         return [self.view(offset, size) for offset, size in ranges]
+
+    def gather(self, offsets: Sequence[int], size: int) -> bytes:
+        """See `ByteSource.gather`. A read of a few bytes is complete unless the file has become shorter."""
+        _check_ascending(self, offsets, size)
+        read, handle, data = os.pread, self._file.fileno(), b""
+        with contextlib.suppress(OSError):  # reading the ranges one by one then says where it fails
+            data = b"".join([read(handle, size, offset) for offset in offsets])
+        return data if len(data) == len(offsets) * size else b"".join(self.views([(at, size) for at in offsets]))
 
 
 class MappedSource(BufferSource):

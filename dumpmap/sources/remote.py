@@ -161,6 +161,10 @@ class RemoteSource:
                     self._keep_grains(wanted[member], data, span.start)
         return result
 
+    def gather(self, offsets: Sequence[int], size: int) -> bytes:
+        """See `ByteSource.gather`."""
+        return b"".join(self.views([(offset, size) for offset in offsets]))
+
     # ------------------------------------------------------------ fetching
 
     def begin(self, *, ranges: bool | None = None) -> bytes:

@@ -194,8 +194,8 @@ class HeapSearch:
         """Searches the start of every private allocation for heaps and segments that no list names."""
         if not len(self._allocations):
             return
-        for size, offset in SIGNATURE_OFFSET.items():
-            hits = self._memory.find(self._allocations, offset, SCAN_SIGNATURES)
+        found = self._memory.find_each(self._allocations, list(SIGNATURE_OFFSET.values()), SCAN_SIGNATURES)
+        for size, hits in zip(SIGNATURE_OFFSET, found, strict=True):
             self._take_hits(self._contexts[size], hits)
         if has_page_heaps:
             for address in self._memory.find(self._allocations, PAGE_SIZE, PAGE_HEAPS.patterns):

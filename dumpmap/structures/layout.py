@@ -14,7 +14,7 @@ from typing import Any
 import construct
 
 from dumpmap.model.binary import code_of, compile_fields
-from dumpmap.model.memory import Memory
+from dumpmap.model.memory import Readable
 
 FieldType = Any
 """A construct field of fixed size, or `POINTER`."""
@@ -61,14 +61,14 @@ class Part:
         values = self._unpack(data, position)
         return values if self._order is None else tuple(values[index] for index in self._order)
 
-    def read(self, memory: Memory, address: int) -> tuple[int, ...] | None:
+    def read(self, memory: Readable, address: int) -> tuple[int, ...] | None:
         """Returns the fields of the structure at `address`, or None where the run is not in the memory."""
         data = memory.read(address + self.offset, self.size)
         if data is None:
             return None
         return self._unpack(data) if self._order is None else self.unpack(data)
 
-    def values(self, memory: Memory, address: int) -> dict[str, int]:
+    def values(self, memory: Readable, address: int) -> dict[str, int]:
         """Returns the fields by name; empty where the run is not in the memory."""
         fields = self.read(memory, address)
         return {} if fields is None else dict(zip(self.names, fields, strict=True))

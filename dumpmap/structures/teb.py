@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dumpmap.model.memory import Memory
+from dumpmap.model.memory import Glance, Memory, Readable
 from dumpmap.model.process import Teb
 from dumpmap.structures.bounds import is_page, is_user_address
 from dumpmap.structures.layout import parts
@@ -28,6 +28,15 @@ _STATUS = parts(layouts.TEB, "LastStatusValue")
 _BATCH = parts(layouts.TEB, "GdiBatchCount", "GuaranteedStackBytes")
 _FLAGS = parts(layouts.TEB, "SameTebFlags")
 _WOW = parts(layouts.TEB, "WowTebOffset")
+_SPAN = {
+    size: max(
+        part[size].offset + part[size].size
+        for part in (_HEAD, _ALLOCATION, _GUI, _DESKTOP, _STATUS, _BATCH, _FLAGS, _WOW)
+        if size in part
+    )
+    for size in _HEAD
+}
+"""Bytes of a TEB up to the last of these fields."""
 
 
 def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | None = None) -> Teb | None:
@@ -57,11 +66,12 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
         and stack_limit < stack_base
         and is_user_address(stack_base - 1, pointer_size)
     )
-    allocation = _one(_ALLOCATION[pointer_size].read(memory, address))
+    teb = Glance(memory, address, _SPAN[pointer_size])  # one read for all that follows, where all of it is captured
+    allocation = _one(_ALLOCATION[pointer_size].read(teb, address))
     if allocation is not None and not (has_stack and is_page(allocation, pointer_size) and allocation <= stack_limit):
         allocation = None
-    batch = _BATCH[pointer_size].read(memory, address)
-    flags = _one(_FLAGS[pointer_size].read(memory, address))
+    batch = _BATCH[pointer_size].read(teb, address)
+    flags = _one(_FLAGS[pointer_size].read(teb, address))
     return Teb(
         address=address,
         pointer_size=pointer_size,
@@ -72,13 +82,13 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
         allocation_base=allocation,
         peb=peb,
         last_error=last_error,
-        last_status=_one(_STATUS[pointer_size].read(memory, address)),
+        last_status=_one(_STATUS[pointer_size].read(teb, address)),
         guaranteed_stack_bytes=None if batch is None else batch[1],
         # Windows XP has the flag elsewhere. But only a fiber's data is an address; otherwise it is a version number.
         is_fiber=is_user_address(fiber, pointer_size)
         or (None if flags is None else bool(flags & layouts.TEB_HAS_FIBER_DATA)),
-        desktop_heap=_desktop_heap(memory, address, pointer_size),
-        other_teb=_other_teb(memory, address, pointer_size, exceptions, None if batch is None else batch[0]),
+        desktop_heap=_desktop_heap(teb, address, pointer_size),
+        other_teb=_other_teb(teb, address, pointer_size, exceptions, None if batch is None else batch[0]),
     )
 
 
@@ -113,7 +123,7 @@ def read_tebs(memory: Memory, address: int, thread_id: int | None, pointer_size:
     return (teb,)
 
 
-def _other_teb(memory: Memory, address: int, pointer_size: int, exceptions: int, batch: int | None) -> int | None:
+def _other_teb(teb: Readable, address: int, pointer_size: int, exceptions: int, batch: int | None) -> int | None:
     """Returns the address that a TEB gives for its twin.
 
     On every release, a TEB64 keeps the address of the TEB32 in its first word, and a TEB32 that of the TEB64 in
@@ -123,16 +133,16 @@ def _other_teb(memory: Memory, address: int, pointer_size: int, exceptions: int,
     link = exceptions if pointer_size == 8 else batch
     if link and is_user_address(link, 4) and link % 0x1000 == 0:
         return link
-    offset = _one(_WOW[pointer_size].read(memory, address))
+    offset = _one(_WOW[pointer_size].read(teb, address))
     if offset and is_page(address + offset, 4):
         return address + offset
     return None
 
 
-def _desktop_heap(memory: Memory, address: int, pointer_size: int) -> int | None:
-    if not _one(_GUI[pointer_size].read(memory, address)):
+def _desktop_heap(teb: Readable, address: int, pointer_size: int) -> int | None:
+    if not _one(_GUI[pointer_size].read(teb, address)):
         return None
-    desktop = _one(_DESKTOP[pointer_size].read(memory, address))
+    desktop = _one(_DESKTOP[pointer_size].read(teb, address))
     return desktop if desktop and is_user_address(desktop, pointer_size) else None
 
 

@@ -17,7 +17,8 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import parse_size
 from dumpmap.model.types import TYPES, RegionType, parse_type
 from dumpmap.model.winnt import PageProtect
-from dumpmap.views.frames import allocation_frame
+from dumpmap.views.frames import coded_frame
+from dumpmap.views.texts import Texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,13 +84,13 @@ class Filter:
         if self.types:
             keep &= frame["type"].isin([type.label for type in self.types]).to_numpy()
         if self.kinds:
-            keep &= _has_kind(frame["kind"], self.kinds)
+            keep &= _has_kind(Texts.of(frame["kind"]), self.kinds)
         if self.modules:
             keep &= _is_file(owner_details(region_map, frame), self.modules)
         if self.states:
             keep &= np.isin(states_of(frame), self.states)
         if self.protections:
-            keep &= _of_each(frame["protection"], lambda text: any(one.matches(text) for one in self.protections))
+            keep &= Texts.of(frame["protection"]).where(lambda text: any(one.matches(text) for one in self.protections))
         if self.owners:
             keep &= _is_owned(region_map, frame, self.owners)
         if self.min_size:
@@ -98,15 +99,21 @@ class Filter:
             base = frame["address"].to_numpy()
             wanted = np.uint64(self.at)
             keep &= (base <= wanted) & (wanted - base < frame["size"].to_numpy().astype(np.uint64))
-        return frame[keep]
+        return frame if keep.all() else frame[keep]
 
 
-def owner_details(region_map: RegionMap, frame: pd.DataFrame) -> pd.Series[str]:
+def owner_details(region_map: RegionMap, frame: pd.DataFrame) -> Texts:
     """Returns the details of the allocation of each row."""
     if "allocation" not in frame:
-        return frame["details"]
-    owners = allocation_frame(region_map).set_index("address")["details"]
-    return frame["allocation"].map(owners).fillna("")
+        return Texts.of(frame["details"])
+    allocations = coded_frame(region_map, blocks=False)
+    details = Texts.of(allocations["details"])
+    bases, wanted = allocations["address"].to_numpy(), frame["allocation"].to_numpy()
+    if not len(bases):
+        return Texts(np.zeros(len(wanted), np.int32), [""])
+    place = np.minimum(np.searchsorted(bases, wanted), len(bases) - 1)
+    codes = np.where(bases[place] == wanted, details.codes[place], len(details.values))
+    return Texts(codes, [*details.values, ""])
 
 
 def file_name(details: str) -> str:
@@ -114,17 +121,11 @@ def file_name(details: str) -> str:
     return details.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def _of_each(values: pd.Series[Any], condition: Callable[[str], bool]) -> npt.NDArray[np.bool_]:
-    """Tests each distinct value once: a million rows have few kinds, names, and protections."""
-    table = {value: condition(value) for value in values.unique()}
-    return values.map(table).to_numpy(dtype=np.bool_)
-
-
 def _patterns(texts: tuple[str, ...]) -> list[re.Pattern[str]]:
     return [re.compile(fnmatch.translate(text), re.IGNORECASE) for text in texts]
 
 
-def _has_kind(values: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+def _has_kind(values: Texts, wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     """Returns which kinds contain one of the texts or have a part that matches a pattern."""
     patterns, texts = _patterns(wanted), [text.lower() for text in wanted]
 
@@ -134,10 +135,10 @@ def _has_kind(values: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np
             return True
         return any(pattern.match(part) for pattern in patterns for part in (kind, *kind.split(", ")))
 
-    return _of_each(values, condition)
+    return values.where(condition)
 
 
-def _is_file(details: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+def _is_file(details: Texts, wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     """Returns which paths end in one of the names, with or without suffix, or match a pattern."""
     patterns, texts = _patterns(wanted), [text.lower() for text in wanted]
 
@@ -146,7 +147,7 @@ def _is_file(details: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np
         stem = name.lower().rpartition(".")[0]
         return name.lower() in texts or stem in texts or any(pattern.match(name) for pattern in patterns)
 
-    return _of_each(details, condition)
+    return details.where(condition)
 
 
 def _owner_condition(wanted: Sequence[str]) -> Callable[[OwnerName], bool]:
@@ -306,4 +307,15 @@ def sort_rows(frame: pd.DataFrame, by: str | None) -> pd.DataFrame:
         raise ValueError(f"{by!r} is not a column. Columns: {', '.join(frame.columns)}")
     figures = frame[name].dtype.kind in "iu" and name not in ("address", "allocation")
     ascending = sign == "+" if sign else not figures
-    return frame.sort_values(name, ascending=ascending, kind="stable", na_position="last")
+    return frame.sort_values(name, ascending=ascending, kind="stable", na_position="last", key=_by_text)
+
+
+def _by_text(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Returns a column that sorts by its texts; types sort in their own order."""
+    import pandas as pd
+
+    if column.dtype.name != "category" or column.name == "type":
+        return column
+    texts = Texts.of(column)
+    rank = np.argsort(np.argsort(np.array(texts.values, object), kind="stable"), kind="stable")
+    return pd.Series(rank[texts.codes], index=column.index)

@@ -11,19 +11,20 @@ import numpy.typing as npt
 
 from dumpmap.analysis.ownership import ownership_of
 from dumpmap.model.columns import REGION_COLUMNS, SUMMARY_COLUMNS, RegionColumn
-from dumpmap.model.protection import protection_texts
+from dumpmap.model.protection import protection_codes
 from dumpmap.model.region_map import AllocationColumns, BlockColumns, RegionMap
 from dumpmap.model.snapshot import I64, WORKING_SET_COLUMNS
 from dumpmap.model.summary import figures_of
 from dumpmap.model.types import TYPES, RegionType
+from dumpmap.views.texts import Texts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Rows = AllocationColumns | BlockColumns
 
-_ALLOCATIONS: WeakKeyDictionary[RegionMap, pd.DataFrame] = WeakKeyDictionary()
-_REGIONS: WeakKeyDictionary[RegionMap, pd.DataFrame] = WeakKeyDictionary()
+_FRAMES: WeakKeyDictionary[RegionMap, dict[tuple[bool, bool], pd.DataFrame]] = WeakKeyDictionary()
+"""The frames of a map so far, by whether their rows are blocks and their texts are codes."""
 
 
 def allocation_frame(region_map: RegionMap) -> pd.DataFrame:
@@ -31,10 +32,7 @@ def allocation_frame(region_map: RegionMap) -> pd.DataFrame:
 
     Asked again it returns the same frame: whoever hands it out copies it with `own_frame`.
     """
-    frame = _ALLOCATIONS.get(region_map)
-    if frame is None:
-        frame = _ALLOCATIONS[region_map] = _allocations(region_map)
-    return frame
+    return _kept_frame(region_map, blocks=False, coded=False)
 
 
 def region_frame(region_map: RegionMap) -> pd.DataFrame:
@@ -43,9 +41,22 @@ def region_frame(region_map: RegionMap) -> pd.DataFrame:
     Columns: `allocation` (base of the allocation that the row belongs to), then `COLUMNS`. As `allocation_frame`, it
     returns the same frame again.
     """
-    frame = _REGIONS.get(region_map)
+    return _kept_frame(region_map, blocks=True, coded=False)
+
+
+def coded_frame(region_map: RegionMap, *, blocks: bool) -> pd.DataFrame:
+    """Returns `region_frame` or `allocation_frame` with all texts as categories, which take a fraction of the memory.
+
+    The categories of a column contain the empty text; their order means nothing.
+    """
+    return _kept_frame(region_map, blocks=blocks, coded=True)
+
+
+def _kept_frame(region_map: RegionMap, *, blocks: bool, coded: bool) -> pd.DataFrame:
+    frames = _FRAMES.setdefault(region_map, {})
+    frame = frames.get((blocks, coded))
     if frame is None:
-        frame = _REGIONS[region_map] = _regions(region_map)
+        frame = frames[blocks, coded] = (_regions if blocks else _allocations)(region_map, coded)
     return frame
 
 
@@ -69,12 +80,12 @@ def own_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.copy(deep=int(pd.__version__.partition(".")[0]) < 3)
 
 
-def _allocations(region_map: RegionMap) -> pd.DataFrame:
+def _allocations(region_map: RegionMap, coded: bool) -> pd.DataFrame:
     rows = region_map.allocation_columns
-    return _frame(region_map, rows, rows.working_set, region_map.space.first)
+    return _frame(region_map, rows, rows.working_set, region_map.space.first, coded)
 
 
-def _regions(region_map: RegionMap) -> pd.DataFrame:
+def _regions(region_map: RegionMap, coded: bool) -> pd.DataFrame:
     rows = region_map.block_columns
     regions = region_map.space.regions
     # A region that is split into pieces has no working set of its own for each of them.
@@ -84,7 +95,7 @@ def _regions(region_map: RegionMap) -> pd.DataFrame:
         for name in WORKING_SET_COLUMNS
         if name in regions.numbers
     }
-    frame = _frame(region_map, rows, working_set, rows.region)
+    frame = _frame(region_map, rows, working_set, rows.region, coded)
     owner = np.concatenate((region_map.allocation_columns.base[rows.allocation], region_map.gap_rows[0]))
     frame.insert(0, "allocation", owner[_order(rows, region_map)])
     return frame
@@ -96,7 +107,7 @@ def _order(rows: Rows, region_map: RegionMap) -> npt.NDArray[np.intp]:
 
 
 def _frame(
-    region_map: RegionMap, rows: Rows, working_set: Mapping[str, I64], region: npt.NDArray[np.intp]
+    region_map: RegionMap, rows: Rows, working_set: Mapping[str, I64], region: npt.NDArray[np.intp], coded: bool
 ) -> pd.DataFrame:
     """Makes a frame of `REGION_COLUMNS`.
 
@@ -105,30 +116,34 @@ def _frame(
         rows: its allocations or its blocks.
         working_set: working-set bytes by column; -1 is unknown.
         region: for each row the index of its first region, whose recorded texts it shows.
+        coded: whether texts are categories.
     """
     import pandas as pd
 
     gap_base, gap_size, gap_type = region_map.gap_rows
     used, gaps, order = len(rows.base), len(gap_base), _order(rows, region_map)
-    table = np.array(region_map.texts, dtype=object)
     of_gaps: dict[str, npt.NDArray[Any]] = {"address": gap_base, "size": gap_size}
     unknown = _unknown(region_map, rows)
     ownership = ownership_of(region_map)
     owners = ownership.of_allocations if isinstance(rows, AllocationColumns) else ownership.owner
+    unknown_numbers = pd.arrays.IntegerArray(np.zeros(len(order), np.int64), np.ones(len(order), np.bool_))
 
     def cells(column: RegionColumn) -> Any:
-        if column.holds == "owner":
-            names = np.array([*(getattr(name, column.array) for name in ownership.names), column.on_free], object)
-            return np.concatenate((names[owners], np.full(gaps, column.on_free, object)))[order]
-        if column.holds == "protection":
-            texts = _protections(region_map, rows, region)
-            return np.concatenate((texts, np.full(gaps, column.on_free, object)))[order]
+        if column.is_text:
+            if column.holds == "owner":
+                texts = Texts(owners, [*(getattr(name, column.array) for name in ownership.names), ""])
+            elif column.holds == "protection":
+                texts = _protections(region_map, rows, region)
+            else:
+                texts = Texts(getattr(rows, column.array), region_map.texts)
+            texts = texts.followed_by(column.on_free, gaps).take(order)
+            return texts.categories() if coded else texts.objects()
         if column.name in WORKING_SET_COLUMNS:
-            values = working_set.get(column.name, np.full(used, -1, np.int64))
+            if column.name not in working_set:
+                return unknown_numbers
+            values = working_set[column.name]
         else:
             values = getattr(rows, column.array)
-        if column.holds == "code":
-            return np.concatenate((table[values], np.full(gaps, column.on_free, object)))[order]
         if column.holds == "flag":
             return np.concatenate((values, np.zeros(gaps, np.bool_)))[order]
         if column.holds == "type":
@@ -140,7 +155,7 @@ def _frame(
         data = np.concatenate((np.where(missing[:used], 0, values), np.zeros(gaps, np.int64)))
         return pd.arrays.IntegerArray(data[order], missing[order])
 
-    return pd.DataFrame({column.name: cells(column) for column in REGION_COLUMNS})
+    return pd.DataFrame({column.name: cells(column) for column in REGION_COLUMNS}, copy=not coded)
 
 
 def _unknown(region_map: RegionMap, rows: Rows) -> dict[str, npt.NDArray[np.bool_]]:
@@ -153,12 +168,12 @@ def _unknown(region_map: RegionMap, rows: Rows) -> dict[str, npt.NDArray[np.bool
     }
 
 
-def _protections(region_map: RegionMap, rows: Rows, region: npt.NDArray[np.intp]) -> npt.NDArray[np.object_]:
+def _protections(region_map: RegionMap, rows: Rows, region: npt.NDArray[np.intp]) -> Texts:
     """Protections in words; a VMMap file's own words where it is the source."""
-    words = protection_texts(rows.protect, rows.state)
+    codes, words = protection_codes(rows.protect, rows.state)
     column = region_map.space.regions.texts.get("recorded_protection")
-    if column is None or len(column.values) == 0:
-        return words
-    codes = column.codes[region]
-    table = np.array(column.values, dtype=object)
-    return np.where(codes >= 0, table[np.maximum(codes, 0)], words)
+    if column is not None and len(column.values):
+        recorded = column.codes[region]
+        codes = np.where(recorded >= 0, recorded + len(words), codes)
+        words = [*words, *column.values]
+    return Texts(codes, words)

@@ -29,7 +29,7 @@ def privacy_table(region_map: RegionMap) -> Table:
     """Returns a row for each sort of personal data that the file holds."""
     snapshot, process = region_map.snapshot, region_map.process
     names = names_in(snapshot, (process.path, process.command_line))
-    held = sum(size for _, size in snapshot.memory.ranges())
+    held = snapshot.memory.held()
     annotations = snapshot.writer.annotations if snapshot.writer is not None else ()
     environment = [stream for stream in snapshot.source.streams if stream.type == _ENVIRONMENT and stream.size]
     rows: list[tuple[str, int, str | None, str, bool]] = [

@@ -15,7 +15,7 @@ from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Block, Paragraph
 from dumpmap.views.documents import head
 from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows, states_of
-from dumpmap.views.frames import allocation_frame, region_frame
+from dumpmap.views.frames import coded_frame
 from dumpmap.views.regions import owner_hint
 from dumpmap.views.table import Column, Table, to_records
 from dumpmap.wording.text import more_text
@@ -41,6 +41,9 @@ _SUMS = (
 
 GROUP_KEYS = tuple(column.name for column in _KEYS)
 """What rows can be grouped by."""
+
+TEXT_KEYS = ("type", "owner", "kind", "protection")
+"""Those of them that are columns of texts."""
 
 _NOT_IN_USE = [RegionType.FREE.label, RegionType.UNUSABLE.label]
 
@@ -97,7 +100,7 @@ def group_regions(
         ValueError: see `check_keys`; or `sort` is not a column of the groups.
     """
     keys = check_keys(keys)
-    found = chosen.apply(region_map, region_frame(region_map) if blocks else allocation_frame(region_map))
+    found = chosen.apply(region_map, coded_frame(region_map, blocks=blocks))
     if not (chosen.types or chosen.states):
         found = found[~found["type"].isin(_NOT_IN_USE)]
     groups = sort_rows(_grouped(region_map, found, list(keys)), sort or "total_size")
@@ -106,12 +109,12 @@ def group_regions(
 
 
 def _grouped(region_map: RegionMap, found: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    extra: dict[str, Any] = {"type": found["type"].astype(object)}
+    extra: dict[str, Any] = {name: found[name].astype(object) for name in {"type", *keys} & {*TEXT_KEYS}}
     if "state" in keys:
         extra["state"] = np.array(states_of(found), object)
     if "module" in keys:
         of_files = found["type"].isin([RegionType.IMAGE.label, RegionType.MAPPED_FILE.label])
-        extra["module"] = owner_details(region_map, found).map(file_name).where(of_files, "")
+        extra["module"] = np.where(of_files, owner_details(region_map, found).map(file_name).objects(), "")
     if "kind" in keys:
         extra["kind"] = _kinds(region_map, found)
     extra["total_size"] = found["size"]

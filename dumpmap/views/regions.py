@@ -15,11 +15,13 @@ from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.views.blocks import Block, Paragraph
+from dumpmap.views.cells import ColumnRows, Piece, Records
 from dumpmap.views.columns import has_working_set, table_column
 from dumpmap.views.documents import head
 from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows, unknown_owners
-from dumpmap.views.frames import allocation_frame, region_frame
-from dumpmap.views.table import Table, to_records
+from dumpmap.views.frames import coded_frame
+from dumpmap.views.table import Table
+from dumpmap.views.texts import Texts
 from dumpmap.wording.text import count_words, more_text
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def choose_regions(
     Raises:
         ValueError: `sort` is not a column.
     """
-    found = chosen.apply(region_map, region_frame(region_map) if blocks else allocation_frame(region_map))
+    found = chosen.apply(region_map, coded_frame(region_map, blocks=blocks))
     found = sort_rows(found, sort)
     frame = found if limit is None else found.head(limit)
     excerpts = None if every or chosen != Filter() or not region_map.partial else _excerpts(found, limit)
@@ -119,7 +121,7 @@ def chosen_document(rows: ChosenRegions) -> dict[str, Any]:
     return {
         **head("dumpmap.regions/1", rows.region_map),
         "blocks": rows.blocks,
-        "regions": to_records(chosen_table(rows)),
+        "regions": Records(chosen_table(rows)),
     }
 
 
@@ -182,9 +184,10 @@ def region_table(
             reader sees a section and wants to know its module.
     """
     of_blocks = "allocation" in frame.columns
+    texts = {column.name: Texts.of(frame[column.name]) for column in REGION_COLUMNS if column.is_text}
+    texts["type"] = Texts.of(frame["type"])
     if inherit and of_blocks:
-        owned = owner_details(region_map, frame).map(file_name)
-        frame = frame.assign(details=frame["details"].where(frame["details"] != "", owned))
+        texts["details"] = texts["details"].or_else(owner_details(region_map, frame).map(file_name))
     hidden = set() if has_working_set(region_map) else set(WORKING_SET_COLUMNS)
     if not evidence:
         hidden.add("evidence")
@@ -194,14 +197,22 @@ def region_table(
         hidden |= {"allocation", "blocks"}
     named = (ALLOCATION, *REGION_COLUMNS) if of_blocks else REGION_COLUMNS
     columns = tuple(table_column(column, shown=column.name not in hidden) for column in named)
-    cells = (_cells(frame[column.name]) for column in named)
-    return Table(columns, list(zip(*cells, strict=True)), region_map.address_width)
+    cells = [texts.get(column.name) or frame[column.name] for column in named]
+
+    def piece(start: int, stop: int) -> Piece:
+        return [_cells(column, slice(start, stop)) for column in cells]
+
+    return Table(columns, ColumnRows(len(frame), piece), region_map.address_width)
 
 
-def _cells(values: pd.Series[Any]) -> list[Any]:
+def _cells(column: Texts | pd.Series[Any], rows: slice) -> list[Any]:
+    if isinstance(column, Texts):
+        cells: list[Any] = column.objects(rows).tolist()
+        return cells
+    values = column.iloc[rows]
     if values.dtype.name != "Int64":
         return values.tolist()
-    missing = values.isna().to_numpy()
-    data = values.to_numpy(dtype=np.int64, na_value=0).astype(object)
-    data[missing] = None
-    return data.tolist()
+    cells = values.to_numpy(dtype=np.int64, na_value=0).tolist()
+    for missing in np.flatnonzero(values.isna().to_numpy()).tolist():
+        cells[missing] = None
+    return cells

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, BinaryIO
 
 from dumpmap.errors import OutputError
 from dumpmap.model.columns import REGION_COLUMNS
-from dumpmap.views.table import Table, plain_value
+from dumpmap.views.cells import json_rows
+from dumpmap.views.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 def write_json_lines(table: Table, stream: BinaryIO) -> None:
     """Writes a table as JSON lines: one object per row, addresses as `0x` hex, sizes in bytes."""
-    for row in table.rows:
-        record = {column.name: plain_value(value, column) for column, value in zip(table.columns, row, strict=True)}
-        stream.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+    for rows in json_rows(table, "{", ", ", "}\n"):
+        stream.write("".join(rows).encode())
 
 
 def need_pyarrow(target: str) -> None:

@@ -10,6 +10,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
@@ -208,12 +209,31 @@ def write_text(text: str, output: str | None, *, force: bool = False) -> None:
     Raises:
         OutputError: it cannot be written.
     """
+    write_parts(iter((text,)), output, force=force)
+
+
+def write_parts(parts: Iterator[str], output: str | None, *, force: bool = False) -> None:
+    """Writes a text, part by part, to a file, or to standard output where `output` is None or `-`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     if output is None or is_standard_output(output):
+        if sys.stdout is not None and not _takes_everything(sys.stdout):
+            parts = iter(("".join(parts),))  # it is in one encoding from the beginning to the end
+        first = next(parts, "")  # a failure before it leaves standard output as it is
         with _standard_output() as stdout:
-            try:
-                stdout.write(text)
-            except UnicodeEncodeError:
-                stdout.buffer.write(text.encode("utf-8", "replace"))
+            for part in chain((first,), parts):
+                try:
+                    stdout.write(part)
+                except UnicodeEncodeError:
+                    stdout.flush()
+                    stdout.buffer.write(part.encode("utf-8", "replace"))
         return
     with replacing(output, force=force) as stream:
-        stream.write(text.encode("utf-8", "replace"))
+        for part in parts:
+            stream.write(part.encode("utf-8", "replace"))
+
+
+def _takes_everything(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"

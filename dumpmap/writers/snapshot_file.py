@@ -139,7 +139,7 @@ def save_snapshot(
     if redact:
         snapshot = redacted(snapshot, names_in(snapshot, (process.command_line,)))
     if snapshot.source.memory_size is None:
-        held = sum(size for _, size in snapshot.memory.ranges())
+        held = snapshot.memory.held()
         snapshot = replace(snapshot, source=replace(snapshot.source, memory_size=held))
     with replacing(path, force=force, binary=binary) as file:
         if chosen is SnapshotFormat.gzip:

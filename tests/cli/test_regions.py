@@ -41,9 +41,10 @@ def test_a_pattern_of_a_kind_fits_each_of_several_kinds() -> None:
 
 def test_a_kind_in_brackets_is_not_taken_for_a_pattern() -> None:
     from dumpmap.views.filters import _has_kind
+    from dumpmap.views.texts import Texts
 
     pd = pytest.importorskip("pandas")
-    assert _has_kind(pd.Series(["[heap]", "a", ""]), ("[heap]",)).tolist() == [True, True, False]
+    assert _has_kind(Texts.of(pd.Series(["[heap]", "a", ""])), ("[heap]",)).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("text", ["guard", "Guard", "PAGE_GUARD", "0x100"])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +13,7 @@ from hypothesis import strategies as st
 
 from dumpmap.model.memory import ExcerptMemory, LiveMemory, Memory, RecordingMemory, find_by_reading
 from dumpmap.parsers.minidump.memory import DumpMemory
-from dumpmap.sources.files import BufferSource, TruncatedError
+from dumpmap.sources.files import SMALL, BufferSource, TruncatedError, open_file
 
 RELAXED = settings(deadline=None, max_examples=100)
 TOP = (1 << 64) - 1
@@ -118,6 +122,69 @@ def test_find_equals_find_by_reading(
         wanted = find_by_reading(ExcerptMemory(ranges), addresses, offset, patterns)
         assert memory.find(addresses, offset, patterns) == wanted
         assert memory.find(np.array(addresses, np.uint64), offset, patterns) == wanted  # type: ignore[arg-type]
+
+
+@RELAXED
+@given(
+    excerpts,
+    st.lists(st.one_of(starts, st.integers(0, TOP)), max_size=30),
+    st.lists(st.sampled_from([0, 1, 3, 8, 12]), min_size=1, max_size=3),
+    st.integers(1, 9).flatmap(lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1, max_size=3)),
+    st.sampled_from([0, 1 << 10]),
+)
+def test_one_look_for_several_offsets_finds_what_single_searches_find(
+    ranges: list[tuple[int, bytes]], addresses: list[int], offsets: list[int], patterns: list[bytes], few: int
+) -> None:
+    size = len(patterns[0])
+    patterns = [*patterns, *(data[at : at + size] for _, data in ranges for at in (0, 3) if len(data) >= at + size)]
+    starts = [start - offset for start, _ in ranges for offset in offsets if start >= offset]
+    addresses = sorted({*addresses, *starts})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dumpmap.parsers.minidump.memory._FEW", few)
+        memories: list[Memory] = [ExcerptMemory(ranges), dump_memory(ranges), dump_memory(ranges[::-1])]
+        for memory in [*memories, RecordingMemory(memories[1])]:
+            wanted = [find_by_reading(ExcerptMemory(ranges), addresses, offset, patterns) for offset in offsets]
+            assert memory.find_each(np.array(addresses, np.uint64), offsets, patterns) == wanted  # type: ignore[arg-type]
+            assert memory.held() == sum(size for _, size in memory.ranges())
+
+
+class CountingSource(BufferSource):
+    """Counts the requests for bytes."""
+
+    requests = 0
+
+    def view(self, offset: int, size: int) -> memoryview:
+        self.requests += 1
+        return super().view(offset, size)
+
+    def gather(self, offsets: Sequence[int], size: int) -> bytes:
+        self.requests += 1
+        return super().gather(offsets, size)
+
+
+@pytest.mark.parametrize("count", [1000, 8000])
+def test_a_search_at_several_offsets_is_one_request(count: int) -> None:
+    source = CountingSource("many", bytes(range(256)) * (count // 8))
+    begins = np.arange(count, dtype=np.uint64) * np.uint64(0x1000)
+    sizes = np.full(count, 32, np.uint64)
+    memory = DumpMemory(source, begins, sizes, np.arange(count, dtype=np.uint64)[::-1] * np.uint64(32))
+    found = memory.find_each(begins, [8, 16], [bytes(range(8, 12)), bytes(range(48, 52))])  # type: ignore[arg-type]
+    # Eight ranges share 256 bytes, the last range first: bytes 8 begin every eighth, bytes 48 are 16 behind byte 32.
+    assert [len(hits) for hits in found] == [count // 8, count // 8]
+    assert set(found[0].values()) == {bytes(range(8, 12))}
+    assert set(found[1].values()) == {bytes(range(48, 52))}
+    assert source.requests == 1
+
+
+def test_a_search_in_a_file_that_became_shorter_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "shrinks"
+    path.write_bytes(bytes(SMALL + 64))
+    source = open_file(path)
+    os.truncate(path, 64)
+    with pytest.raises(TruncatedError):
+        source.gather([0, SMALL], 8)
+    with pytest.raises(TruncatedError):
+        source.gather([0, SMALL + 60], 8)
 
 
 @RELAXED

@@ -15,7 +15,7 @@ from synth import heaps as hp
 from synth.heaps import HeapTruth, LargeSpec, SegmentSpec
 from synth.process import ProcessBuilder
 
-from dumpmap.model.memory import ExcerptMemory, RecordingMemory, find_by_reading
+from dumpmap.model.memory import ExcerptMemory, RecordingMemory, SimpleMemory, find_by_reading
 from dumpmap.model.process import Peb, ProcessStructures
 from dumpmap.structures import heap_context
 
@@ -292,7 +292,7 @@ def test_the_uncommitted_ranges_are_all_or_nothing() -> None:
         process.pointer(ring[2] + at, saved)
 
 
-class EndlessHeap:
+class EndlessHeap(SimpleMemory):
     """A process in which every list entry is a good segment that leads to another one."""
 
     def __init__(self, process: ProcessBuilder, truth: HeapTruth) -> None:

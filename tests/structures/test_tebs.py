@@ -8,7 +8,7 @@ import pytest
 from support.structures import load, memory_of
 from synth.process import ProcessBuilder
 
-from dumpmap.model.memory import ExcerptMemory
+from dumpmap.model.memory import ExcerptMemory, RecordingMemory
 from dumpmap.structures.teb import read_teb, read_tebs
 
 NATIVE = [("x86", 2600), ("x64", 3790), ("x86", 7601), ("x64", 7601), ("x64", 14393), ("x86", 19045), ("x64", 26100)]
@@ -163,3 +163,43 @@ def test_both_tebs_of_every_thread_of_a_recorded_wow64_process(fixtures: Path) -
         narrow, wide = read_tebs(dump.memory, address, thread_id, 4)
         assert (narrow.pointer_size, wide.pointer_size) == (4, 8)
         assert narrow.thread_id == wide.thread_id == thread_id
+
+
+class Counting(ExcerptMemory):
+    """Counts the reads."""
+
+    reads = 0
+
+    def read(self, address: int, size: int) -> bytes | None:
+        self.reads += 1
+        return super().read(address, size)
+
+
+def test_a_thread_costs_few_reads_however_many_there_are() -> None:
+    reads = []
+    for count in (25, 200):
+        process = ProcessBuilder("x64", 19045).add_peb(image_base=0x400000)
+        threads = [process.add_thread() for _ in range(count)]
+        memory = Counting(process.captured(limit=process.limit))
+        for thread in threads:
+            (teb,) = read_tebs(memory, thread.teb, thread.tid, 8)
+            assert teb.allocation_base == thread.stack.base
+        reads.append(memory.reads / count)
+    assert reads[0] == reads[1]
+    # The head, all other fields, and a look for a twin of the other width.
+    assert reads[0] <= 3
+
+
+def test_what_is_read_at_once_is_recorded_piece_by_piece() -> None:
+    process = ProcessBuilder("x64", 19045).add_peb(image_base=0x400000)
+    thread = process.add_thread(guaranteed=0x5000)
+    whole = memory_of(process)
+    recording = RecordingMemory(whole)
+    tebs = read_tebs(recording, thread.teb, thread.tid, 8)
+    kept = recording.excerpts()
+    assert sum(len(data) for _, data in kept) < 0x200, "the thread's own strings stay out"
+    assert read_tebs(ExcerptMemory(kept), thread.teb, thread.tid, 8) == tebs
+    first_page = ExcerptMemory([(thread.teb, whole.read(thread.teb, 0x1000) or b"")])
+    (partial,) = read_tebs(first_page, thread.teb, thread.tid, 8)
+    assert partial.stack_base == thread.stack.top
+    assert partial.allocation_base is None

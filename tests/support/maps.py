@@ -18,6 +18,7 @@ from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.model.columns import COLUMNS
 from dumpmap.model.snapshot import Module, Process, Regions, Snapshot, Source, System, make_regions
 from dumpmap.model.winnt import MemState, MemType
+from dumpmap.render.html.packing import Numbers
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 RECORDED = (
@@ -190,7 +191,7 @@ def _values(data: dict[str, Any], columns: dict[str, Any], index: int) -> dict[s
         codes = columns[column["codes_of"]]["codes"] if "codes_of" in column else column["codes"]
         return str(column["values"][codes[index]])
 
-    numbers = [name for name in COLUMNS if name in columns and isinstance(columns[name], list | None)]
+    numbers = [name for name in COLUMNS if name in columns and isinstance(columns[name], list | Numbers | None)]
     numbers = [name for name in numbers if name not in ("type", "inferred", "blocks")]
     return {
         "type": data["types"][columns["type"][index]],

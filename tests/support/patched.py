@@ -6,10 +6,10 @@ import struct
 from collections.abc import Collection, Sequence
 
 from dumpmap.api import RegionMap, map_snapshot
-from dumpmap.model.memory import ExcerptMemory, Memory, find_by_reading
+from dumpmap.model.memory import ExcerptMemory, Memory, SimpleMemory, find_by_reading
 
 
-class PatchedMemory:
+class PatchedMemory(SimpleMemory):
     """Another memory with patches over it.
 
     Args:

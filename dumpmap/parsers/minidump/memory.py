@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -66,29 +66,54 @@ class DumpMemory:
             size -= take
 
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
-        """See `Memory.find`: one search over all addresses, then one batch of reads for those in the dump."""
+        """See `Memory.find`."""
+        return self.find_each(addresses, (offset,), patterns)[0]
+
+    def find_each(
+        self, addresses: Sequence[int], offsets: Sequence[int], patterns: Collection[bytes]
+    ) -> list[dict[int, bytes]]:
+        """See `Memory.find_each`: one search over all addresses, then one batch of reads for those in the dump."""
         wanted = set(patterns)
         if not wanted or len(self._starts) == 0 or len(addresses) == 0:
-            return {}
+            return [{} for _ in offsets]
         size = len(next(iter(wanted)))
+        low, width = min(offsets), max(offsets) - min(offsets) + size
         asked = np.asarray(addresses, np.uint64)
-        asked = asked[asked <= np.uint64(max(0, (1 << 64) - 1 - offset))]
-        targets = asked + np.uint64(offset)
+        targets = asked + np.uint64(low)
         index = np.searchsorted(self._starts, targets, side="right").astype(np.int64) - 1
-        begins = np.flatnonzero((index >= 0) & (targets < self._ends[index]))
-        index, targets, asked = index[begins], targets[begins], asked[begins]
-        inside = self._ends[index] - targets >= np.uint64(size)
-        places = self._offsets[index[inside]] + (targets[inside] - self._starts[index[inside]])
-        found = {}
-        views = self._source.views([(place, size) for place in places.tolist()])
-        for address, data in zip(asked[inside].tolist(), views, strict=True):
-            pattern = bytes(data)
-            if pattern in wanted:
-                found[address] = pattern
-        if not inside.all():  # the others run across ranges that touch
-            across = find_by_reading(self, asked[~inside].tolist(), offset, wanted)
-            found = dict(sorted({**found, **across}.items()))
+        ends = self._ends[index]  # of an address below all ranges, the last end
+        inside = (index >= 0) & (targets >= asked) & (targets < ends)
+        whole = inside & (ends - targets >= np.uint64(width))
+        places = self._offsets[index[whole]] + (targets[whole] - self._starts[index[whole]])
+        table = _Windows(asked[whole], self._read_all(places, width), width)
+        found = [table.hits(offset - low, wanted) for offset in offsets]
+        others = asked[inside & ~whole] if len(offsets) == 1 else asked[~whole]
+        if len(others):  # they run across ranges that touch, or only a part of the bytes is in the dump
+            for place, offset in enumerate(offsets):
+                across = self._find_across(others, offset, wanted)
+                found[place] = dict(sorted({**found[place], **across}.items())) if across else found[place]
         return found
+
+    def _read_all(self, places: U64, width: int) -> bytes:
+        """Reads at all places, which lie in the file as in the address space: mostly in ascending order."""
+        if not np.count_nonzero(places[1:] < places[:-1]):
+            return self._source.gather(places.tolist(), width)
+        order = np.argsort(places, kind="stable")
+        data = np.frombuffer(self._source.gather(places[order].tolist(), width), np.uint8).reshape(-1, width)
+        table = np.empty_like(data)
+        table[order] = data
+        return table.tobytes()
+
+    def _find_across(self, addresses: U64, offset: int, wanted: set[bytes]) -> dict[int, bytes]:
+        """Searches addresses whose bytes need not lie in one range."""
+        targets = addresses + np.uint64(offset)
+        index = np.searchsorted(self._starts, targets, side="right").astype(np.int64) - 1
+        begun = (index >= 0) & (targets >= addresses) & (targets < self._ends[index])
+        return find_by_reading(self, addresses[begun].tolist(), offset, wanted)
+
+    def held(self) -> int:
+        """See `Memory.held`."""
+        return int((self._ends - self._starts).sum())
 
     def ranges(self) -> list[tuple[int, int]]:
         """See `Memory.ranges`."""
@@ -99,6 +124,40 @@ class DumpMemory:
                 starts, ends = starts[np.append(0, apart + 1)], ends[np.append(apart, len(ends) - 1)]
             self._ranges = list(zip(starts.tolist(), (ends - starts).tolist(), strict=True))
         return list(self._ranges)
+
+
+_FEW = 128
+"""So many windows are compared one by one: an operation on arrays costs as much."""
+
+
+class _Windows:
+    """Bytes at many addresses.
+
+    Args:
+        addresses: the addresses.
+        data: `width` bytes of each, joined.
+        width: how many.
+    """
+
+    def __init__(self, addresses: U64, data: bytes, width: int) -> None:
+        self._addresses, self._data, self._width = addresses, data, width
+
+    def hits(self, offset: int, wanted: set[bytes]) -> dict[int, bytes]:
+        """Returns the addresses that have one of `wanted` at `offset` of their window, with that pattern."""
+        size = len(next(iter(wanted)))
+        rows: Iterable[int] = range(len(self._addresses))
+        if len(self._addresses) > _FEW and size <= 8:
+            values = np.zeros((len(self._addresses), 8), np.uint8)
+            values[:, :size] = np.frombuffer(self._data, np.uint8).reshape(-1, self._width)[:, offset : offset + size]
+            patterns = [int.from_bytes(pattern, "little") for pattern in wanted]
+            rows = np.flatnonzero(np.isin(values.view("<u8")[:, 0], np.array(patterns, np.uint64))).tolist()
+        found = {}
+        for row in rows:
+            start = row * self._width + offset
+            pattern = self._data[start : start + size]
+            if pattern in wanted:
+                found[int(self._addresses[row])] = pattern
+        return found
 
 
 def _disjoint(starts: U64, sizes: U64, offsets: U64) -> tuple[U64, U64, U64]:

@@ -17,6 +17,7 @@ from dumpmap.model import snapshot as model
 from dumpmap.model.limits import REGIONS
 from dumpmap.model.winnt import MemState
 from dumpmap.parsers.snapshot_json.columns import COLUMNS, LARGEST_COUNT, REQUIRED_COLUMNS, STATES, TYPES
+from dumpmap.parsers.snapshot_json.plain_rows import plain_rows
 from dumpmap.parsers.snapshot_json.problems import DECODING_ERRORS, explain
 from dumpmap.parsers.snapshot_json.schema import RegionsEntry
 
@@ -91,9 +92,15 @@ def _decode_rows(
     tables: dict[str, dict[str, int]] = {column: {} for column in columns if column in model.TEXT_COLUMNS}
     count = 0
     for piece in pieces:
+        plain = plain_rows(piece, columns)
+        if plain is not None:
+            count += len(plain["base"])
+            _check_count(count, name)
+            for column, part in plain.items():
+                parts[column].append(part)
+            continue
         rows = decoder.decode(piece)
-        if count + len(rows) > REGIONS.value:
-            raise SnapshotError(f"has more than {REGIONS.value:,} regions; {REGIONS.hint}", source=name)
+        _check_count(count + len(rows), name)
         for column, values in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
             if column not in parts:
                 continue
@@ -113,6 +120,11 @@ def _decode_rows(
         numbers={column: arrays[column] for column in model.NUMBER_COLUMNS if column in arrays},
         texts={column: model.TextColumn(arrays[column], tuple(table)) for column, table in tables.items()},
     )
+
+
+def _check_count(count: int, name: str) -> None:
+    if count > REGIONS.value:
+        raise SnapshotError(f"has more than {REGIONS.value:,} regions; {REGIONS.hint}", source=name)
 
 
 def _column_array(column: str, values: Sequence[Any], table: dict[str, int]) -> npt.NDArray[Any]:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -14,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from dumpmap.model.types import TYPES, RegionType
+from dumpmap.render.html.packing import Numbers
 
 SCRIPTS = ("format.js", "rows.js", "owners.js", "cells.js", "grid.js", "runs.js", "canvas.js", "space.js", "page.js")
 """The parts of the page's one script, in order."""
@@ -28,7 +30,22 @@ OWNER_COLORS = ("#b9b3c9", "#4e8fd0", "#e8923a", "#5aa86a", "#d9646a", "#58b5b8"
 
 def script_json(document: Any) -> str:
     """JSON that is safe inside a script element: nothing in it can end the element or open a comment."""
-    return json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")
+    return "".join(part.replace("<", "\\u003c") for part in _json_parts(document))
+
+
+def _json_parts(value: Any) -> Iterator[str]:
+    """Yields a value as JSON, and long columns piece by piece."""
+    if isinstance(value, Numbers):
+        yield from value.json_parts()
+    elif isinstance(value, dict):
+        before = "{"
+        for name, member in value.items():
+            yield f"{before}{json.dumps(name)}:"
+            yield from _json_parts(member)
+            before = ","
+        yield "}" if value else "{}"
+    else:
+        yield json.dumps(value, separators=(",", ":"))
 
 
 def policy() -> str:

@@ -14,6 +14,7 @@ from dumpmap.model.snapshot import file_name
 from dumpmap.model.types import TYPES
 from dumpmap.render.html.owners import color_numbers
 from dumpmap.render.html.packing import (
+    Numbers,
     gaps,
     informative_blocks,
     pack_numbers,
@@ -23,7 +24,7 @@ from dumpmap.render.html.packing import (
     size_unit,
 )
 from dumpmap.render.html.scale import cut_length
-from dumpmap.views.frames import allocation_frame, region_frame
+from dumpmap.views.frames import coded_frame
 from dumpmap.views.heaps import heap_table
 from dumpmap.views.modules import module_table
 from dumpmap.views.stacks import stack_table
@@ -41,11 +42,10 @@ def page_data(region_map: RegionMap) -> dict[str, Any]:
     holes, so a row begins where the one before it ends, and `gaps` has (row, bytes as hex) where it does not. Blocks
     fill their allocation in the same way. Sizes count in units of `unit` bytes.
     """
-    allocations, regions = allocation_frame(region_map), region_frame(region_map)
+    allocations, regions = coded_frame(region_map, blocks=False), coded_frame(region_map, blocks=True)
     owner = np.searchsorted(allocations["address"].to_numpy(), regions["allocation"].to_numpy())
     kept = informative_blocks(allocations, regions, owner)
-    parts = regions[kept]
-    unit = size_unit((allocations, parts))
+    unit = size_unit(((allocations, slice(None)), (regions, kept)))
     return {
         "width": region_map.address_width,
         "end": None if region_map.end is None else hex(region_map.end),
@@ -61,9 +61,9 @@ def page_data(region_map: RegionMap) -> dict[str, Any]:
             **pack_rows(allocations, unit),
             "blocks": pack_numbers(allocations["blocks"]),
             "gaps": gaps(allocations),
-            "parts": np.bincount(owner[kept], minlength=len(allocations)).tolist(),
+            "parts": Numbers(np.bincount(owner[kept], minlength=len(allocations))),
         },
-        "parts": pack_rows(parts, unit),
+        "parts": pack_rows(regions, unit, kept),
         "tables": {
             "stacks": pack_table(stack_table(region_map)),
             "heaps": _heaps(region_map),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.columns import REGION_COLUMNS, RegionColumn
 from dumpmap.views.table import Column, Table, plain_value
+from dumpmap.views.texts import Texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,59 +26,116 @@ _EXACT = 1 << 53
 
 _PAGE = 0x1000
 
+_SMALL = 1 << 31
 
-def size_unit(frames: Iterable[pd.DataFrame]) -> int:
-    """The unit that all sizes are whole numbers of: 4096, or 1 where some are no whole pages."""
-    sizes = [frame[name].to_numpy(np.int64, na_value=0) for frame in frames for name in SIZES]
+_PIECE = 1 << 14
+"""Numbers that are written at a time."""
+
+
+def size_unit(frames: Iterable[tuple[pd.DataFrame, npt.NDArray[np.bool_] | slice]]) -> int:
+    """The unit that all sizes of some rows are whole numbers of: 4096, or 1 where some are no whole pages."""
+    sizes = (frame[name].to_numpy(np.int64, na_value=0)[rows] for frame, rows in frames for name in SIZES)
     return 1 if any((values % _PAGE).any() for values in sizes) else _PAGE
 
 
-def pack_rows(frame: pd.DataFrame, unit: int) -> dict[str, Any]:
-    """All columns of allocations or regions but the address, which follows from the sizes."""
-    columns: dict[str, Any] = {"type": frame["type"].cat.codes.tolist()}
+class Numbers(Sequence[Any]):
+    """A column of whole numbers, null where not known, as an array until it is written.
+
+    Args:
+        values: the numbers.
+        missing: which are not known; None if all are.
+    """
+
+    def __init__(self, values: npt.NDArray[np.integer[Any]], missing: npt.NDArray[np.bool_] | None = None) -> None:
+        small = len(values) == 0 or -_SMALL < values.min() <= values.max() < _SMALL
+        self._values = values.astype(np.int32) if small else values
+        self._missing = missing
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self._cells(index) if isinstance(index, slice) else self._cells(slice(index, index + 1))[0]
+
+    def _cells(self, rows: slice) -> list[Any]:
+        values = self._values[rows]
+        cells: list[Any] = values.tolist()
+        if self._missing is not None:
+            for index in np.flatnonzero(self._missing[rows]).tolist():
+                cells[index] = None
+        # Only damage makes such sizes, and the addresses that follow must stay exact even then.
+        for index in np.flatnonzero(values >= _EXACT).tolist():
+            cells[index] = hex(cells[index])
+        return cells
+
+    def json_parts(self) -> Iterator[str]:
+        """Yields the column as JSON, piece by piece."""
+        before = "["
+        for start in range(0, len(self), _PIECE):
+            cells = self._cells(slice(start, start + _PIECE))
+            yield before + json.dumps(cells, separators=(",", ":"))[1:-1]
+            before = ","
+        yield "]" if len(self) else "[]"
+
+
+def pack_rows(frame: pd.DataFrame, unit: int, kept: npt.NDArray[np.bool_] | None = None) -> dict[str, Any]:
+    """All columns of allocations or regions but the address, which follows from the sizes.
+
+    Args:
+        frame: the rows.
+        unit: what sizes are numbers of.
+        kept: which rows to pack; None for all.
+    """
+
+    def column(name: str) -> pd.Series[Any]:
+        return frame[name] if kept is None else frame[name][kept]
+
+    columns: dict[str, Any] = {"type": Numbers(Texts.of(column("type")).codes)}
     for name in SIZES:
-        columns[name] = pack_numbers(frame[name], unit)
+        columns[name] = pack_numbers(column(name), unit)
     for name in _OWN_TEXTS:
-        columns[name] = _pack_texts(frame[name])
-    columns |= _pack_owners(frame)
-    columns["inferred"] = np.flatnonzero(frame["inferred"].to_numpy(np.bool_)).tolist()
+        columns[name] = _pack_texts(column(name))
+    columns |= _pack_owners(column("owner"), column("owner_module"))
+    columns["inferred"] = np.flatnonzero(column("inferred").to_numpy(np.bool_)).tolist()
     return columns
 
 
-def pack_numbers(column: pd.Series[Any], unit: int = 1) -> list[Any] | None:
+def pack_numbers(column: pd.Series[Any], unit: int = 1) -> Numbers | None:
     """A column of numbers, null where not known; None for a column without any known number."""
     missing = column.isna().to_numpy(np.bool_)
     if missing.all() and len(missing):
         return None
-    values = column.to_numpy(np.int64, na_value=0) // unit
-    result: list[Any] = values.tolist()
-    for index in np.flatnonzero(missing).tolist():
-        result[index] = None
-    # Only damage makes such sizes, and the addresses that follow must stay exact even then.
-    for index in np.flatnonzero(values >= _EXACT).tolist():
-        result[index] = hex(result[index])
-    return result
+    return Numbers(column.to_numpy(np.int64, na_value=0) // unit, missing if missing.any() else None)
 
 
-def _pack_owners(frame: pd.DataFrame) -> dict[str, Any]:
+def _pack_owners(owner_column: pd.Series[Any], module_column: pd.Series[Any]) -> dict[str, Any]:
     """Owners and their modules share one list of codes: an owner rarely has more than one module."""
-    import pandas as pd
-
-    owner, owners = pd.factorize(frame["owner"].to_numpy(object))
-    module, modules = pd.factorize(frame["owner_module"].to_numpy(object))
+    owner, owners = _by_appearance(Texts.of(owner_column))
+    module, modules = _by_appearance(Texts.of(module_column))
     pairs, codes = np.unique(owner * max(len(modules), 1) + module, return_inverse=True)
     first, second = np.divmod(pairs, max(len(modules), 1))
     return {
-        "owner": {"values": owners[first].tolist(), "codes": codes.tolist()},
-        "owner_module": {"values": modules[second].tolist(), "codes_of": "owner"},
+        "owner": {"values": [owners[code] for code in first.tolist()], "codes": Numbers(codes)},
+        "owner_module": {"values": [modules[code] for code in second.tolist()], "codes_of": "owner"},
     }
 
 
 def _pack_texts(column: pd.Series[Any]) -> dict[str, Any]:
-    import pandas as pd
+    codes, values = _by_appearance(Texts.of(column))
+    return {"values": values, "codes": Numbers(codes)}
 
-    codes, values = pd.factorize(column.to_numpy(object))
-    return {"values": values.tolist(), "codes": codes.tolist()}
+
+def _by_appearance(texts: Texts) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Returns the codes and values of a column, the values in the order in which they appear."""
+    used, first, codes = np.unique(texts.codes, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order))
+    return rank[codes], [texts.values[code] for code in used[order].tolist()]
 
 
 def gaps(allocations: pd.DataFrame) -> list[tuple[int, str]]:
@@ -100,9 +159,9 @@ def informative_blocks(
     """
     shared: npt.NDArray[np.bool_] = np.bincount(owner, minlength=len(allocations))[owner] != 1
     differs = np.zeros(len(regions), np.bool_)
-    for name in ("type", *_TEXTS, "inferred"):
-        column, of_owner = regions[name].to_numpy(), allocations[name].to_numpy()[owner]
-        differs |= np.asarray(column != of_owner, np.bool_)
+    for name in ("type", *_TEXTS):
+        differs |= Texts.of(regions[name]).differs(Texts.of(allocations[name]).take(owner))
+    differs |= regions["inferred"].to_numpy() != allocations["inferred"].to_numpy()[owner]
     return shared | differs
 
 
