@@ -14,7 +14,7 @@ from dumpmap.analysis.bounds import FreeBounds
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.analysis.process_commit import ProcessCommit, process_commit
 from dumpmap.api import RegionMap
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.model.snapshot import Counters, System
 from dumpmap.render.markdown import to_markdown
 from dumpmap.triage.map_row import row_of_map
@@ -255,7 +255,7 @@ def test_triage_finds_a_partial_dump_by_its_commit(tmp_path: Path) -> None:
     )
     path.write_bytes(builder.build())
     arguments = ["-q", "triage", str(path), "--where", "process_commit>1.5GB", "--format", "json", "--no-cache"]
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(whole_app(), arguments)
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)["rows"]
     assert [(row["process_commit"], row["process_commit_source"]) for row in rows] == [(1700 * MB, "private-usage")]

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from dumpmap.analysis.rules_file import parse_rules
 from dumpmap.api import RegionMap
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.model.snapshot import Counters, Module, System
 from dumpmap.model.writer import WriterRecord
 from dumpmap.views.blocks import Paragraph
@@ -336,7 +336,7 @@ def test_an_input_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:
     bad.write_bytes(b"no dump at all")
     good = str(FIXTURES / "layout-x86.dmp.gz")
     arguments = ["check", str(bad), good, "--rules", str(rules)]
-    result = CliRunner().invoke(app, [*arguments, "--junit", str(junit), "--github"])
+    result = CliRunner().invoke(whole_app(), [*arguments, "--junit", str(junit), "--github"])
     assert result.exit_code == 3
     assert f"{good}: the rule is met" in result.stdout.replace("\n", "")
     assert result.stderr.count(str(bad)) == 1
@@ -345,15 +345,15 @@ def test_an_input_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("2", "0", "1")
     (error,) = root.iter("error")
     assert "bad.dmp" in (error.get("message") or "")
-    document = json.loads(CliRunner().invoke(app, [*arguments, "--format", "json"]).stdout)
+    document = json.loads(CliRunner().invoke(whole_app(), [*arguments, "--format", "json"]).stdout)
     assert document["ok"] is False
     by_input = {one["input"]: one for one in document["inputs"]}
     assert by_input[good]["ok"] is True
     assert by_input[str(bad)]["ok"] is False
     assert by_input[str(bad)]["error"]
     rules.write_text('[limits]\nmodules = "<= 1"\n', "utf-8")
-    assert CliRunner().invoke(app, arguments).exit_code == 3
-    assert CliRunner().invoke(app, ["check", good, "--rules", str(rules)]).exit_code == 1
+    assert CliRunner().invoke(whole_app(), arguments).exit_code == 3
+    assert CliRunner().invoke(whole_app(), ["check", good, "--rules", str(rules)]).exit_code == 1
 
 
 def test_github_annotations_stay_on_their_line() -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from dumpmap.analysis.diagnosis import CONDITIONS, diagnose
 from dumpmap.analysis.rules import RULE, RULES, SEVERITIES, THRESHOLDS, Rule, RuleSet
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.wording.findings import EXPLANATIONS, at_least, find, worst
 from dumpmap.wording.pages import page_text, threshold_names
 from dumpmap.wording.thresholds import THRESHOLD_TEXTS
@@ -189,5 +189,5 @@ def quoted_commands() -> list[str]:
 
 @pytest.mark.parametrize("command", quoted_commands())
 def test_the_commands_that_pages_name_can_be_run(command: str) -> None:
-    result = CliRunner().invoke(app, shlex.split(command))
+    result = CliRunner().invoke(whole_app(), shlex.split(command))
     assert result.exit_code in (0, 1), result.output  # 1: `free --fit` where nothing fits

@@ -18,7 +18,7 @@ import dumpmap
 from dumpmap.analysis.free import fits, free_space
 from dumpmap.analysis.free_blocks import free_report, histogram, largest_blocks, unusable_causes
 from dumpmap.api import map_snapshot
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.model.snapshot import SummaryRow, System
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
@@ -320,7 +320,7 @@ def test_of_a_list_that_is_cut_off_free_space_is_the_least_there_is() -> None:
 
 def run(*arguments: str) -> Result:
     """Runs the command line."""
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(whole_app(), list(arguments))
 
 
 def test_the_free_command_on_a_list_that_is_cut_off(tmp_path: Path) -> None:

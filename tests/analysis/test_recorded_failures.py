@@ -10,7 +10,7 @@ from synth.writers import unreal_xml
 from typer.testing import CliRunner
 
 import dumpmap
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.triage.map_row import row_of_map
 from dumpmap.wording.verdicts import verdict
 
@@ -35,7 +35,7 @@ def test_unreal_ran_out_of_memory(tmp_path: Path) -> None:
     assert (row["verdict"], row["severity"]) == ("out-of-memory", "critical")
     assert row["headline"] == "The writer of the dump recorded that memory ran out"
     assert "a failed allocation of 7.6 GB in thread " in row["sentence"]
-    result = CliRunner().invoke(app, ["-q", "diagnose", str(path), "--fail-on", "critical"])
+    result = CliRunner().invoke(whole_app(), ["-q", "diagnose", str(path), "--fail-on", "critical"])
     assert result.exit_code == 1, result.output
     assert "More likely (inferred): " in " ".join(result.stdout.split())
     assert "Heap limit" in result.stdout

@@ -13,14 +13,14 @@ from synth.minidump import MEM_COMMIT, MEM_PRIVATE, MinidumpBuilder
 from typer.testing import CliRunner
 
 import dumpmap
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 
 X64 = str(FIXTURES / "layout-x64.dmp.gz")
 
 
 def lines(path: str | Path, address: str, *options: str) -> dict[str, str]:
     """Returns the answer as label and text."""
-    result = CliRunner().invoke(app, ["-q", "address", str(path), address, "--bytes", "0", *options])
+    result = CliRunner().invoke(whole_app(), ["-q", "address", str(path), address, "--bytes", "0", *options])
     assert result.exit_code == 0, result.output
     answer: dict[str, str] = {}
     for line in result.output.rstrip("\n").split("\n"):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.analysis.ownership import STACKS, WINDOWS
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.cli.explain import _names
 from dumpmap.model.columns import REGION_COLUMNS
 from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, SEGMENT_HEAP
@@ -52,7 +52,7 @@ SCHEMA = record(
 
 
 def explained(*arguments: str) -> str:
-    result = CliRunner().invoke(app, ["explain", *arguments])
+    result = CliRunner().invoke(whole_app(), ["explain", *arguments])
     assert result.exit_code == 0, result.output
     return result.output
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import dumpmap
 from dumpmap.analysis.free import fits
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.views.free import fit_text
 from dumpmap.views.summary import finding_text
 from dumpmap.views.table import Column, cell_text
@@ -30,7 +30,7 @@ UNITS |= {"TB": 1 << 40, "PB": 1 << 50, "EB": 1 << 60}
 
 
 def shown(*arguments: str) -> str:
-    result = CliRunner().invoke(app, ["-q", *arguments])
+    result = CliRunner().invoke(whole_app(), ["-q", *arguments])
     assert result.exit_code == 0, result.output
     return result.output
 

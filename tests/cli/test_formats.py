@@ -13,7 +13,7 @@ from support.cli_inputs import FIXTURES, INPUTS, write_inputs
 from typer.testing import CliRunner
 
 import dumpmap
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.model.columns import COLUMNS, SUMMARY_COLUMNS
 
 COMMANDS: dict[str, list[str]] = {
@@ -36,7 +36,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def called(*arguments: str) -> str:
     """Runs in this process, which is faster than a process for each of three hundred calls."""
-    result = CliRunner().invoke(app, ["-q", *arguments])
+    result = CliRunner().invoke(whole_app(), ["-q", *arguments])
     assert result.exit_code == 0, (arguments, result.output, result.exception)
     return result.output
 

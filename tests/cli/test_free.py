@@ -10,11 +10,11 @@ from support.cli_inputs import FIXTURES
 from synth.minidump import MEM_COMMIT, MEM_FREE, MEM_PRIVATE, MinidumpBuilder
 from typer.testing import CliRunner
 
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 
 
 def shown(*arguments: str) -> str:
-    result = CliRunner().invoke(app, ["-q", *arguments])
+    result = CliRunner().invoke(whole_app(), ["-q", *arguments])
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -43,7 +43,7 @@ def test_space_that_a_32_bit_process_cannot_use(tmp_path: Path) -> None:
 
 def fit(path: Path, *sizes: str, format: str = "json") -> tuple[int, str]:
     arguments = [part for size in sizes for part in ("--fit", size)]
-    result = CliRunner().invoke(app, ["free", str(path), *arguments, "--format", format])
+    result = CliRunner().invoke(whole_app(), ["free", str(path), *arguments, "--format", format])
     return result.exit_code, result.output
 
 
@@ -90,4 +90,4 @@ def test_a_wide_partial_map_refuses_only_what_exceeds_the_address_space(tmp_path
 def test_a_size_that_is_none_is_wrong_usage_on_a_partial_map_too(tmp_path: Path) -> None:
     path = partial_dump(tmp_path / "partial.dmp")
     assert fit(path, "0")[0] == 2
-    assert CliRunner().invoke(app, ["free", str(path), "--fit", "1MB", "--align", "3"]).exit_code == 2
+    assert CliRunner().invoke(whole_app(), ["free", str(path), "--fit", "1MB", "--align", "3"]).exit_code == 2

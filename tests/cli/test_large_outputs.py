@@ -14,7 +14,7 @@ import pytest
 from support.cli_inputs import FIXTURES
 from typer.testing import CliRunner
 
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.render.markdown import markdown_parts
 from dumpmap.render.plain import csv_parts, json_parts
 from dumpmap.render.terminal import text_parts
@@ -58,7 +58,7 @@ def large(count: int) -> Table:
 @pytest.mark.parametrize("format", ["table", "csv", "json", "markdown"])
 def test_the_size_of_pieces_does_not_show(format: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def output() -> str:
-        ran = CliRunner().invoke(app, ["-q", "regions", X64, *arguments, "--format", format])
+        ran = CliRunner().invoke(whole_app(), ["-q", "regions", X64, *arguments, "--format", format])
         assert ran.exit_code == 0, ran.output
         return ran.output
 
@@ -138,7 +138,7 @@ def test_a_limit_makes_only_the_rows_that_it_shows(monkeypatch: pytest.MonkeyPat
             yield piece
 
     monkeypatch.setattr(ColumnRows, "pieces", pieces)
-    ran = CliRunner().invoke(app, ["-q", "regions", X64, "--blocks", "--limit", "3", "--format", "csv"])
+    ran = CliRunner().invoke(whole_app(), ["-q", "regions", X64, "--blocks", "--limit", "3", "--format", "csv"])
     assert ran.output.count("\n") == 4
     assert made == [3]
 

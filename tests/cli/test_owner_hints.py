@@ -8,13 +8,13 @@ import pytest
 from support.scenes import FIXTURES
 from typer.testing import CliRunner
 
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 
 NODE = str(FIXTURES / "runtimes" / "node-18.dmp.gz")
 
 
 def shown(*arguments: str) -> str:
-    ran = CliRunner().invoke(app, ["-q", *arguments])
+    ran = CliRunner().invoke(whole_app(), ["-q", *arguments])
     assert ran.exit_code == 0, ran.output
     return " ".join(ran.stdout.split())
 

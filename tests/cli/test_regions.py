@@ -13,7 +13,7 @@ from support.cli_inputs import FIXTURES
 from synth.minidump import MinidumpBuilder
 from typer.testing import CliRunner
 
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.model.protection import parse_protection
 from dumpmap.model.winnt import PageProtect
 from dumpmap.views.filters import parse_protections
@@ -22,7 +22,7 @@ X64 = str(FIXTURES / "layout-x64.dmp.gz")
 
 
 def shown(*arguments: str) -> str:
-    result = CliRunner().invoke(app, ["-q", "regions", X64, *arguments])
+    result = CliRunner().invoke(whole_app(), ["-q", "regions", X64, *arguments])
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -135,7 +135,7 @@ def test_short_captured_runs_are_one_line_unless_all_are_wanted(tmp_path: Path) 
     path = dump.write(tmp_path / "x.dmp")
 
     def out(*arguments: str) -> str:
-        result = CliRunner().invoke(app, ["-q", "regions", str(path), *arguments])
+        result = CliRunner().invoke(whole_app(), ["-q", "regions", str(path), *arguments])
         assert result.exit_code == 0, result.output
         return result.output
 
@@ -152,7 +152,7 @@ NODE = str(FIXTURES / "runtimes" / "node-18.dmp.gz")
 
 
 def node_rows(*arguments: str) -> list[dict[str, str]]:
-    result = CliRunner().invoke(app, ["-q", "regions", NODE, *arguments, "--format", "csv"])
+    result = CliRunner().invoke(whole_app(), ["-q", "regions", NODE, *arguments, "--format", "csv"])
     assert result.exit_code == 0, result.output
     return list(csv.DictReader(io.StringIO(result.output)))
 

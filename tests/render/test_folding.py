@@ -8,7 +8,7 @@ import pytest
 from support.scenes import FIXTURES
 from typer.testing import CliRunner
 
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.render.folding import folded
 from dumpmap.render.terminal import to_text
 from dumpmap.views.table import Column, Table
@@ -33,7 +33,7 @@ NUMBER = re.compile(r"0x[0-9a-fA-F]+|(?<![\w.,])\d[\d.,]*\d(?![\w.,])")
 
 
 def shown(width: int, *arguments: str) -> str:
-    ran = CliRunner().invoke(app, ["-q", *arguments], env={"COLUMNS": str(width)})
+    ran = CliRunner().invoke(whole_app(), ["-q", *arguments], env={"COLUMNS": str(width)})
     assert ran.exit_code == 0, ran.output
     return ran.stdout
 

@@ -12,7 +12,7 @@ import pytest
 from support.triage import partial_dump, small_dump, starved_dump
 from typer.testing import CliRunner
 
-from dumpmap.cli.app import app
+from dumpmap.cli.app import whole_app
 from dumpmap.render.triage import write_result
 from dumpmap.triage import Options, Result, Row, Selection, run, select
 from dumpmap.triage.columns import NAMES, known_values
@@ -157,7 +157,7 @@ def test_undecided_dumps_are_counted_and_said_once(folder: Path, tmp_path: Path)
         "--engine",
         "serial",
     ]
-    shown = CliRunner().invoke(app, [*arguments, "--format", "json"])
+    shown = CliRunner().invoke(whole_app(), [*arguments, "--format", "json"])
     document = json.loads(shown.stdout)
     assert document["selection"]["undecided"] == 1
     assert "part" not in {Path(one["path"]).stem for one in document["rows"]}
@@ -165,15 +165,19 @@ def test_undecided_dumps_are_counted_and_said_once(folder: Path, tmp_path: Path)
     assert "1 of 6 dumps is undecided and left out: its figures are only lower or upper bounds\n" in shown.stderr
     (flags,) = [
         line
-        for line in csv.DictReader(io.StringIO(CliRunner().invoke(app, [*TRIAGE_CSV, str(folder)]).stdout))
+        for line in csv.DictReader(io.StringIO(CliRunner().invoke(whole_app(), [*TRIAGE_CSV, str(folder)]).stdout))
         if line["path"].endswith("part.dmp")
     ]
     assert flags["lower_bound"] == "true"
-    groups = CliRunner().invoke(app, [*TRIAGE_CSV, str(folder), "--group-by", "completeness"]).stdout
+    groups = CliRunner().invoke(whole_app(), [*TRIAGE_CSV, str(folder), "--group-by", "completeness"]).stdout
     marked = {line["completeness"]: line["lower_bound"] for line in csv.DictReader(io.StringIO(groups))}
     assert marked["partial"] == "true"
     assert set(marked.values()) == {"true", "false"}
-    table = CliRunner().invoke(app, ["-q", "triage", str(folder), "--no-cache", "--group-by", "completeness"]).stdout
+    table = (
+        CliRunner()
+        .invoke(whole_app(), ["-q", "triage", str(folder), "--no-cache", "--group-by", "completeness"])
+        .stdout
+    )
     (line,) = [line for line in table.splitlines() if line.startswith("partial")]
     assert ">= " in line
 
