@@ -41,7 +41,7 @@ def label_heaps(infos: Sequence[HeapInfo], space: AllocationSpace, labels: Label
             index = labels.allocation(part.base)
             if index >= 0 and int(labels.types[index]) == RegionType.HEAP:
                 labels.add_evidence(index, HEAP_STREAM)
-        heaps.append(replace(heap, allocations=tuple(sorted(owned))))
+        heaps.append(Heap(heap.info, heap.ranges, tuple(sorted(owned)), heap.evidence))
     if visits.left < 0:
         warnings.append("ranges of the heap stream overlap; some of them are not shown to their end")
     return heaps, warnings
@@ -85,12 +85,10 @@ def _join(info: HeapInfo, report: HeapInfo, *, numbered: bool) -> Heap:
     known = {part.base for part in info.ranges}
     ranges = _sorted((*info.ranges, *(part for part in report.ranges if part.base not in known)))
     evidence = info.evidence if info.ranges else HEAP_STREAM
-    info = replace(
-        info,
-        id=report.id if info.id is None and not numbered else info.id,
-        name=report.name,
-        flags=report.flags if info.flags is None and report.flags else info.flags,
-    )
+    number = report.id if info.id is None and not numbered else info.id
+    flags = report.flags if info.flags is None and report.flags else info.flags
+    if (number, report.name, flags) != (info.id, info.name, info.flags):
+        info = replace(info, id=number, name=report.name, flags=flags)
     return Heap(info, ranges, (), evidence)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 
 import msgspec
-import numpy as np
 
 from dumpmap.classify.labels import Label, Labels
 from dumpmap.model.recognised import LabelledRange
@@ -60,11 +60,11 @@ def _take_allocation(part: LabelledRange, labels: Labels) -> None:
 
 def _pieces_of(part: LabelledRange, space: AllocationSpace, labels: Labels) -> Iterator[tuple[int, int, int]]:
     """Yields the index of each allocation that the range touches and that is free to be labelled, and the overlap."""
-    kinds, bases, ends = space.kinds.data, space.bases.data, space.ends.data
+    kinds, bases, ends = space.kinds.data, space.bases.data, space.ends.data  # views, for few look-ups
     possible = _OR_MAPPED if part.may_be_mapped else _PRIVATE_OR_UNKNOWN
     low, high = part.base, part.base + part.size
-    first = max(0, int(np.searchsorted(space.bases, np.uint64(low), side="right")) - 1)
-    for index in range(first, int(np.searchsorted(space.bases, np.uint64(high), side="left"))):
+    first = max(0, bisect_right(bases, low) - 1)
+    for index in range(first, bisect_left(bases, high)):
         start, end = max(low, bases[index]), min(high, ends[index])
         # An earlier rule's label stays, whatever the owner's structures say.
         if start < end and not labels.claimed[index] and kinds[index] in possible:

@@ -83,8 +83,12 @@ class AllocationSpace:
 
     def allocation(self, address: int) -> tuple[int, int] | None:
         """See `dumpmap.structures.space.Space`."""
-        index = self.index_of(address)
-        return None if index < 0 else (int(self.bases[index]), int(self.ends[index]) - int(self.bases[index]))
+        bases, ends = self._views
+        index = bisect_right(bases, address) - 1
+        if index < 0 or address >= ends[index]:
+            return None
+        base = bases[index]
+        return base, ends[index] - base
 
     def committed(self, base: int, size: int) -> int:
         """See `dumpmap.structures.space.Space`."""
