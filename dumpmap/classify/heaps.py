@@ -13,6 +13,7 @@ from dumpmap.model.counts import part_words
 from dumpmap.model.heaps import HEAP_STREAM, Heap, HeapInfo, HeapRange
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import changed
 from dumpmap.model.winnt import MemType
 
 _PRIVATE_OR_UNKNOWN = (int(MemType.MEM_PRIVATE), 0)
@@ -88,7 +89,7 @@ def _join(info: HeapInfo, report: HeapInfo, *, numbered: bool) -> Heap:
     number = report.id if info.id is None and not numbered else info.id
     flags = report.flags if info.flags is None and report.flags else info.flags
     if (number, report.name, flags) != (info.id, info.name, info.flags):
-        info = replace(info, id=number, name=report.name, flags=flags)
+        info = changed(info, id=number, name=report.name, flags=flags)
     return Heap(info, ranges, (), evidence)
 
 

@@ -13,6 +13,7 @@ from dumpmap.model.counts import count_words
 from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, UNKNOWN_HEAP, WINE_HEAP, HeapInfo, HeapRange
 from dumpmap.model.memory import attempt
 from dumpmap.model.process import Peb
+from dumpmap.model.values import changed
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import MAX_HEAPS, is_page
 from dumpmap.structures.heap_context import Budget, HeapContext, left_out
@@ -109,7 +110,7 @@ class HeapSearch:
         known = index if peb.heaps is not None or heap.id is None or heap.id > peb.number_of_heaps else heap.id
         is_default = address == peb.process_heap
         same = heap.id == known and heap.is_default == is_default
-        self._add(heap if same else replace(heap, id=known, is_default=is_default))
+        self._add(heap if same else changed(heap, id=known, is_default=is_default))
         return is_missing
 
     def _doubt(self, peb: Peb, address: int, index: int | None, evidence: str, problem: str) -> None:
