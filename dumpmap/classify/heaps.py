@@ -17,6 +17,7 @@ from dumpmap.model.values import changed
 from dumpmap.model.winnt import MemType
 
 _PRIVATE_OR_UNKNOWN = (int(MemType.MEM_PRIVATE), 0)
+_HEAP = int(RegionType.HEAP)
 
 
 def label_heaps(infos: Sequence[HeapInfo], space: AllocationSpace, labels: Labels) -> tuple[list[Heap], list[str]]:
@@ -36,11 +37,12 @@ def label_heaps(infos: Sequence[HeapInfo], space: AllocationSpace, labels: Label
     # stream can each span the whole space.
     reported_ranges = sum(len(info.ranges) for info in infos if info.is_reported)
     visits = _Budget(len(space) + reported_ranges)
+    types = labels.types.data  # a view, for single look-ups
     for heap, report in _merge(infos):
         owned = _claim(heap, space, labels, warnings, visits)
         for part in report.ranges if report is not None else ():
             index = labels.allocation(part.base)
-            if index >= 0 and int(labels.types[index]) == RegionType.HEAP:
+            if index >= 0 and types[index] == _HEAP:
                 labels.add_evidence(index, HEAP_STREAM)
         heaps.append(Heap(heap.info, heap.ranges, tuple(sorted(owned)), heap.evidence))
     if visits.left < 0:
@@ -107,8 +109,9 @@ def _claim(
     if not ranges and heap.info.address:
         # The header is not in the input, but the list says that a heap starts here.
         ranges = (HeapRange(heap.info.address, None, "header", heap.info.evidence),)
-    kinds, bases, ends = space.kinds.data, space.bases.data, space.ends.data
-    title, heap_type = heap.title, int(RegionType.HEAP)
+    kinds, types = space.kinds.data, labels.types.data
+    bases, ends = space.quick_ends
+    title = heap.title
     # A heap can have thousands of segments with one and the same label.
     alike: dict[tuple[str, str, bool], Label] = {}
     for part in ranges:
@@ -130,7 +133,7 @@ def _claim(
                 continue
             if labels.claim(index, label):
                 owned.add((base, end - base))
-            elif labels.types[index] == heap_type:
+            elif types[index] == _HEAP:
                 labels.add_evidence(index, part.evidence)
                 owned.add((base, end - base))
     if strays and len(space):

@@ -36,7 +36,8 @@ def guarded(snapshot: Snapshot) -> Snapshot:
     counters = _figures(snapshot.counters, "counters", warnings)
     system = _figures(snapshot.system, "system", warnings)
     process = _figures(snapshot.process, "process", warnings)
-    process = replace(process, os=_figures(process.os, "operating system", warnings))
+    os = _figures(process.os, "operating system", warnings)
+    process = process if os is process.os else replace(process, os=os)
     heaps = _heaps(snapshot.heaps, "heap", warnings)
     managed = _heaps(snapshot.managed_heaps, "managed-heap", warnings)
     captured = snapshot.captured

@@ -26,9 +26,10 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import Teb
 from dumpmap.model.recognised import Found, LabelledRange
+from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.recognisers import WINE_STACK
-from dumpmap.structures.recognisers.protocol import Context, LoadedModule
+from dumpmap.structures.recognisers.protocol import Context, LoadedModule, holds_any
 from dumpmap.structures.recognisers.words import variable_words
 from dumpmap.structures.teb import read_teb
 
@@ -185,8 +186,11 @@ def _ended_stack(context: Context, teb: Teb) -> LabelledRange:
 
 
 def _handle_table(context: Context) -> Iterator[LabelledRange]:
+    ranges = unrecorded(context.memory).ranges()
     for module in context.modules:
-        if module.name == _MANAGER:
+        # In a small dump, no more than the header of the module is captured, which has no variables.
+        rest = module.base + PAGE_SIZE, module.base + module.size
+        if module.name == _MANAGER and (not ranges or holds_any(ranges, *rest)):
             found = list(_tables_of(context, module))
             if len(found) == 1:
                 place, base, size, width = found[0]
