@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.snapshot import I32, U64, Snapshot
-from dumpmap.model.space import AllocationSpace, quick
+from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
 from dumpmap.model.values import value
 from dumpmap.model.winnt import MemType
@@ -75,8 +75,7 @@ class Labels:
     """The labels of one map while the rules run.
 
     Attributes:
-        bases: of the allocations, sorted.
-        ends: of the allocations, exclusive.
+        space: the allocations.
         types: `RegionType` of each allocation. Rules change it.
         claimed: allocations that a rule has named.
         kinds: code of the kind of each allocation.
@@ -88,8 +87,7 @@ class Labels:
         marks: labels on parts of allocations.
     """
 
-    bases: U64
-    ends: U64
+    space: AllocationSpace
     types: npt.NDArray[np.uint8]
     claimed: npt.NDArray[np.bool_]
     kinds: I32
@@ -102,9 +100,19 @@ class Labels:
 
     def __post_init__(self) -> None:
         # For single look-ups and changes: a view is several times faster than an array.
-        self._bases, self._ends = quick(self.bases), quick(self.ends)
+        self._bases, self._ends = self.space.quick_ends
         self._types, self._claimed, self._inferred = self.types.data, self.claimed.data, self.inferred.data
         self._kinds, self._details = self.kinds.data, self.details.data
+
+    @property
+    def bases(self) -> U64:
+        """First byte of each allocation."""
+        return self.space.bases
+
+    @property
+    def ends(self) -> U64:
+        """End (exclusive) of each allocation."""
+        return self.space.ends
 
     def allocation(self, address: int) -> int:
         """Returns the index of the allocation that holds `address`, or -1."""
@@ -185,8 +193,7 @@ def start_labels(snapshot: Snapshot, space: AllocationSpace) -> Labels:
     if snapshot.regions is None:
         types[kinds == 0] = _UNKNOWN
     return Labels(
-        bases=space.bases,
-        ends=space.ends,
+        space=space,
         types=types,
         claimed=np.zeros(len(space), np.bool_),
         kinds=np.zeros(len(space), np.int32),

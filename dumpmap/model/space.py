@@ -19,7 +19,7 @@ Index = npt.NDArray[np.intp]
 _COMMIT, _PRIVATE = int(MemState.MEM_COMMIT), int(MemType.MEM_PRIVATE)
 
 
-_FEW = 1024
+_FEW = 256
 
 
 def quick(values: U64) -> Sequence[int]:
@@ -119,14 +119,15 @@ class AllocationSpace:
         end = regions.base + regions.size
         # Most regions hold no such address, so the others are sorted out before anything else is computed.
         (held,) = (first < end).nonzero()
-        held = held[(regions.state[held] == _COMMIT) & (regions.type[held] == _PRIVATE)]
+        held = held[(regions.state[held] == _COMMIT) & (regions.type[held] == _PRIVATE)][:limit]
         places: list[int] = []
         for low, high in zip(first[held].tolist(), end[held].tolist(), strict=True):
-            # A slice of a range costs nothing: a hostile region can be as large as the address space.
-            places += range(low, high, alignment)[: limit - len(places)]
-            if len(places) >= limit:
-                break
-        return places
+            if high - low <= alignment:
+                places.append(low)
+            elif len(places) < limit:
+                # A slice of a range costs nothing: a hostile region can be as large as the address space.
+                places += range(low, high, alignment)[: limit - len(places)]
+        return places[:limit]
 
 
 @dataclass(frozen=True)

@@ -169,11 +169,17 @@ def holds_any(ranges: Sequence[tuple[int, int]], start: int, end: int) -> bool:
 
 
 def _lacks_magic(memory: Memory, base: int, image: PeImage, mark: Mark) -> bool:
-    """Tells whether all places are captured and the magic is nowhere there."""
+    """Tells whether the magic is nowhere, which one look tells if all places are captured, or nothing of them."""
     places = _magic_places(base, image, mark)
+    if not places:
+        return True
     look = unrecorded(memory)
-    data = look.read(places[0], places[-1] - places[0] + len(mark.magic)) if places else b""
-    return data is not None and mark.magic not in data
+    start, end = places[0], places[-1] + len(mark.magic)
+    data = look.read(start, end - start)
+    if data is not None:
+        return mark.magic not in data
+    ranges = look.ranges()
+    return bool(ranges) and not holds_any(ranges, start, end)
 
 
 def _magic_places(base: int, image: PeImage, mark: Mark) -> range:

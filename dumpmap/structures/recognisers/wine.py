@@ -28,6 +28,7 @@ from dumpmap.model.process import Teb
 from dumpmap.model.recognised import Found, LabelledRange
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import is_user_address
+from dumpmap.structures.captured import captured_steps
 from dumpmap.structures.recognisers import WINE_STACK
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule, holds_any
 from dumpmap.structures.recognisers.words import variable_words
@@ -147,6 +148,7 @@ def _places(context: Context) -> Iterator[tuple[int, int]]:
     """Yields where other TEBs can be in the allocations of those of threads, and their width."""
     known = {teb.address for teb in context.tebs}
     rows: dict[tuple[int, int], None] = {}  # most TEBs of a process are in one row
+    ranges = unrecorded(context.memory).ranges()
     left = _MAX_PLACES
     for teb in context.tebs:
         allocation = context.space.allocation(teb.address)
@@ -156,7 +158,7 @@ def _places(context: Context) -> Iterator[tuple[int, int]]:
         if left and (first, teb.pointer_size) not in rows:
             rows[first, teb.pointer_size] = None
             places = range(first, min(sum(allocation), first + _MAX_PLACES * _TEB_DISTANCE), _TEB_DISTANCE)
-            fresh = [place for place in places if place not in known][:left]
+            fresh = [place for place in captured_steps(ranges, places) if place not in known][:left]
             left -= len(fresh)
             yield from ((place, teb.pointer_size) for place in fresh)
 
