@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dumpmap.analysis.ownership import NOBODY, STACKS, WINDOWS, heap_family, name_of, ownership_of, system_places
+from dumpmap.analysis.ownership import NOBODY, STACKS, WINDOWS, heap_family, name_of, ownership_of, system_addresses
 from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import PRIVATE_TYPES, RegionType
@@ -97,5 +97,5 @@ def _places(region_map: RegionMap, parts: Iterable[LabelledRange]) -> tuple[list
         families += [heap_family(heap)] * len(heap.allocations)
     addresses += [stack.base for stack in region_map.stacks]
     families += [STACKS] * len(region_map.stacks)
-    addresses += [address for _, address in system_places(region_map)]
+    addresses += system_addresses(region_map)
     return families + [WINDOWS] * (len(addresses) - len(families)), addresses

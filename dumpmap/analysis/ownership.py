@@ -22,6 +22,7 @@ from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.region_map import BlockColumns, RegionMap
 from dumpmap.model.snapshot import I32
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value
 from dumpmap.model.winnt import MemType
 
 WINDOWS = "Windows"
@@ -37,7 +38,7 @@ Flags = npt.NDArray[np.bool_]
 _LAST = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OwnerName:
     """Who an owner is.
 
@@ -60,7 +61,7 @@ class OwnerName:
 NO_OWNER = OwnerName("")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Proof:
     """What proves a claim: a word of evidence, and the address of the structure that it was read from."""
 
@@ -68,7 +69,7 @@ class Proof:
     address: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Claim:
     """Memory that a rule gives to an owner, unless another claim was first.
 
@@ -341,12 +342,15 @@ def _named(region_map: RegionMap) -> Iterator[Claim]:
 def system_places(region_map: RegionMap) -> Iterator[tuple[str, int]]:
     """Yields evidence and address of environment blocks, NLS tables, and whatever else the PEB points to."""
     structures = region_map.structures
-    for region in structures.named:
-        yield evidence_of(region), region.address
-    for peb in structures.pebs:
-        yield "peb", peb.address
-    for teb in structures.tebs:
-        yield "teb", teb.address
+    evidence = [evidence_of(region) for region in structures.named]
+    evidence += ["peb"] * len(structures.pebs) + ["teb"] * len(structures.tebs)
+    yield from zip(evidence, system_addresses(region_map), strict=True)
+
+
+def system_addresses(region_map: RegionMap) -> list[int]:
+    """Returns the addresses of `system_places`."""
+    structures = region_map.structures
+    return [one.address for one in (*structures.named, *structures.pebs, *structures.tebs)]
 
 
 def _held(region_map: RegionMap, pointers: PointerSearch) -> Iterator[Claim]:

@@ -13,9 +13,11 @@ from dumpmap.model.counts import part_words
 from dumpmap.model.heaps import HEAP_STREAM, Heap, HeapInfo, HeapRange
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import changed
 from dumpmap.model.winnt import MemType
 
 _PRIVATE_OR_UNKNOWN = (int(MemType.MEM_PRIVATE), 0)
+_HEAP = int(RegionType.HEAP)
 
 
 def label_heaps(infos: Sequence[HeapInfo], space: AllocationSpace, labels: Labels) -> tuple[list[Heap], list[str]]:
@@ -35,13 +37,14 @@ def label_heaps(infos: Sequence[HeapInfo], space: AllocationSpace, labels: Label
     # stream can each span the whole space.
     reported_ranges = sum(len(info.ranges) for info in infos if info.is_reported)
     visits = _Budget(len(space) + reported_ranges)
+    types = labels.types.data  # a view, for single look-ups
     for heap, report in _merge(infos):
         owned = _claim(heap, space, labels, warnings, visits)
         for part in report.ranges if report is not None else ():
             index = labels.allocation(part.base)
-            if index >= 0 and int(labels.types[index]) == RegionType.HEAP:
+            if index >= 0 and types[index] == _HEAP:
                 labels.add_evidence(index, HEAP_STREAM)
-        heaps.append(replace(heap, allocations=tuple(sorted(owned))))
+        heaps.append(Heap(heap.info, heap.ranges, tuple(sorted(owned)), heap.evidence))
     if visits.left < 0:
         warnings.append("ranges of the heap stream overlap; some of them are not shown to their end")
     return heaps, warnings
@@ -85,12 +88,10 @@ def _join(info: HeapInfo, report: HeapInfo, *, numbered: bool) -> Heap:
     known = {part.base for part in info.ranges}
     ranges = _sorted((*info.ranges, *(part for part in report.ranges if part.base not in known)))
     evidence = info.evidence if info.ranges else HEAP_STREAM
-    info = replace(
-        info,
-        id=report.id if info.id is None and not numbered else info.id,
-        name=report.name,
-        flags=report.flags if info.flags is None and report.flags else info.flags,
-    )
+    number = report.id if info.id is None and not numbered else info.id
+    flags = report.flags if info.flags is None and report.flags else info.flags
+    if (number, report.name, flags) != (info.id, info.name, info.flags):
+        info = changed(info, id=number, name=report.name, flags=flags)
     return Heap(info, ranges, (), evidence)
 
 
@@ -108,8 +109,9 @@ def _claim(
     if not ranges and heap.info.address:
         # The header is not in the input, but the list says that a heap starts here.
         ranges = (HeapRange(heap.info.address, None, "header", heap.info.evidence),)
-    kinds, bases, ends = space.kinds.data, space.bases.data, space.ends.data
-    title, heap_type = heap.title, int(RegionType.HEAP)
+    kinds, types = space.kinds.data, labels.types.data
+    bases, ends = space.quick_ends
+    title = heap.title
     # A heap can have thousands of segments with one and the same label.
     alike: dict[tuple[str, str, bool], Label] = {}
     for part in ranges:
@@ -131,7 +133,7 @@ def _claim(
                 continue
             if labels.claim(index, label):
                 owned.add((base, end - base))
-            elif labels.types[index] == heap_type:
+            elif types[index] == _HEAP:
                 labels.add_evidence(index, part.evidence)
                 owned.add((base, end - base))
     if strays and len(space):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from dumpmap.model.snapshot import I32, U64, Snapshot
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value
 from dumpmap.model.winnt import MemType
 
 # Plain numbers: comparing an array with one takes a third of the time that an enum member takes.
@@ -35,7 +36,7 @@ class Label(msgspec.Struct, frozen=True):
     inferred: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Mark:
     """A label on [start, end), a part of an allocation."""
 
@@ -74,8 +75,7 @@ class Labels:
     """The labels of one map while the rules run.
 
     Attributes:
-        bases: of the allocations, sorted.
-        ends: of the allocations, exclusive.
+        space: the allocations.
         types: `RegionType` of each allocation. Rules change it.
         claimed: allocations that a rule has named.
         kinds: code of the kind of each allocation.
@@ -87,8 +87,7 @@ class Labels:
         marks: labels on parts of allocations.
     """
 
-    bases: U64
-    ends: U64
+    space: AllocationSpace
     types: npt.NDArray[np.uint8]
     claimed: npt.NDArray[np.bool_]
     kinds: I32
@@ -100,13 +99,25 @@ class Labels:
     marks: list[Mark] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # For single look-ups: a view is several times faster than an array.
-        self._base_view, self._end_view = self.bases.data, self.ends.data
+        # For single look-ups and changes: a view is several times faster than an array.
+        self._bases, self._ends = self.space.quick_ends
+        self._types, self._claimed, self._inferred = self.types.data, self.claimed.data, self.inferred.data
+        self._kinds, self._details = self.kinds.data, self.details.data
+
+    @property
+    def bases(self) -> U64:
+        """First byte of each allocation."""
+        return self.space.bases
+
+    @property
+    def ends(self) -> U64:
+        """End (exclusive) of each allocation."""
+        return self.space.ends
 
     def allocation(self, address: int) -> int:
         """Returns the index of the allocation that holds `address`, or -1."""
-        index = bisect_right(self._base_view, address) - 1
-        return index if index >= 0 and address < self._end_view[index] else -1
+        index = bisect_right(self._bases, address) - 1
+        return index if index >= 0 and address < self._ends[index] else -1
 
     def claim(self, index: int, label: Label) -> bool:
         """Labels a whole allocation unless an earlier rule has. A second label of the same kind adds its evidence.
@@ -117,25 +128,25 @@ class Labels:
         if index < 0:
             return False
         kind, details = self.texts.code(label.kind), self.texts.code(label.details)
-        if self.claimed[index]:
-            if self.kinds[index] == kind and self.details[index] == details:
+        if self._claimed[index]:
+            if self._kinds[index] == kind and self._details[index] == details:
                 self.add_evidence(index, label.evidence)
                 return True
             return False
-        self.claimed[index] = True
+        self._claimed[index] = True
         if label.type is not None:
-            self.types[index] = label.type
-        self.kinds[index] = kind
-        self.details[index] = details
+            self._types[index] = label.type
+        self._kinds[index] = kind
+        self._details[index] = details
         if label.inferred:
-            self.inferred[index] = True
+            self._inferred[index] = True
         self.add_evidence(index, label.evidence)
         return True
 
     def claim_all(self, found: Sequence[tuple[int, str, str]], evidence: str, region_type: RegionType) -> None:
         """Labels many allocations at once, given index, kind, and details of each. See `claim`."""
         fresh: dict[int, tuple[int, int]] = {}
-        claimed, code = self.claimed.data, self.texts.code
+        claimed, code = self._claimed, self.texts.code
         last, kind_code = "", 0
         for index, kind, details in found:
             if not claimed[index] and index not in fresh:
@@ -182,8 +193,7 @@ def start_labels(snapshot: Snapshot, space: AllocationSpace) -> Labels:
     if snapshot.regions is None:
         types[kinds == 0] = _UNKNOWN
     return Labels(
-        bases=space.bases,
-        ends=space.ends,
+        space=space,
         types=types,
         claimed=np.zeros(len(space), np.bool_),
         kinds=np.zeros(len(space), np.int32),

@@ -109,8 +109,12 @@ def with_captured(cover: Cover, captured: Sequence[tuple[int, int]]) -> Regions:
     known_ends = known.base + known.size
     next_known = np.searchsorted(known_ends, starts, side="right")
     is_clear = next_known == len(known)
-    is_clear[~is_clear] = known.base[next_known[~is_clear]] >= ends[~is_clear]
+    (others,) = np.nonzero(~is_clear)
+    next_known = next_known[others]
+    is_clear[others] = known.base[next_known] >= ends[others]
     left = starts < ends
+    # Most captured bytes lie inside something known, such as an image, and add nothing to it.
+    left[others] &= (known.base[next_known] > starts[others]) | (known_ends[next_known] < ends[others])
     meets = left & ~is_clear
     if meets.any():
         cut = zip(starts[meets].tolist(), ends[meets].tolist(), allocations[meets].tolist(), strict=True)

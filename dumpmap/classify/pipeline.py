@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from dumpmap.classify.named import (
     label_named,
     mark_environment_blocks,
 )
-from dumpmap.classify.notes import counter_notes, notes_of, stated_note
+from dumpmap.classify.notes import notes_of
 from dumpmap.classify.pieces import cut_pieces, measure
 from dumpmap.classify.process_facts import describe_process
 from dumpmap.classify.space import LINUX_USER_SPACE_END, USER_SPACE_LIMIT, find_gaps, group_allocations, space_end
@@ -117,8 +117,7 @@ def _assemble(
     rows = _Rows(snapshot, space, labels, outcome.sections, sizes, pieces, recorded)
     end = None if regions is None else space_end(snapshot, regions)
     granularity = snapshot.system.allocation_granularity
-    unknown = unknown_types(snapshot, structures, labels, recorded=recorded)
-    region_map = RegionMap(
+    return RegionMap(
         snapshot=snapshot,
         process=describe_process(snapshot, structures),
         completeness=completeness_of(snapshot, space),
@@ -129,29 +128,16 @@ def _assemble(
         pieces=pieces,
         make_allocations=rows.allocations,
         make_blocks=rows.blocks,
+        make_notes=partial(notes_of, tuple(outcome.notes)),
         texts=labels.texts.values,
         stacks=tuple(outcome.stacks),
         heaps=tuple(outcome.heaps),
         heap_list_captured=structures.heap_list_captured,
         structures=structures,
         mapped_copies=tuple(outcome.copies),
-        notes=(
-            *notes_of(snapshot, structures, outcome.copies, unknown, has_heaps=bool(outcome.heaps)),
-            *outcome.notes,
-        ),
         warnings=(*snapshot.warnings, *structures.warnings, *_outside(snapshot, regions), *outcome.warnings),
-        unknown_types=unknown,
+        unknown_types=unknown_types(snapshot, structures, labels, recorded=recorded),
     )
-    return _with_late_notes(region_map, has_heaps=bool(outcome.heaps))
-
-
-def _with_late_notes(region_map: RegionMap, *, has_heaps: bool) -> RegionMap:
-    """Adds the notes that need sums: counters that the map contradicts, and what heap headers state beyond it."""
-    notes = counter_notes(region_map)
-    surplus = region_map.stated_heaps if region_map.partial and has_heaps else None
-    if surplus is not None:
-        notes += (stated_note(surplus),)
-    return replace(region_map, notes=(*region_map.notes, *notes)) if notes else region_map
 
 
 class _Rows:
@@ -233,12 +219,12 @@ def _run_rules(
 ) -> _Outcome:
     """Runs the rules in their order: of two labels for one allocation, the first stays."""
     outcome = _Outcome()
-    partial = snapshot.regions is None
+    has_map = snapshot.regions is not None
     outcome.sections, of_images, notes_of_images = label_images(
         snapshot, structures.images, space, labels, image_path=options.image_path
     )
     mark_environment_blocks(snapshot, structures, labels)
-    outcome.stacks, of_stacks, notes_of_stacks = label_stacks(snapshot, structures, space, labels, partial=partial)
+    outcome.stacks, of_stacks, notes_of_stacks = label_stacks(snapshot, structures, space, labels, partial=not has_map)
     outcome.heaps, of_heaps = label_heaps(structures.heaps, space, labels)
     if structures.ranges:
         from dumpmap.classify.recognised import label_ranges
@@ -252,7 +238,7 @@ def _run_rules(
     label_linux_names(snapshot, space, labels)
     claim_marked(labels, space)
     label_files(space, labels)
-    if not partial:  # it needs page protections
+    if has_map:  # it needs page protections
         label_activation_contexts(memory, space, labels)
     if options.sections:
         outcome.copies = label_mapped_copies(memory, snapshot, structures.images, space, labels)

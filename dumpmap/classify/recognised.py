@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
+from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from dumpmap.classify.labels import Label, Labels
 from dumpmap.model.recognised import LabelledRange
@@ -22,6 +23,15 @@ _Piece = tuple[int, int, LabelledRange]
 """start, end, and the range that covers this part of an allocation."""
 
 
+class _Views(NamedTuple):
+    """Columns of the allocations, for single look-ups."""
+
+    kinds: memoryview
+    bases: Sequence[int]
+    ends: Sequence[int]
+    claimed: memoryview
+
+
 def label_ranges(ranges: Sequence[LabelledRange], space: AllocationSpace, labels: Labels) -> None:
     """Labels the ranges, owner by owner.
 
@@ -31,17 +41,19 @@ def label_ranges(ranges: Sequence[LabelledRange], space: AllocationSpace, labels
     """
     if not len(space):
         return
+    views = _Views(space.kinds.data, *space.quick_ends, labels.claimed.data)
     for _, owned in groupby(ranges, key=lambda part: (part.owner, part.module)):
         by_allocation: dict[int, list[_Piece]] = {}
         for part in owned:
             if part.takes_allocation:
                 _take_allocation(part, labels)
                 continue
-            for index, start, end in _pieces_of(part, space, labels):
-                labels.mark(start, end, _label(part))
+            label = _label(part)
+            for index, start, end in _pieces_of(part, views):
+                labels.mark(start, end, label)
                 by_allocation.setdefault(index, []).append((start, end, part))
         for index, pieces in by_allocation.items():
-            _claim_filled(index, pieces, labels)
+            _claim_filled(index, pieces, views, labels)
 
 
 def _label(part: LabelledRange) -> Label:
@@ -58,22 +70,22 @@ def _take_allocation(part: LabelledRange, labels: Labels) -> None:
     labels.claim(index, msgspec.structs.replace(label, kind=part.whole_kind or part.kind))
 
 
-def _pieces_of(part: LabelledRange, space: AllocationSpace, labels: Labels) -> Iterator[tuple[int, int, int]]:
+def _pieces_of(part: LabelledRange, views: _Views) -> Iterator[tuple[int, int, int]]:
     """Yields the index of each allocation that the range touches and that is free to be labelled, and the overlap."""
-    kinds, bases, ends = space.kinds.data, space.bases.data, space.ends.data
+    kinds, bases, ends, claimed = views
     possible = _OR_MAPPED if part.may_be_mapped else _PRIVATE_OR_UNKNOWN
     low, high = part.base, part.base + part.size
-    first = max(0, int(np.searchsorted(space.bases, np.uint64(low), side="right")) - 1)
-    for index in range(first, int(np.searchsorted(space.bases, np.uint64(high), side="left"))):
+    first = max(0, bisect_right(bases, low) - 1)
+    for index in range(first, bisect_left(bases, high)):
         start, end = max(low, bases[index]), min(high, ends[index])
         # An earlier rule's label stays, whatever the owner's structures say.
-        if start < end and not labels.claimed[index] and kinds[index] in possible:
+        if start < end and not claimed[index] and kinds[index] in possible:
             yield index, start, end
 
 
-def _claim_filled(index: int, pieces: Sequence[_Piece], labels: Labels) -> None:
+def _claim_filled(index: int, pieces: Sequence[_Piece], views: _Views, labels: Labels) -> None:
     """Labels an allocation if the pieces make up most of it."""
-    base, end = int(labels.bases[index]), int(labels.ends[index])
+    base, end = views.bases[index], views.ends[index]
     if 2 * sum(stop - start for start, stop, _ in pieces) <= end - base:
         return
     part = pieces[0][2]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from itertools import starmap
+from operator import add
 from typing import Any, TypeVar
 
 from dumpmap.model.snapshot import Counters, OperatingSystem, Process, RecordedHeap, Snapshot, System
@@ -34,11 +36,12 @@ def guarded(snapshot: Snapshot) -> Snapshot:
     counters = _figures(snapshot.counters, "counters", warnings)
     system = _figures(snapshot.system, "system", warnings)
     process = _figures(snapshot.process, "process", warnings)
-    process = replace(process, os=_figures(process.os, "operating system", warnings))
+    os = _figures(process.os, "operating system", warnings)
+    process = process if os is process.os else replace(process, os=os)
     heaps = _heaps(snapshot.heaps, "heap", warnings)
     managed = _heaps(snapshot.managed_heaps, "managed-heap", warnings)
     captured = snapshot.captured
-    if any(base + size >= LIMIT for base, size in captured):
+    if max(starmap(add, captured), default=0) >= LIMIT:  # there can be 60,000
         captured = tuple(part for part in captured if sum(part) < LIMIT)
         warnings.append(_left_out(len(snapshot.captured) - len(captured), "captured"))
     handles = snapshot.handle_types

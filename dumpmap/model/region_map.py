@@ -113,13 +113,13 @@ class RegionMap:
         pieces: regions, cut where a part of one has another type. The summary adds them up.
         make_allocations: makes `allocation_columns`.
         make_blocks: makes `block_columns`, which are also cut at image sections and named pages.
+        make_notes: makes `notes` of the map.
         texts: the table that the codes of `kind`, `details`, and `evidence` index.
         stacks: every stack that the input identifies.
         heaps: every heap that the input identifies.
         heap_list_captured: whether the input contains the list of heaps; None if no PEB was found.
         structures: what was read from process memory.
         mapped_copies: loaded images that are also mapped as data.
-        notes: limits of the input that a reader of the map has to know, a sentence each.
         warnings: damage and contradictions in the input, a sentence each.
         unknown_types: types whose figures the input cannot know. Their rows are blank, not zero.
         pointers: who holds pointers to memory that structures do not name; None if nobody has searched for them.
@@ -135,13 +135,13 @@ class RegionMap:
     pieces: Pieces
     make_allocations: Callable[[], AllocationColumns]
     make_blocks: Callable[[], BlockColumns]
+    make_notes: Callable[[RegionMap], tuple[str, ...]]
     texts: Sequence[str]
     stacks: tuple[Stack, ...] = ()
     heaps: tuple[Heap, ...] = ()
     heap_list_captured: bool | None = None
     structures: ProcessStructures = field(default_factory=ProcessStructures)
     mapped_copies: tuple[MappedCopy, ...] = ()
-    notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unknown_types: frozenset[RegionType] = frozenset()
     pointers: PointerSearch | None = None
@@ -175,6 +175,11 @@ class RegionMap:
     def block_columns(self) -> BlockColumns:
         """One row per region or section."""
         return self.make_blocks()
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Limits of the input that a reader of the map has to know, a sentence each."""
+        return self.make_notes(self)
 
     @cached_property
     def free_blocks(self) -> tuple[FreeBlock, ...] | None:

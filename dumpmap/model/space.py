@@ -19,6 +19,17 @@ Index = npt.NDArray[np.intp]
 _COMMIT, _PRIVATE = int(MemState.MEM_COMMIT), int(MemType.MEM_PRIVATE)
 
 
+_FEW = 256
+
+
+def quick(values: U64) -> Sequence[int]:
+    """Returns an array for single look-ups: a list if it is short, else a view, which needs no copy.
+
+    To look up a number in a list takes a third of the time that a view takes, and a tenth of an array's.
+    """
+    return cast("Sequence[int]", values.tolist() if len(values) <= _FEW else values.data)
+
+
 @dataclass(frozen=True)
 class AllocationSpace:
     """Regions in use, grouped into allocations.
@@ -46,19 +57,19 @@ class AllocationSpace:
         return self.regions.type[self.first]
 
     @cached_property
-    def _views(self) -> tuple[memoryview, memoryview]:
-        """Bases and ends for single look-ups: a view is several times faster than an array."""
-        return self.bases.data, self.ends.data
+    def quick_ends(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Bases and ends for single look-ups."""
+        return quick(self.bases), quick(self.ends)
 
     def index_of(self, address: int) -> int:
         """Returns the index of the allocation that holds `address`, or -1."""
-        bases, ends = self._views
+        bases, ends = self.quick_ends
         index = bisect_right(bases, address) - 1
         return index if index >= 0 and address < ends[index] else -1
 
     def indices_of(self, addresses: Sequence[int]) -> list[int]:
         """Returns the index of the allocation that holds each address, or -1."""
-        bases, ends = self._views
+        bases, ends = self.quick_ends
         found = [bisect_right(bases, address) - 1 for address in addresses]
         return [
             index if index >= 0 and address < ends[index] else -1
@@ -83,8 +94,12 @@ class AllocationSpace:
 
     def allocation(self, address: int) -> tuple[int, int] | None:
         """See `dumpmap.structures.space.Space`."""
-        index = self.index_of(address)
-        return None if index < 0 else (int(self.bases[index]), int(self.ends[index]) - int(self.bases[index]))
+        bases, ends = self.quick_ends
+        index = bisect_right(bases, address) - 1
+        if index < 0 or address >= ends[index]:
+            return None
+        base = bases[index]
+        return base, ends[index] - base
 
     def committed(self, base: int, size: int) -> int:
         """See `dumpmap.structures.space.Space`."""
@@ -98,22 +113,21 @@ class AllocationSpace:
 
     def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         """See `dumpmap.structures.space.Space`."""
-        regions, step, below = self.regions, np.uint64(alignment), np.uint64(alignment - 1)
+        regions, below = self.regions, np.uint64(alignment - 1)
         # Below `offset` the subtraction wraps, and the sum wraps back.
         first = ((regions.base + below - np.uint64(offset)) & ~below) + np.uint64(offset)
+        end = regions.base + regions.size
         # Most regions hold no such address, so the others are sorted out before anything else is computed.
-        (held,) = (first < regions.base + regions.size).nonzero()
-        held = held[(regions.state[held] == _COMMIT) & (regions.type[held] == _PRIVATE)]
-        first, end = first[held], regions.base[held] + regions.size[held]
-        counts = ((end - first + below) // step).astype(np.int64)
-        # Of one region no more places than the limit: a hostile one can be as large as the address space.
-        counts = np.minimum(counts, limit)
-        last = int(np.searchsorted(np.cumsum(counts), limit, side="left")) + 1
-        first, counts = first[:last], counts[:last]
-        before = np.repeat(np.cumsum(counts) - counts, counts)[:limit]
-        starts = np.repeat(first, counts)[:limit]
-        places = starts + (np.arange(len(starts)) - before).astype(np.uint64) * step
-        return cast("Sequence[int]", places.tolist())
+        (held,) = (first < end).nonzero()
+        held = held[(regions.state[held] == _COMMIT) & (regions.type[held] == _PRIVATE)][:limit]
+        places: list[int] = []
+        for low, high in zip(first[held].tolist(), end[held].tolist(), strict=True):
+            if high - low <= alignment:
+                places.append(low)
+            elif len(places) < limit:
+                # A slice of a range costs nothing: a hostile region can be as large as the address space.
+                places += range(low, high, alignment)[: limit - len(places)]
+        return places[:limit]
 
 
 @dataclass(frozen=True)

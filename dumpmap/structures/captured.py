@@ -61,6 +61,16 @@ def captured_places(memory: Memory, places: Sequence[int], alignment: int, size:
     ]
 
 
+def captured_steps(ranges: Sequence[tuple[int, int]], places: range) -> Iterator[int]:
+    """Yields those of evenly spaced places whose first byte is captured; all of them if `ranges` are unknown."""
+    if not ranges:
+        yield from places
+        return
+    first, step = places.start, places.step
+    for start, size in ranges[max(0, bisect_left(ranges, (first, 0)) - 1) : bisect_left(ranges, (places.stop, 0))]:
+        yield from places[max(0, -((first - start) // step)) : max(0, (start + size - first + step - 1) // step)]
+
+
 def _within(memory: Memory, ranges: Sequence[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, bytes]]:
     index = max(0, bisect_right(ranges, (start, 1 << 64)) - 1)
     while index < len(ranges) and ranges[index][0] < end:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dumpmap.model.heaps import HeapRange
 from dumpmap.model.memory import Memory
+from dumpmap.model.values import changed
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.structures.bounds import MAX_NODES, MAX_SEGMENTS, round_up
 from dumpmap.structures.space import Space
@@ -144,8 +145,8 @@ class HeapContext:
         """
         allocation = self.space.allocation(claim.base)
         if allocation is None:
-            return None if self.has_map else replace(claim, size=round_up(size, ALLOCATION_GRANULARITY))
+            return None if self.has_map else changed(claim, size=round_up(size, ALLOCATION_GRANULARITY))
         base, whole = allocation
         if base == claim.base:
             return claim
-        return replace(claim, size=min(size, base + whole - claim.base))
+        return changed(claim, size=min(size, base + whole - claim.base))

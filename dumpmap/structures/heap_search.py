@@ -13,6 +13,7 @@ from dumpmap.model.counts import count_words
 from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, UNKNOWN_HEAP, WINE_HEAP, HeapInfo, HeapRange
 from dumpmap.model.memory import attempt
 from dumpmap.model.process import Peb
+from dumpmap.model.values import changed
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import MAX_HEAPS, is_page
 from dumpmap.structures.heap_context import Budget, HeapContext, left_out
@@ -107,7 +108,9 @@ class HeapSearch:
                 return False
         # A header states its place in the list, which helps if the list itself was not captured.
         known = index if peb.heaps is not None or heap.id is None or heap.id > peb.number_of_heaps else heap.id
-        self._add(replace(heap, id=known, is_default=address == peb.process_heap))
+        is_default = address == peb.process_heap
+        same = heap.id == known and heap.is_default == is_default
+        self._add(heap if same else changed(heap, id=known, is_default=is_default))
         return is_missing
 
     def _doubt(self, peb: Peb, address: int, index: int | None, evidence: str, problem: str) -> None:
@@ -211,7 +214,7 @@ class HeapSearch:
                 continue
             heap = self._read(context, address, f"heap {address:#x}", "heap-signature", is_scan=True)
             if heap is not None:
-                self._add(replace(heap, id=None))
+                self._add(heap if heap.id is None else replace(heap, id=None))
                 covered.update(range_.base for range_ in heap.ranges)
                 continue
             owner = attempt(self._memory, partial(_other_owner, context, address))

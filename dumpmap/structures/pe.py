@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 
 from dumpmap.model.memory import ExcerptMemory, Memory, attempt
 from dumpmap.model.process import PeImage, Section
@@ -134,11 +134,15 @@ def _read_sections(memory: Memory, address: int, count: int, alignment: int) -> 
     sections = []
     for position in range(0, len(table), _SECTION_SIZE):
         name, virtual_size, rva, raw_size, characteristics = _SECTION.unpack(table, position)
-        text = name.to_bytes(8, "little").rstrip(b"\0").decode("utf-8", "replace")
         # Old linkers set VirtualSize to 0 and mean the raw size.
         size = round_up(virtual_size or raw_size, unit)
-        sections.append(Section(text, rva, virtual_size, size, characteristics))
+        sections.append(Section(_section_name(name), rva, virtual_size, size, characteristics))
     return tuple(sections)
+
+
+@lru_cache(maxsize=1024)  # modules have sections of the same names
+def _section_name(value: int) -> str:
+    return value.to_bytes(8, "little").rstrip(b"\0").decode("utf-8", "replace")
 
 
 def writable_ranges(base: int, image: PeImage, most: int = MAX_VARIABLES) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dumpmap.model.memory import Glance, Memory, Readable
+from dumpmap.model.memory import Glance, Memory, RecordingMemory
 from dumpmap.model.process import Teb
 from dumpmap.structures.bounds import is_page, is_user_address
 from dumpmap.structures.layout import parts
@@ -28,15 +28,11 @@ _STATUS = parts(layouts.TEB, "LastStatusValue")
 _BATCH = parts(layouts.TEB, "GdiBatchCount", "GuaranteedStackBytes")
 _FLAGS = parts(layouts.TEB, "SameTebFlags")
 _WOW = parts(layouts.TEB, "WowTebOffset")
-_SPAN = {
-    size: max(
-        part[size].offset + part[size].size
-        for part in (_HEAD, _ALLOCATION, _GUI, _DESKTOP, _STATUS, _BATCH, _FLAGS, _WOW)
-        if size in part
-    )
-    for size in _HEAD
+_APART = (_GUI, _DESKTOP, _STATUS, _ALLOCATION, _BATCH, _FLAGS, _WOW)
+_WHOLE = {
+    size: layout.part(*(name for part in _APART for name in part[size].names)) for size, layout in layouts.TEB.items()
 }
-"""Bytes of a TEB up to the last of these fields."""
+"""All of them at once, for a TEB that is captured whole."""
 
 
 def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | None = None) -> Teb | None:
@@ -66,12 +62,13 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
         and stack_limit < stack_base
         and is_user_address(stack_base - 1, pointer_size)
     )
-    teb = Glance(memory, address, _SPAN[pointer_size])  # one read for all that follows, where all of it is captured
-    allocation = _one(_ALLOCATION[pointer_size].read(teb, address))
+    # A recording must not keep what lies between the fields.
+    rest = None if isinstance(memory, RecordingMemory) else _WHOLE[pointer_size].read(memory, address)
+    if rest is None:
+        rest = _read_apart(memory, address, pointer_size, exceptions)
+    gui, desktop, status, allocation, batch, guaranteed, flags, wow = rest
     if allocation is not None and not (has_stack and is_page(allocation, pointer_size) and allocation <= stack_limit):
         allocation = None
-    batch = _BATCH[pointer_size].read(teb, address)
-    flags = _one(_FLAGS[pointer_size].read(teb, address))
     return Teb(
         address=address,
         pointer_size=pointer_size,
@@ -82,13 +79,13 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
         allocation_base=allocation,
         peb=peb,
         last_error=last_error,
-        last_status=_one(_STATUS[pointer_size].read(teb, address)),
-        guaranteed_stack_bytes=None if batch is None else batch[1],
+        last_status=status,
+        guaranteed_stack_bytes=guaranteed,
         # Windows XP has the flag elsewhere. But only a fiber's data is an address; otherwise it is a version number.
         is_fiber=is_user_address(fiber, pointer_size)
         or (None if flags is None else bool(flags & layouts.TEB_HAS_FIBER_DATA)),
-        desktop_heap=_desktop_heap(teb, address, pointer_size),
-        other_teb=_other_teb(teb, address, pointer_size, exceptions, None if batch is None else batch[0]),
+        desktop_heap=desktop if gui and desktop and is_user_address(desktop, pointer_size) else None,
+        other_teb=_other_teb(address, _link(pointer_size, exceptions, batch), wow),
     )
 
 
@@ -123,27 +120,38 @@ def read_tebs(memory: Memory, address: int, thread_id: int | None, pointer_size:
     return (teb,)
 
 
-def _other_teb(teb: Readable, address: int, pointer_size: int, exceptions: int, batch: int | None) -> int | None:
+def _read_apart(
+    memory: Memory, address: int, pointer_size: int, exceptions: int
+) -> tuple[int | None, int | None, int | None, int | None, int | None, int | None, int | None, int | None]:
+    """Reads the fields of `_WHOLE` one by one, and none that does not matter."""
+    teb = Glance(memory, address, _WHOLE[pointer_size].offset + _WHOLE[pointer_size].size)
+    allocation = _one(_ALLOCATION[pointer_size].read(teb, address))
+    batch, guaranteed = _BATCH[pointer_size].read(teb, address) or (None, None)
+    flags = _one(_FLAGS[pointer_size].read(teb, address))
+    status = _one(_STATUS[pointer_size].read(teb, address))
+    gui = _one(_GUI[pointer_size].read(teb, address))
+    desktop = _one(_DESKTOP[pointer_size].read(teb, address)) if gui else None
+    linked = _link(pointer_size, exceptions, batch) is not None
+    wow = None if linked else _one(_WOW[pointer_size].read(teb, address))
+    return gui, desktop, status, allocation, batch, guaranteed, flags, wow
+
+
+def _link(pointer_size: int, exceptions: int, batch: int | None) -> int | None:
+    """Returns the address that the first word of a TEB64 or GdiBatchCount of a TEB32 holds; None if it holds none."""
+    link = exceptions if pointer_size == 8 else batch
+    return link if link and is_user_address(link, 4) and link % 0x1000 == 0 else None
+
+
+def _other_teb(address: int, link: int | None, offset: int | None) -> int | None:
     """Returns the address that a TEB gives for its twin.
 
     On every release, a TEB64 keeps the address of the TEB32 in its first word, and a TEB32 that of the TEB64 in
     GdiBatchCount. Windows 10 and later also have a distance in WowTebOffset. In a process that is not WoW64 these
     fields hold the exception list, a small count, and 0.
     """
-    link = exceptions if pointer_size == 8 else batch
-    if link and is_user_address(link, 4) and link % 0x1000 == 0:
+    if link is not None:
         return link
-    offset = _one(_WOW[pointer_size].read(teb, address))
-    if offset and is_page(address + offset, 4):
-        return address + offset
-    return None
-
-
-def _desktop_heap(teb: Readable, address: int, pointer_size: int) -> int | None:
-    if not _one(_GUI[pointer_size].read(teb, address)):
-        return None
-    desktop = _one(_DESKTOP[pointer_size].read(teb, address))
-    return desktop if desktop and is_user_address(desktop, pointer_size) else None
+    return address + offset if offset and is_page(address + offset, 4) else None
 
 
 def _one(values: tuple[int, ...] | None) -> int | None:

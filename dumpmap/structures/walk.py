@@ -47,6 +47,9 @@ def walk_list(head: int, flink: int, blink: int, visit: Visit[T], limit: int) ->
         limit: follow at most this many nodes.
     """
     walk: ListWalk[T] = ListWalk()
+    if flink == head:  # empty, as most lists are
+        walk.closed = True
+        return walk
     seen: set[int] = set()
     end = _follow(walk, walk.nodes, seen, head, flink, 0, visit, limit)
     walk.closed = end == head

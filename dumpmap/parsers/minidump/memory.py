@@ -9,6 +9,7 @@ import numpy as np
 
 from dumpmap.model.memory import find_by_reading
 from dumpmap.model.snapshot import U64
+from dumpmap.model.space import quick
 from dumpmap.sources.files import ByteSource
 
 _BULK = 0x10000
@@ -37,8 +38,8 @@ class DumpMemory:
             starts, sizes, offsets = _disjoint(starts, sizes, offsets)
             ends = starts + sizes
         self._starts, self._ends, self._offsets = starts, ends, offsets
-        # Single look-ups use these: they are several times faster than an element of an array.
-        self._start_view, self._end_view, self._offset_view = starts.data, ends.data, offsets.data
+        self._start_view, self._end_view, self._offset_view = map(quick, (starts, ends, offsets))
+        self._view = source.view
         self._ranges: list[tuple[int, int]] | None = None
 
     def _range_of(self, address: int) -> int:
@@ -48,8 +49,14 @@ class DumpMemory:
 
     def read(self, address: int, size: int) -> bytes | None:
         """See `Memory.read`. A read may run across ranges that touch."""
-        if size <= 0:
-            return None
+        if 0 < size < _BULK:  # nearly all reads are short and in one range
+            index = bisect_right(self._start_view, address) - 1
+            if index >= 0 and address + size <= self._end_view[index]:
+                return bytes(self._view(self._offset_view[index] + address - self._start_view[index], size))
+        return self._read_apart(address, size) if size > 0 else None
+
+    def _read_apart(self, address: int, size: int) -> bytes | None:
+        """Reads many bytes, or across ranges that touch."""
         parts: list[bytes] = []
         while True:
             index = self._range_of(address)

@@ -74,17 +74,21 @@ def read_header(data: bytes, base: int, room: int, pointer_size: int) -> Iterato
     if base >> 8 * pointer_size or data == _NOTHING:
         return
     words = struct.unpack_from("<128I" if pointer_size == 4 else "<64Q", data)
-    for at in range(4, len(words) - 7):
-        secret = words[at] ^ base
-        # A 64-bit address has the uppermost 16 bits empty, so no pointer is taken for a cookie. Chance leaves them
-        # empty in a random number of one process in 65,536.
-        # Before the cookie is a count of pages or a size of the header, both small.
-        if words[at] and words[at - 1] <= MAX_V1_INFO and secret >> (8 * pointer_size - 16):
-            segment = _generation_2(words, at, base, room, pointer_size) or _generation_1(
-                words, at, base, room, pointer_size
-            )
-            if segment is not None:
-                yield segment
+    shift = 8 * pointer_size - 16
+    # A 64-bit address has the uppermost 16 bits empty, so no pointer is taken for a cookie. Chance leaves them empty in
+    # a random number of one process in 65,536. Before the cookie is a count of pages or a size of the header, both
+    # small.
+    cookies = [
+        at
+        for at in range(4, len(words) - 7)
+        if words[at] and words[at - 1] <= MAX_V1_INFO and (words[at] ^ base) >> shift
+    ]
+    for at in cookies:
+        segment = _generation_2(words, at, base, room, pointer_size) or _generation_1(
+            words, at, base, room, pointer_size
+        )
+        if segment is not None:
+            yield segment
 
 
 def _generation_2(words: tuple[int, ...], at: int, base: int, room: int, pointer_size: int) -> Segment | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, cast
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.heaps import RecordedHeap
 from dumpmap.model.kinds import KindInfo
-from dumpmap.model.memory import Memory
+from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import Peb, PeImage, Teb
 from dumpmap.model.recognised import Found, LabelledRange
 from dumpmap.structures.layouts.pe import IMAGE_SCN_MEM_WRITE
@@ -149,7 +149,8 @@ class Context:
                     found[module] = None
                 elif other not in names or image.sections[names.index(other)].size < least:
                     continue
-                places.update(dict.fromkeys(_magic_places(module.base, image, mark), module))
+                if not _lacks_magic(self.memory, module.base, image, mark):
+                    places.update(dict.fromkeys(_magic_places(module.base, image, mark), module))
             hits = self.memory.find(sorted(places), 0, [mark.magic]) if places else {}
             # The first place of a module counts; others are chance.
             found.update((places[place], place) for place in sorted(hits, reverse=True))
@@ -165,6 +166,20 @@ def holds_any(ranges: Sequence[tuple[int, int]], start: int, end: int) -> bool:
     """Tells whether any byte of [start, end) is in the ranges, which are sorted and disjoint."""
     index = bisect_left(ranges, (end, 0)) - 1
     return index >= 0 and sum(ranges[index]) > start
+
+
+def _lacks_magic(memory: Memory, base: int, image: PeImage, mark: Mark) -> bool:
+    """Tells whether the magic is nowhere, which one look tells if all places are captured, or nothing of them."""
+    places = _magic_places(base, image, mark)
+    if not places:
+        return True
+    look = unrecorded(memory)
+    start, end = places[0], places[-1] + len(mark.magic)
+    data = look.read(start, end - start)
+    if data is not None:
+        return mark.magic not in data
+    ranges = look.ranges()
+    return bool(ranges) and not holds_any(ranges, start, end)
 
 
 def _magic_places(base: int, image: PeImage, mark: Mark) -> range:

@@ -26,9 +26,11 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import Teb
 from dumpmap.model.recognised import Found, LabelledRange
+from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import is_user_address
+from dumpmap.structures.captured import captured_steps
 from dumpmap.structures.recognisers import WINE_STACK
-from dumpmap.structures.recognisers.protocol import Context, LoadedModule
+from dumpmap.structures.recognisers.protocol import Context, LoadedModule, holds_any
 from dumpmap.structures.recognisers.words import variable_words
 from dumpmap.structures.teb import read_teb
 
@@ -64,8 +66,8 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
     ),
 )
 
-_WORDS = 17
-"""Words of Wine's in GdiTebBatch: 16 for the processor, frames of the stack among them, then the base of the stack."""
+_BATCH = {8: struct.Struct("<17Q"), 4: struct.Struct("<17I")}
+"""Wine's words in GdiTebBatch: 16 for the processor, frames of the stack among them, then the base of the stack."""
 
 _TEB_DISTANCE = 0x10000
 """Bytes from one TEB to the next in the allocation that holds them."""
@@ -82,9 +84,10 @@ _MANAGER = "kernelbase.dll"
 
 def find(context: Context) -> Found:
     """Finds the blocks of all threads, those that a thread left, and the table of memory handles."""
-    ended = tuple(_ended(context))
-    stacks = {allocation[0] for teb in (*context.tebs, *ended) if (allocation := _stack_of(context, teb))}
-    blocks = _of_one_size([part for teb in (*context.tebs, *ended) for part in _block(context, teb, stacks)])
+    stacks = {allocation[0] for teb in context.tebs if (allocation := _stack_of(context, teb))}
+    ended = tuple(_ended(context, stacks))
+    found = (_block(context, teb, stacks) for teb in (*context.tebs, *ended))
+    blocks = _of_one_size([part for part in found if part is not None])
     return Found(ranges=(*blocks, *(_ended_stack(context, teb) for teb in ended), *_handle_table(context)))
 
 
@@ -99,27 +102,30 @@ def _stack_of(context: Context, teb: Teb) -> tuple[int, int] | None:
     return None if teb.stack_base is None else context.space.allocation(teb.stack_base - 1)
 
 
-def _block(context: Context, teb: Teb, stacks: set[int]) -> Iterator[LabelledRange]:
-    size = _WORDS * teb.pointer_size
-    place = teb.address + WINE_STACK[teb.pointer_size] + teb.pointer_size - size
-    data = unrecorded(context.memory).read(place, size)
+def _block(context: Context, teb: Teb, stacks: set[int]) -> LabelledRange | None:
+    width = teb.pointer_size
+    part = _BATCH[width]
+    place = teb.address + WINE_STACK[width] + width - part.size
+    data = unrecorded(context.memory).read(place, part.size)
     if data is None:
-        return
-    *frames, base = struct.unpack(f"<{_WORDS}{'Q' if teb.pointer_size == 8 else 'I'}", data)
-    if base in stacks or not base or base % 0x10000 or not is_user_address(base, teb.pointer_size):
-        return
+        return None
+    *frames, base = part.unpack(data)
+    if base in stacks or not base or base % 0x10000 or not is_user_address(base, width):
+        return None
     allocation = context.space.allocation(base)
-    if allocation is None or allocation[0] != base or not any(base < frame < sum(allocation) for frame in frames):
-        return
-    context.memory.read(place, size)
+    if allocation is None or allocation[0] != base:
+        return None
+    end = base + allocation[1]
+    if not any(base < frame < end for frame in frames):
+        return None
+    context.memory.read(place, part.size)
     details = f"Wine, thread {teb.thread_id}"
-    yield LabelledRange(base, allocation[1], KIND, EVIDENCE_WORD, details=details, owner="Wine")
+    return LabelledRange(base, allocation[1], KIND, EVIDENCE_WORD, details=details, owner="Wine")
 
 
-def _ended(context: Context) -> Iterator[Teb]:
-    """Yields the TEBs of ended threads whose stacks are still there."""
+def _ended(context: Context, alive: set[int]) -> Iterator[Teb]:
+    """Yields the TEBs of ended threads whose stacks are still there, and adds these to those that are `alive`."""
     look = unrecorded(context.memory)
-    alive = {allocation[0] for teb in context.tebs if (allocation := _stack_of(context, teb))}
     threads = {teb.thread_id for teb in context.tebs}
     processes = {(teb.pointer_size, teb.process_id, teb.peb) for teb in context.tebs}
     left = _MAX_ENDED
@@ -130,7 +136,7 @@ def _ended(context: Context) -> Iterator[Teb]:
         allocation = _stack_of(context, teb)
         if allocation is None or allocation[0] in alive or allocation != (teb.allocation_base, _stack_size(teb)):
             continue
-        if _has_outermost_frame(context, look, teb) and list(_block(context, teb, alive | {allocation[0]})):
+        if _has_outermost_frame(context, look, teb) and _block(context, teb, alive | {allocation[0]}):
             read_teb(context.memory, place, width)
             _has_outermost_frame(context, context.memory, teb)
             alive.add(allocation[0])
@@ -141,16 +147,20 @@ def _ended(context: Context) -> Iterator[Teb]:
 def _places(context: Context) -> Iterator[tuple[int, int]]:
     """Yields where other TEBs can be in the allocations of those of threads, and their width."""
     known = {teb.address for teb in context.tebs}
-    found: dict[tuple[int, int], None] = {}
+    rows: dict[tuple[int, int], None] = {}  # most TEBs of a process are in one row
+    ranges = unrecorded(context.memory).ranges()
+    left = _MAX_PLACES
     for teb in context.tebs:
         allocation = context.space.allocation(teb.address)
-        if allocation is not None:
-            first = allocation[0] + (teb.address - allocation[0]) % _TEB_DISTANCE
+        if allocation is None:
+            continue
+        first = allocation[0] + (teb.address - allocation[0]) % _TEB_DISTANCE
+        if left and (first, teb.pointer_size) not in rows:
+            rows[first, teb.pointer_size] = None
             places = range(first, min(sum(allocation), first + _MAX_PLACES * _TEB_DISTANCE), _TEB_DISTANCE)
-            found.update(dict.fromkeys((place, teb.pointer_size) for place in places if place not in known))
-        if len(found) >= _MAX_PLACES:
-            break
-    yield from list(found)[:_MAX_PLACES]
+            fresh = [place for place in captured_steps(ranges, places) if place not in known][:left]
+            left -= len(fresh)
+            yield from ((place, teb.pointer_size) for place in fresh)
 
 
 def _stack_size(teb: Teb) -> int:
@@ -178,8 +188,11 @@ def _ended_stack(context: Context, teb: Teb) -> LabelledRange:
 
 
 def _handle_table(context: Context) -> Iterator[LabelledRange]:
+    ranges = unrecorded(context.memory).ranges()
     for module in context.modules:
-        if module.name == _MANAGER:
+        # In a small dump, no more than the header of the module is captured, which has no variables.
+        rest = module.base + PAGE_SIZE, module.base + module.size
+        if module.name == _MANAGER and (not ranges or holds_any(ranges, *rest)):
             found = list(_tables_of(context, module))
             if len(found) == 1:
                 place, base, size, width = found[0]
