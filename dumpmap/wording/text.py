@@ -34,7 +34,7 @@ __all__ = [
 
 
 def percent_words(share: float) -> str:
-    """Writes a share (0 to 1) in percent: `61 %`; one below 10 or above 99 with a decimal. Only all of it is `100 %`."""
+    """Writes a share (0 to 1) in percent: `61 %`; below 10 and above 99 with a decimal. Only all of it is `100 %`."""
     percent = 100 * share
     if 99 < percent < 100:
         return f"{min(999, round(1000 * share)) / 10:.1f} %"

@@ -1,4 +1,4 @@
-"""What documents promise: the README's Python runs as printed, its extras are the package's, and headings are unique."""
+"""The README's Python runs as printed, its extras are the package's, and no document has a heading twice."""
 
 from __future__ import annotations
 
