@@ -40,7 +40,8 @@ class OwnerPart:
         size: address space.
         committed: committed bytes.
         count: the number of ranges: pages, regions, or heap segments.
-        inferred: whether any of it was inferred.
+        inferred_size: how much of the address space was inferred.
+        inferred_committed: how much of the committed bytes.
         evidence: the words of evidence.
     """
 
@@ -48,8 +49,14 @@ class OwnerPart:
     size: int
     committed: int
     count: int
-    inferred: bool
+    inferred_size: int
+    inferred_committed: int
     evidence: tuple[str, ...]
+
+    @property
+    def inferred(self) -> bool:
+        """Whether any of it was inferred."""
+        return self.inferred_size > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,6 @@ class Owner:
         size: address space.
         committed: committed bytes.
         allocations: allocations that it has a part of.
-        inferred: whether any of it was inferred.
         evidence: the words of evidence.
         parts: its memory by kind, the largest first.
         facts: what the owner states about itself; None if it states nothing.
@@ -76,11 +82,25 @@ class Owner:
     size: int
     committed: int
     allocations: int
-    inferred: bool
     evidence: tuple[str, ...]
     parts: tuple[OwnerPart, ...]
     type_sizes: Mapping[RegionType, int] = field(default_factory=dict)
     facts: OwnerFacts | None = None
+
+    @property
+    def inferred_size(self) -> int:
+        """How much of the address space was inferred."""
+        return sum(part.inferred_size for part in self.parts)
+
+    @property
+    def inferred_committed(self) -> int:
+        """How much of the committed bytes was inferred."""
+        return sum(part.inferred_committed for part in self.parts)
+
+    @property
+    def inferred(self) -> bool:
+        """Whether any of it was inferred."""
+        return self.inferred_size > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +225,8 @@ class _Sums:
                     int(sizes[members].sum()),
                     int(committed[members].sum()),
                     len(members),
-                    bool(inferred[mine[members]].any()),
+                    int(sizes[members][inferred[mine[members]]].sum()),
+                    int(committed[members][inferred[mine[members]]].sum()),
                     self._evidence(mine[members]),
                 )
             )
@@ -216,7 +237,6 @@ class _Sums:
             size=int(sizes.sum()),
             committed=int(committed.sum()),
             allocations=len(np.unique(rows.allocation[mine])),
-            inferred=bool(inferred[mine].any()),
             evidence=self._evidence(mine),
             parts=tuple(sorted(parts, key=lambda part: (-part.size, part.kind))),
             type_sizes={RegionType(int(code)): int(sizes[members].sum()) for code, members in runs(types)},

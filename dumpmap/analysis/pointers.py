@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from dumpmap.analysis.ownership import NOBODY, ownership_of
-from dumpmap.analysis.pointer_scan import Hit, Mask, PointerScan, Progress, Targets, joined, may_stand_alone
+from dumpmap.analysis.pointer_scan import Hit, Mask, PointerScan, Progress, Targets, joined, may_stand_alone, without
 from dumpmap.model.memory import Memory
 from dumpmap.model.pointers import (
     MODULE_PAIR,
@@ -37,6 +37,7 @@ from dumpmap.model.winnt import (
     MemType,
 )
 from dumpmap.structures.class_names import ClassNames, CodeModule, ObjectClass
+from dumpmap.structures.pe import constant_ranges
 
 MAX_SEARCHED = 2 << 30
 """Most bytes that a search reads: some seconds, whatever the size of the input."""
@@ -202,7 +203,7 @@ class _Search:
     # ------------------------------------------------------------ what to search
 
     def _writable(self, module: CodeModule) -> list[tuple[int, int]]:
-        """Returns the writable, committed image memory of a module, as (base, size)."""
+        """Returns the variables of a module as (base, size): committed, writable image memory in writable sections."""
         regions = self._space.regions
         first = int(np.searchsorted(regions.base, np.uint64(module.base)))
         last = int(np.searchsorted(regions.base, np.uint64(min(module.base + module.size, (1 << 64) - 1))))
@@ -211,7 +212,11 @@ class _Search:
         wanted &= (regions.protect[part] & np.uint32(int(PAGE_WRITABLE))) != 0
         wanted &= (regions.protect[part] & np.uint32(int(PAGE_GUARD_OR_NO_ACCESS))) == 0
         bases, sizes = regions.base[part][wanted], regions.size[part][wanted]
-        return joined(list(zip(bases.tolist(), sizes.tolist(), strict=True)))
+        writable = joined(list(zip(bases.tolist(), sizes.tolist(), strict=True)))
+        image = self._map.structures.images.get(module.base)
+        if image is None or not writable:
+            return writable
+        return without(writable, constant_ranges(self._map.snapshot.memory, module.base, image))
 
     def _pieces(self, holders: dict[int, str]) -> Iterator[_Piece]:
         """Yields the readable memory of allocations, each with who holds it. Of two allocations nothing is joined."""

@@ -105,9 +105,11 @@ class RegionMap(model.RegionMap):
 
         Returns:
             a frame with one row per part of an owner (`owner`, `module`, `instance`, `kind`), and one per group of
-            equal allocations without an owner (`owner` empty, `kind` their type, `size_each` their size). Figures are
-            nullable integers: `size`, `committed`, `count`; `inferred` and `evidence` are the owner's. The sizes add
-            up to the summary's total without unusable space and page tables.
+            equal allocations without an owner: `owner` is empty, `kind` their type, and `size_each`, `state`,
+            `protection`, and `address` of the first say what they are. Figures are nullable integers: `size`,
+            `committed`, `count`, and `inferred_committed`. `inferred` says whether any of the part is, and `evidence`
+            why. The sizes add up to the summary's total without unusable space and page tables. The CSV of
+            `dumpmap owners --by kind` has the same rows and columns.
 
         Raises:
             ValueError: a name is not a type, or `search` is another word.
@@ -117,11 +119,11 @@ class RegionMap(model.RegionMap):
         from dumpmap.model.choices import check_choice
         from dumpmap.model.pointers import OWNER_SEARCHES
         from dumpmap.views.filters import parse_types
-        from dumpmap.views.owners import owner_frame
+        from dumpmap.views.owner_records import owner_frame
 
         check_choice("search", search, OWNER_SEARCHES)
         region_map = with_pointers(self) if search == "full" else self
-        return owner_frame(find_owners(region_map, parse_types(types)))
+        return owner_frame(region_map, find_owners(region_map, parse_types(types)))
 
     def to_snapshot(
         self,

@@ -22,7 +22,11 @@ from dumpmap.wording.text import Units
 
 ByOption = Annotated[
     OwnersBy,
-    typer.Option("--by", help="What a row stands for. `size` lists only groups of equal allocations without an owner."),
+    typer.Option(
+        "--by",
+        help="What a row stands for. `size` lists only groups of equal allocations without an owner. JSON always has "
+        "each owner with its parts.",
+    ),
 ]
 SortOption = Annotated[
     OwnersSort, typer.Option("--sort", "-s", help="Figure to sort by: address space, or committed memory.")
@@ -64,7 +68,8 @@ def command(
     from dumpmap.analysis.owners import find_owners
     from dumpmap.model.types import RegionType
     from dumpmap.views.filters import parse_types
-    from dumpmap.views.owners import owner_document, owner_table, owner_view
+    from dumpmap.views.owner_records import owner_document, owner_table
+    from dumpmap.views.owners import owner_view
 
     target = Target(chosen_format(format, output), units, output, force)
     with usage_errors():
@@ -75,7 +80,7 @@ def command(
     found = find_owners(region_map, types)
     shown = Shown(
         document=lambda: owner_document(region_map, found, sort),
-        table=lambda: owner_table(region_map, found, by, sort=sort),
+        table=lambda: owner_table(region_map, found, by, sort),
         view=lambda: owner_view(region_map, found, by, sort=sort, show_all=show_all, types=types),
     )
     show(shown, target)

@@ -32,6 +32,11 @@ _EXPORTS = {
     pointer_size: layout.part("NumberOfRvaAndSizes", "Export.VirtualAddress", "Export.Size")
     for pointer_size, layout in layouts.IMAGE_OPTIONAL_HEADER.items()
 }
+_RESOURCES = {
+    pointer_size: layout.part("NumberOfRvaAndSizes", "Resource.VirtualAddress", "Resource.Size")
+    for pointer_size, layout in layouts.IMAGE_OPTIONAL_HEADER.items()
+}
+_RESOURCES_NUMBER = 2  # IMAGE_DIRECTORY_ENTRY_RESOURCE
 _DEBUG = {
     pointer_size: layout.part("NumberOfRvaAndSizes", "Debug.VirtualAddress", "Debug.Size")
     for pointer_size, layout in layouts.IMAGE_OPTIONAL_HEADER.items()
@@ -154,6 +159,24 @@ def writable_ranges(base: int, image: PeImage, most: int = MAX_VARIABLES) -> lis
             ranges.append((base + section.address, base + section.address + size))
             room -= size
     return ranges
+
+
+def constant_ranges(memory: Memory, base: int, image: PeImage) -> list[tuple[int, int]]:
+    """Returns start and end of the sections of an image in which a program keeps no variables, sorted.
+
+    These are the sections that the file maps without the right to write, whatever the protection of their pages is now:
+    the loader relocates them and fills in addresses of functions, and hooks change code. Resources are constants, too;
+    linkers of the GNU tools mark their section as writable.
+    """
+    dos = _DOS.read(memory, base)
+    row = None if dos is None else _RESOURCES[image.pointer_size].read(memory, base + dos[1] + _FILE_SIZE)
+    resources = row[1] if row is not None and row[0] > _RESOURCES_NUMBER and row[2] else None
+    ranges = []
+    for section in image.sections:
+        holds_resources = resources is not None and section.address <= resources < section.address + section.size
+        if section.size and (holds_resources or not section.characteristics & layouts.IMAGE_SCN_MEM_WRITE):
+            ranges.append((base + section.address, base + section.address + section.size))
+    return sorted(ranges)
 
 
 def find_export(memory: Memory, base: int, image: PeImage, name: str) -> int | None:

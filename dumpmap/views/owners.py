@@ -4,82 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dumpmap.analysis.owners import Group, Owner, OwnerPart, Owners
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
-from dumpmap.views.blocks import Blank, Block, Paragraph
-from dumpmap.views.documents import head
+from dumpmap.views.blocks import Blank, Block, Paragraph, Remark
 from dumpmap.views.owner_rows import OwnersBy, OwnersSort
-from dumpmap.views.pointers import pointer_blocks, pointer_document
+from dumpmap.views.pointers import pointer_blocks
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.owners import group_text
-from dumpmap.wording.text import count_words, hex_text, more_text, percent_text, size_words
-
-if TYPE_CHECKING:
-    import pandas as pd
+from dumpmap.wording.text import count_words, more_text, percent_text, size_words
 
 SHOWN_ROWS = 20
 """Rows that the text table shows unless it is asked for all."""
 
 _SHOWN_KINDS = 3
 
-OWNER_FRAME_COLUMNS = (
-    "owner",
-    "module",
-    "instance",
-    "kind",
-    "size_each",
-    "size",
-    "committed",
-    "count",
-    "inferred",
-    "evidence",
-)
-
-OWNER_COLUMNS = (
+_COLUMNS = (
     Column("owner", folds=True),
-    Column("module", shown=False),
     Column("instance", optional=2, folds=True, shown=False),
     Column("size", "size"),
     Column("committed", "size"),
-    Column("count", "count"),
-    Column("kinds", "text", "Largest parts", optional=1, folds=True),
-    Column("evidence", shown=False),
-    Column("inferred", "flag"),
+    Column("count", "count", optional=4),
+    Column("kinds", "text", "Largest parts", optional=3, folds=True),
+    Column("inferred", optional=5),
 )
+_SIZE, _COMMITTED, _INFERRED = 2, 3, 6
 
 
-def owner_table(
-    region_map: RegionMap,
-    owners: Owners,
-    by: OwnersBy,
-    *,
-    sort: OwnersSort = OwnersSort.size,
-    modules: bool = True,
-) -> Table:
-    """Returns owners and groups of unowned allocations, the largest first.
+def _table(
+    region_map: RegionMap, owners: Owners, by: OwnersBy, sort: OwnersSort, *, modules: bool
+) -> tuple[tuple[Column, ...], list[list[Any]]]:
+    """Columns and rows for people: owners, and groups of unowned allocations in words, the largest first.
 
-    Args:
-        region_map: the map.
-        owners: its owners.
-        by: what a row stands for.
-        sort: the figure that decides which is the largest.
-        modules: list each loaded module; otherwise all of them are one row.
+    `modules` lists each loaded module; otherwise all of them are one row.
     """
     rows = [] if by is OwnersBy.size else list(_owner_rows(owners, by, modules=modules))
     rows += [_group_row(group, region_map) for group in owners.groups]
-    figure = [column.name for column in OWNER_COLUMNS].index(sort)
-    rows.sort(key=lambda row: (-row[figure], -row[3], row[0], row[2]))
-    return Table(tuple(_column(column, by) for column in OWNER_COLUMNS), rows, region_map.address_width)
+    figure = _SIZE if sort is OwnersSort.size else _COMMITTED
+    rows.sort(key=lambda row: (-row[figure], -row[_SIZE], row[0], row[1]))
+    return tuple(_column(column, by, sort) for column in _COLUMNS), rows
 
 
-def _column(column: Column, by: OwnersBy) -> Column:
-    """A column as rows of this sort need it."""
+def _column(column: Column, by: OwnersBy, sort: OwnersSort) -> Column:
+    """A column as rows of this sort need it. What the rows stand for, and the figure that sorts them, stay longest."""
+    if column.name == "owner":
+        return replace(column, heading={OwnersBy.module: "Module", OwnersBy.size: "Allocations"}.get(by))
     if column.name == "instance":
-        return replace(column, shown=by in (OwnersBy.instance, OwnersBy.kind))
-    return replace(column, heading="Kind") if column.name == "kinds" and by is OwnersBy.kind else column
+        return replace(column, shown=by in (OwnersBy.instance, OwnersBy.kind), optional=2 * (by is OwnersBy.kind))
+    if column.name == "kinds" and by is OwnersBy.kind:
+        return replace(column, heading="Kind", optional=0)
+    if column.name in ("size", "committed"):
+        return replace(column, optional=int(column.name != sort))
+    return column
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +88,24 @@ class MergedOwner:
         return sum(owner.allocations for owner in self.members)
 
     @property
+    def inferred_size(self) -> int:
+        """How much of the address space was inferred."""
+        return sum(owner.inferred_size for owner in self.members)
+
+    @property
+    def inferred_committed(self) -> int:
+        """How much of the committed bytes was inferred."""
+        return sum(owner.inferred_committed for owner in self.members)
+
+    @property
     def inferred(self) -> bool:
         """Whether any of it was inferred."""
-        return any(owner.inferred for owner in self.members)
+        return self.inferred_size > 0
+
+    @property
+    def evidence(self) -> str:
+        """The words of evidence of all members."""
+        return "+".join(dict.fromkeys(word for owner in self.members for word in owner.evidence))
 
     @property
     def module(self) -> str:
@@ -139,19 +132,14 @@ class MergedOwner:
         return ", ".join(f"{kind} {size_words(size)}" for kind, size in largest[:_SHOWN_KINDS])
 
     def row(self) -> list[Any]:
-        """Returns the cells of `OWNER_COLUMNS`."""
-        evidence = dict.fromkeys(word for owner in self.members for word in owner.evidence)
-        return [
-            self.name,
-            self.module,
-            self.instance,
-            self.size,
-            self.committed,
-            self.allocations,
-            self.parts_text,
-            "+".join(evidence),
-            self.inferred,
-        ]
+        """Returns the cells for people."""
+        inferred = inferred_text(self.inferred_size, self.size)
+        return [self.name, self.instance, self.size, self.committed, self.allocations, self.parts_text, inferred]
+
+
+def inferred_text(inferred: int, size: int) -> str:
+    """Says how much of an owner was inferred: `yes` for all of it, or a share."""
+    return "" if not inferred else "yes" if inferred == size else percent_text(inferred / size)
 
 
 def merged_owners(owners: Owners) -> tuple[MergedOwner | None, list[MergedOwner]]:
@@ -182,31 +170,25 @@ def _owner_rows(owners: Owners, by: OwnersBy, *, modules: bool) -> Iterator[list
         listed = [owner for merged in others for owner in merged.members]
     if by is OwnersBy.kind:
         yield from (_part_row(owner, part) for owner in listed for part in owner.parts)
-    elif by is OwnersBy.module:
-        yield from (one.row() for one in _merge(listed, lambda owner: (owner.module or owner.owner, "")))
-    elif by is OwnersBy.instance:
-        yield from (one.row() for one in _merge(listed, lambda owner: (owner.owner, owner.instance)))
     else:
-        yield from (one.row() for one in _merge(listed, lambda owner: (owner.owner, "")))
+        yield from (one.row() for one in owners_by(listed, by))
+
+
+def owners_by(owners: Iterable[Owner], by: OwnersBy) -> list[MergedOwner]:
+    """Returns the owners as rows of a table by owner, module, or instance have them."""
+    if by is OwnersBy.module:
+        return _merge(owners, lambda owner: (owner.module or owner.owner, ""))
+    return _merge(owners, lambda owner: (owner.owner, owner.instance if by is OwnersBy.instance else ""))
 
 
 def _part_row(owner: Owner, part: OwnerPart) -> list[Any]:
-    figures = (part.size, part.committed, part.count)
-    return [owner.owner, owner.module, owner.instance, *figures, part.kind, "+".join(part.evidence), part.inferred]
+    inferred = inferred_text(part.inferred_size, part.size)
+    return [owner.owner, owner.instance, part.size, part.committed, part.count, part.kind, inferred]
 
 
 def _group_row(group: Group, region_map: RegionMap) -> list[Any]:
-    return [
-        group_text(group, region_map),
-        "",
-        "",
-        group.size,
-        group.committed,
-        group.count,
-        group.type.label,
-        "",
-        False,
-    ]
+    name = group_text(group, region_map)
+    return [name, "", group.size, group.committed, group.count, group.type.label, ""]
 
 
 def owner_view(
@@ -219,19 +201,25 @@ def owner_view(
     types: Sequence[RegionType] = (),
 ) -> Iterable[Block]:
     """Everything that `owners` shows; `types` are those that were asked for."""
-    table = owner_table(region_map, owners, by, sort=sort, modules=show_all or by is OwnersBy.module)
-    shown = table.rows if show_all else table.rows[:SHOWN_ROWS]
-    if not table.rows:
+    columns, rows = _table(region_map, owners, by, sort, modules=show_all or by is OwnersBy.module)
+    shown = rows if show_all else rows[:SHOWN_ROWS]
+    if not rows:
         yield Paragraph(
             " ".join(_WITHOUT_OWNERS[one] for one in types if one in _WITHOUT_OWNERS) or "No memory matches."
         )
         return
-    yield Table(table.columns, shown, table.address_width)
-    if len(table.rows) > len(shown):
-        yield Paragraph(more_text(len(table.rows) - len(shown)).replace("--limit", "--all"))
+    if not any(row[_INFERRED] for row in shown):
+        columns, shown = columns[:_INFERRED], [row[:_INFERRED] for row in shown]
+    yield Table(columns, shown, region_map.address_width)
+    if len(rows) > len(shown):
+        yield Paragraph(more_text(len(rows) - len(shown)).replace("--limit", "--all"))
     yield Blank()
     yield Paragraph(share_text(owners, partial=region_map.partial))
     yield from pointer_blocks(region_map, show_all=show_all)
+    if region_map.notes:
+        yield Blank()
+    for note in region_map.notes:
+        yield Remark("Note:", note)
 
 
 _WITHOUT_OWNERS = {
@@ -254,99 +242,3 @@ def share_text(owners: Owners, *, partial: bool = False) -> str:
     if owners.owned_private != owners.owned_private_facts:
         text += f"; {percent_text(owners.owned_share_facts)} without what is inferred"
     return f"{text}. {size_words(owners.unowned_committed)} of the committed memory has no owner."
-
-
-def owner_document(
-    region_map: RegionMap,
-    owners: Owners,
-    sort: OwnersSort = OwnersSort.size,
-) -> dict[str, Any]:
-    """Returns `dumpmap.owners/1`."""
-
-    def ordered(items: Sequence[Any]) -> list[Any]:
-        return sorted(items, key=lambda item: -getattr(item, sort))  # they are sorted by size
-
-    return {
-        **head("dumpmap.owners/1", region_map),
-        "owners": [_owner_document(owner) for owner in ordered(owners.owners)],
-        "groups": [
-            {**group_document(group), "size": group.size, "committed": group.committed}
-            for group in ordered(owners.groups)
-        ],
-        "unowned": {
-            "size": owners.unowned_size,
-            "committed": owners.unowned_committed,
-            "allocations": owners.unowned_allocations,
-        },
-        "private_committed": owners.private_committed,
-        "owned_share": owners.owned_share,
-        "owned_share_facts": owners.owned_share_facts,
-        "pointers": pointer_document(region_map.pointers),
-    }
-
-
-def group_document(group: Group) -> dict[str, Any]:
-    """Returns what the allocations of a group have in common."""
-    return {
-        "address": hex_text(group.address),
-        "type": group.type.label,
-        "size_each": group.size_each,
-        "state": group.state,
-        "protection": group.protection or None,
-        "count": group.count,
-    }
-
-
-def _owner_document(owner: Owner) -> dict[str, Any]:
-    facts = owner.facts
-    return {
-        "owner": owner.owner,
-        "module": owner.module or None,
-        "version": None if facts is None else facts.version,
-        "instance": owner.instance or None,
-        "size": owner.size,
-        "committed": owner.committed,
-        "allocations": owner.allocations,
-        "inferred": owner.inferred,
-        "evidence": list(owner.evidence),
-        "facts": {
-            "heap_used": None if facts is None else facts.used,
-            "heap_limit": None if facts is None else facts.limit,
-        },
-        "parts": [
-            {"kind": part.kind, "size": part.size, "committed": part.committed, "count": part.count}
-            for part in owner.parts
-        ],
-    }
-
-
-def owner_frame(owners: Owners) -> pd.DataFrame:
-    """Returns one row per part of an owner, and one per group of allocations without one; see `RegionMap.owners`."""
-    import pandas as pd
-
-    rows: list[tuple[Any, ...]] = [
-        (
-            owner.owner,
-            owner.module,
-            owner.instance,
-            part.kind,
-            None,
-            part.size,
-            part.committed,
-            part.count,
-            owner.inferred,
-            "+".join(owner.evidence),
-        )
-        for owner in owners.owners
-        for part in owner.parts
-    ]
-    rows += [
-        ("", "", "", group.type.label, group.size_each, group.size, group.committed, group.count, False, "")
-        for group in owners.groups
-    ]
-    rest = owners.unowned_size - sum(group.size for group in owners.groups)
-    if rest:
-        committed = owners.unowned_committed - sum(group.committed for group in owners.groups)
-        rows.append(("", "", "", "", None, rest, committed, None, False, ""))
-    frame = pd.DataFrame(rows, columns=list(OWNER_FRAME_COLUMNS))
-    return frame.astype(dict.fromkeys(("size_each", "size", "committed", "count"), "Int64"))

@@ -8,7 +8,7 @@ from typing import Any
 from dumpmap.analysis.takers import Taker, who_took_it
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Paragraph
-from dumpmap.views.owners import group_document
+from dumpmap.views.owner_records import group_document
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.owners import taker_text
 

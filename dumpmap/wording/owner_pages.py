@@ -147,11 +147,30 @@ OWNER_PAGES: tuple[OwnerPage, ...] = (
         "Look at `dumpmap heaps`. `WINEDEBUG=+heap` logs each call.",
     ),
     OwnerPage(
+        "Reported heap",
+        "A heap that the process itself reported, under the name that it gave: `process heap`, or `frames (heap)` for "
+        "`frames`.",
+        "The heap stream of the dump, or what the process told a live capture.",
+        _NOTHING,
+        "Look at `dumpmap heaps`. The program's source says what the heap is for.",
+        ("process heap", "named heap"),
+    ),
+    OwnerPage(
         "Abseil",
         "The low-level allocator of the Abseil library in Node.js and Chromium.",
         "Headers that hold their own address and that of their arena in disguise.",
         _NOTHING,
         "These arenas are small and stay. Nothing needs to be done.",
+    ),
+    OwnerPage(
+        "OpenBLAS",
+        "The library that computes with matrices for NumPy, SciPy, and Julia, by the module that holds it. It takes a "
+        "buffer for each thread that computes, 32 MB in most builds.",
+        "Two tables of its module, of buffers to use and of buffers to free, agree on each buffer.",
+        _NOTHING,
+        "The buffers stay until the process ends; this is no leak. To have fewer of them, set `OPENBLAS_NUM_THREADS` "
+        "before the program starts.",
+        ("BLAS",),
     ),
     OwnerPage(
         "Wine",

@@ -39,7 +39,7 @@ class Topic:
 
 
 def topics() -> Iterator[Topic]:
-    """Findings, verdicts, types, kinds, owners, evidence, and terms, each in the order of its table."""
+    """Findings, verdicts, types, owners, kinds, evidence, and terms, each in the order of its table."""
     for rule in RULES:
         title = EXPLANATIONS[rule.id].title
         yield Topic(rule.id, "finding", title, f"finding {finding_line(rule)}", tuple(finding_sections(rule)))
@@ -47,12 +47,12 @@ def topics() -> Iterator[Topic]:
         yield short_topic(verdict, "verdict", "verdict", meaning)
     for info in TYPES:
         yield short_topic(info.name, "type", "type of memory", info.meaning)
+    for page in OWNER_PAGES:
+        yield _owner(page)
     for kind in KINDS:
         inside = "kind of memory" if kind.type is None else f"kind of memory of type {kind.type.label}"
         source = Section("Where the name comes from", sentence(kind.source))
         yield short_topic(kind.name, "kind", inside, kind.meaning, source)
-    for page in OWNER_PAGES:
-        yield _owner(page)
     for word in EVIDENCE:
         yield short_topic(word.name, "evidence", "word of evidence", word.meaning)
     for term, meaning in TERMS.items():
@@ -76,7 +76,8 @@ def _owner(page: OwnerPage) -> Topic:
 
 _REST = re.compile(r"rest of (.+)'s reservations", re.IGNORECASE)
 _PLACE = re.compile(r"(?:[ _-]+(?:0x[0-9a-f]+|\d+))+$", re.IGNORECASE)
-_MODULE = re.compile(r".+\.(?:exe|dll|sys|drv|ocx|cpl)$", re.IGNORECASE)
+_GIVEN = re.compile(r".+ \(heap\)", re.IGNORECASE)
+_MODULE = re.compile(r".+\.(?:exe|dll|sys|drv|ocx|cpl|node|pyd)$", re.IGNORECASE)
 
 
 def find_topics(name: str, among: Sequence[Topic]) -> list[Topic]:
@@ -93,7 +94,10 @@ def find_topics(name: str, among: Sequence[Topic]) -> list[Topic]:
     if "," in name:
         parts = [_named(part, among) for part in name.split(",")]
         return [topic for part in parts for topic in part] if all(parts) else []
-    return _named(_PLACE.sub("", name), among) or (_named("module", among) if _MODULE.fullmatch(name) else [])
+    if found := _named(_PLACE.sub("", name), among):
+        return found
+    page = "module" if _MODULE.fullmatch(name) else "Reported heap" if _GIVEN.fullmatch(name.strip()) else None
+    return [] if page is None else _named(page, among)
 
 
 def _named(name: str, among: Sequence[Topic]) -> list[Topic]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dumpmap.analysis import pointer_scan
-from dumpmap.analysis.pointer_scan import CHUNK, Hit, PointerScan, Targets, joined, may_stand_alone
+from dumpmap.analysis.pointer_scan import CHUNK, Hit, PointerScan, Targets, joined, may_stand_alone, without
 from dumpmap.model.memory import ExcerptMemory
 
 MB = 1 << 20
@@ -70,10 +70,47 @@ def test_the_end_of_a_neighbour_is_no_pointer() -> None:
 
 
 def test_words_of_32_bits() -> None:
-    low = targets((0x2A0000, 0x20000, 0x1000, 0, False), (0x5_0000_0000, 0x10000, 0, 0, True))
-    assert scan([1, 0x2A0000, 0, 0x20000, 0x2A0000, 0, 0], low, width=4) == [Hit(0, DATA + 4, True, 2)]
+    low = targets((0x1A2A0000, 0x20000, 0x1000, 0, False), (0x5_0000_0000, 0x10000, 0, 0, True))
+    assert scan([1, 0x1A2A0000, 0, 0x20000, 0x1A2A0000, 0, 0], low, width=4) == [Hit(0, DATA + 4, True, 2)]
     high = targets((0x5_0000_0000, 0x10000, 0, 0, True))
     assert scan([5, 0, 5], high, width=4) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "width", "is_pair"),
+    [
+        ((0x20000000, 0x23000000), 4, False),  # pixels: one byte each
+        ((0x20000000, 0x43000000), 4, False),
+        ((0x20000000, 0x1E000000, 0x22000000), 4, False),
+        ((0x20000000, 0x23000000, 0x43000000), 4, False),
+        ((0x20000000, 0x22344000), 4, True),  # a fuller word: the committed bytes
+        ((0x20000000, 0x23000000), 8, True),  # the upper half is zero twice
+    ],
+)
+def test_two_plain_numbers_are_no_pair(words: tuple[int, ...], width: int, is_pair: bool) -> None:
+    wanted = targets((0x20000000, 0x23000000, 0x22344000, 0, False))
+    assert [hit.pair for hit in scan([0, 0, *words, 0, 0], wanted, width)] == [True] * is_pair
+    fuller = targets((0x20310000, 0x23000000, 0x22344000, 0, False))
+    assert [hit.pair for hit in scan([0x20310000, 0x23000000], fuller, width)] == [True]
+
+
+def test_pixels_name_no_owner_by_chance() -> None:
+    """A megabyte of pixels of one byte each, and twenty allocations of such sizes: each finds its size somewhere."""
+    chance = np.random.default_rng(7)
+    words = chance.integers(0, 256, CHUNK // 4, np.uint32) << np.uint32(24)
+    rows = [((16 + 8 * number) << 24, (1 + number % 7) << 24, 0, 0, False) for number in range(20)]
+    memory = ExcerptMemory([(DATA, words.tobytes())])
+    assert list(PointerScan(memory, targets(*rows), 1 << 30).search(DATA, CHUNK, 4)) == []
+    words = chance.integers(0, 1 << 16, CHUNK // 4, np.uint32) << np.uint32(16)
+    rows = [(base + 0x310000, size + 0x30000, 0, 0, False) for base, size, *_ in rows]
+    memory = ExcerptMemory([(DATA, words.tobytes())])
+    assert len(list(PointerScan(memory, targets(*rows), 1 << 30).search(DATA, CHUNK, 4))) <= 1
+
+
+def test_ranges_are_cut_out() -> None:
+    assert without([(0, 100)], []) == [(0, 100)]
+    assert without([(0, 100), (200, 50)], [(0, 10), (40, 60), (90, 210), (240, 300)]) == [(10, 30), (60, 30), (210, 30)]
+    assert without([(50, 10)], [(0, 100)]) == []
 
 
 def test_a_pair_may_cross_the_edge_of_a_chunk() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from support.scenes import FIXTURES, KB, MB, map_of
 from synth import rtti
 from synth.heaps import nt_heap, write_heap_array
-from synth.minidump import MEM_MAPPED
+from synth.images import Section
+from synth.minidump import MEM_MAPPED, PAGE_READWRITE
 from synth.process import Module, ProcessBuilder
 
 import dumpmap
@@ -39,6 +41,8 @@ class Program(ProcessBuilder):
         self.furnish()
         self.first = self.add_module("C:\\app\\engine.dll")
         self.second = self.add_module("C:\\app\\driver.dll")
+        if self.narrow:  # the lowest addresses look like other numbers
+            self._cursor = 0x12340000
 
     def block(self, size: int = 2 * MB, commit: int | None = None) -> int:
         """Takes a block that touches no other allocation."""
@@ -126,6 +130,30 @@ def test_constant_data_holds_nothing() -> None:
     process.pointer(process.first.sections[".rdata"][0] + 0x100, block)
     process.pointer(process.first.sections[".rdata"][0] + 0x108, 2 * MB)
     assert found(process) == {}
+
+
+@pytest.mark.parametrize("arch", ["x86", "x64"])
+def test_resources_and_sections_without_the_right_to_write_hold_nothing(arch: str) -> None:
+    """Their pages can be writable all the same: relocated, hooked, or linked so. The headers decide."""
+    process = Program(arch)
+    sections = (
+        Section(".idata", 0x1000),
+        Section(".other", 0x2000, PAGE_READWRITE),
+        Section(".data", 0x1000, PAGE_READWRITE),
+    )
+    module = process.add_module("C:\\app\\pictures.dll", sections=sections)
+    places = {name: place for name, (place, _) in module.sections.items()}
+    process.commit(places[".idata"], 0x1000, PAGE_READWRITE)
+    blocks = [process.block() for _ in sections]
+    for place, block in zip(places.values(), blocks, strict=True):
+        process.pointer(place + 0x108, block)
+        process.pointer(place + 0x108 + process.pointer_size, 2 * MB)
+    assert set(found(process)) == set(blocks[1:])
+    directory = module.base + 0x98 + (0x60 if arch == "x86" else 0x70) + 2 * 8
+    process.write(directory, struct.pack("<II", places[".other"] - module.base + 0x40, 0x800))
+    assert set(found(process)) == {blocks[2]}
+    process.write(module.base, bytes(2))  # without headers, every writable page is searched
+    assert set(found(process)) == set(blocks)
 
 
 def test_the_end_of_a_stack_is_not_what_lies_behind_it() -> None:

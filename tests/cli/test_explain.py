@@ -78,6 +78,7 @@ def test_case_blanks_and_hyphens_do_not_matter() -> None:
 def test_a_name_of_two_things_explains_both() -> None:
     sorts = [topic["sort"] for topic in json.loads(explained("heap", "--format", "json"))["topics"]]
     assert sorts[:2] == ["type", "kind"]
+    assert [found.sort for found in find_topics("Java heap", every_topic())] == ["owner", "kind"]
 
 
 @pytest.mark.parametrize(
@@ -144,8 +145,8 @@ def test_owners_and_kinds_of_recorded_processes_are_explained(path: str) -> None
     region_map = dumpmap.open(FIXTURES / f"{path}.dmp.gz")
     given = {heap.name for heap in region_map.heaps if heap.name} | {"custom allocator arena"}
     for owner in find_owners(region_map).owners:
+        assert find_topics(owner.owner, every_topic())[0].sort == "owner", owner.owner
         if not any(name in owner.owner for name in given):
-            assert find_topics(owner.owner, every_topic()), owner.owner
             assert all(find_topics(part.kind, every_topic()) for part in owner.parts), owner.parts
     columns = region_map.allocation_columns
     for kind in {region_map.texts[code] for code in columns.kind.tolist()} - {"", *given}:
@@ -167,6 +168,28 @@ def test_an_owner_is_found_as_tables_write_it(name: str, topic: str) -> None:
     found = find_topics(name, every_topic())
     assert {one.name for one in found} == {topic}
     assert "owner" in {one.sort for one in found}
+
+
+RECORDED = json.loads((FIXTURES / "owners.json").read_text("utf-8"))
+OWNERS = {
+    *(owner for process in RECORDED.values() for owner, *_ in process["owners"]),
+    *(
+        "process heap",
+        "custom allocator arena (heap)",
+        "NT heap 3",
+        "Segment heap 0x123",
+        "Page heap 0x20",
+        "Java heap",
+    ),
+    *("mozjemalloc", "Thread data", "Wine heap 0x2c0000", "Abseil", ".NET Framework"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(OWNERS))
+def test_every_recorded_owner_has_a_page_that_comes_first(name: str) -> None:
+    found = find_topics(name, every_topic())
+    assert found, name
+    assert found[0].sort == "owner"
 
 
 def test_a_row_of_two_kinds_is_explained_by_both() -> None:

@@ -7,10 +7,13 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support.cli import run
 from support.cli_inputs import FIXTURES
 from synth.minidump import MinidumpBuilder
+
+import dumpmap
 
 NODE = str(FIXTURES / "runtimes" / "node-18.dmp.gz")
 TRUTH = json.loads((FIXTURES / "runtimes" / "node-18.truth.json").read_text(encoding="utf-8"))["main"]
@@ -48,10 +51,70 @@ def test_every_cut_is_a_table(by: str) -> None:
     sizes = [int(row["size"]) for row in rows]
     assert sizes == sorted(sizes, reverse=True)
     if by == "kind":
-        assert any(row["kinds"] == "V8 old space" and int(row["size"]) == OLD_SPACE for row in rows)
-    if by == "size":
-        assert all("allocation" in row["owner"] for row in rows)
+        assert any(row["kind"] == "V8 old space" and int(row["size"]) == OLD_SPACE for row in rows)
+    groups = [row for row in rows if row["size_each"]]
+    assert groups
+    assert all(int(row["size_each"]) * int(row["count"]) == int(row["size"]) and not row["owner"] for row in groups)
+    assert all(row["owner"] or not row["evidence"] for row in rows)
+    assert by != "size" or not any(row["owner"] for row in rows)
     assert "| V8" in run("owners", NODE, "--by", by, "--format", "markdown").out or by in ("module", "size")
+
+
+@pytest.mark.parametrize("fixture", [NODE, FRAGMENT, str(FIXTURES / "allocators" / "partitionalloc-kaleido.dmp.gz")])
+def test_csv_and_the_frame_are_one_table(fixture: str) -> None:
+    out = run("owners", fixture, "--by", "kind", "--format", "csv").out
+    frame = dumpmap.open(fixture).owners()
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert list(rows[0]) == list(frame.columns)
+    for name in ("owner", "kind", "state", "protection", "evidence"):
+        assert [row[name] for row in rows] == frame[name].tolist()
+    for name in ("address", "size_each", "size", "committed", "count", "inferred_committed"):
+        values = [None if row[name] == "" else int(row[name], 0) for row in rows]
+        assert values == [None if value is pd.NA else int(value) for value in frame[name]]
+    # The largest reserved group without an owner, as a filter finds it.
+    group = frame[(frame["owner"] == "") & (frame["state"] == "reserved")]
+    if fixture == FRAGMENT:
+        assert group.iloc[0][["size_each", "count"]].tolist() == [16 << 20, 85]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("by", ["owner", "instance", "module", "kind", "size"])
+@pytest.mark.parametrize("sort", ["size", "committed"])
+def test_what_rows_stand_for_is_the_last_to_leave(by: str, width: int, sort: str) -> None:
+    kaleido = FIXTURES / "allocators" / "partitionalloc-kaleido.dmp.gz"
+    for fixture in (NODE, FRAGMENT, str(kaleido)):
+        out = run("owners", fixture, "--by", by, "--sort", sort, "--owners", "structure", COLUMNS=str(width)).out
+        heading = out[: out.index("──")]
+        wanted = {"owner": "Owner", "instance": "Instance", "module": "Module", "kind": "Kind", "size": "Allocations"}
+        assert wanted[by] in heading
+        assert sort.capitalize() in heading
+        assert max(map(len, out.splitlines())) <= width
+
+
+def test_how_much_is_inferred() -> None:
+    path = str(FIXTURES / "allocators" / "mimalloc-pyarrow.dmp.gz")
+    document = json.loads(run("owners", path, "--format", "json").out)
+    for owner in document["owners"]:
+        assert owner["inferred_committed"] == sum(part["inferred_committed"] for part in owner["parts"])
+        assert owner["inferred"] == any(part["inferred"] for part in owner["parts"])
+        assert 0 <= owner["inferred_committed"] <= owner["committed"]
+    private = json.loads(run("owners", path, "--type", "private-data", "--format", "json").out)
+    inferred = sum(owner["inferred_committed"] for owner in private["owners"])
+    shares = private["owned_share"] - private["owned_share_facts"]
+    assert inferred == pytest.approx(shares * private["private_committed"])
+    assert inferred > 0
+    lines = run("owners", path).out.splitlines()
+    assert any("Inferred" in line for line in lines[:2])
+    (row,) = (line for line in lines if line.startswith("mimalloc"))
+    assert row.rstrip().endswith("%")
+
+
+def test_notes_are_shown(tmp_path: Path) -> None:
+    dump = MinidumpBuilder("x64").system_info().module(0x400000, 0x1000, "node.exe")
+    path = tmp_path / "node.dmp"
+    path.write_bytes(dump.build())
+    ran = run("owners", str(path))
+    assert "Note: node.exe: no JavaScript heap could be identified" in " ".join(ran.out.split())
 
 
 def test_a_wrong_type_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""The README's promises: its Python runs as printed, and its extras are those of the package."""
+"""The README's Python runs as printed, its extras are the package's, and no document has a heading twice."""
 
 from __future__ import annotations
 
@@ -47,3 +47,12 @@ def test_its_extras_are_the_packages() -> None:
     named = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.split("|")[1])]
     assert set(named) == set(extras) - {"all", "dev", "bench", "fuzz"}
     assert set(named) == set(re.findall(r"\w+", extras["all"][0].removeprefix("dumpmap")))
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name
+)
+def test_no_document_has_a_heading_twice(path: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^## +(.+?) *$", prose, re.MULTILINE)
+    assert len(headings) == len(set(headings)), headings

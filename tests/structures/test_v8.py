@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
 from collections.abc import Sequence
@@ -313,15 +314,32 @@ def test_a_page_inside_another_page_is_an_object_that_looks_like_one() -> None:
 
 
 def test_a_module_with_v8_and_no_page_gets_a_note() -> None:
+    def noted(data: bytes) -> bool:
+        region_map = dumpmap.open(data)
+        assert isolates(region_map) == ()
+        return any(note.startswith("electron.exe: no JavaScript heap could be") for note in region_map.notes)
+
+    assert not any("no JavaScript heap" in note for note in dumpmap.open(process("13").build()).notes)
+    # Pages of spaces that belong to another heap.
+    spaces = struct.pack("<2Q", ALLOCATOR, HEAP)
+    assert noted(process("9").build().replace(spaces, struct.pack("<2Q", ALLOCATOR, HEAP + 8)))
+    # A dump without memory, and one without a list of regions.
+    bare = MinidumpBuilder("x64").system_info().module(IMAGE, 0x100000, "C:\\app\\electron.exe")
+    assert noted(bare.build())
+    assert noted(bare.memory(0x10000000, bytes(64)).build())
     # A sandboxed build has an index where the address of the metadata should be.
-    data = process("13", spoil=(1, 7)).build()
-    assert not any("JavaScript heap" in note for note in dumpmap.open(data).notes)
     dump = MinidumpBuilder("x64").system_info().module(IMAGE, 0x100000, "C:\\app\\electron.exe")
     dump.region(0x10000000, PAGE, MEM_COMMIT, PAGE_READWRITE, MEM_PRIVATE)
-    dump.memory(0x10000000, packed([4, 17], 64))
-    region_map = dumpmap.open(dump.build())
-    assert isolates(region_map) == ()
-    assert any(note.startswith("electron.exe: no JavaScript heap could be identified") for note in region_map.notes)
+    assert noted(dump.memory(0x10000000, packed([4, 17], 64)).build())
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 1])
+def test_a_truncated_dump_names_isolates_or_gets_a_note(share: float) -> None:
+    whole = gzip.decompress((FOLDER / "node-18.dmp.gz").read_bytes())
+    region_map = dumpmap.open(whole[: int(len(whole) * share)])
+    noted = any(note.startswith("node.exe: no JavaScript heap could be") for note in region_map.notes)
+    assert noted == (not isolates(region_map))
+    assert isolates(region_map) or share < 0.9
 
 
 def test_a_process_without_v8_is_not_searched() -> None:

@@ -186,9 +186,12 @@ OWNERS = record(
             committed=BYTES,
             allocations=BYTES,
             inferred=FLAG,
+            inferred_committed=BYTES,
             evidence={"type": "array", "items": TEXT, "minItems": 1},
             facts=record(heap_used=maybe(BYTES), heap_limit=maybe(BYTES)),
-            parts=rows(record(kind=TEXT, size=BYTES, committed=BYTES, count=BYTES)),
+            parts=rows(
+                record(kind=TEXT, size=BYTES, committed=BYTES, count=BYTES, inferred=FLAG, inferred_committed=BYTES)
+            ),
         )
     ),
     groups=rows(record(**GROUP, size=BYTES, committed=BYTES)),

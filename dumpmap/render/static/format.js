@@ -9,9 +9,10 @@ function sizeText(value, left = false) {
   return thousands.format(left ? Math.floor(value / 1024) : Math.ceil(value / 1024));
 }
 
-/** A share in percent; small ones have a decimal, and halves round to even, as in Python. */
+/** A share in percent; those below 10 and above 99 have a decimal, and halves round to even, as in Python. */
 function percentText(value) {
   const percent = 100 * value;
+  if (percent > 99 && percent < 100) return `${(Math.min(999, Math.round(1000 * value)) / 10).toFixed(1)} %`;
   if (Math.abs(percent) < 10 && Math.round(10 * percent) / 10 !== Math.round(percent)) return `${percent.toFixed(1)} %`;
   const odd = Math.abs(percent % 1) === 0.5 && Math.round(percent) % 2 !== 0;
   return `${odd ? Math.round(percent) - 1 : Math.round(percent)} %`;

@@ -61,6 +61,8 @@ IMAGE_OPTIONAL_HEADER = declare(
     ("NumberOfRvaAndSizes", U32, 0x5C, 0x6C),
     ("Export.VirtualAddress", U32, 0x60, 0x70),
     ("Export.Size", U32, 0x64, 0x74),
+    ("Resource.VirtualAddress", U32, 0x70, 0x80),
+    ("Resource.Size", U32, 0x74, 0x84),
     ("BaseReloc.VirtualAddress", U32, 0x88, 0x98),
     ("BaseReloc.Size", U32, 0x8C, 0x9C),
     ("Debug.VirtualAddress", U32, 0x90, 0xA0),

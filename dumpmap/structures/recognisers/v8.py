@@ -24,7 +24,7 @@ from dumpmap.model.memory import unrecorded
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.model.runtime_limits import RuntimeLimit
 from dumpmap.structures.pe import find_export
-from dumpmap.structures.recognisers import V8_HOSTS
+from dumpmap.structures.recognisers import V8_EXPORTS, V8_HOSTS
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 from dumpmap.structures.recognisers.v8_layouts import (
     LAYOUTS,
@@ -168,12 +168,12 @@ def find(context: Context) -> Found:
 
 
 def _lacks(context: Context) -> Iterator[str]:
-    """Says that V8 is loaded and no heap of it was found, where there is memory in which one could have been found."""
-    if context.memory.ranges() and len(context.space.committed_places(PAGE_ALIGNMENT, 1)):
-        hosts = [module.name for module in context.modules if module.name in V8_HOSTS]
-        if hosts:
-            why = "its pages are not in the dump, or its build of V8 is sandboxed or unknown"
-            yield f"{hosts[0]}: no JavaScript heap could be identified: {why}"
+    """Says that V8 is loaded, by the name or an export of its module, and that no heap of it was found."""
+    hosts = [module.name for module in context.modules if module.name in V8_HOSTS]
+    hosts += [module.name for module in context.programs_exporting(V8_EXPORTS)]
+    if hosts:
+        why = "its pages are not in the dump, or its build of V8 is sandboxed or unknown"
+        yield f"{hosts[0]}: no JavaScript heap could be identified: {why}"
 
 
 def _word_sizes(context: Context) -> tuple[int, ...]:
@@ -197,7 +197,7 @@ def _found(context: Context, pages: list[V8Page], pointer_size: int) -> Found:
         ranges=tuple(part for isolate in isolates for part in _labelled(isolate)),
         runtimes=() if module is None else (Runtime(NAME, module.name, module.base, _text(version)),),
         facts=(*isolates, *map(_facts, isolates), *_limits(isolates)),
-        notes=(note,) if unproved else (),
+        notes=(note,) * (unproved > 0) if isolates else tuple(_lacks(context)),
     )
 
 

@@ -1,0 +1,26 @@
+"""Shares in words: only all of it is 100 %."""
+
+from __future__ import annotations
+
+import pytest
+
+from dumpmap.wording.text import percent_text, percent_words
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (1.0, "100 %"),
+        (0.99999999, "99.9 %"),
+        (0.9978, "99.8 %"),
+        (0.9904, "99.0 %"),
+        (0.99, "99 %"),
+        (0.987, "99 %"),
+        (0.61, "61 %"),
+        (0.052, "5.2 %"),
+        (1.004, "100 %"),
+        (0.0, "0 %"),
+    ],
+)
+def test_only_all_of_it_is_100_percent(share: float, words: str) -> None:
+    assert percent_words(share) == percent_text(share) == words
