@@ -1,0 +1,179 @@
+"""The memory of a map in the pieces that `browse` lists: what one owner has, of one type, in one allocation.
+
+Nearly every allocation is one item. Sums over items are exact by type and by owner, because a part of an allocation
+with a type or an owner of its own is an item of its own. Free and unusable ranges are items too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dumpmap.analysis.owners import STATES, Group
+from dumpmap.analysis.ownership import NO_OWNER, NOBODY, OwnerName, ownership_of
+from dumpmap.model.protection import protection_text
+from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import I64, U64
+from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import MemState
+
+Index = npt.NDArray[np.intp]
+Flags = npt.NDArray[np.bool_]
+
+GAP = -1
+"""The block and the allocation of free space."""
+
+COMMITTED, PARTLY, RESERVED, FREE = range(4)
+"""Codes of states: the first three are `dumpmap.analysis.owners.STATES`."""
+
+_COMMIT = int(MemState.MEM_COMMIT)
+_GAPS = (RegionType.FREE, RegionType.UNUSABLE)
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Items by address, as columns. Sizes are bytes.
+
+    Attributes:
+        map: the map.
+        base: first address.
+        size: address space.
+        committed: committed bytes.
+        type: `RegionType`.
+        owner: index into `names`, or `NOBODY`.
+        allocation: index of the allocation, or `GAP`.
+        block: index of the first block, or `GAP`.
+        names: the owners.
+    """
+
+    map: RegionMap
+    base: U64
+    size: I64
+    committed: I64
+    type: npt.NDArray[np.uint8]
+    owner: I64
+    allocation: Index
+    block: Index
+    names: tuple[OwnerName, ...]
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    @cached_property
+    def state(self) -> npt.NDArray[np.uint8]:
+        """`COMMITTED`, `PARTLY`, `RESERVED`, or `FREE`."""
+        state = np.where(self.committed == self.size, COMMITTED, np.where(self.committed > 0, PARTLY, RESERVED))
+        return np.where(self.allocation == GAP, FREE, state).astype(np.uint8)
+
+    @cached_property
+    def protect(self) -> npt.NDArray[np.uint32]:
+        """Protection of the allocation; 0 where nothing is committed."""
+        columns = self.map.allocation_columns.protect
+        return np.where(self.committed > 0, _taken(columns, self.allocation), 0).astype(np.uint32)
+
+    @cached_property
+    def alike(self) -> I64:
+        """The group of each item, as a number.
+
+        Items of a group have one type and owner or, without owner, one type, size, state, and protection. Each free
+        range is a group of its own.
+        """
+        unowned = self.owner == NOBODY
+        sizes = np.unique(np.where(unowned, self.size, 0), return_inverse=True)[1]
+        protect = np.unique(np.where(unowned, self.protect, 0), return_inverse=True)[1]
+        state = np.where(unowned, self.state, 0)
+        key = np.zeros(len(self), np.int64)
+        for column in (self.type, self.owner - NOBODY, state, protect, sizes):
+            values = column.astype(np.int64)
+            width = int(values.max(initial=0)) + 1
+            key = np.unique(key * width + values, return_inverse=True)[1].astype(np.int64)
+        free = self.allocation == GAP
+        return np.where(free, len(self) + np.arange(len(self)), key)
+
+    def name_of(self, item: int) -> OwnerName:
+        """Returns the owner of an item."""
+        owner = int(self.owner[item])
+        return NO_OWNER if owner == NOBODY else self.names[owner]
+
+    def group_of(self, item: int, count: int, size: int, committed: int) -> Group:
+        """Returns the group of items that are like this one."""
+        state = int(self.state[item])
+        return Group(
+            address=int(self.base[item]),
+            type=RegionType(int(self.type[item])),
+            size_each=int(self.size[item]),
+            state=STATES[state],
+            protection=protection_text(int(self.protect[item]), _COMMIT) if state != RESERVED else "",
+            count=count,
+            size=size,
+            committed=committed,
+        )
+
+    def details_of(self, item: int) -> tuple[str, str]:
+        """Returns the details and the kind of an item; both are empty for free space."""
+        if self.allocation[item] == GAP:
+            return "", ""
+        rows, whole, texts = self.map.block_columns, self.map.allocation_columns, self.map.texts
+        block, allocation = int(self.block[item]), int(self.allocation[item])
+        same_type = whole.type[allocation] == self.type[item]
+        kind = texts[(whole.kind[allocation] if same_type else rows.kind[block])]
+        return texts[rows.details[block]] or texts[whole.details[allocation]], kind
+
+    def at(self, address: int) -> int | None:
+        """Returns the item that holds an address; None if there is none."""
+        rows = self.map.block_columns
+        block = int(np.searchsorted(rows.base, np.uint64(address), side="right")) - 1
+        if block >= 0 and address < int(rows.base[block]) + int(rows.size[block]):
+            wanted = (
+                (self.allocation == rows.allocation[block])
+                & (self.type == rows.type[block])
+                & (self.owner == ownership_of(self.map).owner[block])
+            )
+            return int(np.flatnonzero(wanted)[0])
+        place = int(np.searchsorted(self.base, np.uint64(address), side="right")) - 1
+        held = place >= 0 and address - int(self.base[place]) < int(self.size[place])
+        return place if held and self.allocation[place] == GAP else None
+
+
+def _taken(column: npt.NDArray[np.uint32], index: Index) -> npt.NDArray[np.uint32]:
+    """Takes rows of a column; those of `GAP` are 0."""
+    return np.append(column, np.uint32(0))[index]
+
+
+def items_of(region_map: RegionMap) -> Items:
+    """Returns the items of a map."""
+    rows, ownership = region_map.block_columns, ownership_of(region_map)
+    owners = len(ownership.names) + 1
+    owner = ownership.owner.astype(np.int64)
+    key = (rows.allocation.astype(np.int64) * len(RegionType) + rows.type) * owners + (owner - NOBODY)
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    starts = np.searchsorted(inverse[order], np.arange(len(first)))
+    base, size, types = region_map.gap_rows
+    gaps = np.full(len(base), GAP, np.intp)
+    parts = (
+        (rows.base[first], base),
+        (_sums(rows.size[order], starts), size),
+        (_sums(rows.committed[order], starts), np.zeros(len(base), np.int64)),
+        (rows.type[first], types),
+        (owner[first], np.full(len(base), NOBODY, np.int64)),
+        (rows.allocation[first], gaps),
+        (first.astype(np.intp), gaps),
+    )
+    columns: list[Any] = [np.concatenate(pair) for pair in parts]
+    by_address = np.argsort(columns[0], kind="stable")
+    base, size, committed, types, owner, allocation, block = (column[by_address] for column in columns)
+    return Items(region_map, base, size, committed, types, owner, allocation, block, ownership.names)
+
+
+def _sums(values: I64, starts: Index) -> I64:
+    return np.add.reduceat(values, starts) if len(starts) else np.zeros(0, np.int64)
+
+
+def is_gap(region_type: int) -> bool:
+    """Returns whether a type is free space."""
+    return region_type in _GAPS
