@@ -96,7 +96,7 @@ class BrowseApp(App[None]):
         self._findings = find(region_map)
         self._process = process_line(region_map)
         self.navigator = Navigator(region_map)
-        self._strip = SpaceStrip(region_map)
+        self._strip = SpaceStrip(self.navigator.items)
         self._message = ""
         self._asked = ""
         self._side: list[tuple[Tree, Level]] = []
@@ -177,7 +177,7 @@ class BrowseApp(App[None]):
         return drawing.row_line(
             level.row(number),
             address_width=self._map.address_width,
-            largest=int(level.size.max(initial=0)),
+            largest=level.largest,
             width=width,
             selected=number == level.cursor,
             color=self._color,
@@ -191,7 +191,7 @@ class BrowseApp(App[None]):
                 focused = self.focused is not None and self.focused.id == "side"
                 return drawing.side_line(
                     level.row(number - 1),
-                    largest=int(level.size.max(initial=0)),
+                    largest=level.largest,
                     width=width,
                     selected=focused and self._side_at(self._side_cursor) == (tree, number - 1),
                     color=self._color,

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.analysis.owners import STATES, Group
-from dumpmap.analysis.ownership import NO_OWNER, NOBODY, OwnerName, ownership_of
+from dumpmap.analysis.ownership import NO_OWNER, NOBODY, OwnerName, Ownership, ownership_of
 from dumpmap.model.protection import protection_text
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.snapshot import I64, U64
+from dumpmap.model.snapshot import I32, I64, U64
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState
 
@@ -55,9 +55,9 @@ class Items:
     size: I64
     committed: I64
     type: npt.NDArray[np.uint8]
-    owner: I64
-    allocation: Index
-    block: Index
+    owner: I32
+    allocation: I32
+    block: I32
     names: tuple[OwnerName, ...]
 
     def __len__(self) -> int:
@@ -139,7 +139,7 @@ class Items:
         return place if held and self.allocation[place] == GAP else None
 
 
-def _taken(column: npt.NDArray[np.uint32], index: Index) -> npt.NDArray[np.uint32]:
+def _taken(column: npt.NDArray[np.uint32], index: I32) -> npt.NDArray[np.uint32]:
     """Takes rows of a column; those of `GAP` are 0."""
     return np.append(column, np.uint32(0))[index]
 
@@ -147,31 +147,51 @@ def _taken(column: npt.NDArray[np.uint32], index: Index) -> npt.NDArray[np.uint3
 def items_of(region_map: RegionMap) -> Items:
     """Returns the items of a map."""
     rows, ownership = region_map.block_columns, ownership_of(region_map)
-    owners = len(ownership.names) + 1
-    owner = ownership.owner.astype(np.int64)
-    key = (rows.allocation.astype(np.int64) * len(RegionType) + rows.type) * owners + (owner - NOBODY)
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    starts = np.searchsorted(inverse[order], np.arange(len(first)))
-    base, size, types = region_map.gap_rows
-    gaps = np.full(len(base), GAP, np.intp)
-    parts = (
-        (rows.base[first], base),
-        (_sums(rows.size[order], starts), size),
-        (_sums(rows.committed[order], starts), np.zeros(len(base), np.int64)),
-        (rows.type[first], types),
-        (owner[first], np.full(len(base), NOBODY, np.int64)),
-        (rows.allocation[first], gaps),
-        (first.astype(np.intp), gaps),
+    order, starts = _runs(region_map, ownership)
+    first = (starts if order is None else order[starts]).astype(np.int32)
+    gap_base, gap_size, gap_type = region_map.gap_rows
+    base = np.concatenate((rows.base[first], gap_base))
+    by_address = np.argsort(base, kind="stable")
+
+    def column(used: npt.NDArray[Any], free: Any) -> npt.NDArray[Any]:
+        """Puts the values of items in use and of free ranges into one column."""
+        gaps = np.broadcast_to(np.asarray(free, used.dtype), (len(gap_base),))
+        joined: npt.NDArray[Any] = np.concatenate((used, gaps))[by_address]
+        return joined
+
+    def sums(values: I64) -> I64:
+        ordered = values if order is None else values[order]
+        return np.add.reduceat(ordered, starts) if len(starts) else np.zeros(0, np.int64)
+
+    return Items(
+        map=region_map,
+        base=base[by_address],
+        size=column(sums(rows.size), gap_size),
+        committed=column(sums(rows.committed), 0),
+        type=column(rows.type[first], gap_type),
+        owner=column(ownership.owner[first], NOBODY),
+        allocation=column(rows.allocation[first].astype(np.int32), GAP),
+        block=column(first, GAP),
+        names=ownership.names,
     )
-    columns: list[Any] = [np.concatenate(pair) for pair in parts]
-    by_address = np.argsort(columns[0], kind="stable")
-    base, size, committed, types, owner, allocation, block = (column[by_address] for column in columns)
-    return Items(region_map, base, size, committed, types, owner, allocation, block, ownership.names)
 
 
-def _sums(values: I64, starts: Index) -> I64:
-    return np.add.reduceat(values, starts) if len(starts) else np.zeros(0, np.int64)
+def _runs(region_map: RegionMap, ownership: Ownership) -> tuple[Index | None, Index]:
+    """Returns the order of the blocks in which those of an item are neighbours, and where each item begins.
+
+    The order is None if they are neighbours as they are, which saves memory for the largest maps.
+    """
+    rows = region_map.block_columns
+    key = rows.allocation.astype(np.int64) * len(RegionType) + rows.type
+    key *= len(ownership.names) + 1
+    key += ownership.owner - NOBODY
+    if not len(key):
+        return None, np.zeros(0, np.intp)
+    order = None
+    if (key[1:] < key[:-1]).any():
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+    return order, np.flatnonzero(np.append(True, key[1:] != key[:-1]))
 
 
 def is_gap(region_type: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from dumpmap.analysis.ownership import NOBODY
 from dumpmap.model.protection import protection_text
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.types import RegionType
-from dumpmap.views.browse.items import GAP, Index, Items, is_gap
+from dumpmap.views.browse.items import GAP, Flags, Index, Items, is_gap
 from dumpmap.views.filters import file_name
 from dumpmap.wording.owners import group_text
 from dumpmap.wording.text import count_words
@@ -95,9 +96,22 @@ class Level:
         """Sorts the rows and keeps the selected one selected."""
         selected = self.selected
         figures = self.base if by == "address" else -getattr(self, by)
-        self.order = self.order[np.lexsort((self.base[self.order], figures[self.order]))]
+        keys = (self.base, figures, self._free) if self.kind in ("types", "owners") else (self.base, figures)
+        self.order = self.order[np.lexsort([key[self.order] for key in keys])]
         if selected is not None:
             self.select(selected)
+
+    @cached_property
+    def _free(self) -> Flags:
+        """Which rows of a root are free space. They come last: nobody took it, and a 64-bit space is full of it."""
+        free: Flags = self.items.allocation[self.members[self.edges[:-1]]] == GAP
+        return free
+
+    @cached_property
+    def largest(self) -> int:
+        """The size that a full bar stands for: the largest row, apart from free space in a root."""
+        used = self.size[~self._free] if self.kind in ("types", "owners") else self.size
+        return int(used.max(initial=0))
 
     def select(self, row: int) -> None:
         """Selects a row."""
