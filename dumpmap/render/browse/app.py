@@ -18,7 +18,7 @@ from dumpmap.render.browse.facts import detail_lines
 from dumpmap.render.browse.panes import FocusedPane, Line, LinePane, SpacePane
 from dumpmap.render.terminal import terminal
 from dumpmap.views.browse.details import detail_blocks, rows_text
-from dumpmap.views.browse.keys import COMMANDS
+from dumpmap.views.browse.keys import COMMANDS, key_rows
 from dumpmap.views.browse.levels import Level, Row
 from dumpmap.views.browse.navigation import Navigator, Tree
 from dumpmap.views.browse.strip import SpaceStrip
@@ -66,10 +66,10 @@ def help_lines() -> list[str]:
     from dumpmap.render.folding import folded
 
     lines = ["Keys", ""]
-    for command in COMMANDS:
-        if command.keys:
-            first, *rest = folded(command.help, 54)
-            lines += [f"{command.keys_text:<17} {first}", *(f"{'':<17} {line}" for line in rest)]
+    for keys, _, help_text in key_rows():
+        if keys:
+            first, *rest = folded(help_text, 54)
+            lines += [f"{keys:<17} {first}", *(f"{'':<17} {line}" for line in rest)]
     return [*lines, "", "Mouse: click selects, a second click opens, a click on the strip jumps.", "Esc closes this."]
 
 

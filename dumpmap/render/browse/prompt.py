@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from dumpmap.render.terminal import to_text
 from dumpmap.views.browse.details import detail_blocks, rows_text
-from dumpmap.views.browse.keys import COMMANDS
+from dumpmap.views.browse.keys import key_rows
 from dumpmap.views.browse.navigation import Navigator
 from dumpmap.wording.findings import Finding
 from dumpmap.wording.text import Units, printable
@@ -119,6 +119,6 @@ class Prompt:
 
     def _help(self) -> None:
         self._say("NUMBER: Open a row; a row with nothing below it shows its details.")
-        for command in COMMANDS:
-            if command.word:
-                self._say(f"{command.word}: {command.help}")
+        for _, word, help_text in key_rows():
+            if word:
+                self._say(f"{word}: {help_text}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -73,3 +74,9 @@ COMMANDS = (
     Command("help", ("question_mark", "f1"), "?", "Show all keys.", "?, F1", "keys"),
     Command("quit", ("q",), "q", "Quit.", hint="quit"),
 )
+
+
+def key_rows() -> Iterator[tuple[str, str, str]]:
+    """Yields the keys of each command, its word in the prompt, and what it does."""
+    for command in COMMANDS:
+        yield command.keys_text, command.word, command.help

@@ -15,8 +15,6 @@ _STATES = {"committed": COMMITTED, "partly": PARTLY, "reserved": RESERVED, "free
 
 _WRITTEN_AS_ADDRESS = re.compile(r"0x[0-9a-f`_]+|[0-9a-f]{4,}`[0-9a-f]{4,}|.+\+\s*(0x)?[0-9a-f`]+", re.IGNORECASE)
 
-FILTER_HELP = ">16MB or <64KB, a state (committed, partly, reserved, free), or a text in names; blanks join conditions"
-
 
 def parse_conditions(text: str, items: Items) -> Flags:
     """Returns the items that meet every condition of a filter.
