@@ -81,6 +81,7 @@ class BrowseApp(App[None]):
         color: draw types in colours.
     """
 
+    TITLE = "dumpmap browse"
     CSS = _STYLES
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -81,7 +81,7 @@ def heading_line(address_width: int, width: int, sort: str) -> list[Segment]:
 def side_line(row: Row, *, largest: int, width: int, selected: bool, color: bool) -> list[Segment]:
     """Draws a type or an owner with its size and a bar."""
     style = _SELECTED if selected else _PLAIN
-    bars = max(3, min(16, width - 26))
+    bars = max(3, min(_BAR_WIDTH, width - 32))
     name = width - 3 - _FIGURE - bars
     text = f" {fitted(row.label, name)}{size_words(row.size):>{_FIGURE}} "
     fill = Style(color=TYPES[row.type].color) if color and row.type is not None and not selected else style

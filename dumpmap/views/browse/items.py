@@ -70,29 +70,21 @@ class Items:
         return np.where(self.allocation == GAP, FREE, state).astype(np.uint8)
 
     @cached_property
-    def protect(self) -> npt.NDArray[np.uint32]:
-        """Protection of the allocation; 0 where nothing is committed."""
-        columns = self.map.allocation_columns.protect
-        return np.where(self.committed > 0, _taken(columns, self.allocation), 0).astype(np.uint32)
-
-    @cached_property
-    def alike(self) -> I64:
+    def alike(self) -> I32:
         """The group of each item, as a number.
 
         Items of a group have one type and owner or, without owner, one type, size, state, and protection. Each free
         range is a group of its own.
         """
         unowned = self.owner == NOBODY
-        sizes = np.unique(np.where(unowned, self.size, 0), return_inverse=True)[1]
-        protect = np.unique(np.where(unowned, self.protect, 0), return_inverse=True)[1]
-        state = np.where(unowned, self.state, 0)
-        key = np.zeros(len(self), np.int64)
-        for column in (self.type, self.owner - NOBODY, state, protect, sizes):
-            values = column.astype(np.int64)
-            width = int(values.max(initial=0)) + 1
-            key = np.unique(key * width + values, return_inverse=True)[1].astype(np.int64)
-        free = self.allocation == GAP
-        return np.where(free, len(self) + np.arange(len(self)), key)
+        protect = _taken(self.map.allocation_columns.protect, self.allocation) * (self.committed > 0)
+        key = _codes(self.owner)
+        for column in (self.type, self.state * unowned, protect * unowned, self.size * unowned):
+            codes = _codes(column)
+            key = _codes(key.astype(np.int64) * (int(codes.max(initial=0)) + 1) + codes)
+        (free,) = np.nonzero(self.allocation == GAP)
+        key[free] = len(self) + free
+        return key
 
     def name_of(self, item: int) -> OwnerName:
         """Returns the owner of an item."""
@@ -102,12 +94,13 @@ class Items:
     def group_of(self, item: int, count: int, size: int, committed: int) -> Group:
         """Returns the group of items that are like this one."""
         state = int(self.state[item])
+        protect = int(self.map.allocation_columns.protect[self.allocation[item]])
         return Group(
             address=int(self.base[item]),
             type=RegionType(int(self.type[item])),
             size_each=int(self.size[item]),
             state=STATES[state],
-            protection=protection_text(int(self.protect[item]), _COMMIT) if state != RESERVED else "",
+            protection=protection_text(protect, _COMMIT) if state != RESERVED else "",
             count=count,
             size=size,
             committed=committed,
@@ -142,6 +135,11 @@ class Items:
 def _taken(column: npt.NDArray[np.uint32], index: I32) -> npt.NDArray[np.uint32]:
     """Takes rows of a column; those of `GAP` are 0."""
     return np.append(column, np.uint32(0))[index]
+
+
+def _codes(values: npt.NDArray[Any]) -> I32:
+    """Numbers the different values."""
+    return np.unique(values, return_inverse=True)[1].astype(np.int32)
 
 
 def items_of(region_map: RegionMap) -> Items:

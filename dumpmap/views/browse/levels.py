@@ -11,7 +11,7 @@ import numpy as np
 
 from dumpmap.analysis.ownership import NOBODY
 from dumpmap.model.protection import protection_text
-from dumpmap.model.snapshot import I64, U64
+from dumpmap.model.snapshot import I32, I64, U64
 from dumpmap.model.types import RegionType
 from dumpmap.views.browse.items import GAP, Flags, Index, Items, is_gap
 from dumpmap.views.filters import file_name
@@ -76,7 +76,7 @@ class Level:
     size: I64
     committed: I64
     count: I64
-    members: Index
+    members: Index | I32
     edges: Index
     order: Index = field(init=False)
     cursor: int = 0
@@ -122,7 +122,7 @@ class Level:
         places = np.flatnonzero(self.members == member)
         return int(np.searchsorted(self.edges, places[0], side="right")) - 1 if len(places) else None
 
-    def members_of(self, row: int) -> Index:
+    def members_of(self, row: int) -> Index | I32:
         """Returns the items of a row, or its blocks."""
         return self.members[self.edges[row] : self.edges[row + 1]]
 
@@ -155,7 +155,7 @@ class Level:
         return map(self.row, range(max(start, 0), min(stop, len(self))))
 
 
-def grouped(kind: LevelKind, title: str, items: Items, members: Index, codes: I64) -> Level:
+def grouped(kind: LevelKind, title: str, items: Items, members: Index | I32, codes: I32) -> Level:
     """Returns a level with one row for each code of the members."""
     order = np.argsort(codes, kind="stable")
     sorted_codes = codes[order]
@@ -171,7 +171,7 @@ def grouped(kind: LevelKind, title: str, items: Items, members: Index, codes: I6
     return Level(kind, title, items, base, sums(items.size), sums(items.committed), np.diff(edges), members, edges)
 
 
-def listed(title: str, items: Items, members: Index) -> Level:
+def listed(title: str, items: Items, members: Index | I32) -> Level:
     """Returns a level with one row for each item."""
     return Level(
         "allocations",

@@ -5,6 +5,7 @@ A command returns a message for the user, which is empty if what it did can be s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
@@ -40,6 +41,7 @@ class Navigator:
         self.filter = ""
         self.address: int | None = None
         self._kept: Flags | None = None
+        self._roots: dict[Tree, Level] = {}
         self._found: tuple[str, Index] = ("", np.zeros(0, np.intp))
         self.path: list[Level] = [self.root("types")]
 
@@ -134,7 +136,7 @@ class Navigator:
         kept = parse_conditions(text, self.items) if text.strip() else None
         if kept is not None and not kept.any():
             return f"nothing matches {text!r}"
-        self._kept, self.filter = kept, text.strip()
+        self._keep(kept, text.strip())
         self.show(self.tree)
         return f"filter: {count_words(int(kept.sum()), 'range')}" if kept is not None else "no filter"
 
@@ -147,10 +149,7 @@ class Navigator:
         if item is None:
             why = PARTIAL if self.map.partial else "it is outside the address space"
             return f"nothing is known of {where}: {why}"
-        message = ""
-        if self._kept is not None and not self._kept[item]:
-            self._kept, self.filter, message = None, "", "the filter hid it and is off"
-        self._descend(item)
+        message = self._to_item(item)
         if self.items.allocation[item] != GAP:
             child = self._child(self.level)
             if child is not None and len(child) > 1:
@@ -223,11 +222,17 @@ class Navigator:
     # ---------------------------------------------------------------- levels
 
     def _to_item(self, item: int) -> str:
+        """Selects an item; a filter that hides it is taken off."""
         message = ""
         if self._kept is not None and not self._kept[item]:
-            self._kept, self.filter, message = None, "", "the filter hid it and is off"
+            self._keep(None, "")
+            message = "the filter hid it and is off"
         self._descend(item)
         return message
+
+    def _keep(self, kept: Flags | None, text: str) -> None:
+        self._kept, self.filter = kept, text
+        self._roots = {}
 
     def _selected_item(self) -> int | None:
         """The item that is selected, or whose regions are shown; None above items."""
@@ -251,13 +256,15 @@ class Navigator:
 
     def root(self, tree: Tree) -> Level:
         """Returns the root of a tree: what meets the filter, by type or by owner."""
-        items = self.items
-        members = np.arange(len(items)) if self._kept is None else np.flatnonzero(self._kept)
-        codes = items.type[members].astype(np.int64)
-        if tree == "owners":
-            free = items.allocation[members] == GAP
-            codes = np.where(free, codes + len(items.names), items.owner[members])
-        root = grouped(tree, tree.capitalize(), items, members, codes)
+        if tree not in self._roots:
+            items = self.items
+            members = np.arange(len(items), dtype=np.int32) if self._kept is None else np.flatnonzero(self._kept)
+            codes = items.type[members].astype(np.int32)
+            if tree == "owners":
+                free = items.allocation[members] == GAP
+                codes = np.where(free, codes + len(items.names), items.owner[members])
+            self._roots[tree] = grouped(tree, tree.capitalize(), items, members, codes)
+        root = replace(self._roots[tree])
         self._arrange(root)
         root.cursor = 0
         return root
