@@ -300,7 +300,9 @@ FILES: dict[str, Callable[[], str]] = {
 FOLDERS: dict[str, Callable[[], Mapping[str, str]]] = {
     "findings": finding_pages,
 }
+_KEYS = ("keys", "in the prompt", "what happens")
 SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
+    ("browse.md", "keys"): lambda: table(_KEYS, importlib.import_module("dumpmap.views.browse.keys").key_rows()),
     ("formats.md", "streams"): streams_table,
     ("classification.md", "types"): type_table,
     ("classification.md", "kinds"): kind_table,

@@ -40,7 +40,7 @@ Exit codes: 0 success, 1 a gate failed, 2 wrong usage, 3 an input could not be r
 )
 
 GROUPS = {
-    "Look": ("summary", "regions", "address", "owners", "heaps", "stacks", "modules", "free", "info"),
+    "Look": ("summary", "regions", "address", "owners", "heaps", "stacks", "modules", "free", "browse", "info"),
     "Diagnose": ("diagnose", "explain"),
     "Compare": ("diff", "timeline"),
     "Many files": ("triage", "check"),

@@ -39,7 +39,7 @@ _STYLES: dict[Style, str] = {
     "good": "green",
 }
 
-_LETTERS = {
+LETTERS = {
     RegionType.IMAGE: "I",
     RegionType.MAPPED_FILE: "M",
     RegionType.SHAREABLE: "S",
@@ -212,12 +212,12 @@ class _DrawnBars:
             cells = _apportion([size for _, size in bar.parts], self._bars.scale, width) if self._bars.scale else []
             for (type, _), count in zip(bar.parts, cells, strict=bool(cells)):
                 if count:
-                    line.append(("█" if color else _LETTERS[type]) * count, style=TYPES[type].color if color else "")
+                    line.append(("█" if color else LETTERS[type]) * count, style=TYPES[type].color if color else "")
             yield line
         if self._bars.legend:
             legend = Text(" " * (_BAR_INDENT + extra))
             for type in self._bars.legend:
-                mark = "■" if color else f"{_LETTERS[type]}="
+                mark = "■" if color else f"{LETTERS[type]}="
                 legend.append(mark, style=TYPES[type].color if color else "")
                 legend.append(f"{' ' if color else ''}{TYPES[type].name}  ")
             legend.rstrip()

@@ -50,7 +50,9 @@ def loaded(*arguments: str) -> tuple[set[str], set[str]]:
         f"assert run({list(arguments)!r}) == 0\n"
         "print('@', *sys.modules, file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
     names = set(done.stderr.rpartition("@")[2].split())
     return names & PACKAGES, {name for name in COMMANDS if f"dumpmap.cli.{name}" in names}
 
@@ -65,6 +67,7 @@ def loaded(*arguments: str) -> tuple[set[str], set[str]]:
         (["-q", "diagnose", DUMP, "--format", "json"], MAP),
         (["heaps", DUMP, "--format", "json"], MAP),
         (["info", DUMP, "--format", "json"], MAP),
+        (["browse", DUMP, "--plain"], MAP),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -1,0 +1,1 @@
+"""How `browse` looks: on a screen with Textual, and line by line in a prompt."""

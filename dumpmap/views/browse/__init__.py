@@ -1,0 +1,1 @@
+"""What `browse` walks through, as data: no screen, no keys."""
