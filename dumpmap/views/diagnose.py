@@ -96,6 +96,7 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
             parts.append(
                 f"system {least}{short_size(axis['system_total'])} of {short_size(axis['system_limit'])} "
                 f"({percent_text(axis['system_ratio'])})"
+                + (", by the writer of the dump" if axis.get("source") == "writer" else "")
             )
         if axis.get("process_private") is not None:
             parts.append(f"process {short_size(axis['process_private'])}")
