@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dumpmap.analysis.writer_memory import virtual_kind
@@ -70,6 +70,15 @@ def _omitted(region_map: RegionMap) -> str | None:
     texts = count_words(count, "text") if count else "Texts"  # an older snapshot does not count them
     verb, them = ("is", "it") if count == 1 else ("are", "them")
     return f"{texts} that can hold user data {verb} left out; --keep-text keeps {them}."
+
+
+def comment_line(comments: Sequence[str]) -> str | None:
+    """Returns the comments in one bounded line, their own lines apart by slashes."""
+    lines = [line for comment in comments for part in comment.splitlines() if (line := " ".join(part.split()))]
+    text = printable(" / ".join(lines))
+    if len(text) <= _LONGEST_MESSAGE:
+        return text or None
+    return f"{text[:_LONGEST_MESSAGE]}... ({len(text):,} letters; --format json shows all)"
 
 
 def short_line(text: str, limit: int) -> str:

@@ -15,6 +15,7 @@ from dumpmap.wording.phrases import charge_text, heap_limit_text, space_text
 from dumpmap.wording.text import address_words, count_words, size_left, size_words, sizes_apart
 
 _LONGEST_LOCATION = 80
+_HARDLY_FULL = 0.1
 
 _AXIS_NAMES = {
     "address-space": "address space",
@@ -28,7 +29,12 @@ def reached_text(heap: HeapLimit) -> str:
     text = f"the {heap.runtime} heap reached its own limit"
     if heap.used is not None or heap.limit is not None:
         text = heap_limit_text(heap)
-    return text + (f'; {heap.runtime} gave up at "{heap.location[:_LONGEST_LOCATION]}"' if heap.location else "")
+    if heap.location:
+        text += f'; {heap.runtime} gave up at "{heap.location[:_LONGEST_LOCATION]}"'
+    # A request larger than the rest of the heap fails early, but not in an empty heap.
+    if heap.ratio is not None and heap.ratio < _HARDLY_FULL:
+        text += "; these figures do not look full, so they may be those of another heap or another moment"
+    return text
 
 
 def likelier_text(likelier: Likelier) -> str:

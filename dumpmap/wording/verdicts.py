@@ -247,6 +247,8 @@ def _out_of_memory(d: Diagnosis) -> list[str]:
     if cause is None:
         return []
     failed = failed_text(m, cause)
+    if cause.axis == "request":
+        return [f"Out of memory: {failed}. No process could have satisfied the request: {cause_text(m, cause)}."]
     if cause.axis == "neither":
         return [f"Out of memory: {failed}, but neither address space nor commit is short: {cause_text(m, cause)}."]
     likelier = likelier_axis(m, cause)

@@ -161,3 +161,24 @@ def test_counters_come_before_the_writer() -> None:
     found = process_commit(dumpmap.open(dump.build()))
     assert found is not None
     assert (found.size, found.source) == (GB, "private-usage")
+
+
+def test_an_impossible_size_beside_a_record_is_out_of_memory() -> None:
+    judged = verdict(unreal("x64", OOMAllocationSize=(1 << 64) - 1))
+    assert judged.verdict == "out-of-memory"
+    assert "No process could have satisfied the request: 16.0 EB was requested" in judged.sentence
+
+
+def test_an_empty_heap_at_its_limit_gets_a_remark() -> None:
+    heap = {"electron.v8-oom.location": "Reached heap limit", "electron.v8-oom.heap.limit": 4 * GB}
+    low = verdict(mozilla("x64", **{**heap, "electron.v8-oom.heap.used": MB}))
+    full = verdict(mozilla("x64", **{**heap, "electron.v8-oom.heap.used": 4 * GB - MB}))
+    assert (low.verdict, full.verdict) == ("out-of-heap-limit", "out-of-heap-limit")
+    assert "these figures do not look full" in low.sentence
+    assert "look full" not in full.sentence
+
+
+def test_what_partition_alloc_had_mapped_is_said() -> None:
+    assert "PartitionAlloc had mapped 16 GB when it gave up" in shown(
+        mozilla("x64", **{"page-allocator-mapped-size": 16 * GB})
+    )
