@@ -35,6 +35,8 @@ class Reason(Enum):
     """No free block can hold the request; `room` is the largest size that would fit."""
     REQUEST_ABOVE_BOUND = auto()
     """The map is partial, but no free block can be as large as the request; `room` is the bound."""
+    REQUEST_ABOVE_RECORD = auto()
+    """The writer recorded less free address space, or a smaller largest block; `room` is that figure."""
     HEAP_LIMIT_RECORDED = auto()
     """The writer recorded that a runtime reached its own limit."""
     HEAP_LIMIT_NEAR = auto()
@@ -157,7 +159,9 @@ def _by_size(m: Measurements, requested: int) -> Cause | None:
     limit = m.limit.size
     if limit is not None and requested >= limit:
         return Cause("request", "measured", Reason.REQUEST_TOO_LARGE, requested)
-    bound = m.bounds.largest if m.bounds is not None else None
+    recorded, bound = (None, None) if m.bounds is None else (m.bounds.recorded, m.bounds.largest)
+    if recorded is not None and requested > recorded.size:
+        return Cause("address-space", "recorded", Reason.REQUEST_ABOVE_RECORD, requested, recorded.size)
     if bound is not None and requested > bound.size:
         return Cause("address-space", "inferred", Reason.REQUEST_ABOVE_BOUND, requested, bound.size)
     fit = fits(m.measured, requested) if m.measured is not None else None

@@ -282,12 +282,13 @@ def _verdict(m: Measurements, cause: Cause | None, states: _States) -> VerdictNa
 def _failed_for_memory(m: Measurements, cause: Cause) -> bool:
     """Whether the failure that ended the process is recorded as one for want of memory.
 
-    A last error is not: it may be old. A request that no process could satisfy is a fault of its size, and a stack that
-    could not grow may have another reason.
+    A last error is not: it may be old. A request that no process could satisfy is a fault of its size, unless the
+    writer states that memory ran out, and a stack that could not grow may have another reason.
     """
     failure = m.failure
     recorded = failure is not None and failure.limit is not None and failure.limit != "stack"
-    return recorded and cause.axis in ("neither", "unknown")
+    stated = failure is not None and failure.how == "writer"
+    return recorded and (cause.axis in ("neither", "unknown") or (cause.axis == "request" and stated))
 
 
 def _far_in_a_narrow_space(m: Measurements, t: Mapping[str, float]) -> bool:

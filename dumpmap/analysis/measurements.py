@@ -21,6 +21,7 @@ from dumpmap.analysis.heap_limits import HeapLimit, heap_limits
 from dumpmap.analysis.heaps import HeapRow, heap_rows
 from dumpmap.analysis.limits import AddressLimit, address_limit
 from dumpmap.analysis.process_commit import process_commit
+from dumpmap.analysis.writer_memory import recorded_commit
 from dumpmap.model.counted import is_contradicted, private_commit, virtual_size
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
@@ -40,7 +41,8 @@ class Commit:
         process: what the process commits privately.
         job_usage: private commit of the process's job; if its counter is lower than the process's, that.
         job_limit: the job's limit, which does not grow.
-        source: where the system's figures come from.
+        source: where the system's figures come from: `system counters`, or `writer` for what the writer of the dump
+            recorded when it wrote the dump.
         least: whether `total` is such a lower bound.
     """
 
@@ -164,17 +166,21 @@ class Measurements:
         The system and the job are charged for what the process commits, so that its map can contradict their counters.
         """
         system, counters = self.map.system, self.map.counters
-        has_system = self.windows and system.commit_total is not None and system.commit_limit is not None
+        charge, limit, source = system.commit_total, system.commit_limit, "system counters"
+        if charge is None or limit is None:
+            charge, limit = recorded_commit(self.map) or (None, None)
+            source = "writer"
+        has_system = self.windows and charge is not None
         process, least = process_commit(self.map), private_commit(self.map)
-        total, job = system.commit_total, counters.job_private_commit_usage
-        denied = total is not None and is_contradicted(total, least)
+        job = counters.job_private_commit_usage
+        denied = charge is not None and is_contradicted(charge, least)
         return Commit(
-            total=(least if denied else total) if has_system else None,
-            limit=system.commit_limit if has_system else None,
+            total=(least if denied else charge) if has_system else None,
+            limit=limit if has_system else None,
             process=None if process is None or process.source == "regions" else process.size,
             job_usage=least if job is not None and is_contradicted(job, least) else job,
             job_limit=counters.job_private_commit_limit,
-            source="system counters" if has_system else None,
+            source=source if has_system else None,
             least=has_system and denied,
         )
 

@@ -10,7 +10,7 @@ from dumpmap.model.counted import contradicted_commit
 if TYPE_CHECKING:
     from dumpmap.model.region_map import RegionMap
 
-CommitSource = Literal["private-usage", "pagefile-usage", "private-regions", "regions"]
+CommitSource = Literal["private-usage", "pagefile-usage", "writer", "private-regions", "regions"]
 COMMIT_SOURCES: tuple[CommitSource, ...] = get_args(CommitSource)
 
 
@@ -21,6 +21,7 @@ class ProcessCommit:
     Attributes:
         size: bytes.
         source: `private-usage` (the counter PrivateUsage), `pagefile-usage` (the counter PagefileUsage),
+            `writer` (what the writer of the dump recorded),
             `private-regions` (the private committed bytes of a complete list of regions, which contradict a lower
             counter), or `regions` (the committed bytes of a complete list, which include images and mapped files).
     """
@@ -40,6 +41,11 @@ def process_commit(region_map: RegionMap) -> ProcessCommit | None:
         return ProcessCommit(counters.private_usage, "private-usage")
     if counters.pagefile_usage:
         return ProcessCommit(counters.pagefile_usage, "pagefile-usage")
+    writer = region_map.snapshot.writer
+    # Unreal Engine's UsedVirtual is the commit charge (PagefileUsage), not address space.
+    recorded = None if writer is None else writer.memory.get("UsedVirtual")
+    if recorded:
+        return ProcessCommit(recorded, "writer")
     committed = region_map.total.committed
     if region_map.partial or not region_map.snapshot.regions_complete or committed is None:
         return None

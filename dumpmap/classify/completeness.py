@@ -13,7 +13,7 @@ from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState, MemType
 
 _PRIVATE, _COMMIT = int(MemType.MEM_PRIVATE), int(MemState.MEM_COMMIT)
-_PRIVATE_DATA, _HEAP = int(RegionType.PRIVATE_DATA), int(RegionType.HEAP)
+_HEAP = int(RegionType.HEAP)
 
 _MONO = re.compile(r"mono(?:sgen)?(?:-[\w.-]+)?\.dll", re.IGNORECASE)
 """`mono.dll`, `mono-2.0-bdwgc.dll`, `monosgen-2.0.dll`: the runtime, not its helper libraries."""
@@ -43,12 +43,12 @@ def unknown_types(
     types = labels.types.tobytes()  # a byte each: searching them is faster than comparing
     if snapshot.regions is None:
         unknown |= {RegionType.FREE, RegionType.UNUSABLE, RegionType.MAPPED_FILE, RegionType.SHAREABLE}
-        if _PRIVATE_DATA not in types:
-            unknown.add(RegionType.PRIVATE_DATA)
+        # None of them was found, which does not mean that there is none.
+        unknown |= {
+            one for one in (RegionType.PRIVATE_DATA, RegionType.IMAGE, RegionType.STACK) if int(one) not in types
+        }
         if not snapshot.modules:
-            unknown |= {RegionType.IMAGE, RegionType.MANAGED_HEAP}
-        if not snapshot.threads:
-            unknown.add(RegionType.STACK)
+            unknown.add(RegionType.MANAGED_HEAP)
     if recorded:
         return frozenset(unknown)
     if _HEAP not in types and not structures.heap_list_captured:

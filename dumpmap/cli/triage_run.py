@@ -159,6 +159,6 @@ def _report(result: TriageResult, settings: TriageSettings) -> None:
         if settings.selection.filters:
             say(f"{result.count(settings.selection):,} of them selected")
             if undecided := result.count_undecided(settings.selection):
-                say(undecided_line(undecided, result.state.done))
+                say(undecided_line(undecided, result.state.done, result.undecided(settings.selection)))
     if not result.state.found:
         say("found no dumps in " + ", ".join(map(shown_url, settings.paths)))

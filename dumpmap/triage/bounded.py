@@ -1,4 +1,4 @@
-"""Figures of a row that are bounds: a dump that shows only a part of the memory has at least its sums.
+"""Figures of a row that are bounds or unknown: a dump that shows only a part of the memory has at least its sums.
 
 A comparison with a bound has three outcomes, as in `dumpmap check`: it holds, it does not, or the dump does not tell.
 """
@@ -31,6 +31,10 @@ LOWER_BOUNDS = frozenset(
 _AT_MOST = {"largest_free": ("largest_free_at_most", 0), "free_size": ("free_at_most", ALLOCATION_GRANULARITY)}
 """Columns that another one bounds from above, and how much more they count: the first 64 KB, as VMMap does."""
 
+_MAPPED = ("ok", "partial")
+_MAY_BE_ABSENT = frozenset(("oom_size", "fragmentation", "top_owner_committed", "owned_share", "bytes_read"))
+"""Figures that are blank where there is nothing to measure: no failed allocation, free block, owner, or network."""
+
 _SHARES = ("fragmentation", "owned_share")
 """Shares of the whole, which a part does not have."""
 
@@ -62,16 +66,14 @@ class Comparison:
 
 
 def bounds_of(row: TriageRow, name: str) -> tuple[float, float] | None:
-    """Returns the bounds of a figure; None if it is exact, or if nothing is known of it."""
-    if not row["lower_bound"]:
-        return None
+    """Returns the bounds of a figure; None if it is exact, or if the row has no map or no such thing to measure."""
     value = row[name]
-    if name in _SHARES:
-        return None if value is None else (0.0, 1.0)
-    if name not in LOWER_BOUNDS:
+    if value is None and (row["status"] not in _MAPPED or name in _MAY_BE_ABSENT):
         return None
-    other, more = _AT_MOST.get(name, (None, 0))
+    if name in _SHARES:
+        return (0.0, 1.0) if value is None or row["lower_bound"] else None
+    other, more = _AT_MOST.get(name, (None, 0)) if row["lower_bound"] else (None, 0)
     most = None if other is None else row[other]
-    if value is None and most is None:
+    if value is not None and (name not in LOWER_BOUNDS or not row["lower_bound"]):
         return None
     return (value or 0, inf if most is None else most + more)

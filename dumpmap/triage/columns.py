@@ -141,9 +141,9 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn(
         "process_commit_source",
         "text",
-        "source of that figure: `private-usage` or `pagefile-usage` (counters), `private-regions` (private committed "
-        "bytes of a complete list of regions, where the counters are too low), or `regions` (committed bytes of a "
-        "complete list, which include images and mapped files)",
+        "source of that figure: `private-usage` or `pagefile-usage` (counters), `writer` (what the writer of the dump "
+        "recorded), `private-regions` (private committed bytes of a complete list of regions, where the counters are "
+        "too low), or `regions` (committed bytes of a complete list, which include images and mapped files)",
     ),
     TriageColumn(
         "top_owner",
@@ -202,5 +202,5 @@ FINDING = "finding"
 GROUPABLE = (*NAMES, FINDING)
 """What rows can be grouped by."""
 
-ROW_VERSION = 7
+ROW_VERSION = 8
 """Raised whenever a value of an existing column changes its meaning: the cache then ignores older rows."""

@@ -39,9 +39,9 @@ class Condition:
     comparison: Comparison | None = None
 
     def judge(self, row: TriageRow) -> bool | None:
-        """Returns whether the condition is true of a row; None if a bound does not tell."""
+        """Returns whether the condition is true of a row; None if a bound or an unknown figure does not tell."""
         bounds = None if self.comparison is None else bounds_of(row, self.column)
-        if self.comparison is None or bounds is None:
+        if self.comparison is None or bounds is None or (row[self.column] is None and self.comparison.negated):
             return self.holds(row[self.column])
         return self.comparison.judge(*bounds)
 

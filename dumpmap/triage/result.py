@@ -46,8 +46,12 @@ class TriageResult:
         return self._store.count(selection)
 
     def count_undecided(self, selection: Selection) -> int:
-        """Returns of how many rows a bound does not tell whether they pass the selection's filters."""
+        """Returns of how many rows a bound or an unknown figure does not tell whether they pass the filters."""
         return self._store.count_undecided(selection)
+
+    def undecided(self, selection: Selection) -> Iterator[str]:
+        """Yields the paths of those rows."""
+        return self._store.undecided(selection)
 
     def groups(self, columns: str | Sequence[str], selection: Selection = ALL) -> list[TriageGroup]:
         """Counts the rows that have the same values in `columns`; the largest group comes first.

@@ -1,8 +1,8 @@
 """Which rows to show, and in which order: `--where`, `--severity`, `--sort`, and `--top`.
 
 A selection changes neither what is analysed nor what is cached. For an unknown value (None), only `COLUMN=` with no
-value, `COLUMN!=...`, and `COLUMN!~...` are true. A comparison with a bound can be undecided: such rows are counted and
-not shown.
+value, `COLUMN!=...`, and `COLUMN!~...` are true. A comparison with a bound or with the unknown figure of a map is
+undecided: such rows are counted, named, and not shown.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Selection:
 
     @property
     def compares(self) -> bool:
-        """Whether the selection compares a number, which can be a bound."""
+        """Whether the selection compares a number, which can be a bound or unknown."""
         return any(condition.comparison is not None for condition in self.where)
 
     @property
@@ -60,7 +60,7 @@ class Selection:
         return None if self.sort is None else re.sub(r"^\s*[-+]?", "", self.sort).strip()
 
     def judge(self, row: TriageRow) -> bool | None:
-        """Returns whether a row passes the filters; None if that depends on what a bound does not tell."""
+        """Returns whether a row passes the filters; None if that depends on what nobody knows."""
         if self.severity is not None:
             found = row["severity"]
             if found is None or SEVERITIES.index(found) > SEVERITIES.index(self.severity):

@@ -91,8 +91,13 @@ class Store:
         return sum(selection.keeps(row) for _, row in self._unpacked()) if selection.filters else len(self)
 
     def count_undecided(self, selection: Selection) -> int:
-        """Returns of how many rows a bound does not tell whether they pass the selection's filters."""
-        return sum(selection.judge(row) is None for _, row in self._unpacked()) if selection.compares else 0
+        """Returns of how many rows a bound or an unknown figure does not tell whether they pass the filters."""
+        return sum(1 for _ in self.undecided(selection))
+
+    def undecided(self, selection: Selection) -> Iterator[str]:
+        """Yields the paths of those rows."""
+        if selection.compares:
+            yield from (row["path"] for _, row in self._unpacked() if selection.judge(row) is None)
 
     def _unpacked(self) -> Iterator[tuple[int, TriageRow]]:
         """Yields the number and the row of every finished file, the worst first."""

@@ -39,6 +39,8 @@ def time_rows(region_map: RegionMap) -> list[tuple[str, str]]:
 def _with_peak(value: int | None, peak: int | None) -> str:
     if value is None:
         return f"peak {short_size(peak)}" if peak else ""
+    if not value and not peak:
+        return ""  # no process has any of these at 0: nobody filled them in
     # A system that does not count peaks states 0.
     return short_size(value) + ("" if peak is None or peak < value else f" (peak {short_size(peak)})")
 

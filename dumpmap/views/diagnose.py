@@ -13,7 +13,7 @@ from dumpmap.views.summary import head_blocks
 from dumpmap.views.table import Column, Table
 from dumpmap.views.takers import taker_blocks, taker_document
 from dumpmap.wording.findings import Finding
-from dumpmap.wording.text import percent_text, short_size, size_left, size_most, sizes_apart
+from dumpmap.wording.text import percent_text, short_size, size_left, size_most, size_words, sizes_apart
 
 if TYPE_CHECKING:
     from dumpmap.wording.verdicts import Verdict
@@ -96,6 +96,7 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
             parts.append(
                 f"system {least}{short_size(axis['system_total'])} of {short_size(axis['system_limit'])} "
                 f"({percent_text(axis['system_ratio'])})"
+                + (", by the writer of the dump" if axis.get("source") == "writer" else "")
             )
         if axis.get("process_private") is not None:
             parts.append(f"process {short_size(axis['process_private'])}")
@@ -119,7 +120,7 @@ def _bounds(axis: dict[str, Any], limit: str) -> Iterator[str]:
     elif used is not None:
         yield f"{sizes_apart((used, 'nearest'), (axis['limit'], 'nearest'))[0]} of {limit} in use"
     elif available is not None:
-        yield f"{size_left(available)} of {limit} available, by the writer of the dump"
+        yield f"{size_words(available)} of {limit} available, by the writer of the dump"
     if largest:
         of = "" if free or used is not None else f" of {limit}"
         yield f"largest block at most {size_most(largest['size'])}{of}"

@@ -15,7 +15,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
 from dumpmap.views.summary import finding_statements
 from dumpmap.views.table import Column, Content, Table
-from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, figure_lines, headline
+from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, figure_lines, headline, shows_less, verdict_line
 from dumpmap.wording.owners import part_text
 from dumpmap.wording.text import more_text
 
@@ -184,11 +184,10 @@ def diff_view(difference: DiagnosedDiff, limit: int | None) -> Iterator[Block]:
         yield Blank()
     if lines := figure_lines(difference):
         yield Lines(lines)
-    if difference.verdicts[0] != difference.verdicts[1]:
-        yield Paragraph(f"Verdict: {difference.verdicts[0]} -> {difference.verdicts[1]}", "strong")
+    if verdict := verdict_line(difference):
+        yield Paragraph(verdict, "strong")
     titles = ("Findings gained", "Findings lost")
-    if difference.a.partial != difference.b.partial:
-        # What only one input can show is neither new nor gone.
+    if shows_less(difference):
         titles = ("Findings of the second input only", "Findings of the first input only")
     for title, findings in zip(titles, (difference.gained, difference.lost), strict=True):
         if findings:

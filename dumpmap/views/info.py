@@ -15,7 +15,7 @@ from dumpmap.views.counters import counter_rows
 from dumpmap.views.documents import head, moment_text
 from dumpmap.views.exception import exception_document
 from dumpmap.views.table import Column, Table, to_records
-from dumpmap.views.writer import writer_blocks, writer_document
+from dumpmap.views.writer import comment_line, writer_blocks, writer_document
 from dumpmap.wording.advice import advise
 from dumpmap.wording.crash import crash_line
 from dumpmap.wording.processes import process_name
@@ -74,7 +74,7 @@ def fact_rows(region_map: RegionMap) -> list[tuple[str, str]]:
         ("Modules", str(len(snapshot.modules))),
         ("Handles", None if snapshot.handle_count is None else f"{snapshot.handle_count:,}"),
         ("Handle types", _handle_text(region_map)),
-        ("Comment", "; ".join(snapshot.comments) or None),
+        ("Comment", comment_line(snapshot.comments)),
     ]
     return [(label, text) for label, text in facts if text]
 

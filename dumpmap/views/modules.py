@@ -116,7 +116,10 @@ def module_document(region_map: RegionMap, *, third_party: bool = False) -> dict
 def module_view(region_map: RegionMap, *, third_party: bool = False) -> Iterator[Block]:
     """Yields what `modules` shows to people: the table and, with `third_party`, what it rests on."""
     table = module_table(region_map, third_party=third_party)
-    yield table
+    if third_party and not table.rows:
+        yield Paragraph("No module is known to be a third party's.")
+    else:
+        yield table
     if not third_party:
         return
     by_path = sum(row[-1] == "path" for row in table.rows)

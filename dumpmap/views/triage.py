@@ -17,9 +17,12 @@ from dumpmap.triage.groups import TriageGroup
 from dumpmap.triage.progress import BatchState
 from dumpmap.triage.selection import Selection
 from dumpmap.views.table import Column, LowerBound, Table, UpperBound
-from dumpmap.wording.text import count_words, part_words
+from dumpmap.wording.text import count_words, part_words, printable
 
 SCHEMA = "dumpmap.triage/1"
+
+_NAMED = 3
+"""Undecided dumps that are named."""
 
 _COUNTS = ("found", "done", "cached", "errors", "skipped", "critical", "warning", "info")
 
@@ -177,11 +180,13 @@ def csv_value(value: Any) -> Any:
     return ", ".join(value) if isinstance(value, (list, tuple)) else value
 
 
-def undecided_line(undecided: int, found: int) -> str:
-    """Returns how many files the conditions do not decide, in one line."""
+def undecided_line(undecided: int, found: int, paths: Iterable[str]) -> str:
+    """Returns how many files the conditions do not decide, in one line, with the names of the first of them."""
     figures = "its figures are" if undecided == 1 else "their figures are"
     dumps = part_words(undecided, found, "dump", "is", "are")
-    return f"{dumps} undecided and left out: {figures} only lower or upper bounds"
+    names = [printable(path) for path in islice(paths, _NAMED)]
+    more = f", and {undecided - len(names):,} more" if undecided > len(names) else ""
+    return f"{dumps} undecided and left out: {figures} unknown or only bounds ({', '.join(names)}{more})"
 
 
 def json_head(state: BatchState | None, selection: Selection, undecided: int | None = None) -> dict[str, Any]:

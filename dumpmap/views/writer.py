@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dumpmap.analysis.writer_memory import virtual_kind
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.writer import HeapLimitRecord, WriterRecord
 from dumpmap.views.blocks import Blank, Block, Fact, Facts, Heading, Lines, Paragraph
@@ -19,8 +20,7 @@ _LONGEST_VALUE = 200
 _LONGEST_MESSAGE = 1000
 _OMITTED = "(left out)"
 
-_ADDRESS_SPACE = 1 << 40
-"""No page file has 1 TB: a larger figure of virtual memory is address space."""
+_KINDS = {"address-space": "address space", "page-file": "physical memory and page file"}
 
 
 def writer_document(record: WriterRecord | None) -> dict[str, Any] | None:
@@ -72,6 +72,15 @@ def _omitted(region_map: RegionMap) -> str | None:
     return f"{texts} that can hold user data {verb} left out; --keep-text keeps {them}."
 
 
+def comment_line(comments: Sequence[str]) -> str | None:
+    """Returns the comments in one bounded line, their own lines apart by slashes."""
+    lines = [line for comment in comments for part in comment.splitlines() if (line := " ".join(part.split()))]
+    text = printable(" / ".join(lines))
+    if len(text) <= _LONGEST_MESSAGE:
+        return text or None
+    return f"{text[:_LONGEST_MESSAGE]}... ({len(text):,} letters; --format json shows all)"
+
+
 def short_line(text: str, limit: int) -> str:
     """Returns a text as one line of at most `limit` letters that a terminal can show."""
     line = printable(" ".join(text.split()))
@@ -93,7 +102,7 @@ def _facts(region_map: RegionMap, record: WriterRecord) -> Iterator[tuple[str, s
     yield "Process type", _line(record.process_type)
     yield "Uptime", None if record.uptime is None else count_words(record.uptime, "second")
     for name, value in record.memory.items():
-        yield short_line(name, 60), size_words(value) + _meaning(region_map, name, value)
+        yield short_line(name, 60), size_words(value) + _meaning(region_map, name)
 
 
 def _line(text: str | None) -> str | None:
@@ -104,14 +113,12 @@ def _bytes(value: int) -> str:
     return f"{count_words(value, 'byte')} ({size_words(value)})" if value >= 1024 else size_words(value)
 
 
-def _meaning(region_map: RegionMap, name: str, value: int) -> str:
-    """Says whether a figure of virtual memory is address space or page file: versions of Unreal Engine differ.
-
-    In a 32-bit process the sizes of both are alike.
-    """
-    if name not in ("TotalVirtual", "AvailableVirtual") or region_map.process.pointer_size != 8:
+def _meaning(region_map: RegionMap, name: str) -> str:
+    """Says whether a figure of virtual memory is address space or page file: versions of Unreal Engine differ."""
+    if name not in ("TotalVirtual", "AvailableVirtual"):
         return ""
-    return " (address space)" if value >= _ADDRESS_SPACE else " (physical memory and page file)"
+    kind = virtual_kind(region_map)
+    return f" ({_KINDS[kind]})" if kind is not None else " (address space or page file: the sizes do not tell)"
 
 
 def _heap_limit(heap: HeapLimitRecord) -> str:

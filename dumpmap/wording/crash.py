@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dumpmap.analysis.crash import Crash, Target, find_crash
 from dumpmap.model import ntstatus
+from dumpmap.model.fast_fail import fast_fail_name
 from dumpmap.model.heaps import Heap
 from dumpmap.model.ntstatus import exception_code, exception_text
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import ExceptionRecord
 from dumpmap.model.stacks import Stack
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.model.writer import WriterRecord
@@ -35,14 +37,24 @@ def crash_line(region_map: RegionMap) -> str | None:
         return None
     target = _target_text(crash)
     thread = _thread(crash, region_map.snapshot.writer)
-    return printable(sentence(_what(crash)) + _where(crash) + thread + (f"; {target}" if target else ""))
+    return printable(
+        sentence(_what(crash, region_map.snapshot.exception))
+        + _where(crash)
+        + thread
+        + (f"; {target}" if target else "")
+    )
 
 
-def _what(crash: Crash) -> str:
+def _what(crash: Crash, exception: ExceptionRecord | None) -> str:
     head = _HEADS.get(crash.code) if crash.family == "windows" else None
     text = head or exception_text(crash.code, crash.family)
     if crash.address is None:
         known = None if head else exception_code(crash.code, crash.family)
+        if known is not None and known.value == ntstatus.STATUS_STACK_BUFFER_OVERRUN and exception is not None:
+            reason = exception.parameters[0] if exception.parameters else -1
+            name = fast_fail_name(reason)
+            if reason >= 0:
+                return f"{text} (fail fast with {name or f'reason {reason}'})"
         if known is None:
             return text
         return f"{text}: {known.meaning}" if text.endswith(")") else f"{text} ({known.meaning})"

@@ -66,9 +66,36 @@ def headline(difference: MapDiff) -> str:
     """Names both inputs: `before.dmp -> after.dmp: one process at two moments`."""
     sources = [region_map.snapshot.source for region_map in (difference.a, difference.b)]
     times = [source.captured_at for source in sources]
-    moments = "in the same second" if times[0] is not None and times[0] == times[1] else "at two moments"
-    process = f"one process {moments}" if difference.same_process else "two processes"
+    moments = " at two moments"
+    if None in times:  # such as a VMMap CSV file
+        moments = ""
+    elif times[0] == times[1]:
+        moments = " in the same second"
+    process = f"one process{moments}" if difference.same_process else "two processes"
     return f"{sources[0].name} -> {sources[1].name}: {process}"
+
+
+def verdict_line(difference: DiagnosedDiff) -> str | None:
+    """Writes how the verdict changed; None if it did not."""
+    before, after = difference.verdicts
+    if before == after:
+        return None
+    places = [
+        place
+        for place, one in (("first", difference.a), ("second", difference.b))
+        if one.snapshot.source.kind == "vmmap"
+    ]
+    if len(places) != 1:
+        return f"Verdict: {before} -> {after}"
+    # What a VMMap file cannot hold is not gone from the process.
+    place, known = ("second", after) if places == ["first"] else ("first", before)
+    return f"Verdict of the {place} input only: {known}; a VMMap file holds no exception and no counters"
+
+
+def shows_less(difference: MapDiff) -> bool:
+    """Whether one input can show what the other cannot: what only one of them has is neither new nor gone."""
+    a, b = difference.a, difference.b
+    return a.partial != b.partial or (a.snapshot.source.kind == "vmmap") != (b.snapshot.source.kind == "vmmap")
 
 
 def figure_lines(difference: MapDiff) -> list[str]:

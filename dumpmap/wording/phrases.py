@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dumpmap.analysis.bounds import Bound
 from dumpmap.analysis.cause import Cause, Reason
 from dumpmap.analysis.failure import Failure, LastError
 from dumpmap.analysis.heap_limits import HeapLimit
 from dumpmap.analysis.heaps import HeapRow
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.analysis.room import available_space
+from dumpmap.analysis.writer_memory import LARGEST_BLOCK
 from dumpmap.model import ntstatus
 from dumpmap.model.types import RegionType
 from dumpmap.wording.text import list_words, percent_words, size_left, size_most, size_words, sizes_apart
@@ -97,6 +99,7 @@ def states_request(cause: Cause) -> bool:
         Reason.REQUEST_TOO_LARGE,
         Reason.REQUEST_DOES_NOT_FIT,
         Reason.REQUEST_ABOVE_BOUND,
+        Reason.REQUEST_ABOVE_RECORD,
         Reason.LITTLE_ROOM,
         Reason.NOTHING_SHORT,
     )
@@ -143,6 +146,9 @@ def _room_clause(m: Measurements, cause: Cause) -> str:
         case Reason.REQUEST_ABOVE_BOUND:
             asked, room = sizes_apart((cause.requested or 0, "nearest"), (cause.room or 0, "up"))
             return f"{asked} was requested, and the largest free block is at most {room}"
+        case Reason.REQUEST_ABOVE_RECORD if m.bounds is not None and m.bounds.recorded is not None:
+            asked, room = sizes_apart((cause.requested or 0, "nearest"), (cause.room or 0, "nearest"))
+            return f"{asked} was requested, and {recorded_room_text(m.bounds.recorded, room)}"
         case Reason.LITTLE_ROOM:
             return f"{largest_text(m)}, and {requested or 'the size of the request is not recorded'}"
         case Reason.LITTLE_ROOM_FOR_ALLOCATORS:
@@ -193,6 +199,15 @@ def bound_text(m: Measurements) -> str:
         return f"the largest free block is {largest}, in an address space of {m.limit.words}{_inferred(m)}"
     free = f"at most {size_most(bounds.free.size)} of {m.limit.words} is free"
     return free if bounds.largest is bounds.free else f"{free}, and the largest block is {largest}"
+
+
+def recorded_room_text(bound: Bound, size: str) -> str:
+    """What the writer recorded of the free address space: `Crashpad recorded a largest free block of 1 MB ...`."""
+    figure = bound.figure
+    if figure is None:
+        return f"the writer recorded {size}"
+    what = f"a largest free block of {size}" if figure.name == LARGEST_BLOCK else f"{size} of free address space"
+    return f"{figure.writer} recorded {what} when the dump was written"
 
 
 def heap_limit_text(heap: HeapLimit) -> str:
@@ -270,7 +285,8 @@ def limit_evidence(m: Measurements) -> str:
 def charge_text(m: Measurements) -> str:
     """The system's commit: `the system's commit charge is at 97 % of its limit`."""
     least = " least" if m.commit.least else ""
-    return f"the system's commit charge is at{least} {percent_words(m.commit.ratio or 0)} of its limit"
+    source = ", by the writer of the dump" if m.commit.source == "writer" else ""
+    return f"the system's commit charge is at{least} {percent_words(m.commit.ratio or 0)} of its limit{source}"
 
 
 def enough_commit_text(m: Measurements) -> str:

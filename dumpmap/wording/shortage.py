@@ -9,11 +9,13 @@ from dumpmap.analysis.heap_limits import HeapLimit
 from dumpmap.analysis.likelier import Because, Likelier
 from dumpmap.analysis.limits import limit_name
 from dumpmap.analysis.measurements import Measurements
+from dumpmap.analysis.process_commit import process_commit
 from dumpmap.analysis.room import available_page_file, available_space
 from dumpmap.wording.phrases import charge_text, heap_limit_text, space_text
 from dumpmap.wording.text import address_words, count_words, size_left, size_words, sizes_apart
 
 _LONGEST_LOCATION = 80
+_HARDLY_FULL = 0.1
 
 _AXIS_NAMES = {
     "address-space": "address space",
@@ -27,7 +29,12 @@ def reached_text(heap: HeapLimit) -> str:
     text = f"the {heap.runtime} heap reached its own limit"
     if heap.used is not None or heap.limit is not None:
         text = heap_limit_text(heap)
-    return text + (f'; {heap.runtime} gave up at "{heap.location[:_LONGEST_LOCATION]}"' if heap.location else "")
+    if heap.location:
+        text += f'; {heap.runtime} gave up at "{heap.location[:_LONGEST_LOCATION]}"'
+    # A request larger than the rest of the heap fails early, but not in an empty heap.
+    if heap.ratio is not None and heap.ratio < _HARDLY_FULL:
+        text += "; these figures do not look full, so they may be those of another heap or another moment"
+    return text
 
 
 def likelier_text(likelier: Likelier) -> str:
@@ -63,6 +70,8 @@ def bound_reason(bound: Bound) -> str:
     if bound.gap is not None:
         known = count_words(bound.ranges or 0, "range")
         return f"the widest gap between {known} known to be in use, at {address_words(bound.gap[0])}"
+    if bound.figure is not None:
+        return f"{bound.figure.name}, which {bound.figure.writer} recorded when the dump was written"
     used, _ = sizes_apart((bound.virtual_size or 0, "nearest"), (bound.limit, "nearest"))
     most = "at most " if bound.limit_at_most else ""
     return f"the process's counters show {used} of {most}{limit_name(bound.limit)} in use"
@@ -78,7 +87,9 @@ def _known_commit(m: Measurements) -> str:
     available = available_page_file(m)
     if m.commit.ratio is not None:
         return charge_text(m)
-    return "not recorded" if available is None else page_file_text(available)
+    process = "" if m.commit.process is None else f"the process commits {size_words(m.commit.process)}, and "
+    system = "the system's commit charge is not recorded" if process else "not recorded"
+    return process + (system if available is None else page_file_text(available))
 
 
 def recorded_texts(m: Measurements) -> Iterator[str]:
@@ -90,10 +101,9 @@ def recorded_texts(m: Measurements) -> Iterator[str]:
         yield space_text(m)
     if m.commit.ratio is None and available is not None:
         yield page_file_text(available)
-    # Unreal Engine's UsedVirtual is the process's commit charge (PagefileUsage), not address space.
-    committed = writer.memory.get("UsedVirtual")
-    if m.commit.process is None and committed is not None:
-        yield f"by the same record, the process commits {size_words(committed)}"
+    committed = process_commit(m.map)
+    if committed is not None and committed.source == "writer":
+        yield f"by the same record, the process commits {size_words(committed.size)}"
     if writer.out_of_memory is False:
         yield f"{writer.writer} recorded that memory did not run out"
 

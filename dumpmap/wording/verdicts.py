@@ -187,7 +187,7 @@ def verdict_sentence(d: Diagnosis) -> str:
 def _out_of_address_space(d: Diagnosis) -> list[str]:
     m, cause = d.measurements, d.cause
     text = room_text(m)
-    if cause is not None and (cause.strength == "measured" or cause.reason is Reason.REQUEST_ABOVE_BOUND):
+    if cause is not None and (cause.strength != "inferred" or cause.reason is Reason.REQUEST_ABOVE_BOUND):
         text = cause_text(m, cause)
         if m.free is not None and m.free.total:
             text += f"; {'' if m.whole else 'at least '}{size_left(m.free.total)} is free in total"
@@ -247,6 +247,8 @@ def _out_of_memory(d: Diagnosis) -> list[str]:
     if cause is None:
         return []
     failed = failed_text(m, cause)
+    if cause.axis == "request":
+        return [f"Out of memory: {failed}. No process could have satisfied the request: {cause_text(m, cause)}."]
     if cause.axis == "neither":
         return [f"Out of memory: {failed}, but neither address space nor commit is short: {cause_text(m, cause)}."]
     likelier = likelier_axis(m, cause)

@@ -466,6 +466,19 @@ def test_inputs_of_one_moment_are_not_two_moments() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "mmp"])
+def test_what_a_vmmap_file_cannot_hold_is_not_lost(suffix: str, tmp_path: Path) -> None:
+    dump, file = FIXTURES / "starve-x86.dmp.gz", tmp_path / f"own.{suffix}"
+    export(dumpmap.open(dump), file)
+    both, back = (to_markdown(diff_view(diff(*paths), 0)) for paths in ((dump, file), (file, dump)))
+    assert "Verdict of the first input only: out-of-commit; a VMMap file holds no exception and no counters" in both
+    assert "Verdict of the second input only: out-of-commit;" in back
+    assert "Findings of the first input only" in both
+    assert "Findings of the second input only" in back
+    assert "Findings lost" not in both
+    assert ("moment" in both.splitlines()[0], "second" in both.splitlines()[0]) == (False, suffix == "mmp")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "mmp"])
 @pytest.mark.parametrize("name", ["layout-x64", "exhaust-x86"])
 def test_a_vmmap_file_and_a_dump_of_one_process_are_compared_by_address(name: str, suffix: str, tmp_path: Path) -> None:
     dump = recorded(name)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.spaces import GRANULARITY, region_rows, regions_of, snapshots
+from synth.minidump import MinidumpBuilder
 
+import dumpmap
 from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.classify.space import find_gaps, group_allocations
 from dumpmap.model.columns import SUMMARY_COLUMNS
@@ -228,3 +230,12 @@ def test_any_list_is_made_sorted_and_disjoint(ranges: list[tuple[int, int]]) -> 
     assert {(base, size) for base, size in zip(checked.base.tolist(), checked.size.tolist(), strict=True)} <= set(
         ranges
     )
+
+
+def test_a_partial_map_without_stacks_or_images_has_blanks_for_them() -> None:
+    dump = MinidumpBuilder("x64").system_info().thread(4)
+    for name in ("Stack", "Image", "Private Data"):
+        line = next(line for line in dumpmap.open(dump.build()).summary_lines if line.name == name)
+        assert set(line.values().values()) == {None}
+    found = dumpmap.open(dump.thread(5, stack=(0x20000, bytes(0x1000))).build())
+    assert next(line.committed for line in found.summary_lines if line.name == "Stack") == 0x1000

@@ -22,6 +22,11 @@ from dumpmap.wording.systems import system_text
     [
         (0xC0000017, "0xc0000017 STATUS_NO_MEMORY (an allocation failed)", "STATUS_NO_MEMORY"),
         (0xDEADBEEF, "0xdeadbeef", None),
+        (
+            0xC0000409,
+            "0xc0000409 STATUS_STACK_BUFFER_OVERRUN (fail fast with FAST_FAIL_FATAL_APP_EXIT)",
+            "STATUS_STACK_BUFFER_OVERRUN",
+        ),
     ],
 )
 def test_the_exception_is_named_with_its_thread_and_place(
@@ -30,7 +35,9 @@ def test_the_exception_is_named_with_its_thread_and_place(
     process = ProcessBuilder("x86", 19045).furnish()
     thread = process.threads[0].tid
     path = tmp_path / "crash.dmp"
-    path.write_bytes(process.to_minidump(full=False).exception(thread, code, 0x401000, [4096]).build())
+    path.write_bytes(
+        process.to_minidump(full=False).exception(thread, code, 0x401000, [7 if code == 0xC0000409 else 4096]).build()
+    )
     out = run("info", str(path)).out
     assert re.search(rf"^Exception +{re.escape(text)} at .*0x1000 in thread {thread}", out, re.M)
     assert "Exception code" not in out
@@ -179,3 +186,20 @@ def test_a_service_pack_is_said_once(tmp_path: Path, build: int, minor: int, pac
     dump = MinidumpBuilder("x64").system_info(major=6, minor=minor, build=build, service_pack=pack, product_type=1)
     path.write_bytes(dump.module(0x400000, 0x1000, "C:\\a.exe").build())
     assert re.search(rf"^System +{re.escape(text)}$", run("info", str(path)).out, re.M)
+
+
+def test_the_lines_of_a_comment_stay_apart_and_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "a.dmp"
+    path.write_bytes(tiny().thread(1).comment_w("\r\n*** procdump -m 5000 app.exe\r\n*** Process exceeded\r\n").build())
+    shown = run("-q", "info", str(path), COLUMNS="200").out
+    assert "*** procdump -m 5000 app.exe / *** Process exceeded\n" in shown
+    path.write_bytes(tiny().thread(1).comment_a(b"bad\x1b[31m" + b"A" * 50_000).build())
+    shown = run("-q", "info", str(path), COLUMNS="200").out
+    assert "A... (50,008 letters; --format json shows all)" in shown
+    assert max(map(len, shown.splitlines())) < 1200
+
+
+def test_counters_of_0_are_not_filled_in(tmp_path: Path) -> None:
+    path = tmp_path / "a.dmp"
+    path.write_bytes(tiny().thread(1).process_vm_counters(virtual_size=0, peak_virtual_size=0).build())
+    assert "Virtual size" not in run("-q", "info", str(path)).out

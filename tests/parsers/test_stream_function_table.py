@@ -98,3 +98,9 @@ def test_tables_that_overlap_everything_end_quickly() -> None:
     dump.function_tables(*((JIT + index, JIT + 0x800000, 0) for index in range(500)), entries=0, native_size=0)
     region_map = map_of(dump)
     assert (region_map.allocations["kind"] == "JIT code").all()
+
+
+def test_a_count_that_does_not_fit_is_not_said_to_be_read() -> None:
+    (warning,) = read(tiny().function_tables((JIT, JIT + 16, 5), count=0xFFFFFFFF)).warnings
+    assert "claims 4,294,967,295 entries, 1 fit" in warning
+    assert "are read" not in warning

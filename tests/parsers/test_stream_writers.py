@@ -176,6 +176,22 @@ def test_huge_contexts_are_bounded() -> None:
     assert all(len(name) <= 256 for _, name in writer.thread_names)
 
 
+def test_a_long_message_costs_nothing_behind_it() -> None:
+    snapshot = read(tiny().unreal_context(unreal_xml({**ENGINE_OOM, "ErrorMessage": "E" * 5_000_000})))
+    assert snapshot.warnings == ()
+    writer = snapshot.writer
+    assert writer is not None
+    assert (writer.out_of_memory, writer.requested) == (True, 8_172_146_688)
+    assert writer.message is not None
+    assert len(writer.message) == 8192
+    assert writer.message.endswith("E... (5,000,000 letters)")
+
+
+def test_a_context_beyond_the_bound_names_the_bound() -> None:
+    snapshot = read(tiny().unreal_context(unreal_xml({"ErrorMessage": "E" * 17_000_000}), "utf-8"))
+    assert "has no </FGenericCrashContext> in the first 16 MB, and dumpmap reads no more" in snapshot.warnings[0]
+
+
 def test_control_characters_do_not_reach_the_record() -> None:
     context = unreal_xml().replace("Assertion failed", "Asser\x01tion\x1b[2J failed\ufffe")
     writer = record_of(tiny().unreal_context(context))

@@ -133,6 +133,7 @@ BOUND = maybe(
             "oneOf": [
                 record(source={"const": "known-ranges"}, limit=BYTES, start=HEX, end=HEX, ranges=BYTES),
                 record(source={"const": "virtual-size"}, limit=BYTES, virtual_size=BYTES),
+                record(source={"const": "writer"}, limit=BYTES, name=TEXT, writer=TEXT),
             ]
         },
     )

@@ -120,7 +120,11 @@ def test_conditions(condition: str, values: dict[str, Any], holds: bool) -> None
         # a counter counts all page tables
         ("page_table_committed<1GB", {"page_table_committed": MB}, True),
         ("process_commit<1GB", {"process_commit": 64 * MB}, True),
-        ("committed<1GB", {"committed": None}, False),
+        ("committed<1GB", {"committed": None}, None),
+        ("process_commit<1GB", {"process_commit": None}, None),
+        ("process_commit!=1GB", {"process_commit": None}, True),
+        ("threads>5", {"threads": None}, None),
+        ("oom_size>1GB", {"oom_size": None}, False),
         # at most 64 MB
         ("largest_free<65MB", {"largest_free_at_most": 64 * MB}, True),
         ("largest_free<32MB", {"largest_free_at_most": 64 * MB}, None),
@@ -162,7 +166,8 @@ def test_undecided_dumps_are_counted_and_said_once(folder: Path, tmp_path: Path)
     assert document["selection"]["undecided"] == 1
     assert "part" not in {Path(one["path"]).stem for one in document["rows"]}
     assert len(document["rows"]) == 4
-    assert "1 of 6 dumps is undecided and left out: its figures are only lower or upper bounds\n" in shown.stderr
+    assert "1 of 6 dumps is undecided and left out: its figures are unknown or only bounds (" in shown.stderr
+    assert "part.dmp)\n" in shown.stderr
     (flags,) = [
         line
         for line in csv.DictReader(io.StringIO(CliRunner().invoke(whole_app(), [*TRIAGE_CSV, str(folder)]).stdout))

@@ -22,8 +22,9 @@ from dumpmap.parsers.minidump.texts import LONGEST_TEXT, clean, flag, number, po
 
 SOURCE = "UnrealCrashContext"
 ROOT = "FGenericCrashContext"
-MAX_SIZE = 4 << 20
-"""Bytes of the stream that are read. The engine's buffer has less than 1 MB; the stacks of all threads are in it."""
+MAX_SIZE = 16 << 20
+"""Bytes of the stream that are read. The engine's buffer has less than 1 MB; the stacks of all threads are in it, and a
+message has as many letters as the program gave it. A text is cut, and what stands behind it is read."""
 
 _MOST_THREADS = 4096
 _MOST_VALUES = 512
@@ -121,7 +122,12 @@ def parse(data: bytes) -> Context:
     except UnrealContextError as error:
         context.problem = str(error)
     if context.problem is None and not closed:
-        context.problem = f"ends before </{ROOT}>"
+        cut = len(data) >= MAX_SIZE
+        context.problem = (
+            f"has no </{ROOT}> in the first {MAX_SIZE >> 20} MB, and dumpmap reads no more"
+            if cut
+            else f"ends before </{ROOT}>"
+        )
     if not context.values and not context.threads:
         raise UnrealContextError(context.problem or "has no values")
     return context
@@ -149,10 +155,13 @@ class _Handler(ContentHandler):
     def characters(self, content: str) -> None:
         if self._room > 0:
             self._parts.append(content[: self._room])
-            self._room -= len(content)
+        self._room -= len(content)
 
     def endElement(self, name: str) -> None:
         text = clean("".join(self._parts))
+        if self._room < 0:
+            more = f"... ({LONGEST_TEXT - self._room:,} letters)"
+            text = text[: LONGEST_TEXT - len(more)] + more
         self._parts, self._room = [], 0  # of the parent only what stands before its first child
         self._path.pop()
         threads = self.context.threads

@@ -11,7 +11,7 @@ from dumpmap.views.counters import AT_LEAST
 from dumpmap.views.diagnose import limit_text
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.findings import EXPLANATIONS, Finding
-from dumpmap.wording.text import percent_text, short_size, size_left, size_most, sizes_apart
+from dumpmap.wording.text import percent_text, short_size, size_left, size_most, size_words, sizes_apart
 from dumpmap.wording.verdicts import VERDICTS, Verdict
 
 Level = Literal["critical", "warning", "ok", "info"]
@@ -82,7 +82,7 @@ def _space_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
     elif axis.get("used_by_counter") is not None:
         yield "in use", f"{short_size(axis['used_by_counter'])} of {limit_text(axis)}, by the counters"
     elif axis.get("available_by_writer") is not None:
-        yield "available", f"{size_left(axis['available_by_writer'])} of {limit_text(axis)}, by the writer of the dump"
+        yield "available", f"{size_words(axis['available_by_writer'])} of {limit_text(axis)}, by the writer of the dump"
     if axis.get("largest_free_block_at_most"):
         yield "largest block", f"at most {size_most(axis['largest_free_block_at_most']['size'])}"
     if axis.get("largest_free_block"):

@@ -34,6 +34,9 @@ def _writer_recorded_out_of_memory(hit: Hit, d: Diagnosis) -> str:
     parts = [f"{sentence(failed_text(m, d.cause))}. {_AXES[d.cause.axis]}: {cause_text(m, d.cause)}."]
     if hit.subject is not None and d.cause.axis == "unknown":
         parts.append(likelier_text(hit.subject))
+    mapped = None if writer is None else writer.memory.get("page-allocator-mapped-size")
+    if mapped is not None:
+        parts.append(f"Chromium's PartitionAlloc had mapped {size_words(mapped)} when it gave up.")
     if writer is not None and writer.message:
         message = " ".join(writer.message.split())
         cut = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "..."

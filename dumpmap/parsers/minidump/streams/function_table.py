@@ -42,6 +42,7 @@ def read_function_table(data: StreamData, draft: Draft) -> None:
     for number in range(min(count, MAX_TABLES)):
         if position + descriptor + native > size:
             data.note(f"claims {count_words(count, 'entry', 'entries')}, {number} fit")
+            count = number
             break
         place = data.offset + position
         low, high, base, entries, padding = _DESCRIPTOR.unpack(data.file.data(place, _DESCRIPTOR.size))
