@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.maps import HOSTILE, hostile_map, partial_map, recorded
 
+import dumpmap
 from dumpmap.api import map_snapshot
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Process, Snapshot, Source, System, make_regions
@@ -85,6 +86,25 @@ def test_the_largest_free_block_is_one_key_away(size: tuple[int, int]) -> None:
     text = "\n".join(lines)
     assert "Range: 0x016d0000 to 0x028d0000" in text
     assert "The largest free block is 18 MB, at 0x16d0000." in " ".join(text.split())
+
+
+def test_a_difference_begins_with_what_changed() -> None:
+    before, after = recorded("leak-x64-before.dmp.gz"), recorded("leak-x64-after.dmp.gz")
+    app = BrowseApp(after, dumpmap.diff(before, after).changes, color=False, message="a note")
+
+    async def session() -> tuple[list[str], list[str]]:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            first = screen_lines(app)
+            await pilot.press("enter", "enter")
+            await pilot.pause()
+            return first, screen_lines(app)
+
+    first, inside = asyncio.run(session())
+    assert first[0].startswith("Changes")
+    assert first[-1].startswith("a note")
+    assert "+15.8 MB Private Data added: 15 allocations" in "\n".join(first)
+    assert inside[0].startswith("Types > Private Data > 12 allocations of 1.1 MB")
 
 
 def test_backspace_goes_out_again() -> None:

@@ -163,7 +163,8 @@ class BrowseApp(App[None]):
         place = f"{level.cursor + 1 if len(level) else 0:,} of {len(level):,}"
         filtered = f"  [filter: {self.navigator.filter}]" if self.navigator.filter else ""
         right = f"{filtered}  {place}"
-        path = self.navigator.title if len(self.navigator.path) > 1 else self._process
+        at_root = level.kind in ("types", "owners")
+        path = self._process if at_root else self.navigator.title
         return drawing.title_line(drawing.fitted(path, width - len(right)) + right, width)
 
     def _foot_line(self, number: int, width: int) -> Line:
@@ -176,7 +177,7 @@ class BrowseApp(App[None]):
     def _heading_line(self, number: int, width: int) -> Line:
         del number
         sort = self.navigator.sort or ("address" if self.navigator.level.kind == "regions" else "size")
-        return drawing.heading_line(self._map.address_width, width, sort)
+        return drawing.heading_line(width, sort)
 
     def _row_line(self, number: int, width: int) -> Line:
         level = self.navigator.level
