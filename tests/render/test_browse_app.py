@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,29 @@ def drive(
             return screen_lines(app)
 
     return app, asyncio.run(session())
+
+
+GOLDEN = Path(__file__).parent / "golden"
+_SCROLL_BARS = str.maketrans("▁▂▃▄▅▆▇", " " * 7)
+"""What the ends of scroll bars look like is Textual's business."""
+
+SCREENS = {
+    "browse-blocks-80x24.txt": (FRAGMENT, (80, 24), ["enter", "enter"]),
+    "browse-free-200x60.txt": (FRAGMENT, (200, 60), ["f"]),
+    "browse-stack-80x24.txt": ("layout-x64.dmp.gz", (80, 24), ["s", "enter"]),
+    "browse-owners-200x60.txt": ("layout-x64.dmp.gz", (200, 60), ["o", "down", "enter"]),
+}
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_screens_are_as_reviewed(name: str, request: pytest.FixtureRequest) -> None:
+    dump, size, keys = SCREENS[name]
+    _, lines = drive(recorded(dump), *keys, size=size)
+    text = "".join(f"{line.translate(_SCROLL_BARS).rstrip()}\n" for line in lines)
+    path = GOLDEN / name
+    if request.config.getoption("--refresh-golden"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
