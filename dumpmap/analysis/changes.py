@@ -156,9 +156,10 @@ class Changes:
             wanted = np.array([STATUSES.index(status) for status in statuses], np.uint8)
             order = order[np.isin(self.status[order], wanted)]
         for index in order[:limit].tolist():
-            yield self._row(index)
+            yield self.row(index)
 
-    def _row(self, index: int) -> Change:
+    def row(self, index: int) -> Change:
+        """Returns one change."""
         a, b = int(self.a[index]), int(self.b[index])
         region_map, at = (self.map_b, b) if b >= 0 else (self.map_a, a)
         columns = region_map.allocation_columns

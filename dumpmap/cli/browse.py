@@ -10,9 +10,20 @@ import typer
 from dumpmap.cli.common import load
 from dumpmap.cli.options import ImagePathOption, InputFile, SnapshotOption
 from dumpmap.cli.owners_search import OwnersFrom, OwnersOption, search_pointers
+from dumpmap.wording.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dumpmap.analysis.changes import Changes
     from dumpmap.api import RegionMap
+
+AfterArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[FILE]", help="A later input: browse its map and what changed since the first.", show_default=False
+    ),
+]
 
 PlainOption = Annotated[
     bool,
@@ -25,6 +36,7 @@ PlainOption = Annotated[
 
 def command(
     file: InputFile,
+    after: AfterArgument = None,
     plain: PlainOption = False,
     owners: OwnersOption = OwnersFrom.structure,
     image_path: ImagePathOption = None,
@@ -37,21 +49,31 @@ def command(
 
     ```
     dumpmap browse crash.dmp
+    dumpmap browse monday.dmp friday.dmp
     echo f | dumpmap browse crash.dmp --plain
     ```
     """
     if plain:
-        if file == "-":
+        if "-" in (file, after):
             raise typer.BadParameter("--plain reads its commands from standard input; FILE cannot be -")
     else:
         _require_screen()
-    region_map = search_pointers(load(file, image_path=image_path, snapshot=snapshot), owners, image_path)
+    changes: Changes | None = None
+    notes: Sequence[str] = ()
+    region_map = load(file, image_path=image_path, snapshot=snapshot)
+    if after is not None:
+        from dumpmap.api import diff
+
+        later = load(after, image_path=image_path)
+        difference = diff(region_map, later)
+        region_map, changes, notes = later, difference.changes, difference.notes
+    region_map = search_pointers(region_map, owners, image_path)
     if plain:
-        _prompt(region_map)
+        _prompt(region_map, changes, notes)
     else:
         from dumpmap.render.browse.app import run_app
 
-        run_app(region_map)
+        run_app(region_map, changes, " ".join(notes))
 
 
 def _require_screen() -> None:
@@ -71,7 +93,7 @@ def _require_screen() -> None:
         raise typer.BadParameter("browse needs a terminal. Use --plain in a pipe")
 
 
-def _prompt(region_map: RegionMap) -> None:
+def _prompt(region_map: RegionMap, changes: Changes | None, notes: Sequence[str]) -> None:
     from dumpmap.render.browse.prompt import Prompt
     from dumpmap.views.browse.navigation import Navigator
 
@@ -79,4 +101,6 @@ def _prompt(region_map: RegionMap) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    Prompt(Navigator(region_map), region_map.findings(), write).run(sys.stdin)
+    for note in notes:
+        write(f"Note: {printable(note)}\n")
+    Prompt(Navigator(region_map, changes), region_map.findings(), write).run(sys.stdin)

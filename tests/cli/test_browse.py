@@ -72,6 +72,16 @@ def test_the_help_of_the_prompt_names_every_command() -> None:
             assert f"{command.word}: {command.help}\n" in text
 
 
+def test_two_inputs_are_a_difference() -> None:
+    before, after = (str(FIXTURES / f"leak-x64-{when}.dmp.gz") for when in ("before", "after"))
+    ran = run("-q", "browse", "--plain", before, after, stdin=b"1")
+    assert ran.code == 0
+    assert "Changes: 5 rows" in ran.out
+    assert "+15.8 MB, +15.8 MB committed  Private Data added: 15 allocations" in ran.out
+    ran = run("-q", "browse", "--plain", FRAGMENT, after, stdin=b"")
+    assert ran.out.startswith("Note: ")
+
+
 def test_the_prompt_cannot_share_standard_input() -> None:
     ran = run("browse", "--plain", "-", stdin=b"")
     assert ran.code == 2

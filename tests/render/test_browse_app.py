@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from support.maps import HOSTILE, hostile_map, partial_map, recorded
 
+import dumpmap
 from dumpmap.api import map_snapshot
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Process, Snapshot, Source, System, make_regions
@@ -54,6 +56,29 @@ def drive(
     return app, asyncio.run(session())
 
 
+GOLDEN = Path(__file__).parent / "golden"
+_SCROLL_BARS = str.maketrans("▁▂▃▄▅▆▇", " " * 7)
+"""What the ends of scroll bars look like is Textual's business."""
+
+SCREENS = {
+    "browse-blocks-80x24.txt": (FRAGMENT, (80, 24), ["enter", "enter"]),
+    "browse-free-200x60.txt": (FRAGMENT, (200, 60), ["f"]),
+    "browse-stack-80x24.txt": ("layout-x64.dmp.gz", (80, 24), ["s", "enter"]),
+    "browse-owners-200x60.txt": ("layout-x64.dmp.gz", (200, 60), ["o", "down", "enter"]),
+}
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_screens_are_as_reviewed(name: str, request: pytest.FixtureRequest) -> None:
+    dump, size, keys = SCREENS[name]
+    _, lines = drive(recorded(dump), *keys, size=size)
+    text = "".join(f"{line.translate(_SCROLL_BARS).rstrip()}\n" for line in lines)
+    path = GOLDEN / name
+    if request.config.getoption("--refresh-golden"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_the_screen_is_filled_and_no_line_is_too_long(size: tuple[int, int]) -> None:
     _, lines = drive(recorded(FRAGMENT), size=size)
@@ -85,6 +110,25 @@ def test_the_largest_free_block_is_one_key_away(size: tuple[int, int]) -> None:
     text = "\n".join(lines)
     assert "Range: 0x016d0000 to 0x028d0000" in text
     assert "The largest free block is 18 MB, at 0x16d0000." in " ".join(text.split())
+
+
+def test_a_difference_begins_with_what_changed() -> None:
+    before, after = recorded("leak-x64-before.dmp.gz"), recorded("leak-x64-after.dmp.gz")
+    app = BrowseApp(after, dumpmap.diff(before, after).changes, color=False, message="a note")
+
+    async def session() -> tuple[list[str], list[str]]:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            first = screen_lines(app)
+            await pilot.press("enter", "enter")
+            await pilot.pause()
+            return first, screen_lines(app)
+
+    first, inside = asyncio.run(session())
+    assert first[0].startswith("Changes")
+    assert first[-1].startswith("a note")
+    assert "+15.8 MB Private Data added: 15 allocations" in "\n".join(first)
+    assert inside[0].startswith("Types > Private Data > 12 allocations of 1.1 MB")
 
 
 def test_backspace_goes_out_again() -> None:

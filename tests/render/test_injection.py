@@ -86,6 +86,15 @@ def test_nothing_acts_on_a_terminal(command: list[str], dump: Path) -> None:
     assert_inert(ran.err)
 
 
+def test_nothing_acts_in_the_prompt_of_browse(dump: Path) -> None:
+    rows = (command for row in range(1, 12) for command in (str(row), "d", "1", "d", "1", "d", "b", "b", "o"))
+    ran = run("-v", "browse", "--plain", str(dump), stdin="\n".join(["o", *rows, "s", "d", "/::", "\x1b[2J"]).encode())
+    assert ran.code == 0, ran.err
+    assert "Thread stacks" in ran.out
+    assert_inert(ran.out)
+    assert_inert(ran.err)
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_nothing_acts_in_markdown(command: list[str], dump: Path) -> None:
     name, *options = command

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from support.maps import hostile_map, partial_map, recorded
 
+import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
+from dumpmap.views.blocks import Facts, Paragraph
 from dumpmap.views.browse.details import detail_blocks
 from dumpmap.views.browse.items import items_of
 from dumpmap.views.browse.levels import SORTS
@@ -264,6 +266,53 @@ def test_items_cover_every_block_once() -> None:
         assert int(items.size.sum()) == int(region_map.block_columns.size.sum()) + gaps
     hostile = hostile_map()
     assert int(items_of(hostile).committed.sum()) == int(hostile.block_columns.committed.sum())
+
+
+# ---------------------------------------------------------------- a difference
+
+
+def test_changes_add_up_and_lead_into_the_later_map() -> None:
+    before, after = recorded("leak-x64-before.dmp.gz"), recorded("leak-x64-after.dmp.gz")
+    difference = dumpmap.diff(before, after)
+    navigator = Navigator(after, difference.changes)
+    rows = list(navigator.level.rows(0, len(navigator.level)))
+    assert rows[0].label == "Private Data added: 15 allocations"
+    assert rows[0].size_text.startswith("+")
+    expected = after.total.committed or 0, before.total.committed or 0
+    assert sum(row.committed for row in rows) == expected[0] - expected[1]
+    assert sum(row.count for row in rows) == len(difference.changes)
+    navigator.enter()
+    assert len(navigator.level) == 15
+    change = navigator.row
+    assert change is not None
+    assert navigator.enter() == ""
+    assert navigator.title.startswith("Types > Private Data")
+    assert navigator.selected_address == change.base
+
+
+def test_what_is_gone_has_details_only() -> None:
+    before, after = recorded("leak-x64-before.dmp.gz"), recorded("leak-x64-after.dmp.gz")
+    navigator = Navigator(after, dumpmap.diff(before, after).changes)
+    place = labels(navigator).index("Private Data removed: 1 allocation")
+    navigator.put(place)
+    navigator.enter()
+    assert navigator.enter() == "it is in the first input only"
+    (facts,) = detail_blocks(navigator, [])
+    assert isinstance(facts, Facts)
+    assert [fact.text for fact in facts.rows if fact.label == "Size"] == ["768 KB -> none (-768 KB)"]
+    navigator.show("types")
+    assert navigator.to_changes() == ""
+    assert navigator.title == "Changes"
+    assert Navigator(after).to_changes() == "there is one input: dumpmap browse A B shows what changed"
+
+
+def test_equal_maps_have_no_changes() -> None:
+    one = recorded(FRAGMENT)
+    navigator = Navigator(one, dumpmap.diff(one, one).changes)
+    assert len(navigator.level) == 0
+    assert navigator.enter() == "there are no rows"
+    (nothing,) = detail_blocks(navigator, [])
+    assert isinstance(nothing, Paragraph)
 
 
 # ---------------------------------------------------------------- the strip

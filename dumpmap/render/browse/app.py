@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from dumpmap.analysis.changes import Changes
 from dumpmap.model.region_map import RegionMap
 from dumpmap.render.browse import drawing
 from dumpmap.render.browse.facts import detail_lines
@@ -78,7 +79,9 @@ class BrowseApp(App[None]):
 
     Args:
         region_map: the map.
+        changes: what differs from an earlier map.
         color: draw types in colours.
+        message: is shown until the first key.
     """
 
     TITLE = "dumpmap browse"
@@ -90,15 +93,17 @@ class BrowseApp(App[None]):
         if command.keys
     ]
 
-    def __init__(self, region_map: RegionMap, *, color: bool = True) -> None:
+    def __init__(
+        self, region_map: RegionMap, changes: Changes | None = None, *, color: bool = True, message: str = ""
+    ) -> None:
         super().__init__(ansi_color=True)
         self._map = region_map
         self._color = color
         self._findings = find(region_map)
         self._process = process_line(region_map)
-        self.navigator = Navigator(region_map)
+        self.navigator = Navigator(region_map, changes)
         self._strip = SpaceStrip(self.navigator.items)
-        self._message = ""
+        self._message = message
         self._asked = ""
         self._side: list[tuple[Tree, Level]] = []
         self._side_cursor = 1
@@ -158,7 +163,8 @@ class BrowseApp(App[None]):
         place = f"{level.cursor + 1 if len(level) else 0:,} of {len(level):,}"
         filtered = f"  [filter: {self.navigator.filter}]" if self.navigator.filter else ""
         right = f"{filtered}  {place}"
-        path = self.navigator.title if len(self.navigator.path) > 1 else self._process
+        at_root = level.kind in ("types", "owners")
+        path = self._process if at_root else self.navigator.title
         return drawing.title_line(drawing.fitted(path, width - len(right)) + right, width)
 
     def _foot_line(self, number: int, width: int) -> Line:
@@ -171,7 +177,7 @@ class BrowseApp(App[None]):
     def _heading_line(self, number: int, width: int) -> Line:
         del number
         sort = self.navigator.sort or ("address" if self.navigator.level.kind == "regions" else "size")
-        return drawing.heading_line(self._map.address_width, width, sort)
+        return drawing.heading_line(width, sort)
 
     def _row_line(self, number: int, width: int) -> Line:
         level = self.navigator.level
@@ -225,6 +231,7 @@ class BrowseApp(App[None]):
             "back": navigator.back,
             "types": lambda: navigator.show("types"),
             "owners": lambda: navigator.show("owners"),
+            "changes": navigator.to_changes,
             "largest_free": navigator.to_largest_free,
             "exception": navigator.to_exception,
             "stacks": navigator.to_stacks,
@@ -353,6 +360,6 @@ class BrowseApp(App[None]):
             self.show_selection()
 
 
-def run_app(region_map: RegionMap) -> None:
+def run_app(region_map: RegionMap, changes: Changes | None = None, message: str = "") -> None:
     """Shows the browser until the user quits."""
-    BrowseApp(region_map, color=terminal()[0]).run()
+    BrowseApp(region_map, changes, color=terminal()[0], message=message).run()

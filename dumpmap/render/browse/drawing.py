@@ -13,7 +13,7 @@ from dumpmap.render.terminal import LETTERS
 from dumpmap.views.browse.items import Flags
 from dumpmap.views.browse.levels import Row
 from dumpmap.views.browse.strip import Cell
-from dumpmap.wording.text import address_text, printable, size_words
+from dumpmap.wording.text import address_text, printable
 
 MARKS = {**LETTERS, RegionType.FREE: ".", RegionType.UNUSABLE: ":"}
 """One letter per type; free space is to look empty."""
@@ -55,22 +55,27 @@ def bar(value: int, largest: int, width: int) -> str:
 
 
 def row_line(row: Row, *, address_width: int, largest: int, width: int, selected: bool, color: bool) -> list[Segment]:
-    """Draws a row of the tree; columns that find no room give way to the label."""
+    """Draws a row of the tree; columns that find no room give way to the label.
+
+    Several ranges have no address of their own, so their label takes its place.
+    """
     style = _SELECTED if selected else _PLAIN
-    figures = f" {address_text(row.base, address_width)} {size_words(row.size):>{_FIGURE}}"
+    figures = f" {row.size_text:>{_FIGURE}}"
     if width >= _ROOM_FOR_COMMITTED:
-        figures += f" {size_words(row.committed) if row.committed else '':>{_FIGURE}}"
+        figures += f" {row.committed_text if row.committed else '':>{_FIGURE}}"
     if width >= _ROOM_FOR_BAR:
-        figures += f" {bar(row.size, largest, _BAR_WIDTH)}"
+        figures += f" {bar(abs(row.size), largest, _BAR_WIDTH)}"
+    if row.single:
+        figures += f" {address_text(row.base, address_width)}"
     mark = type_mark(row.type, color)
     begin = ">" if row.opens else " "
     room = width - 2 - len(figures)
     return [Segment(begin, style), mark, Segment(figures + fitted(f" {row.label}", room), style)]
 
 
-def heading_line(address_width: int, width: int, sort: str) -> list[Segment]:
+def heading_line(width: int, sort: str) -> list[Segment]:
     """Draws the headings of the tree's columns."""
-    text = f"   {'Address':<{address_width + 2}}{'Size':>{_FIGURE + 1}}"
+    text = f"  {'Size':>{_FIGURE + 1}}"
     if width >= _ROOM_FOR_COMMITTED:
         text += f" {'Committed':>{_FIGURE}}"
     if width >= _ROOM_FOR_BAR:
@@ -83,7 +88,7 @@ def side_line(row: Row, *, largest: int, width: int, selected: bool, color: bool
     style = _SELECTED if selected else _PLAIN
     bars = max(3, min(_BAR_WIDTH, width - 32))
     name = width - 3 - _FIGURE - bars
-    text = f" {fitted(row.label, name)}{size_words(row.size):>{_FIGURE}} "
+    text = f" {fitted(row.label, name)}{row.size_text:>{_FIGURE}} "
     fill = Style(color=TYPES[row.type].color) if color and row.type is not None and not selected else style
     return [type_mark(row.type, color), Segment(text, style), Segment(bar(row.size, largest, bars), fill)]
 

@@ -33,6 +33,7 @@ class Prompt:
             "b": navigator.back,
             "t": lambda: navigator.show("types"),
             "o": lambda: navigator.show("owners"),
+            "w": navigator.to_changes,
             "f": navigator.to_largest_free,
             "x": navigator.to_exception,
             "s": navigator.to_stacks,

@@ -26,6 +26,13 @@ def detail_blocks(navigator: Navigator, findings: list[Finding], count: int = BY
     if row is None:
         yield Paragraph("No rows. The filter hides everything here.")
         return
+    level = navigator.level
+    if level.kind == "changed" and navigator.changes is not None and level.selected is not None:
+        yield Facts(list(navigator.changes.facts(int(level.members[level.selected]))))
+        return
+    if level.kind == "changes":
+        yield Facts(list(_change_sums(row)))
+        return
     if row.single and navigator.selected_address is not None:
         address = navigator.selected_address
         location = region_map.at(address)
@@ -60,6 +67,13 @@ def _sums(navigator: Navigator, row: Row) -> Iterator[Fact]:
     yield Fact("Lowest", address_text(row.base, width))
 
 
+def _change_sums(row: Row) -> Iterator[Fact]:
+    """Yields the sums of several changes."""
+    yield Fact("What", row.label)
+    yield Fact("Size", row.size_text)
+    yield Fact("Committed", row.committed_text)
+
+
 def _is_about(finding: Finding, row: Row) -> bool:
     """Returns whether a finding names an address in a row or, for several ranges, its type."""
     for value in _values(finding.values):
@@ -89,4 +103,4 @@ def _values(value: Any) -> Iterator[Any]:
 def rows_text(region_map: RegionMap, row: Row) -> str:
     """Writes a row as one line of text."""
     where = address_text(row.base, region_map.address_width)
-    return f"{where}  {size_words(row.size)}, {size_words(row.committed)} committed  {row.label}"
+    return f"{where}  {row.size_text}, {row.committed_text} committed  {row.label}"

@@ -43,6 +43,7 @@ COMMANDS = (
     Command("last", ("end", "G"), "", "Select the last row.", "End, G"),
     Command("types", ("t",), "t", "Show the types."),
     Command("owners", ("o",), "o", "Show the owners.", hint="owners"),
+    Command("changes", ("w",), "w", "Show what changed, if there are two inputs."),
     Command("largest_free", ("f",), "f", "Jump to the largest free block.", hint="free"),
     Command("exception", ("x",), "x", "Jump to the exception's address."),
     Command("stacks", ("s",), "s", "List the stacks; Enter jumps to one."),

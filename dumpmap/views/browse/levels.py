@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -16,9 +16,9 @@ from dumpmap.model.types import RegionType
 from dumpmap.views.browse.items import GAP, Flags, Index, Items, is_gap
 from dumpmap.views.filters import file_name
 from dumpmap.wording.owners import group_text
-from dumpmap.wording.text import count_words
+from dumpmap.wording.text import count_words, size_words
 
-LevelKind = Literal["types", "owners", "groups", "allocations", "regions", "stacks"]
+LevelKind = Literal["types", "owners", "groups", "allocations", "regions", "stacks", "changes", "changed"]
 
 SORTS = ("size", "committed", "count", "address")
 """What rows can be sorted by. Figures are sorted descending, addresses ascending."""
@@ -39,6 +39,7 @@ class Row:
         type: its type; None for several.
         opens: whether there is something below it.
         single: whether it is one range of addresses.
+        signed: whether its sizes are changes.
     """
 
     label: str
@@ -49,6 +50,22 @@ class Row:
     type: RegionType | None
     opens: bool
     single: bool
+    signed: bool = False
+
+    @property
+    def size_text(self) -> str:
+        """The size, for people."""
+        return delta_text(self.size) if self.signed else size_words(self.size)
+
+    @property
+    def committed_text(self) -> str:
+        """The committed bytes, for people."""
+        return delta_text(self.committed) if self.signed else size_words(self.committed)
+
+
+def delta_text(value: int) -> str:
+    """Writes a change of bytes with its sign."""
+    return f"+{size_words(value)}" if value > 0 else size_words(value)
 
 
 @dataclass(eq=False)
@@ -67,6 +84,7 @@ class Level:
         edges: where the members of each row begin, and where the last ends.
         order: the rows in the order in which they are shown.
         cursor: the place of the selected row in `order`.
+        write: returns the label and the type of a row; None for what suits the kind.
     """
 
     kind: LevelKind
@@ -80,6 +98,7 @@ class Level:
     edges: Index
     order: Index = field(init=False)
     cursor: int = 0
+    write: Callable[[Level, int], tuple[str, RegionType | None]] | None = None
 
     def __post_init__(self) -> None:
         self.order = np.arange(len(self.base))
@@ -95,7 +114,7 @@ class Level:
     def sort(self, by: str) -> None:
         """Sorts the rows and keeps the selected one selected."""
         selected = self.selected
-        figures = self.base if by == "address" else -getattr(self, by)
+        figures = self.base if by == "address" else -np.abs(getattr(self, by))
         keys = (self.base, figures, self._free) if self.kind in ("types", "owners") else (self.base, figures)
         self.order = self.order[np.lexsort([key[self.order] for key in keys])]
         if selected is not None:
@@ -111,7 +130,7 @@ class Level:
     def largest(self) -> int:
         """The size that a full bar stands for: the largest row, apart from free space in a root."""
         used = self.size[~self._free] if self.kind in ("types", "owners") else self.size
-        return int(used.max(initial=0))
+        return int(np.abs(used).max(initial=0))
 
     def select(self, row: int) -> None:
         """Selects a row."""
@@ -128,7 +147,7 @@ class Level:
 
     def ranges_of(self, row: int) -> tuple[U64, I64]:
         """Returns the bases and sizes that a row covers."""
-        if self.kind in ("regions", "stacks"):
+        if self.kind not in ("types", "owners", "groups", "allocations"):
             return self.base[row : row + 1], self.size[row : row + 1]
         members = self.members_of(row)
         return self.items.base[members], self.items.size[members]
@@ -138,7 +157,7 @@ class Level:
         row = int(self.order[place])
         base, size, committed = int(self.base[row]), int(self.size[row]), int(self.committed[row])
         count = int(self.count[row])
-        label, region_type = _WRITERS[self.kind](self, row)
+        label, region_type = (self.write or _WRITERS[self.kind])(self, row)
         return Row(
             label=label,
             base=base,
@@ -148,6 +167,7 @@ class Level:
             type=region_type,
             opens=self.kind != "regions" and not (count == 1 and region_type is not None and is_gap(region_type)),
             single=count == 1,
+            signed=self.kind in ("changes", "changed"),
         )
 
     def rows(self, start: int, stop: int) -> Iterator[Row]:

@@ -11,9 +11,11 @@ from typing import Literal
 
 import numpy as np
 
+from dumpmap.analysis.changes import Changes
 from dumpmap.analysis.crash import find_crash
 from dumpmap.analysis.free import free_space
 from dumpmap.model.region_map import RegionMap
+from dumpmap.views.browse.changed import ONLY_BEFORE, ChangeLevels
 from dumpmap.views.browse.items import GAP, Flags, Index, Items, is_gap, items_of
 from dumpmap.views.browse.levels import SORTS, Level, Row, grouped, listed, regions, stacks
 from dumpmap.views.browse.matching import named, parse_conditions, plain_address, searched_address
@@ -27,15 +29,20 @@ PARTIAL = "the input has no list of memory regions"
 class Navigator:
     """The tree of a map, and the path to the selected row.
 
+    Args:
+        region_map: the map.
+        changes: what differs from an earlier map.
+
     Attributes:
         map: the map.
         path: the open levels, the root first.
         sort: what rows are sorted by; None for what suits each level.
         filter: the text of the filter; empty for none.
         address: the address that the last jump went to; None after any other movement.
+        changes: the levels of the changes; None for a single map.
     """
 
-    def __init__(self, region_map: RegionMap) -> None:
+    def __init__(self, region_map: RegionMap, changes: Changes | None = None) -> None:
         self.map = region_map
         self.sort: str | None = None
         self.filter = ""
@@ -43,7 +50,8 @@ class Navigator:
         self._kept: Flags | None = None
         self._roots: dict[Tree, Level] = {}
         self._found: tuple[str, Index] = ("", np.zeros(0, np.intp))
-        self.path: list[Level] = [self.root("types")]
+        self.changes = None if changes is None else ChangeLevels(changes, self.items)
+        self.path: list[Level] = [self.root("types") if self.changes is None else self._sorted(self.changes.root())]
 
     @cached_property
     def items(self) -> Items:
@@ -96,6 +104,9 @@ class Navigator:
             return "there are no rows"
         if level.kind == "stacks":
             return self.go_to(int(level.base[level.selected]))
+        if level.kind == "changed" and self.changes is not None:
+            place = self.changes.place(int(level.members[level.selected]))
+            return ONLY_BEFORE if place is None else self.go_to(place)
         child = self._child(level)
         if child is None:
             return "there is nothing below this row"
@@ -189,6 +200,14 @@ class Navigator:
         self._push(stacks(self.items))
         return ""
 
+    def to_changes(self) -> str:
+        """Lists what changed between two maps."""
+        if self.changes is None:
+            return "there is one input: dumpmap browse A B shows what changed"
+        self.path = [self._sorted(self.changes.root())]
+        self.address = None
+        return ""
+
     def search(self, text: str) -> str:
         """Jumps to an address, to `module+0x12`, or to the next item with the text in a name."""
         text = text.strip()
@@ -238,7 +257,7 @@ class Navigator:
         """The item that is selected, or whose regions are shown; None above items."""
         for level in reversed(self.path):
             row = level.selected
-            if row is None or level.kind in ("regions", "stacks"):
+            if row is None or level.kind in ("regions", "stacks", "changes", "changed"):
                 continue
             members = level.members_of(row)
             return int(members[0]) if level.kind == "allocations" or len(members) == 1 else None
@@ -264,17 +283,16 @@ class Navigator:
                 free = items.allocation[members] == GAP
                 codes = np.where(free, codes + len(items.names), items.owner[members])
             self._roots[tree] = grouped(tree, tree.capitalize(), items, members, codes)
-        root = replace(self._roots[tree])
-        self._arrange(root)
-        root.cursor = 0
-        return root
+        return self._sorted(replace(self._roots[tree]))
 
     def _child(self, level: Level) -> Level | None:
         """Returns what is below the selected row."""
         row = level.selected
-        if row is None or level.kind in ("regions", "stacks"):
+        if row is None or level.kind in ("regions", "stacks", "changed"):
             return None
         items, members, title = self.items, level.members_of(row), level.row(level.cursor).label
+        if level.kind == "changes" and self.changes is not None:
+            return self.changes.listed(title, members.astype(np.intp))
         if level.kind in ("types", "owners"):
             if is_gap(int(items.type[members[0]])):
                 return listed(title, items, members)
@@ -289,10 +307,14 @@ class Navigator:
         return regions(where, items, int(items.allocation[item]))
 
     def _push(self, level: Level) -> None:
+        self.path.append(self._sorted(level))
+        self.address = None
+
+    def _sorted(self, level: Level) -> Level:
+        """Sorts a new level."""
         self._arrange(level)
         level.cursor = 0
-        self.path.append(level)
-        self.address = None
+        return level
 
     def _arrange(self, level: Level) -> None:
         level.sort(self.sort or ("address" if level.kind == "regions" else "size"))
