@@ -145,6 +145,17 @@ def test_metadata_with_allocations_of_its_own() -> None:
     assert sorted(part[0] for part in parts if part[2] == "Go arena metadata") == own
 
 
+@pytest.mark.parametrize("kept", [1, 2])
+def test_one_entry_of_several_arenas_proves_no_metadata(kept: int) -> None:
+    program = go_program()
+    own = [program.table(0x22000) for _ in program.arenas]
+    for index, (arena, entry) in enumerate(zip(program.arenas, own, strict=True)):
+        place = program.arena_map + program.number_of(arena) % synth.MAP_ENTRIES[8] * 8
+        program.words(place, entry if index < kept else 0)
+    parts = only(survey_process(program.process)).parts
+    assert sorted(part[0] for part in parts if part[2] == "Go arena metadata") == (own[:kept] if kept > 1 else [])
+
+
 def test_metadata_in_one_reservation_of_a_32_bit_program() -> None:
     program = go_program(**X86)
     whole = program.process.allocate(0x10000000, commit=0x40000)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from mutants import run
+from mutants import foreign, intact_claims, run
+from support.scenes import map_of
+from synth.process import ProcessBuilder
+
+from dumpmap.api import RegionMap
+from dumpmap.model.recognised import Found, LabelledRange
 
 
 @pytest.mark.slow
@@ -12,3 +19,23 @@ def test_damage_ends_in_a_map_that_proves_itself(family: str, count: int, found:
     ended = run(family, count, seed=0)
     assert ended["maps"] + ended["errors"] == count
     assert ended[found] > count // 2
+    assert not [name for name in ended if name.startswith("foreign")]
+
+
+@pytest.mark.parametrize("size", [0x200000, 0x180000])
+def test_a_claim_is_judged_by_the_regions_of_the_mutant(size: int) -> None:
+    """What an owner has of a larger allocation is its own where the list of regions says so."""
+
+    def taken(reserved: int, *parts: tuple[int, int]) -> RegionMap:
+        process = ProcessBuilder("x64").furnish()
+        base = process.allocate(reserved, base=0x50000000)
+        region_map = map_of(process)
+        ranges = tuple(LabelledRange(base + at, end - at, "part", "word", owner="Wine") for at, end in parts)
+        structures = replace(region_map.structures, found=(Found(ranges=ranges),))
+        return replace(region_map, structures=structures)
+
+    whole = taken(0x200000, (0, 0x100000))
+    intact = intact_claims(whole)
+    assert not foreign(whole, whole, intact)
+    mutant = taken(size, (0, 0x180000))
+    assert foreign(mutant, whole, intact) == {f"{'foreign' if size == 0x200000 else 'redrawn'} part": 1}

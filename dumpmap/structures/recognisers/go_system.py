@@ -232,9 +232,12 @@ class GoSystem:
     def arena_metadata(self, arenas: ArenaList) -> list[tuple[int, int]]:
         """Returns the metadata of arenas where it lies outside chunks: up to Go 1.21, and in 32-bit programs.
 
-        Each arena's has an allocation of its own, or all lie in one, at equal distances.
+        Each arena's has an allocation of its own, or all lie in one, at equal distances. If the map has an entry for
+        only one of several listed arenas, that entry agrees with nothing.
         """
         entries = sorted(arenas.metadata)
+        if len(entries) == 1 and arenas.unproved:
+            return []
         found = [self._space.allocation(entry) for entry in entries]
         steps = {high - low for low, high in pairwise(entries)}
         if len(set(found)) == len(entries):
