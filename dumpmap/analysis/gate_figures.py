@@ -132,8 +132,8 @@ FIGURES: tuple[Figure, ...] = (
     Figure(
         "process_commit",
         "bytes",
-        "what the process commits: its counter unless the map contradicts it, otherwise the committed bytes of a "
-        "complete list of regions",
+        "what the process commits: its counter unless the map contradicts it, otherwise what the writer of the dump "
+        "recorded, or the committed bytes of a complete list of regions",
         _process_commit,
     ),
     Figure(

@@ -43,18 +43,19 @@ class WriterFigure:
     writer: str
 
 
-def virtual_kind(region_map: RegionMap) -> VirtualKind | None:
-    """Says what Unreal Engine's TotalVirtual and AvailableVirtual are; None if their sizes do not decide it.
+def virtual_kind(region_map: RegionMap, name: str = "AvailableVirtual") -> VirtualKind | None:
+    """Says what Unreal Engine's TotalVirtual or AvailableVirtual is; None if the sizes do not decide it.
 
-    A 64-bit address space has 128 TB or 8 TB. A 32-bit one has 2, 3, or 4 GB without its borders, and a total of page
-    file includes the physical memory.
+    A 64-bit address space has 128 TB or 8 TB, and hardly any process leaves less than 1 TB of it, so that each figure
+    of a 64-bit process stands for itself. A 32-bit one has 2, 3, or 4 GB without its borders, and a total of page file
+    includes the physical memory.
     """
     writer = region_map.snapshot.writer
     if writer is None:
         return None
-    total, available = writer.memory.get("TotalVirtual"), writer.memory.get("AvailableVirtual")
+    total = writer.memory.get("TotalVirtual")
     if region_map.process.pointer_size == 8:
-        known = max((value for value in (total, available) if value is not None), default=None)
+        known = writer.memory.get(name)
         return None if known is None else "address-space" if known >= _WIDE else "page-file"
     if total is None or region_map.process.pointer_size != 4:
         return None
@@ -90,7 +91,9 @@ def page_file_available(region_map: RegionMap) -> WriterFigure | None:
 
 def recorded_commit(region_map: RegionMap) -> tuple[int, int] | None:
     """The commit charge and limit by the writer's total and available page file; None if it did not record both."""
-    names = ["TotalPageFile"] if virtual_kind(region_map) != "page-file" else ["TotalPageFile", "TotalVirtual"]
+    names = ["TotalPageFile"]
+    if virtual_kind(region_map, "TotalVirtual") == "page-file":
+        names.append("TotalVirtual")
     total, available = _figure(region_map, names, None), page_file_available(region_map)
     if (
         total is None

@@ -117,7 +117,7 @@ def _meaning(region_map: RegionMap, name: str) -> str:
     """Says whether a figure of virtual memory is address space or page file: versions of Unreal Engine differ."""
     if name not in ("TotalVirtual", "AvailableVirtual"):
         return ""
-    kind = virtual_kind(region_map)
+    kind = virtual_kind(region_map, name)
     return f" ({_KINDS[kind]})" if kind is not None else " (address space or page file: the sizes do not tell)"
 
 

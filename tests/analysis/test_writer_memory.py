@@ -8,6 +8,7 @@ from synth.minidump import MinidumpBuilder
 from synth.writers import ENGINE_OOM, unreal_xml
 
 import dumpmap
+from dumpmap.analysis.gate_figures import FIGURES
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.analysis.process_commit import process_commit
 from dumpmap.api import RegionMap
@@ -16,6 +17,7 @@ from dumpmap.triage.map_row import row_of_map
 from dumpmap.views.diagnose import diagnosis_view
 from dumpmap.views.free import free_view
 from dumpmap.views.info import info_view
+from dumpmap.views.modules import module_view
 from dumpmap.wording.findings import find
 from dumpmap.wording.verdicts import verdict
 
@@ -117,7 +119,6 @@ def test_the_page_file_gives_the_commit_axis() -> None:
         ("x86", TOTAL_4GB, 100_000_000, "address space"),
         ("x86", 20 * GB, 100_000_000, "physical memory and page file"),
         ("x86", 2_500_000_000, 100_000_000, "address space or page file: the sizes do not tell"),
-        ("x64", (1 << 47) - (128 << 10), 100_000_000, "address space"),
         ("x64", 20 * GB, 100_000_000, "physical memory and page file"),
     ],
 )
@@ -182,3 +183,17 @@ def test_what_partition_alloc_had_mapped_is_said() -> None:
     assert "PartitionAlloc had mapped 16 GB when it gave up" in shown(
         mozilla("x64", **{"page-allocator-mapped-size": 16 * GB})
     )
+
+
+def test_a_gate_knows_the_recorded_figures() -> None:
+    figures = {one.name: one for one in FIGURES}
+    cramped, engine = mozilla(OOMAllocationSize=100 * MB, LargestFreeVMBlock=hex(MB)), unreal("x64", UsedVirtual=GB)
+    assert figures["largest_free_block_at_most"].value(measurements_of(cramped)) == MB
+    assert figures["process_commit"].value(measurements_of(engine)) == GB
+
+
+def test_without_a_third_partys_module_a_sentence_says_so() -> None:
+    text = to_markdown(
+        module_view(dumpmap.open(MinidumpBuilder("x64").system_info().thread(4).build()), third_party=True)
+    )
+    assert "No module is known to be a third party's" in text

@@ -97,7 +97,11 @@ def _commit_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if axis.get("system_ratio") is not None:
         share = percent_text(axis["system_ratio"])
         least = AT_LEAST if axis.get("system_total_is_lower_bound") else ""
-        yield "system", f"{least}{short_size(axis['system_total'])} of {short_size(axis['system_limit'])}, {share}"
+        source = ", by the writer of the dump" if axis.get("source") == "writer" else ""
+        yield (
+            "system",
+            f"{least}{short_size(axis['system_total'])} of {short_size(axis['system_limit'])}, {share}{source}",
+        )
     if axis.get("process_private") is not None:
         yield "this process", short_size(axis["process_private"])
     if axis.get("job_limit") is not None:
