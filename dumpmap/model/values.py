@@ -8,10 +8,11 @@ Only the standard library is used here: the live capture makes the same values o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import fields
 from functools import cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 _T = TypeVar("_T")
 
@@ -36,9 +37,9 @@ def changed(one: _T, **changes: Any) -> _T:
 
 
 @cache
-def _members(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
+def _members(kind: Hashable) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
     """Returns the names of the members of a value, two or more, and what gets them."""
-    names = tuple(kind.__dataclass_fields__)
+    names = tuple(field.name for field in fields(cast("Any", kind)))
     return names, attrgetter(*names)
 
 
