@@ -8,7 +8,7 @@ Only the standard library is used here: the live capture makes the same values o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
 from operator import attrgetter
@@ -32,14 +32,15 @@ def changed(one: _T, **changes: Any) -> _T:
     Raises:
         TypeError: a member that it does not have.
     """
-    names, members = _members(type(one))
-    return type(one)(**{**dict(zip(names, members(one), strict=True)), **changes})
+    kind: Any = type(one)
+    names, members = _members(kind)
+    return cast("_T", kind(**{**dict(zip(names, members(one), strict=True)), **changes}))
 
 
 @cache
-def _members(kind: Hashable) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
+def _members(kind: Any) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
     """Returns the names of the members of a value, two or more, and what gets them."""
-    names = tuple(field.name for field in fields(cast("Any", kind)))
+    names = tuple(field.name for field in fields(kind))
     return names, attrgetter(*names)
 
 
