@@ -7,11 +7,13 @@ comes first, then what the runtime's own variables say.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.runtime_limits import RuntimeLimit
-from dumpmap.model.writer import HeapLimitRecord
+
+if TYPE_CHECKING:
+    from dumpmap.model.writer import HeapLimitRecord
 
 _AT_THE_LIMIT = "heap limit"
 """V8 names the limit where it gives up: `Reached heap limit`, `Ineffective mark-compacts near heap limit`."""

@@ -350,7 +350,8 @@ def system_places(region_map: RegionMap) -> Iterator[tuple[str, int]]:
 def system_addresses(region_map: RegionMap) -> list[int]:
     """Returns the addresses of `system_places`."""
     structures = region_map.structures
-    return [one.address for one in (*structures.named, *structures.pebs, *structures.tebs)]
+    named = [region.address for region in structures.named]
+    return [*named, *(peb.address for peb in structures.pebs), *(teb.address for teb in structures.tebs)]
 
 
 def _held(region_map: RegionMap, pointers: PointerSearch) -> Iterator[Claim]:

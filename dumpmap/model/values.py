@@ -9,9 +9,10 @@ Only the standard library is used here: the live capture makes the same values o
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 _T = TypeVar("_T")
 
@@ -31,14 +32,15 @@ def changed(one: _T, **changes: Any) -> _T:
     Raises:
         TypeError: a member that it does not have.
     """
-    names, members = _members(type(one))
-    return type(one)(**{**dict(zip(names, members(one), strict=True)), **changes})
+    kind: Any = type(one)
+    names, members = _members(kind)
+    return cast("_T", kind(**{**dict(zip(names, members(one), strict=True)), **changes}))
 
 
 @cache
-def _members(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
+def _members(kind: Any) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
     """Returns the names of the members of a value, two or more, and what gets them."""
-    names = tuple(kind.__dataclass_fields__)
+    names = tuple(field.name for field in fields(kind))
     return names, attrgetter(*names)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dumpmap.model.memory import Glance, Memory, RecordingMemory
 from dumpmap.model.process import Teb
 from dumpmap.structures.bounds import is_page, is_user_address
@@ -63,9 +65,8 @@ def read_teb(memory: Memory, address: int, pointer_size: int, thread_id: int | N
         and is_user_address(stack_base - 1, pointer_size)
     )
     # A recording must not keep what lies between the fields.
-    rest = None if isinstance(memory, RecordingMemory) else _WHOLE[pointer_size].read(memory, address)
-    if rest is None:
-        rest = _read_apart(memory, address, pointer_size, exceptions)
+    whole = None if isinstance(memory, RecordingMemory) else _WHOLE[pointer_size].read(memory, address)
+    rest: Sequence[int | None] = whole or _read_apart(memory, address, pointer_size, exceptions)
     gui, desktop, status, allocation, batch, guaranteed, flags, wow = rest
     if allocation is not None and not (has_stack and is_page(allocation, pointer_size) and allocation <= stack_limit):
         allocation = None
@@ -120,9 +121,7 @@ def read_tebs(memory: Memory, address: int, thread_id: int | None, pointer_size:
     return (teb,)
 
 
-def _read_apart(
-    memory: Memory, address: int, pointer_size: int, exceptions: int
-) -> tuple[int | None, int | None, int | None, int | None, int | None, int | None, int | None, int | None]:
+def _read_apart(memory: Memory, address: int, pointer_size: int, exceptions: int) -> Sequence[int | None]:
     """Reads the fields of `_WHOLE` one by one, and none that does not matter."""
     teb = Glance(memory, address, _WHOLE[pointer_size].offset + _WHOLE[pointer_size].size)
     allocation = _one(_ALLOCATION[pointer_size].read(teb, address))

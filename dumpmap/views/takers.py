@@ -8,7 +8,6 @@ from typing import Any
 from dumpmap.analysis.takers import Taker, who_took_it
 from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Paragraph
-from dumpmap.views.owner_records import group_document
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.owners import taker_text
 
@@ -52,6 +51,8 @@ def taker_document(region_map: RegionMap) -> dict[str, Any] | None:
 
 
 def _document(taker: Taker, region_map: RegionMap) -> dict[str, Any]:
+    from dumpmap.views.owner_records import group_document  # which a text does not need
+
     return {
         "name": taker_text(taker, region_map),
         "owner": taker.owner or None,

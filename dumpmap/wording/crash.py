@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dumpmap.analysis.crash import Crash, Target, find_crash
 from dumpmap.model import ntstatus
 from dumpmap.model.fast_fail import fast_fail_name
@@ -11,8 +13,10 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import ExceptionRecord
 from dumpmap.model.stacks import Stack
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
-from dumpmap.model.writer import WriterRecord
 from dumpmap.wording.text import address_words, printable, sentence, size_words
+
+if TYPE_CHECKING:
+    from dumpmap.model.writer import WriterRecord
 
 _ACCESS_WORDS = {"read": "reading", "write": "writing", "execute": "executing", None: "accessing"}
 

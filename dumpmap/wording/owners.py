@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dumpmap.analysis.owners import Group
 from dumpmap.analysis.ownership import OwnerAt
-from dumpmap.analysis.part_sums import PartKey
 from dumpmap.analysis.takers import Taker
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.wording.text import address_text, count_words, size_words
+
+if TYPE_CHECKING:  # it imports what compares two maps
+    from dumpmap.analysis.part_sums import PartKey
 
 
 def part_text(key: PartKey) -> str:

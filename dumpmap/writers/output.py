@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -129,7 +128,7 @@ def _unnamed(folder: Path) -> Iterator[BinaryIO | None]:
 @contextlib.contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """Chooses a temporary name in the target's folder; no file of that name is left if the block fails."""
-    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+    temporary = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}.part")
     try:
         yield temporary
     except BaseException:
