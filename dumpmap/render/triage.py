@@ -66,7 +66,7 @@ def write_result(
         ValueError: the format is unknown, or a column cannot be grouped by.
     """
     rows = result.rows(replace(selection, sort=None, top=None) if group_by else selection)
-    undecided = result.count_undecided(selection) if TriageFormat(format) is TriageFormat.json else None
+    undecided = result.count_undecided(selection) if format == TriageFormat.json else None
     write_rows(
         rows,
         format,

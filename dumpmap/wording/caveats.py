@@ -37,8 +37,8 @@ _SENTENCES: Mapping[CaveatId, str | Callable[[_Values], str]] = {
         "growth is computed without them."
     ),
     "times-missing": lambda values: (
-        f"{part_words(values['count'], values['of'], 'input', 'does', 'do')} not record when it was captured, so "
-        "slopes are per sample."
+        f"{part_words(values['count'], values['of'], 'input', 'does', 'do')} not record when "
+        f"{'it was' if values['count'] == 1 else 'they were'} captured, so slopes are per sample."
     ),
     "times-equal": "All inputs were captured in the same second, so slopes are per sample.",
     "sorted-by-time": "The inputs are sorted by capture time.",

@@ -111,7 +111,8 @@ def test_every_key_of_an_axis_and_of_the_counters_has_a_page() -> None:
     keys = {topic.name.lower().replace(" ", "_") for topic in every_topic()}
     judged = verdict(dumpmap.open(FIXTURES / "starve-x64.dmp.gz"))
     counters = {field.name for field in fields(Counters)}
-    assert not (set(judged.address_space) | set(judged.heap_limit) | counters) - keys
+    axes = {*judged.address_space, *judged.commit, *judged.heap_limit}
+    assert not (axes | counters) - keys
 
 
 def test_pages_of_attributes_are_read_from_docstrings() -> None:
@@ -218,7 +219,7 @@ def test_an_unknown_name_is_wrong_usage_with_a_suggestion() -> None:
     assert ran.out == ""
     assert ran.err.startswith("dumpmap: nothing is called 'stck'. Did you mean Stack")
     assert "?." not in ran.err
-    assert "largest-free-block-small" in similar_names("largest", every_topic())
+    assert "largest-free-block-small" in similar_names("largest-free-block", every_topic())
     assert run("explain", "qqqqqqqq").err.startswith("dumpmap: nothing is called 'qqqqqqqq'. Run dumpmap explain")
 
 

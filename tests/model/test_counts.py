@@ -28,7 +28,7 @@ def test_a_count(count: int, words: str) -> None:
 
 def test_one_thread_without_a_stack() -> None:
     region_map = Scene().leave(16 << 20).map(threads=[Thread(id=7)])
-    assert "no stack was found for 1 of 1 thread: 7" in region_map.warnings
+    assert "no stack was found for 1 of 1 thread: 7" in region_map.notes
 
 
 def test_one_input_without_a_time() -> None:
