@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format docs bench fuzz audit wheel clean
+.PHONY: help setup demo test quick lint format docs bench fuzz mutants audit wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -52,6 +52,10 @@ bench: setup ## measure speed and memory beside the peers, in one run
 
 fuzz: setup ## mutate valid inputs of every format for T seconds (default 120)
 	$(BIN)/python -m tests.fuzz $(or $(T),120)
+
+mutants: setup ## change the code N times (default 600, sample SEED=20) and count what no test notices; takes hours
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutation]'
+	$(BIN)/python -m tests.mutation --count $(or $(N),600) --seed $(or $(SEED),20)
 
 audit: setup ## check the installed dependencies for known vulnerabilities
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit

@@ -6,6 +6,8 @@
 
 A mutant ends in a map or in dumpmap's own error, within `PATIENCE` seconds. What is claimed must agree with the bytes
 of the mutant, read here without the product's readers, and with the map.
+
+`tests/mutation/` is something else: it changes the code and looks whether a test notices.
 """
 
 from __future__ import annotations
