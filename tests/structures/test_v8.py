@@ -278,6 +278,42 @@ def test_limits_that_contradict_themselves_are_not_believed() -> None:
     assert limits_of("9", (*in_heap(), *in_heap(limit=200 * MB, all=400 * MB, configured=200 * MB, initial=MB))) is None
 
 
+@pytest.mark.parametrize(
+    ("words", "believed"),
+    [
+        ({"limit": (1 << 47) - 1, "all": (1 << 48) - 2}, True),
+        ({"limit": 1 << 47, "all": 1 << 48}, False),
+        ({"least": 300 * MB, "least_all": 600 * MB}, True),
+        ({"least": 300 * MB + 1, "least_all": 600 * MB + 2}, False),
+        ({"configured": 0x40000, "initial": 1}, True),
+        ({"configured": 0x40000, "initial": 0x20000}, True),
+        ({"configured": 0x40000, "initial": 0x20001}, False),
+    ],
+)
+def test_limits_at_the_bounds_of_what_is_believed(words: dict[str, int], believed: bool) -> None:
+    limit = words.get("limit", 300 * MB)
+    assert limits_of("9", in_heap(**words)) == ((limit, 16 * MB) if believed else None)
+    beside = limits_of("13", (*FILLING[:4], 64 * MB, MB, MB, BESIDE), in_object(**words))
+    assert (beside is not None and beside[0] == limit) is believed
+
+
+@pytest.mark.parametrize(
+    ("most", "least", "believed"),
+    [
+        (1 << 39, MB, True),
+        (1 << 40, MB, False),
+        (MB, MB, True),
+        (MB // 2, MB, False),  # the least one exceeds it
+        (16 * MB, 0x40000, True),
+        (16 * MB, 0x20000, False),  # half a page
+        (16 * MB, 0, False),
+        (16 * MB + 1, MB, False),
+    ],
+)
+def test_semispaces_at_the_bounds_of_what_is_believed(most: int, least: int, believed: bool) -> None:
+    assert limits_of("9", in_heap((most, least))) == (300 * MB, most if believed else None)
+
+
 def test_a_semispace_that_can_be_read_in_two_ways_is_unknown() -> None:
     assert limits_of("9", in_heap((15 * MB, MB))) == (300 * MB, None)
     # A code range of 128 MB, or the limit of a semispace, as in V8 13? The version is not known here.
