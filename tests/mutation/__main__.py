@@ -33,13 +33,20 @@ from mutation.sample import ROOMS, Mutant, lines_of_functions, pick
 from mutation.tree import PROJECT, Tree, mutants_of
 
 WORK = PROJECT / "build" / "mutation"
-TESTS = [*(f"tests/{room}" for room in ROOMS), "tests/api", "tests/cli/test_golden.py"]
+TESTS = [
+    *(f"tests/{room}" for room in ROOMS),
+    "tests/api",
+    "tests/cli/test_golden.py",
+    "tests/triage/test_discovery.py",
+]
 BUDGET = 60.0
 """Seconds of tests, as recorded, that one mutant meets at most."""
 
 
 def record_coverage(tree: Tree) -> None:
     """Records which test covers which line, and how long each takes, with the code as it is."""
+    config = WORK / "coveragerc"
+    config.write_text("[run]\nrelative_files = True\n", encoding="utf-8")
     done = tree.pytest(
         *TESTS,
         "-p",
@@ -47,6 +54,7 @@ def record_coverage(tree: Tree) -> None:
         "--cov=dumpmap",
         "--cov-context=test",
         "--cov-report=",
+        f"--cov-config={config}",
         COVERAGE_FILE=str(WORK / "coverage"),
         DUMPMAP_TEST_SECONDS=str(WORK / "seconds.json"),
     )
@@ -55,22 +63,22 @@ def record_coverage(tree: Tree) -> None:
 
 
 class Covered:
-    """Which tests cover which line of the rooms, as recorded in the tree where the coverage was measured."""
+    """Which tests cover which line of the rooms, as recorded."""
 
-    def __init__(self, measured_in: Path) -> None:
+    def __init__(self) -> None:
         data = CoverageData(str(WORK / "coverage"))
         data.read()
         self.lines: dict[str, dict[int, set[str]]] = {}
         self._in_functions: dict[str, set[int]] = {}
         for measured in data.measured_files():
-            path = Path(measured).relative_to(measured_in)
-            if path.parts[1] in ROOMS:
+            path = Path(measured).as_posix()
+            if path.split("/")[1] in ROOMS:
                 lines = data.contexts_by_lineno(measured)
-                self.lines[str(path)] = {
+                self.lines[path] = {
                     line: {test.partition("|")[0] for test in tests if test} for line, tests in lines.items()
                 }
                 source = (PROJECT / path).read_text(encoding="utf-8")
-                self._in_functions[str(path)] = lines_of_functions(source)
+                self._in_functions[path] = lines_of_functions(source)
 
     def runs_at_import(self, mutant: Mutant) -> bool:
         """Whether a mutant is outside functions, where a test covers a line only if it is the first to import it."""
@@ -150,13 +158,11 @@ def main() -> None:
     options = parser.parse_args()
     kind = "again" if options.again else "constants" if options.constants else "results"
     results = WORK / f"{kind}.jsonl"
-    # A second run beside the first has a copy of its own.
-    measured_in = WORK / "tree"
-    tree = Tree(measured_in if kind == "results" else WORK / f"tree-{kind}")
+    tree = Tree(WORK / f"tree-{kind}")  # a run beside another one has a copy of its own
     tree.copy()
     if options.cover or not (WORK / "seconds.json").exists():
-        record_coverage(tree := Tree(measured_in))
-    covered = Covered(measured_in)
+        record_coverage(tree)
+    covered = Covered()
     if options.again:
         results.unlink(missing_ok=True)
         mutants = survivors(tree, options.again)

@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
 from dumpmap.model.runtime_limits import RuntimeLimit
 from dumpmap.model.types import RegionType
-from dumpmap.structures.recognisers.v8 import Isolate
+from dumpmap.structures.recognisers.v8 import Isolate, _word_sizes
 from dumpmap.wording.verdicts import verdict
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "runtimes"
@@ -226,6 +227,17 @@ def test_a_header_that_contradicts_itself_is_no_page(word: int, value: int) -> N
     (isolate,) = isolates(dumpmap.open(process("9", spoil=(word, value)).build()))
     # One page less: the old space does not add up any more, the large one does.
     assert [space.committed for space in isolate.spaces] == [0x65000]
+
+
+@pytest.mark.parametrize(
+    ("dump", "images", "sizes"),
+    [(8, (8, 8), (8,)), (8, (8, 4), (8, 4)), (8, (), (8,)), (4, (4,), (4,)), (4, (), (4,))],
+)
+def test_a_64_bit_dump_of_a_32_bit_process_may_hold_either_v8(
+    dump: int, images: tuple[int, ...], sizes: tuple[int, ...]
+) -> None:
+    known = {number: SimpleNamespace(pointer_size=size) for number, size in enumerate(images)}
+    assert _word_sizes(SimpleNamespace(pointer_size=dump, images=known)) == sizes  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- built limits
