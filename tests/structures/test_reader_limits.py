@@ -1,0 +1,60 @@
+"""Small parts of the readers of collectors: how many reads they make, and which ranges they take."""
+
+from __future__ import annotations
+
+import struct
+from types import SimpleNamespace
+
+import pytest
+
+from dumpmap.model.memory import ExcerptMemory
+from dumpmap.structures.gc_dac_vars import _by_table, _Reader
+from dumpmap.structures.gc_walk import _Walk
+from dumpmap.structures.space import NoSpace
+
+AT = 0x10000
+
+
+@pytest.mark.parametrize(("left", "read"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (9, 4)])
+def test_variables_are_read_up_to_the_limit(left: int, read: int) -> None:
+    reader = _Reader(ExcerptMemory([(AT, struct.pack("<4Q", 11, 12, 13, 14))]), 8, left)
+    found = [reader.value(AT + 8 * number) for number in range(6)]
+    assert found == [11, 12, 13, 14, 0, 0][:read] + [0] * (6 - read)
+
+
+def test_a_null_pointer_is_no_variable() -> None:
+    assert _Reader(ExcerptMemory([(0, bytes(range(1, 9)))]), 8).value(0) == 0
+
+
+@pytest.mark.parametrize(("base", "end", "size"), [(AT, AT + 1, 1), (AT, AT, None), (AT, AT - 1, None), (AT, 0, None)])
+def test_a_range_has_a_size(base: int, end: int, size: int | None) -> None:
+    walk = _Walk(ExcerptMemory(), NoSpace(), SimpleNamespace(pointer_size=8), has_map=False)  # type: ignore[arg-type]
+    walk.add(base, end, "generation 0", 3)
+    assert [(one.base, one.size, one.heap) for one in walk.ranges] == ([] if size is None else [(AT, size, 3)])
+
+
+VARIABLES = ((0x20000, 0x21000), (0x40000, 0x40100))
+"""Where the variables of a runtime are."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "found"),
+    [
+        (1, 0x20800, [0x20800]),  # workstation
+        (2, 0x20800, [0x20800]),  # server
+        (0, 0x20800, []),
+        (3, 0x20800, []),
+        (1, 0x40000, [0x40000]),
+        (1, 0x400FF, [0x400FF]),
+        (1, 0x40100, []),  # behind the last variable
+        (1, 0x1FFFF, []),
+    ],
+)
+def test_only_what_follows_the_heap_type_can_be_the_collectors(kind: int, target: int, found: list[int]) -> None:
+    other, heap_type, pointer, late = 0x20010, 0x20020, 0x20030, 0x20040
+    words = struct.pack("<5Q", 0x90000, other, heap_type, pointer, late)
+    values = {other: 7, heap_type: kind, pointer: target, late: 0x20900}
+    chunks = [(place, struct.pack("<Q", value)) for place, value in values.items()]
+    memory = ExcerptMemory([(0x60000, words), (0x90000, struct.pack("<Q", 1)), *chunks])
+    # The first entry is no variable although a heap type stands there, and the table ends with what is captured.
+    assert list(_by_table(memory, 0x60000, 8, VARIABLES)) == found
