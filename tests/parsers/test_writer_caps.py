@@ -53,8 +53,18 @@ def test_only_leaves_of_the_sections_with_a_text_are_values() -> None:
     assert {one.name: one.value for one in annotations} == {"Kept": "1", "Game": "5"}
 
 
+@pytest.mark.parametrize(("size", "read_whole"), [(4 << 20, True), ((4 << 20) + 1, False)])
+def test_bytes_of_a_crash_context(size: int, read_whole: bool) -> None:
+    text = unreal_xml({"GameName": "x"}, [])
+    text = text.replace("<GameName>", " " * (size - len(text)) + "<GameName>")
+    found = stream(read(tiny().unreal_context(text, "utf-8")), "UnrealCrashContext")
+    assert found.status == ("read" if read_whole else f"ends before </{ROOT}>")
+
+
 @pytest.mark.parametrize(("letters", "kept"), [(255, 255), (256, 256), (257, 256)])
-def test_names_of_values(letters: int, kept: int) -> None:
+def test_names_of_values_and_threads(letters: int, kept: int) -> None:
+    named = record_of(tiny().unreal_context(unreal_xml({"GameName": "x"}, [(7, "t" * letters, False)]), "utf-8"))
+    assert named.thread_names == ((7, "t" * kept),)
     crash = record_of(tiny().unreal_context(unreal_xml({"N" * letters: "1"}, []), "utf-8"))
     assert crash.annotations[0].name == "N" * kept
     annotation = record_of(tiny().crashpad_info(("n" * letters, "1"))).annotations[0]
