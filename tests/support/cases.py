@@ -207,6 +207,11 @@ def _() -> RegionMap:
     return roomy(writer=v8_heap(90 * MB, 100 * MB))
 
 
+@case("runtime-heap-limit-near", "warning", "beside a failure that the commit explains")
+def _() -> RegionMap:
+    return roomy(writer=v8_heap(90 * MB, 100 * MB), exception=crash(0xC000012D))
+
+
 @case("runtime-heap-limit-near", None)
 def _() -> RegionMap:
     return roomy(writer=v8_heap(89 * MB, 100 * MB))
