@@ -203,6 +203,13 @@ FINDINGS = (
         ("critical", "critical", None),
     ),
     Row("stack_headroom", 100 * KB, lambda: stack_fault(100 * KB), "stack-overflow", (None, None, "critical")),
+    Row(
+        "stack_headroom",
+        80 * KB,
+        lambda: stack_fault(100 * KB, 20 * KB),
+        "stack-commit-failure",
+        ("critical", "critical", None),
+    ),
     Row("many_heaps", 10, lambda: with_heaps(10), "many-heaps", ("info", None, None)),
     Row("heap_fragmentation", 3 / 4, lambda: heap_with_holes(25 * MB), "heap-fragmented", ("warning", "warning", None)),
     Row(
