@@ -17,6 +17,9 @@ HOLES = ((0x20000, 0x3000), (0x40000, 0x1000))
 FIRST, LAST, COUNT, UNCOMMITTED, RANGES = 0x40, 0x48, 0x38, 0x50, 0x54
 """Offsets in HEAP_SEGMENT on 64-bit Windows 10 (its public symbols)."""
 
+TOTALS = {"TotalMemoryReserved": 0, "TotalMemoryCommitted": 8, "TotalSegments": 0x20}
+"""Offsets in HEAP_COUNTERS there."""
+
 
 @pytest.mark.parametrize(
     ("address", "pointer_size", "possible"),
@@ -168,3 +171,27 @@ def test_the_pages_that_a_damaged_tree_still_gives_are_counted() -> None:
     process.pointer(records[-1] + 0x20, 0)  # the leaf with the highest address
     found = survey_process(process)
     assert any(f"; {sum(counts[:-1])} of {sum(counts)} pages were found" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("change", "sound"),
+    [
+        ({}, True),
+        ({"TotalSegments": 1}, True),
+        ({"TotalSegments": 0}, False),
+        ({"TotalSegments": 100_000}, True),
+        ({"TotalSegments": 100_001}, False),
+        ({"TotalMemoryCommitted": 0}, False),
+        ({"TotalMemoryCommitted": 1}, True),
+        ({"TotalMemoryCommitted": SIZE, "TotalMemoryReserved": SIZE}, True),
+        ({"TotalMemoryCommitted": SIZE + 1, "TotalMemoryReserved": SIZE}, False),
+        ({"TotalMemoryReserved": SIZE * 8 + 0x800}, False),  # not pages
+        ({"TotalMemoryReserved": 0x8000_0000_0000 - 0x1000}, True),
+        ({"TotalMemoryReserved": 0x8000_0000_0000}, False),
+    ],
+)
+def test_the_totals_of_a_heap(change: dict[str, int], sound: bool) -> None:
+    process, truth, _ = nt_process()
+    for name, value in change.items():
+        process.number(truth.fields["Counters"] + TOTALS[name], value, 8 if "Memory" in name else 4)
+    assert (heap_at(survey_process(process), truth).counters is not None) is sound
