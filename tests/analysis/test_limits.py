@@ -143,3 +143,13 @@ def test_the_program_is_the_one_that_the_peb_names() -> None:
     flags = process.read_number(0x400000 + CHARACTERISTICS, 2)
     process.number(0x400000 + CHARACTERISTICS, flags | LARGE_ADDRESS_AWARE, 2)
     assert address_limit(dumpmap.open(process.to_minidump().build())).large_address_aware is True
+
+
+@pytest.mark.parametrize(("short", "reached"), [(0, True), (MB - 0x10000, True), (MB, True), (MB + 0x10000, False)])
+def test_a_list_may_end_a_megabyte_below_the_highest_address(short: int, reached: bool) -> None:
+    # 1.5 GB are no end that a user space can have, so the system's figure counts.
+    top = 0x60000000
+    scene = Scene()
+    scene.allocate(0x10000, base=top - short - 0x10000)
+    limit = address_limit(scene.map(end=top - short, system=System(max_address=top - 1)))
+    assert (limit.size, limit.source, limit.reached) == (top, "SystemMemoryInfo", reached)
