@@ -152,7 +152,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=600)
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--constants", action="store_true", help="mutate what runs at import, not functions")
-    parser.add_argument("--cover", action="store_true", help="record again which test covers which line")
+    parser.add_argument(
+        "--cover", action="store_true", help="record again which test covers which line: the code has changed"
+    )
     parser.add_argument("--again", type=Path, help="run only the survivors of this file of results")
     parser.add_argument("--tests", nargs="+", default=[], help="tests that every mutant meets first")
     options = parser.parse_args()
