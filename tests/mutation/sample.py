@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import random
+import hashlib
 from dataclasses import dataclass
 
 ROOMS = ("model", "structures", "classify", "analysis", "parsers")
@@ -26,14 +26,16 @@ class Mutant:
         return f"{self.path}:{self.line}:{self.column}:{self.operator.removeprefix('core/')}:{self.occurrence}"
 
 
-def annotation_places(source: str) -> set[tuple[int, int]]:
-    """Where annotations stand: they are text only (`from __future__ import annotations`), so a change means nothing."""
+def idle_places(source: str) -> set[tuple[int, int]]:
+    """Where a change means nothing: in annotations, which are text only, and in decorators of classes (`frozen`)."""
     spans: list[ast.expr] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.AnnAssign | ast.arg) and node.annotation is not None:
             spans.append(node.annotation)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
             spans.append(node.returns)
+        elif isinstance(node, ast.ClassDef):
+            spans += node.decorator_list
     return {
         (line, column)
         for span in spans
@@ -56,10 +58,16 @@ def lines_of_functions(source: str) -> set[int]:
 
 
 def pick(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
-    """Picks `count` places by a fixed seed and one mutant at each: an operator with many forms weighs no more."""
-    chance = random.Random(seed)
+    """Picks `count` places by a seed and one mutant at each: an operator with many forms weighs no more.
+
+    Each place has a fixed rank, so an edit changes the sample only where the code was edited.
+    """
     places: dict[tuple[str, int, int], list[Mutant]] = {}
     for mutant in sorted(mutants):
         places.setdefault((mutant.path, mutant.line, mutant.column), []).append(mutant)
-    chosen = chance.sample(sorted(places), min(count, len(places)))
-    return [chance.choice(places[place]) for place in chosen]
+
+    def rank(place: tuple[str, int, int]) -> bytes:
+        return hashlib.sha256(repr((seed, place)).encode()).digest()
+
+    chosen = sorted(places, key=rank)[:count]
+    return [places[place][int.from_bytes(rank(place)) % len(places[place])] for place in chosen]

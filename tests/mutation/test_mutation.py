@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mutation.equivalent import LIST, read_list
-from mutation.sample import Mutant, annotation_places, lines_of_functions, pick
+from mutation.sample import Mutant, idle_places, lines_of_functions, pick
 
 PROJECT = Path(__file__).parents[2]
 SOURCE = '''from __future__ import annotations
@@ -23,10 +23,12 @@ def double(value: int | None = 5) -> tuple[int, int] | None:
 
 def test_annotations_and_what_runs_at_import_are_known() -> None:
     lines = SOURCE.splitlines()
-    texts = {(number, lines[number - 1][column]) for number, column in annotation_places(SOURCE)}
+    texts = {(number, lines[number - 1][column]) for number, column in idle_places(SOURCE)}
     assert {(3, "3"), (6, "|")} <= texts
     assert not texts & {(3, "7"), (6, "5"), (8, "2")}
     assert lines_of_functions(SOURCE) == {7, 8}
+    decorated = "@dataclass(frozen=True)\nclass One:\n    value = 5\n"
+    assert {line for line, _ in idle_places(decorated)} == {1}
 
 
 def test_a_seed_picks_the_same_mutants_again_one_at_each_place() -> None:
@@ -37,6 +39,9 @@ def test_a_seed_picks_the_same_mutants_again_one_at_each_place() -> None:
     everything = pick(found, 10_000, 20)
     assert sorted(one.line for one in everything) == list(range(20))
     assert any(pick(found, 6, seed) != chosen for seed in range(5))
+    # What is added elsewhere changes the sample only by what it puts in.
+    more = [Mutant("b.py", line, 0, "core/Add", 0) for line in range(20)]
+    assert {one for one in pick([*found, *more], 6, 20) if one.path == "a.py"} <= set(chosen)
 
 
 def test_places_in_annotations_are_not_changed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-from mutation.sample import Mutant, annotation_places
+from mutation.sample import Mutant, idle_places
 
 PROJECT = Path(__file__).parents[2]
 
@@ -23,10 +23,10 @@ _SAME_BY_DESIGN = ("Eq_Is", "NotEq_IsNot", "Is_Eq", "IsNot_NotEq")
 
 
 def mutants_of(folder: Path, path: str) -> list[Mutant]:
-    """Every mutant of a file; places in annotations, and changes that mean the same, are left out."""
+    """Every mutant of a file; idle places, and changes that mean the same, are left out."""
     source = (folder / path).read_text(encoding="utf-8")
     nodes = list(ast_nodes(get_ast(source)))
-    annotations = annotation_places(source)
+    idle = idle_places(source)
     found = []
     for name in operator_names():
         operator_class = get_operator(name)
@@ -37,7 +37,7 @@ def mutants_of(folder: Path, path: str) -> list[Mutant]:
         found += [
             Mutant(path, line, column, name, occurrence)
             for occurrence, (line, column) in enumerate(places)
-            if (line, column) not in annotations
+            if (line, column) not in idle
         ]
     return found
 
