@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures.gc_dac_vars import _by_table, _Reader
 from dumpmap.structures.gc_walk import _Walk
+from dumpmap.structures.recognisers.go import find_version
 from dumpmap.structures.space import NoSpace
 
 AT = 0x10000
@@ -58,3 +60,22 @@ def test_only_what_follows_the_heap_type_can_be_the_collectors(kind: int, target
     memory = ExcerptMemory([(0x60000, words), (0x90000, struct.pack("<Q", 1)), *chunks])
     # The first entry is no variable although a heap type stands there, and the table ends with what is captured.
     assert list(_by_table(memory, 0x60000, 8, VARIABLES)) == found
+
+
+@pytest.mark.parametrize(
+    ("others", "length", "version"),
+    [
+        (0, 6, "go1.25"),
+        ((1 << 17) - 1, 6, "go1.25"),
+        (1 << 17, 6, None),  # so many texts are looked at, and no more
+        (0, 5, "go1.2"),
+        (0, 4, None),
+        (0, 7, None),  # a letter that belongs to no version
+    ],
+)
+def test_the_version_of_go_is_among_the_first_texts(others: int, length: int, version: str | None) -> None:
+    base, decoy, text = 0x400000, 0x400100, 0x400200
+    memory = ExcerptMemory([(decoy, b"no version"), (text, b"go1.25x"), (0x500000, bytes(8))])
+    values = array("Q", [decoy, 10] * others + [text, length])
+    image = SimpleNamespace(pointer_size=8, size_of_image=0x10000)
+    assert find_version(memory, image, base, [(0x500000, values)]) == version  # type: ignore[arg-type]
