@@ -8,7 +8,7 @@
 
 The work is done in a copy of the project under build/mutation. The first run records which test covers which line and
 how long each test takes (`--cover` records it again). A mutant meets only the tests that cover its line, the quickest
-first, until one fails. Results go to build/mutation/results.jsonl, one line each; what is there is not run again.
+first, until one fails. Results go to build/mutation/results-SEED.jsonl, one line each; what is there is not run again.
 Survivors that `equivalent.txt` lists are counted as `equivalent`.
 
 `tests/mutants.py` is something else: it damages recorded dumps, not the code.
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--tests", nargs="+", default=[], help="tests that every mutant meets first")
     options = parser.parse_args()
     kind = "again" if options.again else "constants" if options.constants else "results"
-    results = WORK / f"{kind}.jsonl"
+    results = WORK / (f"{kind}.jsonl" if options.again else f"{kind}-{options.seed}.jsonl")
     tree = Tree(WORK / f"tree-{kind}")  # a run beside another one has a copy of its own
     tree.copy()
     if options.cover or not (WORK / "seconds.json").exists():
