@@ -9,10 +9,12 @@ import pytest
 from support.scenes import GB
 
 from dumpmap.model.memory import ExcerptMemory
+from dumpmap.structures.recognisers.hotspot import _with_reserve
 from dumpmap.structures.recognisers.hotspot_threads import _Objects
 
 FIELD = {"name": ("Ljava/lang/String;", 12)}
 HOLDER = 0x10000000
+RESERVED = "Java heap, reserved"
 
 
 @dataclass
@@ -102,3 +104,24 @@ def test_texts_that_are_not_there() -> None:
     assert text(b"\1\0", b"", wide=False, unit=1) is None  # half of the length
     assert text(struct.pack("<I", 9), b"12345678", wide=False, unit=1) is None
     assert text(struct.pack("<I", 8), b"12345678", wide=False, unit=1) == "12345678"
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [
+        ([], [(10, 50, "Java heap")]),  # nothing of it could be read
+        ([(10, 50, "a")], [(10, 50, "a")]),
+        ([(10, 20, "a")], [(10, 20, "a"), (20, 50, RESERVED)]),
+        ([(20, 50, "a")], [(10, 20, RESERVED), (20, 50, "a")]),
+        (
+            [(20, 30, "a"), (40, 45, "b")],
+            [(10, 20, RESERVED), (20, 30, "a"), (30, 40, RESERVED), (40, 45, "b"), (45, 50, RESERVED)],
+        ),
+        ([(10, 20, "a"), (20, 50, "b")], [(10, 20, "a"), (20, 50, "b")]),
+        ([(10, 20, "a"), (19, 50, "b")], [(10, 20, "a"), (20, 50, RESERVED)]),  # they overlap: the first stays
+    ],
+)
+def test_what_the_parts_leave_of_the_heap_is_reserved(
+    parts: list[tuple[int, int, str]], found: list[tuple[int, int, str]]
+) -> None:
+    assert list(_with_reserve(parts, 10, 50)) == found
