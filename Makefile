@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format docs bench fuzz bombs audit wheel clean
+.PHONY: help setup demo test quick lint format docs bench fuzz bombs mutants audit wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -56,6 +56,10 @@ fuzz: setup ## mutate valid inputs of every format for T seconds (default 120), 
 
 bombs: setup ## peak memory and time of a command over every file that claims much
 	$(BIN)/python -m tests.bombs
+
+mutants: setup ## change the code N times (default 600, sample SEED=20) and count what no test notices; takes hours
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutation]'
+	$(BIN)/python -m tests.mutation --count $(or $(N),600) --seed $(or $(SEED),20)
 
 audit: setup ## check the installed dependencies for known vulnerabilities
 	$(PYTHON) -m venv $(VENV)/audit

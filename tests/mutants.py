@@ -9,6 +9,8 @@ A mutant ends in a map or in dumpmap's own error, within `PATIENCE` seconds. Wha
 of the mutant, read here without the product's readers, and with the map. What a runtime or allocator claims beyond its
 memory in the intact process is counted. If the damage changed the very allocation in the list of regions, the claim is
 right for the mutant (`redrawn`). Otherwise it deceived (`foreign`), which is a failure.
+
+`tests/mutation/` is something else: it changes the code and looks whether a test notices.
 """
 
 from __future__ import annotations

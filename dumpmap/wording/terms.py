@@ -59,8 +59,8 @@ TERMS: dict[str, str] = {
     "lower_bounds": "JSON: the figures of the document that are `at least`.",
     "free": "JSON: free address space without unusable space; null where the map is partial.",
     "system_total": "JSON: the commit charge of the system.",
-    "system_total_is_lower_bound": "JSON: whether the commit charge of the system is `at least`: the process alone has more "
-    "than the counter says.",
+    "system_total_is_lower_bound": "JSON: whether the commit charge of the system is `at least`: the process alone has "
+    "more than the counter says.",
     "system_limit": "JSON: the commit limit of the system.",
     "system_ratio": "JSON: the commit charge of the system as a part of its limit, 0 to 1.",
     "process_private": "JSON: private committed memory of the process.",

@@ -44,6 +44,24 @@ def bounds(region_map: RegionMap) -> FreeBounds:
     return found
 
 
+@pytest.mark.parametrize(
+    ("ranges", "size", "gap"),
+    [
+        ([(0x10000, TOP_2GB - 0x10000)], 0, (0x10000, 0x10000)),  # nothing is left
+        ([(0, TOP_2GB)], 0, None),
+        ([(0x10000, TOP_2GB - 0x20000)], GRANULE, (TOP_2GB - GRANULE, TOP_2GB)),
+        ([(0x10000, TOP_2GB - 0x20000), (TOP_2GB - 0xFFFF, 1)], 1, None),
+        ([(0x20000, TOP_2GB - 0x20000)], GRANULE, (0x10000, 0x20000)),
+        ([(0x10000, 0x10001), (0x40000, TOP_2GB - 0x40000)], GRANULE, (0x30000, 0x40000)),
+    ],
+)
+def test_the_widest_gap_at_its_narrowest(ranges: list[tuple[int, int]], size: int, gap: tuple[int, int] | None) -> None:
+    largest = bounds(partial(*ranges)).largest
+    assert largest is not None
+    assert largest.size == size
+    assert gap is None or largest.gap == gap
+
+
 def test_the_widest_gap_between_known_ranges_bounds_the_largest_block() -> None:
     found = bounds(partial((0x10001000, 0x1000), (0x30000000, 0x2000), (0x70000000, 0x1000)))
     assert found.free is None

@@ -230,6 +230,10 @@ def test_the_verdict() -> None:
         (">= -10%", 90 * MB, True),
         (">= -10%", 89 * MB, False),
         ("== 0%", 100 * MB, True),
+        ("<= +10%", 110 * MB + 4096, False),
+        (">= -10%", 90 * MB - 4096, False),
+        ("== 0%", 100 * MB + 4096, False),
+        ("== 0%", 100 * MB - 4096, False),
     ],
 )
 def test_deltas(limit: str, now: int, ok: bool) -> None:
@@ -254,6 +258,12 @@ def test_deltas_without_a_baseline_fail() -> None:
     (result,) = results('[deltas]\n"counters.private_usage" = "<= +10%"', process(), process())
     assert not result.ok
     assert "unknown in the baseline" in result.message
+
+
+def test_what_one_delta_lacks_does_not_end_the_others() -> None:
+    text = '[deltas]\n"counters.private_usage" = "<= +10%"\n"Private Data.committed" = "<= +10%"'
+    assert [result.ok for result in results(text)] == [False, False]  # no baseline
+    assert [result.ok for result in results(text, process(), process())] == [False, True]
 
 
 def test_recorded_leak_against_its_baseline() -> None:

@@ -311,3 +311,31 @@ def test_a_writer_that_names_another_thread_is_quoted() -> None:
 )
 def test_codes_that_exceptions_carry_have_names(code: int, name: str) -> None:
     assert name in line(code)
+
+
+@pytest.mark.parametrize(
+    ("address", "state", "base"),
+    [
+        (0xFFFF, "free", None),
+        (0x10000, "committed", 0x10000),
+        (0x10FFF, "committed", 0x10000),
+        (0x11000, "reserved", 0x11000),
+        (0x1FFFF, "reserved", 0x11000),
+        (0x20000, "free", None),
+    ],
+)
+def test_the_region_of_an_accessed_address(address: int, state: str, base: int | None) -> None:
+    found = find_crash(scene().map(exception=crash(AV, 0, address, thread=9), modules=[GAME]))
+    assert found is not None
+    assert found.target is not None
+    assert found.target.state == state
+    assert base is None or (found.target.base, found.target.size) == (base, 0x1000 if base == 0x10000 else 0xF000)
+
+
+@pytest.mark.parametrize(
+    ("address", "module"),
+    [(0x3FFFFFFF, None), (0x40000000, "Game.dll"), (0x400FFFFF, "Game.dll"), (0x40100000, None)],
+)
+def test_the_module_of_the_instruction(address: int, module: str | None) -> None:
+    text = line(AV, 0, 0x10000, address=address)
+    assert ("Game.dll" in text) is (module is not None)

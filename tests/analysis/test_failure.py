@@ -184,3 +184,16 @@ def test_texts_of_codes() -> None:
     assert ntstatus.exception_text(11, "linux") == "signal 11 (SIGSEGV)"
     assert ntstatus.exception_text(1, "macos") == "Mach exception 1 (EXC_BAD_ACCESS)"
     assert ntstatus.exception_text(1, "other") == "1"
+
+
+def test_a_size_beside_the_exception_adds_to_it_and_replaces_nothing() -> None:
+    beside = {"OOMAllocationSize": "1048576"}
+    # The exception has a size of its own, and says that memory failed.
+    failure = failure_of(crash(0xC0000017, 4096), annotations=beside)
+    assert (failure.limit, failure.how, failure.requested) == ("memory", "exception", 4096)
+    # It has a limit without a size.
+    failure = failure_of(crash(0xC0000017), annotations=beside)
+    assert (failure.limit, failure.how, failure.requested) == ("memory", "exception", MB)
+    # A stack overflow asked for no memory.
+    failure = failure_of(crash(0xC00000FD, 1, 0x33000), annotations=beside)
+    assert (failure.limit, failure.how, failure.requested) == ("stack", "exception", None)

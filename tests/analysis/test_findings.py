@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 from support.cases import CASES, Case
-from support.scenes import FIXTURES, MB, Scene, commit_at, crash, recorded
+from support.scenes import FIXTURES, MB, Scene, commit_at, crash, map_of, recorded, with_errors
 from typer.testing import CliRunner
 
 from dumpmap.analysis.diagnosis import CONDITIONS, diagnose
@@ -132,6 +132,18 @@ def test_a_finding_says_how_to_capture_a_better_dump() -> None:
     finding = next(found for found in find(case.make()) if found.id == "dump-too-small")
     assert "MiniDumpWithFullMemoryInfo" in finding.detail
     assert finding.values["missing"]
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [(0, ""), (1, ", as 1 other thread does"), (2, ", as 2 other threads do"), (5, ", as 5 other threads do")],
+)
+def test_the_threads_beside_the_one_that_crashed_are_counted(others: int, said: str) -> None:
+    region_map = map_of(with_errors(*[(8, 0)] * (1 + others)))
+    finding = next(found for found in find(region_map) if found.id == "last-error-out-of-memory")
+    assert finding.values["count"] == 1 + others
+    first, _, _ = finding.detail.partition(".")
+    assert first.endswith(f"ERROR_NOT_ENOUGH_MEMORY{said}")
 
 
 # ---------------------------------------------------------------- the catalog and its pages

@@ -348,3 +348,42 @@ def test_a_heap_over_its_limit_is_not_called_near() -> None:
 def writer_text(region_map: RegionMap) -> str:
     """What `info` says that the writer recorded."""
     return to_markdown(writer_blocks(region_map))
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "garbage", "near", "below"),
+    [
+        (74, 100, False, False, True),
+        (75, 100, False, True, False),
+        (76, 100, False, True, False),
+        (75, 100, True, False, False),  # what may be garbage proves nothing
+        (74, 100, True, False, True),
+        (0, 100, False, False, True),
+        (None, 100, False, False, False),
+        (75, None, False, False, False),
+        (75, 0, False, False, False),
+    ],
+)
+def test_the_share_in_use(used: int | None, limit: int | None, garbage: bool, near: bool, below: bool) -> None:
+    heap = HeapLimit("V8", used, limit, "CrashpadInfo", garbage=garbage)
+    assert (heap.is_near(0.75), heap.is_known_below(0.75)) == (near, below)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "failed", "location", "used", "proved"),
+    [
+        (True, True, None, 75, True),
+        (True, True, None, 74, False),  # V8 gave up below its limit
+        (True, True, None, None, True),
+        (True, None, None, 75, False),
+        (True, False, "Reached heap limit", 99, False),
+        (True, None, "Reached heap limit", 1, True),
+        (True, None, "Ineffective mark-compacts", 99, False),
+        (False, True, "Reached heap limit", 99, False),
+    ],
+)
+def test_what_proves_that_a_limit_was_reached(
+    recorded: bool, failed: bool | None, location: str | None, used: int | None, proved: bool
+) -> None:
+    heap = HeapLimit("V8", used, 100, "CrashpadInfo", recorded=recorded, failed=failed, location=location)
+    assert heap.proves_failure(0.75) is proved

@@ -176,3 +176,13 @@ def test_without_proof_the_limit_of_a_32_bit_process_is_an_upper_bound(
         assert f"in an address space of {words} (inferred from the {source})" in judged.sentence
         text = to_markdown(diagnosis_view(region_map, judged, []))
         assert f"of {words} (inferred)" in text
+
+
+@pytest.mark.parametrize(("short", "reached"), [(0, True), (MB - 0x10000, True), (MB, True), (MB + 0x10000, False)])
+def test_a_list_may_end_a_megabyte_below_the_highest_address(short: int, reached: bool) -> None:
+    # 1.5 GB are no end that a user space can have, so the system's figure counts.
+    top = 0x60000000
+    scene = Scene()
+    scene.allocate(0x10000, base=top - short - 0x10000)
+    limit = address_limit(scene.map(end=top - short, system=System(max_address=top - 1)))
+    assert (limit.size, limit.source, limit.reached) == (top, "SystemMemoryInfo", reached)

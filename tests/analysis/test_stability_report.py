@@ -131,3 +131,15 @@ def test_the_number_of_fields_is_bounded() -> None:
 def test_any_bytes_end_in_a_report(data: bytes) -> None:
     read_stability_report(data)
     read_stability_report(message(2, data) + message(7, message(1, data)))
+
+
+@pytest.mark.parametrize(
+    ("wire", "size", "good"), [(1, 8, True), (1, 7, False), (5, 4, True), (5, 3, False), (2, None, True)]
+)
+def test_fields_of_a_fixed_size_are_passed_over(wire: int, size: int | None, good: bool) -> None:
+    # Bytes of 9 would be fields of their own to a reader that takes the size for another one.
+    body = varint(3) + b"\x09" * 3 if size is None else b"\x09" * size
+    field = varint(15 << 3 | wire) + body
+    found = read_stability_report((REAL if good else b"") + field + (REAL if good else b""))
+    assert (found.problem is None) is good
+    assert [one.process_id for one in found.processes] == ([15212, 15212] if good else [])

@@ -6,8 +6,9 @@ from collections.abc import Hashable
 from dataclasses import replace
 from pathlib import Path
 
-from support.scenes import KB, MB, Scene, recorded
+from support.scenes import KB, MB, Scene, map_of, recorded
 from synth.minidump import MEM_IMAGE, MEM_MAPPED, PAGE_EXECUTE_READ, PAGE_READONLY
+from synth.process import ProcessBuilder
 
 import dumpmap
 from dumpmap.analysis.subjects import namings_of
@@ -134,3 +135,22 @@ def test_vmmap_files_name_the_same_threads_and_heaps(tmp_path: Path) -> None:
                 assert isinstance(ours, tuple)
                 assert isinstance(theirs, tuple)
                 assert ours[1] == theirs[1]  # VMMap has no kinds as fine as ours
+
+
+def test_a_file_without_a_name_identifies_nothing() -> None:
+    scene = Scene(64)
+    named, unnamed = (scene.allocate(MB, type=MEM_MAPPED, protect=PAGE_READONLY) for _ in range(2))
+    scene.files = {named: "C:\\a\\x.bin", unnamed: ""}
+    region_map = scene.map()
+    assert identity(region_map, named, same_process=False) == "c:\\a\\x.bin"
+    assert identity(region_map, unnamed, same_process=True) is None
+
+
+def test_every_teb_is_its_threads() -> None:
+    process = ProcessBuilder("x64", 7601).furnish()  # before Windows 10 each has an allocation of its own
+    process.add_thread()
+    process.add_thread()
+    region_map = map_of(process)
+    for thread in process.threads:
+        assert identity(region_map, thread.teb, same_process=True) == ("TEB", ("TEB", thread.tid, None))
+    assert len({region_map.space.index_of(thread.teb) for thread in process.threads}) == len(process.threads) >= 3

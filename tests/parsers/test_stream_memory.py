@@ -166,6 +166,20 @@ def test_a_memory_count_that_lies(count: int) -> None:
     assert stream(snapshot, "MemoryList").status == f"claims {count:,} entries, 2 fit"
 
 
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 3, 4])
+def test_a_memory_list_up_to_the_end_of_the_file(beyond: int) -> None:
+    builder = tiny().memory(0x1000, b"abcd")
+    size = len(builder.build())
+    snapshot = read(builder.patch(MEMORY_LIST, 4 + 12, struct.pack("<I", size - 4 + beyond)))
+    lost = max(beyond, 0)
+    assert snapshot.memory.ranges() == ([(0x1000, 4 - lost)] if lost < 4 else [])
+    status = stream(snapshot, "MemoryList").status
+    if lost:
+        assert status == (f"1 of 1 memory ranges reach beyond the end of the file: {lost} of their bytes are missing")
+    else:
+        assert status == "read"
+
+
 def test_a_memory_list_whose_bytes_are_outside_the_file() -> None:
     builder = tiny().memory(0x1000, b"abcd").patch(MEMORY_LIST, 4 + 12, struct.pack("<I", 0xFFFF_0000))
     snapshot = read(builder)

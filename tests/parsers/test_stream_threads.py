@@ -7,6 +7,7 @@ import struct
 
 import pytest
 from support.dumps import map_of, read, stream, tiny
+from synth.contexts import build_context
 from synth.minidump import THREAD_INFO_LIST, THREAD_LIST, THREAD_NAMES, MinidumpBuilder
 
 from dumpmap.model.snapshot import Snapshot, Thread
@@ -67,6 +68,23 @@ def test_a_context_that_is_too_short_gives_no_registers(size: int) -> None:
     thread = only(read(tiny().thread(1, context=bytes(size) or b"", stack=(0x1000, b"x"))))
     assert thread.stack_pointer is None
     assert thread.instruction_pointer is None
+
+
+@pytest.mark.parametrize(("arch", "least"), [("x86", 204), ("x64", 256), ("arm", 68), ("arm64", 272)])
+def test_a_context_has_registers_from_the_size_on_that_holds_both(arch: str, least: int) -> None:
+    whole = build_context(arch, sp=0x20_0010, ip=0x40_1234)
+    for size, registers in ((least - 1, (None, None)), (least, (0x20_0010, 0x40_1234))):
+        thread = only(read(tiny(arch).thread(1, context=whole[:size], stack=(0x1000, b"x"))))
+        assert (thread.stack_pointer, thread.instruction_pointer) == registers
+
+
+@pytest.mark.parametrize(("arch", "least"), [("x86", 204), ("x64", 256), ("arm", 68), ("arm64", 272)])
+def test_a_context_that_the_end_of_the_file_cuts(arch: str, least: int) -> None:
+    builder, whole = tiny(arch).thread(1, stack=(0x1000, b"x")), build_context(arch, sp=0x20_0010, ip=0x40_1234)
+    place = struct.pack("<I", len(builder.build()))
+    for size, registers in ((least - 1, (None, None)), (least, (0x20_0010, 0x40_1234))):
+        thread = only(read(builder.patch(THREAD_LIST, 4 + 44, place).build() + whole[:size]))
+        assert (thread.stack_pointer, thread.instruction_pointer) == registers
 
 
 def test_a_context_of_another_architecture_is_not_read() -> None:

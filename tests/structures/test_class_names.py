@@ -66,6 +66,38 @@ def test_a_hierarchy_proves_a_class_of_32_bits() -> None:
     assert names_of(process).find(vtable, 4) is None
 
 
+@pytest.mark.parametrize(("count", "named"), [(0, False), (1, True), (4096, True), (4097, False)])
+def test_a_hierarchy_has_a_plausible_number_of_bases(count: int, named: bool) -> None:
+    process, module, at = process_with("x86")
+    vtable = rtti.microsoft_vtable(process, module, at, b".?AVFoo@@")
+    process.number(at + 0x48, count, 4)
+    assert (names_of(process).find(vtable, 4) is not None) is named
+
+
+@pytest.mark.parametrize(
+    ("arch", "lost", "named"),
+    [
+        ("x86", 0x13, False),  # the last byte of a locator of 32 bits
+        ("x86", 0x14, True),
+        ("x64", 0x17, False),  # and of 64 bits
+        ("x64", 0x18, True),
+        ("x86", 0x4F, False),  # the last byte of a hierarchy, which only 32 bits need
+        ("x86", 0x50, True),
+        ("x64", 0x40, True),
+    ],
+)
+def test_no_more_is_read_than_there_is(arch: str, lost: int, named: bool) -> None:
+    process, module, at = process_with(arch)
+    vtable = rtti.microsoft_vtable(process, module, at, b".?AVFoo@@")
+    chunks = []
+    for base, data in process.captured():
+        cut = at + lost - base
+        chunks += [(base, data[:cut]), (base + cut + 1, data[cut + 1 :])] if 0 <= cut < len(data) else [(base, data)]
+    modules = [CodeModule(module.base, module.size, "engine.dll", process.pointer_size)]
+    found = ClassNames(ExcerptMemory(chunks), modules).find(vtable, process.pointer_size)
+    assert (found is not None) is named
+
+
 @BITS
 def test_a_type_info_of_no_class_is_not_one(arch: str) -> None:
     process, module, at = process_with(arch)

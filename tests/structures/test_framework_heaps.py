@@ -279,6 +279,12 @@ def test_a_count_of_heaps_that_is_not_theirs(count: int) -> None:
         assert set(ranges(heap)) <= set(framework.ranges())
 
 
+def test_without_a_count_the_segments_name_the_heaps() -> None:
+    framework = build(server=True)
+    framework.process.number(framework.entries["n_heaps"], 0, 4)
+    assert heap_of(framework).heap_count == 2
+
+
 def test_flipped_bits_end_in_a_result() -> None:
     chance = random.Random(21)
     for server in (False, True):

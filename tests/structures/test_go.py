@@ -303,6 +303,15 @@ def test_mark_bits_that_go_in_a_circle_are_not_claimed() -> None:
     assert "Go mark bits" not in kinds
 
 
+def test_mark_bits_of_which_none_are_in_use_are_not_claimed() -> None:
+    program = go_program()
+    for block in program.marks:
+        program.words(block, 0)
+    assert "Go mark bits" not in {kind for _, _, kind in only(survey_process(program.process)).parts}
+    program.words(program.marks[2], 8)  # a span takes at least a word
+    assert "Go mark bits" in {kind for _, _, kind in only(survey_process(program.process)).parts}
+
+
 def test_mark_bits_to_which_no_span_points_are_not_claimed() -> None:
     program = go_program()
     program.words(program.chunks[0] + 0x100 + 9 * 8, 0)

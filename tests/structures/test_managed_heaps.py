@@ -280,6 +280,8 @@ def test_the_forms_of_a_value(value: Any, expected: tuple[Any, Any]) -> None:
     ("offset", "data", "reason"),
     [
         (0, b"DNCCDAB\0", "no valid header"),
+        (0, b"DNCCDAD\0", "no valid header"),
+        (7, b"\1", "no valid header"),
         (8, b"\x02", "no valid header"),
         (8, b"\x03", "no valid header"),
         (12, b"\xff\xff\xff\xff", "implausible"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 from support.hostile import spoiled_maps
@@ -12,7 +13,8 @@ from synth.process import ProcessBuilder
 import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
-from dumpmap.structures.recognisers.mozjemalloc import Arena
+from dumpmap.model.memory import ExcerptMemory
+from dumpmap.structures.recognisers.mozjemalloc import Arena, _is_variable
 
 CHUNK = 0x100000
 
@@ -108,3 +110,22 @@ def test_spoiled_bytes_never_raise() -> None:
         for arena, chunks in arenas(region_map).items():
             for chunk in chunks:
                 assert region_map.snapshot.memory.read(chunk, 8) == arena.to_bytes(8, "little")
+
+
+@pytest.mark.parametrize(
+    ("name", "arena", "possible"),
+    [
+        ("mozglue.dll", 0x400000, True),
+        ("mozglue.dll", 0x40FFF8, True),
+        ("other.dll", 0x3FFFF8, True),  # below the module: private memory
+        ("other.dll", 0x400000, False),
+        ("other.dll", 0x40FFF8, False),
+        ("other.dll", 0x410000, True),  # behind it
+        ("other.dll", 0x420000, False),  # not captured
+    ],
+)
+def test_an_arena_is_no_variable_of_another_module(name: str, arena: int, possible: bool) -> None:
+    memory = ExcerptMemory([(0x3F0000, bytes(0x30000))])
+    module = SimpleNamespace(name=name, base=0x400000, size=0x10000)
+    context = SimpleNamespace(modules=[module], memory=memory)
+    assert _is_variable(context, arena, 8) is possible  # type: ignore[arg-type]

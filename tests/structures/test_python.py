@@ -124,6 +124,14 @@ def test_more_pools_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (arenas.free_pools, arenas.classes, arenas.used) == (None, (), None)
 
 
+def test_the_first_pool_of_an_arena_is_checked_even_if_pools_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dumpmap.structures.recognisers.python.MAX_POOLS", 5)
+    python = python_process()
+    python.pool(python.arenas[2], 1, 16, 3)  # names another arena
+    arenas = only(survey_process(python.process))
+    assert (arenas.arenas, arenas.unproved) == ((python.arenas[0],), 1)
+
+
 # ---------------------------------------------------------------- lies
 
 

@@ -203,3 +203,39 @@ def test_what_is_read_at_once_is_recorded_piece_by_piece() -> None:
     (partial,) = read_tebs(first_page, thread.teb, thread.tid, 8)
     assert partial.stack_base == thread.stack.top
     assert partial.allocation_base is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "top", "allocation", "stack", "reserved"),
+    [
+        (0x7FFE0000, 0x80000000, 0x7FF00000, True, True),  # up to the end of the 2 GB, as in any 32-bit process
+        (0xFFFE0000, 0xFFFFFFFF, 0xFFF00000, True, True),
+        (0x20000, 0x21000, 0x20000, True, True),  # nothing but the committed page
+        (0x20000, 0x20001, 0x10000, True, True),
+        (0x20000, 0x20000, 0x10000, False, False),  # no byte at all
+        (0x20000, 0x1F000, 0x10000, False, False),
+        (0x20800, 0x21000, 0x10000, False, False),  # not a page
+        (0x20000, 0x21000, 0x21000, True, False),  # above the limit
+        (0x20000, 0x21000, 0x10800, True, False),
+        (0x20000, 0x21000, 0xF000, True, False),
+    ],
+)
+def test_the_stack_of_a_teb(limit: int, top: int, allocation: int, stack: bool, reserved: bool) -> None:
+    process = ProcessBuilder("x86", 19045).add_peb(image_base=0x400000)
+    thread = process.add_thread()
+    for offset, value in ((4, top), (8, limit), (0xE0C, allocation)):
+        process.number(thread.teb + offset, value, 4)
+    teb = read_teb(memory_of(process), thread.teb, 4)
+    assert teb is not None
+    assert (teb.stack_base, teb.stack_limit) == ((top, limit) if stack else (None, None))
+    assert teb.allocation_base == (allocation if reserved else None)
+
+
+@pytest.mark.parametrize(("top", "good"), [(0x8000_0000_0000, True), (0x8000_0000_0001, False)])
+def test_a_stack_of_64_bits_ends_with_the_user_space(top: int, good: bool) -> None:
+    process = ProcessBuilder("x64", 19045).add_peb(image_base=0x400000)
+    thread = process.add_thread()
+    process.pointer(thread.teb + 8, top)
+    teb = read_teb(memory_of(process), thread.teb, 8)
+    assert teb is not None
+    assert (teb.stack_base == top) is good

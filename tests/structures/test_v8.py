@@ -7,6 +7,7 @@ import json
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
 from dumpmap.model.runtime_limits import RuntimeLimit
 from dumpmap.model.types import RegionType
-from dumpmap.structures.recognisers.v8 import Isolate
+from dumpmap.structures.recognisers.v8 import Isolate, _word_sizes
 from dumpmap.wording.verdicts import verdict
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "runtimes"
@@ -229,6 +230,17 @@ def test_a_header_that_contradicts_itself_is_no_page(word: int, value: int) -> N
     assert [space.committed for space in isolate.spaces] == [0x65000]
 
 
+@pytest.mark.parametrize(
+    ("dump", "images", "sizes"),
+    [(8, (8, 8), (8,)), (8, (8, 4), (8, 4)), (8, (), (8,)), (4, (4,), (4,)), (4, (), (4,))],
+)
+def test_a_64_bit_dump_of_a_32_bit_process_may_hold_either_v8(
+    dump: int, images: tuple[int, ...], sizes: tuple[int, ...]
+) -> None:
+    known = {number: SimpleNamespace(pointer_size=size) for number, size in enumerate(images)}
+    assert _word_sizes(SimpleNamespace(pointer_size=dump, images=known)) == sizes  # type: ignore[arg-type]
+
+
 # ---------------------------------------------------------------- built limits
 
 FILLING = (0, 0x140005000, HEAP + 0x40, 7, 0x2C36, 0x2C36, 0)
@@ -277,6 +289,42 @@ def test_limits_that_contradict_themselves_are_not_believed() -> None:
         assert limits_of("13", (*FILLING[:4], 64 * MB, MB, MB, BESIDE), in_object(**lie)) is None, lie
     # Two places that agree with themselves prove neither.
     assert limits_of("9", (*in_heap(), *in_heap(limit=200 * MB, all=400 * MB, configured=200 * MB, initial=MB))) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "believed"),
+    [
+        ({"limit": (1 << 47) - 1, "all": (1 << 48) - 2}, True),
+        ({"limit": 1 << 47, "all": 1 << 48}, False),
+        ({"least": 300 * MB, "least_all": 600 * MB}, True),
+        ({"least": 300 * MB + 1, "least_all": 600 * MB + 2}, False),
+        ({"configured": 0x40000, "initial": 1}, True),
+        ({"configured": 0x40000, "initial": 0x20000}, True),
+        ({"configured": 0x40000, "initial": 0x20001}, False),
+    ],
+)
+def test_limits_at_the_bounds_of_what_is_believed(words: dict[str, int], believed: bool) -> None:
+    limit = words.get("limit", 300 * MB)
+    assert limits_of("9", in_heap(**words)) == ((limit, 16 * MB) if believed else None)
+    beside = limits_of("13", (*FILLING[:4], 64 * MB, MB, MB, BESIDE), in_object(**words))
+    assert (beside is not None and beside[0] == limit) is believed
+
+
+@pytest.mark.parametrize(
+    ("most", "least", "believed"),
+    [
+        (1 << 39, MB, True),
+        (1 << 40, MB, False),
+        (MB, MB, True),
+        (MB // 2, MB, False),  # the least one exceeds it
+        (16 * MB, 0x40000, True),
+        (16 * MB, 0x20000, False),  # half a page
+        (16 * MB, 0, False),
+        (16 * MB + 1, MB, False),
+    ],
+)
+def test_semispaces_at_the_bounds_of_what_is_believed(most: int, least: int, believed: bool) -> None:
+    assert limits_of("9", in_heap((most, least))) == (300 * MB, most if believed else None)
 
 
 def test_a_semispace_that_can_be_read_in_two_ways_is_unknown() -> None:

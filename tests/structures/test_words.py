@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpmap.model.memory import ExcerptMemory, LiveMemory, Memory, RecordingMemory
-from dumpmap.structures.recognisers.words import words
+from dumpmap.structures.recognisers.words import _written, words
 
 PAGE = 4096
 START, END = 0x10000, 0x10000 + 8 * PAGE
@@ -55,3 +55,20 @@ def test_nothing_is_recorded(width: int) -> None:
     recording = RecordingMemory(ExcerptMemory([(START, b"\1" * PAGE)]))
     assert found(recording, START, END, width)
     assert recording.excerpts() == []
+
+
+@pytest.mark.parametrize(
+    ("address", "pattern", "runs"),
+    [
+        (0x10000, [(0x1000, 1)], [(0, 0x1000)]),
+        (0x10000, [(0x1000, 0)], []),
+        (0x10000, [(0x1000, 1), (0x1000, 0), (0x1000, 1)], [(0, 0x1000), (0x2000, 0x3000)]),
+        (0x10800, [(0x800, 1), (0x1000, 0), (0x1000, 1)], [(0, 0x800), (0x1800, 0x2800)]),
+        (0x10800, [(0x800, 0), (0x1000, 1), (0x1000, 0)], [(0x800, 0x1800)]),
+        (0x10FF8, [(8, 0), (0x1000, 0), (8, 1)], [(0x1008, 0x1010)]),
+        (0x10800, [(0xFFF, 0), (1, 1), (0x800, 0)], [(0x800, 0x1800)]),  # one byte writes its page
+    ],
+)
+def test_pages_of_zeros_are_left_out(address: int, pattern: list[tuple[int, int]], runs: list[tuple[int, int]]) -> None:
+    data = b"".join(bytes([value]) * size for size, value in pattern)
+    assert list(_written(address, data)) == runs

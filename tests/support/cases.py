@@ -105,10 +105,10 @@ def _() -> RegionMap:
     return roomy(exception=crash(0xC0000017, 0x70000000))
 
 
-def stack_fault(headroom: int) -> RegionMap:
-    """A process whose second thread faulted this far from the end of its stack of 1 MB."""
+def stack_fault(headroom: int, guaranteed: int = 0) -> RegionMap:
+    """A process whose second thread faulted this far from the end of its stack of 1 MB; part of it is guaranteed."""
     process = ProcessBuilder("x64").furnish()
-    thread = process.add_thread(commit=0x8000)
+    thread = process.add_thread(commit=0x8000, guaranteed=guaranteed)
     dump = process.to_minidump()
     dump.exception(thread.tid, 0xC00000FD, 0x140001000, [1, thread.stack.base + headroom], context_sp=thread.stack.sp)
     return map_of(dump)
@@ -205,6 +205,11 @@ def _() -> RegionMap:
 @case("runtime-heap-limit-near", "warning")
 def _() -> RegionMap:
     return roomy(writer=v8_heap(90 * MB, 100 * MB))
+
+
+@case("runtime-heap-limit-near", "warning", "beside a failure that the commit explains")
+def _() -> RegionMap:
+    return roomy(writer=v8_heap(90 * MB, 100 * MB), exception=crash(0xC000012D))
 
 
 @case("runtime-heap-limit-near", None)

@@ -392,4 +392,4 @@ CONTEXT_POINTERS = {
     # Windows' ARM64_NT_CONTEXT and Breakpad's older 64-bit-flags layout agree on these two.
     "arm64": (272, 0x100, 0x108, 8),
 }
-"""Where CONTEXT keeps Esp/Rsp/Sp and Eip/Rip/Pc (winnt.h)."""
+"""Where CONTEXT keeps Esp/Rsp/Sp and Eip/Rip/Pc (winnt.h). The least size holds both."""

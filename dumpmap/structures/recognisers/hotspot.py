@@ -310,7 +310,7 @@ def _with_reserve(parts: list[Part], low: int, high: int) -> Iterator[Part]:
         if start < at:
             continue
         if start > at:
-            yield at, start, _RESERVE if parts else _WHOLE
+            yield at, start, _RESERVE
         yield start, end, kind
         at = end
     if at < high:

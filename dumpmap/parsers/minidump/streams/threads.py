@@ -62,17 +62,13 @@ def read_context(file: DumpFile, architecture: str, rva: int, size: int) -> tupl
     least, stack_at, instruction_at, width = where
     if size < least:
         return None, None
-    # The x64 and ARM64 instruction pointer is directly after the bytes that `least` covers.
     try:
-        data = file.data(rva, max(least, instruction_at + width))
+        data = file.data(rva, least)
     except NotReadError:
-        try:
-            data = file.data(rva, least)
-        except NotReadError:
-            return None, None
+        return None, None
     stack = int.from_bytes(data[stack_at : stack_at + width], "little")
     instruction = int.from_bytes(data[instruction_at : instruction_at + width], "little")
-    return stack or None, instruction if len(data) >= instruction_at + width and instruction else None
+    return stack or None, instruction or None
 
 
 def read_thread_info_list(data: StreamData, draft: Draft) -> None:

@@ -1,0 +1,197 @@
+"""What heaps say of their own extents, at the exact bound, just inside and just outside of it."""
+
+from __future__ import annotations
+
+import pytest
+from support.structures import heap_at, space_of, survey_process
+from synth import heaps as hp
+from synth.heaps import HeapTruth, SegmentSpec
+from synth.process import ProcessBuilder
+
+from dumpmap.structures.bounds import is_page, is_user_address
+
+PAGES = 0x100
+SIZE = PAGES << 12
+HOLES = ((0x20000, 0x3000), (0x40000, 0x1000))
+
+FIRST, LAST, COUNT, UNCOMMITTED, RANGES = 0x40, 0x48, 0x38, 0x50, 0x54
+"""Offsets in HEAP_SEGMENT on 64-bit Windows 10 (its public symbols)."""
+
+TOTALS = {"TotalMemoryReserved": 0, "TotalMemoryCommitted": 8, "TotalSegments": 0x20}
+"""Offsets in HEAP_COUNTERS there."""
+
+
+@pytest.mark.parametrize(
+    ("address", "pointer_size", "possible"),
+    [
+        (0xFFFF, 4, False),
+        (0x10000, 4, True),
+        (0xFFFF_FFFF, 4, True),
+        (0x1_0000_0000, 4, False),
+        (0xFFFF, 8, False),
+        (0x10000, 8, True),
+        (0x7FFF_FFFF_FFFF, 8, True),
+        (0x8000_0000_0000, 8, False),
+    ],
+)
+def test_addresses_that_a_process_can_have(address: int, pointer_size: int, possible: bool) -> None:
+    assert is_user_address(address, pointer_size) is possible
+
+
+@pytest.mark.parametrize(
+    ("address", "possible"),
+    [(0xF000, False), (0x10000, True), (0x10FFF, False), (0x11000, True), (0xFFFF_F000, True), (0x1_0000_0000, False)],
+)
+def test_pages_that_a_process_can_have(address: int, possible: bool) -> None:
+    assert is_page(address, 4) is possible
+
+
+def nt_process() -> tuple[ProcessBuilder, HeapTruth, int]:
+    """A process, its heap, and the base of the heap's second segment, which has two holes of four pages in all."""
+    process = ProcessBuilder("x64", 19045).furnish()
+    truth = hp.nt_heap(process, segments=[SegmentSpec(0x100000), SegmentSpec(SIZE, None, HOLES)], guard_page=False)
+    hp.write_heap_array(process)
+    return process, truth, truth.with_role("segment")[1].base
+
+
+@pytest.mark.parametrize(
+    ("field", "width", "from_base", "value", "problem"),
+    [
+        (FIRST, 8, True, 0, None),
+        (FIRST, 8, True, -1, "first and last entry are outside"),
+        (FIRST, 8, True, SIZE, None),  # as the last entry
+        (FIRST, 8, True, SIZE + 1, "first and last entry are outside"),
+        (LAST, 8, True, SIZE, None),
+        (LAST, 8, True, SIZE + 1, "first and last entry are outside"),
+        (LAST, 8, True, 0x70, None),  # as the first entry
+        (LAST, 8, True, 0x6F, "first and last entry are outside"),
+        (COUNT, 4, False, PAGES - 1, "first and last entry are outside"),
+        (COUNT, 4, False, 0, "counts 0 pages"),
+        (COUNT, 4, False, 0xF00000 - 1, None),
+        (COUNT, 4, False, 0xF00000, "counts 15728640 pages"),
+        (UNCOMMITTED, 4, False, PAGES, None),
+        (UNCOMMITTED, 4, False, PAGES + 1, "counts 257 uncommitted pages of 256"),
+    ],
+)
+def test_the_extent_of_a_segment(field: int, width: int, from_base: bool, value: int, problem: str | None) -> None:
+    process, truth, base = nt_process()
+    assert process.read_pointer(base + FIRST) == base + 0x70
+    assert process.read_pointer(base + LAST) == base + SIZE
+    process.number(base + field, base + value if from_base else value, width)
+    found = survey_process(process)
+    kept = [range_ for range_ in heap_at(found, truth).ranges if range_.base == base]
+    assert len(kept) == (problem is None)
+    text = "\n".join(found.warnings)
+    assert problem in text if problem else "broken" not in text
+
+
+@pytest.mark.parametrize("ranges", [0, 1, 2, 3, 4, 5])
+def test_a_segment_has_no_more_holes_than_uncommitted_pages(ranges: int) -> None:
+    process, truth, base = nt_process()
+    assert int.from_bytes(process.read(base + UNCOMMITTED, 4), "little") == 4
+    process.number(base + RANGES, ranges, 4)
+    (segment,) = (range_ for range_ in heap_at(survey_process(process), truth).ranges if range_.base == base)
+    assert segment.reserved == SIZE
+    assert segment.committed == SIZE - 0x4000
+    # One hole is not all that the header counts; five do not fit into four pages.
+    whole = tuple((base + offset, size) for offset, size in HOLES)
+    assert segment.uncommitted == (whole if ranges in (2, 3, 4) else ())
+
+
+@pytest.mark.parametrize(
+    ("hole", "change", "good"),
+    [
+        (0, {}, True),
+        (1, {"address": SIZE - 0x1000}, True),  # up to the end of the segment
+        (1, {"address": SIZE}, False),  # behind it
+        (1, {"address": 0x40800}, False),  # not on a page
+        (1, {"address": 0x20000}, False),  # the first one again
+        (0, {"address": 0x1000}, True),
+        (0, {"address": 0}, False),  # the header itself
+        (0, {"size": 0}, False),
+    ],
+)
+def test_holes_lie_in_their_segment(hole: int, change: dict[str, int], good: bool) -> None:
+    process, truth, base = nt_process()
+    node = truth.lists["UCRSegmentList[1]"][1 + hole]
+    offset, size = HOLES[hole]
+    assert process.read_pointer(node + 0x10) == base + offset
+    assert process.read_pointer(node + 0x18) == size
+    process.pointer(node + 0x10, base + change.get("address", offset))
+    process.pointer(node + 0x18, change.get("size", size))
+    (segment,) = (range_ for range_ in heap_at(survey_process(process), truth).ranges if range_.base == base)
+    assert bool(segment.uncommitted) is good
+
+
+def large_process(size: int = 0x210000) -> tuple[ProcessBuilder, HeapTruth, int]:
+    """A process, its segment heap with one large block, and where the block's pages are counted."""
+    process = ProcessBuilder("x64", 19045).furnish()
+    hp.nt_heap(process)
+    truth = hp.segment_heap(process, "x64-1809", large=[size])
+    hp.write_heap_array(process)
+    (_, record) = truth.lists["LargeAllocMetadata"]
+    return process, truth, record + 0x20
+
+
+@pytest.mark.parametrize(
+    ("low", "change", "kept"),
+    [
+        (0, 0, True),
+        (0xFFF, 0, True),  # the lowest twelve bits are flags
+        (0, 1, False),
+        (0, -1, True),
+        (0, None, False),  # no page at all
+        (0xFFF, None, False),
+    ],
+)
+def test_a_large_block_ends_with_its_allocation_at_the_latest(low: int, change: int | None, kept: bool) -> None:
+    process, truth, place = large_process()
+    base = truth.with_role("large")[0].base
+    allocation = space_of(process).allocation(base)
+    assert allocation is not None
+    assert allocation[0] == base
+    pages = 0 if change is None else (allocation[1] >> 12) + change
+    process.pointer(place, pages << 12 | low)
+    found = survey_process(process)
+    blocks = [range_ for range_ in heap_at(found, truth).ranges if range_.role == "large block"]
+    assert [(block.base, block.committed) for block in blocks] == ([(base, pages << 12)] if kept else [])
+    text = "\n".join(found.warnings)
+    assert ("0 of 528 pages were found" in text) is not kept
+    assert ("more than the allocation has" in text) is (change == 1)
+
+
+def test_the_pages_that_a_damaged_tree_still_gives_are_counted() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    hp.nt_heap(process)
+    truth = hp.segment_heap(process, "x64-1809", large=[0x200000, 0x11000, 0x32000])
+    hp.write_heap_array(process)
+    _, *records = truth.lists["LargeAllocMetadata"]
+    counts = [process.read_pointer(record + 0x20) >> 12 for record in records]
+    assert sorted(counts) == [0x11, 0x32, 0x200]
+    process.pointer(records[-1] + 0x20, 0)  # the leaf with the highest address
+    found = survey_process(process)
+    assert any(f"; {sum(counts[:-1])} of {sum(counts)} pages were found" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("change", "sound"),
+    [
+        ({}, True),
+        ({"TotalSegments": 1}, True),
+        ({"TotalSegments": 0}, False),
+        ({"TotalSegments": 100_000}, True),
+        ({"TotalSegments": 100_001}, False),
+        ({"TotalMemoryCommitted": 0}, False),
+        ({"TotalMemoryCommitted": 1}, True),
+        ({"TotalMemoryCommitted": SIZE, "TotalMemoryReserved": SIZE}, True),
+        ({"TotalMemoryCommitted": SIZE + 1, "TotalMemoryReserved": SIZE}, False),
+        ({"TotalMemoryReserved": SIZE * 8 + 0x800}, False),  # not pages
+        ({"TotalMemoryReserved": 0x8000_0000_0000 - 0x1000}, True),
+        ({"TotalMemoryReserved": 0x8000_0000_0000}, False),
+    ],
+)
+def test_the_totals_of_a_heap(change: dict[str, int], sound: bool) -> None:
+    process, truth, _ = nt_process()
+    for name, value in change.items():
+        process.number(truth.fields["Counters"] + TOTALS[name], value, 8 if "Memory" in name else 4)
+    assert (heap_at(survey_process(process), truth).counters is not None) is sound
