@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dumpmap.model.types import RegionType
-
 if TYPE_CHECKING:
     from dumpmap.model.region_map import RegionMap
 
@@ -55,6 +51,5 @@ def virtual_size(region_map: RegionMap) -> int | None:
     used = region_map.counters.virtual_size
     if not used:
         return None
-    pieces = region_map.pieces
-    known = int(np.clip(pieces.size[pieces.type != RegionType.FREE], 0, None).sum())
-    return None if is_contradicted(used, max(known, commit_counter(region_map) or 0)) else used
+    least = max(region_map.known_size, commit_counter(region_map) or 0)
+    return None if is_contradicted(used, least) else used

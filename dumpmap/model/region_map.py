@@ -225,6 +225,12 @@ class RegionMap:
         return self.summary_lines[0]
 
     @cached_property
+    def known_size(self) -> int:
+        """Bytes of address space that the map shows in use."""
+        sizes = self.pieces.size[self.pieces.type != int(RegionType.FREE)]
+        return int(np.maximum(sizes, 0).sum())
+
+    @cached_property
     def gap_rows(self) -> tuple[U64, I64, npt.NDArray[np.uint8]]:
         """Base, size, and `RegionType` of all unusable and then all free space; empty for a partial map."""
         gaps = self.gaps

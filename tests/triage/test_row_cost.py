@@ -145,3 +145,18 @@ def test_a_command_searches_rarely_for_unused_cycles() -> None:
     command = [sys.executable, "-c", program, "summary", str(FIXTURES / "layout-x86-plain.dmp")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stderr) < 30  # more than 100 with Python's own setting
+
+
+def test_the_size_in_use_is_summed_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sums: list[object] = []
+    known_size: Any = vars(model.RegionMap)["known_size"]
+
+    def counted(region_map: model.RegionMap, original: Callable[..., Any] = known_size.func) -> Any:
+        sums.append(region_map)
+        return original(region_map)
+
+    monkeypatch.setattr(known_size, "func", counted)
+    region_map = classify(snapshot_of("layout-x64-plain.dmp.gz"), sections=False)
+    row_of_map(region_map, "layout-x64-plain.dmp.gz", 1)
+    assert len(sums) <= 1
+    assert region_map.known_size == sum(size for size in region_map.pieces.size.tolist() if size > 0)

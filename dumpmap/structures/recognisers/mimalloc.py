@@ -15,6 +15,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from typing import NamedTuple
 
 from dumpmap.model.evidence import EvidenceInfo
@@ -22,7 +23,7 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import unrecorded
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.structures.bounds import round_up
-from dumpmap.structures.captured import captured_places
+from dumpmap.structures.captured import captured_places, captured_steps
 from dumpmap.structures.module_data import ModuleData, Word, pointer_sizes
 from dumpmap.structures.recognisers.mimalloc_arenas import find_arenas
 from dumpmap.structures.recognisers.mimalloc_segments import HEADER_SIZE, Segment, read_header
@@ -36,7 +37,7 @@ MAX_PLACES = 1 << 17
 """Places that are looked at: 256 GiB of committed memory."""
 
 MAX_TRIED, MAX_TRIED_SIZE = 64, 64 << 20
-"""Large allocations of which every place is tried, committed or not, and the size of each."""
+"""Large allocations of a live process of which every place is tried, committed or not, and the size of each."""
 
 MAX_SECRETS = 16
 """Random numbers that are searched for, those of most segments first. Each copy of mimalloc in a process has one."""
@@ -150,15 +151,17 @@ def _candidates(context: Context, width: int) -> Iterator[Segment]:
 def _places(context: Context) -> Sequence[int]:
     """The places where segments can begin: in mimalloc 1 of 32 bits, which has the smallest, at multiples of 2 MiB.
 
-    Most processes have few large allocations. To try every place in them costs less than to search the memory map. In
-    32 bits, huge segments can be smaller.
+    Most processes have few large allocations. To try every place in them that may be captured costs less than to search
+    the memory map. In 32 bits, huge segments can be smaller.
     """
+    ranges = context.memory.ranges()
     allocations = context.large_allocations
-    few = len(allocations) <= MAX_TRIED and all(size <= MAX_TRIED_SIZE for _, size in allocations)
+    few = bool(ranges) or (len(allocations) <= MAX_TRIED and all(size <= MAX_TRIED_SIZE for _, size in allocations))
     if not few or 4 in pointer_sizes(context):
         return context.space.committed_places(LARGE, MAX_PLACES)
     allocations = context.captured_large_allocations
-    return [place for base, size in allocations for place in range(round_up(base, LARGE), base + size, LARGE)]
+    steps = (captured_steps(ranges, range(round_up(base, LARGE), base + size, LARGE)) for base, size in allocations)
+    return list(islice(chain.from_iterable(steps), MAX_PLACES))
 
 
 def _is_main_heap(context: Context, word: Word, width: int, threads: Mapping[int, int]) -> bool:
