@@ -33,6 +33,7 @@ _SOURCES = (
     "model/managed_heaps.py",
     "model/memory.py",
     "model/process.py",
+    "model/values.py",
     "model/recognised.py",
     "model/runtime_limits.py",
     "model/types.py",

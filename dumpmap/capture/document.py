@@ -75,6 +75,7 @@ _THREAD = (
     "created_at",
     "exited",
     "suspend_count",
+    "teb_refused",
 )
 FIELDS = {
     "os": _OS,
@@ -101,7 +102,12 @@ _ADDRESSES = frozenset(
 """Keys of addresses, which the format writes in hexadecimal."""
 
 # The values of unknown facts whose keys must not be null.
-_DEFAULTS: dict[str, Any] = {"exited": False, "page_size": 0x1000, "allocation_granularity": 0x10000}
+_DEFAULTS: dict[str, Any] = {
+    "exited": False,
+    "teb_refused": False,
+    "page_size": 0x1000,
+    "allocation_granularity": 0x10000,
+}
 _PROCESS_DEFAULTS: dict[str, Any] = {"architecture": "unknown", "pointer_size": 8, "os": {"family": "other"}}
 
 
@@ -135,6 +141,7 @@ def make_document(facts: LiveFacts) -> dict[str, Any]:
         "comments": [],
         "annotations": {},
         "writer": None,
+        "omitted_texts": 0,
         "recorded_summary": [],
         "pointer_owners": None,
         "warnings": facts.warnings,

@@ -190,6 +190,7 @@ def _survey(snapshot: Snapshot, memory: Memory, space: AllocationSpace | None, o
         space=NoSpace() if space is None else space,
         os_build=snapshot.process.os.build,
         family=snapshot.process.os.family,
+        refused_tebs={thread.teb for thread in snapshot.threads if thread.teb_refused and thread.teb is not None},
         peb_addresses=[address for address in (snapshot.peb, snapshot.wow64_peb) if address],
         reported_heaps=snapshot.heaps,
         reported_managed_heaps=snapshot.managed_heaps,

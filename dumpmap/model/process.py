@@ -185,6 +185,7 @@ class ProcessStructures:
         named: regions that a pointer names, without repeats.
         found: what each recogniser that ran has found, in the order of the registry.
         contradictions: what is wrong with TEBs and PEBs, a sentence each.
+        refused_tebs: addresses at which the thread list has a TEB and the memory has something else.
     """
 
     tebs: tuple[Teb, ...] = ()
@@ -193,6 +194,7 @@ class ProcessStructures:
     named: tuple[NamedRegion, ...] = ()
     found: tuple[Found, ...] = ()
     contradictions: tuple[str, ...] = ()
+    refused_tebs: frozenset[int] = frozenset()
 
     @property
     def heaps(self) -> tuple[HeapInfo, ...]:

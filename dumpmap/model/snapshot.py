@@ -300,6 +300,8 @@ class Thread(msgspec.Struct, frozen=True):
     created_at: dt.datetime | None = None
     exited: bool = False
     suspend_count: int | None = None
+    teb_refused: bool = False
+    """Whether the bytes at `teb` were captured and are no TEB. A snapshot says so, because it leaves the bytes out."""
 
 
 @dataclass(frozen=True, slots=True)

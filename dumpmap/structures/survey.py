@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 from dumpmap.model.counts import part_words
 from dumpmap.model.heaps import RecordedHeap
 from dumpmap.model.kinds import DESKTOP_HEAP, USER_SHARED_DATA
-from dumpmap.model.memory import Memory, attempt
+from dumpmap.model.memory import Memory, attempt, unrecorded
 from dumpmap.model.process import NamedRegion, Peb, PeImage, ProcessStructures, Teb
 from dumpmap.structures.bounds import is_page
 from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
@@ -44,6 +44,7 @@ def survey(
     os_build: int | None,
     family: str = "windows",
     peb_addresses: Sequence[int] = (),
+    refused_tebs: Collection[int] = (),
     reported_heaps: Sequence[RecordedHeap] = (),
     reported_managed_heaps: Sequence[RecordedHeap] = (),
     read_parameters: bool = False,
@@ -60,6 +61,7 @@ def survey(
         os_build: build number of Windows; None if unknown.
         family: the operating system. Only "windows" has TEBs and PEBs.
         peb_addresses: PEBs known from elsewhere, for a process whose TEBs were not captured.
+        refused_tebs: addresses of `threads` that are known to hold no TEB, although their bytes are not in the memory.
         reported_heaps: heaps that the process itself reported.
         reported_managed_heaps: managed heaps that the input lists.
         read_parameters: also read image path and command line from the PEB. Otherwise a recording does not hold them.
@@ -77,7 +79,11 @@ def survey(
         reported_heaps=reported_heaps,
         reported_managed_heaps=reported_managed_heaps,
     )
-    windows = _Windows() if family != "windows" else _read_windows(context, peb_addresses, read_parameters, all_images)
+    windows = (
+        _Windows()
+        if family != "windows"
+        else _read_windows(context, peb_addresses, refused_tebs, read_parameters=read_parameters, all_images=all_images)
+    )
     context.tebs, context.pebs, context.images = windows.tebs, windows.pebs, windows.images
     found = tuple([recogniser.load().find(context) for recogniser in REGISTRY.triggered(context)])
     return ProcessStructures(
@@ -87,6 +93,7 @@ def survey(
         named=tuple(windows.named.values()),
         found=found,
         contradictions=tuple(windows.contradictions),
+        refused_tebs=frozenset(windows.refused_tebs),
     )
 
 
@@ -104,16 +111,24 @@ class _Windows:
     images: dict[int, PeImage] = field(default_factory=dict)
     named: dict[int, NamedRegion] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
+    refused_tebs: list[int] = field(default_factory=list)
 
     def name(self, region: NamedRegion) -> None:
         self.named.setdefault(region.address, region)
 
 
-def _read_windows(context: Context, peb_addresses: Sequence[int], read_parameters: bool, all_images: bool) -> _Windows:
+def _read_windows(
+    context: Context,
+    peb_addresses: Sequence[int],
+    refused_tebs: Collection[int],
+    *,
+    read_parameters: bool,
+    all_images: bool,
+) -> _Windows:
     """Reads TEBs, PEBs, and image headers, and the regions that they name."""
     windows = _Windows()
     width = context.pointer_size
-    windows.tebs = _read_threads(context, windows.contradictions)
+    windows.tebs = _read_threads(context, windows, refused_tebs)
     candidates = [(address, size) for address in peb_addresses for size in (width, 12 - width)]
     windows.pebs = find_pebs(context.memory, windows.tebs, candidates, read_parameters=read_parameters)
     for peb in windows.pebs:
@@ -156,20 +171,22 @@ def _tebs_or_none(context: Context, address: int, thread_id: int) -> tuple[Teb, 
     return read_tebs(context.memory, address, thread_id, context.pointer_size) or None
 
 
-def _read_threads(context: Context, contradictions: list[str]) -> tuple[Teb, ...]:
+def _read_threads(context: Context, windows: _Windows, refused_tebs: Collection[int]) -> tuple[Teb, ...]:
     tebs: list[Teb] = []
     refused = []
+    memory = unrecorded(context.memory)
     for thread_id, address in context.threads:
         if not address:
             continue
         found = attempt(context.memory, partial(_tebs_or_none, context, address, thread_id)) or ()
         tebs += found
         # Bytes that are there but are not a TEB contradict the thread list. Absent bytes are only missing.
-        if not found and is_head_captured(context.memory, address, context.pointer_size):
+        if not found and (address in refused_tebs or is_head_captured(memory, address, context.pointer_size)):
             refused.append((thread_id, address))
     if refused:
         thread_id, address = refused[0]
-        contradictions.append(
+        windows.refused_tebs += [place for _, place in refused]
+        windows.contradictions.append(
             f"{part_words(len(refused), len(context.threads), 'thread', 'has', 'have')} no valid TEB at its address "
             f"(first: thread {thread_id}, {address:#x})"
         )

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Generic, TypeVar, cast
 
+from msgspec.structs import replace as replace_members
+
 from dumpmap.analysis.diagnosis import diagnose
 from dumpmap.analysis.pointers import pointer_owners
 from dumpmap.classify import classify
 from dumpmap.model.memory import Excerpt, ExcerptMemory, RecordingMemory
 from dumpmap.model.personal import names_in, redacted
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import Thread
 from dumpmap.writers.formats import SnapshotFormat
 from dumpmap.writers.output import check_target, is_standard_output, replacing
 from dumpmap.writers.snapshot_json import write_snapshot
@@ -93,6 +96,13 @@ def needed_excerpts(region_map: RegionMap, recording: RecordingMemory | None = N
     return recording.excerpts()
 
 
+def _threads(region_map: RegionMap) -> tuple[Thread, ...]:
+    """Returns the threads, those marked whose TEB is none: a snapshot does not carry what lies there instead."""
+    refused = region_map.structures.refused_tebs
+    threads = region_map.snapshot.threads
+    return tuple(replace_members(thread, teb_refused=True) if thread.teb in refused else thread for thread in threads)
+
+
 def save_snapshot(
     region_map: RegionMap,
     path: str | os.PathLike[str],
@@ -131,7 +141,7 @@ def save_snapshot(
     # The recording does not hold the strings of the process parameters.
     process = region_map.process
     stated = replace(snapshot.process, path=process.path, command_line=process.command_line if command_line else None)
-    snapshot = replace(snapshot, process=stated)
+    snapshot = replace(snapshot, process=stated, threads=_threads(region_map))
     if pointers:
         snapshot = replace(snapshot, pointer_owners=pointer_owners(region_map))
     if not keep_text:

@@ -27,7 +27,7 @@ def test_a_thread_without_a_stack_is_absent(context: bytes | None) -> None:
     builder = program().thread(1) if context is None else program().thread(1, context=context)
     region_map = dumpmap.open(builder.build())
     assert not findings(region_map)
-    assert "no stack was found for 1 of 1 threads: 1" in region_map.notes
+    assert "no stack was found for 1 of 1 thread: 1" in region_map.notes
 
 
 @pytest.mark.parametrize("size", [8, 0x20, 0x48])

@@ -6,8 +6,9 @@ import pytest
 from support.scenes import GB, MB, TB, Scene
 
 from dumpmap.analysis.cause import find_cause
-from dumpmap.analysis.likelier import Because, available_page_file, available_space, likelier_axis
+from dumpmap.analysis.likelier import Because, likelier_axis
 from dumpmap.analysis.measurements import measurements_of
+from dumpmap.analysis.room import available_page_file, available_space
 from dumpmap.analysis.rules import DEFAULT_THRESHOLDS
 from dumpmap.api import RegionMap
 from dumpmap.model.snapshot import System
@@ -86,7 +87,7 @@ def test_a_request_against_the_page_file(
         ({"AvailablePageFile": 5, "AvailableVirtual": 2 * TB}, 5, 2 * TB),
         ({"AvailableVirtualMemory": 7, "AvailableVirtual": 2 * TB}, None, 7),
         ({"AvailableVirtualMemory": 2 * TB, "AvailableVirtual": 3}, 3, 2 * TB),
-        ({"AvailablePageFile": 0}, 0, None),
+        ({"AvailablePageFile": 0}, None, None),  # not filled in
     ],
 )
 def test_what_a_writer_recorded_as_available(memory: dict[str, int], page_file: int | None, space: int | None) -> None:

@@ -141,9 +141,16 @@ def test_one_look_for_several_offsets_finds_what_single_searches_find(
     addresses = sorted({*addresses, *starts})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dumpmap.parsers.minidump.memory._FEW", few)
-        memories: list[Memory] = [ExcerptMemory(ranges), dump_memory(ranges), dump_memory(ranges[::-1])]
-        for memory in [*memories, RecordingMemory(memories[1])]:
-            wanted = [find_by_reading(ExcerptMemory(ranges), addresses, offset, patterns) for offset in offsets]
+        # Of two equal ranges with other bytes, the first one counts.
+        turned = ranges[::-1]
+        memories: list[tuple[Memory, list[tuple[int, bytes]]]] = [
+            (ExcerptMemory(ranges), ranges),
+            (dump_memory(ranges), ranges),
+            (dump_memory(turned), turned),
+            (RecordingMemory(dump_memory(ranges)), ranges),
+        ]
+        for memory, order in memories:
+            wanted = [find_by_reading(ExcerptMemory(order), addresses, offset, patterns) for offset in offsets]
             assert memory.find_each(np.array(addresses, np.uint64), offsets, patterns) == wanted  # type: ignore[arg-type]
             assert memory.held() == sum(size for _, size in memory.ranges())
 

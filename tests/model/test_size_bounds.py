@@ -13,7 +13,7 @@ KB, MB, GB, TB, PB, EB = (1 << 10 * power for power in range(1, 7))
     ("value", "words", "left", "most"),
     [
         (0, "0 bytes", "0 bytes", "0 bytes"),
-        (1, "1 bytes", "1 bytes", "1 bytes"),
+        (1, "1 byte", "1 byte", "1 byte"),
         (KB - 1, "1023 bytes", "1023 bytes", "1023 bytes"),
         (KB, "1 KB", "1 KB", "1 KB"),
         (KB + 1, "1.0 KB", "1.0 KB", "1.1 KB"),
@@ -35,7 +35,7 @@ def test_sizes_in_words(value: int, words: str, left: str, most: str) -> None:
     assert (size_words(value), size_left(value), size_most(value)) == (words, left, most)
 
 
-@pytest.mark.parametrize(("value", "words"), [(-1, "-1 bytes"), (-KB, "-1 KB"), (-MB - MB // 2, "-1.5 MB")])
+@pytest.mark.parametrize(("value", "words"), [(-1, "-1 byte"), (-KB, "-1 KB"), (-MB - MB // 2, "-1.5 MB")])
 def test_negative_sizes(value: int, words: str) -> None:
     assert size_words(value) == words
 

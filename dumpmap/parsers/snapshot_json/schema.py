@@ -182,6 +182,7 @@ class ThreadEntry(Entry, kw_only=True, frozen=True):
     created_at: Time | None = None
     exited: bool = False
     suspend_count: Count | None = None
+    teb_refused: bool = False
 
 
 class ExceptionEntry(Entry, kw_only=True, frozen=True):

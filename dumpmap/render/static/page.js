@@ -241,10 +241,13 @@ function inspect(row, child, address = null) {
   const sized = (bytes) => (bytes === null ? null
     : `${sizeText(bytes)} KB${bytes >= 2 ** 20 ? ` (${shortSize(bytes)})` : ""}`);
   add(child < 0 ? "Address range (end exclusive)" : "Block range (end exclusive)", `${addressText(start)} – ${addressText(end)}`);
-  if (child >= 0) add("Allocation", `${addressText(memory.base[row])} – ${addressText(memory.end(row))}`);
+  // Without a list of regions, a row is what the input shows of an allocation. Only modules say where theirs ends.
+  const whole = !data.partial || data.types[memory.value(row, -1, "type")] === "Image";
+  if (child >= 0 && whole) add("Allocation", `${addressText(memory.base[row])} – ${addressText(memory.end(row))}`);
   if (address !== null) {
     const into = address - memory.base[row];
-    add("Offset", `0x${into.toString(16)} in the ${type === FREE || type === UNUSABLE ? "gap" : "allocation"}${child >= 0 ? `, 0x${(address - start).toString(16)} in the block` : ""}`);
+    const what = type === FREE || type === UNUSABLE ? "gap" : whole ? "allocation" : "known range";
+    add("Offset", `0x${into.toString(16)} in the ${what}${child >= 0 ? `, 0x${(address - start).toString(16)} in the block` : ""}`);
   }
   for (const column of memory.columns) {
     if (column.holds === "size") add(column.title, sized(value(column.name)));
