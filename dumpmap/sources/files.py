@@ -197,5 +197,7 @@ def open_file(path: str | os.PathLike[str], name: str | None = None) -> LocalSou
 
 def reason_of(error: Exception) -> str:
     """Returns in a few words why the system could not do something."""
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return "symbolic link loop"
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return reason[:1].lower() + reason[1:]

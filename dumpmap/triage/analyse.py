@@ -13,10 +13,10 @@ from dumpmap.model.pointers import OwnerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.parsers.opening import read_source
 from dumpmap.parsers.recognition import begins_like_input
-from dumpmap.sources.files import ByteSource, open_file
+from dumpmap.sources.files import ByteSource, open_file, reason_of
 from dumpmap.sources.remote import remote_source
 from dumpmap.triage.columns import TriageRow
-from dumpmap.triage.jobs import Job, os_reason
+from dumpmap.triage.jobs import Job
 from dumpmap.triage.map_row import one_line, row_of_map
 from dumpmap.triage.outcome import Outcome, no_input, outcome_of
 from dumpmap.triage.rows import empty_row
@@ -99,7 +99,7 @@ def _row(
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
-        text, lasting = os_reason(error), False
+        text, lasting = reason_of(error), False
     except MemoryError:
         raise
     except Exception as error:  # a bug in dumpmap costs one row, not the batch

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
 import msgspec
 from msgspec.structs import replace
 
-from dumpmap.sources.files import MEMBER_MARK
+from dumpmap.sources.files import MEMBER_MARK, reason_of
 from dumpmap.sources.remote_errors import shown_url
 from dumpmap.triage.columns import RowStatus
 
@@ -70,7 +69,7 @@ def local_job(path: str) -> Job:
     try:
         info = os.stat(path)
     except OSError as error:
-        return failed_job(path, os_reason(error))
+        return failed_job(path, reason_of(error))
     except ValueError as error:  # no file can have this name
         return failed_job(path, str(error))
     if not stat.S_ISREG(info.st_mode):
@@ -91,14 +90,6 @@ def member_job(text: str) -> Job:
 def safe_text(text: str) -> str:
     r"""Returns a path as text that can be stored: bytes that are not valid text become `\xNN`."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def os_reason(error: OSError) -> str:
-    """Returns in a few words why a file cannot be read."""
-    if error.errno == errno.ELOOP:
-        return "symbolic link loop"
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]
 
 
 def has_dump_suffix(name: str) -> bool:

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from msgspec.structs import replace
 
 from dumpmap.parsers.recognition import first_look
-from dumpmap.sources.files import MEMBER_MARK
+from dumpmap.sources.files import MEMBER_MARK, reason_of
 from dumpmap.triage.jobs import (
     GLOB_MARKS,
     NO_MATCH,
@@ -25,7 +25,6 @@ from dumpmap.triage.jobs import (
     has_dump_suffix,
     local_job,
     member_job,
-    os_reason,
 )
 
 NAMES_IN_MEMORY = 50_000
@@ -74,7 +73,7 @@ def _walk(root: str, *, recursive: bool, visited: Visited, named: bool = False) 
         try:
             name = next(names, None)
         except OSError as error:
-            yield failed_job(folder, os_reason(error), named=named and folder == root)
+            yield failed_job(folder, reason_of(error), named=named and folder == root)
             name = None
         if name is None:
             stack.pop()
@@ -201,7 +200,7 @@ def _match(folder: str, parts: list[str], above: Visited) -> Iterator[str | Job]
         try:
             os.lstat(path)
         except PermissionError as error:
-            yield failed_job(path, os_reason(error))
+            yield failed_job(path, reason_of(error))
         except (OSError, ValueError):
             return
         else:
@@ -230,4 +229,4 @@ def _names(folder: str) -> Iterator[str | Job]:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        yield failed_job(folder or os.curdir, os_reason(error))
+        yield failed_job(folder or os.curdir, reason_of(error))
