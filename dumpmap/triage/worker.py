@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import importlib
 import multiprocessing
 import os
@@ -31,6 +32,9 @@ EXIT_MEMORY = 86
 
 EXIT_ORPHAN = 87
 """Exit code of a worker whose parent is gone."""
+
+_OBJECTS = 50_000
+"""Objects between two searches for unused cycles. Python's default is 700."""
 
 _LOOK_EVERY = 0.02
 _PARENT_EVERY = 1.0
@@ -66,6 +70,9 @@ def start(setup: Setup, diary: Diary | None = None) -> None:
     """Prepares a worker process: makes its imports and sets its limits."""
     from dumpmap.triage import preload  # noqa: F401
 
+    # A row leaves no cycles behind, and the searches for them took a thirtieth of its time.
+    gc.freeze()
+    gc.set_threshold(_OBJECTS)
     _Worker.setup = setup
     _Worker.hook = find_hook(setup.hook)
     _Worker.diary = diary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -24,6 +25,8 @@ from dumpmap.model.values import changed
 from dumpmap.parsers.opening import open_snapshot
 from dumpmap.structures.captured import captured_steps
 from dumpmap.structures.teb import read_teb
+from dumpmap.triage.analyse import analyse
+from dumpmap.triage.jobs import local_job
 from dumpmap.triage.map_row import row_of_map
 
 WINE = ("leak-x64-before.dmp.gz", "layout-x64.dmp.gz", "layout-wow64.dmp.gz", "exhaust-x86.dmp.gz")
@@ -160,3 +163,17 @@ def test_the_size_in_use_is_summed_up_once(monkeypatch: pytest.MonkeyPatch) -> N
     row_of_map(region_map, "layout-x64-plain.dmp.gz", 1)
     assert len(sums) <= 1
     assert region_map.known_size == sum(size for size in region_map.pieces.size.tolist() if size > 0)
+
+
+@pytest.mark.parametrize("name", [*WINE, "runtimes/node-18.dmp.gz", "runtimes/java-17-g1.dmp.gz"])
+def test_a_row_leaves_no_map_to_the_collector(name: str) -> None:
+    """Workers seldom collect: a map in a cycle would stay, with all its columns, beside those of the next files."""
+    job = local_job(str(FIXTURES / name))
+    analyse(job)
+    gc.collect()
+    gc.disable()
+    try:
+        analyse(job)
+        assert not [one for one in gc.get_objects() if isinstance(one, model.RegionMap | Snapshot)]
+    finally:
+        gc.enable()
