@@ -141,7 +141,7 @@ class _Handler(ContentHandler):
         self.context = Context()
         self._path: list[str] = []
         self._parts: list[str] = []
-        self._room = 0
+        self._room: int | None = None  # outside of leaves
         self._thread: dict[str, str] | None = None
 
     def startElement(self, name: str, attrs: Any) -> None:
@@ -153,16 +153,18 @@ class _Handler(ContentHandler):
             self._thread = {}
 
     def characters(self, content: str) -> None:
+        if self._room is None:
+            return
         if self._room > 0:
             self._parts.append(content[: self._room])
         self._room -= len(content)
 
     def endElement(self, name: str) -> None:
         text = clean("".join(self._parts))
-        if self._room < 0:
+        if self._room is not None and self._room < 0:
             more = f"... ({LONGEST_TEXT - self._room:,} letters)"
             text = text[: LONGEST_TEXT - len(more)] + more
-        self._parts, self._room = [], 0  # of the parent only what stands before its first child
+        self._parts, self._room = [], None  # a parent is no leaf
         self._path.pop()
         threads = self.context.threads
         if self._thread is not None:
