@@ -175,7 +175,10 @@ def room_text(m: Measurements) -> str:
     """How much of the address space is free, and in what pieces."""
     space, limit = m.free, m.limit.words
     least = "" if m.whole else "at least "
-    if space is None and m.bounds is not None and m.bounds.free is not None:
+    if space is None and m.bounds is not None and (m.bounds.free is not None or m.bounds.recorded is not None):
+        recorded = m.bounds.recorded
+        if recorded is not None and (m.virtual_size is None or recorded is m.bounds.largest):
+            return f"{bound_text(m)}; {recorded_room_text(recorded, size_most(recorded.size))}"
         return f"{bound_text(m)}; {counted_text(m)}"
     if space is None:
         used = f"; {counted_text(m)}" if m.virtual_size is not None else ""

@@ -197,3 +197,15 @@ def test_without_a_third_partys_module_a_sentence_says_so() -> None:
         module_view(dumpmap.open(MinidumpBuilder("x64").system_info().thread(4).build()), third_party=True)
     )
     assert "No module is known to be a third party's" in text
+
+
+@pytest.mark.parametrize(("block", "low"), [(32 * MB - 1, True), (32 * MB, False), (64 << 10, True)])
+def test_little_room_by_the_writer_is_low_without_a_failure(block: int, low: bool) -> None:
+    region_map = mozilla(AvailableVirtualMemory=200 * MB, LargestFreeVMBlock=block, TotalVirtualMemory=TOTAL_2GB)
+    judged = verdict(region_map)
+    assert judged.verdict == ("address-space-low" if low else "cannot-tell")
+    if low:
+        assert judged.address_space["state"] == "low"
+        assert [one.id for one in find(region_map) if one.id.startswith("address-space")] == ["address-space-low"]
+        assert "Crashpad recorded a largest free block of " in shown(region_map)
+        assert "0 bytes" not in shown(region_map)

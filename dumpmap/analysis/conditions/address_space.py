@@ -30,13 +30,17 @@ def address_space_low(e: Evidence) -> Found | None:
 
 
 def _counted_low(e: Evidence) -> Found | None:
-    """Without a list of regions, the counter of virtual memory still says how much is in use."""
-    used, limit = e.m.virtual_size, e.m.limit
-    if used is None or limit.size is None or not limit.narrow or limit.size - used >= e.t["free_total_warning"]:
+    """Without a list of regions, the counter of virtual memory and the writer's record still say how much is left."""
+    used, limit, bounds = e.m.virtual_size, e.m.limit, e.m.bounds
+    if limit.size is None or not limit.narrow:
         return None
-    return Found(
-        {"limit": limit.size, "limit_name": limit.name, "limit_source": limit.source, "virtual_size": used},
-    )
+    values = {"limit": limit.size, "limit_name": limit.name, "limit_source": limit.source, "virtual_size": used}
+    recorded = None if bounds is None else bounds.recorded
+    if recorded is not None and recorded.size < e.t["largest_free_critical"]:
+        return Found({**values, "largest_free_at_most": recorded.size})
+    if used is None or limit.size - used >= e.t["free_total_warning"]:
+        return None
+    return Found(values)
 
 
 def _space_values(m: Measurements) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dumpmap.analysis.diagnosis import Diagnosis, Hit
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.wording.explanation import Explanation
-from dumpmap.wording.phrases import input_noun, limit_evidence, of_limit_words, used_text
+from dumpmap.wording.phrases import input_noun, limit_evidence, of_limit_words, recorded_room_text, used_text
 from dumpmap.wording.text import (
     address_words,
     count_words,
     percent_words,
+    sentence,
     size_left,
+    size_most,
     size_words,
 )
 
@@ -30,6 +32,9 @@ def _address_space_low(hit: Hit, d: Diagnosis) -> str:
 
 
 def _counted_low(m: Measurements) -> str:
+    recorded = None if m.bounds is None else m.bounds.recorded
+    if m.virtual_size is None and recorded is not None:
+        return f"{sentence(recorded_room_text(recorded, size_most(recorded.size)))}. {limit_evidence(m)}"
     used, limit = m.virtual_size or 0, m.limit.size or 0
     most = "at most " if m.limit.at_most else ""
     return (
