@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.hostile import spoiled_maps
+from support.maps import FIXTURES
 from synth.minidump import MEM_COMMIT, MEM_IMAGE, MEM_PRIVATE, PAGE_READONLY, PAGE_READWRITE, MinidumpBuilder
 
 import dumpmap
@@ -87,6 +88,7 @@ def test_the_limits_are_what_v8_says(name: str) -> None:
         # between the statistics and the dump.
         old = [row for row in truth[of]["spaces"] if not row["space_name"].startswith(("new_", "read_only", "shared"))]
         sizes = [size for space, size in sizes_by_name(isolate).items() if not space.startswith(("new", "read"))]
+        assert isolate.old_generation_used is not None
         assert 0.9 * sum(row["space_used_size"] for row in old) <= isolate.old_generation_used < sum(sizes)
     limits = region_map.structures.facts_of(RuntimeLimit)
     assert [(limit.used, limit.limit) for limit in limits] == [
@@ -403,3 +405,15 @@ def test_spoiled_bytes_never_raise_and_never_prove_a_lie(form: str) -> None:
         for isolate in isolates(region_map):
             for space in isolate.spaces:
                 assert space.committed == sum(page.size for page in space.pages)
+
+
+@pytest.mark.parametrize("percent", [70, 90, 95])
+def test_a_heap_of_which_pages_are_missing_is_not_called_small(percent: int) -> None:
+    """A dump that was cut off has some spaces whole: their sum says nothing about the heap."""
+    data = gzip.decompress((FIXTURES / "runtimes" / "full-node-22.dmp.gz").read_bytes())
+    whole, cut = dumpmap.open(data), dumpmap.open(data[: len(data) * percent // 100])
+    assert verdict(whole).heap_limit["state"] == "low"
+    axis = verdict(cut).heap_limit
+    assert (axis["state"], axis["used"], axis["limit"]) == ("unknown", None, 64 << 20)
+    assert [note for note in cut.notes if note.startswith("node.exe: ") and ("unknown" in note or "add up" in note)]
+    assert [owner.facts and owner.facts.used for owner in find_owners(cut).owners if owner.owner == "V8"] == [None]

@@ -29,6 +29,7 @@ from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 from dumpmap.structures.recognisers.v8_layouts import (
     LAYOUTS,
     NEW_SPACE,
+    OLD_SPACE,
     SPACE_MEANINGS,
     SPACES,
     YOUNG_OR_SHARED,
@@ -140,13 +141,21 @@ class Isolate:
         return f"isolate 0x{self.heap:x}"
 
     @property
-    def used(self) -> int:
-        """Bytes of objects, dead ones included."""
-        return sum(page.allocated for space in self.spaces for page in space.pages)
+    def complete(self) -> bool:
+        """Whether nothing shows that pages are missing, as in a dump that is cut off: no isolate lacks an old space."""
+        names = {space.name for space in self.spaces}
+        return not self.unproved_pages and (OLD_SPACE in names or "" in names)
 
     @property
-    def old_generation_used(self) -> int:
-        """Bytes of objects, dead ones included, that count against the limit of the old generation."""
+    def used(self) -> int | None:
+        """Bytes of objects, dead ones included; None if pages are missing."""
+        return sum(page.allocated for space in self.spaces for page in space.pages) if self.complete else None
+
+    @property
+    def old_generation_used(self) -> int | None:
+        """Bytes of objects, dead ones included, that count against the limit of the old generation; None as above."""
+        if not self.complete:
+            return None
         return sum(
             page.allocated
             for space in self.spaces
@@ -192,12 +201,17 @@ def _found(context: Context, pages: list[V8Page], pointer_size: int) -> Found:
     size = sum(isolate.unproved_bytes for isolate in isolates)
     shown = count_words(unproved, "V8 page")
     add = "does not add up to what its space states" if unproved == 1 else "do not add up to what their spaces state"
-    note = f"{host or NAME}: {shown} ({size:,} bytes) {add}; not claimed"
+    notes = [f"{host or NAME}: {shown} ({size:,} bytes) {add}; not claimed"] if unproved else []
+    notes += [
+        f"{host or NAME}: the old space of {isolate.instance} is not in the dump, so the use of its heap is unknown"
+        for isolate in isolates
+        if not isolate.complete and not isolate.unproved_pages
+    ]
     return Found(
         ranges=tuple(part for isolate in isolates for part in _labelled(isolate)),
         runtimes=() if module is None else (Runtime(NAME, module.name, module.base, _text(version)),),
         facts=(*isolates, *map(_facts, isolates), *_limits(isolates)),
-        notes=(note,) * (unproved > 0) if isolates else tuple(_lacks(context)),
+        notes=tuple(notes) if isolates else tuple(_lacks(context)),
     )
 
 

@@ -58,7 +58,7 @@ _SHARED, _SHARED_LO, _TRUSTED, _TRUSTED_LO = (
 _SHARED_TRUSTED, _SHARED_TRUSTED_LO = "shared trusted space", "shared trusted large object space"
 
 
-NEW_SPACE = _NEW
+NEW_SPACE, OLD_SPACE = _NEW, _OLD
 """Name of the space whose two halves are the semispaces."""
 
 
