@@ -6,12 +6,13 @@ measured by the seconds of `test_bombs.py`.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import sys
 from collections.abc import Callable
 
 import pytest
 from support.bombs import COLUMNS, CSV_HEAD, SNAPSHOT_HEAD
+from support.counting import steps_of
 from support.dumps import tiny
 from synth.writers import ModuleAnnotations, unreal_xml
 
@@ -113,20 +114,12 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
 
 def steps(data: bytes) -> int:
     """Counts the calls that reading takes."""
-    count = 0
 
-    def called(*_: object) -> None:
-        nonlocal count
-        count += 1
+    def read() -> None:
+        with contextlib.suppress(dumpmap.DumpmapError):
+            read_source(BufferSource("x", data))
 
-    sys.setprofile(called)
-    try:
-        read_source(BufferSource("x", data))
-    except dumpmap.DumpmapError:
-        pass
-    finally:
-        sys.setprofile(None)
-    return count
+    return steps_of(read)
 
 
 @pytest.mark.parametrize("name", INPUTS)

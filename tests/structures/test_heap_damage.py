@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.counting import CountingMemory
 from support.structures import allocations, expected, find_heaps, heap_at, memory_of, space_of, survey_process
 from synth import heaps as hp
 from synth.heaps import HeapTruth, LargeSpec, SegmentSpec
@@ -400,16 +401,6 @@ def test_a_memory_with_holes_gives_what_is_there(keep: int, seed: int, arch: str
     for heap in found.heaps:
         if heap.address == truth.address:
             assert {range_.base for range_ in heap.ranges} <= mine
-
-
-class CountingMemory(ExcerptMemory):
-    """Counts the reads."""
-
-    reads = 0
-
-    def read(self, address: int, size: int) -> bytes | None:
-        self.reads += 1
-        return super().read(address, size)
 
 
 def reads_for(segments: int) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.counting import CountingMemory
 from support.hostile import spoiled_maps
 from support.structures import MEM_COMMIT, MEM_PRIVATE, MapSpace
 from synth.mimalloc import HEAP_AT, RELEASES, SECRETS, Mimalloc
@@ -15,7 +16,6 @@ from synth.mimalloc import HEAP_AT, RELEASES, SECRETS, Mimalloc
 import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
-from dumpmap.model.memory import ExcerptMemory
 from dumpmap.model.recognised import Found
 from dumpmap.structures.recognisers import REGISTRY
 from dumpmap.structures.recognisers import mimalloc as recogniser
@@ -260,16 +260,6 @@ def test_places_that_are_no_segments_read_nothing_of_modules() -> None:
     assert bases(region_map) == []
     snapshot = gzip.compress(build.dump())
     assert copies(dumpmap.open(snapshot)) == ()
-
-
-class CountingMemory(ExcerptMemory):
-    """Counts reads."""
-
-    reads = 0
-
-    def read(self, address: int, size: int) -> bytes | None:
-        self.reads += 1
-        return super().read(address, size)
 
 
 def reserving(pointer_size: int, places: int, *captured: int) -> tuple[Context, CountingMemory]:

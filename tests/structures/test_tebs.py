@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.counting import CountingMemory
 from support.structures import load, memory_of
 from synth.process import ProcessBuilder
 
@@ -165,22 +166,12 @@ def test_both_tebs_of_every_thread_of_a_recorded_wow64_process(fixtures: Path) -
         assert narrow.thread_id == wide.thread_id == thread_id
 
 
-class Counting(ExcerptMemory):
-    """Counts the reads."""
-
-    reads = 0
-
-    def read(self, address: int, size: int) -> bytes | None:
-        self.reads += 1
-        return super().read(address, size)
-
-
 def test_a_thread_costs_few_reads_however_many_there_are() -> None:
     reads = []
     for count in (25, 200):
         process = ProcessBuilder("x64", 19045).add_peb(image_base=0x400000)
         threads = [process.add_thread() for _ in range(count)]
-        memory = Counting(process.captured(limit=process.limit))
+        memory = CountingMemory(process.captured(limit=process.limit))
         for thread in threads:
             (teb,) = read_tebs(memory, thread.teb, thread.tid, 8)
             assert teb.allocation_base == thread.stack.base
