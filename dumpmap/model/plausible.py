@@ -13,6 +13,7 @@ from operator import add
 from typing import Any, TypeVar
 
 from dumpmap.model.snapshot import Counters, OperatingSystem, Process, RecordedHeap, Snapshot, System
+from dumpmap.model.writer import WriterRecord
 
 LIMIT = 1 << 63
 """No processor has user addresses from here on, and no machine that many bytes."""
@@ -38,6 +39,7 @@ def guarded(snapshot: Snapshot) -> Snapshot:
     process = _figures(snapshot.process, "process", warnings)
     os = _figures(process.os, "operating system", warnings)
     process = process if os is process.os else replace(process, os=os)
+    writer = snapshot.writer and _writer(snapshot.writer, warnings)
     heaps = _heaps(snapshot.heaps, "heap", warnings)
     managed = _heaps(snapshot.managed_heaps, "managed-heap", warnings)
     captured = snapshot.captured
@@ -55,6 +57,7 @@ def guarded(snapshot: Snapshot) -> Snapshot:
         counters=counters,
         system=system,
         process=process,
+        writer=writer,
         heaps=heaps,
         managed_heaps=managed,
         captured=captured,
@@ -72,6 +75,15 @@ def _figures(facts: _Facts, name: str, warnings: list[str]) -> _Facts:
         return facts
     warnings.append(f"{name}: impossible and left out: {', '.join(wrong)}")
     return replace(facts, **wrong)
+
+
+def _writer(record: WriterRecord, warnings: list[str]) -> WriterRecord:
+    """Leaves out memory figures that no machine can have; the size of a failed request can be a negative number."""
+    wrong = [name for name, value in record.memory.items() if value >= LIMIT]
+    if not wrong:
+        return record
+    warnings.append(f"memory figures of the writer: impossible and left out: {', '.join(wrong)}")
+    return replace(record, memory={name: value for name, value in record.memory.items() if value < LIMIT})
 
 
 def _heaps(heaps: Sequence[RecordedHeap], name: str, warnings: list[str]) -> tuple[RecordedHeap, ...]:

@@ -106,7 +106,11 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn("exception_code", "text", "code of the exception that the dump was written for, in hex"),
     TriageColumn("exception", "text", "name of that exception, signal (Linux), or Mach exception (macOS), or its code"),
     TriageColumn("crash_type", "text", "type of the crash in the words of the writer, such as `Assert`"),
-    TriageColumn("oom_size", "size", "size of the allocation that failed, as the writer or the exception recorded it"),
+    TriageColumn(
+        "oom_size",
+        "size",
+        "size of the allocation that failed, as the writer or the exception recorded it, at most 2^63 - 1",
+    ),
     TriageColumn("writer_message", "text", "what the writer of the file recorded about the failure, in one line"),
     TriageColumn("exception_line", "text", "the exception in one line: access, address, instruction, and thread"),
     TriageColumn("verdict", "text", "what the process ran out of, if anything"),

@@ -12,6 +12,9 @@ from dumpmap.model.snapshot import ExceptionRecord
 from dumpmap.wording.findings import EXPLANATIONS
 from dumpmap.wording.verdicts import verdict_sentence
 
+_LARGEST = (1 << 63) - 1
+"""The largest number of a column. A request can exceed it: a program that computes a negative size asks for that."""
+
 
 def diagnosis_columns(region_map: RegionMap) -> dict[str, Any]:
     """Diagnoses a map and returns the columns of a row that say what is wrong with its memory."""
@@ -20,7 +23,7 @@ def diagnosis_columns(region_map: RegionMap) -> dict[str, Any]:
     fragmentation = None if free is None else free.fragmentation
     failure, writer = diagnosis.measurements.failure, region_map.snapshot.writer
     return {
-        "oom_size": (writer and writer.requested) or (failure and failure.requested) or None,
+        "oom_size": min((writer and writer.requested) or (failure and failure.requested) or 0, _LARGEST) or None,
         "verdict": diagnosis.verdict,
         "severity": hits[0].severity if hits else None,
         "critical": sum(hit.severity == "critical" for hit in hits),

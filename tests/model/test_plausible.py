@@ -9,6 +9,7 @@ from support.scenes import Scene
 
 from dumpmap.model.plausible import guarded
 from dumpmap.model.snapshot import Counters, RecordedHeap, RecordedRange, Snapshot, System
+from dumpmap.model.writer import WriterRecord
 
 LIMIT = 1 << 63
 
@@ -36,6 +37,16 @@ def test_impossible_figures_are_left_out() -> None:
     assert one.warnings == (
         "counters: impossible and left out: private_usage",
         "system: impossible and left out: commit_limit",
+    )
+
+
+def test_memory_figures_of_the_writer() -> None:
+    figures = {"UsedVirtual": LIMIT - 1, "AvailablePhysical": LIMIT, "PeakUsedVirtual": (1 << 64) - 1}
+    one = guarded(snapshot(writer=WriterRecord("Unreal Engine 5.3", requested=(1 << 64) - 8, memory=figures)))
+    assert one.writer is not None
+    assert (one.writer.memory, one.writer.requested) == ({"UsedVirtual": LIMIT - 1}, (1 << 64) - 8)
+    assert one.warnings == (
+        "memory figures of the writer: impossible and left out: AvailablePhysical, PeakUsedVirtual",
     )
 
 

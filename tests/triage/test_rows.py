@@ -291,6 +291,14 @@ def test_a_heap_limit_and_a_comment_stand_for_a_message(tmp_path: Path) -> None:
     assert row_of(path)["writer_message"] == "*** procdump -m 800 *** \N{REPLACEMENT CHARACTER}800 MB"
 
 
+@pytest.mark.parametrize(("requested", "shown"), [((1 << 63) - 1, (1 << 63) - 1), (1 << 63, (1 << 63) - 1)])
+def test_a_negative_size_that_a_program_requested(tmp_path: Path, requested: int, shown: int) -> None:
+    path = tmp_path / "game.dmp"
+    path.write_bytes(MinidumpBuilder("x64").system_info().thread(1).exception(1, 0xE0000008, 0, [requested]).build())
+    row = row_of(path)
+    assert (row["status"], row["error"], row["oom_size"]) == ("partial", None, shown)
+
+
 def test_the_size_of_the_request_can_come_from_the_exception(tmp_path: Path) -> None:
     path = tmp_path / "chrome.dmp"
     path.write_bytes(MinidumpBuilder("x64").system_info().thread(1).exception(1, 0xE0000008, 0, [4096]).build())
