@@ -10,6 +10,8 @@ The folder (.fuzz) keeps the inputs that reached something new; a later run goes
 from __future__ import annotations
 
 import argparse
+import base64
+import gzip
 import json
 import math
 import os
@@ -28,6 +30,9 @@ from fuzz.worker import GUIDED
 
 _GRACE = 180
 """Seconds that a worker may take beyond its time: it loads and runs its seeds before, and may be in its last input."""
+
+_LONGEST_INPUT = 40_000
+"""Characters of an input that are printed."""
 
 
 @dataclass
@@ -133,9 +138,15 @@ def report(jobs: Sequence[Job], names: Sequence[str]) -> bool:
             found.append((name, "no input was executed", str(mine[0].folder / "log")))
     for name, place, path in found:
         trace = Path(path).with_suffix(".txt")
-        print(f"\nFAILED {name}: {place}\n  input: {path}")
+        print(f"\nFAILED {name}: {place}\n  input: {path}{packed(Path(path))}")
         print(trace.read_text(encoding="utf-8") if trace.exists() else "", end="")
     return bool(found)
+
+
+def packed(path: Path) -> str:
+    """An input as text from which `base64 -d | gunzip` makes it again: the machine that found it may be gone."""
+    text = base64.b64encode(gzip.compress(path.read_bytes(), mtime=0)).decode() if path.name != "log" else ""
+    return f"\n  gzip, base64: {text}" if 0 < len(text) <= _LONGEST_INPUT else ""
 
 
 def main(arguments: Sequence[str]) -> int:
