@@ -24,6 +24,8 @@ BoundEvidence = Literal["known-ranges", "virtual-size", "writer"]
 _LITTLE = 1 << 40
 """Room in a wide address space from which on a bound says nothing."""
 
+_BELOW = ALLOCATION_GRANULARITY - 1
+
 _ABOVE = 64 << 20
 """Allowance for what a 32-bit process on 64-bit Windows has above 4 GB (the 64-bit system modules and what belongs to
 them): its virtual size counts that too, and a bound must not be too low."""
@@ -142,11 +144,11 @@ def _widest_gap(region_map: RegionMap, limit: int) -> Bound | None:
     base = pieces.base[inside].astype(np.int64)
     if not len(base):
         return None
-    end = np.minimum(base + np.clip(pieces.size[inside], 0, limit), limit)
-    reached = np.maximum.accumulate(end)
-    start = np.concatenate(([ALLOCATION_GRANULARITY], np.maximum(reached, ALLOCATION_GRANULARITY)))
-    start = -(-start // ALLOCATION_GRANULARITY) * ALLOCATION_GRANULARITY
-    stop = np.concatenate((base, [limit]))
+    start, stop = np.empty((2, len(base) + 1), np.int64)
+    start[0], stop[-1] = ALLOCATION_GRANULARITY, limit
+    start[1:], stop[:-1] = base + np.minimum(pieces.size[inside], limit), base
+    # Up to where anything before reaches, and from there to the next multiple of 64 KB.
+    start = (np.maximum.accumulate(np.minimum(start, limit)) + _BELOW) & ~_BELOW
     widest = int((stop - start).argmax())
     first, last = int(start[widest]), int(stop[widest])
     ranges = int(np.count_nonzero(pieces.type[inside] != RegionType.FREE))

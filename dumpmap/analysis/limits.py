@@ -87,7 +87,7 @@ class AddressLimit:
 
 def limit_name(size: int) -> str:
     """Writes a limit in round figures: `2 GB`."""
-    return next((name for value, name in _CLASSES if abs(value - size) <= _SLACK), size_words(size))
+    return next((name for value, name in _CLASSES if abs(value - size) <= _SLACK), "") or size_words(size)
 
 
 def address_limit(region_map: RegionMap) -> AddressLimit:

@@ -228,7 +228,7 @@ class Measurements:
         """Address space in use, unusable space included."""
         return sum(self.used.values())
 
-    @property
+    @cached_property
     def virtual_size(self) -> int | None:
         """The address space in use by the process's counters; None if that is more than its own code can reach.
 

@@ -21,6 +21,9 @@ from dumpmap.model.winnt import PAGE_SIZE, MemState, MemType
 _COMMIT, _RESERVE = int(MemState.MEM_COMMIT), int(MemState.MEM_RESERVE)
 _PRIVATE, _IMAGE, _UNKNOWN = int(MemType.MEM_PRIVATE), int(MemType.MEM_IMAGE), 0
 
+_FEW = 32
+"""Runs of captured bytes up to which columns take longer."""
+
 _Part = tuple[int, int, int, int, int]
 """start, end, allocation base, state, type."""
 
@@ -95,7 +98,15 @@ def partial_regions(snapshot: Snapshot, structures: ProcessStructures) -> Region
 
 
 def with_captured(cover: Cover, captured: Sequence[tuple[int, int]]) -> Regions:
-    """Adds the captured bytes that nothing else explains, on whole columns: a dump can have 60,000 runs of 8 bytes."""
+    """Adds the captured bytes that nothing else explains: run by run if they are few, else on whole columns."""
+    if len(captured) > _FEW:
+        return with_many_captured(cover, captured)
+    cover.add([(start, start + size, start, _COMMIT, _UNKNOWN) for start, size in captured])
+    return cover.regions()
+
+
+def with_many_captured(cover: Cover, captured: Sequence[tuple[int, int]]) -> Regions:
+    """Adds the same on whole columns: a dump can have 60,000 runs of 8 bytes."""
     starts, sizes = np.fromiter(chain.from_iterable(captured), np.uint64, 2 * len(captured)).reshape(-1, 2).T
     limit = np.uint64(USER_SPACE_LIMIT)
     inside = (starts < limit) & (sizes <= limit - np.minimum(starts, limit))

@@ -40,11 +40,11 @@ class Limit:
     @property
     def value(self) -> int:
         """The bound: the variable's positive number, otherwise the default."""
-        text = os.environ.get(self.variable)
-        if text is None:
+        variable = self.variable
+        if variable not in os.environ:
             return self.default
         try:
-            given = int(text)
+            given = int(os.environ[variable])
         except ValueError:
             return self.default
         return given if given > 0 else self.default

@@ -6,10 +6,10 @@ Each format stores numbers of up to 64 bits, and a file can contain any. Behind 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import starmap
-from operator import add
+from operator import add, attrgetter
 from typing import Any, TypeVar
 
 from dumpmap.model.snapshot import Counters, OperatingSystem, Process, RecordedHeap, Snapshot, System
@@ -29,6 +29,11 @@ _DEFAULTS: Mapping[type, Mapping[str, Any]] = {
     for facts in (Counters, System, Process, OperatingSystem)
 }
 """The whole numbers of each record that are no addresses, with their defaults."""
+
+_FIGURES: Mapping[type, Callable[[object], tuple[int | None, ...]]] = {
+    facts: attrgetter(*defaults, min(defaults)) for facts, defaults in _DEFAULTS.items()
+}
+"""What gets all of them; one of them twice, because Python returns a single one without a tuple."""
 
 
 def guarded(snapshot: Snapshot) -> Snapshot:
@@ -70,9 +75,9 @@ def guarded(snapshot: Snapshot) -> Snapshot:
 def _figures(facts: _Facts, name: str, warnings: list[str]) -> _Facts:
     """Leaves out figures that no machine can have."""
     defaults = _DEFAULTS[type(facts)]
-    wrong = {figure: default for figure, default in defaults.items() if (getattr(facts, figure) or 0) >= LIMIT}
-    if not wrong:
+    if max(filter(None, _FIGURES[type(facts)](facts)), default=0) < LIMIT:
         return facts
+    wrong = {figure: default for figure, default in defaults.items() if (getattr(facts, figure) or 0) >= LIMIT}
     warnings.append(f"{name}: impossible and left out: {', '.join(wrong)}")
     return replace(facts, **wrong)
 

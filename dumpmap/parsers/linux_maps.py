@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import product
 from typing import NamedTuple
 
 from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
-_LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([ps]) [0-9a-f]+ \S+ (\d+)\s*(.*)")
+_LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-])([ps]) [0-9a-f]+ \S+ (\d+)\s*(.*)")
 
 _SHAREABLE_FILES = ("/dev/zero", "/memfd:", "/SYSV", "/dev/shm/", "/dev/ashmem")  # noqa: S108 - names, not files
 """Names that the kernel gives to shared memory without a file on a disk."""
@@ -38,10 +39,17 @@ class Mapping(NamedTuple):
     path: str
     """A file's path, a name in brackets such as `[heap]`, or empty."""
 
-    @property
-    def is_file(self) -> bool:
-        """Whether it maps a file of a file system."""
-        return self.path.startswith("/") and not self.path.startswith(_SHAREABLE_FILES)
+
+_ACCESSES = {
+    read + write + execute: (read == "r", write == "w", execute == "x")
+    for read, write, execute in product("r-", "w-", "x-")
+}
+"""What each text of an access means."""
+
+
+def is_file(path: str) -> bool:
+    """Whether the path of a mapping is that of a file of a file system."""
+    return path.startswith("/") and not path.startswith(_SHAREABLE_FILES)
 
 
 def parse_line(line: str) -> Mapping | None:
@@ -49,11 +57,11 @@ def parse_line(line: str) -> Mapping | None:
     match = _LINE.fullmatch(line.strip())
     if match is None:
         return None
-    start, end, read, write, execute, share, inode, path = match.groups()
+    start, end, access, share, inode, path = match.groups()
     first, last = int(start, 16), int(end, 16)
     if not first < last <= 1 << 64:
         return None
-    return Mapping(first, last, read == "r", write == "w", execute == "x", share == "s", int(inode), path)
+    return Mapping(first, last, *_ACCESSES[access], share == "s", int(inode), path)
 
 
 def parse_maps(text: str) -> tuple[list[Mapping], int]:
@@ -101,7 +109,8 @@ def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[
         image_paths: files that are modules, in addition to those that are mapped executable.
     """
     mappings = list(mappings)
-    images = {mapping.path for mapping in mappings if mapping.executable and mapping.is_file}
+    files = {path for path in {mapping.path for mapping in mappings} if is_file(path)}
+    images = {mapping.path for mapping in mappings if mapping.executable and mapping.path in files}
     images.update(image_paths)
     result: list[RegionRow] = []
     names: list[str | None] = []
@@ -115,8 +124,8 @@ def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[
         state = _COMMIT
         if protect == _NO_ACCESS and not path:
             state, protect = _RESERVE, 0
-        is_file = mapping.is_file
-        kind = _IMAGE if is_file and not shared and path in images else _MAPPED if shared or is_file else _PRIVATE
+        of_file = path in files
+        kind = _IMAGE if of_file and not shared and path in images else _MAPPED if shared or of_file else _PRIVATE
         result.append((start, allocation, allocation_protect, end - start, state, protect, kind))
         names.append(path.removesuffix(_DELETED) or None)
         last_path, last_end = path, end

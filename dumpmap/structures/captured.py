@@ -66,8 +66,11 @@ def captured_steps(ranges: Sequence[tuple[int, int]], places: range) -> Iterator
     if not ranges:
         yield from places
         return
-    first, step = places.start, places.step
-    for start, size in ranges[max(0, bisect_left(ranges, (first, 0)) - 1) : bisect_left(ranges, (places.stop, 0))]:
+    first, stop, step = places.start, places.stop, places.step
+    for index in range(max(0, bisect_left(ranges, (first, 0)) - 1), len(ranges)):
+        start, size = ranges[index]
+        if start >= stop:
+            return
         yield from places[max(0, -((first - start) // step)) : max(0, (start + size - first + step - 1) // step)]
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpmap.classify.partial import Cover, with_captured
+from dumpmap.classify.partial import Cover, with_captured, with_many_captured
+from dumpmap.model.snapshot import Regions
 
 PART = st.tuples(st.integers(0, 60), st.integers(0, 12), st.integers(0, 4), st.integers(0, 1), st.integers(0, 1)).map(
     lambda part: (part[0], part[0] + part[1], *part[2:])
@@ -55,17 +59,21 @@ RUN = st.tuples(st.integers(0, 60), st.integers(0, 12))
 def test_captured_bytes_are_the_last_rank(
     ranks: list[list[tuple[int, int, int, int, int]]], captured: list[tuple[int, int]]
 ) -> None:
-    one, other = Cover(), Cover()
-    for parts in ranks:
-        one.add(parts)
-        other.add(parts)
-    one.add((start, start + size, start, 0x1000, 0) for start, size in captured)
-    expected, found = one.regions(), with_captured(other, captured)
-    for column in ("base", "size", "allocation_base", "state", "type", "protect", "allocation_protect"):
-        assert getattr(found, column).tolist() == getattr(expected, column).tolist(), column
-        assert getattr(found, column).dtype == getattr(expected, column).dtype
+    for add in (with_captured, with_many_captured):
+        one, other = Cover(), Cover()
+        for parts in ranks:
+            one.add(parts)
+            other.add(parts)
+        one.add((start, start + size, start, 0x1000, 0) for start, size in captured)
+        expected, found = one.regions(), add(other, captured)
+        for column in ("base", "size", "allocation_base", "state", "type", "protect", "allocation_protect"):
+            assert getattr(found, column).tolist() == getattr(expected, column).tolist(), column
+            assert getattr(found, column).dtype == getattr(expected, column).dtype
 
 
-def test_captured_bytes_beyond_user_space_are_left_out() -> None:
-    regions = with_captured(Cover(), [((1 << 64) - 16, 8), ((1 << 63) - 8, 16), (0x1000, (1 << 64) - 1), (0x2000, 8)])
+@pytest.mark.parametrize("add", [with_captured, with_many_captured])
+def test_captured_bytes_beyond_user_space_are_left_out(
+    add: Callable[[Cover, Sequence[tuple[int, int]]], Regions],
+) -> None:
+    regions = add(Cover(), [((1 << 64) - 16, 8), ((1 << 63) - 8, 16), (0x1000, (1 << 64) - 1), (0x2000, 8)])
     assert regions.base.tolist() == [0x2000]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from dumpmap.model.limits import MAPS
@@ -29,7 +30,7 @@ _COUNTERS = {
 }
 """Lines of /proc/PID/status with a number of kB, and the counter that each gives."""
 
-_STATUS = frozenset(("Name", "Pid", *_COUNTERS))
+_STATUS = re.compile(rf"^(Name|Pid|{'|'.join(_COUNTERS)}):(.*)$", re.MULTILINE)
 """The lines of /proc/PID/status that are read, of about fifty."""
 
 
@@ -57,10 +58,7 @@ def read_linux_maps(data: StreamData, draft: Draft) -> None:
 def read_linux_status(data: StreamData, draft: Draft) -> None:
     """Reads /proc/PID/status: name, process ID, and counters of the process."""
     kb: dict[str, int] = {}
-    for line in _text(data, MAX_STATUS).splitlines():
-        key, _, value = line.partition(":")
-        if key not in _STATUS:
-            continue
+    for key, value in _STATUS.findall(_text(data, MAX_STATUS)):
         value = value.strip()
         if key == "Name":
             draft.process_name = value
