@@ -20,7 +20,7 @@ from dumpmap.model.managed_heaps import (
     ManagedRange,
 )
 from dumpmap.model.memory import Memory
-from dumpmap.model.winnt import PAGE_SIZE
+from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 from dumpmap.structures.bounds import USER_LIMIT, round_up
 from dumpmap.structures.gc_roots import GcRoots, HeapRoots, pointer_at
 from dumpmap.structures.gc_segments import Segment, read_segment
@@ -31,6 +31,9 @@ MAX_SEGMENTS = 65_536
 
 MAX_BOOKKEEPING = 32
 """Most blocks of bookkeeping memory that are followed. There is one, or two while it grows."""
+
+_LEAST_COVERED = 16
+"""Bytes of heap that a byte of bookkeeping memory covers at least. Recorded 64-bit collectors have 110."""
 
 _SOH = (2,)
 _BY_SEGMENTS = (2, 3, 4)
@@ -145,14 +148,11 @@ class _Walk:
             seen.add(address)
             names = ("Recount", "Size", "NextCardTable")
             values = roots.card_table.part(*names).values(self.memory, address)
-            allocation = self.space.allocation(address)
             if not values:
                 self.missing += 1
                 break
             size = values["Size"]
-            if not roots.card_table.size < size < USER_LIMIT[roots.pointer_size] or (
-                self.has_map and (allocation is None or address + size > sum(allocation))
-            ):
+            if not roots.card_table.size < size <= self.bookkeeping_room(address):
                 self.refused.append(f"bookkeeping block {address:#x}: its size is {size:#x}")
                 break
             self.add(address, round_up(address + size, PAGE_SIZE), BOOKKEEPING, None)
@@ -160,6 +160,16 @@ class _Walk:
                 self.reserve(address)
             following = values["NextCardTable"]
             address = following - roots.card_table_size if following > roots.card_table_size else 0
+
+    def bookkeeping_room(self, address: int) -> int:
+        """Returns the most bytes that a block of bookkeeping memory can have."""
+        if self.has_map:
+            allocation = self.space.allocation(address)
+            return 0 if allocation is None else sum(allocation) - address
+        values = self.roots.card_table.part("LowestAddress", "HighestAddress").values(self.memory, address)
+        covered = values["HighestAddress"] - values["LowestAddress"] if values else 0
+        most = max(covered, 0) // _LEAST_COVERED + ALLOCATION_GRANULARITY
+        return min(most, USER_LIMIT[self.roots.pointer_size] - address)
 
     def old_bookkeeping(self) -> int:
         """Start of the memory that contains the mark array, if it starts as bookkeeping memory does; else 0."""
@@ -219,7 +229,7 @@ def walk_heaps(
     Returns:
         the heap (None if no segment could be read), what was not captured or not settled, and what contradicts itself.
     """
-    walk = _Walk(memory, space, roots, has_map=space.allocation(module_base) is not None)
+    walk = _Walk(memory, space, roots, has_map=len(space.private_allocations()) > 0)
     label = f"managed heap of {module}"
     regions = [walk.heap(heap) for heap in roots.heaps]
     missing = [f"{label}: {_count(walk.missing, 'segment')} not in the dump"] if walk.missing else []

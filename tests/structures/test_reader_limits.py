@@ -11,6 +11,7 @@ import pytest
 from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures.gc_dac_vars import _by_table, _Reader
 from dumpmap.structures.gc_walk import _Walk
+from dumpmap.structures.layouts.gc import CARD_TABLE_INFO
 from dumpmap.structures.recognisers.go import find_version
 from dumpmap.structures.space import NoSpace
 
@@ -33,6 +34,21 @@ def test_a_range_has_a_size(base: int, end: int, size: int | None) -> None:
     walk = _Walk(ExcerptMemory(), NoSpace(), SimpleNamespace(pointer_size=8), has_map=False)  # type: ignore[arg-type]
     walk.add(base, end, "generation 0", 3)
     assert [(one.base, one.size, one.heap) for one in walk.ranges] == ([] if size is None else [(AT, size, 3)])
+
+
+@pytest.mark.parametrize("width", [4, 8])
+@pytest.mark.parametrize(("size", "taken"), [(0x20000, True), (0x110000, True), (0x110001, False), (1 << 31, False)])
+def test_bookkeeping_memory_has_a_share_of_what_it_covers(width: int, size: int, taken: bool) -> None:
+    layout = CARD_TABLE_INFO[width]
+    words = {"Size": size, "NextCardTable": 0, "LowestAddress": 0x1000000, "HighestAddress": 0x2000000}
+    header = bytearray(layout.size)
+    for name, value in words.items():
+        header[layout.offsets[name] : layout.offsets[name] + width] = value.to_bytes(width, "little")
+    roots = SimpleNamespace(pointer_size=width, bookkeeping=AT, card_table=layout, card_table_size=0)
+    walk = _Walk(ExcerptMemory([(AT, bytes(header))]), NoSpace(), roots, has_map=False)  # type: ignore[arg-type]
+    walk.bookkeeping(regions=False)
+    assert [part.base for part in walk.ranges] == [AT] * taken
+    assert bool(walk.refused) is not taken
 
 
 VARIABLES = ((0x20000, 0x21000), (0x40000, 0x40100))
