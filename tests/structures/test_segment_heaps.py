@@ -198,12 +198,28 @@ def test_a_cyclic_segment_list() -> None:
     assert any("loops" in warning for warning in found.warnings)
 
 
-def test_a_count_that_does_not_fit_the_list_is_a_warning() -> None:
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 9])
+def test_a_count_that_does_not_fit_the_list_is_a_warning(count: int) -> None:
     process, truth, _ = build("x64-1809")
-    process.pointer(truth.fields["SegContexts[0]"] + 0x58, 9)
+    process.pointer(truth.fields["SegContexts[0]"] + 0x58, count)
     found = survey_process(process)
-    assert any("it counts 9 segments, but its list has 4" in warning for warning in found.warnings)
+    warned = [f"it counts {count} segments, but its list has 4" in warning for warning in found.warnings]
+    assert any(warned) == (count not in (3, 4, 5))  # a segment can be caught between the list and the count
     assert allocations(heap_at(found, truth), space_of(process)) == expected(truth)
+
+
+def test_a_segment_that_fills_its_allocation_has_no_size_of_its_own() -> None:
+    process, truth, _ = build("x64-1809")
+    space = space_of(process)
+    filling = 0
+    for part in heap_at(survey_process(process), truth).ranges:
+        if part.role == "segment" and part.reserved is not None:
+            whole = space.allocation(part.base)
+            assert whole is not None
+            fills = whole[0] == part.base and whole[1] <= part.reserved
+            assert (part.size is None) == fills
+            filling += whole[1] == part.reserved
+    assert filling
 
 
 def test_a_signature_alone_in_memory_is_no_heap() -> None:
