@@ -241,6 +241,15 @@ def test_larger_headers_and_entries(header_size: int, entry_size: int) -> None:
     assert snapshot.warnings == ()
 
 
+@pytest.mark.parametrize("header_size", range(16, 24))
+def test_a_single_region_at_any_offset_of_the_file(header_size: int) -> None:
+    """One entry is contiguous where it is. Its columns are looked up one by one, which takes aligned numbers."""
+    builder = committed(tiny(), (0x1_0000, 0x4000)).thread(7, stack=(0x1_3000, bytes(64)))
+    builder.list_layout(MEMORY_INFO_LIST, header_size=header_size)
+    region_map = map_of(builder)
+    assert [(stack.thread_id, stack.base, stack.end) for stack in region_map.stacks] == [(7, 0x1_0000, 0x1_4000)]
+
+
 def test_the_last_entry_may_lack_what_a_newer_writer_appended() -> None:
     builder = committed(tiny(), (0x1_0000, 0x1000), (0x2_0000, 0x2000))
     builder.list_layout(MEMORY_INFO_LIST, entry_size=64)

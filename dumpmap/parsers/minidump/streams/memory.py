@@ -27,13 +27,13 @@ def read_memory_info_list(data: StreamData, draft: Draft) -> None:
         raise NotReadError("absent", "; ".join(data.problems) or "has no entries")
     regions, faults = checked_regions(
         Regions(
-            base=np.ascontiguousarray(entries["BaseAddress"]),
-            allocation_base=np.ascontiguousarray(entries["AllocationBase"]),
-            allocation_protect=np.ascontiguousarray(entries["AllocationProtect"]),
-            size=np.ascontiguousarray(entries["RegionSize"]),
-            state=np.ascontiguousarray(entries["State"]),
-            protect=np.ascontiguousarray(entries["Protect"]),
-            type=np.ascontiguousarray(entries["Type"]),
+            base=entries["BaseAddress"].copy(),
+            allocation_base=entries["AllocationBase"].copy(),
+            allocation_protect=entries["AllocationProtect"].copy(),
+            size=entries["RegionSize"].copy(),
+            state=entries["State"].copy(),
+            protect=entries["Protect"].copy(),
+            type=entries["Type"].copy(),
         )
     )
     draft.regions = regions
