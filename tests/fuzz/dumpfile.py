@@ -82,13 +82,13 @@ class Part:
         return [first + self.layout.entry * n for n in range(max(0, min(claimed, room // self.layout.entry)))]
 
 
-def parts(data: bytes | bytearray) -> list[Part]:
-    """The streams that the directory lists, at most a hundred."""
+def parts(data: bytes | bytearray, most: int = 100) -> list[Part]:
+    """The first streams that the directory lists."""
     if len(data) < 32:
         return []
     count, directory = struct.unpack_from("<II", data, 8)
     found = []
-    for at in range(directory, min(directory + 12 * min(count, 100), len(data) - 11), 12):
+    for at in range(directory, min(directory + 12 * min(count, most), len(data) - 11), 12):
         number, size, rva = struct.unpack_from("<III", data, at)
         found.append(Part(at, number, size, rva, LISTS.get(number)))
     return found

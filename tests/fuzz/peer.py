@@ -23,6 +23,7 @@ from synth.minidump import MEM_FREE, MEMORY_INFO_LIST, MODULE_LIST, THREAD_EX_LI
 
 import dumpmap
 from dumpmap.model.snapshot import Snapshot
+from dumpmap.parsers.minidump.reader import MAX_STREAMS
 from dumpmap.parsers.opening import read_source
 from dumpmap.sources.files import BufferSource
 from fuzz.dumpfile import Part, parts
@@ -40,7 +41,7 @@ def compare(data: bytes) -> int:
         return 0
     if not data.startswith(b"MDMP"):
         return 0
-    streams = parts(data)
+    streams = parts(data, MAX_STREAMS)
     compared = 0
     for number, read, same in (
         (MEMORY_INFO_LIST, MinidumpMemoryInfoList.parse, _same_regions),
@@ -108,7 +109,7 @@ def _same_modules(theirs: Any, snapshot: Snapshot, data: bytes) -> None:
 
 
 def _same_threads(theirs: Any, snapshot: Snapshot, data: bytes) -> None:
-    if any(part.type == THREAD_EX_LIST for part in parts(data)):
+    if any(part.type == THREAD_EX_LIST for part in parts(data, MAX_STREAMS)):
         return  # its threads replace those of the list
     last = {thread.ThreadId: thread for thread in theirs.threads}
     ours = {thread.id: thread for thread in snapshot.threads}
