@@ -134,6 +134,15 @@ def test_errors_name_the_key(text: str, place: str) -> None:
     assert isinstance(raised.value, ValueError)
 
 
+@pytest.mark.parametrize(
+    ("limit", "wanted"),
+    [("threads = '<= 5MB'", "a count: write a number without a unit"), ("commit_ratio = '<= 5MB'", "a share: write")],
+)
+def test_a_size_where_a_number_belongs(limit: str, wanted: str) -> None:
+    with pytest.raises(RulesError, match=wanted):
+        parse_rules(f"[limits]\n{limit}")
+
+
 def test_what_makes_sense_is_taken() -> None:
     rules = parse_rules(
         "[thresholds]\nlargest_free_warning = 1048576\nlargest_free_critical = '1MB'\ncommit_reached = '90%'\n"

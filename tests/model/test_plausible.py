@@ -30,8 +30,9 @@ def test_a_plausible_snapshot_is_the_same_one() -> None:
     assert guarded(one) is one
 
 
-def test_impossible_figures_are_left_out() -> None:
-    one = guarded(snapshot(counters=Counters(private_usage=LIMIT, pagefile_usage=7), system=System(commit_limit=LIMIT)))
+@pytest.mark.parametrize("wrong", [LIMIT, LIMIT + 1, (1 << 64) - 1])
+def test_impossible_figures_are_left_out(wrong: int) -> None:
+    one = guarded(snapshot(counters=Counters(private_usage=wrong, pagefile_usage=7), system=System(commit_limit=wrong)))
     assert (one.counters.private_usage, one.counters.pagefile_usage) == (None, 7)
     assert one.system.commit_limit is None
     assert one.warnings == (

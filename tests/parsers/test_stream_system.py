@@ -122,8 +122,9 @@ def test_system_memory_info() -> None:
     assert system.processors == 6
 
 
-def test_commit_is_unknown_where_the_flag_does_not_say_it_is_there() -> None:
-    system = read(tiny().system_memory_info(flags=0)).system
+@pytest.mark.parametrize("flags", [0, 1, 4, 0xFFFD])
+def test_commit_is_unknown_where_the_flag_does_not_say_it_is_there(flags: int) -> None:
+    system = read(tiny().system_memory_info(flags=flags)).system
     assert system.physical_total is not None
     assert system.commit_limit is None
     assert system.commit_total is None

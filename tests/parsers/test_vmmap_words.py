@@ -6,7 +6,7 @@ import pytest
 
 from dumpmap.model.types import RegionType
 from dumpmap.parsers.vmmap.building import _own_words
-from dumpmap.parsers.vmmap.rows import FileRow
+from dumpmap.parsers.vmmap.rows import FileRow, Remarks, nest
 
 GUARD, READ_WRITE = 0x104, 0x4
 TEB = "Thread Environment Block ID: 7"
@@ -35,3 +35,16 @@ def test_details_of_blocks(
     type: RegionType, head: str, details: str, protect: int, kind: str | None, own: str | None
 ) -> None:
     assert _own_words(row(type, head), row(type, details, protect)) == (kind, own)
+
+
+def test_a_row_inside_a_block_is_no_block() -> None:
+    rows = [
+        FileRow(number, address, size, "Heap", RegionType.HEAP)
+        for number, (address, size) in enumerate(
+            [(0x10000, 0x8000), (0x10000, 0x1000), (0x12000, 0x3000), (0x13000, 0x1000), (0x15000, 0x1000)], 1
+        )
+    ]
+    remarks = Remarks()
+    (allocation,) = nest(reversed(rows), remarks)
+    assert [block.address for block in allocation.blocks] == [0x10000, 0x12000, 0x15000]
+    assert list(remarks.texts()) == []
