@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpmap.classify.partial import Cover, with_captured, with_many_captured
+from dumpmap.classify.partial import Cover, _pages_of_blocks, with_captured, with_many_captured
 from dumpmap.model.snapshot import Regions
+from dumpmap.model.winnt import PAGE_SIZE
 
 PART = st.tuples(st.integers(0, 60), st.integers(0, 12), st.integers(0, 4), st.integers(0, 1), st.integers(0, 1)).map(
     lambda part: (part[0], part[0] + part[1], *part[2:])
@@ -77,3 +79,14 @@ def test_captured_bytes_beyond_user_space_are_left_out(
 ) -> None:
     regions = add(Cover(), [((1 << 64) - 16, 8), ((1 << 63) - 8, 16), (0x1000, (1 << 64) - 1), (0x2000, 8)])
     assert regions.base.tolist() == [0x2000]
+
+
+@pytest.mark.parametrize("address", [0x7FFD_0000, 0x7FFD_2000, 0x7FFD_E000, 0x7FFD_F800])
+@pytest.mark.parametrize(("pointer_size", "pages"), [(4, 1), (8, 2)])
+def test_a_teb_has_one_page_in_32_bits_and_two_in_64(address: int, pointer_size: int, pages: int) -> None:
+    teb, peb = SimpleNamespace(address=address, pointer_size=pointer_size), SimpleNamespace(address=address + 0x10000)
+    structures = SimpleNamespace(tebs=[teb], pebs=[peb])
+    found = [(start, end, base) for start, end, base, *_ in _pages_of_blocks(structures)]  # type: ignore[arg-type]
+    base = address // PAGE_SIZE * PAGE_SIZE
+    above = base + 0x10000
+    assert found == [(base, base + pages * PAGE_SIZE, base), (above, above + PAGE_SIZE, above)]

@@ -324,6 +324,17 @@ def test_a_profile_of_other_memory_is_not_claimed() -> None:
     assert "Go profile table" not in {kind for _, _, kind in only(survey_process(program.process)).parts}
 
 
+@pytest.mark.parametrize(
+    ("chunk", "offset", "claimed"),
+    [(0, 1, True), (0, 0, False), (0, synth.CHUNK - 1, True), (-1, synth.CHUNK, False), (-1, synth.CHUNK - 1, True)],
+)
+def test_the_first_entry_of_a_profile_lies_behind_the_start_of_a_chunk(chunk: int, offset: int, claimed: bool) -> None:
+    program = go_program()
+    program.words(program.profile + 8, sorted(program.chunks)[chunk] + offset)
+    kinds = {kind for _, _, kind in only(survey_process(program.process)).parts}
+    assert ("Go profile table" in kinds) == claimed
+
+
 def test_a_block_that_uses_more_than_it_has_is_no_mark_bits() -> None:
     program = go_program()
     program.words(program.marks[2], synth.BITS)
