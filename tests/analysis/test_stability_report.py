@@ -68,6 +68,13 @@ def test_sizes_come_in_bytes() -> None:
     assert found.process(1) is None
 
 
+@pytest.mark.parametrize(("limit", "remaining", "charge"), [(9, 2, 7), (9, None, None), (None, 2, None)])
+def test_the_charge_needs_the_limit_and_what_is_left(
+    limit: int | None, remaining: int | None, charge: int | None
+) -> None:
+    assert StabilityReport(commit_limit=limit, commit_remaining=remaining).commit_total == charge
+
+
 def test_the_allocation_attempt_is_bytes_already() -> None:
     found = read_stability_report(message(2, process(7, 1, 2, 3, 0xB1B1C7)))
     assert found.processes[0].allocation_attempt == 0xB1B1C7
