@@ -28,8 +28,10 @@ def command(
 ) -> None:
     """Show what uses the address space, by type, as VMMap does.
 
-    The output has bars for committed and private memory (and for the working set, if the input records it), the table
-    of types, the largest free block, the largest owners of private memory, and one line per finding.
+    The output begins with the verdict and the exception. Bars show the address space, committed and private memory, and
+    the working set if the input records it; the strip shows the whole address space, 256 MB a row in a 32-bit process.
+    Then come the table of types, the largest free block, the largest owners of private memory, and one line per
+    finding.
 
     ```
     dumpmap summary crash.dmp

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from typing import Any
 
-from dumpmap.model.types import TYPES, RegionType
+from dumpmap.render.bars import ENDLESS, drawing
 from dumpmap.render.fitting import FittedTable
 from dumpmap.render.folding import FoldedText
 from dumpmap.views.blocks import (
@@ -23,6 +23,7 @@ from dumpmap.views.blocks import (
     Paragraph,
     Remark,
     Statements,
+    Strip,
     Style,
 )
 from dumpmap.views.table import Table
@@ -38,29 +39,6 @@ _STYLES: dict[Style, str] = {
     "info": "cyan",
     "good": "green",
 }
-
-LETTERS = {
-    RegionType.IMAGE: "I",
-    RegionType.MAPPED_FILE: "M",
-    RegionType.SHAREABLE: "S",
-    RegionType.HEAP: "H",
-    RegionType.MANAGED_HEAP: "G",
-    RegionType.STACK: "T",
-    RegionType.PRIVATE_DATA: "P",
-    RegionType.PAGE_TABLE: "K",
-    RegionType.UNKNOWN: "?",
-}
-"""One letter per type, for bars without colour."""
-
-_ENDLESS = 10_000
-"""The width of an output that has none."""
-
-_BAR_INDENT = 24
-_FIGURE_WIDTH = 10
-_BAR_MARGIN = 26
-_BAR_WIDTHS = (10, 100)
-_BAR_WIDTH = 50
-"""Columns of the longest bar where the output has no width."""
 
 
 def terminal(output: str | None = None) -> tuple[bool, int | None]:
@@ -101,7 +79,7 @@ def text_parts(
         force_terminal=color,
         no_color=not color,
         color_system="truecolor" if color else None,
-        width=width or _ENDLESS,
+        width=width or ENDLESS,
         highlight=False,
         markup=False,
         emoji=False,
@@ -159,8 +137,8 @@ def _drawn(block: Block, units: Units) -> Iterator[Any]:
             head.append(f"  [{printable(block.id)}]", style="dim")
             yield head
             yield Padding(_text(block.text), (0, 0, 0, 2), expand=False)
-        case Bars():
-            yield _DrawnBars(block)
+        case Bars() | Strip():
+            yield drawing(block)
 
 
 def _text(text: str, style: str = "") -> Any:
@@ -189,47 +167,3 @@ def _grid(rows: Sequence[tuple[Any, Any]], *, gap: int, least: int | None = None
     for row in rows:
         grid.add_row(*row)
     return grid
-
-
-class _DrawnBars:
-    """Bars as wide as the console has room for, in colours or in letters as it takes."""
-
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-
-    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        from rich.text import Text
-
-        color = console.color_system is not None and not console.no_color
-        least, most = _BAR_WIDTHS
-        width = _BAR_WIDTH
-        extra = max((len(bar.figure) - _FIGURE_WIDTH for bar in self._bars.rows), default=0)
-        extra = max(extra, 0)
-        if options.max_width < _ENDLESS:
-            width = max(least, min(most, options.max_width - _BAR_MARGIN - extra))
-        for bar in self._bars.rows:
-            line = Text(f"{printable(bar.title):<12}{bar.figure:>{_FIGURE_WIDTH + extra}}  ")
-            cells = _apportion([size for _, size in bar.parts], self._bars.scale, width) if self._bars.scale else []
-            for (type, _), count in zip(bar.parts, cells, strict=bool(cells)):
-                if count:
-                    line.append(("█" if color else LETTERS[type]) * count, style=TYPES[type].color if color else "")
-            yield line
-        if self._bars.legend:
-            legend = Text(" " * (_BAR_INDENT + extra))
-            for type in self._bars.legend:
-                mark = "■" if color else f"{LETTERS[type]}="
-                legend.append(mark, style=TYPES[type].color if color else "")
-                legend.append(f"{' ' if color else ''}{TYPES[type].name}  ")
-            legend.rstrip()
-            yield legend
-
-
-def _apportion(values: list[int], scale: int, width: int) -> list[int]:
-    """Shares `width` cells among values by largest remainder, so that rounding never drops a bar's end."""
-    exact = [value * width / scale for value in values]
-    cells = [int(share) for share in exact]
-    missing = round(sum(exact)) - sum(cells)
-    by_remainder = sorted(range(len(values)), key=lambda index: exact[index] - cells[index], reverse=True)
-    for index in by_remainder[:missing]:
-        cells[index] += 1
-    return cells

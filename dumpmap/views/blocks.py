@@ -5,12 +5,15 @@ A view is a sequence of blocks. It says what is a heading, a fact, or a table, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from dumpmap.model.types import RegionType
 from dumpmap.views.table import Table
+
+if TYPE_CHECKING:
+    from dumpmap.views.strip import StripRow
 
 Style = Literal["plain", "strong", "muted", "critical", "warning", "info", "good"]
 """What a text means to its reader. The three severities of findings are styles of their own."""
@@ -105,12 +108,14 @@ class Bar:
     Attributes:
         title: what it shows.
         figure: the total, as text.
-        parts: bytes per type, in drawing order.
+        parts: bytes per type, in drawing order; None is the largest free block.
+        scale: bytes of a bar over the whole width; None takes the scale of all.
     """
 
     title: str
     figure: str
-    parts: Sequence[tuple[RegionType, int]]
+    parts: Sequence[tuple[RegionType | None, int]]
+    scale: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,19 @@ class Bars:
     legend: Sequence[RegionType]
 
 
-Block = Blank | Heading | Paragraph | Lines | Remark | Facts | Statements | Entry | Bars | Table
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The address space as rows of cells, in the colours of the types or, without colour, in letters.
+
+    Attributes:
+        rows: makes the rows for a number of columns.
+        address_width: digits of an address.
+    """
+
+    rows: Callable[[int], Sequence[StripRow]]
+    address_width: int
+
+
+Block = Blank | Heading | Paragraph | Lines | Remark | Facts | Statements | Entry | Bars | Strip | Table
 
 View = Iterable[Block]

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dumpmap.analysis.diagnosis import diagnose
 from dumpmap.analysis.lower_bounds import is_lower_bound, lower_bounds, shows_part
 from dumpmap.analysis.measurements import measurements_of
+from dumpmap.analysis.rules import VerdictName
 from dumpmap.model.columns import LARGEST, REGION_COLUMN, SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import TYPES, RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
-from dumpmap.views.blocks import Bar, Bars, Blank, Block, Fact, Facts, Paragraph, Remark, Statement, Statements
+from dumpmap.views.blocks import (
+    Bar,
+    Bars,
+    Blank,
+    Block,
+    Fact,
+    Facts,
+    Paragraph,
+    Remark,
+    Statement,
+    Statements,
+    Strip,
+    Style,
+)
 from dumpmap.views.columns import has_working_set, table_column
 from dumpmap.views.counters import AT_LEAST, counter_rows
 from dumpmap.views.documents import finding_document, head, moment_text
 from dumpmap.views.exception import exception_document
+from dumpmap.views.strip import space_strip
 from dumpmap.views.table import Column, Table
 from dumpmap.views.takers import taker_blocks, taker_document
 from dumpmap.wording.crash import crash_line
@@ -25,10 +41,20 @@ from dumpmap.wording.processes import process_name
 from dumpmap.wording.shortage import bound_reason
 from dumpmap.wording.systems import system_text
 from dumpmap.wording.text import address_text, hex_text, printable, short_size, size_left, size_most, size_text
+from dumpmap.wording.verdicts import verdict_lead
 
 if TYPE_CHECKING:
     from dumpmap.model.stated_heaps import StatedSurplus
     from dumpmap.wording.findings import Finding
+
+_VERDICT_STYLE: Mapping[VerdictName, Style] = {
+    "no-memory-problem-seen": "good",
+    "cannot-tell": "muted",
+    "address-space-low": "warning",
+    "commit-low": "warning",
+    "heap-limit-near": "warning",
+}
+"""The other verdicts say that something ran out."""
 
 _BAR_TYPES = tuple(info.type for info in TYPES if info.type not in (RegionType.UNUSABLE, RegionType.FREE))
 
@@ -124,8 +150,24 @@ def process_line(region_map: RegionMap) -> str:
     return printable("  ".join(parts))
 
 
+def space_bar(region_map: RegionMap) -> Bar | None:
+    """Returns the address space by type as a bar; with free space where it is narrow enough to be seen."""
+    m = measurements_of(region_map)
+    used: list[tuple[RegionType | None, int]] = [(type, m.used[type]) for type in RegionType if m.used.get(type)]
+    if not used:
+        return None
+    total = sum(size for _, size in used)
+    limit, free = m.limit.size, m.free
+    figure = (AT_LEAST if shows_part(region_map) else "") + short_size(total)
+    if limit is None or not m.limit.narrow or free is None:
+        return Bar("Address space", figure, used, total)
+    largest = 0 if free.largest is None else free.largest.size
+    parts = [*used, (RegionType.FREE, max(limit - total - largest, 0)), (None, largest)]
+    return Bar("Address space", f"{figure} of {m.limit.name}", parts, max(limit, total))
+
+
 def bars(region_map: RegionMap) -> Bars:
-    """Returns committed, private, and working-set memory as bars of one scale."""
+    """Returns the address space, and committed, private, and working-set memory in a scale of their own."""
     total = region_map.total
     rows = [("Committed", "committed", total.committed), ("Private", "private", total.private)]
     if total.total_ws:
@@ -133,18 +175,24 @@ def bars(region_map: RegionMap) -> Bars:
 
     least = dict.fromkeys(("committed", "private"), AT_LEAST if shows_part(region_map) else "") | {"total_ws": ""}
 
-    def parts(column: str) -> list[tuple[RegionType, int]]:
+    def parts(column: str) -> list[tuple[RegionType | None, int]]:
         return [(type, getattr(region_map.line(type), column) or 0) for type in _BAR_TYPES]
 
+    space = space_bar(region_map)
     return Bars(
         [
-            Bar(
-                title, "unknown" if value is None else least[column] + short_size(value), parts(column) if value else []
-            )
-            for title, column, value in rows
+            *([] if space is None else [space]),
+            *(
+                Bar(
+                    title,
+                    "unknown" if value is None else least[column] + short_size(value),
+                    parts(column) if value else [],
+                )
+                for title, column, value in rows
+            ),
         ],
         max((value or 0 for _, _, value in rows), default=0),
-        [type for type in _BAR_TYPES if (region_map.line(type).committed or 0) > 0],
+        [type for type in _BAR_TYPES if region_map.line(type).size or region_map.line(type).committed],
     )
 
 
@@ -188,6 +236,10 @@ def finding_statements(findings: Sequence[Finding]) -> Statements:
 def head_blocks(region_map: RegionMap) -> Iterator[Block]:
     """Yields the process and, if there is one, the exception, a line each."""
     yield Paragraph(process_line(region_map), "strong")
+    yield from _exception_blocks(region_map)
+
+
+def _exception_blocks(region_map: RegionMap) -> Iterator[Block]:
     line = crash_line(region_map)
     if line is not None:
         yield Blank()
@@ -196,9 +248,19 @@ def head_blocks(region_map: RegionMap) -> Iterator[Block]:
 
 def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
     """Yields everything that `summary` shows to people."""
-    yield from head_blocks(region_map)
+    yield Paragraph(process_line(region_map), "strong")
     yield Blank()
-    yield bars(region_map)
+    diagnosis = diagnose(region_map)
+    yield Paragraph(verdict_lead(diagnosis), _VERDICT_STYLE.get(diagnosis.verdict, "critical"))
+    yield from _exception_blocks(region_map)
+    yield Blank()
+    strip, space = space_strip(region_map), measurements_of(region_map).free
+    drawn = bars(region_map)
+    yield drawn if strip is None else dataclasses.replace(drawn, legend=())
+    if strip is not None:
+        free = None if space is None or space.largest is None else (space.largest.address, space.largest.size)
+        yield Blank()
+        yield Strip(lambda width: strip.rows(width, free), region_map.address_width)
     yield Blank()
     yield _marked_table(region_map)
     yield Blank()

@@ -184,6 +184,11 @@ def verdict_sentence(d: Diagnosis) -> str:
     return " ".join(part for part in parts if part)
 
 
+def verdict_lead(d: Diagnosis) -> str:
+    """Makes the first sentence of the statement: the verdict with its reason."""
+    return next(part for part in _STATEMENTS[d.verdict](d) if part)
+
+
 def _out_of_address_space(d: Diagnosis) -> list[str]:
     m, cause = d.measurements, d.cause
     text = room_text(m)

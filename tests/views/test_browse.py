@@ -12,10 +12,9 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Facts, Paragraph
 from dumpmap.views.browse.details import detail_blocks
-from dumpmap.views.browse.items import items_of
+from dumpmap.views.browse.items import items_of, strip_of
 from dumpmap.views.browse.levels import SORTS
 from dumpmap.views.browse.navigation import Navigator
-from dumpmap.views.browse.strip import SpaceStrip
 
 FRAGMENT = "fragment-x86.dmp.gz"
 MAPS = (FRAGMENT, "layout-x64.dmp.gz", "layout-wow64.dmp.gz", "leak-x64-after.dmp.gz")
@@ -320,7 +319,7 @@ def test_equal_maps_have_no_changes() -> None:
 
 def test_a_32_bit_space_is_drawn_to_scale() -> None:
     region_map = recorded(FRAGMENT)
-    strip = SpaceStrip(items_of(region_map))
+    strip = strip_of(items_of(region_map))
     cells = strip.cells(64)
     assert not any(cell.cut for cell in cells)
     assert region_map.end is not None
@@ -342,7 +341,7 @@ def _ranges(region_map: RegionMap) -> list[tuple[int, int, RegionType]]:
 
 @pytest.mark.parametrize("name", MAPS)
 def test_a_cell_leads_to_an_address_that_is_marked_there(name: str) -> None:
-    strip = SpaceStrip(items_of(recorded(name)))
+    strip = strip_of(items_of(recorded(name)))
     for cell in range(80):
         address = strip.address(cell, 80)
         assert address is not None
@@ -353,7 +352,7 @@ def test_a_cell_leads_to_an_address_that_is_marked_there(name: str) -> None:
 
 
 def test_a_64_bit_space_shows_what_is_used() -> None:
-    cells = SpaceStrip(items_of(recorded("layout-x64.dmp.gz"))).cells(80)
+    cells = strip_of(items_of(recorded("layout-x64.dmp.gz"))).cells(80)
     used = [cell for cell in cells if cell.type not in (RegionType.FREE, RegionType.UNUSABLE)]
     assert len(used) > 20
     assert any(cell.cut for cell in cells)

@@ -19,10 +19,10 @@ from dumpmap.render.browse.facts import detail_lines
 from dumpmap.render.browse.panes import FocusedPane, Line, LinePane, SpacePane
 from dumpmap.render.terminal import terminal
 from dumpmap.views.browse.details import detail_blocks, rows_text
+from dumpmap.views.browse.items import strip_of
 from dumpmap.views.browse.keys import COMMANDS, key_rows
 from dumpmap.views.browse.levels import Level, Row
 from dumpmap.views.browse.navigation import Navigator, Tree
-from dumpmap.views.browse.strip import SpaceStrip
 from dumpmap.views.summary import process_line
 from dumpmap.wording.findings import find
 from dumpmap.wording.text import printable
@@ -102,7 +102,7 @@ class BrowseApp(App[None]):
         self._findings = find(region_map)
         self._process = process_line(region_map)
         self.navigator = Navigator(region_map, changes)
-        self._strip = SpaceStrip(self.navigator.items)
+        self._strip = strip_of(self.navigator.items)
         self._message = message
         self._asked = ""
         self._side: list[tuple[Tree, Level]] = []

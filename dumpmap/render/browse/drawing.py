@@ -9,16 +9,12 @@ from rich.segment import Segment
 from rich.style import Style
 
 from dumpmap.model.types import TYPES, RegionType
-from dumpmap.render.terminal import LETTERS
+from dumpmap.render.bars import CUT, LETTERS, MARKS
 from dumpmap.views.browse.items import Flags
 from dumpmap.views.browse.levels import Row
-from dumpmap.views.browse.strip import Cell
+from dumpmap.views.strip import Cell
 from dumpmap.wording.text import address_text, printable
 
-MARKS = {**LETTERS, RegionType.FREE: ".", RegionType.UNUSABLE: ":"}
-"""One letter per type; free space is to look empty."""
-
-_CUT = "~"
 _FIGURE = 9
 _BAR = "█"
 _PLAIN = Style.null()
@@ -108,7 +104,7 @@ def strip_line(cells: Sequence[Cell], color: bool) -> list[Segment]:
     line = []
     for cell in cells:
         if cell.cut:
-            line.append(Segment(_CUT, _DIM))
+            line.append(Segment(CUT, _DIM))
         elif color and cell.type is not RegionType.FREE:
             line.append(Segment(_BAR, Style(color=TYPES[cell.type].color)))
         else:

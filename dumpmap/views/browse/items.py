@@ -20,6 +20,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I32, I64, U64
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState
+from dumpmap.views.strip import SpaceStrip
 
 Index = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
@@ -140,6 +141,11 @@ def _taken(column: npt.NDArray[np.uint32], index: I32) -> npt.NDArray[np.uint32]
 def _codes(values: npt.NDArray[Any]) -> I32:
     """Numbers the different values."""
     return np.unique(values, return_inverse=True)[1].astype(np.int32)
+
+
+def strip_of(items: Items) -> SpaceStrip:
+    """Returns the strip of what `browse` lists."""
+    return SpaceStrip(items.base, items.size, items.committed, items.type, items.map.end)
 
 
 def items_of(region_map: RegionMap) -> Items:

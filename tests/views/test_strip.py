@@ -1,0 +1,116 @@
+"""The first screen of `summary`: bars and strip, to scale, at every width, in letters and in colours."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from support.scenes import Scene, recorded
+
+from dumpmap.analysis.measurements import measurements_of
+from dumpmap.model.types import RegionType
+from dumpmap.render.terminal import to_text
+from dumpmap.views.strip import SpaceStrip, space_strip
+from dumpmap.views.summary import summary_view
+
+MB = 1 << 20
+NARROW = ("fragment-x86", "layout-x86", "layout-wow64", "exhaust-x86", "starve-x86")
+WIDE = ("layout-x64", "leak-x64-after", "managed/managed-10-workstation")
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.mark.parametrize("name", NARROW)
+@pytest.mark.parametrize(("width", "count"), [(15, 8), (16, 16), (63, 32), (70, 64), (500, 128)])
+def test_a_row_of_a_32_bit_space_has_256_mb(name: str, width: int, count: int) -> None:
+    region_map = recorded(name)
+    strip = space_strip(region_map)
+    assert strip is not None
+    free = region_map.largest_free_block
+    rows = strip.rows(width, None if free is None else (free.address, free.size))
+    assert [row.address for row in rows] == [number * 256 * MB for number in range(8)]
+    assert [len(row.cells) for row in rows] == [count] * 8
+    each = 256 * MB // count
+    pieces, (base, size, type) = region_map.pieces, region_map.gap_rows
+    parts = sorted(
+        zip(
+            [*pieces.base.tolist(), *base.tolist()],
+            [*pieces.size.tolist(), *size.tolist()],
+            [*pieces.type.tolist(), *type.tolist()],
+            strict=True,
+        )
+    )
+    for number, cell in enumerate(one for row in rows for one in row.cells):
+        low, high = number * each, (number + 1) * each
+        sums = [0] * len(RegionType)
+        for start, length, code in parts:
+            sums[code] += max(0, min(high, start + length) - max(low, start))
+        assert sums[cell.type] == max(sums), (name, hex(low))
+        touches = free is not None and free.address < high and free.address + free.size > low
+        assert cell.largest == (touches and cell.type == RegionType.FREE), (name, hex(low))
+
+
+def test_a_space_that_ends_within_a_row() -> None:
+    scene = Scene(32, top=0x2400_0000)
+    scene.allocate(16 * MB, base=0x1000_0000)
+    strip = space_strip(scene.map())
+    assert strip is not None
+    assert [(row.address, len(row.cells)) for row in strip.rows(64, None)] == [
+        (0, 64),
+        (0x1000_0000, 64),
+        (0x2000_0000, 16),
+    ]
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_a_wide_space_has_four_rows_at_ascending_addresses(name: str) -> None:
+    strip = space_strip(recorded(name))
+    assert strip is not None
+    rows = strip.rows(62, None)
+    assert [len(row.cells) for row in rows] == [62] * 4
+    addresses = [row.address for row in rows]
+    assert addresses == sorted(set(addresses))
+    assert not any(address % 0x1000 for address in addresses)
+
+
+def test_where_parts_of_the_space_are_unknown_there_is_no_strip() -> None:
+    assert space_strip(Scene(32).map(partial=True)) is None
+    assert space_strip(recorded("layout-x64-plain")) is None
+
+
+def test_a_strip_of_nothing() -> None:
+    none = np.array([], np.uint64)
+    assert (
+        SpaceStrip(none, none.astype(np.int64), none.astype(np.int64), none.astype(np.uint8), 1 << 31).rows(9, None)
+        == []
+    )
+
+
+@pytest.mark.parametrize("name", [*NARROW, *WIDE, "layout-x64-plain"])
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("color", [False, True])
+def test_no_line_is_wider_than_the_terminal(name: str, width: int, color: bool) -> None:
+    region_map = recorded(name)
+    text = to_text(summary_view(region_map, region_map.findings()), color=color, width=width)
+    lines = ESCAPES.sub("", text).splitlines()
+    assert max(map(len, map(str.rstrip, lines))) <= width
+    assert any(line.startswith("Address space  ") for line in lines)
+    rows = [line for line in lines if re.match(r"[0-9a-f]{8,16}  \S", line)]
+    assert len(rows) == (0 if "plain" in name else 8 if name in NARROW else 4)
+    first = next(number for number, line in enumerate(lines) if line.startswith("Address space  "))
+    said = "\n".join(lines[:first])
+    assert "No memory problem found" in said or "ut of" in said or "does not say" in said or "low" in said
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_the_bar_of_a_32_bit_space_is_the_whole_space(name: str) -> None:
+    region_map = recorded(name)
+    text = to_text(summary_view(region_map), width=80)
+    bar = next(line for line in text.splitlines() if line.startswith("Address space"))
+    m = measurements_of(region_map)
+    assert f" of {m.limit.name}" in bar
+    cells = bar.rpartition("  ")[2]
+    assert m.free is not None
+    assert m.limit.size is not None
+    share = m.free.total / m.limit.size
+    assert abs((cells.count(".") + cells.count("*")) / len(cells) - share) <= 1.5 / len(cells)
