@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from dumpmap.analysis import diagnosis as analysis
 from dumpmap.analysis.cause import Reason, Strength
 from dumpmap.analysis.diagnosis import LOW_COMMIT, Diagnosis, diagnose
-from dumpmap.analysis.likelier import likelier_axis
+from dumpmap.analysis.likelier import exceeds_commit, likelier_axis
 from dumpmap.analysis.room import available_space
 from dumpmap.analysis.rules import RuleSet, VerdictName
+from dumpmap.model.sizes import rounded_share
 from dumpmap.wording.findings import Finding, finding_of
 from dumpmap.wording.holders import holders_text, needs_text
 from dumpmap.wording.phrases import (
@@ -168,7 +169,7 @@ def _address_space(diagnosis: Diagnosis) -> dict[str, Any]:
         "largest_free_block": None if largest is None else {"address": f"0x{largest.address:x}", "size": largest.size},
         "free_at_most": None if bounds is None or bounds.free is None else bounds.free.to_dict(),
         "largest_free_block_at_most": None if bounds is None or bounds.largest is None else bounds.largest.to_dict(),
-        "fragmentation": None if space is None or space.fragmentation is None else round(space.fragmentation, 4),
+        "fragmentation": None if space is None else rounded_share(space.fragmentation),
         "requested": failure.requested if failure is not None else None,
     }
 
@@ -359,6 +360,8 @@ def _commit_beside(d: Diagnosis) -> str:
     if m.commit.ratio is None:
         return "The system's commit charge is not recorded."
     as_well = ", so commit is short as well" if d.commit in ("low", "out") else ""
+    if exceeds_commit(m, d.cause) and not any(map(d.has, LOW_COMMIT)):
+        as_well = ", and less is left than was requested"
     return f"{sentence(charge_text(m))}{as_well}."
 
 

@@ -15,6 +15,7 @@ from dumpmap.analysis.process_commit import process_commit
 from dumpmap.api import RegionMap
 from dumpmap.render.markdown import to_markdown
 from dumpmap.triage.map_row import row_of_map
+from dumpmap.views.counters import counter_rows
 from dumpmap.views.diagnose import diagnosis_view
 from dumpmap.views.free import free_view
 from dumpmap.views.info import info_view
@@ -113,6 +114,32 @@ def test_the_page_file_gives_the_commit_axis() -> None:
     assert verdict(mozilla("x64", TotalPageFile=GB, AvailablePageFile=2 * GB)).commit["source"] is None
 
 
+@pytest.mark.parametrize(("requested", "state"), [(8 * GB, "low"), (4 * GB, "ok")])
+def test_commit_with_less_left_than_was_requested_is_not_ok(requested: int, state: str) -> None:
+    region_map = mozilla("x64", OOMAllocationSize=requested, TotalPageFile=20 * GB, AvailablePageFile=5 * GB)
+    judged, text = verdict(region_map), shown(region_map)
+    assert judged.commit["state"] == state
+    assert ("More likely (inferred): commit, " in judged.sentence) == (state == "low")
+    assert ("less left than was requested" in text) == (state == "low")
+
+
+def test_a_request_above_both_limits_calls_neither_enough() -> None:
+    region_map = mozilla(
+        OOMAllocationSize=100 * MB, LargestFreeVMBlock=hex(MB), TotalPageFile=20 * GB, AvailablePageFile=GB - 950 * MB
+    )
+    judged = verdict(region_map)
+    assert (judged.verdict, judged.commit["state"]) == ("out-of-address-space", "low")
+    assert "not memory" not in judged.sentence
+
+
+def test_a_commit_just_below_its_limit_has_one_share_everywhere() -> None:
+    region_map = mozilla("x64", OOMAllocationSize=MB, TotalPageFile=20 * GB, AvailablePageFile=65536)
+    assert verdict(region_map).commit["system_ratio"] == 0.9999
+    text = shown(region_map)
+    assert "99.9 %" in text
+    assert "100 %" not in text
+
+
 @pytest.mark.parametrize(
     ("arch", "total", "available", "kind"),
     [
@@ -155,14 +182,17 @@ def test_the_commit_of_the_process_by_the_writer() -> None:
     assert judged.commit["process_private"] == 1_500_000_000
     assert "commit: the process commits 1.4 GB" in judged.sentence
     assert "commit: not recorded" not in judged.sentence
+    assert ("Process commit", "1.4 GB, by the writer of the dump") in counter_rows(region_map)
 
 
 def test_counters_come_before_the_writer() -> None:
     values = {**ENGINE_OOM, "MemoryStats.UsedVirtual": "1500000000"}
     dump = base("x64").process_vm_counters(private_usage=GB, pagefile_usage=GB).unreal_context(unreal_xml(values))
-    found = process_commit(dumpmap.open(dump.build()))
+    region_map = dumpmap.open(dump.build())
+    found = process_commit(region_map)
     assert found is not None
     assert (found.size, found.source) == (GB, "private-usage")
+    assert "Process commit" not in dict(counter_rows(region_map))
 
 
 def test_an_impossible_size_beside_a_record_is_out_of_memory() -> None:
