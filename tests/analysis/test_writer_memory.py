@@ -125,11 +125,12 @@ def test_commit_with_less_left_than_was_requested_is_not_ok(requested: int, stat
 
 def test_a_request_above_both_limits_calls_neither_enough() -> None:
     region_map = mozilla(
-        OOMAllocationSize=100 * MB, LargestFreeVMBlock=hex(MB), TotalPageFile=20 * GB, AvailablePageFile=GB - 950 * MB
+        OOMAllocationSize=100 * MB, LargestFreeVMBlock=hex(MB), TotalPageFile=200 * MB, AvailablePageFile=74 * MB
     )
     judged = verdict(region_map)
     assert (judged.verdict, judged.commit["state"]) == ("out-of-address-space", "low")
     assert "not memory" not in judged.sentence
+    assert "at 63 % of its limit, by the writer of the dump, and less is left than was requested." in judged.sentence
 
 
 def test_a_commit_just_below_its_limit_has_one_share_everywhere() -> None:
