@@ -223,11 +223,12 @@ def run(family: str, count: int, seed: int, *, seconds: float = 1e9, progress: b
         good, chance = gzip.decompress(path.read_bytes()), random.Random(f"{seed} {path.name}")
         share = count // len(paths) + (number < count % len(paths))
         whole = dumpmap.open(good)
-        intact = intact_claims(whole)
+        intact, executed = intact_claims(whole), 0
         for index in range(share):
             start = time.process_time()
             if time.perf_counter() - began > seconds * (number + 1) / len(paths):
                 break
+            executed += 1
             try:
                 region_map = dumpmap.open(mutant(good, chance))
                 ended.update(check(region_map))
@@ -244,7 +245,7 @@ def run(family: str, count: int, seed: int, *, seconds: float = 1e9, progress: b
             assert spent < PATIENCE, f"{path.name}: mutant {index} of seed {seed} took {spent:.1f} s"
             ended["slowest, ms"] = max(ended["slowest, ms"], int(spent * 1000))
         if progress:
-            print(path.name, share, dict(ended), flush=True)
+            print(path.name, executed, *([] if executed == share else ["of", share]), dict(ended), flush=True)
     return ended
 
 
@@ -257,7 +258,7 @@ def main() -> int:
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     ended = run(options.family, options.count, options.seed, seconds=options.seconds, progress=True)
-    print(dict(ended))
+    print(f"{ended['maps'] + ended['errors']:,} mutants of {options.count:,}:", dict(ended))
     return int(any(name.startswith("foreign") for name in ended))
 
 

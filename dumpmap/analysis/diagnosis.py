@@ -23,6 +23,7 @@ from dumpmap.analysis.conditions import (
     input,
     process,
 )
+from dumpmap.analysis.likelier import exceeds_commit
 from dumpmap.analysis.limits import SMALLEST_LIMIT
 from dumpmap.analysis.measurements import Measurements, measurements_of
 from dumpmap.analysis.room import wide_space_has_room
@@ -219,7 +220,7 @@ def _states(m: Measurements, t: Mapping[str, float], cause: Cause | None, found:
     axis = cause.axis if cause is not None else None
     return _States(
         "out" if axis == "address-space" else _space_state(m, t, found),
-        "out" if axis == "commit" else _commit_state(m, t, found),
+        "out" if axis == "commit" else _commit_state(m, t, cause, found),
         "out" if axis == "heap-limit" else _heap_limit_state(m, t, found),
     )
 
@@ -237,10 +238,10 @@ def _space_state(m: Measurements, t: Mapping[str, float], found: Mapping[str, Hi
     return "ok" if m.measured is not None or m.largest >= _PLENTY else "unknown"
 
 
-def _commit_state(m: Measurements, t: Mapping[str, float], found: Collection[str]) -> State:
+def _commit_state(m: Measurements, t: Mapping[str, float], cause: Cause | None, found: Collection[str]) -> State:
     if job_is_short(m, t):
         return "out"
-    if any(id in found for id in LOW_COMMIT):
+    if any(id in found for id in LOW_COMMIT) or exceeds_commit(m, cause):
         return "low"
     return "unknown" if m.commit.ratio is None else "ok"
 

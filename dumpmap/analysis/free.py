@@ -15,6 +15,7 @@ import numpy as np
 
 from dumpmap.analysis.limits import AddressLimit, address_limit
 from dumpmap.model.region_map import FreeBlock, RegionMap
+from dumpmap.model.sizes import rounded_share
 from dumpmap.model.snapshot import I64, U64
 
 TINY_BLOCK = 1 << 20
@@ -74,7 +75,7 @@ class FreeSpace:
             "largest_free_block": None
             if largest is None
             else {"address": f"0x{largest.address:x}", "size": largest.size},
-            "fragmentation": None if self.fragmentation is None else round(self.fragmentation, 4),
+            "fragmentation": rounded_share(self.fragmentation),
             "tiny_block_size": self.tiny,
             "tiny_blocks": self.tiny_count,
             "unusable": self.unusable,

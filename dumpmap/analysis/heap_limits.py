@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.runtime_limits import RuntimeLimit
+from dumpmap.model.sizes import rounded_share
 
 if TYPE_CHECKING:
     from dumpmap.model.writer import HeapLimitRecord
@@ -78,7 +79,7 @@ class HeapLimit:
             "runtime": self.runtime,
             "used": self.used,
             "limit": self.limit,
-            "ratio": None if self.ratio is None else round(self.ratio, 4),
+            "ratio": rounded_share(self.ratio),
             "includes_garbage": self.garbage,
             "location": self.location,
             "source": self.source,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dumpmap.model.heaps import HEAP_STREAM, Heap
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.sizes import rounded_share
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.winnt import MemState
 
@@ -116,7 +117,7 @@ class HeapRow:
         row["flags"] = None if self.flags is None else f"0x{self.flags:x}"
         row["flag_names"] = list(self.flag_names)
         for column in ("fragmentation", "va_fragmentation"):
-            row[column] = None if row[column] is None else round(row[column], 4)
+            row[column] = rounded_share(row[column])
         return row
 
 

@@ -48,6 +48,16 @@ class Likelier:
     requested: int | None = None
 
 
+def exceeds_commit(m: Measurements, cause: Cause | None) -> bool:
+    """Whether the request that failed is more than what is left of the system's commit limit.
+
+    A request that no process could satisfy says nothing about the commit.
+    """
+    if cause is None or not cause.requested or cause.axis == "request" or m.commit.left is None:
+        return False
+    return cause.requested > max(m.commit.left, 0)
+
+
 def likelier_axis(m: Measurements, cause: Cause) -> Likelier | None:
     """Infers the likelier axis; None if one is proved, or if nothing points to one."""
     if cause.axis == "neither":
@@ -55,7 +65,7 @@ def likelier_axis(m: Measurements, cause: Cause) -> Likelier | None:
     if cause.axis != "unknown":
         return None
     requested, left, narrow = cause.requested or 0, m.commit.left, m.limit.narrow
-    if left is not None and requested > max(left, 0):
+    if left is not None and exceeds_commit(m, cause):
         return Likelier("commit", Because.MORE_THAN_COMMIT_LEFT, max(left, 0), requested)
     available = available_page_file(m)
     if available is not None and requested > available:

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from dumpmap.analysis.writer_memory import space_total
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import size_words
 from dumpmap.model.snapshot import file_key
+from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 
 _GB, _TB = 1 << 30, 1 << 40
 _CLASSES = ((2 * _GB, "2 GB"), (3 * _GB, "3 GB"), (4 * _GB, "4 GB"), (8 * _TB, "8 TB"), (128 * _TB, "128 TB"))
@@ -23,6 +25,9 @@ _SLACK = 4 << 20
 
 _END_SLACK = 1 << 20
 """How far below the highest address a list of regions may end and still count as complete."""
+
+_BORDER = ALLOCATION_GRANULARITY
+"""What a total of address space leaves out at the start: the first 64 KB, which nobody can allocate."""
 
 _BUILD_8_1 = 9600
 
@@ -44,7 +49,7 @@ class AddressLimit:
         size: its end (exclusive); None if unknown.
         name: in round figures: `2 GB`.
         source: the evidence: `recorded summary`, `memory list`, `large-address-aware flag`, `SystemMemoryInfo`,
-            `known ranges`, `Windows version`, `pointer size`.
+            `known ranges`, `the writer's TotalVirtualMemory` or `TotalVirtual`, `Windows version`, `pointer size`.
         exact: whether it is the end itself, not only an upper bound.
         reached: whether the list of regions reaches it.
         large_address_aware: the flag in the program's header; None if the input does not hold the header.
@@ -115,7 +120,7 @@ def address_limit(region_map: RegionMap) -> AddressLimit:
 
 def _find(region_map: RegionMap, aware: bool | None) -> tuple[int, str, bool] | None:
     """Tries the evidence that only Windows has; returns size, source, and whether it is exact."""
-    process, end, highest = region_map.process, region_map.end, region_map.system.max_address
+    process, end = region_map.process, region_map.end
     narrow = process.pointer_size == 4
     if not narrow and aware is False:
         return 2 * _GB - 0x10000, "large-address-aware flag", True
@@ -135,8 +140,18 @@ def _find(region_map: RegionMap, aware: bool | None) -> tuple[int, str, bool] | 
         return NARROW - 0x10000, "large-address-aware flag", True
     if narrow and region_map.partial and _shows_4gb(region_map):
         return NARROW - 0x10000, "known ranges", True
+    return _find_by_system(region_map, aware)
+
+
+def _find_by_system(region_map: RegionMap, aware: bool | None) -> tuple[int, str, bool] | None:
+    """Tries what is known of the system or of the writer of the dump; returns the same."""
+    process, highest = region_map.process, region_map.system.max_address
+    narrow = process.pointer_size == 4
     if highest is not None and (not narrow or highest < NARROW):
         return highest + 1, "SystemMemoryInfo", True
+    written = space_total(region_map)
+    if written is not None and _possible_total(region_map, written.size + _BORDER):
+        return written.size + _BORDER, f"the writer's {written.name}", True
     if narrow and aware:
         # A dump does not record whether 32-bit Windows was started with 3 GB.
         return 3 * _GB - 0x10000, "large-address-aware flag", False
@@ -146,6 +161,14 @@ def _find(region_map: RegionMap, aware: bool | None) -> tuple[int, str, bool] | 
         top = 128 * _TB if process.os.build >= _BUILD_8_1 else 8 * _TB
         return top - 0x10000, "Windows version", True
     return None
+
+
+def _possible_total(region_map: RegionMap, size: int) -> bool:
+    """Whether a space of this size is one that the process can have: 32-bit Windows does not give 4 GB."""
+    narrow = region_map.process.pointer_size == 4
+    return _plausible_end(size, narrow) and not (
+        narrow and region_map.process.wow64 is False and size > 3 * _GB + _SLACK
+    )
 
 
 def _shows_4gb(region_map: RegionMap) -> bool:

@@ -24,6 +24,7 @@ from dumpmap.analysis.process_commit import process_commit
 from dumpmap.analysis.writer_memory import recorded_commit
 from dumpmap.model.counted import is_contradicted, private_commit, virtual_size
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.sizes import rounded_share
 from dumpmap.model.types import TYPES, RegionType
 
 _TYPES = tuple(RegionType)
@@ -85,9 +86,9 @@ class Commit:
             "system_total": self.total,
             "system_total_is_lower_bound": self.least,
             "system_limit": self.limit,
-            "system_ratio": None if self.ratio is None else round(self.ratio, 4),
+            "system_ratio": rounded_share(self.ratio),
             "process_private": self.process,
-            "process_share": None if self.process_share is None else round(self.process_share, 4),
+            "process_share": rounded_share(self.process_share),
             "job_usage": self.job_usage,
             "job_limit": self.job_limit,
             "source": self.source,

@@ -68,6 +68,14 @@ def virtual_kind(region_map: RegionMap, name: str = "AvailableVirtual") -> Virtu
     return "page-file" if total > _NARROW_SIZES[-1] or (physical is not None and total >= physical) else None
 
 
+def space_total(region_map: RegionMap) -> WriterFigure | None:
+    """What the writer recorded as all address space, without its borders; None if unknown."""
+    names = ["TotalVirtualMemory"]
+    if virtual_kind(region_map, "TotalVirtual") == "address-space":
+        names.append("TotalVirtual")
+    return _figure(region_map, names, None)
+
+
 def space_available(region_map: RegionMap, limit: int | None) -> WriterFigure | None:
     """What the writer recorded as free address space; None if unknown or more than there can be."""
     names = ["AvailableVirtualMemory"]

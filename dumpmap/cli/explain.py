@@ -23,8 +23,8 @@ NameArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME",
-        help="Finding, verdict, type, kind, owner, word of evidence, term, or column, such as "
-        "largest-free-block-small, V8, 'Private Data', 'at least', or process_commit. "
+        help="Finding, verdict, type, kind, owner, word of evidence, term, code of an exception or error, or "
+        "column, such as largest-free-block-small, V8, 'Private Data', 'at least', 0xC0000017, or process_commit. "
         "Case, spaces, hyphens, and underscores do not matter. Without a name, all names are listed.",
         show_default=False,
         autocompletion=_names,
@@ -38,7 +38,7 @@ def command(
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Explain a finding, verdict, type, kind, owner, evidence, term, or column: what it means and how dumpmap knows.
+    """Explain a finding, verdict, type, kind, owner, evidence, term, code, or column: what it means.
 
     The pages of findings are those of the documentation; no network is needed.
 
@@ -46,6 +46,7 @@ def command(
     dumpmap explain largest-free-block-small
     dumpmap explain private-data
     dumpmap explain V8
+    dumpmap explain UNREAL_ASSERT
     dumpmap explain process_commit
     ```
     """

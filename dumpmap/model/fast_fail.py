@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 _REASONS = [
     "LEGACY_GS_VIOLATION",
     "VTGUARD_CHECK_FAILURE",
@@ -76,6 +78,14 @@ _REASONS = [
     "INVALID_FLS_DATA",
 ]
 """The names by number, without their prefix; `-` has none."""
+
+
+def fast_fail_reasons() -> Iterator[tuple[int, str]]:
+    """Yields every reason that has a name, with its name."""
+    for reason in range(len(_REASONS)):
+        name = fast_fail_name(reason)
+        if name is not None:
+            yield reason, name
 
 
 def fast_fail_name(reason: int) -> str | None:

@@ -10,7 +10,7 @@ WindowsPlatformCrashContext.cpp.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 MemoryLimit = Literal["commit", "address-space", "stack", "memory"]
@@ -36,7 +36,7 @@ ERROR_COMMITMENT_LIMIT = 1455
 
 E_OUTOFMEMORY = 0x8007000E
 
-_UNREAL_ENSURES = range(0xBDB20, 0xBDB40)
+UNREAL_ENSURES = range(0xBDB20, 0xBDB40)
 """Codes that Unreal Engine raises to report a failed ensure; the program continues."""
 
 
@@ -205,6 +205,8 @@ SOFTWARE_EXCEPTIONS: tuple[Code, ...] = (
 )
 """Exception codes that programs and runtime libraries raise themselves."""
 
+UNREAL_ENSURE = Code(UNREAL_ENSURES[0], "UNREAL_ENSURE", "an ensure of Unreal Engine failed; the program continued")
+
 WIN32_ERRORS: tuple[Code, ...] = (
     Code(ERROR_NOT_ENOUGH_MEMORY, "ERROR_NOT_ENOUGH_MEMORY", "an allocation failed", "memory"),
     Code(ERROR_OUTOFMEMORY, "ERROR_OUTOFMEMORY", "an allocation failed", "memory"),
@@ -293,8 +295,8 @@ def exception_code(value: int, family: str = "windows") -> Code | None:
         family: the operating system. The codes are signals for Linux and Mach exception types for macOS.
     """
     number = value & 0xFFFFFFFF
-    if family == "windows" and number in _UNREAL_ENSURES:
-        return Code(number, "UNREAL_ENSURE", "an ensure of Unreal Engine failed; the program continued")
+    if family == "windows" and number in UNREAL_ENSURES:
+        return replace(UNREAL_ENSURE, value=number)
     return _BY_FAMILY.get(family, {}).get(number)
 
 

@@ -12,6 +12,14 @@ _STEPS = ((1 << 60, "EB"), (1 << 50, "PB"), (1 << 40, "TB"), (1 << 30, "GB"), (1
 Rounding = Literal["nearest", "down", "up"]
 
 
+def rounded_share(share: float | None) -> float | None:
+    """Rounds a share to four digits, as plain data carries it: only all of it is 1, and only nothing is 0."""
+    if share is None or share in (0, 1):
+        return share
+    rounded = round(share, 4)
+    return 0.9999 if rounded == 1 > share else 0.0001 if rounded == 0 < share else rounded
+
+
 def size_words(value: int) -> str:
     """Writes a size with the unit that suits it: `18 MB`, `15.8 MB`, `412 MB`."""
     return f"-{_size(-value, 'nearest', 1)[0]}" if value < 0 else _size(value, "nearest", 1)[0]

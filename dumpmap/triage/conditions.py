@@ -41,7 +41,7 @@ class Condition:
     def judge(self, row: TriageRow) -> bool | None:
         """Returns whether the condition is true of a row; None if a bound or an unknown figure does not tell."""
         bounds = None if self.comparison is None else bounds_of(row, self.column)
-        if self.comparison is None or bounds is None or (row[self.column] is None and self.comparison.negated):
+        if self.comparison is None or bounds is None:
             return self.holds(row[self.column])
         return self.comparison.judge(*bounds)
 

@@ -8,6 +8,7 @@ from dumpmap.analysis.diagnosis import diagnose
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.model.ntstatus import EXC_CRASH, exception_code
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.sizes import rounded_share
 from dumpmap.model.snapshot import ExceptionRecord
 from dumpmap.wording.findings import EXPLANATIONS
 from dumpmap.wording.verdicts import verdict_sentence
@@ -32,7 +33,7 @@ def diagnosis_columns(region_map: RegionMap) -> dict[str, Any]:
         "sentence": verdict_sentence(diagnosis),
         "largest_free": None if free is None else diagnosis.measurements.largest,
         **_at_most(diagnosis.measurements),
-        "fragmentation": None if fragmentation is None else round(fragmentation, 4),
+        "fragmentation": rounded_share(fragmentation),
     }
 
 

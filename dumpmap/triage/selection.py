@@ -1,8 +1,8 @@
 """Which rows to show, and in which order: `--where`, `--severity`, `--sort`, and `--top`.
 
 A selection changes neither what is analysed nor what is cached. For an unknown value (None), only `COLUMN=` with no
-value, `COLUMN!=...`, and `COLUMN!~...` are true. A comparison with a bound or with the unknown figure of a map is
-undecided: such rows are counted, named, and not shown.
+value, `COLUMN!=...`, and `COLUMN!~...` are true. A comparison with a bound or with the unknown figure of a map, `!=`
+included, is undecided: such rows are counted, named, and not shown.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dumpmap.analysis.process_commit import process_commit
 from dumpmap.model.region_map import RegionMap
 from dumpmap.wording.text import duration_words, percent_words, short_size
 
@@ -9,11 +10,12 @@ AT_LEAST = "at least "
 
 
 def counter_rows(region_map: RegionMap) -> list[tuple[str, str]]:
-    """Returns the known counters, each as label and text."""
+    """Returns the known counters, each as label and text, and what the writer recorded in place of one."""
     counters, system = region_map.counters, region_map.system
     private = counters.pagefile_usage if counters.private_usage is None else counters.private_usage
     rows = [
         ("Private bytes", _with_peak(private, counters.peak_pagefile_usage)),
+        ("Process commit", _recorded_commit(region_map)),
         ("Working set", _with_peak(counters.working_set, counters.peak_working_set)),
         ("Virtual size", _with_peak(counters.virtual_size, counters.peak_virtual_size)),
         ("System commit", _commit(system.commit_total, system.commit_limit, system.commit_peak)),
@@ -34,6 +36,14 @@ def time_rows(region_map: RegionMap) -> list[tuple[str, str]]:
         parts = f"{duration_words(user)} user, {duration_words(kernel)} kernel"
         rows.append(("CPU time", f"{duration_words(user + kernel)} ({parts})"))
     return rows
+
+
+def _recorded_commit(region_map: RegionMap) -> str:
+    """The commit of the process where only the writer of the dump says it."""
+    committed = process_commit(region_map)
+    if committed is None or committed.source != "writer":
+        return ""
+    return f"{short_size(committed.size)}, by the writer of the dump"
 
 
 def _with_peak(value: int | None, peak: int | None) -> str:

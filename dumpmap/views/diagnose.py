@@ -58,7 +58,7 @@ def diagnosis_view(region_map: RegionMap, verdict: Verdict, findings: Sequence[F
                 Fact(label, _axis_text(label, axis), _STATE_STYLE.get(str(axis["state"]), "plain"))
                 for label, axis in (
                     ("Address space", verdict.address_space),
-                    ("Commit", verdict.commit),
+                    ("Commit", {**verdict.commit, "requested": verdict.address_space["requested"]}),
                     ("Heap limit", verdict.heap_limit),
                 )
             ),
@@ -98,6 +98,8 @@ def _axis_text(label: str, axis: dict[str, Any]) -> str:
                 f"({percent_text(axis['system_ratio'])})"
                 + (", by the writer of the dump" if axis.get("source") == "writer" else "")
             )
+            if axis["state"] == "low" and (axis["requested"] or 0) > axis["system_limit"] - axis["system_total"]:
+                parts.append("less left than was requested")
         if axis.get("process_private") is not None:
             parts.append(f"process {short_size(axis['process_private'])}")
         if axis.get("job_limit") is not None:

@@ -154,7 +154,7 @@ def owner_change_table(difference: MapDiff) -> Table:
         [
             part_text(part.key),
             part.key.type.label if part.key.type is not None else part.key.module,
-            (part.count.delta or None) if part.key.type is not None else None,
+            part.count.delta or None,
             part.committed.b,
             part.committed.delta or None,
             part.size.b,

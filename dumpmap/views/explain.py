@@ -8,6 +8,7 @@ from typing import Any
 
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph
 from dumpmap.views.table import Column, Table
+from dumpmap.wording.codes import code_topics
 from dumpmap.wording.topics import Topic, topics
 
 _COLUMNS = (Column("sort"), Column("name"), Column("title", folds=True), Column("text", folds=True))
@@ -20,6 +21,7 @@ _HEADINGS = {
     "owner": "Owners",
     "evidence": "Words of evidence",
     "term": "Terms",
+    "code": "Exception codes and errors",
     "column": "Columns and figures",
 }
 
@@ -28,7 +30,7 @@ def every_topic() -> list[Topic]:
     """Returns every topic, those of columns last."""
     from dumpmap.views.column_topics import column_topics
 
-    return [*topics(), *column_topics()]
+    return [*topics(), *code_topics(), *column_topics()]
 
 
 def explain_view(topics: Sequence[Topic]) -> Iterator[Block]:

@@ -123,11 +123,26 @@ def cause_text(m: Measurements, cause: Cause) -> str:
         case Reason.STACK_DESPITE_COMMIT:
             return f"a stack with room left did not get another page, but {enough_commit_text(m)}"
         case Reason.NOT_RECORDED:
-            names = {"address-space": "the free address space", "commit": "the system's commit charge"}
-            missing = " or ".join(names[axis] for axis in cause.missing)
-            return f"the {input_noun(m)} does not record {missing}"
+            return _missing_text(m, cause)
         case _:
             return _room_clause(m, cause)
+
+
+def _missing_text(m: Measurements, cause: Cause) -> str:
+    """The clause of a cause that no evidence decides: what the input lacks, or has and does not decide it."""
+    names = {"address-space": "the free address space", "commit": "the system's commit charge"}
+    recorded = _recorded_space(m) if "address-space" in cause.missing else ""
+    missing = " or ".join(names[axis] for axis in cause.missing if not recorded or axis != "address-space")
+    lacks = f"the {input_noun(m)} does not record {missing}" if missing else ""
+    return ", and ".join(filter(None, (recorded and f"{recorded}, which does not decide it", lacks)))
+
+
+def _recorded_space(m: Measurements) -> str:
+    """What the writer recorded of the free address space; empty if nothing."""
+    if m.bounds is not None and m.bounds.recorded is not None:
+        return recorded_room_text(m.bounds.recorded, size_most(m.bounds.recorded.size))
+    available = available_space(m) if m.free is None else None
+    return "" if available is None else f"the writer recorded {size_words(available)} of address space as available"
 
 
 def _room_clause(m: Measurements, cause: Cause) -> str:
@@ -251,16 +266,13 @@ def _inferred(m: Measurements) -> str:
 
 def space_text(m: Measurements) -> str:
     """What is known of the free address space: measured, bounded, counted, or recorded by the writer; else empty."""
-    available = available_space(m)
     if m.free is not None:
         return largest_text(m)
     if m.bounds is not None and m.bounds.largest is not None:
         return bound_text(m)
     if m.virtual_size is not None:
         return counted_text(m)
-    if available is not None:
-        return f"the writer recorded {size_words(available)} of address space as available"
-    return ""
+    return _recorded_space(m)
 
 
 def used_text(m: Measurements, names: Mapping[RegionType, str] | None = None) -> str:

@@ -108,6 +108,14 @@ def recorded_texts(m: Measurements) -> Iterator[str]:
         yield f"{writer.writer} recorded that memory did not run out"
 
 
+def refused_text(m: Measurements) -> str:
+    """The sentence that heaps were refused memory; empty if none was."""
+    count = m.heap_commit_failures
+    if not count:
+        return ""
+    return f"At an unknown time, Windows refused to commit memory for heaps {count_words(count, 'time')}."
+
+
 def page_file_text(available: int) -> str:
     """What the writer of the dump recorded as available to commit."""
     return f"the writer recorded {size_left(available)} of physical memory and page file as available"

@@ -22,7 +22,7 @@ TERMS: dict[str, str] = {
     "axis": "One of the three limits that a process can meet: address space, commit, and the limit of a runtime's own "
     "heap.",
     "out": "State of an axis: its limit was reached.",
-    "low": "State of an axis: its limit is near.",
+    "low": "State of an axis: its limit is near, or less commit is left than the failed allocation requested.",
     "ok": "State of an axis: it has room.",
     "unknown": "State of an axis: the input does not show it. As a type, memory of a partial map that nothing "
     "explains.",

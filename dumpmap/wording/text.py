@@ -34,8 +34,13 @@ __all__ = [
 
 
 def percent_words(share: float) -> str:
-    """Writes a share (0 to 1) in percent: `61 %`; below 10 and above 99 with a decimal. Only all of it is `100 %`."""
+    """Writes a share (0 to 1) in percent: `61 %`; below 10 and above 99 with a decimal.
+
+    Only all of it is `100 %`, and only nothing is `0 %`.
+    """
     percent = 100 * share
+    if 0 < percent < 0.05:
+        return "<0.1 %"
     if 99 < percent < 100:
         return f"{min(999, round(1000 * share)) / 10:.1f} %"
     return f"{percent:.1f} %" if abs(percent) < 10 and round(percent, 1) != round(percent) else f"{percent:.0f} %"

@@ -23,7 +23,7 @@ class Topic:
 
     Attributes:
         name: as rows, tables, and JSON write it.
-        sort: `finding`, `verdict`, `type`, `kind`, `owner`, `evidence`, `term`, or `column`.
+        sort: `finding`, `verdict`, `type`, `kind`, `owner`, `evidence`, `term`, `code`, or `column`.
         title: the heading of the page.
         about: a line below the heading, as Markdown.
         sections: the page.

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from dumpmap.analysis import diagnosis as analysis
 from dumpmap.analysis.cause import Reason, Strength
 from dumpmap.analysis.diagnosis import LOW_COMMIT, Diagnosis, diagnose
-from dumpmap.analysis.likelier import likelier_axis
+from dumpmap.analysis.likelier import exceeds_commit, likelier_axis
 from dumpmap.analysis.room import available_space
 from dumpmap.analysis.rules import RuleSet, VerdictName
+from dumpmap.model.sizes import rounded_share
 from dumpmap.wording.findings import Finding, finding_of
 from dumpmap.wording.holders import holders_text, needs_text
 from dumpmap.wording.phrases import (
@@ -29,8 +30,8 @@ from dumpmap.wording.phrases import (
     room_text,
     space_text,
 )
-from dumpmap.wording.shortage import known_axes_text, likelier_text, reached_text, recorded_texts
-from dumpmap.wording.text import percent_words, sentence, size_left, size_words, sizes_apart
+from dumpmap.wording.shortage import known_axes_text, likelier_text, reached_text, recorded_texts, refused_text
+from dumpmap.wording.text import list_words, percent_words, sentence, size_left, size_words, sizes_apart
 
 if TYPE_CHECKING:
     from dumpmap.model.region_map import RegionMap
@@ -43,7 +44,7 @@ VERDICTS: Mapping[VerdictName, str] = {
     "address-space-low": "Address space is low; nothing shows that it ran out.",
     "commit-low": "Commit is low; nothing shows that it ran out.",
     "heap-limit-near": "A runtime's heap is near or over its own limit; nothing shows that it ran out.",
-    "no-memory-problem-seen": "Nothing in the input points to a shortage of memory.",
+    "no-memory-problem-seen": "Nothing in the input points to a shortage of memory when the dump was written.",
     "cannot-tell": "The input does not hold the evidence, or something other than these limits failed.",
 }
 """Every verdict and its meaning."""
@@ -168,7 +169,7 @@ def _address_space(diagnosis: Diagnosis) -> dict[str, Any]:
         "largest_free_block": None if largest is None else {"address": f"0x{largest.address:x}", "size": largest.size},
         "free_at_most": None if bounds is None or bounds.free is None else bounds.free.to_dict(),
         "largest_free_block_at_most": None if bounds is None or bounds.largest is None else bounds.largest.to_dict(),
-        "fragmentation": None if space is None or space.fragmentation is None else round(space.fragmentation, 4),
+        "fragmentation": None if space is None else rounded_share(space.fragmentation),
         "requested": failure.requested if failure is not None else None,
     }
 
@@ -282,12 +283,15 @@ def _commit_low(d: Diagnosis) -> list[str]:
 def _no_memory_problem_seen(d: Diagnosis) -> list[str]:
     m, failure = d.measurements, d.measurements.failure
     space, commit = m.free, m.commit
-    found = "No memory problem found"
+    found, excepted, parts = "No memory problem found", [], []
     if failure is not None and failure.limit == "stack":
-        found += f" apart from the stack overflow in thread {failure.thread_id}"
+        excepted.append(f"the stack overflow in thread {failure.thread_id}")
     elif failure is not None:
         found += f" that explains {failure_text(failure)}"
-    parts = []
+    if m.heap_commit_failures:
+        excepted.append("commits that Windows refused")
+    if excepted:
+        found += f" apart from {list_words(excepted)}"
     if space is not None:
         parts.append(f"{largest_text(m)} of {m.limit.words}" if m.largest else largest_text(m))
     elif m.virtual_size is not None:
@@ -298,7 +302,7 @@ def _no_memory_problem_seen(d: Diagnosis) -> list[str]:
         parts.append(charge_text(m))
     elif m.windows:
         parts.append("the system's commit charge is not recorded")
-    return [f"{found}: {', and '.join(parts)}."]
+    return [f"{found}: {', and '.join(parts)}.", refused_text(m)]
 
 
 def _cannot_tell(d: Diagnosis) -> list[str]:
@@ -331,6 +335,7 @@ def _not_recorded(d: Diagnosis) -> list[str]:
         parts.append(f"{sentence(counted_text(m))}.")
     if m.commit.ratio is not None:
         parts.append(f"{sentence(charge_text(m))}, so commit is not short.")
+    parts.append(refused_text(m))
     parts += [f"{sentence(text)}." for text in recorded_texts(m)]
     if m.free is None and m.virtual_size is None and available_space(m) is None:
         parts.append("Nor does it record how much address space is in use.")
@@ -360,6 +365,8 @@ def _commit_beside(d: Diagnosis) -> str:
     if m.commit.ratio is None:
         return "The system's commit charge is not recorded."
     as_well = ", so commit is short as well" if d.commit in ("low", "out") else ""
+    if exceeds_commit(m, d.cause) and not any(map(d.has, LOW_COMMIT)):
+        as_well = ", and less is left than was requested"
     return f"{sentence(charge_text(m))}{as_well}."
 
 

@@ -58,6 +58,8 @@ def _parts(snapshot: model.Snapshot, excerpts: Iterable[Excerpt]) -> Iterator[by
         "captured_at": source.captured_at,
         "tool": f"dumpmap {__version__}",
         "source": replace(source, name=source.original_name or source.name),
+        # Without a list, there is nothing that could be complete; a list that was lost as a whole is not.
+        "regions_complete": None if regions is None and snapshot.regions_complete else snapshot.regions_complete,
         "captured": [(hex(address), size) for address, size in snapshot.captured],
     }
     # Warnings come last, because the conversion of the rest can add to them.

@@ -44,7 +44,10 @@ _LIST_MODULE = re.compile(r"module [0-9]{1,10}")
 _FIGURE = re.compile(r"(?:Total|Available|Used|PeakUsed)(?:Physical|Virtual)|PageSize")
 _COMMENT = re.compile(r"snapshot [0-9]{1,10} of [0-9]{1,10}")
 _HANDLE_TYPE = re.compile(r"(?:[A-Za-z0-9]{1,32}(?: [A-Za-z]{1,16})?)?")
-_SERVICE_PACK = re.compile(r"Service Pack [0-9]{1,2}(?:, v\.[0-9]{1,5})?")
+_SERVICE_PACK = re.compile(
+    r"(?:(?:Service Pack|SP|Release Candidate|RC|Beta) ?[0-9]{1,2}|[0-9]{1,5})(?:, (?:v\.[0-9]{1,5}|RC ?[0-9]))?"
+)
+"""What Windows and its editions for devices write there: words of versions, or a number of a build."""
 _UNNAMED = "(left out)"
 """Stands for a text that the format requires."""
 

@@ -11,6 +11,7 @@ import dumpmap
 from dumpmap.analysis.free import free_space
 from dumpmap.analysis.limits import AddressLimit, address_limit
 from dumpmap.model.snapshot import System
+from dumpmap.model.writer import WriterRecord
 from dumpmap.render.markdown import to_markdown
 from dumpmap.views.diagnose import diagnosis_view
 from dumpmap.wording.verdicts import verdict
@@ -119,6 +120,18 @@ def test_the_process_itself_comes_before_whoever_wrote_the_dump() -> None:
     assert (limit.name, limit.source) == ("2 GB", "large-address-aware flag")
     limit = limit_of(32, aware=True, wow64=False, partial=True, system=System(max_address=0x7FFEFFFF))
     assert (limit.name, limit.source) == ("2 GB", "SystemMemoryInfo")
+
+
+def test_a_total_that_the_writer_recorded_comes_after_the_system_and_the_program() -> None:
+    total = WriterRecord("Crashpad", memory={"TotalVirtualMemory": 4 * GB - 0x20000})
+    assert limit_of(32, wow64=True, partial=True, writer=total).source == "the writer's TotalVirtualMemory"
+    limit = limit_of(32, partial=True, writer=total, system=System(max_address=0x7FFEFFFF))
+    assert (limit.name, limit.source) == ("2 GB", "SystemMemoryInfo")
+    limit = limit_of(32, aware=False, partial=True, writer=total)
+    assert (limit.name, limit.source) == ("2 GB", "large-address-aware flag")
+    # 32-bit Windows gives no program 4 GB.
+    limit = limit_of(32, wow64=False, partial=True, writer=total)
+    assert (limit.name, limit.source) == ("3 GB", "Windows version")
 
 
 def test_a_list_that_ends_in_the_middle_is_no_evidence() -> None:

@@ -13,6 +13,7 @@ import dumpmap
 from dumpmap.analysis.owner_parts import OwnerChange, merged_parts
 from dumpmap.analysis.owners import find_owners
 from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange
+from dumpmap.views.diff import owner_change_table
 
 LEAK = (FIXTURES / "leak-x64-before.dmp.gz", FIXTURES / "leak-x64-after.dmp.gz")
 NODES = tuple(FIXTURES / "runtimes" / f"node-{version}.dmp.gz" for version in (18, 20))
@@ -64,6 +65,12 @@ def test_a_leak_of_node_is_what_v8_says_of_its_spaces() -> None:
     assert wanted["V8 old space"] > 40 * MB
     parts = merged_parts(owner_changes(before, after))
     assert {part.key.kind: part.committed.delta for part in parts if part.key.kind in wanted} == wanted
+    rows = {row[0]: row[2] for row in owner_change_table(dumpmap.diff(before, after)).rows}
+    counts = [Counter[str](), Counter[str]()]
+    for count, region_map in zip(counts, (before, after), strict=True):
+        for owner in find_owners(region_map).owners:
+            count.update({part.kind: part.count for part in owner.parts})
+    assert {kind: rows[kind] for kind in wanted} == {kind: counts[1][kind] - counts[0][kind] for kind in wanted}
 
 
 def test_isolates_of_another_run_are_paired_by_size() -> None:

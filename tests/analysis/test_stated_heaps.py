@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.cases import refused_commits
 from synth.heaps import write_heap_array
 from synth.nt_heap import SegmentSpec, growing_segments, nt_heap
 from synth.process import ProcessBuilder
@@ -13,7 +15,8 @@ from synth.truth import HeapTruth
 import dumpmap
 from dumpmap.analysis.heaps import heap_range_rows, heap_rows
 from dumpmap.analysis.measurements import measurements_of
-from dumpmap.api import RegionMap
+from dumpmap.api import RegionMap, map_snapshot
+from dumpmap.model.snapshot import Counters
 from dumpmap.model.types import RegionType
 from dumpmap.views.heaps import stated_lines
 from dumpmap.views.summary import summary_document
@@ -152,3 +155,18 @@ def test_the_ranges_of_a_heap_add_up_to_its_row(arch: str, build: int) -> None:
 def test_the_ranges_of_the_heaps_of_public_dumps_add_up_too(corpus: Path) -> None:
     names = ("google_syzygy__notepad-larger-64bit.dmp", "google_syzygy__notepad-larger-32bit.dmp")
     assert all(agree(dumpmap.open(corpus / name)) for name in names)
+
+
+def test_a_verdict_that_finds_no_problem_names_refused_commits() -> None:
+    refused = "At an unknown time, Windows refused to commit memory for heaps 3 times."
+    for count in (0, 3):
+        judged = verdict(refused_commits(count))
+        assert judged.verdict == "no-memory-problem-seen"
+        found = "No memory problem found apart from commits that Windows refused: "
+        assert judged.sentence.startswith(found if count else "No memory problem found: ")
+        assert judged.sentence.endswith(refused) == bool(count)
+    process, truth = process_with_heap("x64", 19045, 3)
+    uncounted = replace(small(process, (truth.address, PAGE)).snapshot, counters=Counters())
+    judged = verdict(map_snapshot(uncounted))
+    assert judged.verdict == "cannot-tell"
+    assert refused in judged.sentence

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from support.scenes import GB, MB
+from support.scenes import GB, MB, TOP_2GB, TOP_4GB
 from synth.minidump import MinidumpBuilder
 from synth.writers import ENGINE_OOM, unreal_xml
 
 import dumpmap
 from dumpmap.analysis.gate_figures import FIGURES
+from dumpmap.analysis.limits import address_limit
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.analysis.process_commit import process_commit
 from dumpmap.api import RegionMap
 from dumpmap.render.markdown import to_markdown
 from dumpmap.triage.map_row import row_of_map
+from dumpmap.views.counters import counter_rows
 from dumpmap.views.diagnose import diagnosis_view
 from dumpmap.views.free import free_view
 from dumpmap.views.info import info_view
@@ -21,7 +23,7 @@ from dumpmap.views.modules import module_view
 from dumpmap.wording.findings import find
 from dumpmap.wording.verdicts import verdict
 
-TOTAL_2GB, TOTAL_4GB = 2_147_352_576, 4_294_836_224
+TOTAL_2GB, TOTAL_3GB, TOTAL_4GB, TOTAL_128TB = 2_147_352_576, 3_221_094_400, 4_294_836_224, 140_737_488_224_256
 """GlobalMemoryStatusEx's ullTotalVirtual: the space without its first and last 64 KB."""
 
 
@@ -66,7 +68,7 @@ def test_a_request_above_the_recorded_largest_block_proves_the_address_space() -
     assert "does not record the free address space" not in shown(region_map)
     assert judged.address_space["largest_free_block_at_most"] == {
         "size": MB,
-        "evidence": {"source": "writer", "limit": 4 * GB, "name": "LargestFreeVMBlock", "writer": "Crashpad"},
+        "evidence": {"source": "writer", "limit": TOP_4GB, "name": "LargestFreeVMBlock", "writer": "Crashpad"},
     }
     assert judged.address_space["free_at_most"]["size"] == 50_000_000
 
@@ -112,6 +114,33 @@ def test_the_page_file_gives_the_commit_axis() -> None:
     assert verdict(mozilla("x64", TotalPageFile=GB, AvailablePageFile=2 * GB)).commit["source"] is None
 
 
+@pytest.mark.parametrize(("requested", "state"), [(8 * GB, "low"), (4 * GB, "ok")])
+def test_commit_with_less_left_than_was_requested_is_not_ok(requested: int, state: str) -> None:
+    region_map = mozilla("x64", OOMAllocationSize=requested, TotalPageFile=20 * GB, AvailablePageFile=5 * GB)
+    judged, text = verdict(region_map), shown(region_map)
+    assert judged.commit["state"] == state
+    assert ("More likely (inferred): commit, " in judged.sentence) == (state == "low")
+    assert ("less left than was requested" in text) == (state == "low")
+
+
+def test_a_request_above_both_limits_calls_neither_enough() -> None:
+    region_map = mozilla(
+        OOMAllocationSize=100 * MB, LargestFreeVMBlock=hex(MB), TotalPageFile=200 * MB, AvailablePageFile=74 * MB
+    )
+    judged = verdict(region_map)
+    assert (judged.verdict, judged.commit["state"]) == ("out-of-address-space", "low")
+    assert "not memory" not in judged.sentence
+    assert "at 63 % of its limit, by the writer of the dump, and less is left than was requested." in judged.sentence
+
+
+def test_a_commit_just_below_its_limit_has_one_share_everywhere() -> None:
+    region_map = mozilla("x64", OOMAllocationSize=MB, TotalPageFile=20 * GB, AvailablePageFile=65536)
+    assert verdict(region_map).commit["system_ratio"] == 0.9999
+    text = shown(region_map)
+    assert "99.9 %" in text
+    assert "100 %" not in text
+
+
 @pytest.mark.parametrize(
     ("arch", "total", "available", "kind"),
     [
@@ -154,14 +183,17 @@ def test_the_commit_of_the_process_by_the_writer() -> None:
     assert judged.commit["process_private"] == 1_500_000_000
     assert "commit: the process commits 1.4 GB" in judged.sentence
     assert "commit: not recorded" not in judged.sentence
+    assert ("Process commit", "1.4 GB, by the writer of the dump") in counter_rows(region_map)
 
 
 def test_counters_come_before_the_writer() -> None:
     values = {**ENGINE_OOM, "MemoryStats.UsedVirtual": "1500000000"}
     dump = base("x64").process_vm_counters(private_usage=GB, pagefile_usage=GB).unreal_context(unreal_xml(values))
-    found = process_commit(dumpmap.open(dump.build()))
+    region_map = dumpmap.open(dump.build())
+    found = process_commit(region_map)
     assert found is not None
     assert (found.size, found.source) == (GB, "private-usage")
+    assert "Process commit" not in dict(counter_rows(region_map))
 
 
 def test_an_impossible_size_beside_a_record_is_out_of_memory() -> None:
@@ -197,6 +229,47 @@ def test_without_a_third_partys_module_a_sentence_says_so() -> None:
         module_view(dumpmap.open(MinidumpBuilder("x64").system_info().thread(4).build()), third_party=True)
     )
     assert "No module is known to be a third party's" in text
+
+
+@pytest.mark.parametrize(
+    ("arch", "total", "size"),
+    [
+        ("x86", TOTAL_2GB, TOP_2GB),
+        ("x86", TOTAL_3GB, 3 * GB - 0x10000),
+        ("x86", TOTAL_4GB, TOP_4GB),
+        ("x64", TOTAL_128TB, (128 << 40) - 0x10000),
+    ],
+)
+def test_a_total_of_address_space_by_the_writer_is_the_limit(arch: str, total: int, size: int) -> None:
+    for region_map, name in (
+        (mozilla(arch, TotalVirtualMemory=total), "TotalVirtualMemory"),
+        (unreal(arch, TotalPhysical=16 * GB, TotalVirtual=total), "TotalVirtual"),
+    ):
+        limit = address_limit(region_map)
+        assert (limit.size, limit.source, limit.exact) == (size, f"the writer's {name}", True)
+        assert verdict(region_map).address_space["limit_source"] == f"the writer's {name}"
+
+
+def test_a_total_that_no_address_space_has_is_no_limit() -> None:
+    for total in (0, 20 * GB, 2_500_000_000, TOTAL_128TB):
+        assert address_limit(mozilla(TotalVirtualMemory=total)).source == "pointer size"
+    assert address_limit(unreal(TotalPhysical=16 * GB, TotalVirtual=20 * GB)).source == "pointer size"
+    assert address_limit(mozilla("x64", TotalVirtualMemory=TOTAL_4GB)).source == "Windows version"
+
+
+@pytest.mark.parametrize(("block", "free"), [(MB, None), (None, 900 * MB)])
+def test_a_recorded_figure_that_does_not_decide_is_not_called_missing(block: int | None, free: int | None) -> None:
+    region_map = mozilla(
+        OOMAllocationSize=MB,
+        TotalVirtualMemory=TOTAL_2GB,
+        LargestFreeVMBlock=block or 0,
+        AvailableVirtualMemory=free or 0,
+    )
+    judged, text = verdict(region_map), shown(region_map)
+    assert judged.verdict == "out-of-memory"
+    assert "does not record the free address space" not in text
+    assert "The limit that failed is unknown: Crashpad recorded " in text
+    assert "which does not decide it, and the dump does not record the system's commit charge." in text
 
 
 @pytest.mark.parametrize(("block", "low"), [(32 * MB - 1, True), (32 * MB, False), (64 << 10, True)])

@@ -39,7 +39,7 @@ SCHEMA = record(
     topics=rows(
         record(
             name=TEXT,
-            sort={"enum": ["finding", "verdict", "type", "kind", "owner", "evidence", "term", "column"]},
+            sort={"enum": ["finding", "verdict", "type", "kind", "owner", "evidence", "term", "code", "column"]},
             title=TEXT,
             sections=rows(
                 record(
@@ -90,6 +90,31 @@ def test_a_name_of_two_things_explains_both() -> None:
 )  # fmt: skip
 def test_terms_that_people_meet_have_a_page(name: str) -> None:
     assert "What it means" in explained(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("UNREAL_ASSERT", "UNREAL_ASSERT", "An assertion of Unreal Engine failed"),
+        ("0x4000 UNREAL_ASSERT", "UNREAL_ASSERT", "An assertion of Unreal Engine failed"),
+        ("0xBDB2F", "UNREAL_ENSURE", "An ensure of Unreal Engine failed"),
+        ("status_no_memory", "STATUS_NO_MEMORY", "not which limit was reached"),
+        ("0xC0000017", "STATUS_NO_MEMORY", "not which limit was reached"),
+        ("1455", "ERROR_COMMITMENT_LIMIT", "the commit of the system"),
+        ("0x8007000E", "E_OUTOFMEMORY", "OutOfMemoryException"),
+        ("signal 11 (SIGSEGV)", "SIGSEGV", "Segmentation fault"),
+        ("FAST_FAIL_FATAL_APP_EXIT", "FAST_FAIL_FATAL_APP_EXIT", "ended the process at once"),
+    ],
+)
+def test_a_code_is_explained_by_its_name_or_number(name: str, code: str, words: str) -> None:
+    (topic,) = json.loads(explained(name, "--format", "json"))["topics"]
+    assert (topic["name"], topic["sort"]) == (code, "code")
+    assert words in topic["sections"][0]["text"]
+
+
+def test_the_page_of_a_code_says_what_it_is_and_its_numbers() -> None:
+    assert "0xbdb20 to 0xbdb3f" in explained("UNREAL_ENSURE")
+    assert "error of Windows, as GetLastError returns it: 1455" in explained("ERROR_COMMITMENT_LIMIT")
 
 
 def test_every_column_has_a_page() -> None:

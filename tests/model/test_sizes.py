@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dumpmap.model.sizes import Rounding, size_left, size_most, size_words, sizes_apart
+from dumpmap.model.sizes import Rounding, rounded_share, size_left, size_most, size_words, sizes_apart
 
 GB = 1 << 30
 UNITS = {"bytes": 0, "byte": 0, "KB": 10, "MB": 20, "GB": 30, "TB": 40, "PB": 50, "EB": 60}
@@ -57,3 +57,11 @@ def test_what_is_left_is_rounded_down_and_an_upper_bound_up(size: int) -> None:
 
 def test_one_byte_is_singular() -> None:
     assert (size_words(1), size_left(1), size_most(1), size_words(0)) == ("1 byte", "1 byte", "1 byte", "0 bytes")
+
+
+@pytest.mark.parametrize(
+    ("share", "rounded"),
+    [(None, None), (0, 0), (1e-9, 0.0001), (0.12345, 0.1235), (0.99999, 0.9999), (1, 1), (1.00001, 1.0), (1.5, 1.5)],
+)
+def test_only_all_of_a_share_is_rounded_to_one(share: float | None, rounded: float | None) -> None:
+    assert rounded_share(share) == rounded

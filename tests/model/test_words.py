@@ -20,7 +20,10 @@ from dumpmap.wording.text import percent_text, percent_words
         (0.052, "5.2 %"),
         (1.004, "100 %"),
         (0.0, "0 %"),
+        (0.00001, "<0.1 %"),
+        (0.00049, "<0.1 %"),
+        (0.0005, "0.1 %"),
     ],
 )
-def test_only_all_of_it_is_100_percent(share: float, words: str) -> None:
+def test_only_all_of_it_is_100_percent_and_only_nothing_is_0_percent(share: float, words: str) -> None:
     assert percent_words(share) == percent_text(share) == words

@@ -466,6 +466,13 @@ def test_what_is_written_follows_the_schema(snapshot: model.Snapshot, excerpts: 
     jsonschema.validate(json.loads(snapshot_json(snapshot, excerpts)), SCHEMA)
 
 
+@pytest.mark.parametrize(("complete", "written"), [(True, None), (False, False)])
+def test_an_input_without_a_list_of_regions_does_not_call_it_complete(complete: bool, written: bool | None) -> None:
+    snapshot = model.Snapshot(model.Source(kind="minidump", name="x"), model.Process(), regions_complete=complete)
+    document = json.loads(snapshot_json(snapshot, []))
+    assert (document["regions"], document["regions_complete"]) == (None, written)
+
+
 def long_map(count: int, name: str | None = None) -> model.Snapshot:
     rows = [(0x10000 * i, 0x10000 * i, 4, 4096, 0x1000, 4, 0x20000) for i in range(1, count + 1)]
     regions = model.make_regions(rows, texts={"file": [f"{name} {i % 7}" if name else None for i in range(count)]})

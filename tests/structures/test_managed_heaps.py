@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.structures import managed_heaps, memory_of, runtime_modules, space_of, survey_process
-from synth.managed import GENERATIONS, VARS, VARS_AT, Runtime
+from synth.managed import GENERATIONS, SECTIONS, VARS, VARS_AT, Runtime
 from synth.process import ProcessBuilder
 
 from dumpmap.model.managed_heaps import ManagedHeap
@@ -133,6 +134,24 @@ def test_a_runtime_whose_variables_are_not_captured() -> None:
     assert managed_heaps(found) == ()
     assert runtime_modules(found) == ("coreclr.dll",)
     assert any("GcDacVars" in line for line in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("section", "lost", "noted"), [(".CLR_UEF", True, True), (".CLR_UEF", False, False), (".x", True, False)]
+)
+def test_a_program_whose_exports_are_not_captured_shows_a_runtime_by_its_sections(
+    section: str, lost: bool, noted: bool
+) -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    sections = (SECTIONS[0], replace(SECTIONS[0], name=section), *SECTIONS[1:])
+    tool = process.add_module("C:\\app\\tool.exe", sections=sections, exports={"DotNetRuntime": 0x1010}, dll=False)
+    if lost:
+        process.drop_range(*tool.sections[".rdata"])
+    recording = RecordingMemory(memory_of(process))
+    found = survey_process(process, recording)
+    assert runtime_modules(found) == (("tool.exe",) if noted else ())
+    assert any("tool.exe: its exports are not in the dump" in note for note in found.notes) == noted
+    assert survey_process(process, ExcerptMemory(recording.excerpts())) == found
 
 
 def test_a_module_of_that_name_that_is_none() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from mutants import foreign, intact_claims, run
+from mutants import foreign, intact_claims, main, run
 from support.scenes import map_of
 from synth.process import ProcessBuilder
 
@@ -20,6 +20,18 @@ def test_damage_ends_in_a_map_that_proves_itself(family: str, count: int, found:
     assert ended["maps"] + ended["errors"] == count
     assert ended[found] > count // 2
     assert not [name for name in ended if name.startswith("foreign")]
+
+
+def test_the_number_that_is_printed_is_that_of_the_mutants_that_ran(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("python", 8, seed=0, seconds=0, progress=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert all(line.split()[1:4] == ["0", "of", "2"] for line in lines)
+    monkeypatch.setattr("sys.argv", ["mutants", "python", "1000", "--seconds", "0"])
+    assert main() == 0
+    assert "0 mutants of 1,000: {}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("size", [0x200000, 0x180000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from synth.python import NARROW, NEW, OLD, PythonProcess, Sizes, python_process
 
 import dumpmap
 from dumpmap.analysis.owners import find_owners
-from dumpmap.model.memory import ExcerptMemory, LiveMemory
+from dumpmap.model.memory import ExcerptMemory, LiveMemory, RecordingMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.recognised import OwnerFacts
 from dumpmap.structures.recognisers.python import PythonArenas
@@ -114,6 +115,33 @@ def test_a_python_that_uses_malloc_has_no_arenas() -> None:
     structures = survey_process(python.process)
     assert structures.facts_of(PythonArenas) == ()
     assert [(runtime.name, runtime.variant) for runtime in structures.runtimes] == [("Python", "3.11.9")]
+    assert any("python311.dll: no Python arena could be identified: " in note for note in structures.notes)
+
+
+def test_a_free_threaded_python_is_not_said_to_lack_arenas() -> None:
+    python = python_process(name="C:\\P\\python313t.dll")
+    python.point(0)
+    assert survey_process(python.process).notes == ()
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_dump_that_is_cut_off_says_that_python_is_missing(name: str) -> None:
+    data = gzip.decompress((FOLDER / f"{name}.dmp.gz").read_bytes())
+    cut = dumpmap.open(data[: len(data) // 2])
+    assert cut.structures.facts_of(PythonArenas) == ()
+    assert any("its headers are not in the dump, so Python's arenas could not be located" in one for one in cut.notes)
+
+
+@pytest.mark.parametrize("lost", ["array", "variables"])
+def test_a_python_whose_variables_or_arenas_are_not_captured(lost: str) -> None:
+    python = python_process()
+    at, size = (python.array, 0x1000) if lost == "array" else python.module.sections[".data"]
+    python.process.drop_range(at, size)
+    recording = RecordingMemory(memory_of(python.process))
+    structures = survey_process(python.process, recording)
+    assert structures.facts_of(PythonArenas) == ()
+    assert any("no Python arena could be identified: its variables or arenas" in note for note in structures.notes)
+    assert survey_process(python.process, ExcerptMemory(recording.excerpts())) == structures
 
 
 def test_more_pools_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +176,7 @@ def test_an_arena_whose_pools_name_another_is_not_claimed() -> None:
     structures = survey_process(python.process)
     assert only(structures).arenas == (python.arenas[0],)
     assert only(structures).unproved == 1
-    assert any("1 Python arenas whose pools do not name them" in note for note in structures.notes)
+    assert any("pools of 1 Python arena name another arena or are not in the dump" in note for note in structures.notes)
 
 
 @pytest.mark.parametrize("offset", [0x24, 0x28, 0x2C])

@@ -122,7 +122,10 @@ def test_conditions(condition: str, values: dict[str, Any], holds: bool) -> None
         ("process_commit<1GB", {"process_commit": 64 * MB}, True),
         ("committed<1GB", {"committed": None}, None),
         ("process_commit<1GB", {"process_commit": None}, None),
-        ("process_commit!=1GB", {"process_commit": None}, True),
+        ("process_commit!=1GB", {"process_commit": None}, None),
+        ("process_commit=1GB", {"process_commit": None}, None),
+        ("process_commit!=1GB", {"process_commit": None, "status": "error"}, True),
+        ("oom_size!=1GB", {"oom_size": None}, True),
         ("threads>5", {"threads": None}, None),
         ("oom_size>1GB", {"oom_size": None}, False),
         # at most 64 MB

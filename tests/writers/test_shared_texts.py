@@ -16,6 +16,7 @@ from synth.writers import ENGINE_OOM, ModuleAnnotations, unreal_xml
 
 import dumpmap
 from dumpmap.render.html import render_report
+from dumpmap.writers.snapshot_texts import without_texts
 
 UNREAL = tuple(
     name
@@ -97,6 +98,26 @@ def outputs(dump: Path, *options: str) -> dict[str, bytes]:
         assert ran.code == 0, ran.err
         made[name] = path.read_bytes()
     return made
+
+
+@pytest.mark.parametrize(
+    ("pack", "kept"),
+    [
+        ("Service Pack 3", True),
+        ("Service Pack 2, v.2096", True),
+        ("Service Pack 1, RC 1", True),
+        ("1350", True),
+        ("RC2", True),
+        ("4915551234567", False),
+        ("Service Pack of Jane", False),
+        ("1350 jane", False),
+    ],
+)
+def test_a_short_service_pack_of_digits_and_known_words_is_kept(pack: str, kept: bool) -> None:
+    region_map = dumpmap.open(MinidumpBuilder("x64").system_info(service_pack=pack).thread(4).build())
+    shared = without_texts(region_map.snapshot)
+    assert shared.process.os.service_pack == (pack if kept else None)
+    assert shared.omitted_texts == (not kept)
 
 
 def test_every_field_is_read(dump: Path) -> None:

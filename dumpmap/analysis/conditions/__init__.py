@@ -55,8 +55,3 @@ def block_values(m: Measurements) -> dict[str, Any] | None:
     """The largest free block as plain data."""
     largest = m.free.largest if m.free is not None else None
     return None if largest is None else {"address": f"0x{largest.address:x}", "size": largest.size}
-
-
-def rounded(value: float | None) -> float | None:
-    """A share as plain data carries it."""
-    return None if value is None else round(value, 4)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found, block_values, rounded
+from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found, block_values
 from dumpmap.analysis.free_blocks import unusable_causes
 from dumpmap.analysis.measurements import Measurements
+from dumpmap.model.sizes import rounded_share
 from dumpmap.model.types import RegionType
 
 
@@ -51,7 +52,7 @@ def _space_values(m: Measurements) -> dict[str, Any]:
         "limit_source": m.limit.source,
         "free": space.total if space is not None else None,
         "largest_free_block": block_values(m),
-        "fragmentation": rounded(space.fragmentation) if space is not None else None,
+        "fragmentation": rounded_share(space.fragmentation) if space is not None else None,
         "used": {region_type.label: size for region_type, size in m.used.items()},
     }
 

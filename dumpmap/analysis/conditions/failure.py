@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from dumpmap.analysis.cause import stack_commit_failed
-from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found, block_values, rounded
+from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found, block_values
 from dumpmap.analysis.failure import Failure, StackFault
 from dumpmap.analysis.likelier import likelier_axis
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.model.ntstatus import MSVC_CPP_EXCEPTION
+from dumpmap.model.sizes import rounded_share
 
 
 def out_of_memory_exception(e: Evidence) -> Found | None:
@@ -25,7 +26,7 @@ def out_of_memory_exception(e: Evidence) -> Found | None:
             "axis": cause.axis,
             "strength": cause.strength,
             "largest_free_block": block_values(e.m),
-            "commit_ratio": rounded(e.m.commit.ratio),
+            "commit_ratio": rounded_share(e.m.commit.ratio),
         }
     )
 
@@ -87,7 +88,7 @@ def _stack_values(m: Measurements, failure: Failure, fault: StackFault) -> dict[
         "headroom": fault.headroom,
         "reserve": fault.reserve,
         "guaranteed": fault.guaranteed,
-        "commit_ratio": rounded(m.commit.ratio),
+        "commit_ratio": rounded_share(m.commit.ratio),
     }
 
 

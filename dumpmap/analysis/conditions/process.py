@@ -10,6 +10,7 @@ from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found
 from dumpmap.analysis.limits import NARROW
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.model.region_map import MappedCopy
+from dumpmap.model.sizes import rounded_share
 from dumpmap.model.snapshot import Module, file_key
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState, MemType, PageProtect
@@ -155,7 +156,7 @@ def type_dominates(e: Evidence) -> Found | None:
         "type": top.label,
         "size": m.used[top],
         "committed": m.map.line(top).committed,
-        "share": round(share, 4),
+        "share": rounded_share(share),
     }
     return Found(values, subject=Share(top, parts[top], share))
 

@@ -103,7 +103,7 @@ def load_snapshot(
 
 
 def _complete_by_streams(streams: Sequence[model.Stream]) -> bool:
-    """Returns `Snapshot.regions_complete` for a file from a version that did not write it."""
+    """Returns `Snapshot.regions_complete` for a file that does not say it: there is no list, or the file is old."""
     return all(stream.status == "read" for stream in streams if stream.name == "MemoryInfoList")
 
 

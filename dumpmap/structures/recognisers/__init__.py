@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dumpmap.model.memory import unrecorded
-from dumpmap.structures.recognisers.protocol import Context, Mark, Recogniser
+from dumpmap.structures.recognisers.protocol import Context, LoadedModule, Mark, Recogniser
 
 
 def _may_have_windows_heaps(context: Context) -> bool:
@@ -55,6 +55,28 @@ def _has_a_teb_of_wine(context: Context) -> bool:
 DOTNET_EXPORTS = ("DotNetRuntimeInfo", "DotNetRuntimeContractDescriptor")
 """Exports of a program that was published as a single file with the runtime in it; the first since .NET 5."""
 
+CLR_SECTION = ".CLR_UEF"
+"""A section of every module that holds a runtime of .NET, with its handler of unhandled exceptions."""
+
+_LARGEST_EXPORTS = 0x10000
+
+
+def programs_with_lost_clr(context: Context) -> list[LoadedModule]:
+    """Returns the programs that hold a runtime of .NET by their sections, and whose exports are not in the memory."""
+    found = []
+    for module in context.exporting:
+        image = context.images[module.base]
+        rva, size = image.exports
+        holds = any(section.name == CLR_SECTION for section in image.sections)
+        if holds and context.memory.read(module.base + rva, min(size, _LARGEST_EXPORTS)) is None:
+            found.append(module)
+    return found
+
+
+def _has_lost_clr(context: Context) -> bool:
+    return bool(programs_with_lost_clr(context))
+
+
 GO_MARK = Mark(".symtab", (".bss", 0x10000), b"\xff Go buildinf:", 16, 128)
 """Go's linker makes a section `.symtab` in programs for Windows, and build information, which can be removed. GCC's
 links Go programs with C code in them, and makes a section `.bss`, in which the runtime has 64 KB. MSVC's makes neither.
@@ -82,6 +104,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
             ("coreclr.dll", "clr.dll", "mscorwks.dll", "mscorsvr.dll", "clrgc.dll", "clrjit.dll", "libcoreclr.so")
         ),
         exports=DOTNET_EXPORTS,
+        condition=_has_lost_clr,
     ),
     Recogniser("Wine", "wine", "classification.md", condition=_has_a_teb_of_wine),
     Recogniser("Java", "hotspot", "owners.md", modules=frozenset(("jvm.dll",))),

@@ -32,7 +32,7 @@ from dumpmap.structures.gc_dac_vars import roots_of
 from dumpmap.structures.gc_roots import GcRoots
 from dumpmap.structures.gc_walk import walk_heaps
 from dumpmap.structures.pe import writable_ranges
-from dumpmap.structures.recognisers import DOTNET_EXPORTS, dotnet_memory
+from dumpmap.structures.recognisers import DOTNET_EXPORTS, dotnet_memory, programs_with_lost_clr
 from dumpmap.structures.recognisers.dotnet_memory import Host, runtime_ranges
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
@@ -97,6 +97,11 @@ def find(context: Context) -> Found:
             heaps.append(heap)
             ranges += _labelled(heap)
         ranges += runtime_ranges(host, heap, inferred=_is_framework(module))
+    lost = [module for module in programs_with_lost_clr(context) if module not in hosts]
+    runtimes += [Runtime(NAME, module.name, module.base) for module in lost]
+    notes += [
+        f"{module.name}: its exports are not in the dump, so its managed heap could not be located" for module in lost
+    ]
     notes += _about_unread(context, heaps)
     return Found(
         ranges=tuple(ranges),

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dumpmap.model.counts import count_words
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import unrecorded
@@ -54,6 +55,9 @@ LARGEST_BLOCK = 512
 """Larger requests go to the heap."""
 
 _KIND = "Python arena"
+
+_FREE_THREADED = "t.dll"
+"""The end of the name of a free-threaded build, which has no arenas."""
 
 KINDS: tuple[KindInfo, ...] = (
     KindInfo(_KIND, None, "Objects of up to 512 bytes.", "The array of arenas, and the pools in the arena."),
@@ -161,17 +165,27 @@ def find(context: Context) -> Found:
         version = None if image is None else read_version(context, module, image)
         runtimes.append(Runtime(NAME, module.name, module.base, version))
         arenas = None if image is None else _Search(context, module, image, version).best()
-        if arenas is None:
-            continue
-        found.append(arenas)
-        if arenas.unproved:
-            notes.append(f"{module.name}: {arenas.unproved} Python arenas whose pools do not name them; not claimed")
+        notes += _lacks(module, image, arenas)
+        if arenas is not None:
+            found.append(arenas)
     return Found(
         ranges=tuple(part for arenas in found for part in _labelled(arenas)),
         runtimes=tuple(runtimes),
         facts=(*found, *map(_facts, found)),
         notes=tuple(notes),
     )
+
+
+def _lacks(module: LoadedModule, image: PeImage | None, arenas: PythonArenas | None) -> Iterator[str]:
+    """Says what of a Python could not be located."""
+    if image is None:
+        yield f"{module.name}: its headers are not in the dump, so Python's arenas could not be located"
+    elif arenas is None and not module.name.endswith(_FREE_THREADED):
+        why = "its variables or arenas are not in the dump, or it allocates without arenas"
+        yield f"{module.name}: no Python arena could be identified: {why}"
+    elif arenas is not None and arenas.unproved:
+        shown = count_words(arenas.unproved, "Python arena")
+        yield f"{module.name}: the pools of {shown} name another arena or are not in the dump; not claimed"
 
 
 def _modules(context: Context) -> list[LoadedModule]:
