@@ -206,5 +206,5 @@ FINDING = "finding"
 GROUPABLE = (*NAMES, FINDING)
 """What rows can be grouped by."""
 
-ROW_VERSION = 8
+ROW_VERSION = 9
 """Raised whenever a value of an existing column changes its meaning: the cache then ignores older rows."""
