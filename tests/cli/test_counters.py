@@ -74,7 +74,7 @@ def test_a_start_after_the_dump_gives_no_uptime(tmp_path: Path) -> None:
 def test_totals_of_a_partial_map_are_lower_bounds_everywhere(partial: str) -> None:
     text = run("-q", "summary", partial, COLUMNS="80").out
     assert "\nTotal, at least" in text
-    assert "Committed   at least 2.2 GB" in text
+    assert "Committed      at least 2.2 GB" in text
     assert "Total, at least" in run("-q", "summary", partial, "--format", "markdown").out
     rows = {row["type"]: row for row in csv.DictReader(io.StringIO(run("-q", "summary", partial, "-f", "csv").out))}
     assert (rows["Total"]["lower_bound"], rows["Image"]["lower_bound"]) == ("true", "true")
