@@ -230,9 +230,7 @@ class ProcessEngine:
             outcomes = self._of_task(future, task, broken)
             self._done_since_start += len(outcomes)
             done += outcomes
-        if broken:
-            self._restart(broken)
-        return done
+        return done + self._restart(broken) if broken else done
 
     def _of_task(self, future: _Running, task: _Task, broken: list[_Task]) -> list[Outcome]:
         """Returns the outcomes of a finished task; none if its files are tried again."""
@@ -285,12 +283,19 @@ class ProcessEngine:
         # A pool that breaks gives up the tasks it has taken over, and forgets those it has not.
         forgotten = [] if self._pool.active else [future for future in self._tasks if not future.done()]
         if forgotten:
-            self._restart([self._tasks.pop(future) for future in forgotten])
+            outcomes += self._restart([self._tasks.pop(future) for future in forgotten])
         return outcomes
 
-    def _restart(self, broken: list[_Task]) -> None:
-        """Replaces a pool that lost its workers between two files, and resubmits what was pending."""
-        if not self._done_since_start:
+    def _restart(self, broken: list[_Task]) -> list[Outcome]:
+        """Replaces a pool that lost its workers, and resubmits what was pending.
+
+        Returns:
+            the outcomes of tasks whose workers died in them and that are not tried again.
+        """
+        tasks = [*broken, *self._tasks.values()]
+        dead = set(self._diary.of_the_dead())
+        died = [task for task in tasks if task.number in dead]
+        if not self._done_since_start and not died:
             self._failed_starts += 1
             how = self._how_killed()
             if how is None:
@@ -299,12 +304,15 @@ class ProcessEngine:
             if self._failed_starts >= ATTEMPTS:
                 self.close()
                 raise EngineError(f"cannot start worker processes: the first ones died before their first file ({how})")
-        tasks = [*broken, *self._tasks.values()]
+        codes = [worker.exitcode for worker in (*self._roster.ended, *self._roster.values()) if worker.exitcode]
+        how = exit_text(codes[0]) if codes else "at once"
         self._tasks.clear()
         self._stop_pool()
         self._pool = self._new_pool()
         for task in tasks:
-            self._schedule(task.jobs, task.attempt)
+            if task not in died:
+                self._schedule(task.jobs, task.attempt)
+        return [outcome for task in died for outcome in self._died(task, how)]
 
     def _how_killed(self) -> str | None:
         """Returns what killed one of the first workers; None if none was killed: then they could not even import."""

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import zstandard
+from pebble import ProcessExpired
 from support.triage import MB, partial_dump, small_dump, starved_dump
 
 import dumpmap
@@ -387,6 +388,23 @@ def test_a_worker_that_dies_is_tried_again_and_then_reported(folder: Path) -> No
     assert found["exit-1"] == "the worker process died (exit code 3)"
     assert found["fault-1"] == "internal error: RuntimeError: a fault of our own"
     assert sum(row["status"] == "ok" for row in rows) == 21
+
+
+def test_a_worker_whose_death_breaks_the_pool_is_told_from_one_that_cannot_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = ProcessEngine._of_task
+
+    def breaking(self: ProcessEngine, future: Any, task: Any, broken: list[Any]) -> list[Outcome]:
+        if isinstance(future.exception(), ProcessExpired):
+            broken.append(task)
+            return []
+        return original(self, future, task, broken)
+
+    monkeypatch.setattr(ProcessEngine, "_of_task", breaking)
+    (folder / "good-00.dmp").rename(folder / "exit-1.dmp")
+    rows = result_rows(folder / "exit-1.dmp", Options(jobs=1, cache=False, hook=MISBEHAVE))
+    assert errors(rows) == {"exit-1": "the worker process died (exit code 3)"}
 
 
 def test_a_lost_worker_costs_nothing(folder: Path) -> None:
