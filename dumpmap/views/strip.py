@@ -200,5 +200,7 @@ def space_strip(region_map: RegionMap) -> SpaceStrip | None:
     bases = bases[order]
     if not len(bases) or bases[0] or (bases[1:] != bases[:-1] + sizes[:-1].astype(np.uint64)).any():
         return None
-    committed = np.concatenate((pieces.committed, np.zeros(len(base), np.int64)))[order]
+    # A range of a damaged list can reach beyond the end.
+    sizes = np.minimum(sizes, (np.uint64(end) - bases).astype(np.int64))
+    committed = np.minimum(np.concatenate((pieces.committed, np.zeros(len(base), np.int64)))[order], sizes)
     return SpaceStrip(bases, sizes, committed, np.concatenate((pieces.type, type))[order], end)

@@ -159,11 +159,11 @@ def space_bar(region_map: RegionMap) -> Bar | None:
     total = sum(size for _, size in used)
     limit, free = m.limit.size, m.free
     figure = (AT_LEAST if shows_part(region_map) else "") + short_size(total)
-    if limit is None or not m.limit.narrow or free is None:
+    if limit is None or not m.limit.narrow or free is None or total > limit:
         return Bar("Address space", figure, used, total)
     largest = 0 if free.largest is None else free.largest.size
     parts = [*used, (RegionType.FREE, max(limit - total - largest, 0)), (None, largest)]
-    return Bar("Address space", f"{figure} of {m.limit.name}", parts, max(limit, total))
+    return Bar("Address space", f"{figure} of {m.limit.name}", parts, limit)
 
 
 def bars(region_map: RegionMap) -> Bars:

@@ -7,7 +7,9 @@ import re
 import numpy as np
 import pytest
 from support.scenes import Scene, recorded
+from synth.minidump import MEM_COMMIT, MEM_PRIVATE, PAGE_READWRITE, MinidumpBuilder
 
+import dumpmap
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.types import RegionType
 from dumpmap.render.terminal import to_text
@@ -76,6 +78,15 @@ def test_a_wide_space_has_four_rows_at_ascending_addresses(name: str) -> None:
 def test_where_parts_of_the_space_are_unknown_there_is_no_strip() -> None:
     assert space_strip(Scene(32).map(partial=True)) is None
     assert space_strip(recorded("layout-x64-plain")) is None
+
+
+def test_a_range_beyond_the_end_is_cut_there() -> None:
+    builder = MinidumpBuilder("x86").system_info()
+    builder.region(0x1_0000, 0x10_0000, MEM_COMMIT, PAGE_READWRITE, MEM_PRIVATE)
+    builder.region(0x7FFD_0000, 1 << 60, MEM_COMMIT, PAGE_READWRITE, MEM_PRIVATE)
+    strip = space_strip(dumpmap.open(builder.build()))
+    assert strip is not None
+    assert len(strip.rows(64, None)) <= 16
 
 
 def test_a_strip_of_nothing() -> None:
