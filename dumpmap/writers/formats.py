@@ -15,7 +15,7 @@ class Format(StrEnum):
 
 
 class TriageFormat(StrEnum):
-    """What `triage` writes: the formats of every command, and two that other programs read row by row."""
+    """What `triage` writes: the formats of every command, two that other programs read row by row, and a page."""
 
     table = Format.table
     json = Format.json
@@ -23,6 +23,7 @@ class TriageFormat(StrEnum):
     csv = Format.csv
     markdown = Format.markdown
     parquet = "parquet"
+    html = "html"
 
 
 class ExportFormat(StrEnum):

@@ -13,6 +13,7 @@ page's own, by hash.
 - `head`, `overview`, `diagnosis`, `free_blocks`: the plain half, one module per part of the page.
 - `data`, `packing`, `scale`: the JSON document.
 - `assets`: template, style, script, and policy.
+- `triage`: the page of a batch, on the same templates, styles, and scripts; `compressed` packs its data.
 - `fragment`: the notebook form.
 """
 

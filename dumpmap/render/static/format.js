@@ -1,6 +1,5 @@
 /* Numbers as text, by the rules of dumpmap/wording/text.py. Addresses are BigInt or hex strings, never Number. */
 
-const data = JSON.parse(document.getElementById("data").textContent);
 const thousands = new Intl.NumberFormat("en-US");
 
 /** A size in KB, rounded up, or down where it is how much is left. Null, and NaN in number columns, is unknown. */

@@ -242,7 +242,8 @@ class Grid {
           : element("span", { class: "twist" }));
       }
       const inferred = column.holds === "evidence" && this.rows.value(row, child, "inferred");
-      fillCell(cell, column, value, { linked: this.options.onAddress !== undefined, inferred });
+      const bound = this.rows.bound === undefined ? "" : this.rows.bound(row, child, column.name);
+      fillCell(cell, column, value, { linked: this.options.onAddress !== undefined, inferred, bound });
       made.append(cell);
     });
     return made;
