@@ -27,6 +27,7 @@ _MEMORY = ("rows.js", "owners.js", "runs.js", "canvas.js", "space.js", "page.js"
 
 SCRIPTS: Mapping[PageName, tuple[str, ...]] = {
     "report": ("data.js", *_TABLES, *_MEMORY),
+    "diff": ("inflate.js", *_TABLES, *_CHARTS, "runs.js", "canvas.js", "strips.js", "diff.js"),
     "triage": ("inflate.js", *_TABLES, *_CHARTS, "dumps.js", "overtime.js", "scatter.js", "triage.js"),
 }
 """The parts of the one script of each page, in order."""
@@ -34,6 +35,7 @@ SCRIPTS: Mapping[PageName, tuple[str, ...]] = {
 _STYLES: Mapping[PageName, tuple[str, ...]] = {
     "report": ("report.css",),
     "triage": ("report.css", "charts.css"),
+    "diff": ("report.css", "charts.css"),
 }
 
 _ON_DARK = {RegionType.FREE: "#2b313b", RegionType.UNUSABLE: "#6b7280"}

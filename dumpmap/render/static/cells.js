@@ -2,7 +2,7 @@
 
 const TWIST_WIDTH = 20;
 
-const isNumeric = (column) => ["size", "count", "percent"].includes(column.holds);
+const isNumeric = (column) => ["size", "delta", "count", "percent"].includes(column.holds);
 const fixed = (width) => ({ css: `${Math.round(width)}px`, least: Math.round(width) });
 
 /* Least width and share of the free width of columns whose texts are of any length. */
@@ -15,6 +15,7 @@ function cellText(column, value) {
   switch (column.holds) {
     case "address": return addressText(value);
     case "size": return sizeText(Number(value), column.left);
+    case "delta": return deltaText(value);
     case "count": return countText(Number(value));
     case "percent": return percentText(value);
     case "flag": return value ? "yes" : "";
@@ -23,6 +24,11 @@ function cellText(column, value) {
     case "time": return timeText(value);
     default: return String(value);
   }
+}
+
+/** What a size changed by; nothing where it did not. */
+function deltaText(value, text = sizeText) {
+  return value === 0 ? "" : `${value > 0 ? "+" : "−"}${text(Math.abs(value))}`;
 }
 
 /** Width of a column: numbers are as wide as their longest, texts by what they are. `extra` is added for arrows. */
@@ -36,6 +42,7 @@ function columnWidth(rows, column, extra) {
     case "time": return fixed(152);
     case "size":
     case "count": return fixed(Math.max(heading, longestText(rows, column) * 7.1 + 18));
+    case "delta": return fixed(Math.max(heading, longestText(rows, column) * 7.1 + 26));
     case "hex": return fixed(Math.max(heading, 96));
     case "flag": return fixed(heading);
     default: {
