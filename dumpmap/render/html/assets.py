@@ -28,6 +28,7 @@ _MEMORY = ("rows.js", "owners.js", "runs.js", "canvas.js", "space.js", "page.js"
 SCRIPTS: Mapping[PageName, tuple[str, ...]] = {
     "report": ("data.js", *_TABLES, *_MEMORY),
     "diff": ("inflate.js", *_TABLES, *_CHARTS, "runs.js", "canvas.js", "strips.js", "diff.js"),
+    "timeline": ("inflate.js", *_TABLES, *_CHARTS, "timeline.js"),
     "triage": ("inflate.js", *_TABLES, *_CHARTS, "dumps.js", "overtime.js", "scatter.js", "triage.js"),
 }
 """The parts of the one script of each page, in order."""
@@ -36,6 +37,7 @@ _STYLES: Mapping[PageName, tuple[str, ...]] = {
     "report": ("report.css",),
     "triage": ("report.css", "charts.css"),
     "diff": ("report.css", "charts.css"),
+    "timeline": ("report.css", "charts.css"),
 }
 
 _ON_DARK = {RegionType.FREE: "#2b313b", RegionType.UNUSABLE: "#6b7280"}
@@ -44,6 +46,10 @@ _ON_DARK = {RegionType.FREE: "#2b313b", RegionType.UNUSABLE: "#6b7280"}
 
 OWNER_COLORS = ("#b9b3c9", "#4e8fd0", "#e8923a", "#5aa86a", "#d9646a", "#58b5b8", "#a98467", "#e6d98a")
 """Colors of owners by number: loaded modules, the owners that have one of their own, other owners, nobody."""
+
+MODULES_COLOR, OTHERS_COLOR, NOBODY_COLOR = 0, 6, 7
+NAMED_OWNERS = 5
+"""Owners with a color of their own: more colors are hard to tell apart."""
 
 
 SEVERITY_COLORS = ("#c8443c", "#e0982c", "#5b8def", "#74b48a", "#8d96a5", "#c3c9d4")
@@ -128,10 +134,10 @@ def style(name: PageName) -> str:
     light = ";".join(f"--{key}:{color}" for key, color in colors.items())
     dark = ";".join(f"--t{int(type_)}:{color}" for type_, color in _ON_DARK.items())
     classes = "".join(f".{key}{{fill:var(--{key});background-color:var(--{key})}}" for key in colors)
-    theme = f"{dark};\n{_static('dark.css')}"
+    theme = f"{dark};\n{static('dark.css')}"
     parts = (
         f":root{{{light}}}{classes}",
-        *map(_static, _STYLES[name]),
+        *map(static, _STYLES[name]),
         f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{theme}}}}}",
         f"@media screen{{:root[data-theme=dark]{{{theme}}}}}",
     )
@@ -141,7 +147,7 @@ def style(name: PageName) -> str:
 @cache
 def script(name: PageName) -> str:
     """The script of a page. It may wait for its data, which some pages unpack."""
-    parts = "\n".join(map(_static, SCRIPTS[name]))
+    parts = "\n".join(map(static, SCRIPTS[name]))
     return f'\n(async () => {{\n"use strict";\n{parts}\n}})();\n'
 
 
@@ -168,7 +174,8 @@ def code_spans(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped
 
 
-def _static(name: str) -> str:
+def static(name: str) -> str:
+    """Returns a file of the package's folder of scripts and styles."""
     text = resources.files("dumpmap.render").joinpath("static", name).read_text("utf-8")
     # A browser reads CRLF as LF, and the policy has the hash of what the browser reads.
     return text.replace("\r\n", "\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from dumpmap.views.counters import AT_LEAST
 from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, figure_lines, relation, shows_less, verdict_line
 from dumpmap.wording.findings import EXPLANATIONS, Finding
 from dumpmap.wording.owners import part_text
-from dumpmap.wording.text import short_size, size_text
+from dumpmap.wording.text import short_size, size_left, size_text
 from dumpmap.wording.verdicts import VERDICTS
 
 MOST_CHANGES = 20_000
@@ -115,21 +115,24 @@ def _figures(difference: MapDiff) -> Iterator[KeyFigure]:
     """What readers look for first: before, after, and the change."""
     total, free = difference.types[0].figures, difference.free
     figures = {"Committed": total["committed"], "Private": total["private"], "Address space in use": total["size"]}
-    figures |= {
-        label: free[name]
-        for name, label in (("free", "Free address space"), ("largest_free_block", "Largest free block"))
-        if name in free
-    }
     for label, figure in figures.items():
-        change = "" if not figure.delta else _signed(int(figure.delta), short_size)
-        yield KeyFigure(label, f"{_known(figure.a, figure.least_a)} → {_known(figure.b, figure.least_b)}", change)
+        yield _figure(label, figure, short_size)
+    for name, label in (("free", "Free address space"), ("largest_free_block", "Largest free block")):
+        if name in free:
+            yield _figure(label, free[name], size_left)
 
 
-def _known(value: float | None, least: bool) -> str:
-    return UNKNOWN if value is None else f"{AT_LEAST if least else ''}{short_size(int(value))}"
+def _figure(label: str, figure: FigureChange, words: Callable[[int], str]) -> KeyFigure:
+    def known(value: float | None, least: bool) -> str:
+        return UNKNOWN if value is None else f"{AT_LEAST if least else ''}{words(int(value))}"
+
+    change = "" if not figure.delta else _signed(int(figure.delta), short_size)
+    if figure.delta is None:
+        change = UNKNOWN
+    return KeyFigure(label, f"{known(figure.a, figure.least_a)} → {known(figure.b, figure.least_b)}", change)
 
 
-def _signed(value: int, text: Any = size_text) -> str:
+def _signed(value: int, text: Callable[[int], str] = size_text) -> str:
     return f"{'+' if value > 0 else '−'}{text(abs(value))}" if value else ""  # noqa: RUF001
 
 

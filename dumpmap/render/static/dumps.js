@@ -52,6 +52,15 @@ class Dumps {
     return name in data.bounds ? BOUNDS[data.bounds[name][row]] : "";
   }
 
+  /** A size in words, with its bound; blank where it is not known. What is left is rounded down, an upper bound up. */
+  sizeWords(row, name) {
+    const value = this.number(row, name);
+    if (value === null) return "";
+    const bound = this.bound(row, -1, name);
+    const words = bound === BOUNDS[2] ? sizeMost : name === "largest_free" ? sizeLeft : shortSize;
+    return bound + words(value);
+  }
+
   sortKeys(name) {
     if (name === "rank") return Float64Array.from(this.rank);
     if (name === "captured_at") return this.time;

@@ -128,8 +128,7 @@ class Scatter {
       element("div", { class: "what" }, element("i", { class: `swatch s${dumps.rank[row]}` }),
         [dumps.text(row, "process"), dumps.text(row, "version")].join(" ").trim() || data.paths[row]),
       element("div", {}, dumps.text(row, "verdict")),
-      element("div", {}, `commit ${shortSize(dumps.number(row, "process_commit"))}, largest free block `
-        + `${dumps.bound(row, -1, "largest_free")}${shortSize(dumps.number(row, "largest_free"))}`),
+      element("div", {}, `commit ${dumps.sizeWords(row, "process_commit")}, largest free block ${dumps.sizeWords(row, "largest_free")}`),
       element("div", { class: "muted" }, data.paths[row]),
     ];
   }

@@ -219,10 +219,7 @@ function factList(row) {
     if (text === "" || text === null) return;
     list.append(element("div", wide ? { class: "wide" } : {}, element("dt", {}, label), element("dd", {}, text)));
   };
-  const size = (name, left = false) => {
-    const value = dumps.number(row, name);
-    return value === null ? null : `${dumps.bound(row, -1, name)}${shortSize(value)}`;
-  };
+  const size = (name) => dumps.sizeWords(row, name);
   const count = (name) => countText(dumps.number(row, name));
   add("Captured", Number.isNaN(dumps.time[row]) ? "" : `${timeText(dumps.time[row])} UTC`);
   add("Process ID", dumps.number(row, "pid") === null ? "" : String(dumps.number(row, "pid")));
