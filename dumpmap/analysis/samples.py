@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from dumpmap.analysis.diff import same_process
+from dumpmap.analysis.exception_names import exception_name
 from dumpmap.analysis.groups import Group, sum_by_group
 from dumpmap.analysis.lower_bounds import is_lower_bound
 from dumpmap.analysis.matching import pair_allocations
@@ -29,6 +30,8 @@ class Sample:
     name: str
     captured_at: dt.datetime | None
     process: tuple[Any, ...]
+    started: dt.datetime | None
+    exception: str | None
     whole: bool
     narrow: bool
     foreign: bool
@@ -42,10 +45,13 @@ class Sample:
 def _sample(region_map: RegionMap, metrics: Sequence[Metric], known: Sequence[Known] = ()) -> Sample:
     m = measurements_of(region_map)
     counters, process = region_map.counters, region_map.process
+    exception = region_map.snapshot.exception
     return Sample(
         name=region_map.snapshot.source.name,
         captured_at=region_map.snapshot.source.captured_at,
         process=(process.pid, process.name),
+        started=process.created_at,
+        exception=None if exception is None else exception_name(exception, process.os.family),
         whole=m.whole,
         narrow=m.limit.narrow,
         foreign=has_foreign_kinds(region_map),

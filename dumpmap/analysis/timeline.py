@@ -8,6 +8,7 @@ excludes zero. Two points never prove growth.
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
@@ -51,6 +52,24 @@ class Point:
     name: str
     captured_at: dt.datetime | None
     at: float
+
+
+EventKind = Literal["exception", "restart"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at a map of the series.
+
+    Attributes:
+        point: number of the map.
+        kind: `exception`: the map was captured at one; `restart`: the map is of another process than the one before.
+        name: of the exception, or of the process with its id.
+    """
+
+    point: int
+    kind: EventKind
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +170,10 @@ class Growth:
         types: each type and `Total`, for every metric.
         groups: groups that changed at all, those that grow fastest first.
         owners: parts of owners that changed at all, all instances together, those that grow fastest first.
+        holders: every owner with all its parts and instances, and the memory without an owner; the largest last value
+            first.
         figures: figures of the whole process.
+        events: exceptions, and where another process follows.
         forecasts: when free address space or commit is used up.
         caveats: what a reader has to know.
     """
@@ -162,7 +184,9 @@ class Growth:
     types: tuple[Series, ...]
     groups: tuple[Series, ...]
     owners: tuple[Series, ...]
+    holders: tuple[Series, ...]
     figures: tuple[Series, ...]
+    events: tuple[Event, ...]
     forecasts: tuple[Forecast, ...]
     caveats: tuple[Caveat, ...] = field(default=())
 
@@ -217,7 +241,9 @@ def follow(maps: Iterable[RegionMap], *, metrics: Sequence[Metric] = METRICS, co
         types=_fit(_type_rows(samples, metrics), at, confidence),
         groups=_fastest_first(groups),
         owners=_fastest_first(owners),
+        holders=_fit(_holder_rows(samples), at, confidence),
         figures=figures,
+        events=tuple(_events(samples)),
         forecasts=tuple(_forecasts(figures, samples)),
         caveats=tuple(caveats),
     )
@@ -328,6 +354,38 @@ def _group_rows(
             if len({value for value in values if value is not None}) > 1:
                 rows.append(_Row(group, group.type.label if group.type is not None else "", metric, values, count))
     return rows
+
+
+def _holder_rows(samples: list[Sample]) -> list[_Row]:
+    """Returns the committed memory of each owner, also where it did not change."""
+    sums = [Counter[PartKey]() for _ in samples]
+    for one, sample in zip(sums, samples, strict=True):
+        for key, figures in sample.owners.items():
+            one[PartKey(key.owner, key.module)] += figures["committed"]
+    keys = dict.fromkeys(key for one in reversed(sums) for key, _ in one.most_common())
+    return [
+        _Row(
+            key,
+            "",
+            "committed",
+            [one[key] if sample.whole else None for one, sample in zip(sums, samples, strict=True)],
+        )
+        for key in keys
+    ]
+
+
+def _events(samples: list[Sample]) -> Iterable[Event]:
+    known: list[object] = [None, None, None]
+    for index, sample in enumerate(samples):
+        pid, name = sample.process
+        identity = (pid, name and name.lower(), sample.started)
+        # What an input does not know, a VMMap file for example, is what it was before.
+        if any(None not in pair and pair[0] != pair[1] for pair in zip(known, identity, strict=True)):
+            yield Event(index, "restart", f"{name or 'unknown process'}{'' if pid is None else f', process ID {pid}'}")
+            known = list(identity)
+        known = [old if new is None else new for old, new in zip(known, identity, strict=True)]
+        if sample.exception is not None:
+            yield Event(index, "exception", sample.exception)
 
 
 def _figure_rows(samples: list[Sample]) -> list[_Row]:

@@ -126,6 +126,10 @@ class Timeline(NamedGrowth):
         return timeline_document(self, limit)
 
 
+_NAMED = ("types", "groups", "owners", "holders", "figures")
+"""The series of a timeline that get names."""
+
+
 def diff(a: Comparable, b: Comparable, *, rules: RuleSet | None = None) -> Diff:
     """See `dumpmap.api.diff`."""
     difference = compare_maps(_opened(a), _opened(b))
@@ -144,7 +148,7 @@ def timeline(
 ) -> Timeline:
     """See `dumpmap.api.timeline`."""
     growth = follow(_opened_each(maps), metrics=metrics or METRICS, confidence=confidence)
-    named = {name: name_series(getattr(growth, name)) for name in ("types", "groups", "owners", "figures")}
+    named = {name: name_series(getattr(growth, name)) for name in _NAMED}
     return Timeline(**{**_values(growth), **named})
 
 

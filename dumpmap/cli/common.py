@@ -21,7 +21,7 @@ from dumpmap.cli.options import (
     UnitsOption,
 )
 from dumpmap.wording.text import Units, printable
-from dumpmap.writers.formats import Format
+from dumpmap.writers.formats import Format, PageFormat
 
 if TYPE_CHECKING:
     from dumpmap.analysis.rules import RuleSet
@@ -143,6 +143,14 @@ def chosen_format(format: Format | None, output: str | None) -> Format:
 
     with usage_errors():
         return choose_format(output, format, list(Format), Format.table)
+
+
+def chosen_page_format(format: PageFormat | None, output: str | None) -> PageFormat:
+    """Returns the format to write as `chosen_format` does, for a command that also writes a page."""
+    from dumpmap.writers.suffixes import choose_format
+
+    with usage_errors():
+        return choose_format(output, format, list(PageFormat), PageFormat.table)
 
 
 @dataclass(frozen=True)

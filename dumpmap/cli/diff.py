@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dumpmap.cli.common import chosen_format, load
-from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
+from dumpmap.cli.common import chosen_page_format, load
+from dumpmap.cli.options import ForceOption, OutputOption, PageFormatOption, UnitsOption
 from dumpmap.wording.text import Units
+from dumpmap.writers.formats import PageFormat
+
+if TYPE_CHECKING:
+    from dumpmap.api.comparing import Diff
+    from dumpmap.model.region_map import RegionMap
 
 
 def command(
@@ -17,7 +22,7 @@ def command(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=0, help="Maximum number of allocations in the table.")
     ] = 40,
-    format: FormatOption = None,
+    format: PageFormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -26,10 +31,12 @@ def command(
 
     dumpmap matches allocations by address and by what they are (module, thread, heap, mapped file), so an allocation
     that only moved does not count as removed. CSV holds all changed allocations, JSON everything. Owners are found by
-    structure only, without a search for pointers.
+    structure only, without a search for pointers. HTML is one self-contained page with both address spaces; it leaves
+    out the texts that `report` leaves out.
 
     ```
     dumpmap diff before.dmp after.dmp
+    dumpmap diff before.dmp after.dmp -o diff.html
     dumpmap diff monday.json.zst friday.json.zst --format json
     ```
     """
@@ -37,14 +44,26 @@ def command(
     from dumpmap.render.emit import emit
     from dumpmap.views.diff import change_table, diff_document, diff_view
 
-    format = chosen_format(format, output)
-    difference = dumpmap.diff(load(before), load(after))
+    format = chosen_page_format(format, output)
+    maps: list[RegionMap] = [load(before), load(after)]
+    if format is PageFormat.html:
+        from dumpmap.render.html.writer import shareable
+
+        maps = [shareable(region_map) for region_map in maps]
+    difference = dumpmap.diff(*maps)
     emit(
         format=format,
         document=lambda: diff_document(difference),
         table=lambda: change_table(difference),
         view=lambda: diff_view(difference, limit),
+        page=lambda: _page(difference),
         units=units,
         output=output,
         force=force,
     )
+
+
+def _page(difference: Diff) -> str:
+    from dumpmap.render.html.diff import render_diff
+
+    return render_diff(difference)

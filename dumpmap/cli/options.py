@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dumpmap.wording.text import Units
-from dumpmap.writers.formats import Format
+from dumpmap.writers.formats import Format, PageFormat
 
 InputFile = Annotated[
     str,
@@ -22,6 +22,7 @@ InputFile = Annotated[
 ]
 FORMAT_HELP = "Output format. Default: inferred from the file suffix, otherwise table."
 FormatOption = Annotated[Format | None, typer.Option("--format", "-f", help=FORMAT_HELP, show_default=False)]
+PageFormatOption = Annotated[PageFormat | None, typer.Option("--format", "-f", help=FORMAT_HELP, show_default=False)]
 OutputOption = Annotated[
     str | None,
     typer.Option("--output", "-o", metavar="FILE", help="Output file. Default: standard output.", show_default=False),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dumpmap.cli.common import chosen_format, load
-from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
+from dumpmap.cli.common import chosen_page_format, load
+from dumpmap.cli.options import ForceOption, OutputOption, PageFormatOption, UnitsOption
 from dumpmap.wording.text import Units
+
+if TYPE_CHECKING:
+    from dumpmap.wording.timeline import NamedGrowth
 
 
 def command(
@@ -17,7 +20,7 @@ def command(
     confidence: Annotated[
         float, typer.Option("--confidence", help="Confidence of the intervals around growth rates, between 0 and 1.")
     ] = 0.95,
-    format: FormatOption = None,
+    format: PageFormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -25,18 +28,19 @@ def command(
     """Follow a process over several inputs: how fast each type grows, what keeps growing, when space runs out.
 
     CSV holds every value of every series, one per row, JSON everything. Owners are found by structure only, without a
-    search for pointers.
+    search for pointers. HTML is one self-contained page with charts by type and by owner.
 
     ```
     dumpmap capture app.exe -o app.json --interval 60 --count 30
     dumpmap timeline app-*.json
+    dumpmap timeline app-*.json -o app.html
     ```
     """
     import dumpmap
     from dumpmap.render.emit import emit
     from dumpmap.views.timeline import timeline_document, timeline_view, value_table
 
-    format = chosen_format(format, output)
+    format = chosen_page_format(format, output)
     if len(files) < 2:
         raise typer.BadParameter("a timeline needs at least two inputs")
     if not 0 < confidence < 1:
@@ -47,7 +51,14 @@ def command(
         document=lambda: timeline_document(growth),
         table=lambda: value_table(growth),
         view=lambda: timeline_view(growth, limit),
+        page=lambda: _page(growth),
         units=units,
         output=output,
         force=force,
     )
+
+
+def _page(growth: NamedGrowth) -> str:
+    from dumpmap.render.html.timeline import render_timeline
+
+    return render_timeline(growth)

@@ -8,16 +8,17 @@ from typing import Any
 from dumpmap.views.blocks import View
 from dumpmap.views.table import Table
 from dumpmap.wording.text import Units
-from dumpmap.writers.formats import Format
+from dumpmap.writers.formats import Format, PageFormat
 from dumpmap.writers.output import write_parts
 
 
 def emit(
     *,
-    format: Format,
+    format: Format | PageFormat,
     document: Callable[[], Any],
     table: Callable[[], Table],
     view: Callable[[], View] | None = None,
+    page: Callable[[], str] | None = None,
     units: Units = Units.kb,
     output: str | None = None,
     force: bool = False,
@@ -29,6 +30,7 @@ def emit(
         document: makes the JSON document.
         table: makes the CSV table; also the text and the Markdown if there is no `view`.
         view: makes the blocks for text and Markdown.
+        page: makes the HTML page of a command that writes one.
         units: of sizes in text and Markdown.
         output: a file; standard output where None or `-`.
         force: overwrite the file.
@@ -36,7 +38,11 @@ def emit(
     Raises:
         OutputError: the output cannot be written.
     """
-    write_parts(_parts(format, document, table, view, units, output), output, force=force)
+    if page is not None and format == PageFormat.html:
+        # Made before the file is opened, so that a page that fails does not replace one that did not.
+        write_parts(iter([page()]), output, force=force)
+        return
+    write_parts(_parts(Format(format), document, table, view, units, output), output, force=force)
 
 
 def _parts(

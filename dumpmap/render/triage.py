@@ -23,6 +23,9 @@ from dumpmap.writers import records as writers
 from dumpmap.writers.formats import TriageFormat
 from dumpmap.writers.output import replacing
 
+_PAGE_GROUPS = 1000
+"""Groups that a page lists."""
+
 
 class TextStyle(TypedDict, total=False):
     """How the text table and Markdown look.
@@ -66,7 +69,8 @@ def write_result(
         ValueError: the format is unknown, or a column cannot be grouped by.
     """
     rows = result.rows(replace(selection, sort=None, top=None) if group_by else selection)
-    undecided = result.count_undecided(selection) if format == TriageFormat.json else None
+    counted = format in (TriageFormat.json, TriageFormat.html)
+    undecided = result.count_undecided(selection) if counted else None
     write_rows(
         rows,
         format,
@@ -92,18 +96,18 @@ def write_rows(
     force: bool = False,
     **style: Unpack[TextStyle],
 ) -> None:
-    """Writes rows; every format except the text table and Markdown is written as the rows come.
+    """Writes rows; every format except the text table, Markdown, and HTML is written as the rows come.
 
-    JSON carries the groups beside the rows, every other format instead of the rows.
+    JSON and HTML carry the groups beside the rows, every other format instead of the rows.
 
     Args:
         rows: the rows, filtered and in order.
         format: the format.
         target: a file, `-` for standard output, or a stream: of text, for Parquet of bytes.
         group_by: columns to group by.
-        selection: how the rows were chosen, for JSON; with groups, their order and maximum number.
+        selection: how the rows were chosen, for JSON and HTML; with groups, their order and maximum number.
         state: the numbers of files, for JSON.
-        undecided: of how many rows a bound does not tell whether they are selected, for JSON.
+        undecided: of how many rows a bound does not tell whether they are selected, for JSON and HTML.
         force: overwrite the file.
         style: `limit`, `units`, `color`, and `width`: see `TextStyle`.
 
@@ -116,7 +120,9 @@ def write_rows(
     format = TriageFormat(format)
     grouping = Grouping(group_by) if group_by else None
     with _opened(target, force=force, text=format is not TriageFormat.parquet) as stream:
-        if format is TriageFormat.json:
+        if format is TriageFormat.html:
+            _write_page(rows, grouping, selection, undecided, stream)
+        elif format is TriageFormat.json:
             _write_json(rows, grouping, selection, json_head(state, selection, undecided), stream)
         elif grouping is None:
             _write_rows(rows, format, style, stream)
@@ -140,6 +146,34 @@ def _opened(target: str | os.PathLike[str] | IO[Any], *, force: bool, text: bool
         yield target
 
 
+def _write_page(
+    rows: Iterable[TriageRow], grouping: Grouping | None, selection: Selection, undecided: int | None, stream: IO[Any]
+) -> None:
+    from dumpmap.render.html.triage import render_triage
+
+    counted = rows if grouping is None else _counted(rows, grouping)
+    conditions = [condition.text for condition in selection.where]
+    if selection.severity is not None:
+        conditions.append(f"severity: {selection.severity} or worse")
+    stream.write(
+        render_triage(
+            counted,
+            conditions=conditions,
+            undecided=undecided or 0,
+            groups=None
+            if grouping is None
+            else lambda: group_table(grouping.chosen(selection), grouping.columns, _PAGE_GROUPS)[0],
+        )
+    )
+
+
+def _counted(rows: Iterable[TriageRow], grouping: Grouping) -> Iterator[TriageRow]:
+    """Yields rows and counts them."""
+    for row in rows:
+        grouping.add(row)
+        yield row
+
+
 def _write_json(
     rows: Iterable[TriageRow],
     grouping: Grouping | None,
@@ -149,17 +183,11 @@ def _write_json(
 ) -> None:
     """Writes rows and groups in one pass over the rows."""
 
-    def counted() -> Iterator[TriageRow]:
-        for row in rows:
-            if grouping is not None:
-                grouping.add(row)
-            yield row
-
     def tail() -> Iterator[tuple[str, Any]]:
         groups = None if grouping is None else grouping.chosen(selection)
         yield from json_tail(groups, () if grouping is None else grouping.columns).items()
 
-    writers.write_json(head, counted(), tail(), stream)
+    writers.write_json(head, rows if grouping is None else _counted(rows, grouping), tail(), stream)
 
 
 def _write_rows(rows: Iterable[TriageRow], format: TriageFormat, style: TextStyle, stream: IO[Any]) -> None:

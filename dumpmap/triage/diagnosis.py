@@ -6,10 +6,8 @@ from typing import Any
 
 from dumpmap.analysis.diagnosis import diagnose
 from dumpmap.analysis.measurements import Measurements
-from dumpmap.model.ntstatus import EXC_CRASH, exception_code
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import rounded_share
-from dumpmap.model.snapshot import ExceptionRecord
 from dumpmap.wording.findings import EXPLANATIONS
 from dumpmap.wording.verdicts import verdict_sentence
 
@@ -46,14 +44,3 @@ def _at_most(m: Measurements) -> dict[str, int | None]:
         "largest_free_at_most": None if largest is None else largest.size,
         "free_at_most": None if free is None else free.size,
     }
-
-
-def exception_name(exception: ExceptionRecord, family: str) -> str:
-    """Names an exception, a signal, or a Mach exception; without a name it is the number in hex."""
-    value = exception.code & 0xFFFFFFFF
-    if family == "macos" and value == 0 and exception.parameters[:1] == (EXC_CRASH,):
-        # Crashpad records the exception that led to EXC_CRASH. An abort() has none: EXC_CRASH itself is left, in the
-        # first parameter.
-        value = EXC_CRASH
-    code = exception_code(value, family)
-    return f"0x{value:08x}" if code is None else code.name

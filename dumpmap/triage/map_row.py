@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from dumpmap.analysis.exception_names import exception_name
 from dumpmap.analysis.lower_bounds import shows_part
 from dumpmap.analysis.owner_totals import owner_totals
 from dumpmap.analysis.process_commit import process_commit
@@ -11,7 +12,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Module, Snapshot, file_key
 from dumpmap.model.types import RegionType
 from dumpmap.triage.columns import TYPE_COLUMNS, TriageRow
-from dumpmap.triage.diagnosis import diagnosis_columns, exception_name
+from dumpmap.triage.diagnosis import diagnosis_columns
 from dumpmap.triage.rows import empty_row
 from dumpmap.wording.crash import crash_line
 

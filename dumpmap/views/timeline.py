@@ -70,6 +70,7 @@ def timeline_document(growth: NamedGrowth, limit: int | None = None) -> dict[str
             for point in growth.points
         ],
         "types": [series.to_dict(growth.unit) for series in growth.types],
+        "events": [{"point": event.point, "kind": event.kind, "name": event.name} for event in growth.events],
         "figures": [series.to_dict(growth.unit) for series in growth.figures],
         "groups": [series.to_dict(growth.unit) for series in growth.groups[:limit]],
         "owners": [_owner_document(series, growth.unit) for series in growth.owners[:limit]],
@@ -135,24 +136,24 @@ def timeline_view(growth: NamedGrowth, limit: int) -> Iterator[Block]:
     yield Blank()
     # Committed memory by type, and the free space; JSON has every metric.
     types = [series for series in growth.types if series.metric == "committed" or series.type == "Free"]
-    yield _series_table(growth, [series for series in types if any(_ends(series))])
+    yield series_table(growth, [series for series in types if any(_ends(series))])
     if growth.owners:
         yield Blank()
         yield Heading("Who took or gave back memory")
         shown = [series for series in growth.owners if series.metric == "committed"] or growth.owners
-        table = _series_table(growth, shown[:_SHOWN_OWNERS])
+        table = series_table(growth, shown[:_SHOWN_OWNERS])
         columns = (dataclasses.replace(table.columns[0], shown=False), *table.columns[1:])
         yield dataclasses.replace(table, columns=columns)
     if growth.groups:
         yield Blank()
         yield Heading("What changed")
         yield Paragraph("Whole allocations, by name or size. Owners count pages, so their figures can differ.", "muted")
-        yield _series_table(growth, growth.groups[:limit])
+        yield series_table(growth, growth.groups[:limit])
         if len(growth.groups) > limit:
             yield Paragraph(more_text(len(growth.groups) - limit))
 
 
-def _series_table(growth: NamedGrowth, series: Sequence[NamedSeries]) -> Table:
+def series_table(growth: NamedGrowth, series: Sequence[NamedSeries]) -> Table:
     """Returns one row per series, with its growth and a sparkline."""
     rows = [
         [

@@ -71,8 +71,8 @@ def _view_cells(row: TriageRow) -> tuple[Any, ...]:
         row["verdict"],
         row["process"],
         row["architecture"],
-        _bounded(row, "committed"),
-        _largest_free(row),
+        bounded_committed(row),
+        bounded_largest_free(row),
         row["exception"],
         row["path"],
         row["error"] if unread else row["headline"],
@@ -85,7 +85,12 @@ def _bounded(row: TriageRow, name: str) -> int | None:
     return LowerBound(value) if value is not None and row["lower_bound"] else value
 
 
-def _largest_free(row: TriageRow) -> int | None:
+def bounded_committed(row: TriageRow) -> int | None:
+    """The committed bytes; a `LowerBound` if the map shows only a part of the memory."""
+    return _bounded(row, "committed")
+
+
+def bounded_largest_free(row: TriageRow) -> int | None:
     """The largest free block, or what bounds it."""
     most: int | None = row["largest_free_at_most"]
     bounded = row["largest_free"] is None and most is not None

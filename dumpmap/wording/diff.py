@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dumpmap.analysis.changes import Changes
 from dumpmap.analysis.diff import DiagnosisChange, MapDiff
 from dumpmap.analysis.figures import FigureChange
-from dumpmap.analysis.rules import RuleSet
+from dumpmap.analysis.rules import RuleSet, VerdictName
 from dumpmap.wording.caveats import caveat_texts
 from dumpmap.wording.findings import Finding, find
 from dumpmap.wording.text import percent_text, short_size, size_left
@@ -31,7 +31,7 @@ class DiagnosedDiff(MapDiff):
 
     gained: tuple[Finding, ...]
     lost: tuple[Finding, ...]
-    verdicts: tuple[str, str]
+    verdicts: tuple[VerdictName, VerdictName]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -64,15 +64,19 @@ def change_counts_text(changes: Changes) -> str:
 
 def headline(difference: MapDiff) -> str:
     """Names both inputs: `before.dmp -> after.dmp: one process at two moments`."""
-    sources = [region_map.snapshot.source for region_map in (difference.a, difference.b)]
-    times = [source.captured_at for source in sources]
+    names = [region_map.snapshot.source.name for region_map in (difference.a, difference.b)]
+    return f"{names[0]} -> {names[1]}: {relation(difference)}"
+
+
+def relation(difference: MapDiff) -> str:
+    """Writes what the inputs show: `one process at two moments`."""
+    times = [region_map.snapshot.source.captured_at for region_map in (difference.a, difference.b)]
     moments = " at two moments"
     if None in times:  # such as a VMMap CSV file
         moments = ""
     elif times[0] == times[1]:
         moments = " in the same second"
-    process = f"one process{moments}" if difference.same_process else "two processes"
-    return f"{sources[0].name} -> {sources[1].name}: {process}"
+    return f"one process{moments}" if difference.same_process else "two processes"
 
 
 def verdict_line(difference: DiagnosedDiff) -> str | None:

@@ -67,6 +67,7 @@ class NamedGrowth(Growth):
     types: tuple[NamedSeries, ...]
     groups: tuple[NamedSeries, ...]
     owners: tuple[NamedSeries, ...]
+    holders: tuple[NamedSeries, ...]
     figures: tuple[NamedSeries, ...]
 
     @property

@@ -14,8 +14,18 @@ class Format(StrEnum):
     markdown = "markdown"
 
 
+class PageFormat(StrEnum):
+    """Output formats of commands that also write a page."""
+
+    table = Format.table
+    json = Format.json
+    csv = Format.csv
+    markdown = Format.markdown
+    html = "html"
+
+
 class TriageFormat(StrEnum):
-    """What `triage` writes: the formats of every command, and two that other programs read row by row."""
+    """What `triage` writes: the formats of every command, two that other programs read row by row, and a page."""
 
     table = Format.table
     json = Format.json
@@ -23,6 +33,7 @@ class TriageFormat(StrEnum):
     csv = Format.csv
     markdown = Format.markdown
     parquet = "parquet"
+    html = PageFormat.html
 
 
 class ExportFormat(StrEnum):

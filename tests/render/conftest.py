@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,23 +67,20 @@ class Opened:
         assert [url for url in self.requests if url.split("#")[0] != self.url and not url.startswith("data:")] == []
 
 
+OpenPage = Callable[..., "Page"]
 OpenReport = Callable[..., "Page"]
 
 
 @pytest.fixture
-def open_report(browser: Browser, tmp_path: Path) -> Iterator[OpenReport]:
-    """Writes the report of a map and opens it; afterwards no page may have complained or made a request.
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """Opens a page from a file; afterwards no page may have complained or made a request.
 
-    The function takes the map, and `width`, `height`, `fragment` (of the URL) and options of a browser context.
+    The function takes the file, and `width`, `height`, `fragment` (of the URL) and options of a browser context.
     """
     opened: list[Opened] = []
     contexts: list[BrowserContext] = []
 
-    def open_it(
-        region_map: RegionMap, *, width: int = 1280, height: int = 900, fragment: str = "", **options: Any
-    ) -> Page:
-        path = tmp_path / f"report-{len(opened)}.html"
-        write_report(region_map, path)
+    def open_it(path: Path, *, width: int = 1280, height: int = 900, fragment: str = "", **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
         contexts.append(context)
         page = context.new_page()
@@ -94,6 +92,8 @@ def open_report(browser: Browser, tmp_path: Path) -> Iterator[OpenReport]:
         page.on("dialog", lambda dialog: one.said.append(f"dialog: {dialog.message}"))
         page.on("request", lambda request: one.requests.append(request.url))
         page.goto(one.url + fragment)
+        if options.get("java_script_enabled", True):
+            page.wait_for_selector("html[data-ready]", state="attached")
         return page
 
     yield open_it
@@ -101,3 +101,36 @@ def open_report(browser: Browser, tmp_path: Path) -> Iterator[OpenReport]:
         one.check()
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def open_report(open_page: OpenPage, tmp_path: Path) -> OpenReport:
+    """Writes the report of a map and opens it; takes the map, and the options of `open_page`."""
+    numbers = count()
+
+    def open_it(region_map: RegionMap, **options: Any) -> Page:
+        path = tmp_path / f"report-{next(numbers)}.html"
+        write_report(region_map, path)
+        return open_page(path, **options)
+
+    return open_it
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, which looks for barriers; DUMPMAP_AXE names the file, else the Python package has it."""
+    named = os.environ.get("DUMPMAP_AXE")
+    if named is None:
+        package = pytest.importorskip(
+            "axe_playwright_python",
+            reason="no axe-core: pip install axe-playwright-python, or name axe.min.js in DUMPMAP_AXE",
+        )
+        named = str(Path(package.__file__).parent / "axe.min.js")
+    return Path(named).read_text("utf-8")
+
+
+def barriers(page: Page, axe: str) -> list[str]:
+    """What axe finds on a page: rule and first element. The page needs a context with `bypass_csp`."""
+    page.evaluate(axe)
+    found: dict[str, Any] = page.evaluate("axe.run()")
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]

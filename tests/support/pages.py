@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -12,6 +15,9 @@ from support.maps import decode
 
 VOID = frozenset(("meta", "link", "input", "br", "img", "hr", "rect", "path"))
 """Elements without an end tag."""
+
+SVG_NAMESPACE = '"http://www.w3.org/2000/svg"'
+"""A name, not a request."""
 
 
 class Page(HTMLParser):
@@ -58,6 +64,49 @@ def data_of(text: str) -> dict[str, Any]:
     assert match is not None
     data: dict[str, Any] = json.loads(match.group(1))
     return data
+
+
+def packed_data_of(text: str) -> dict[str, Any]:
+    """The JSON document of a page that holds it compressed."""
+    match = re.search(r'<script type="application/octet-stream" id="data">([A-Za-z0-9+/=]*)</script>', text)
+    assert match is not None
+    data: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(match.group(1), validate=True)))
+    return data
+
+
+def check_alone(text: str) -> None:
+    """Checks that a page is complete in itself: balanced, without requests and handlers, with a policy that says so."""
+    page = Page(text)
+    assert page.unbalanced == []
+    assert page.open == []
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "action", "srcset", "poster", "data", "formaction", "background", "ping"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:")), (tag, name, value)
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+        assert "style" not in attributes, tag
+    assert [tag for tag, _ in page.elements if tag in ("iframe", "object", "embed", "base", "img")] == []
+    styles = "".join(page.texts["style"])
+    assert "url(" not in styles
+    assert "@import" not in styles
+    script = page.texts["script"][-1].replace(SVG_NAMESPACE, "")
+    for call in ("fetch(", "XMLHttpRequest", "import(", "WebSocket", "sendBeacon", "Worker(", "http:", "https:"):
+        assert call not in script, call
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "DOMParser"):
+        assert word not in script, word
+    assert "</script" not in script.lower()
+    assert "<!--" not in script
+    policy = next(str(meta["content"]) for meta in page.of("meta") if meta.get("http-equiv"))
+    directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert directives["default-src"] == "'none'"
+    assert directives["base-uri"] == directives["form-action"] == "'none'"
+    assert "unsafe" not in policy
+    for tag, directive in (("script", "script-src"), ("style", "style-src")):
+        inner = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert len(inner) == 1
+        assert "\r" not in inner[0]
+        digest = base64.b64encode(hashlib.sha256(inner[0].encode()).digest()).decode()
+        assert directives[directive] == f"'sha256-{digest}'"
 
 
 _NOT_OUTLINED = ("style", "script")

@@ -89,7 +89,8 @@ class Scene(AddressSpace):
         streams: Sequence[Stream] = (),
         warnings: Sequence[str] = (),
         pid: int | None = 100,
-        name: str = "app.exe",
+        name: str | None = "app.exe",
+        created_at: dt.datetime | None = None,
         kind: str = "minidump",
     ) -> Snapshot:
         """The snapshot of the space; `end` cuts the list of regions, `partial` leaves it out."""
@@ -109,6 +110,7 @@ class Scene(AddressSpace):
             process=Process(
                 pid=pid,
                 name=name,
+                created_at=created_at,
                 architecture="x86" if self.bits == 32 else "x64",
                 pointer_size=self.pointer_size,
                 wow64=wow64,

@@ -13,6 +13,8 @@ page's own, by hash.
 - `head`, `overview`, `diagnosis`, `free_blocks`: the plain half, one module per part of the page.
 - `data`, `packing`, `scale`: the JSON document.
 - `assets`: template, style, script, and policy.
+- `triage`, `diff`, `timeline`: the pages of a batch, a difference, and a timeline, on the same templates, styles, and
+  scripts. `compressed` packs their data, and `strips` the address spaces of a difference.
 - `fragment`: the notebook form.
 """
 

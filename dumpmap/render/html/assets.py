@@ -6,19 +6,39 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from dumpmap._version import __version__
 from dumpmap.model.types import TYPES, RegionType
 from dumpmap.render.html.packing import Numbers
+from dumpmap.writers.snapshot_json import clean_text
 
-SCRIPTS = ("format.js", "rows.js", "owners.js", "cells.js", "grid.js", "runs.js", "canvas.js", "space.js", "page.js")
-"""The parts of the page's one script, in order."""
+PageName = Literal["report", "triage", "diff", "timeline"]
+
+_TABLES = ("format.js", "tables.js", "cells.js", "grid.js", "shell.js")
+_CHARTS = ("columns.js", "charts.js")
+_MEMORY = ("rows.js", "owners.js", "runs.js", "canvas.js", "space.js", "page.js")
+
+SCRIPTS: Mapping[PageName, tuple[str, ...]] = {
+    "report": ("data.js", *_TABLES, *_MEMORY),
+    "diff": ("inflate.js", *_TABLES, *_CHARTS, "runs.js", "canvas.js", "strips.js", "diff.js"),
+    "timeline": ("inflate.js", *_TABLES, *_CHARTS, "timeline.js"),
+    "triage": ("inflate.js", *_TABLES, *_CHARTS, "dumps.js", "overtime.js", "scatter.js", "triage.js"),
+}
+"""The parts of the one script of each page, in order."""
+
+_STYLES: Mapping[PageName, tuple[str, ...]] = {
+    "report": ("report.css",),
+    "triage": ("report.css", "charts.css"),
+    "diff": ("report.css", "charts.css"),
+    "timeline": ("report.css", "charts.css"),
+}
 
 _ON_DARK = {RegionType.FREE: "#2b313b", RegionType.UNUSABLE: "#6b7280"}
 """Colors that differ on a dark background. Most of a space is free, and a light grey would outshine the rest."""
@@ -27,13 +47,35 @@ _ON_DARK = {RegionType.FREE: "#2b313b", RegionType.UNUSABLE: "#6b7280"}
 OWNER_COLORS = ("#b9b3c9", "#4e8fd0", "#e8923a", "#5aa86a", "#d9646a", "#58b5b8", "#a98467", "#e6d98a")
 """Colors of owners by number: loaded modules, the owners that have one of their own, other owners, nobody."""
 
+MODULES_COLOR, OTHERS_COLOR, NOBODY_COLOR = 0, 6, 7
+NAMED_OWNERS = 5
+"""Owners with a color of their own: more colors are hard to tell apart."""
+
+
+SEVERITY_COLORS = ("#c8443c", "#e0982c", "#5b8def", "#74b48a", "#8d96a5", "#c3c9d4")
+"""Colors of the worst finding of a dump by rank: critical, warning, info, none; no map, and not opened."""
+
+_VERDICT_COLORS = (
+    "#c8443c",
+    "#8f4bb5",
+    "#b5703c",
+    "#7d2f45",
+    "#e9a49f",
+    "#cba6e0",
+    "#e0bf9a",
+    "#74b48a",
+    "#b9c0cc",
+    "#8d96a5",
+)
+"""Colors of the verdicts in their order, then of a file without a map. What is low is paler than what ran out."""
+
 
 def script_json(document: Any) -> str:
     """JSON that is safe inside a script element: nothing in it can end the element or open a comment."""
-    return "".join(part.replace("<", "\\u003c") for part in _json_parts(document))
+    return "".join(part.replace("<", "\\u003c") for part in json_parts(document))
 
 
-def _json_parts(value: Any) -> Iterator[str]:
+def json_parts(value: Any) -> Iterator[str]:
     """Yields a value as JSON, and long columns piece by piece."""
     if isinstance(value, Numbers):
         yield from value.json_parts()
@@ -41,37 +83,61 @@ def _json_parts(value: Any) -> Iterator[str]:
         before = "{"
         for name, member in value.items():
             yield f"{before}{json.dumps(name)}:"
-            yield from _json_parts(member)
+            yield from json_parts(member)
             before = ","
         yield "}" if value else "{}"
     else:
         yield json.dumps(value, separators=(",", ":"))
 
 
-def policy() -> str:
-    """The page's Content-Security-Policy: its own style and script, and no requests."""
+def render_page(page: PageName, data: str, *, packed: bool = False, **context: Any) -> str:
+    """Returns a page: its template with style, script, policy, and data.
+
+    Args:
+        page: which page.
+        data: the JSON document of its data, safe inside a script element, or that document packed.
+        packed: whether the data is packed.
+        context: what the template shows.
+    """
+    made = template(f"{page}.html").render(
+        version=__version__,
+        policy=policy(page),
+        style=Markup(style(page)),  # noqa: S704  the package's own files
+        script=Markup(script(page)),  # noqa: S704
+        data=Markup(data),  # noqa: S704  escaped by script_json, or base64
+        data_type="application/octet-stream" if packed else "application/json",
+        **context,
+    )
+    return clean_text(made)
+
+
+def policy(name: PageName) -> str:
+    """The Content-Security-Policy of a page: its own style and script, and no requests."""
 
     def digest(text: str) -> str:
         return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
     return (
-        f"default-src 'none'; script-src 'sha256-{digest(script())}'; style-src 'sha256-{digest(style())}'; "
+        f"default-src 'none'; script-src 'sha256-{digest(script(name))}'; style-src 'sha256-{digest(style(name))}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
 @cache
-def style() -> str:
-    """The page's style sheet: the colors of the types, the dark theme for both ways to choose it, and the rest."""
+def style(name: PageName) -> str:
+    """The style sheet of a page: the colors of the types, the dark theme for both ways to choose it, and the rest."""
     colors = {f"t{int(info.type)}": info.color for info in TYPES}
     colors |= {f"o{number}": color for number, color in enumerate(OWNER_COLORS)}
-    light = ";".join(f"--{name}:{color}" for name, color in colors.items())
+    if name != "report":
+        colors |= {f"s{number}": color for number, color in enumerate(SEVERITY_COLORS)}
+        colors |= {f"v{number}": color for number, color in enumerate(_VERDICT_COLORS)}
+    light = ";".join(f"--{key}:{color}" for key, color in colors.items())
     dark = ";".join(f"--t{int(type_)}:{color}" for type_, color in _ON_DARK.items())
-    classes = "".join(f".{name}{{fill:var(--{name});background-color:var(--{name})}}" for name in colors)
-    theme = f"{dark};\n{_static('dark.css')}"
+    classes = "".join(f".{key}{{fill:var(--{key});background-color:var(--{key})}}" for key in colors)
+    theme = f"{dark};\n{static('dark.css')}"
     parts = (
         f":root{{{light}}}{classes}",
-        _static("report.css"),
+        *map(static, _STYLES[name]),
         f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{theme}}}}}",
         f"@media screen{{:root[data-theme=dark]{{{theme}}}}}",
     )
@@ -79,10 +145,10 @@ def style() -> str:
 
 
 @cache
-def script() -> str:
-    """The page's script."""
-    parts = "\n".join(_static(name) for name in SCRIPTS)
-    return f'\n(() => {{\n"use strict";\n{parts}\n}})();\n'
+def script(name: PageName) -> str:
+    """The script of a page. It may wait for its data, which some pages unpack."""
+    parts = "\n".join(map(static, SCRIPTS[name]))
+    return f'\n(async () => {{\n"use strict";\n{parts}\n}})();\n'
 
 
 def template(name: str) -> Template:
@@ -108,7 +174,8 @@ def code_spans(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped
 
 
-def _static(name: str) -> str:
+def static(name: str) -> str:
+    """Returns a file of the package's folder of scripts and styles."""
     text = resources.files("dumpmap.render").joinpath("static", name).read_text("utf-8")
     # A browser reads CRLF as LF, and the policy has the hash of what the browser reads.
     return text.replace("\r\n", "\n")

@@ -51,7 +51,7 @@ def diagnosis_card(judged: Verdict, findings: Sequence[Finding]) -> DiagnosisCar
     """Puts the verdict and the findings together."""
     strengths = {signal.id: signal.strength for signal in judged.signals}
     return DiagnosisCard(
-        level=_level(judged.verdict),
+        level=verdict_level(judged.verdict),
         title=judged.verdict.replace("-", " ").capitalize(),
         meaning=VERDICTS[judged.verdict],
         sentence=judged.sentence,
@@ -66,7 +66,8 @@ def diagnosis_card(judged: Verdict, findings: Sequence[Finding]) -> DiagnosisCar
     )
 
 
-def _level(verdict: str) -> Level:
+def verdict_level(verdict: str) -> Level:
+    """Returns how bad a verdict is."""
     if verdict.startswith("out-of-"):
         return "critical"
     if verdict.endswith(("-low", "-near")):

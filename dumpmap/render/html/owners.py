@@ -9,16 +9,13 @@ from typing import Literal
 from dumpmap.analysis.owners import Owners, find_owners
 from dumpmap.analysis.takers import Taker, who_took_it
 from dumpmap.model.region_map import RegionMap
+from dumpmap.render.html.assets import MODULES_COLOR, NAMED_OWNERS, NOBODY_COLOR, OTHERS_COLOR
 from dumpmap.views.owners import MergedOwner, merged_owners
 from dumpmap.wording.owners import group_text, taker_text
 from dumpmap.wording.text import address_text, count_words, short_size, size_text
 
 Choice = Literal["owner", "modules", "nobody", "address"]
 """What the page shows when a row is selected: an owner, all modules, memory without an owner, or an address."""
-
-_MODULES, _OTHERS, _NOBODY = 0, 6, 7
-_NAMED = 5
-"""Owners with a color of their own: more colors are hard to tell apart."""
 
 _MOST_ROWS, _MOST_GROUPS = 200, 20
 
@@ -111,8 +108,8 @@ def color_numbers(region_map: RegionMap) -> dict[str, int]:
     """
     _, others = merged_owners(find_owners(region_map))
     largest = sorted(others, key=lambda owner: (-owner.committed, -owner.size, owner.name))
-    numbers = {owner.name: place + 1 for place, owner in enumerate(largest[:_NAMED])}
-    return numbers | {owner.name: _OTHERS for owner in largest[_NAMED:] if owner.name == owner.module}
+    numbers = {owner.name: place + 1 for place, owner in enumerate(largest[:NAMED_OWNERS])}
+    return numbers | {owner.name: OTHERS_COLOR for owner in largest[NAMED_OWNERS:] if owner.name == owner.module}
 
 
 def owner_card(region_map: RegionMap) -> OwnerCard:
@@ -120,16 +117,16 @@ def owner_card(region_map: RegionMap) -> OwnerCard:
     owners = find_owners(region_map)
     modules, others = merged_owners(owners)
     colors = color_numbers(region_map)
-    found = [(owner.size, _line(owner, "owner", colors.get(owner.name, _OTHERS))) for owner in others]
+    found = [(owner.size, _line(owner, "owner", colors.get(owner.name, OTHERS_COLOR))) for owner in others]
     if modules is not None:
-        found.append((modules.size, _line(modules, "modules", _MODULES)))
+        found.append((modules.size, _line(modules, "modules", MODULES_COLOR)))
     found.sort(key=lambda one: -one[0])
     shown = found[:_MOST_ROWS]
     larger = sum(size >= owners.unowned_size for size, _ in shown)
     lines = [line for _, line in shown]
     lines[larger:larger] = _unowned_lines(region_map, owners)
-    labels = [(number, name) for name, number in colors.items() if number != _OTHERS]
-    labels += [(_MODULES, "Loaded modules"), (_OTHERS, "Other owners"), (_NOBODY, "No owner")]
+    labels = [(number, name) for name, number in colors.items() if number != OTHERS_COLOR]
+    labels += [(MODULES_COLOR, "Loaded modules"), (OTHERS_COLOR, "Other owners"), (NOBODY_COLOR, "No owner")]
     left_out = len(found) - len(shown) + max(0, len(owners.groups) - _MOST_GROUPS)
     return OwnerCard(tuple(lines), tuple(labels), left_out)
 
@@ -144,7 +141,7 @@ def _unowned_lines(region_map: RegionMap, owners: Owners) -> Iterator[OwnerLine]
         return
     cells = (size_text(owners.unowned_size), size_text(owners.unowned_committed), f"{owners.unowned_allocations:,}")
     text = count_words(len(owners.groups), "group") + " of equal allocations" if owners.groups else ""
-    yield OwnerLine("No owner", "nobody", "", _NOBODY, cells, text)
+    yield OwnerLine("No owner", "nobody", "", NOBODY_COLOR, cells, text)
     for group in owners.groups[:_MOST_GROUPS]:
         cells = (size_text(group.size), size_text(group.committed), f"{group.count:,}")
         address = address_text(group.address, region_map.address_width)

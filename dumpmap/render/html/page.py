@@ -5,15 +5,12 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
-from markupsafe import Markup
-
-from dumpmap._version import __version__
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.classify.vocabulary import EVIDENCE
 from dumpmap.model.columns import LARGEST, REGION_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES
-from dumpmap.render.html.assets import policy, script, script_json, style, template
+from dumpmap.render.html.assets import render_page, script_json
 from dumpmap.render.html.data import page_data
 from dumpmap.render.html.diagnosis import diagnosis_card
 from dumpmap.render.html.free_blocks import size_bands
@@ -28,7 +25,6 @@ from dumpmap.wording.findings import find
 from dumpmap.wording.processes import process_name
 from dumpmap.wording.verdicts import verdict
 from dumpmap.writers.output import replacing
-from dumpmap.writers.snapshot_json import clean_text
 
 _LISTED = 200
 """How many warnings a page lists; a damaged dump can cause thousands."""
@@ -49,9 +45,9 @@ def write_report(
         OutputError: the file exists and `force` is not given, or it cannot be written.
     """
     # Made before the file is opened, so that a page that fails does not replace one that did not.
-    page = render_report(region_map, keep_text=keep_text)
+    made = render_report(region_map, keep_text=keep_text)
     with replacing(path, force=force) as stream:
-        stream.write(page.encode())
+        stream.write(made.encode())
 
 
 def render_report(region_map: RegionMap, *, keep_text: bool = False) -> str:
@@ -63,12 +59,9 @@ def render_report(region_map: RegionMap, *, keep_text: bool = False) -> str:
     """
     if not keep_text:
         region_map = shareable(region_map)
-    page = template("report.html").render(
-        version=__version__,
-        policy=policy(),
-        style=Markup(style()),  # noqa: S704  the package's own files
-        script=Markup(script()),  # noqa: S704
-        data=Markup(script_json(page_data(region_map))),  # noqa: S704  escaped by script_json
+    return render_page(
+        "report",
+        script_json(page_data(region_map)),
         types=TYPES,
         unknown=UNKNOWN,
         partial=region_map.partial,
@@ -76,7 +69,6 @@ def render_report(region_map: RegionMap, *, keep_text: bool = False) -> str:
         **_tables(region_map),
         **_help(),
     )
-    return clean_text(page)
 
 
 def _upper_half(region_map: RegionMap) -> dict[str, Any]:

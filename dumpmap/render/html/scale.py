@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from dumpmap.render.html.packing import gaps
 
@@ -33,10 +34,22 @@ def cut_length(allocations: pd.DataFrame, regions: pd.DataFrame, end: int | None
     size = regions["size"].to_numpy(np.int64)
     empty = regions["committed"].to_numpy(np.int64, na_value=0) == 0
     holes = np.array([int(text, 16) for _, text in gaps(allocations)][1:], np.float64)
-    runs = np.concatenate((size[empty].astype(np.float64), holes))
+    return fitting_length(np.concatenate((size[empty].astype(np.float64), holes)), float(size[~empty].sum()))
+
+
+def fitting_length(runs: npt.NDArray[np.float64], held: float) -> int | None:
+    """The length to which longer runs are shortened, so that all take at most three quarters of the map.
+
+    Args:
+        runs: the lengths of runs that may be shortened.
+        held: the length of everything else.
+
+    Returns:
+        a power of two; None if no run has to be shortened.
+    """
     if len(runs) == 0:
         return None
-    budget = max(3 * float(size[~empty].sum()), 1 << 20)
+    budget = max(3 * held, 1 << 20)
     exponent = _LONGEST
     while exponent > _SHORTEST and float(np.minimum(runs, float(1 << exponent)).sum()) > budget:
         exponent -= 1

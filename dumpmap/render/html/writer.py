@@ -37,7 +37,7 @@ def writer_parts(region_map: RegionMap) -> list[tuple[str, Any]]:
     for block in writer_blocks(region_map):
         match block:
             case Facts():
-                parts.append(("facts", block.rows))
+                parts.append(("facts", [(fact.label, fact.text) for fact in block.rows]))
             case Paragraph():
                 parts.append(("remark", block.text))
             case Lines():

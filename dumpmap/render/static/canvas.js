@@ -4,6 +4,9 @@ const LINE_HEIGHT = 18;
 const LINE_GAP = 5;
 const LINES = 16;
 
+/* Bytes that a view has at least. */
+const LEAST_VIEW = 65536;
+
 /* Kinds of a color: committed and reserved, and the same again dimmed. */
 const KINDS = 2 * (UNLISTED + 1);
 
@@ -15,11 +18,20 @@ const PAINT_ORDER = [...Array(UNLISTED + 1).keys()]
   .flatMap((kind) => [kind, kind + KINDS]);
 
 class SpaceCanvas {
-  constructor(box, runs) {
+  /**
+   * @param box the element that the canvases fill
+   * @param runs Runs
+   * @param options the two canvases; how many lines the whole space takes, how high they are, and whether each begins
+   *   with its address
+   */
+  constructor(box, runs, { canvas, overlay, lines = LINES, lineHeight = LINE_HEIGHT, labels = true }) {
     this.box = box;
     this.runs = runs;
-    this.canvas = byId("space-canvas");
-    this.overlay = byId("space-overlay");
+    this.canvas = canvas;
+    this.overlay = overlay;
+    this.most = lines;
+    this.lineHeight = lineHeight;
+    this.labels = labels;
   }
 
   /** Draws the places [from, to) of `view`. */
@@ -35,7 +47,7 @@ class SpaceCanvas {
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     const columns = Math.round(width * scale);
-    const tall = Math.round(LINE_HEIGHT * scale);
+    const tall = Math.round(this.lineHeight * scale);
     const shares = this.shares(columns);
     const palette = this.palette();
     const image = context.createImageData(columns, tall);
@@ -43,10 +55,10 @@ class SpaceCanvas {
     for (let line = 0; line < lines; line += 1) {
       pixels.fill(0);
       for (let x = 0; x < columns; x += 1) this.paintColumn(pixels, columns, tall, x, shares, line * columns + x, palette);
-      context.putImageData(image, Math.round(gutter * scale), Math.round((line * (LINE_HEIGHT + LINE_GAP) + 2) * scale));
+      context.putImageData(image, Math.round(gutter * scale), Math.round((line * (this.lineHeight + LINE_GAP) + 2) * scale));
     }
     context.setTransform(scale, 0, 0, scale, 0, 0);
-    this.drawLabels(context);
+    if (this.labels) this.drawLabels(context);
     if (this.runs.cuts > 0) this.drawCuts(context);
   }
 
@@ -65,14 +77,14 @@ class SpaceCanvas {
       reserved: parseFloat(color("--reserved")) / 100,
     };
     const [from, to] = this.view;
-    this.gutter = Math.ceil(data.width * 6.9 + 32);
+    this.gutter = this.labels ? Math.ceil(data.width * 6.9 + 32) : 0;
     this.width = Math.max(100, Math.floor(this.box.clientWidth - this.gutter));
     const whole = from === 0 && to === this.runs.length;
     // Lines of a whole space drawn to scale have a round length, so their addresses are round, too.
-    this.perLine = whole && data.cut === null ? 2 ** Math.ceil(Math.log2((to - from) / LINES)) : (to - from) / LINES;
+    this.perLine = whole && data.cut === null && this.most > 1 ? 2 ** Math.ceil(Math.log2((to - from) / this.most)) : (to - from) / this.most;
     this.perPixel = this.perLine / this.width;
     this.lines = Math.max(1, Math.ceil((to - from) / this.perLine));
-    this.height = this.lines * (LINE_HEIGHT + LINE_GAP) - LINE_GAP + 4;
+    this.height = this.lines * (this.lineHeight + LINE_GAP) - LINE_GAP + 4;
     this.scale = Math.max(1, Math.min(3, window.devicePixelRatio || 1));
   }
 
@@ -155,7 +167,7 @@ class SpaceCanvas {
     context.textAlign = "left";
     for (let line = 0; line < this.lines; line += 1) {
       const text = addressText(this.runs.addressAt(this.view[0] + line * this.perLine));
-      context.fillText(text, 0, line * (LINE_HEIGHT + LINE_GAP) + 2 + LINE_HEIGHT / 2 + 0.5, this.gutter - 10);
+      context.fillText(text, 0, line * (this.lineHeight + LINE_GAP) + 2 + this.lineHeight / 2 + 0.5, this.gutter - 10);
     }
   }
 
@@ -173,7 +185,7 @@ class SpaceCanvas {
       context.lineWidth = 1.2;
       context.beginPath();
       for (const shift of [-1.6, 1.6]) {
-        context.moveTo(x + shift - 2, y + LINE_HEIGHT - 1);
+        context.moveTo(x + shift - 2, y + this.lineHeight - 1);
         context.lineTo(x + shift + 2, y + 1);
       }
       context.stroke();
@@ -183,7 +195,7 @@ class SpaceCanvas {
       // The text must fit into the run and into the line.
       if (long / 2 > wide + 14 && x + wide + 14 < this.gutter + this.width) {
         context.fillStyle = this.inkOn(run);
-        context.fillText(text, x + 8, y + LINE_HEIGHT / 2 + 0.5);
+        context.fillText(text, x + 8, y + this.lineHeight / 2 + 0.5);
       }
     }
   }
@@ -201,14 +213,14 @@ class SpaceCanvas {
   pointOf(place) {
     const line = Math.min(this.lines - 1, Math.floor((place - this.view[0]) / this.perLine));
     const x = this.gutter + ((place - this.view[0] - line * this.perLine) / this.perLine) * this.width;
-    return { x, y: line * (LINE_HEIGHT + LINE_GAP) + 2 };
+    return { x, y: line * (this.lineHeight + LINE_GAP) + 2 };
   }
 
   /** The place under a pointer, null beside the lines; `nearest` takes the nearest place instead. */
   placeAt(event, nearest) {
     if (this.runs.count === 0) return null;
     const x = event.offsetX - this.gutter;
-    const line = Math.floor((event.offsetY - 2) / (LINE_HEIGHT + LINE_GAP));
+    const line = Math.floor((event.offsetY - 2) / (this.lineHeight + LINE_GAP));
     if (!nearest && (x < 0 || x >= this.width || line < 0 || line >= this.lines)) return null;
     const place = this.view[0] + Math.min(this.lines - 1, Math.max(0, line)) * this.perLine
       + (Math.min(this.width, Math.max(0, x)) / this.width) * this.perLine;
@@ -231,7 +243,7 @@ class SpaceCanvas {
       context.globalAlpha = 0.28;
       context.fillStyle = this.colors.accent;
       this.eachPiece(Math.min(drag.from, drag.to), Math.max(drag.from, drag.to), (x, y, wide) => {
-        context.fillRect(x, y, wide, LINE_HEIGHT);
+        context.fillRect(x, y, wide, this.lineHeight);
       });
       context.globalAlpha = 1;
       return;
@@ -241,7 +253,7 @@ class SpaceCanvas {
       context.strokeStyle = color;
       context.lineWidth = line;
       this.eachPiece(this.runs.place[run], this.runs.place[run + 1], (x, y, wide) => {
-        context.strokeRect(x - 0.5, y - 1, Math.max(3, wide + 1), LINE_HEIGHT + 2);
+        context.strokeRect(x - 0.5, y - 1, Math.max(3, wide + 1), this.lineHeight + 2);
       });
     }
   }
@@ -257,7 +269,7 @@ class SpaceCanvas {
       const start = this.view[0] + line * this.perLine;
       const left = (Math.max(low, start) - start) / this.perLine;
       const right = (Math.min(high, start + this.perLine) - start) / this.perLine;
-      draw(this.gutter + left * this.width, line * (LINE_HEIGHT + LINE_GAP) + 2, (right - left) * this.width);
+      draw(this.gutter + left * this.width, line * (this.lineHeight + LINE_GAP) + 2, (right - left) * this.width);
     }
   }
 }

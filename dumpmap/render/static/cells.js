@@ -2,12 +2,12 @@
 
 const TWIST_WIDTH = 20;
 
-const isNumeric = (column) => ["size", "count", "percent"].includes(column.holds);
+const isNumeric = (column) => ["size", "delta", "count", "percent"].includes(column.holds);
 const fixed = (width) => ({ css: `${Math.round(width)}px`, least: Math.round(width) });
 
 /* Least width and share of the free width of columns whose texts are of any length. */
 const NAMED_WIDTHS = { details: [180, 1.8], path: [180, 2], name: [120, 1], evidence: [140, 1.4], kind: [110, 1],
-  protection: [118, 0.6], debug_id: [120, 1] };
+  protection: [118, 0.6], debug_id: [120, 1], verdict: [184, 0.3], headline: [200, 1] };
 
 /** A cell as text, by what its column holds. */
 function cellText(column, value) {
@@ -15,12 +15,20 @@ function cellText(column, value) {
   switch (column.holds) {
     case "address": return addressText(value);
     case "size": return sizeText(Number(value), column.left);
+    case "delta": return deltaText(value);
     case "count": return countText(Number(value));
     case "percent": return percentText(value);
     case "flag": return value ? "yes" : "";
     case "type": return data.types[value];
+    case "rank": return data.ranks[value];
+    case "time": return timeText(value);
     default: return String(value);
   }
+}
+
+/** What a size changed by; nothing where it did not. */
+function deltaText(value, text = sizeText) {
+  return value === 0 ? "" : `${value > 0 ? "+" : "−"}${text(Math.abs(value))}`;
 }
 
 /** Width of a column: numbers are as wide as their longest, texts by what they are. `extra` is added for arrows. */
@@ -29,9 +37,12 @@ function columnWidth(rows, column, extra) {
   const heading = Math.max(...column.title.split(" ").map((word) => word.length)) * 8.1 + 22;
   switch (column.holds) {
     case "address": return fixed(Math.max(heading, data.width * 7.55 + 33) + extra);
-    case "type": return fixed(114);
+    case "type":
+    case "rank": return fixed(114);
+    case "time": return fixed(152);
     case "size":
     case "count": return fixed(Math.max(heading, longestText(rows, column) * 7.1 + 18));
+    case "delta": return fixed(Math.max(heading, longestText(rows, column) * 7.1 + 26));
     case "hex": return fixed(Math.max(heading, 96));
     case "flag": return fixed(heading);
     default: {
@@ -51,8 +62,11 @@ function longestText(rows, column) {
   return longest;
 }
 
-/** Fills a cell. `linked` makes a link of an address; `inferred` marks the evidence of an inferred row. */
-function fillCell(cell, column, value, { linked, inferred }) {
+/**
+ * Fills a cell. `linked` makes a link of an address; `inferred` marks the evidence of an inferred row; `bound` stands
+ * before a figure that is only a bound.
+ */
+function fillCell(cell, column, value, { linked, inferred, bound }) {
   const text = cellText(column, value);
   switch (column.holds) {
     case "address":
@@ -65,8 +79,11 @@ function fillCell(cell, column, value, { linked, inferred }) {
     case "type":
       cell.append(element("i", { class: `swatch t${value}` }), text);
       return;
+    case "rank":
+      cell.append(element("i", { class: `swatch s${value}` }), text);
+      return;
     case "size":
-      cell.append(text);
+      cell.append(text === "" ? "" : bound + text);
       if (text !== "") cell.title = `${shortSize(Number(value))}, ${countText(Number(value))} bytes`;
       return;
     default:

@@ -1,6 +1,5 @@
 /* Numbers as text, by the rules of dumpmap/wording/text.py. Addresses are BigInt or hex strings, never Number. */
 
-const data = JSON.parse(document.getElementById("data").textContent);
 const thousands = new Intl.NumberFormat("en-US");
 
 /** A size in KB, rounded up, or down where it is how much is left. Null, and NaN in number columns, is unknown. */
@@ -22,16 +21,33 @@ function countText(value) {
   return value === null || Number.isNaN(value) ? "" : thousands.format(value);
 }
 
-/** A size with the unit that suits it: 18.3 MB. */
-function shortSize(value) {
-  for (const [step, name] of [[2 ** 40, "TB"], [2 ** 30, "GB"], [2 ** 20, "MB"], [2 ** 10, "KB"]]) {
-    if (value >= step) {
-      const scaled = value / step;
-      return `${scaled >= 100 || value % step === 0 ? scaled.toFixed(0) : scaled.toFixed(1)} ${name}`;
-    }
+const STEPS = [[2 ** 60, "EB"], [2 ** 50, "PB"], [2 ** 40, "TB"], [2 ** 30, "GB"], [2 ** 20, "MB"], [2 ** 10, "KB"]];
+
+/** A size with the unit that suits it, rounded to the nearest, down, or up; three digits before the point take no decimal. */
+function sizeIn(value, rounding) {
+  if (value < 0) return `-${sizeIn(-value, "nearest")}`;
+  for (const [step, name] of STEPS) {
+    if (value < step) continue;
+    const factor = value < 100 * step ? 10 : 1;
+    const scaled = (value / step) * factor;
+    let count = Math.floor(scaled);
+    const rest = scaled - count;
+    // A tie goes to the even digit, as in Python.
+    if (rounding === "up" ? rest > 0 : rounding === "nearest" && (rest > 0.5 || (rest === 0.5 && count % 2 === 1))) count += 1;
+    const whole = value % step === 0 || (rounding === "up" && count % factor === 0);
+    return `${Math.floor(count / factor)}${whole || factor === 1 ? "" : `.${count % factor}`} ${name}`;
   }
-  return `${value} bytes`;
+  return value === 1 ? "1 byte" : `${value} bytes`;
 }
+
+/** A size in words: 18.3 MB. */
+const shortSize = (value) => sizeIn(value, "nearest");
+
+/** How much is left of something, rounded down: it never promises too much. */
+const sizeLeft = (value) => sizeIn(value, "down");
+
+/** An upper bound, rounded up. */
+const sizeMost = (value) => sizeIn(value, "up");
 
 /** A BigInt or a hex string as an address, padded to the width of this process. */
 function addressText(value) {

@@ -78,7 +78,7 @@ class Grid {
   sortBy(name) {
     // Names sort up first, numbers down: readers look for the largest.
     const column = this.rows.columns.find((candidate) => candidate.name === name);
-    const first = column.holds === "size" || column.holds === "count" ? -1 : 1;
+    const first = ["size", "delta", "count"].includes(column.holds) ? -1 : 1;
     if (this.sort.name !== name) this.sort = { name, direction: first };
     else this.sort = { name, direction: -this.sort.direction };
     this.applySort();
@@ -242,7 +242,8 @@ class Grid {
           : element("span", { class: "twist" }));
       }
       const inferred = column.holds === "evidence" && this.rows.value(row, child, "inferred");
-      fillCell(cell, column, value, { linked: this.options.onAddress !== undefined, inferred });
+      const bound = this.rows.bound === undefined ? "" : this.rows.bound(row, child, column.name);
+      fillCell(cell, column, value, { linked: this.options.onAddress !== undefined, inferred, bound });
       made.append(cell);
     });
     return made;

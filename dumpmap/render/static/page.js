@@ -55,8 +55,6 @@ function makeTable(name) {
   });
 }
 
-const rowsText = (shown, all) => (shown === all ? `${countText(all)} rows` : `${countText(shown)} of ${countText(all)} rows`);
-
 // ---------------------------------------------------------------- allocations
 
 grids.allocations = new Grid(byId("grid-allocations"), memory, { label: "Allocations", onSelect: inspect });
@@ -339,47 +337,18 @@ byId("lookup-form").addEventListener("submit", (event) => {
 
 // ---------------------------------------------------------------- the whole page
 
-const help = byId("help");
-byId("help-open").addEventListener("click", () => help.showModal());
-help.addEventListener("click", (event) => { if (event.target === help) help.close(); });
-
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || help.open) return;
-  if (event.target instanceof HTMLInputElement) return;
-  if (event.key === "/") {
+  if (event.key === "/" && !isTyping(event)) {
     event.preventDefault();
     byId("lookup").select();
     byId("lookup").focus();
-  } else if (event.key === "?") {
-    help.showModal();
   }
 });
 
-const themes = ["auto", "light", "dark"];
-let theme = "auto";
-
-function setTheme(name) {
-  if (name === "auto") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = name;
-  space.draw();
-}
-
-byId("theme").addEventListener("click", () => {
-  theme = themes[(themes.indexOf(theme) + 1) % themes.length];
-  byId("theme").textContent = `Theme: ${theme}`;
-  setTheme(theme);
-});
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => space.draw());
-
-// Paper is light and has the beginning of every table.
-addEventListener("beforeprint", () => {
-  setTheme("light");
-  for (const name of ["stacks", "heaps", "modules"]) if (!(name in grids)) makeTable(name);
-  for (const grid of Object.values(grids)) grid.print(true);
-});
-addEventListener("afterprint", () => {
-  for (const grid of Object.values(grids)) grid.print(false);
-  setTheme(theme);
+onTheme(() => space.draw());
+onPrint((on) => {
+  if (on) for (const name of ["stacks", "heaps", "modules"]) if (!(name in grids)) makeTable(name);
+  for (const grid of Object.values(grids)) grid.print(on);
 });
 
 showSums(grids.allocations.order);
@@ -399,4 +368,4 @@ function followHash() {
 addEventListener("hashchange", followHash);
 followHash();
 
-document.documentElement.dataset.ready = String(Math.round(performance.now()));
+markReady();

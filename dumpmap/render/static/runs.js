@@ -9,7 +9,7 @@ const UNLISTED = data.types.length;
 class Runs {
   constructor(rows) {
     this.rows = rows;
-    const most = rows.count + rows.blocks.count + rows.gaps.size;
+    const { most } = this;
     this.start = new BigUint64Array(most);
     this.size = new Float64Array(most);
     this.type = new Uint8Array(most);
@@ -25,6 +25,11 @@ class Runs {
     this.length = Math.max(this.place[this.count], 1);
     this.dimmed = new Uint8Array(most);
     this.colorBy("type");
+  }
+
+  /** The largest number of runs that there can be. */
+  get most() {
+    return this.rows.count + this.rows.blocks.count + this.rows.gaps.size;
   }
 
   /** Chooses what the colors stand for: `type` or `owner`. */

@@ -1,7 +1,5 @@
 /* The map of the address space: what it shows and what the reader does with it. */
 
-const LEAST_VIEW = 65536;
-
 class SpaceMap {
   /**
    * @param rows MemoryRows
@@ -14,7 +12,7 @@ class SpaceMap {
     this.tip = byId("space-tip");
     this.readout = byId("space-readout");
     this.runs = new Runs(rows);
-    this.canvas = new SpaceCanvas(this.box, this.runs);
+    this.canvas = new SpaceCanvas(this.box, this.runs, { canvas: byId("space-canvas"), overlay: byId("space-overlay") });
     this.current = -1;
     this.pinned = -1;
     this.drag = null;

@@ -1,0 +1,54 @@
+/* What every page has: help, the color scheme, and print. */
+
+const help = byId("help");
+byId("help-open").addEventListener("click", () => help.showModal());
+help.addEventListener("click", (event) => { if (event.target === help) help.close(); });
+
+/** Whether a key belongs to a field, to the help, or to the browser. */
+const isTyping = (event) => event.ctrlKey || event.metaKey || event.altKey || help.open
+  || event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "?" && !isTyping(event)) help.showModal();
+});
+
+const themes = ["auto", "light", "dark"];
+let theme = "auto";
+const themed = [];
+
+/** Calls back whenever the colors change. */
+function onTheme(draw) {
+  themed.push(draw);
+}
+
+function setTheme(name) {
+  if (name === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = name;
+  for (const draw of themed) draw();
+}
+
+byId("theme").addEventListener("click", () => {
+  theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+  byId("theme").textContent = `Theme: ${theme}`;
+  setTheme(theme);
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const draw of themed) draw(); });
+
+/** Calls back with true before printing and with false afterwards. Paper is light. */
+function onPrint(print) {
+  addEventListener("beforeprint", () => {
+    setTheme("light");
+    print(true);
+  });
+  addEventListener("afterprint", () => {
+    print(false);
+    setTheme(theme);
+  });
+}
+
+const rowsText = (shown, all) => (shown === all ? `${countText(all)} rows` : `${countText(shown)} of ${countText(all)} rows`);
+
+/** Notes for a reader of the page's state that everything is drawn, and after how many milliseconds. */
+function markReady() {
+  document.documentElement.dataset.ready = String(Math.round(performance.now()));
+}
