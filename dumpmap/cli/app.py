@@ -46,6 +46,7 @@ GROUPS = {
     "Many files": ("triage", "check"),
     "Convert": ("snapshot", "export", "report"),
     "Capture": ("capture",),
+    "Serve": ("mcp",),
 }
 """Modules of `dumpmap.cli` by the panel of the help text. The `command` of each is a command of the app."""
 
