@@ -44,7 +44,7 @@ GROUPS = {
     "Diagnose": ("diagnose", "explain"),
     "Compare": ("diff", "timeline"),
     "Many files": ("triage", "check"),
-    "Convert": ("snapshot", "export", "report"),
+    "Convert": ("snapshot", "export", "report", "contribute"),
     "Capture": ("capture",),
     "Serve": ("mcp",),
 }
