@@ -21,6 +21,9 @@ from dumpmap.wording.text import count_words, size_words
 MOST_TEXTS = 20_000
 """Most texts of the memory that are listed; a line says how many more there are."""
 
+_LINE = 1000
+"""Letters of a line; a longer text goes on in the next one."""
+
 _TEXT = re.compile(rb"[\x20-\x7e]{5,}")
 _WIDE_TEXT = re.compile(rb"(?:[\x20-\x7e]\0){5,}")
 
@@ -210,6 +213,8 @@ def _listed(title: str, texts: list[str]) -> Iterator[Block]:
     if texts:
         yield Blank()
         yield Heading(title)
-        yield Lines(texts[:MOST_TEXTS], indent=2)
+        yield Lines(
+            [text[at : at + _LINE] for text in texts[:MOST_TEXTS] for at in range(0, len(text), _LINE)], indent=2
+        )
         if len(texts) > MOST_TEXTS:
             yield Paragraph(f"{len(texts) - MOST_TEXTS:,} more are not listed.")

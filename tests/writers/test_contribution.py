@@ -87,7 +87,8 @@ def test_the_text_has_every_text_of_the_file(written: tuple[Path, Path, Path]) -
         data = base64.b64decode(piece["data"])
         texts.update(re.findall(rb"[!-~]{5,}", data))
         texts.update(one[::2] for one in re.findall(rb"(?:[!-~]\0){5,}", data))
-    assert not [found for found in texts if found.decode() not in text]
+    joined = text.replace("\n  ", "")  # a long text goes on in the next line
+    assert not [found for found in texts if found.decode() not in text and found.decode() not in joined]
     assert f"{len(memory):,}" in text
 
 
