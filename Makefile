@@ -83,7 +83,7 @@ pyz: setup ## one file, dist/dumpmap.pyz, for a machine with Python and no pip; 
 	$(BIN)/python -m tests.release.pyz $(PYZ)
 
 release-check: $(VENV)/release/.installed ## everything that an upload needs: built twice, contents, clean environments
-	$(RELEASE)/python -m tests.release.check
+	$(RELEASE)/python -m tests.release.check $(CHECK)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz

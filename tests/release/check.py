@@ -26,7 +26,9 @@ from support.readme import python_blocks, write_script
 
 from release.artifacts import ROOT, Problem, build_twice, check_sdist, check_version, check_wheel, run, tracked_files
 
-SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+"""The versions that are tried if the machine has them."""
+
 DUMP = ROOT / "tests" / "fixtures" / "fragment-x86.dmp.gz"
 
 
@@ -81,9 +83,9 @@ def _version() -> str:
 
 
 def find_pythons() -> dict[str, str]:
-    """Returns the supported versions of Python that this machine has, with their programs."""
+    """Returns those versions of Python that this machine has, with their programs."""
     found = {}
-    for version in SUPPORTED:
+    for version in PYTHONS:
         installed = sorted(Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob(f"versions/{version}.*"))
         programs = [str(folder / "bin" / "python") for folder in installed]
         on_path = shutil.which(f"python{version}")
@@ -100,7 +102,7 @@ def _environments(scratch: Path, wheel: Path, version: str) -> Iterator[str]:
     """Installs the wheel for every Python and uses it there; the first environment gives the bill of materials."""
     pythons = find_pythons()
     if not pythons:
-        raise Problem("this machine has no supported Python")
+        raise Problem("this machine has none of Python 3.11 to 3.14")
     for number, (name, program) in enumerate(pythons.items()):
         folder = scratch / name
         run("-m", "venv", str(folder), python=program)
@@ -111,7 +113,7 @@ def _environments(scratch: Path, wheel: Path, version: str) -> Iterator[str]:
         if not number:
             bill = ROOT / "dist" / f"dumpmap-{version}.cdx.json"
             yield f"ok  {bill.name}: {_bill(scripts, bill)} components"
-    missing = [name for name in SUPPORTED if name not in pythons]
+    missing = [name for name in PYTHONS if name not in pythons]
     if missing:
         yield f"--  not on this machine: Python {', '.join(missing)}"
 
