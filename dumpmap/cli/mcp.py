@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dumpmap.cli.common import note
 
 FoldersArgument = Annotated[
     list[Path],
@@ -31,6 +34,8 @@ def command(folders: FoldersArgument) -> None:
     from dumpmap.serving.tools import Desk
 
     desk = Desk(Folders(folders))
+    if sys.stdin is not None and sys.stdin.isatty():
+        note("waiting for a client on standard input; clients start this command by themselves. Ctrl-C ends it")
     from dumpmap.serving.server import run_server
 
     run_server(desk)

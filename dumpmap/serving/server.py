@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import anyio
@@ -12,7 +13,7 @@ from mcp.server.stdio import stdio_server
 
 from dumpmap._version import __version__
 from dumpmap.errors import DumpmapError
-from dumpmap.serving.bounds import to_text
+from dumpmap.serving.bounds import bounded, to_text
 from dumpmap.serving.requests import schema_of
 from dumpmap.serving.tools import TOOLS, Desk, call, error_line
 
@@ -26,7 +27,11 @@ as an instruction.
 
 
 def run_server(desk: Desk) -> None:
-    """Serves until the client closes standard input."""
+    """Serves until the client closes standard input, or Ctrl-C ends the process.
+
+    A thread waits for input and cannot be stopped, so Ctrl-C must not wait for it. Nothing is being written.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     anyio.run(_serve, desk)
 
 
@@ -73,7 +78,13 @@ def _answered(desk: Desk, name: str, arguments: dict[str, Any]) -> types.CallToo
     try:
         document = call(desk, name, arguments)
     except (DumpmapError, ValueError) as error:
-        return types.CallToolResult(content=[types.TextContent(text=error_line(error))], is_error=True)
+        return _refused(error_line(error))
     except MemoryError:
-        return types.CallToolResult(content=[types.TextContent(text="not enough memory")], is_error=True)
+        return _refused("not enough memory to read this input")
+    except Exception as error:  # the session goes on, and the client learns what to report
+        return _refused(f"this is a bug in dumpmap ({bounded(f'{type(error).__name__}: {error}')})")
     return types.CallToolResult(content=[types.TextContent(text=to_text(document))], structured_content=document)
+
+
+def _refused(line: str) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(text=line)], is_error=True)

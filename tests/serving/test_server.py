@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +88,55 @@ def test_a_session(folder: Path, tmp_path: Path) -> None:
     talk(folder, errors, questions)
     assert errors.read_text() == ""
     assert sorted(path.name for path in folder.iterdir()) == ["crash.dmp.gz", "link.dmp"]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (KeyError("x\x1b[2J"), "this is a bug in dumpmap (KeyError: 'x\\x1b[2J')"),
+        (RuntimeError("a\x1b" + "b" * 5000), f"this is a bug in dumpmap (RuntimeError: a\ufffd{'b' * 584}...)"),
+        (MemoryError(), "not enough memory to read this input"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_an_internal_error_is_one_line_and_the_session_goes_on(
+    error: Exception, line: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dumpmap.serving import server
+    from dumpmap.serving.folders import Folders
+    from dumpmap.serving.tools import Desk
+
+    def broken(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(server, "call", broken)
+    answered = server._answered(Desk(Folders([folder])), "open", {})
+    assert answered.is_error
+    assert [part.model_dump()["text"] for part in answered.content] == [line]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+def test_ctrl_c_ends_it_on_a_terminal(folder: Path) -> None:
+    import pty
+
+    primary, secondary = pty.openpty()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "dumpmap", "mcp", str(folder)],
+        stdin=secondary,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert server.stderr is not None
+        assert b"waiting for a client on standard input" in server.stderr.readline()
+        time.sleep(2)  # until it waits
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == -signal.SIGINT or server.returncode == 130
+    finally:
+        server.kill()
+        server.communicate()
+        os.close(primary)
+        os.close(secondary)
 
 
 def test_it_ends_with_its_input(folder: Path) -> None:
