@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format docs bench fuzz bombs mutants audit wheel clean
+.PHONY: help setup demo test quick lint format docs bench fuzz bombs mutants audit wheel pyz release-check clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dumpmap needs Python 3.11 or later; set PYTHON=")'
@@ -69,6 +69,21 @@ audit: setup ## check the installed dependencies for known vulnerabilities
 
 wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+RELEASE := $(VENV)/release/$(notdir $(BIN))
+
+$(VENV)/release/.installed:
+	$(PYTHON) -m venv $(VENV)/release
+	$(RELEASE)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(RELEASE)/python -m pip install --quiet --disable-pip-version-check \
+	  'build>=1.2' 'cyclonedx-bom>=5' 'hatchling>=1.24' 'twine>=6'
+	touch $@
+
+pyz: setup ## one file, dist/dumpmap.pyz, for a machine with Python and no pip; PYZ='--platform win_amd64'
+	$(BIN)/python -m tests.release.pyz $(PYZ)
+
+release-check: $(VENV)/release/.installed ## everything that an upload needs: built twice, contents, clean environments
+	$(RELEASE)/python -m tests.release.check $(CHECK)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz

@@ -44,8 +44,9 @@ GROUPS = {
     "Diagnose": ("diagnose", "explain"),
     "Compare": ("diff", "timeline"),
     "Many files": ("triage", "check"),
-    "Convert": ("snapshot", "export", "report"),
+    "Convert": ("snapshot", "export", "report", "contribute"),
     "Capture": ("capture",),
+    "Serve": ("mcp",),
 }
 """Modules of `dumpmap.cli` by the panel of the help text. The `command` of each is a command of the app."""
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from support.readme import python_blocks, write_script
 
 ROOT = Path(__file__).parents[2]
-FIXTURES = ROOT / "tests" / "fixtures"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BLOCKS = python_blocks(README)
 
 
 def test_there_is_python_in_it() -> None:
@@ -24,11 +23,7 @@ def test_there_is_python_in_it() -> None:
 
 @pytest.mark.parametrize("block", range(len(BLOCKS)))
 def test_its_python_runs(block: int, tmp_path: Path) -> None:
-    for name in ("crash.dmp", "before.dmp", "after.dmp"):
-        shutil.copy(FIXTURES / "layout-x64.dmp.gz", tmp_path / name)
-    (tmp_path / "dumps").mkdir()
-    shutil.copy(FIXTURES / "fragment-x86.dmp.gz", tmp_path / "dumps")
-    (tmp_path / "script.py").write_text(BLOCKS[block], encoding="utf-8")
+    write_script(tmp_path, BLOCKS[block])
     done = subprocess.run(
         [sys.executable, "script.py"],
         cwd=tmp_path,

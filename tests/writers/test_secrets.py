@@ -62,6 +62,17 @@ def test_the_maps_are_the_same(dump: Path) -> None:
     assert dumpmap.open(output).process == dataclasses.replace(m.process, command_line=None)
 
 
+@pytest.mark.parametrize("suffix", [".json", ".json.gz", ".json.zst"])
+def test_a_contribution_carries_none_of_them(suffix: str, dump: Path) -> None:
+    output = dump.with_name("contribution" + suffix)
+    ran = run("contribute", str(dump), "-o", str(output), "--force")
+    assert ran.code == 0, ran.err
+    assert found_in(output) == set()
+    text = output.with_name("contribution.txt")
+    assert found_in(text) == set()
+    assert "<folder>\\a.dll" in text.read_text("utf-8")
+
+
 REPORTS: dict[tuple[str, ...], set[str]] = {
     (): {*NAMES, "file", "command"},
     ("--keep-text",): {*NAMES, "file", "command", "comment", "annotation", "message"},
@@ -144,6 +155,8 @@ def test_every_row_of_the_page_is_tested() -> None:
         "`report --redact`",
         "`address`",
         "`capture`",
+        "`contribute`",
+        "`mcp`",  # in tests/serving
     }
     assert set(rows) == tested
 

@@ -1,0 +1,1 @@
+"""Tools for a release: the one-file program, and the checks before an upload. `make pyz`, `make release-check`."""
