@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -28,16 +28,17 @@ OWNER_COLORS = ("#b9b3c9", "#4e8fd0", "#e8923a", "#5aa86a", "#d9646a", "#58b5b8"
 """Colors of owners by number: loaded modules, the owners that have one of their own, other owners, nobody."""
 
 
-def script_json(document: Any) -> str:
-    """JSON that is safe inside a script element: nothing in it can end the element or open a comment."""
-    return "".join(part.replace("<", "\\u003c") for part in _json_parts(document))
+def script_json(document: Any) -> Iterator[Markup]:
+    """Yields JSON that is safe inside a script element: nothing in it can end the element or open a comment."""
+    for part in _json_parts(document):
+        yield Markup(part.replace("<", "\\u003c"))  # noqa: S704  the element takes no markup
 
 
 def _json_parts(value: Any) -> Iterator[str]:
     """Yields a value as JSON, and long columns piece by piece."""
     if isinstance(value, Numbers):
         yield from value.json_parts()
-    elif isinstance(value, dict):
+    elif isinstance(value, Mapping):
         before = "{"
         for name, member in value.items():
             yield f"{before}{json.dumps(name)}:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
@@ -48,10 +49,9 @@ def write_report(
     Raises:
         OutputError: the file exists and `force` is not given, or it cannot be written.
     """
-    # Made before the file is opened, so that a page that fails does not replace one that did not.
-    page = render_report(region_map, keep_text=keep_text)
     with replacing(path, force=force) as stream:
-        stream.write(page.encode())
+        for part in _parts(region_map, keep_text=keep_text):
+            stream.write(part.encode())
 
 
 def render_report(region_map: RegionMap, *, keep_text: bool = False) -> str:
@@ -61,14 +61,19 @@ def render_report(region_map: RegionMap, *, keep_text: bool = False) -> str:
         region_map: the map.
         keep_text: keep texts that can hold user data; by default the page leaves out what a snapshot leaves out.
     """
+    return "".join(_parts(region_map, keep_text=keep_text))
+
+
+def _parts(region_map: RegionMap, *, keep_text: bool) -> Iterator[str]:
+    """Returns the page part by part: that of a million regions is never in memory as a whole."""
     if not keep_text:
         region_map = shareable(region_map)
-    page = template("report.html").render(
+    parts = template("report.html").generate(
         version=__version__,
         policy=policy(),
         style=Markup(style()),  # noqa: S704  the package's own files
         script=Markup(script()),  # noqa: S704
-        data=Markup(script_json(page_data(region_map))),  # noqa: S704  escaped by script_json
+        data=script_json(page_data(region_map)),
         types=TYPES,
         unknown=UNKNOWN,
         partial=region_map.partial,
@@ -76,7 +81,7 @@ def render_report(region_map: RegionMap, *, keep_text: bool = False) -> str:
         **_tables(region_map),
         **_help(),
     )
-    return clean_text(page)
+    return map(clean_text, parts)
 
 
 def _upper_half(region_map: RegionMap) -> dict[str, Any]:
