@@ -55,8 +55,8 @@ def cut_pieces(space: AllocationSpace, types: npt.NDArray[np.uint8], marks: list
     regions, allocation = space.regions, space.allocation_of
     committed, private = sizes.committed, sizes.private
     base, size, state, protect = regions.base, regions.size.view(np.int64), regions.state, regions.protect
-    edges = _edges(marks)
     if marks:
+        edges = _edges(marks)
         base, region, first, size = _cut(regions, edges)
         state, protect, allocation = state[region], protect[region], allocation[region]
         # A piece of a split region gets its own share. Figures that the source states apply to whole regions.

@@ -134,7 +134,7 @@ class DumpMemory:
             if len(apart) + 1 < len(starts):  # some touch
                 starts, ends = starts[np.append(0, apart + 1)], ends[np.append(apart, len(ends) - 1)]
             pairs = _Pairs(starts, ends - starts)
-            self._ranges = pairs if len(pairs) > _MANY else list(pairs)
+            self._ranges = pairs if len(starts) > _MANY else pairs[:]
         return self._ranges
 
 
@@ -153,7 +153,7 @@ class _Pairs(Sequence[tuple[int, int]]):
     def __getitem__(self, index: slice) -> list[tuple[int, int]]: ...
     def __getitem__(self, index: int | slice) -> tuple[int, int] | list[tuple[int, int]]:
         if isinstance(index, slice):
-            return list(_Pairs(self._first[index], self._second[index]))
+            return list(zip(self._first[index].tolist(), self._second[index].tolist(), strict=True))
         return int(self._first[index]), int(self._second[index])
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
