@@ -97,6 +97,6 @@ class FilledMemory(SimpleMemory):
         """See `Memory.find`."""
         return find_by_reading(self, addresses, offset, patterns)
 
-    def ranges(self) -> list[tuple[int, int]]:
+    def ranges(self) -> Sequence[tuple[int, int]]:
         """Returns the ranges that the input has."""
         return self._memory.ranges()

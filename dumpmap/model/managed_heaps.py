@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dumpmap.model.values import value
+
 DAC_VARS = "gc-dac-vars"
 CONTRACT = "contract-descriptor"
 DAC_TABLE = "dac-table"
@@ -26,7 +28,7 @@ WHOLE = "GC heap"
 """Kind of an allocation that the ranges of a collector fill."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ManagedRange:
     """Memory of a garbage collector. Sizes are bytes and never exceed what the collector itself counts.
 

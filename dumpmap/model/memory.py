@@ -42,7 +42,7 @@ class Memory(Readable, Protocol):
         """Returns what `find` returns for each of several offsets, which are near each other: one look for all."""
         ...
 
-    def ranges(self) -> list[tuple[int, int]]:
+    def ranges(self) -> Sequence[tuple[int, int]]:
         """Returns the (address, size) ranges that can be read: sorted, without overlaps, adjacent ones joined."""
         ...
 
@@ -133,7 +133,7 @@ class ExcerptMemory(SimpleMemory):
                     at = data.find(pattern, at + 1)
         return dict(sorted(hits))
 
-    def ranges(self) -> list[tuple[int, int]]:
+    def ranges(self) -> Sequence[tuple[int, int]]:
         """See `Memory.ranges`."""
         return [(start, len(data)) for start, data in zip(self._starts, self._blocks, strict=True)]
 
@@ -159,7 +159,7 @@ class LiveMemory(SimpleMemory):
         """See `Memory.find`."""
         return find_by_reading(self, addresses, offset, patterns)
 
-    def ranges(self) -> list[tuple[int, int]]:
+    def ranges(self) -> Sequence[tuple[int, int]]:
         """Returns nothing: the ranges of a live process are not known in advance."""
         return []
 
@@ -241,7 +241,7 @@ class RecordingMemory:
                 self._seen[address + offset, len(data)] = data
         return found
 
-    def ranges(self) -> list[tuple[int, int]]:
+    def ranges(self) -> Sequence[tuple[int, int]]:
         """See `Memory.ranges`."""
         return self._inner.ranges()
 

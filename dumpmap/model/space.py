@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ Index = npt.NDArray[np.intp]
 _COMMIT, _PRIVATE = int(MemState.MEM_COMMIT), int(MemType.MEM_PRIVATE)
 
 
-_FEW = 256
+_FEW = 1 << 15
 
 
 def quick(values: U64) -> Sequence[int]:
@@ -103,13 +103,22 @@ class AllocationSpace:
 
     def committed(self, base: int, size: int) -> int:
         """See `dumpmap.structures.space.Space`."""
-        low, high = np.uint64(base), np.uint64(min(base + size, (1 << 64) - 1))
-        start = max(0, int(np.searchsorted(self.regions.base, low, side="right")) - 1)
-        stop = int(np.searchsorted(self.regions.base, high, side="left"))
-        bases, sizes = self.regions.base[start:stop], self.regions.size[start:stop]
-        lows, highs = np.maximum(bases, low), np.minimum(bases + sizes, high)
-        held = (self.regions.state[start:stop] == _COMMIT) & (highs > lows)
-        return int((highs[held] - lows[held]).sum())
+        return self._committed_below(min(base + size, (1 << 64) - 1)) - self._committed_below(base)
+
+    def _committed_below(self, address: int) -> int:
+        bases, sums = self._quick_sums
+        index = bisect_left(bases, address)
+        if not index:
+            return 0
+        before = sums[index - 1]
+        return before + min(sums[index] - before, address - bases[index - 1])
+
+    @cached_property
+    def _quick_sums(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Bases of the regions, and the committed bytes before each region and after the last one."""
+        sums = np.zeros(len(self.regions) + 1, np.uint64)
+        np.cumsum(np.where(self.regions.state == _COMMIT, self.regions.size, np.uint64(0)), out=sums[1:])
+        return quick(self.regions.base), quick(sums)
 
     def committed_places(self, alignment: int, limit: int, offset: int = 0) -> Sequence[int]:
         """See `dumpmap.structures.space.Space`."""

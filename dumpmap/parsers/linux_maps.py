@@ -19,6 +19,8 @@ from typing import NamedTuple
 from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
 _LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-])([ps]) [0-9a-f]+ \S+ (\d+)\s*(.*)")
+_fullmatch = _LINE.fullmatch
+_END = 1 << 64
 
 _SHAREABLE_FILES = ("/dev/zero", "/memfd:", "/SYSV", "/dev/shm/", "/dev/ashmem")  # noqa: S108 - names, not files
 """Names that the kernel gives to shared memory without a file on a disk."""
@@ -54,14 +56,15 @@ def is_file(path: str) -> bool:
 
 def parse_line(line: str) -> Mapping | None:
     """Reads one line of /proc/PID/maps; None if it is not such a line."""
-    match = _LINE.fullmatch(line.strip())
+    match = _fullmatch(line.strip())
     if match is None:
         return None
     start, end, access, share, inode, path = match.groups()
     first, last = int(start, 16), int(end, 16)
-    if not first < last <= 1 << 64:
+    if not first < last <= _END:
         return None
-    return Mapping(first, last, *_ACCESSES[access], share == "s", int(inode), path)
+    readable, writable, executable = _ACCESSES[access]
+    return Mapping(first, last, readable, writable, executable, share == "s", int(inode), path)
 
 
 def parse_maps(text: str) -> tuple[list[Mapping], int]:
@@ -72,13 +75,11 @@ def parse_maps(text: str) -> tuple[list[Mapping], int]:
     """
     mappings, bad = [], 0
     for line in text.splitlines():
-        if not line.strip("\0 \t"):
-            continue
         mapping = parse_line(line)
-        if mapping is None:
-            bad += 1
-        else:
+        if mapping is not None:
             mappings.append(mapping)
+        elif line.strip("\0 \t"):
+            bad += 1
     return mappings, bad
 
 

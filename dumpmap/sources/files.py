@@ -116,9 +116,9 @@ class FileSource:
         self.name = name
         self.size = status.st_size
         self.status: os.stat_result | None = status
-        self._file = file
+        self._file, self._handle = file, file.fileno()
         if self.size > LARGE and hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+            os.posix_fadvise(self._handle, 0, 0, os.POSIX_FADV_RANDOM)
 
     def view(self, offset: int, size: int) -> memoryview:
         """See `ByteSource.view`."""
@@ -136,7 +136,7 @@ class FileSource:
 
     def _read(self, offset: int, size: int) -> bytes:
         try:
-            return os.pread(self._file.fileno(), size, offset)
+            return os.pread(self._handle, size, offset)
         except OSError as error:  # a damaged disk, or a server that has gone
             raise InputError(f"cannot be read at 0x{offset:x}: {reason_of(error)}", source=self.name) from error
 
@@ -147,7 +147,7 @@ class FileSource:
     def gather(self, offsets: Sequence[int], size: int) -> bytes:
         """See `ByteSource.gather`. A read of a few bytes is complete unless the file has become shorter."""
         _check_ascending(self, offsets, size)
-        read, handle, data = os.pread, self._file.fileno(), b""
+        read, handle, data = os.pread, self._handle, b""
         with contextlib.suppress(OSError):  # reading the ranges one by one then says where it fails
             data = b"".join([read(handle, size, offset) for offset in offsets])
         return data if len(data) == len(offsets) * size else b"".join(self.views([(at, size) for at in offsets]))

@@ -69,7 +69,7 @@ class _Search:
     images: Ranges
     width: int
     found: dict[int, LoaderHeap] = field(default_factory=dict)
-    ranges: list[tuple[int, int]] | None = None
+    ranges: Sequence[tuple[int, int]] | None = None
     private: Sequence[int] | None = None
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, tuple[int, ...]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dumpmap.model.memory import Memory
 from dumpmap.model.winnt import PAGE_SIZE
@@ -14,8 +14,7 @@ from dumpmap.structures.space import Space
 _FIELDS = ("Mem", "Allocated", "Committed", "Reserved", "Next", "Flags")
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """One segment or region. `start` is where its memory begins, before its first object."""
 
     address: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.analysis.ownership import ownership_of
-from dumpmap.model.columns import REGION_COLUMNS, SUMMARY_COLUMNS, RegionColumn
+from dumpmap.model.columns import ALLOCATION, REGION_COLUMN, REGION_COLUMNS, SUMMARY_COLUMNS, RegionColumn
 from dumpmap.model.protection import protection_codes
 from dumpmap.model.region_map import AllocationColumns, BlockColumns, RegionMap
 from dumpmap.model.snapshot import I64, WORKING_SET_COLUMNS
@@ -56,7 +55,7 @@ def _kept_frame(region_map: RegionMap, *, blocks: bool, coded: bool) -> pd.DataF
     frames = _FRAMES.setdefault(region_map, {})
     frame = frames.get((blocks, coded))
     if frame is None:
-        frame = frames[blocks, coded] = (_regions if blocks else _allocations)(region_map, coded)
+        frame = frames[blocks, coded] = RowColumns(region_map, blocks=blocks, coded=coded).frame()
     return frame
 
 
@@ -80,68 +79,54 @@ def own_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.copy(deep=int(pd.__version__.partition(".")[0]) < 3)
 
 
-def _allocations(region_map: RegionMap, coded: bool) -> pd.DataFrame:
-    rows = region_map.allocation_columns
-    return _frame(region_map, rows, rows.working_set, region_map.space.first, coded)
-
-
-def _regions(region_map: RegionMap, coded: bool) -> pd.DataFrame:
-    rows = region_map.block_columns
-    regions = region_map.space.regions
-    # A region that is split into pieces has no working set of its own for each of them.
-    split = np.bincount(rows.region, minlength=len(regions)) > 1
-    working_set = {
-        name: np.where(split[rows.region], -1, regions.numbers[name][rows.region])
-        for name in WORKING_SET_COLUMNS
-        if name in regions.numbers
-    }
-    frame = _frame(region_map, rows, working_set, rows.region, coded)
-    owner = np.concatenate((region_map.allocation_columns.base[rows.allocation], region_map.gap_rows[0]))
-    frame.insert(0, "allocation", owner[_order(rows, region_map)])
-    return frame
-
-
-def _order(rows: Rows, region_map: RegionMap) -> npt.NDArray[np.intp]:
-    """The order by address of the rows in use and then the gaps."""
-    return np.argsort(np.concatenate((rows.base, region_map.gap_rows[0])), kind="stable")
-
-
-def _frame(
-    region_map: RegionMap, rows: Rows, working_set: Mapping[str, I64], region: npt.NDArray[np.intp], coded: bool
-) -> pd.DataFrame:
-    """Makes a frame of `REGION_COLUMNS`.
+class RowColumns:
+    """The columns of a frame, each made when somebody asks for it: together they take 250 MB for a million regions.
 
     Args:
         region_map: the map.
-        rows: its allocations or its blocks.
-        working_set: working-set bytes by column; -1 is unknown.
-        region: for each row the index of its first region, whose recorded texts it shows.
+        blocks: whether rows are regions; otherwise they are allocations.
         coded: whether texts are categories.
     """
-    import pandas as pd
 
-    gap_base, gap_size, gap_type = region_map.gap_rows
-    used, gaps, order = len(rows.base), len(gap_base), _order(rows, region_map)
-    of_gaps: dict[str, npt.NDArray[Any]] = {"address": gap_base, "size": gap_size}
-    unknown = _unknown(region_map, rows)
-    ownership = ownership_of(region_map)
-    owners = ownership.of_allocations if isinstance(rows, AllocationColumns) else ownership.owner
-    unknown_numbers = pd.arrays.IntegerArray(np.zeros(len(order), np.int64), np.ones(len(order), np.bool_))
+    def __init__(self, region_map: RegionMap, *, blocks: bool, coded: bool = True) -> None:
+        self._map, self._coded = region_map, coded
+        self._rows: Rows = region_map.block_columns if blocks else region_map.allocation_columns
+        self._gaps = len(region_map.gap_rows[0])
+        self._order = np.argsort(np.concatenate((self._rows.base, region_map.gap_rows[0])), kind="stable")
 
-    def cells(column: RegionColumn) -> Any:
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, name: str) -> pd.Series[Any]:
+        import pandas as pd
+
+        return pd.Series(self._cells(name), copy=False)
+
+    def frame(self) -> pd.DataFrame:
+        """Returns all columns: `REGION_COLUMNS`, and before them the allocation of a region."""
+        import pandas as pd
+
+        names = [column.name for column in REGION_COLUMNS]
+        if isinstance(self._rows, BlockColumns):
+            names.insert(0, ALLOCATION.name)
+        return pd.DataFrame({name: self._cells(name) for name in names}, copy=not self._coded)
+
+    def _cells(self, name: str) -> Any:
+        import pandas as pd
+
+        rows, gaps, order = self._rows, self._gaps, self._order
+        gap_base, gap_size, gap_type = self._map.gap_rows
+        if name == ALLOCATION.name and isinstance(rows, BlockColumns):
+            bases = self._map.allocation_columns.base
+            return np.concatenate((bases[rows.allocation], gap_base))[order]
+        column = REGION_COLUMN[name]
         if column.is_text:
-            if column.holds == "owner":
-                texts = Texts(owners, [*(getattr(name, column.array) for name in ownership.names), ""])
-            elif column.holds == "protection":
-                texts = _protections(region_map, rows, region)
-            else:
-                texts = Texts(getattr(rows, column.array), region_map.texts)
-            texts = texts.followed_by(column.on_free, gaps).take(order)
-            return texts.categories() if coded else texts.objects()
-        if column.name in WORKING_SET_COLUMNS:
-            if column.name not in working_set:
-                return unknown_numbers
-            values = working_set[column.name]
+            texts = self._texts(column).followed_by(column.on_free, gaps).take(order)
+            return texts.categories() if self._coded else texts.objects()
+        if name in WORKING_SET_COLUMNS:
+            values = self._working_set(name)
+            if values is None:
+                return pd.arrays.IntegerArray(np.zeros(len(order), np.int64), np.ones(len(order), np.bool_))
         else:
             values = getattr(rows, column.array)
         if column.holds == "flag":
@@ -149,13 +134,33 @@ def _frame(
         if column.holds == "type":
             codes = np.concatenate((values, gap_type)).astype(np.int8)[order]
             return pd.Categorical.from_codes(codes, categories=pd.Index([info.name for info in TYPES]))
-        if column.name in of_gaps:
-            return np.concatenate((values, of_gaps[column.name]))[order]
-        missing = np.concatenate((unknown.get(column.name, values < 0), np.ones(gaps, np.bool_)))
-        data = np.concatenate((np.where(missing[:used], 0, values), np.zeros(gaps, np.int64)))
+        if name in ("address", "size"):
+            return np.concatenate((values, gap_base if name == "address" else gap_size))[order]
+        missing = np.concatenate((_unknown(self._map, rows).get(name, values < 0), np.ones(gaps, np.bool_)))
+        data = np.concatenate((np.where(missing[: len(rows.base)], 0, values), np.zeros(gaps, np.int64)))
         return pd.arrays.IntegerArray(data[order], missing[order])
 
-    return pd.DataFrame({column.name: cells(column) for column in REGION_COLUMNS}, copy=not coded)
+    def _texts(self, column: RegionColumn) -> Texts:
+        rows = self._rows
+        if column.holds == "owner":
+            ownership = ownership_of(self._map)
+            owners = ownership.of_allocations if isinstance(rows, AllocationColumns) else ownership.owner
+            return Texts(owners, [*(getattr(name, column.array) for name in ownership.names), ""])
+        if column.holds == "protection":
+            region = self._map.space.first if isinstance(rows, AllocationColumns) else rows.region
+            return _protections(self._map, rows, region)
+        return Texts(getattr(rows, column.array), self._map.texts)
+
+    def _working_set(self, name: str) -> I64 | None:
+        """Returns working-set bytes, -1 where they are unknown; None if all are."""
+        rows, regions = self._rows, self._map.space.regions
+        if isinstance(rows, AllocationColumns):
+            return rows.working_set.get(name)
+        if name not in regions.numbers:
+            return None
+        # A region that is split into pieces has no working set of its own for each of them.
+        split = np.bincount(rows.region, minlength=len(regions)) > 1
+        return np.where(split[rows.region], -1, regions.numbers[name][rows.region])
 
 
 def _unknown(region_map: RegionMap, rows: Rows) -> dict[str, npt.NDArray[np.bool_]]:

@@ -44,7 +44,7 @@ class HeldMemory(ExcerptMemory):
         self.excerpts = list(excerpts)
         self._ranges = list(ranges)
 
-    def ranges(self) -> list[tuple[int, int]]:
+    def ranges(self) -> Sequence[tuple[int, int]]:
         """See `Memory.ranges`."""
         return list(self._ranges)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,17 @@ from dumpmap.classify.vocabulary import EVIDENCE
 from dumpmap.model.columns import COLUMNS, LARGEST, REGION_COLUMNS, SUMMARY_COLUMNS
 from dumpmap.model.snapshot import Process, Snapshot, Source, make_regions
 from dumpmap.model.types import TYPES
-from dumpmap.render.html import assets, page, render_report, summary_fragment, write_report
-from dumpmap.render.html.data import page_data
+from dumpmap.render.html import assets, packing, page, render_report, summary_fragment, write_report
 from dumpmap.render.html.diagnosis import diagnosis_card
 from dumpmap.render.html.free_blocks import size_bands
 from dumpmap.render.html.head import COMPLETENESS_HELP, key_figures
 from dumpmap.render.html.overview import bars, knows_working_set
 from dumpmap.render.html.scale import cut_length
+from dumpmap.views.frames import RowColumns
 from dumpmap.wording.findings import EXPLANATIONS, find
 from dumpmap.wording.text import short_size, size_text
 from dumpmap.wording.verdicts import VERDICTS, Verdict
+from dumpmap.writers.snapshot_json import clean_text
 
 # ---------------------------------------------------------------- complete in itself
 
@@ -85,7 +87,7 @@ def test_names_are_text() -> None:
 
 
 def test_json_in_a_script_cannot_leave_it() -> None:
-    text = assets.script_json({name: name for name in HOSTILE} | {"half": "\ud800", "line": "\u2028"})
+    text = "".join(assets.script_json({name: name for name in HOSTILE} | {"half": "\ud800", "line": "\u2028"}))
     assert "<" not in text
     assert json.loads(text)[HOSTILE[0]] == HOSTILE[0]
     text.encode()
@@ -268,9 +270,13 @@ def test_size_bands_hold_every_free_block() -> None:
 
 
 def test_a_32_bit_space_is_to_scale_and_a_64_bit_one_cut() -> None:
+    def cut_of(region_map: RegionMap) -> int | None:
+        allocations, regions = RowColumns(region_map, blocks=False), RowColumns(region_map, blocks=True)
+        return cut_length(allocations, regions, region_map.end)
+
     small, large = recorded("fragment-x86.dmp.gz"), recorded("layout-x64.dmp.gz")
-    assert cut_length(small.allocations, small.regions, small.end) is None
-    cut = cut_length(large.allocations, large.regions, large.end)
+    assert cut_of(small) is None
+    cut = cut_of(large)
     assert cut is not None
     assert cut & (cut - 1) == 0
     sizes = large.regions["size"].to_numpy(np.int64)
@@ -280,7 +286,7 @@ def test_a_32_bit_space_is_to_scale_and_a_64_bit_one_cut() -> None:
 
 def test_a_block_that_says_nothing_new_is_left_out() -> None:
     region_map = large_map(2000)
-    rows = list(decode(page_data(region_map)))
+    rows = list(decode(data_of(render_report(region_map))))
     counts = region_map.regions.groupby("allocation").size()
     for row in rows:
         assert len(row.blocks) == (0 if counts[row.address] == 1 else counts[row.address])
@@ -384,6 +390,31 @@ def test_a_file_is_not_overwritten_unless_told(tmp_path: Path) -> None:
     write_report(region_map, str(path), force=True)
     assert path.read_text("utf-8") == first
     assert [entry.name for entry in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_large_page_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the page nor its columns are in memory as a whole."""
+    region_map, written, alive, most = large_map(60_000), tmp_path / "page.html", [0], [0]
+    made = packing.Numbers.__init__
+
+    def count(self: packing.Numbers, *arguments: Any) -> None:
+        made(self, *arguments)
+        alive[0] += 1
+        most[0] = max(most[0], alive[0])
+        weakref.finalize(self, lambda: alive.__setitem__(0, alive[0] - 1))
+
+    monkeypatch.setattr(packing.Numbers, "__init__", count)
+    sizes: list[int] = []
+
+    def note(text: str) -> str:
+        sizes.append(len(text))
+        return clean_text(text)
+
+    monkeypatch.setattr("dumpmap.render.html.assets.clean_text", note)
+    write_report(region_map, written)
+    assert sum(sizes) > 1_000_000
+    assert max(sizes) < sum(sizes) / 5
+    assert most[0] <= 4
 
 
 def test_what_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class PatchedMemory(SimpleMemory):
     def find(self, addresses: Sequence[int], offset: int, patterns: Collection[bytes]) -> dict[int, bytes]:
         return find_by_reading(self, addresses, offset, patterns)
 
-    def ranges(self) -> list[tuple[int, int]]:
+    def ranges(self) -> Sequence[tuple[int, int]]:
         return self._memory.ranges()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,7 +50,7 @@ class CountingMemory(SimpleMemory):
     def find(self, *arguments: Any) -> dict[int, bytes]:
         return self._inner.find(*arguments)
 
-    def ranges(self) -> list[tuple[int, int]]:
+    def ranges(self) -> Sequence[tuple[int, int]]:
         return self._inner.ranges()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import overload
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from dumpmap.sources.files import ByteSource
 
 _BULK = 0x10000
 """From this size on, bytes are read past the mapping of a large file: a search through gigabytes must not keep them."""
+
+_MANY = 1 << 16
+"""More ranges than this become pairs of numbers only one by one: a million pairs take 120 MB."""
 
 
 class DumpMemory:
@@ -40,7 +44,7 @@ class DumpMemory:
         self._starts, self._ends, self._offsets = starts, ends, offsets
         self._start_view, self._end_view, self._offset_view = map(quick, (starts, ends, offsets))
         self._view = source.view
-        self._ranges: list[tuple[int, int]] | None = None
+        self._ranges: Sequence[tuple[int, int]] | None = None
 
     def _range_of(self, address: int) -> int:
         """Returns the index of the range that holds `address`, or -1."""
@@ -122,15 +126,38 @@ class DumpMemory:
         """See `Memory.held`."""
         return int((self._ends - self._starts).sum())
 
-    def ranges(self) -> list[tuple[int, int]]:
+    def ranges(self) -> Sequence[tuple[int, int]]:
         """See `Memory.ranges`."""
         if self._ranges is None:
             starts, ends = self._starts, self._ends
             (apart,) = (starts[1:] != ends[:-1]).nonzero()
             if len(apart) + 1 < len(starts):  # some touch
                 starts, ends = starts[np.append(0, apart + 1)], ends[np.append(apart, len(ends) - 1)]
-            self._ranges = list(zip(starts.tolist(), (ends - starts).tolist(), strict=True))
-        return list(self._ranges)
+            pairs = _Pairs(starts, ends - starts)
+            self._ranges = pairs if len(starts) > _MANY else pairs[:]
+        return self._ranges
+
+
+class _Pairs(Sequence[tuple[int, int]]):
+    """Pairs of numbers that are in two arrays."""
+
+    def __init__(self, first: U64, second: U64) -> None:
+        self._first, self._second = first, second
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, int]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[int, int]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[int, int] | list[tuple[int, int]]:
+        if isinstance(index, slice):
+            return list(zip(self._first[index].tolist(), self._second[index].tolist(), strict=True))
+        return int(self._first[index]), int(self._second[index])
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self._first.data, self._second.data, strict=True)
 
 
 _FEW = 128

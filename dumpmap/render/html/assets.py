@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -70,16 +70,16 @@ _VERDICT_COLORS = (
 """Colors of the verdicts in their order, then of a file without a map. What is low is paler than what ran out."""
 
 
-def script_json(document: Any) -> str:
-    """JSON that is safe inside a script element: nothing in it can end the element or open a comment."""
-    return "".join(part.replace("<", "\\u003c") for part in json_parts(document))
+def script_json(document: Any) -> Iterator[str]:
+    """Yields JSON that is safe inside a script element: nothing in it can end the element or open a comment."""
+    return (part.replace("<", "\\u003c") for part in json_parts(document))
 
 
 def json_parts(value: Any) -> Iterator[str]:
     """Yields a value as JSON, and long columns piece by piece."""
     if isinstance(value, Numbers):
         yield from value.json_parts()
-    elif isinstance(value, dict):
+    elif isinstance(value, Mapping):
         before = "{"
         for name, member in value.items():
             yield f"{before}{json.dumps(name)}:"
@@ -90,25 +90,25 @@ def json_parts(value: Any) -> Iterator[str]:
         yield json.dumps(value, separators=(",", ":"))
 
 
-def render_page(page: PageName, data: str, *, packed: bool = False, **context: Any) -> str:
-    """Returns a page: its template with style, script, policy, and data.
+def render_page(page: PageName, data: Iterable[str], *, packed: bool = False, **context: Any) -> Iterator[str]:
+    """Yields a page part by part: its template with style, script, policy, and data.
 
     Args:
         page: which page.
-        data: the JSON document of its data, safe inside a script element, or that document packed.
+        data: parts of the JSON document of its data, safe inside a script element, or of that document packed.
         packed: whether the data is packed.
         context: what the template shows.
     """
-    made = template(f"{page}.html").render(
+    parts = template(f"{page}.html").generate(
         version=__version__,
         policy=policy(page),
         style=Markup(style(page)),  # noqa: S704  the package's own files
         script=Markup(script(page)),  # noqa: S704
-        data=Markup(data),  # noqa: S704  escaped by script_json, or base64
+        data=map(Markup, data),  # escaped by script_json, or base64
         data_type="application/octet-stream" if packed else "application/json",
         **context,
     )
-    return clean_text(made)
+    return map(clean_text, parts)
 
 
 def policy(name: PageName) -> str:

@@ -14,6 +14,7 @@ from dumpmap.model.snapshot import file_name
 from dumpmap.model.types import TYPES
 from dumpmap.render.html.owners import color_numbers
 from dumpmap.render.html.packing import (
+    Columns,
     Numbers,
     gaps,
     informative_blocks,
@@ -24,7 +25,7 @@ from dumpmap.render.html.packing import (
     size_unit,
 )
 from dumpmap.render.html.scale import cut_length
-from dumpmap.views.frames import coded_frame
+from dumpmap.views.frames import RowColumns
 from dumpmap.views.heaps import heap_table
 from dumpmap.views.modules import module_table
 from dumpmap.views.stacks import stack_table
@@ -42,9 +43,10 @@ def page_data(region_map: RegionMap) -> dict[str, Any]:
     holes, so a row begins where the one before it ends, and `gaps` has (row, bytes as hex) where it does not. Blocks
     fill their allocation in the same way. Sizes count in units of `unit` bytes.
     """
-    allocations, regions = coded_frame(region_map, blocks=False), coded_frame(region_map, blocks=True)
+    allocations, regions = RowColumns(region_map, blocks=False), RowColumns(region_map, blocks=True)
     owner = np.searchsorted(allocations["address"].to_numpy(), regions["allocation"].to_numpy())
     kept = informative_blocks(allocations, regions, owner)
+    parts = Numbers(np.bincount(owner[kept], minlength=len(allocations)))
     unit = size_unit(((allocations, slice(None)), (regions, kept)))
     return {
         "width": region_map.address_width,
@@ -57,13 +59,15 @@ def page_data(region_map: RegionMap) -> dict[str, Any]:
         "evidence": {info.name: info.meaning for info in EVIDENCE},
         "owner_colors": color_numbers(region_map),
         "columns": [pack_region_column(column) for column in _SHOWN],
-        "rows": {
-            **pack_rows(allocations, unit),
-            "blocks": pack_numbers(allocations["blocks"]),
-            "gaps": gaps(allocations),
-            "parts": Numbers(np.bincount(owner[kept], minlength=len(allocations))),
-        },
-        "parts": pack_rows(regions, unit, kept),
+        "rows": Columns(
+            {
+                **pack_rows(allocations, unit),
+                "blocks": lambda: pack_numbers(allocations["blocks"]),
+                "gaps": lambda: gaps(allocations),
+                "parts": lambda: parts,
+            }
+        ),
+        "parts": Columns(pack_rows(regions, unit, kept)),
         "tables": {
             "stacks": pack_table(stack_table(region_map)),
             "heaps": _heaps(region_map),

@@ -64,9 +64,9 @@ def render_diff(difference: DiagnosedDiff) -> str:
     a, b = difference.a, difference.b
     shown = list(difference.changes.rows(MOST_CHANGES))
     owners = _owner_lines(difference)
-    return render_page(
+    parts = render_page(
         "diff",
-        compressed_json(_document(difference, shown)),
+        [compressed_json(_document(difference, shown))],
         packed=True,
         name=f"{a.snapshot.source.name} → {b.snapshot.source.name}",
         sides=(a.snapshot.source.name, b.snapshot.source.name),
@@ -85,6 +85,7 @@ def render_diff(difference: DiagnosedDiff) -> str:
         types=TYPES,
         unknown=UNKNOWN,
     )
+    return "".join(parts)
 
 
 def _document(difference: DiagnosedDiff, shown: list[Change]) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.columns import REGION_COLUMNS, RegionColumn
+from dumpmap.views.frames import RowColumns
 from dumpmap.views.table import Column, Table, plain_value
 from dumpmap.views.texts import Texts
 
@@ -32,7 +34,7 @@ _PIECE = 1 << 14
 """Numbers that are written at a time."""
 
 
-def size_unit(frames: Iterable[tuple[pd.DataFrame, npt.NDArray[np.bool_] | slice]]) -> int:
+def size_unit(frames: Iterable[tuple[RowColumns, npt.NDArray[np.bool_] | slice]]) -> int:
     """The unit that all sizes of some rows are whole numbers of: 4096, or 1 where some are no whole pages."""
     sizes = (frame[name].to_numpy(np.int64, na_value=0)[rows] for frame, rows in frames for name in SIZES)
     return 1 if any((values % _PAGE).any() for values in sizes) else _PAGE
@@ -82,26 +84,48 @@ class Numbers(Sequence[Any]):
         yield "]" if len(self) else "[]"
 
 
-def pack_rows(frame: pd.DataFrame, unit: int, kept: npt.NDArray[np.bool_] | None = None) -> dict[str, Any]:
-    """All columns of allocations or regions but the address, which follows from the sizes.
+class Columns(Mapping[str, Any]):
+    """Columns that are made when they are written, so that only one of them takes memory.
 
     Args:
-        frame: the rows.
+        makers: what makes each.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], Any]]) -> None:
+        self._makers = makers
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._makers[name]()
+
+
+def pack_rows(rows: RowColumns, unit: int, kept: npt.NDArray[np.bool_] | None = None) -> dict[str, Callable[[], Any]]:
+    """What makes each column of allocations or regions but the address, which follows from the sizes.
+
+    Args:
+        rows: the rows.
         unit: what sizes are numbers of.
         kept: which rows to pack; None for all.
     """
 
     def column(name: str) -> pd.Series[Any]:
-        return frame[name] if kept is None else frame[name][kept]
+        return rows[name] if kept is None else rows[name][kept]
 
-    columns: dict[str, Any] = {"type": Numbers(Texts.of(column("type")).codes)}
-    for name in SIZES:
-        columns[name] = pack_numbers(column(name), unit)
-    for name in _OWN_TEXTS:
-        columns[name] = _pack_texts(column(name))
-    columns |= _pack_owners(column("owner"), column("owner_module"))
-    columns["inferred"] = np.flatnonzero(column("inferred").to_numpy(np.bool_)).tolist()
-    return columns
+    @cache
+    def owners() -> dict[str, Any]:
+        return _pack_owners(column("owner"), column("owner_module"))
+
+    makers: dict[str, Callable[[], Any]] = {"type": lambda: Numbers(Texts.of(column("type")).codes)}
+    makers |= {name: partial(lambda name: pack_numbers(column(name), unit), name) for name in SIZES}
+    makers |= {name: partial(lambda name: _pack_texts(column(name)), name) for name in _OWN_TEXTS}
+    makers |= {"owner": lambda: owners()["owner"], "owner_module": lambda: owners()["owner_module"]}
+    makers["inferred"] = lambda: np.flatnonzero(column("inferred").to_numpy(np.bool_)).tolist()
+    return makers
 
 
 def pack_numbers(column: pd.Series[Any], unit: int = 1) -> Numbers | None:
@@ -138,7 +162,7 @@ def _by_appearance(texts: Texts) -> tuple[npt.NDArray[np.intp], list[str]]:
     return rank[codes], [texts.values[code] for code in used[order].tolist()]
 
 
-def gaps(allocations: pd.DataFrame) -> list[tuple[int, str]]:
+def gaps(allocations: RowColumns) -> list[tuple[int, str]]:
     """Where a row does not begin at the end of the one before: (row, bytes between them as hex)."""
     base = allocations["address"].to_numpy(np.uint64)
     end = base + allocations["size"].to_numpy(np.int64).astype(np.uint64)
@@ -148,7 +172,7 @@ def gaps(allocations: pd.DataFrame) -> list[tuple[int, str]]:
 
 
 def informative_blocks(
-    allocations: pd.DataFrame, regions: pd.DataFrame, owner: npt.NDArray[np.intp]
+    allocations: RowColumns, regions: RowColumns, owner: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.bool_]:
     """Which blocks the page needs: all except an allocation's only one that repeats it.
 

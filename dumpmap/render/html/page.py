@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
@@ -44,10 +45,9 @@ def write_report(
     Raises:
         OutputError: the file exists and `force` is not given, or it cannot be written.
     """
-    # Made before the file is opened, so that a page that fails does not replace one that did not.
-    made = render_report(region_map, keep_text=keep_text)
     with replacing(path, force=force) as stream:
-        stream.write(made.encode())
+        for part in _parts(region_map, keep_text=keep_text):
+            stream.write(part.encode())
 
 
 def render_report(region_map: RegionMap, *, keep_text: bool = False) -> str:
@@ -57,6 +57,11 @@ def render_report(region_map: RegionMap, *, keep_text: bool = False) -> str:
         region_map: the map.
         keep_text: keep texts that can hold user data; by default the page leaves out what a snapshot leaves out.
     """
+    return "".join(_parts(region_map, keep_text=keep_text))
+
+
+def _parts(region_map: RegionMap, *, keep_text: bool) -> Iterator[str]:
+    """Returns the page part by part: that of a million regions is never in memory as a whole."""
     if not keep_text:
         region_map = shareable(region_map)
     return render_page(

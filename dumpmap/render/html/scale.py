@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from dumpmap.render.html.packing import gaps
-
-if TYPE_CHECKING:
-    import pandas as pd
+from dumpmap.views.frames import RowColumns
 
 SCALED_SPACE = 1 << 32
 """An address space up to this size is drawn to scale as a whole."""
@@ -19,7 +15,7 @@ _SHORTEST, _LONGEST = 12, 62
 """Exponents of the shortest and the longest length that runs are shortened to."""
 
 
-def cut_length(allocations: pd.DataFrame, regions: pd.DataFrame, end: int | None) -> int | None:
+def cut_length(allocations: RowColumns, regions: RowColumns, end: int | None) -> int | None:
     """The length in bytes to which the map shortens longer free and reserved runs.
 
     Committed memory is always drawn to scale. In a 64-bit space a few free and reserved runs are a million times as

@@ -45,9 +45,9 @@ _TITLES = {
 def render_timeline(growth: NamedGrowth) -> str:
     """Returns the page of a timeline."""
     document = _document(growth)
-    return render_page(
+    parts = render_page(
         "timeline",
-        compressed_json(document),
+        [compressed_json(document)],
         packed=True,
         name="Timeline",
         title=headline(growth),
@@ -62,6 +62,7 @@ def render_timeline(growth: NamedGrowth) -> str:
         points=len(growth.points),
         types=TYPES,
     )
+    return "".join(parts)
 
 
 def _document(growth: NamedGrowth) -> dict[str, Any]:

@@ -123,9 +123,9 @@ def render_triage(
     packed = _Packed()
     for row in rows:
         packed.add(row)
-    return render_page(
+    parts = render_page(
         "triage",
-        compressed_json(packed.document()),
+        [compressed_json(packed.document())],
         packed=True,
         name="Triage",
         count=packed.count,
@@ -146,6 +146,7 @@ def render_triage(
         columns=_HEADINGS,
         types=[info for info in TYPES if info.type in {region_type for region_type, _ in _TYPES}],
     )
+    return "".join(parts)
 
 
 class _Packed:

@@ -194,15 +194,18 @@ def _by_table(host: Host) -> GcRoots | str:
 
 def _labelled(heap: ManagedHeap) -> Iterator[LabelledRange]:
     """The ranges of a heap, labelled."""
+    words: dict[int | None, tuple[str, str]] = {None: ("", heap.module)}
     for part in heap.ranges:
-        instance = "" if part.heap is None else f"heap {part.heap}"
+        if part.heap not in words:
+            words[part.heap] = f"heap {part.heap}", f"{heap.module}, heap {part.heap}"
+        instance, details = words[part.heap]
         yield LabelledRange(
             base=part.base,
             size=part.size,
             kind=part.kind,
             evidence=heap.evidence,
             type=RegionType.MANAGED_HEAP,
-            details=f"{heap.module}, {instance}" if instance else heap.module,
+            details=details,
             inferred=heap.inferred,
             # How much of the bookkeeping memory is committed only the memory map knows.
             committed=None if part.kind == BOOKKEEPING else 0 if part.kind == RESERVE else part.size,
