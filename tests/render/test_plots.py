@@ -295,7 +295,7 @@ def test_a_space_of_64_bits_has_no_line(plt: Any) -> None:
 def test_a_map_that_knows_no_totals_is_a_gap(plt: Any) -> None:
     m = region_map("layout-x86-plain")
     ax = dumpmap.timeline([m, m, region_map("layout-x86")]).plot()
-    assert "Unknown for 2 maps" in ax.get_title(loc="left")
+    assert "Unknown for 2 maps" in ax.get_title()
 
 
 def test_bars_of_a_difference(plt: Any) -> None:
@@ -330,4 +330,5 @@ def test_own_axes_are_drawn_on_and_returned(plt: Any) -> None:
     for draw, ax in zip(draws, places.flat, strict=False):
         assert draw(ax=ax) is ax
         ax.set_title("mine")
+        assert [ax.get_title(loc=place) for place in ("left", "center", "right")] == ["", "mine", ""]
     assert plt.get_fignums() == [figure.number]

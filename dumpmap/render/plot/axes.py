@@ -49,9 +49,9 @@ def shown(text: str, most: int = 80) -> str:
 
 
 def set_title(ax: Axes, text: str, note: str = "") -> None:
-    """Sets the title on the left; a note is a second line."""
+    """Sets the title and, as a second line, a note. A title that the caller sets later replaces both."""
     lines = [shown(line, 110) for line in (text, note) if line]
-    ax.set_title("\n".join(lines), loc="left", fontsize="medium", **PLAIN)
+    ax.set_title("\n".join(lines), fontsize="medium", **PLAIN)
 
 
 def title_of(region_map: RegionMap) -> str:

@@ -116,6 +116,7 @@ def _draw(ax: Axes, tile: Tile, box: Box) -> None:
             fontsize=_FONT,
             linespacing=_LINE * 0.95,
             color=INK,
+            clip_on=True,
             **PLAIN,
         )
         drawn.set_clip_path(patch)
