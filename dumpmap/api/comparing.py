@@ -16,6 +16,7 @@ from dumpmap.analysis.timeline import follow
 from dumpmap.api import open
 from dumpmap.model.region_map import RegionMap
 from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, findings_changed
+from dumpmap.wording.text import more_in_document_text
 from dumpmap.wording.timeline import NamedGrowth, headline, name_series
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from dumpmap.render.plot.changes import ChangeFigure
+    from dumpmap.views.blocks import Block
 
 _SHOWN_CHANGES, _SHOWN_GROUPS = 40, 20
 """Rows that a console or a notebook shows; the frames have all."""
@@ -101,15 +103,18 @@ class Diff(DiagnosedDiff):
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         from dumpmap.render.terminal import to_rich
-        from dumpmap.views.diff import diff_view
 
-        yield from to_rich(diff_view(self, _SHOWN_CHANGES))
+        yield from to_rich(self._view())
 
     def _repr_html_(self) -> str:
         from dumpmap.render.html.blocks import blocks_fragment
+
+        return blocks_fragment(self._view())
+
+    def _view(self) -> Iterator[Block]:
         from dumpmap.views.diff import diff_view
 
-        return blocks_fragment(diff_view(self, _SHOWN_CHANGES))
+        return diff_view(self, _SHOWN_CHANGES, more_in_document_text)
 
     def plot(self, ax: Axes | None = None, *, figure: ChangeFigure = "committed") -> Axes:
         """Draws each type of memory before (pale) and after, with its change. It needs the extra `plot`.
@@ -181,15 +186,18 @@ class Timeline(NamedGrowth):
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         from dumpmap.render.terminal import to_rich
-        from dumpmap.views.timeline import timeline_view
 
-        yield from to_rich(timeline_view(self, _SHOWN_GROUPS))
+        yield from to_rich(self._view())
 
     def _repr_html_(self) -> str:
         from dumpmap.render.html.blocks import blocks_fragment
+
+        return blocks_fragment(self._view())
+
+    def _view(self) -> Iterator[Block]:
         from dumpmap.views.timeline import timeline_view
 
-        return blocks_fragment(timeline_view(self, _SHOWN_GROUPS))
+        return timeline_view(self, _SHOWN_GROUPS, more_in_document_text)
 
 
 def diff(a: Comparable, b: Comparable, *, rules: RuleSet | None = None) -> Diff:

@@ -69,6 +69,7 @@ def test_the_form_of_a_difference() -> None:
     text = page(d).text
     assert "leak-x64-before.dmp.gz -> leak-x64-after.dmp.gz: one process at two moments" in text
     assert "20 added" in text
+    assert "--limit" not in page(dumpmap.diff(region_map("layout-x86"), region_map("layout-x64"))).text
     for name in d.summary().index:
         assert name in text
     committed = int(d.summary()["committed_delta"].to_dict()["Total"])

@@ -178,7 +178,10 @@ def test_free_space_of_64_bits_leaves_room_for_the_rest(plt: Any) -> None:
 
 
 def test_a_part_of_the_memory_says_so(plt: Any) -> None:
-    assert "at least" in texts_of(region_map("layout-x86-plain").plot.types())
+    m = region_map("layout-x86-plain")
+    for ax in (m.plot.types(), m.plot.types(stacked=True), m.plot.owners()):
+        assert "at least" in ax.get_title()
+    assert "at least" not in region_map("layout-x86").plot.owners().get_title()
 
 
 def test_words_that_are_no_figures(plt: Any) -> None:

@@ -25,11 +25,19 @@ def _table(table: Table, units: Units) -> dict[str, Any]:
     """Returns the shown columns of a table, and its cells as texts, names of types with their colour."""
     shown = [(index, column) for index, column in enumerate(table.columns) if column.shown]
     return {
-        "columns": [{"title": column.heading_in(units), "numeric": column.numeric} for _, column in shown],
+        "columns": [
+            {"title": column.heading_in(units), "numeric": column.numeric, "folds": _folds(column)}
+            for _, column in shown
+        ],
         "rows": [
             [_cell(row[index], column, units, table.address_width) for index, column in shown] for row in table.rows
         ],
     }
+
+
+def _folds(column: Column) -> bool:
+    """Whether a cell can have several lines: words of a type, an address, and a size stay together."""
+    return column.holds == "text" and column.name not in ("type", "status", "metric")
 
 
 def _cell(value: Any, column: Column, units: Units, address_width: int) -> dict[str, Any]:

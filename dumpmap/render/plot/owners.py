@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from dumpmap.analysis.lower_bounds import shows_part
 from dumpmap.analysis.owners import Owners
 from dumpmap.model.choices import check_choice
 from dumpmap.model.region_map import RegionMap
@@ -53,7 +54,9 @@ def plot_owners(
     ax.set_axis_off()
     total = sum(tile.value for tile in tiles)
     name = "Committed memory" if figure == "committed" else "Address space"
-    set_title(ax, title_of(region_map), f"{name} by owner: {size_words(total)}")
+    set_title(
+        ax, title_of(region_map), f"{name} by owner: {'at least ' if shows_part(region_map) else ''}{size_words(total)}"
+    )
     legend_of_types(ax, {tile.type for tile in tiles if tile.type is not None})
     ax.figure.canvas.draw()  # places the title and the legend, and so says how large the axes are
     room = ax.get_window_extent()
