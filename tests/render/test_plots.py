@@ -147,6 +147,18 @@ def test_every_recorded_dump_can_be_drawn(name: str, plt: Any) -> None:
         plt.close(ax.figure)
 
 
+def test_the_outline_covers_free_cells_only(plt: Any) -> None:
+    ax: Any = region_map("starve-x86").plot()
+    assert len(ax.patches) == 2  # the rest of the first row, and the second row
+
+
+def test_a_process_without_memory_can_be_drawn(plt: Any) -> None:
+    for m in (Scene(32).map(), Scene(64).map()):
+        for ax in (m.plot(), m.plot.types(), m.plot.types(stacked=True), m.plot.owners(), dumpmap.diff(m, m).plot()):
+            ax.figure.canvas.draw()
+        assert "No memory matches." in texts_of(m.plot.owners())
+
+
 # ---------------------------------------------------------------- types
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.render.html.scale import SCALED_SPACE
 from dumpmap.render.plot.axes import EDGE, INK, axes_for, color_of, legend_of_types, set_title, title_of
@@ -41,7 +42,7 @@ def plot_space(region_map: RegionMap, ax: Axes | None = None) -> Axes:
     cells = strip.cells(width)
     ax.imshow(_image(cells, rows), aspect="auto", interpolation="nearest", extent=(0, _CELLS, rows, 0))
     _hatch(ax, cells)
-    outline = _outline(ax, region_map, strip, width) if scaled else None
+    outline = _outline(ax, region_map, strip, cells) if scaled else None
     starts = [(strip.address(row * _CELLS, width) or 0) & -PAGE_SIZE for row in range(rows)]
     if scaled and end is not None:
         # The space ends a little below a power of two: rows are named by the round address.
@@ -100,19 +101,22 @@ def _runs(flags: list[bool]) -> list[tuple[int, int, int]]:
     return found
 
 
-def _outline(ax: Axes, region_map: RegionMap, strip: SpaceStrip, width: int) -> Any:
-    """Outlines the largest free block; returns a handle for the legend, or None if there is no block."""
+def _outline(ax: Axes, region_map: RegionMap, strip: SpaceStrip, cells: list[Cell]) -> Any:
+    """Outlines the largest free block; returns a handle for the legend, or None if there is no block.
+
+    A cell at its end that is mostly of something else stays outside.
+    """
     from matplotlib.patches import Patch, Rectangle
 
     free = measurements_of(region_map).free
     if free is None or free.largest is None:
         return None
     block = free.largest
-    marks = strip.marks(np.array([block.address], np.uint64), np.array([block.size], np.int64), width)
-    for row, start, stop in _runs(marks.tolist()):
-        ax.add_patch(
-            Rectangle((start + 0.5, row + 0.1), stop - start - 1, 0.8, fill=False, edgecolor=INK, linewidth=1.4)
-        )
+    marks = strip.marks(np.array([block.address], np.uint64), np.array([block.size], np.int64), len(cells))
+    covered = [mark and cell.type is RegionType.FREE for mark, cell in zip(marks.tolist(), cells, strict=True)]
+    for row, start, stop in _runs(covered):
+        corner, width = (start + 0.5, row + 0.1), stop - start - 1
+        ax.add_patch(Rectangle(corner, width, 0.8, fill=False, edgecolor=INK, linewidth=1.4))
     return Patch(fill=False, edgecolor=INK, linewidth=1.4, label=f"largest free block\n{size_left(block.size)}")
 
 
