@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dumpmap.model.location import Location
     from dumpmap.model.region_map import FreeBlock
     from dumpmap.triage.batch import triage
+    from dumpmap.views.addresses import hex_addresses
 
 __all__ = [
     "CaptureError",
@@ -38,6 +39,7 @@ __all__ = [
     "SnapshotError",
     "__version__",
     "diff",
+    "hex_addresses",
     "open",
     "timeline",
     "triage",
@@ -52,6 +54,7 @@ _LAZY = {
     "Location": "dumpmap.model.location",
     "diff": "dumpmap.api",
     "timeline": "dumpmap.api",
+    "hex_addresses": "dumpmap.views.addresses",
     "triage": "dumpmap.triage",
     # `dumpmap.triage` offers these two as its own; they live in a room above it.
     "RichProgress": "dumpmap.render.progress",

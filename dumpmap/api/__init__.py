@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from dumpmap.analysis.rules import RuleSet
     from dumpmap.analysis.samples import Metric
     from dumpmap.api.comparing import Comparable, Diff, Timeline
+    from dumpmap.api.plotting import MapPlot
+    from dumpmap.api.shown import Findings, Verdict
     from dumpmap.model.pointers import OwnerSearch
     from dumpmap.model.region_map import FreeBlock
     from dumpmap.model.snapshot import Snapshot
-    from dumpmap.wording.findings import Finding
 
 
 class RegionMap(model.RegionMap):
@@ -81,11 +82,27 @@ class RegionMap(model.RegionMap):
         free = measurements_of(self).free
         return None if free is None else free.largest
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> Findings:
         """Returns the findings: the problems of this process's memory, most severe first."""
+        from dumpmap.api.shown import Findings
         from dumpmap.wording.findings import find
 
-        return find(self)
+        return Findings(find(self))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the process ran out of, if anything: `verdict` is the ID, `sentence` says it in words."""
+        from dumpmap.api.shown import Verdict
+        from dumpmap.wording.verdicts import verdict
+
+        return Verdict.of(verdict(self))
+
+    @property
+    def plot(self) -> MapPlot:
+        """Pictures of the map: `m.plot()`, `m.plot.types()`, and `m.plot.owners()`. They need the extra `plot`."""
+        from dumpmap.api.plotting import MapPlot
+
+        return MapPlot(self)
 
     def with_pointers(self) -> RegionMap:
         """Returns this map with the owners that only a pointer names; see docs/owners.md. It searches memory once.
@@ -114,16 +131,10 @@ class RegionMap(model.RegionMap):
         Raises:
             ValueError: a name is not a type, or `search` is another word.
         """
-        from dumpmap.analysis.owners import find_owners
-        from dumpmap.analysis.pointers import with_pointers
-        from dumpmap.model.choices import check_choice
-        from dumpmap.model.pointers import OWNER_SEARCHES
-        from dumpmap.views.filters import parse_types
+        from dumpmap.api.searching import searched_owners
         from dumpmap.views.owner_records import owner_frame
 
-        check_choice("search", search, OWNER_SEARCHES)
-        region_map = with_pointers(self) if search == "full" else self
-        return owner_frame(region_map, find_owners(region_map, parse_types(types)))
+        return owner_frame(*searched_owners(self, types, search))
 
     def to_snapshot(
         self,

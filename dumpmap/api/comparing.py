@@ -16,10 +16,18 @@ from dumpmap.analysis.timeline import follow
 from dumpmap.api import open
 from dumpmap.model.region_map import RegionMap
 from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, findings_changed
-from dumpmap.wording.timeline import NamedGrowth, name_series
+from dumpmap.wording.text import more_in_document_text
+from dumpmap.wording.timeline import NamedGrowth, headline, name_series
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from dumpmap.render.plot.changes import ChangeFigure
+    from dumpmap.views.blocks import Block
+
+_SHOWN_CHANGES, _SHOWN_GROUPS = 40, 20
+"""Rows that a console or a notebook shows; the frames have all."""
 
 Comparable = RegionMap | str | os.PathLike[str]
 """A map, or the path of an input."""
@@ -95,12 +103,39 @@ class Diff(DiagnosedDiff):
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         from dumpmap.render.terminal import to_rich
+
+        yield from to_rich(self._view())
+
+    def _repr_html_(self) -> str:
+        from dumpmap.render.html.blocks import blocks_fragment
+
+        return blocks_fragment(self._view())
+
+    def _view(self) -> Iterator[Block]:
         from dumpmap.views.diff import diff_view
 
-        yield from to_rich(diff_view(self, 40))
+        return diff_view(self, _SHOWN_CHANGES, more_in_document_text)
+
+    def plot(self, ax: Axes | None = None, *, figure: ChangeFigure = "committed") -> Axes:
+        """Draws each type of memory before (pale) and after, with its change. It needs the extra `plot`.
+
+        Args:
+            ax: where to draw; by default a new figure.
+            figure: of the summary: `committed`, `size`, or `private`. Of free space only `size` is drawn, and only
+                if both address spaces have 32 bits.
+
+        Returns:
+            the axes, which the caller can go on with.
+
+        Raises:
+            OutputError: matplotlib is not installed.
+        """
+        from dumpmap.render.plot.changes import plot_changes
+
+        return plot_changes(self, ax, figure=figure)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Timeline(NamedGrowth):
     """Growth over a series of maps, as `dumpmap.timeline` returns it."""
 
@@ -124,6 +159,45 @@ class Timeline(NamedGrowth):
         from dumpmap.views.timeline import timeline_document
 
         return timeline_document(self, limit)
+
+    def plot(self, ax: Axes | None = None, *, metric: Metric | None = None) -> Axes:
+        """Draws the types of memory in use as stacked areas over time. It needs the extra `plot`.
+
+        If the address space has 32 bits, the largest free block is a line with a scale on the right, on axes of its
+        own: the last of `ax.figure.axes`.
+
+        Args:
+            ax: where to draw; by default a new figure.
+            metric: one of those that the timeline follows; the first by default.
+
+        Returns:
+            the axes, which the caller can go on with.
+
+        Raises:
+            OutputError: matplotlib is not installed.
+            ValueError: the timeline does not follow the metric.
+        """
+        from dumpmap.render.plot.growth import plot_growth
+
+        return plot_growth(self, ax, metric=metric)
+
+    def __repr__(self) -> str:
+        return f"<Timeline: {headline(self)}, {len(self.growing)} growing>"
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        from dumpmap.render.terminal import to_rich
+
+        yield from to_rich(self._view())
+
+    def _repr_html_(self) -> str:
+        from dumpmap.render.html.blocks import blocks_fragment
+
+        return blocks_fragment(self._view())
+
+    def _view(self) -> Iterator[Block]:
+        from dumpmap.views.timeline import timeline_view
+
+        return timeline_view(self, _SHOWN_GROUPS, more_in_document_text)
 
 
 _NAMED = ("types", "groups", "owners", "holders", "figures")

@@ -51,6 +51,13 @@ def diagnosis_view(region_map: RegionMap, verdict: Verdict, findings: Sequence[F
     """Yields everything that `diagnose` shows to people: the verdict first, then the findings."""
     yield from head_blocks(region_map)
     yield Blank()
+    yield from verdict_blocks(verdict)
+    yield from taker_blocks(region_map)
+    yield from finding_blocks(findings)
+
+
+def verdict_blocks(verdict: Verdict) -> Iterator[Block]:
+    """Yields the verdict with its three axes, and its sentence."""
     yield Facts(
         [
             Fact("Verdict", verdict.verdict, "strong"),
@@ -66,7 +73,10 @@ def diagnosis_view(region_map: RegionMap, verdict: Verdict, findings: Sequence[F
     )
     yield Blank()
     yield Paragraph(verdict.sentence)
-    yield from taker_blocks(region_map)
+
+
+def finding_blocks(findings: Sequence[Finding]) -> Iterator[Block]:
+    """Yields each finding in full, after a blank line."""
     for finding in findings:
         yield Blank()
         yield Entry(finding.severity, finding.title, finding.id, finding.detail)

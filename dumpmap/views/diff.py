@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dumpmap.analysis.changes import CHANGE_COLUMNS
@@ -166,8 +166,8 @@ def owner_change_table(difference: MapDiff) -> Table:
     return Table(_OWNER_COLUMNS, rows)
 
 
-def diff_view(difference: DiagnosedDiff, limit: int | None) -> Iterator[Block]:
-    """Yields everything that `diff` shows."""
+def diff_view(difference: DiagnosedDiff, limit: int | None, more: Callable[[int], str] = more_text) -> Iterator[Block]:
+    """Yields everything that `diff` shows; `more` says how many rows the limit left out."""
     yield Paragraph(headline(difference), "strong")
     yield Lines([f"Allocations: {change_counts_text(difference.changes)}"])
     for note in difference.notes:
@@ -198,5 +198,5 @@ def diff_view(difference: DiagnosedDiff, limit: int | None) -> Iterator[Block]:
     if table.rows:
         yield Blank()
         yield table
-        if more := len(difference.changes) - len(table.rows):
-            yield Paragraph(more_text(more))
+        if left_out := len(difference.changes) - len(table.rows):
+            yield Paragraph(more(left_out))

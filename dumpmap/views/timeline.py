@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis.part_sums import PartKey
@@ -127,8 +127,8 @@ def owner_values_frame(growth: NamedGrowth) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names).astype({"value": "Int64"})
 
 
-def timeline_view(growth: NamedGrowth, limit: int) -> Iterator[Block]:
-    """Yields everything that `timeline` shows."""
+def timeline_view(growth: NamedGrowth, limit: int, more: Callable[[int], str] = more_text) -> Iterator[Block]:
+    """Yields everything that `timeline` shows; `more` says how many rows the limit left out."""
     yield Paragraph(headline(growth), "strong")
     yield Lines(statements(growth))
     for note in growth.notes:
@@ -150,7 +150,7 @@ def timeline_view(growth: NamedGrowth, limit: int) -> Iterator[Block]:
         yield Paragraph("Whole allocations, by name or size. Owners count pages, so their figures can differ.", "muted")
         yield series_table(growth, growth.groups[:limit])
         if len(growth.groups) > limit:
-            yield Paragraph(more_text(len(growth.groups) - limit))
+            yield Paragraph(more(len(growth.groups) - limit))
 
 
 def series_table(growth: NamedGrowth, series: Sequence[NamedSeries]) -> Table:

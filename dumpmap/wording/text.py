@@ -134,6 +134,11 @@ def more_text(count: int) -> str:
     return f"... and {count:,} more; --limit shows them"
 
 
+def more_in_document_text(count: int) -> str:
+    """Says the same to a reader of the Python API."""
+    return f"... and {count:,} more; to_dict() has them all"
+
+
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and marks that Unicode counts as printable although nobody sees them."""
 

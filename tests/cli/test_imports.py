@@ -21,6 +21,7 @@ PACKAGES = frozenset(
         "fsspec",
         "jinja2",
         "markdown_it",
+        "matplotlib",
         "minidump",
         "msgspec",
         "numpy",
