@@ -13,8 +13,8 @@ from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.render.html.scale import SCALED_SPACE
 from dumpmap.render.plot.axes import EDGE, INK, axes_for, color_of, legend_of_types, set_title, title_of
-from dumpmap.views.browse.items import items_of
-from dumpmap.views.browse.strip import Cell, SpaceStrip
+from dumpmap.views.browse.items import items_of, strip_of
+from dumpmap.views.strip import Cell, SpaceStrip
 from dumpmap.wording.text import address_text, size_left, size_words
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def plot_space(region_map: RegionMap, ax: Axes | None = None) -> Axes:
     A 32-bit space is drawn to scale, 256 MB a row, with the largest free block outlined. In a larger space, long free
     and reserved runs are shortened and hatched.
     """
-    strip, end = SpaceStrip(items_of(region_map)), region_map.end
+    strip, end = strip_of(items_of(region_map)), region_map.end
     scaled = end is not None and end <= SCALED_SPACE
     rows = max(_SHORT, -(-end // _ROW)) if scaled and end is not None else _WIDE_ROWS
     ax = axes_for(ax, (9.5, 0.9 + 0.24 * rows))
