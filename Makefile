@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format docs bench fuzz bombs mutants audit wheel pyz release-check clean
+.PHONY: help setup demo test quick lint format docs bench fuzz bombs mutants audit wheel pyz release-check site screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -84,6 +84,13 @@ pyz: setup ## one file, dist/dumpmap.pyz, for a machine with Python and no pip; 
 
 release-check: $(VENV)/release/.installed ## everything that an upload needs: built twice, contents, clean environments
 	$(RELEASE)/python -m tests.release.check $(CHECK)
+
+site: docs ## build the documentation into build/site, strictly, and check its links
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[site]'
+	$(BIN)/python -m tests.pages
+
+screenshots: setup ## make the pictures of docs/images that need a browser
+	$(BIN)/python -m tests.pages --screenshots
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz

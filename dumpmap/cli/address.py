@@ -58,7 +58,7 @@ def command(
 
     ```
     dumpmap address crash.dmp 0x7ffe0000
-    dumpmap address crash.dmp 00007ff6`12340000 ntdll.dll+0x1000
+    dumpmap address crash.dmp '00007ff6`12340000' ntdll.dll+0x1000
     dumpmap address crash.dmp 0x7ffe0000 --bytes 256
     ```
     """

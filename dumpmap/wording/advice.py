@@ -33,7 +33,7 @@ ADVICE: Mapping[Lack, Advice] = {
     Lack.REGIONS: Advice(
         "the list of memory regions (MemoryInfoList)",
         "the whole map: free space, the largest free block, private data, and mapped views",
-        "MiniDumpWriteDump with MiniDumpWithFullMemoryInfo; in WinDbg, .dump /mi FILE; procdump -mp or -ma and "
+        "MiniDumpWriteDump with MiniDumpWithFullMemoryInfo; in WinDbg, .dump /mF FILE; procdump -mp or -ma and "
         "Crashpad always write it. It costs 48 bytes per region",
     ),
     Lack.HEAPS: Advice(
