@@ -3,6 +3,8 @@
 python -m tests.docs_in_step            lists the documents that are out of step; exit code 1 if there are any
 python -m tests.docs_in_step --write    brings them up to date
 
+The tool also writes the outputs of commands that pages show, and draws pictures: see `tests/pages/`.
+
 To add a generated document, write a function that returns its text and add a row to one of three tables:
 
 * `FILES`: the whole file is generated;
@@ -15,14 +17,12 @@ Functions import what they describe when they run, so that one broken module cos
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -240,29 +240,7 @@ def limit_table() -> str:
 
 def fixed_bound_table() -> str:
     """Writes the table of the other bounds: the documented constants whose names say that they are one."""
-    rows = []
-    for path in sorted((DOCS.parent / "dumpmap").rglob("*.py")):
-        body = ast.parse(path.read_text(encoding="utf-8")).body
-        module = ".".join(path.relative_to(DOCS.parent / "dumpmap").with_suffix("").parts)
-        for statement, following in pairwise(body):
-            name = _constant(statement)
-            if name is None or not _BOUND.match(name) or not isinstance(following, ast.Expr):
-                continue
-            value = getattr(importlib.import_module(f"dumpmap.{module}"), name)
-            if isinstance(value, int) and isinstance(following.value, ast.Constant):
-                meaning = " ".join(str(following.value.value).split()).replace("|", "\\|")
-                rows.append((f"`{module}`", f"`{name}`", f"{value:,}", meaning))
-    return table(("module", "constant", "value", "what it bounds, and what happens"), rows)
-
-
-_BOUND = re.compile(r"(MAX|MOST|LONGEST|LARGEST|LARGE|SMALL)(_|$)")
-
-
-def _constant(statement: ast.stmt) -> str | None:
-    """Returns the name that a statement gives to a value."""
-    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-        return statement.targets[0].id
-    return None
+    return table(("module", "constant", "value", "what it bounds, and what happens"), _sibling("pages.bounds").rows())
 
 
 # ---------------------------------------------------------------- triage
@@ -286,10 +264,14 @@ def column_table() -> str:
 # ---------------------------------------------------------------- the tables, and the tool
 
 
+def _sibling(name: str) -> Any:
+    """Imports a module of the tests, also where this module is no part of a package."""
+    return importlib.import_module(f"{__package__ + '.' if __package__ else ''}{name}")
+
+
 def benchmarks_page() -> str:
     """docs/benchmarks.md, made of the kept figures."""
-    page: str = importlib.import_module(f"{__package__ + '.' if __package__ else ''}benchmarks.report").page()
-    return page
+    return str(_sibling("benchmarks.report").page())
 
 
 FILES: dict[str, Callable[[], str]] = {
@@ -360,6 +342,7 @@ def stale(docs: Path = DOCS) -> dict[Path, str | None]:
         path = docs / name
         page = wanted.get(path) or path.read_text(encoding="utf-8")
         wanted[path] = with_section(page, section, generate())
+    _sibling("pages.shown").add_pages(wanted, docs)
     return {path: text for path, text in wanted.items() if _content(path) != text}
 
 
@@ -384,7 +367,7 @@ def write(documents: Mapping[Path, str | None]) -> None:
 def main(arguments: list[str]) -> int:
     """Checks or writes all generated documents."""
     documents = stale()
-    names = ", ".join(str(path.relative_to(DOCS)) for path in documents)
+    names = ", ".join(str(path.relative_to(DOCS.parent)) for path in documents)
     if "--write" in arguments:
         write(documents)
         print(f"Written: {names}." if documents else "All generated documents are in step with the code.")

@@ -45,7 +45,7 @@ def test_its_extras_are_the_packages() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     (table,) = re.findall(r"\| extra \| for \|\n\|---\|---\|\n((?:\|.*\n)+)", README)
     named = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.split("|")[1])]
-    assert set(named) == set(extras) - {"all", "dev", "bench", "fuzz", "mutation"}
+    assert set(named) == set(extras) - {"all", "dev", "bench", "fuzz", "mutation", "site"}
     assert set(named) == set(re.findall(r"\w+", extras["all"][0].removeprefix("dumpmap")))
 
 
