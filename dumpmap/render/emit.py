@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from dumpmap.model.sizes import for_people
 from dumpmap.views.blocks import View
 from dumpmap.views.table import Table
 from dumpmap.wording.text import Units
@@ -36,7 +38,8 @@ def emit(
     Raises:
         OutputError: the output cannot be written.
     """
-    write_parts(_parts(format, document, table, view, units, output), output, force=force)
+    with contextlib.nullcontext() if format in (Format.json, Format.csv) else for_people():
+        write_parts(_parts(format, document, table, view, units, output), output, force=force)
 
 
 def _parts(
