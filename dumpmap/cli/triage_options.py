@@ -63,16 +63,17 @@ SortOption = Annotated[
         help="Sort by this column; -COLUMN sorts in descending order. Default: by severity, the worst first.",
     ),
 ]
-TopOption = Annotated[int | None, typer.Option("--top", min=1, help="Maximum number of rows or groups.")]
+TopOption = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Maximum number of rows or groups.")]
 TriageFormatOption = Annotated[
     TriageFormat | None, typer.Option("--format", "-f", help=FORMAT_HELP, show_default=False)
 ]
 LimitOption = Annotated[
     int | None,
-    typer.Option("--limit", "-n", min=0, help="Maximum number of rows in the table and in Markdown only."),
+    typer.Option("--limit", "-n", metavar="N", min=0, help="Maximum number of rows in the table and in Markdown only."),
 ]
 JobsOption = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, help="Number of worker processes. Default: one per processor.")
+    int | None,
+    typer.Option("--jobs", "-j", metavar="N", min=1, help="Number of worker processes. Default: one per processor."),
 ]
 TimeLimitOption = Annotated[
     float | None,

@@ -11,7 +11,7 @@ from dumpmap.views.blocks import View
 from dumpmap.views.table import Table
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import Format
-from dumpmap.writers.output import write_parts
+from dumpmap.writers.output import is_standard_output, write_parts
 
 
 def emit(
@@ -23,6 +23,7 @@ def emit(
     units: Units = Units.kb,
     output: str | None = None,
     force: bool = False,
+    pager: bool = False,
 ) -> None:
     """Writes one result. Only what the format needs is made.
 
@@ -34,12 +35,18 @@ def emit(
         units: of sizes in text and Markdown.
         output: a file; standard output where None or `-`.
         force: overwrite the file.
+        pager: show a long text on a terminal in the pager.
 
     Raises:
         OutputError: the output cannot be written.
     """
     with contextlib.nullcontext() if format in (Format.json, Format.csv) else for_people():
-        write_parts(_parts(format, document, table, view, units, output), output, force=force)
+        parts = _parts(format, document, table, view, units, output)
+        if pager and format is Format.table and (output is None or is_standard_output(output)):
+            from dumpmap.render.pager import paged
+
+            parts = paged(parts)
+        write_parts(parts, output, force=force)
 
 
 def _parts(
