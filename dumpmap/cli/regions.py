@@ -17,6 +17,7 @@ from dumpmap.cli.common import (
     show,
     usage_errors,
 )
+from dumpmap.cli.completion import kind_names, region_columns, region_groups, state_names, type_names
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -37,14 +38,27 @@ if TYPE_CHECKING:
 BlocksOption = Annotated[
     bool, typer.Option("--blocks", "-b", help="One row per region or image section instead of per allocation.")
 ]
-TypeOption = Annotated[list[str] | None, typer.Option("--type", "-t", metavar="TYPE", help="Type to show. Repeatable.")]
+TypeOption = Annotated[
+    list[str] | None,
+    typer.Option("--type", "-t", metavar="TYPE", autocompletion=type_names, help="Type to show. Repeatable."),
+]
 KindOption = Annotated[
     list[str] | None,
-    typer.Option("--kind", metavar="KIND", help="Kind to show: a part of its name, or a pattern such as 'TE*'."),
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        autocompletion=kind_names,
+        help="Kind to show: a part of its name, or a pattern such as 'TE*'.",
+    ),
 ]
 StateOption = Annotated[
     list[str] | None,
-    typer.Option("--state", metavar="STATE", help="State to show: committed, reserved, or free. Repeatable."),
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        autocompletion=state_names,
+        help="State to show: committed, reserved, or free. Repeatable.",
+    ),
 ]
 ProtectOption = Annotated[
     list[str] | None,
@@ -73,6 +87,7 @@ GroupByOption = Annotated[
         "--group-by",
         "-g",
         metavar="COLUMNS",
+        autocompletion=region_groups,
         help="Count and sum up the rows by one column or several, separated by commas: type, owner, kind, size, "
         "protection, state, module.",
     ),
@@ -89,6 +104,7 @@ SortOption = Annotated[
         "--sort",
         "-s",
         metavar="COLUMN",
+        autocompletion=region_columns,
         help="Column to sort by: figures descending, other columns ascending. -COLUMN sorts descending, +COLUMN "
         "ascending. Default: address.",
     ),
