@@ -32,8 +32,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from dumpmap.analysis.gate_figures import find_figure
 from dumpmap.analysis.rules import (
@@ -48,8 +49,11 @@ from dumpmap.analysis.rules import (
     Severity,
     Threshold,
     Unit,
+    VerdictName,
 )
 from dumpmap.model.sizes import parse_number, size_words
+
+_Made = TypeVar("_Made")
 
 _LIMIT = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*(.+?)\s*")
 
@@ -64,39 +68,74 @@ def parse_rules(text: str, *, name: str | None = None) -> RuleSet:
         name: the file's name, for errors.
 
     Raises:
-        RulesError: it is not TOML, or has an unknown key or an invalid value; the error names the key.
+        RulesError: it is not TOML, or has an unknown key or an invalid value; the error names the key,
+            and all of them if several are wrong.
     """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RulesError(f"not valid TOML: {error}", source=name) from None
-    try:
-        return _rule_set(document, name)
-    except RulesError as error:
-        raise RulesError(error.problem, source=name, place=error.place) from None
+    mistakes = _Mistakes()
+    rules = _rule_set(document, name, mistakes)
+    mistakes.raise_all(name)
+    return rules
 
 
-def _rule_set(document: dict[str, Any], name: str | None) -> RuleSet:
-    _known(document, _TABLES, "")
-    severity: dict[str, Severity] = {}
-    for key, value in _table(document, "severity").items():
-        _known({key: value}, tuple(RULE), "severity.")
-        severity[key] = _choice(value, SEVERITIES, f"severity.{key}")
-    findings = _table(document, "findings")
-    _known(findings, ("forbid", "max_severity"), "findings.")
-    verdict = _table(document, "verdict")
-    _known(verdict, ("forbid",), "verdict.")
+class _Mistakes:
+    """What is wrong in a rules file: all of it, so that nobody has to run a build for each."""
+
+    def __init__(self) -> None:
+        self._found: list[RulesError] = []
+
+    def of(self, make: Callable[[], _Made], instead: _Made) -> _Made:
+        """Returns what is made, and something else in its place if the file is wrong there."""
+        try:
+            return make()
+        except RulesError as error:
+            self._found.append(error)
+            return instead
+
+    def raise_all(self, name: str | None) -> None:
+        """Raises one error for all mistakes; nothing if there are none."""
+        if len(self._found) == 1:
+            raise RulesError(self._found[0].problem, source=name, place=self._found[0].place)
+        if self._found:
+            texts = [f"{error.place}: {error.problem}" for error in self._found]
+            raise RulesError(f"{len(texts)} mistakes. {'; '.join(texts)}", source=name)
+
+
+def _rule_set(document: dict[str, Any], name: str | None, mistakes: _Mistakes) -> RuleSet:
+    _known(document, _TABLES, "", mistakes)
+
+    def table(key: str) -> dict[str, Any]:
+        return mistakes.of(lambda: _table(document, key), {})
+
+    findings, verdict, changed = table("findings"), table("verdict"), table("severity")
+    _known(changed, tuple(RULE), "severity.", mistakes)
+    _known(findings, ("forbid", "max_severity"), "findings.", mistakes)
+    _known(verdict, ("forbid",), "verdict.", mistakes)
+    severity: dict[str, Severity | None] = {
+        key: mistakes.of(partial(_choice, value, SEVERITIES, f"severity.{key}"), None) for key, value in changed.items()
+    }
     worst = findings.get("max_severity")
+
+    def names(value: Any, known: tuple[str, ...], key: str) -> tuple[str, ...]:
+        return tuple(mistakes.of(lambda: _names(value, known, key), []))
+
     return RuleSet(
-        thresholds=_thresholds(_table(document, "thresholds")),
-        severity=severity,
-        disabled=frozenset(_names(document.get("disable", []), tuple(RULE), "disable")),
-        limits=_limits(document, "limits"),
-        forbidden_findings=tuple(_names(findings.get("forbid", []), tuple(RULE), "findings.forbid")),
-        max_severity=None if worst is None else _choice(worst, SEVERITIES, "findings.max_severity"),
-        forbidden_verdicts=tuple(_names(verdict.get("forbid", []), VERDICT_NAMES, "verdict.forbid")),
-        deltas=_limits(document, "deltas"),
-        unknown=_choice(document.get("unknown", "fail"), ("fail", "skip"), "unknown"),
+        thresholds=_thresholds(table("thresholds"), mistakes),
+        severity={key: value for key, value in severity.items() if value is not None},
+        disabled=frozenset(names(document.get("disable", []), tuple(RULE), "disable")),
+        limits=_limits(table("limits"), "limits", mistakes),
+        forbidden_findings=names(findings.get("forbid", []), tuple(RULE), "findings.forbid"),
+        max_severity=None
+        if worst is None
+        else mistakes.of(lambda: _choice(worst, SEVERITIES, "findings.max_severity"), None),
+        forbidden_verdicts=cast(
+            "tuple[VerdictName, ...]", names(verdict.get("forbid", []), VERDICT_NAMES, "verdict.forbid")
+        ),
+        deltas=_limits(table("deltas"), "deltas", mistakes),
+        unknown=mistakes.of(lambda: _choice(document.get("unknown", "fail"), ("fail", "skip"), "unknown"), "fail"),
         name=name,
     )
 
@@ -157,16 +196,19 @@ def parse_limit(value: Any, key: str) -> Limit:
     return Limit(" ".join(f"{match[1]} {match[2]}".split()), match[1], number, percent)
 
 
-def _limits(document: Mapping[str, Any], table: str) -> dict[str, Limit]:
-    limits = {}
-    for key, value in _table(document, table).items():
-        place = f'{table}."{key}"' if "." in key else f"{table}.{key}"
-        unit = find_figure(key, place).unit
-        limits[key] = limit = parse_limit(value, place)
-        _check_unit(limit.text.removeprefix(limit.comparison), unit, place)
-        if table == "limits" and limit.percent and unit != "share":
-            raise RulesError("a limit in percent applies to a change: move it to [deltas]", place=place)
-    return limits
+def _limits(table: Mapping[str, Any], name: str, mistakes: _Mistakes) -> dict[str, Limit]:
+    limits = {key: mistakes.of(partial(_limit, name, key, value), None) for key, value in table.items()}
+    return {key: limit for key, limit in limits.items() if limit is not None}
+
+
+def _limit(table: str, key: str, value: Any) -> Limit | None:
+    place = f'{table}."{key}"' if "." in key else f"{table}.{key}"
+    unit = find_figure(key, place).unit
+    limit = parse_limit(value, place)
+    _check_unit(limit.text.removeprefix(limit.comparison), unit, place)
+    if table == "limits" and limit.percent and unit != "share":
+        raise RulesError("a limit in percent applies to a change: move it to [deltas]", place=place)
+    return limit
 
 
 # ---------------------------------------------------------------- thresholds
@@ -179,17 +221,21 @@ _ORDER = (
 """Pairs whose first must not exceed the second: a critical state lies beyond the state that warns of it."""
 
 
-def _thresholds(changed: Mapping[str, Any]) -> dict[str, float]:
+def _thresholds(changed: Mapping[str, Any], mistakes: _Mistakes) -> dict[str, float]:
     thresholds = dict(DEFAULT_THRESHOLDS)
-    for key, value in changed.items():
-        _known({key: value}, tuple(THRESHOLD), "thresholds.")
-        thresholds[key] = _threshold(THRESHOLD[key], value)
+    _known(changed, tuple(THRESHOLD), "thresholds.", mistakes)
+    for key in [key for key in changed if key in THRESHOLD]:
+        thresholds[key] = mistakes.of(partial(_threshold, THRESHOLD[key], changed[key]), thresholds[key])
+    mistakes.of(partial(_check_order, changed, thresholds), None)
+    return thresholds
+
+
+def _check_order(changed: Mapping[str, Any], thresholds: Mapping[str, float]) -> None:
     for lower, upper in _ORDER:
         if thresholds[lower] > thresholds[upper]:
             key, other = (lower, upper) if lower in changed else (upper, lower)
             default = "" if other in changed else f", which is {_default_text(THRESHOLD[other])} by default"
             raise RulesError(f"{lower} must not exceed {upper}{default}", place=f"thresholds.{key}")
-    return thresholds
 
 
 def _threshold(threshold: Threshold, value: Any) -> float:
@@ -213,11 +259,15 @@ def _default_text(threshold: Threshold) -> str:
 # ---------------------------------------------------------------- keys and names
 
 
-def _known(table: Mapping[str, Any], names: tuple[str, ...], prefix: str) -> None:
+def _known(table: Mapping[str, Any], names: tuple[str, ...], prefix: str, mistakes: _Mistakes) -> None:
     for key in table:
-        if key not in names:
-            shown = f"known keys are {', '.join(names)}" if len(names) <= 12 else "docs/diagnosis.md lists all keys"
-            raise RulesError(f"unknown key; {shown}", place=f"{prefix}{key}")
+        mistakes.of(partial(_check_key, key, names, prefix), None)
+
+
+def _check_key(key: str, names: tuple[str, ...], prefix: str) -> None:
+    if key not in names:
+        shown = f"known keys are {', '.join(names)}" if len(names) <= 12 else "docs/diagnosis.md lists all keys"
+        raise RulesError(f"unknown key; {shown}", place=f"{prefix}{key}")
 
 
 def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import typer
 from dumpmap._version import __version__
 from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.errors import DumpmapError, InputError
+from dumpmap.model.sizes import ask_for_unit
 from dumpmap.writers.csv_cells import keep_raw
 
 app = typer.Typer(
@@ -141,6 +142,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Runs a command line and returns its exit code; errors become one line on standard error."""
     given = sys.argv[1:] if arguments is None else arguments
     VERBOSITY.begin()
+    ask_for_unit(None)
     try:
         _add(_wanted(given))
         result = app(args=given, prog_name="dumpmap", standalone_mode=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dumpmap.cli.common import VERBOSITY, chosen_format, load, load_rules, say
+from dumpmap.cli.common import VERBOSITY, chosen_format, load, load_rules, note, say
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 from dumpmap.writers.formats import Format
 
@@ -24,6 +24,13 @@ def command(
         str | None,
         typer.Option("--baseline", metavar="FILE", help="The input that [deltas] compare with.", show_default=False),
     ] = None,
+    allow_missing_baseline: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing-baseline",
+            help="Let [deltas] pass, with a note, if the baseline's file does not exist: for a first run.",
+        ),
+    ] = False,
     junit: Annotated[
         str | None, typer.Option("--junit", metavar="XML", help="Also write a JUnit report.", show_default=False)
     ] = None,
@@ -41,6 +48,7 @@ def command(
 
     ```
     dumpmap check new.json.zst --rules memory.toml --baseline main.json.zst
+    dumpmap check new.dmp --rules memory.toml --baseline cache/main.json.zst --allow-missing-baseline
     dumpmap check *.dmp --rules memory.toml --junit memory.xml
     ```
     """
@@ -55,7 +63,12 @@ def command(
     rule_set = load_rules(rules)
     if not rule_set.has_gates:
         raise typer.BadParameter(f"{rules} has no rules to check: add [limits], [findings], [verdict], or [deltas]")
-    results, errors = _check_all(files, rule_set, load(baseline) if baseline is not None else None)
+    if allow_missing_baseline and rule_set.deltas and (baseline is None or _is_missing(baseline)):
+        note("there is no baseline yet: [deltas] are not checked")
+        baseline = None
+    results, errors = _check_all(
+        files, rule_set, load(baseline) if baseline is not None else None, allow_missing=allow_missing_baseline
+    )
     emit(
         format=format,
         document=lambda: check_document(results, errors),
@@ -84,8 +97,14 @@ def _refuse_shared_output(output: str | None, junit: str | None, *, github: bool
         raise typer.BadParameter(f"--github writes to standard output; name a file for the {format.value} (-o)")
 
 
+def _is_missing(baseline: str) -> bool:
+    """Returns whether a file does not exist. A damaged baseline, or a URL that does not answer, is an error."""
+    archive, _, _ = baseline.partition("::")
+    return "://" not in baseline and baseline != "-" and not Path(archive).exists()
+
+
 def _check_all(
-    files: list[str], rules: RuleSet, baseline: RegionMap | None
+    files: list[str], rules: RuleSet, baseline: RegionMap | None, *, allow_missing: bool
 ) -> tuple[dict[str, list[RuleResult]], dict[str, str]]:
     """Checks every input; returns the results, and why inputs could not be read."""
     from dumpmap.errors import DumpmapError
@@ -95,7 +114,7 @@ def _check_all(
     errors: dict[str, str] = {}
     for file in files:
         try:
-            results[file] = check(load(file), rules, baseline)
+            results[file] = check(load(file), rules, baseline, allow_missing=allow_missing)
         except DumpmapError as error:
             errors[file] = " ".join(str(error).split())
             say(errors[file])

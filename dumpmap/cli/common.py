@@ -162,12 +162,14 @@ class Target:
         units: of sizes, for people.
         output: a file; standard output if None or `-`.
         force: overwrite the file.
+        pager: show a long text on a terminal in the pager.
     """
 
     format: Format
     units: Units = Units.kb
     output: str | None = None
     force: bool = False
+    pager: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,7 @@ def show(shown: Shown, target: Target) -> None:
         units=target.units,
         output=target.output,
         force=target.force,
+        pager=target.pager,
     )
 
 

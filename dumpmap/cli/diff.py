@@ -20,7 +20,7 @@ def command(
     before: Annotated[str, typer.Argument(metavar="A", help="The earlier input.", show_default=False)],
     after: Annotated[str, typer.Argument(metavar="B", help="The later input.", show_default=False)],
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=0, help="Maximum number of allocations in the table.")
+        int, typer.Option("--limit", "-n", metavar="N", min=0, help="Maximum number of allocations in the table.")
     ] = 40,
     format: PageFormatOption = None,
     units: UnitsOption = Units.kb,

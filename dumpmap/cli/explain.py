@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dumpmap.cli.common import Shown, Target, chosen_format, show
+from dumpmap.cli.completion import offered
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 
 
@@ -15,8 +16,8 @@ def _names(incomplete: str) -> list[str]:
     from dumpmap.views.explain import every_topic
 
     blank = "_" if "_" in incomplete else "-"
-    names = dict.fromkeys(topic.name.replace(" ", blank) for topic in every_topic())
-    return [name for name in names if name.lower().startswith(incomplete.lower())]
+    names = (topic.name.replace(" ", blank) for topic in every_topic())
+    return offered(names, incomplete)
 
 
 NameArgument = Annotated[

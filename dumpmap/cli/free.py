@@ -24,7 +24,9 @@ AlignOption = Annotated[
     str | None,
     typer.Option("--align", metavar="SIZE", help="Alignment for --fit. Default: 64KB.", show_default=False),
 ]
-CountOption = Annotated[int, typer.Option("--count", "-n", min=1, help="Number of largest free blocks to show.")]
+CountOption = Annotated[
+    int, typer.Option("--count", "-n", metavar="N", min=1, help="Number of largest free blocks to show.")
+]
 
 
 def command(

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dumpmap.model.sizes import ask_for_unit
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import Format, PageFormat
 
@@ -28,8 +29,23 @@ OutputOption = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="Output file. Default: standard output.", show_default=False),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the output file if it exists.")]
+
+
+def _asked_unit(context: typer.Context, value: Units) -> Units:
+    """Without --units, tables have KB as VMMap has, and sentences the unit that suits each size."""
+    asked = context.get_parameter_source("units")
+    ask_for_unit(value.value if asked is not None and asked.name == "COMMANDLINE" else None)
+    return value
+
+
 UnitsOption = Annotated[
-    Units, typer.Option("--units", help="Unit of sizes in tables and Markdown. JSON and CSV contain bytes.")
+    Units,
+    typer.Option(
+        "--units",
+        callback=_asked_unit,
+        help="Unit of all sizes in tables, text, and Markdown; from 1 TB up, KB and MB become TB. JSON and CSV contain "
+        "bytes.",
+    ),
 ]
 ImagePathOption = Annotated[
     Path | None,

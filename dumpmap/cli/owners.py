@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dumpmap.cli.common import Shown, Target, chosen_format, load, show, usage_errors
+from dumpmap.cli.completion import type_names
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -32,7 +33,10 @@ SortOption = Annotated[
     OwnersSort, typer.Option("--sort", "-s", help="Figure to sort by: address space, or committed memory.")
 ]
 TypeOption = Annotated[
-    list[str] | None, typer.Option("--type", "-t", metavar="TYPE", help="Only memory of this type. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--type", "-t", metavar="TYPE", autocompletion=type_names, help="Only memory of this type. Repeatable."
+    ),
 ]
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="List every row, and each loaded module.")]
 

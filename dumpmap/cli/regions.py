@@ -17,6 +17,7 @@ from dumpmap.cli.common import (
     show,
     usage_errors,
 )
+from dumpmap.cli.completion import kind_names, region_columns, region_groups, state_names, type_names
 from dumpmap.cli.options import (
     ForceOption,
     FormatOption,
@@ -37,27 +38,45 @@ if TYPE_CHECKING:
 BlocksOption = Annotated[
     bool, typer.Option("--blocks", "-b", help="One row per region or image section instead of per allocation.")
 ]
-TypeOption = Annotated[list[str] | None, typer.Option("--type", "-t", help="Type to show. Repeatable.")]
+TypeOption = Annotated[
+    list[str] | None,
+    typer.Option("--type", "-t", metavar="TYPE", autocompletion=type_names, help="Type to show. Repeatable."),
+]
 KindOption = Annotated[
-    list[str] | None, typer.Option("--kind", help="Kind to show: a part of its name, or a pattern such as 'TE*'.")
+    list[str] | None,
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        autocompletion=kind_names,
+        help="Kind to show: a part of its name, or a pattern such as 'TE*'.",
+    ),
 ]
 StateOption = Annotated[
-    list[str] | None, typer.Option("--state", help="State to show: committed, reserved, or free. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        autocompletion=state_names,
+        help="State to show: committed, reserved, or free. Repeatable.",
+    ),
 ]
 ProtectOption = Annotated[
     list[str] | None,
     typer.Option(
         "--protect",
+        metavar="PROTECTION",
         help="Protection to show: Read/Write, PAGE_READWRITE, rw, erw, or 0x4; or a modifier: guard or nocache.",
     ),
 ]
 ModuleOption = Annotated[
-    list[str] | None, typer.Option("--module", "-m", help="File name to show, or a pattern such as 'ms*.dll'.")
+    list[str] | None,
+    typer.Option("--module", "-m", metavar="NAME", help="File name to show, or a pattern such as 'ms*.dll'."),
 ]
 OwnerOption = Annotated[
     list[str] | None,
     typer.Option(
         "--owner",
+        metavar="OWNER",
         help="Owner to show: a part of its name or module, a pattern, or its instance; none for memory without an "
         "owner. Repeatable.",
     ),
@@ -68,6 +87,7 @@ GroupByOption = Annotated[
         "--group-by",
         "-g",
         metavar="COLUMNS",
+        autocompletion=region_groups,
         help="Count and sum up the rows by one column or several, separated by commas: type, owner, kind, size, "
         "protection, state, module.",
     ),
@@ -84,19 +104,30 @@ SortOption = Annotated[
         "--sort",
         "-s",
         metavar="COLUMN",
+        autocompletion=region_columns,
         help="Column to sort by: figures descending, other columns ascending. -COLUMN sorts descending, +COLUMN "
         "ascending. Default: address.",
     ),
 ]
-LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=0, help="Maximum number of rows.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=0, help="Maximum number of rows.")]
 AllOption = Annotated[
     bool, typer.Option("--all", help="List short captured runs of unknown use too; without it they are one line.")
+]
+NoPagerOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-pager",
+        help="Write a long list to the terminal at once. Default: show it in the program that PAGER names, or in less.",
+    ),
 ]
 EvidenceOption = Annotated[bool, typer.Option("--evidence", "-e", help="Show the evidence for each label.")]
 
 
 def command(
     file: InputFile,
+    group_by: GroupByOption = None,
+    sort: SortOption = None,
+    limit: LimitOption = None,
     blocks: BlocksOption = False,
     type: TypeOption = None,
     kind: KindOption = None,
@@ -106,12 +137,10 @@ def command(
     owner: OwnerOption = None,
     min_size: MinSizeOption = None,
     at: AtOption = None,
-    sort: SortOption = None,
-    limit: LimitOption = None,
-    group_by: GroupByOption = None,
     owners: ShownOwnersOption = None,
     evidence: EvidenceOption = False,
     all: AllOption = False,
+    no_pager: NoPagerOption = False,
     format: FormatOption = None,
     units: UnitsOption = Units.kb,
     output: OutputOption = None,
@@ -122,7 +151,8 @@ def command(
     """List the allocations, free space included; with --blocks list the regions and sections in them.
 
     ```
-    dumpmap regions crash.dmp --type heap --sort size --limit 10
+    dumpmap regions crash.dmp --group-by type,size --sort -size --limit 10
+    dumpmap regions crash.dmp --type heap --sort -size --limit 10
     dumpmap regions crash.dmp --blocks --module ntdll.dll
     dumpmap regions crash.dmp --protect rwx --type private-data
     dumpmap regions crash.dmp --blocks --protect guard --sort +size
@@ -133,7 +163,7 @@ def command(
     from dumpmap.views.filters import parse_filter
     from dumpmap.views.regions import choose_regions, chosen_document, chosen_table, chosen_view, nothing_text
 
-    target = Target(chosen_format(format, output), units, output, force)
+    target = Target(chosen_format(format, output), units, output, force, pager=not no_pager)
     with usage_errors():
         chosen = parse_filter(type, kind, state, protect, module, min_size, owner)
     region_map = search_pointers(load(file, image_path=image_path, snapshot=snapshot), owners, image_path)

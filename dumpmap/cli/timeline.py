@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
 def command(
     files: Annotated[list[str], typer.Argument(metavar="A B C...", help="Two or more inputs.", show_default=False)],
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Maximum number of groups in the table.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=0, help="Maximum number of groups in the table.")
+    ] = 20,
     confidence: Annotated[
-        float, typer.Option("--confidence", help="Confidence of the intervals around growth rates, between 0 and 1.")
+        float,
+        typer.Option(
+            "--confidence", metavar="SHARE", help="Confidence of the intervals around growth rates, between 0 and 1."
+        ),
     ] = 0.95,
     format: PageFormatOption = None,
     units: UnitsOption = Units.kb,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dumpmap.cli.common import listed_columns
+from dumpmap.cli.completion import triage_columns, triage_conditions, triage_groups
 from dumpmap.cli.options import FORMAT_HELP, FailOn
 from dumpmap.cli.owners_search import OwnersFrom
 from dumpmap.wording.text import Units
@@ -38,6 +39,7 @@ GroupByOption = Annotated[
         "--group-by",
         "-g",
         metavar="COLUMNS",
+        autocompletion=triage_groups,
         help="Count the files by one column or several, separated by commas: process, verdict, finding, ...",
     ),
 ]
@@ -47,6 +49,7 @@ WhereOption = Annotated[
         "--where",
         "-w",
         metavar="COLUMN=VALUE",
+        autocompletion=triage_conditions,
         help="Show only the rows that meet this condition. Operators: = and !=; <, <=, >, and >= for numbers, times, "
         "and sizes (64MB); ~ and !~ for part of a text or a pattern. Repeatable.",
     ),
@@ -60,19 +63,21 @@ SortOption = Annotated[
         "--sort",
         "-s",
         metavar="COLUMN",
+        autocompletion=triage_columns,
         help="Sort by this column; -COLUMN sorts in descending order. Default: by severity, the worst first.",
     ),
 ]
-TopOption = Annotated[int | None, typer.Option("--top", min=1, help="Maximum number of rows or groups.")]
+TopOption = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Maximum number of rows or groups.")]
 TriageFormatOption = Annotated[
     TriageFormat | None, typer.Option("--format", "-f", help=FORMAT_HELP, show_default=False)
 ]
 LimitOption = Annotated[
     int | None,
-    typer.Option("--limit", "-n", min=0, help="Maximum number of rows in the table and in Markdown only."),
+    typer.Option("--limit", "-n", metavar="N", min=0, help="Maximum number of rows in the table and in Markdown only."),
 ]
 JobsOption = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, help="Number of worker processes. Default: one per processor.")
+    int | None,
+    typer.Option("--jobs", "-j", metavar="N", min=1, help="Number of worker processes. Default: one per processor."),
 ]
 TimeLimitOption = Annotated[
     float | None,

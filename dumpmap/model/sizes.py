@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 _STEPS = ((1 << 60, "EB"), (1 << 50, "PB"), (1 << 40, "TB"), (1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 
 
 Rounding = Literal["nearest", "down", "up"]
+
+_UNITS = {"bytes": (1, "bytes"), "kb": (1 << 10, "KB"), "mb": (1 << 20, "MB")}
+_OWN_UNIT = 1 << 40
+"""From here up a size in KB or MB has its own unit: nobody reads that many digits."""
+
+
+class _Asked:
+    """The unit that a person asked for, and whether what is being written is for people."""
+
+    unit: tuple[int, str] | None = None
+    now = False
+
+
+def ask_for_unit(name: str | None) -> None:
+    """Chooses for this process the unit of all sizes that people read: `bytes`, `kb`, `mb`; else each has its own."""
+    _Asked.unit = _UNITS.get(name or "")
+
+
+def unit_is_asked() -> bool:
+    """Returns whether what is being written is for a person who asked for a unit."""
+    return _Asked.now and _Asked.unit is not None
+
+
+@contextlib.contextmanager
+def for_people() -> Iterator[None]:
+    """Writes sizes in the unit that was asked for; outside, sentences for programs and files keep their units."""
+    before, _Asked.now = _Asked.now, True
+    try:
+        yield
+    finally:
+        _Asked.now = before
 
 
 def rounded_share(share: float | None) -> float | None:
@@ -64,15 +96,20 @@ def _order(values: Sequence[float]) -> list[int]:
 
 def _size(value: int, rounding: Rounding, decimals: int) -> tuple[str, float]:
     """Writes a size; three digits before the point take one decimal less. Returns also the number of bytes it shows."""
-    for step, name in _STEPS:
-        if value >= step:
+    asked = _Asked.unit if _Asked.now else None
+    if asked is not None and asked[0] == 1:
+        return f"{value:,} {'byte' if value == 1 else 'bytes'}", value
+    fixed = asked if value < _OWN_UNIT else None
+    for step, name in _STEPS if fixed is None else (fixed,):
+        if value >= step or fixed is not None:
             factor = 10 ** (decimals if value < 100 * step else decimals - 1)
             count, rest = divmod(value * factor, step)
             # A tie goes to the even digit, as Python writes a float.
             count += rest > 0 if rounding == "up" else rounding == "nearest" and 2 * rest + count % 2 > step
             whole = value % step == 0 or (rounding == "up" and count % factor == 0)
             part = "" if whole or factor == 1 else f".{count % factor:0{len(str(factor)) - 1}d}"
-            return f"{count // factor}{part} {name}", count * step / factor
+            number = f"{count // factor:,}" if fixed is not None else str(count // factor)
+            return f"{number}{part} {name}", count * step / factor
     return ("1 byte" if value == 1 else f"{value} bytes"), value
 
 

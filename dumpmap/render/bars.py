@@ -67,6 +67,10 @@ class _DrawnBars:
             line = Text(f"{printable(bar.title):<{titles + _MARGIN}}{bar.figure:>{figures}}{'':{_MARGIN}}")
             scale = self._bars.scale if bar.scale is None else bar.scale
             cells = _apportion([size for _, size in bar.parts], scale, width) if scale else []
+            for place, (type, size) in enumerate(bar.parts):
+                if type is None and size and not cells[place]:  # the mark is there, however small the block
+                    cells[cells.index(max(cells))] -= 1
+                    cells[place] = 1
             for (type, _), count in zip(bar.parts, cells, strict=bool(cells)):
                 line.append_text(_cells(type, count, color=color))
             yield line

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from dumpmap.model.sizes import for_people
 from dumpmap.views.blocks import View
 from dumpmap.views.table import Table
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import Format, PageFormat
-from dumpmap.writers.output import write_parts
+from dumpmap.writers.output import is_standard_output, write_parts
 
 
 def emit(
@@ -22,6 +24,7 @@ def emit(
     units: Units = Units.kb,
     output: str | None = None,
     force: bool = False,
+    pager: bool = False,
 ) -> None:
     """Writes one result. Only what the format needs is made.
 
@@ -34,6 +37,7 @@ def emit(
         units: of sizes in text and Markdown.
         output: a file; standard output where None or `-`.
         force: overwrite the file.
+        pager: show a long text on a terminal in the pager.
 
     Raises:
         OutputError: the output cannot be written.
@@ -42,7 +46,14 @@ def emit(
         # Made before the file is opened, so that a page that fails does not replace one that did not.
         write_parts(iter([page()]), output, force=force)
         return
-    write_parts(_parts(Format(format), document, table, view, units, output), output, force=force)
+    plain = Format(format)
+    with contextlib.nullcontext() if plain in (Format.json, Format.csv) else for_people():
+        parts = _parts(plain, document, table, view, units, output)
+        if pager and plain is Format.table and (output is None or is_standard_output(output)):
+            from dumpmap.render.pager import paged
+
+            parts = paged(parts)
+        write_parts(parts, output, force=force)
 
 
 def _parts(

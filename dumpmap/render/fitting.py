@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from dumpmap.render.folding import FoldedText, folded, longest_number, width_of
+from dumpmap.render.folding import FoldedText, folded, longest_number, shortened, width_of
 from dumpmap.views.cells import Piece, Script, TableTexts, pieces
 from dumpmap.views.table import Column, Table, cell_text
 from dumpmap.wording.text import Units
@@ -182,7 +182,8 @@ class _Drawing:
         room = {field.column.name: width for field, width in zip(fields, widths, strict=True)}
 
         def padded(value: Any, column: Column) -> str:
-            return _padded(cell_text(value, column, units, table.address_width), column, room[column.name])
+            text = cell_text(value, column, units, table.address_width)
+            return _padded(shortened(text, room[column.name]) if column.cuts else text, column, room[column.name])
 
         self._padded = TableTexts(table.columns, Script(padded))
 

@@ -26,6 +26,13 @@ def width_of(text: str) -> int:
     return cell_len(text)
 
 
+def shortened(text: str, width: int) -> str:
+    """Returns a text in at most so many columns; one that is too long loses whole words and ends in an ellipsis."""
+    if width_of(text) <= width:
+        return text
+    return folded(text, max(width - 1, 1))[0].rstrip(" ,;:(") + "…"
+
+
 def longest_number(text: str) -> int:
     """Returns the width below which a text cannot be folded without cutting a number."""
     return max((min(len(number), LONGEST_NUMBER) for number in _NUMBER.findall(text)), default=0)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dumpmap.views.blocks import Blank, Block, Entry, Facts, Heading, Lines, Paragraph, Remark, Statements
+from dumpmap.views.blocks import Blank, Block, Entry, Facts, Heading, Lines, OneLine, Paragraph, Remark, Statements
 from dumpmap.views.cells import Script, TableTexts, pieces
 from dumpmap.views.table import Column, Table, cell_text
 from dumpmap.wording.text import Units, printable
@@ -35,8 +35,8 @@ def _markdown(block: Block, units: Units) -> str:
     match block:
         case Heading():
             return f"### {markdown_text(block.text)}"
-        case Paragraph():
-            text = markdown_text(block.text)
+        case Paragraph() | OneLine():
+            text = markdown_text(block.text if isinstance(block, Paragraph) else block.texts[0])
             return text if block.style == "plain" else f"**{text}**"
         case Lines():
             return "\n".join(f"- {markdown_text(item)}" for item in block.items)

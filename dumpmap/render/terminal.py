@@ -11,7 +11,7 @@ from typing import Any
 
 from dumpmap.render.bars import ENDLESS, drawing
 from dumpmap.render.fitting import FittedTable
-from dumpmap.render.folding import FoldedText
+from dumpmap.render.folding import FoldedText, shortened, width_of
 from dumpmap.views.blocks import (
     Bars,
     Blank,
@@ -20,6 +20,7 @@ from dumpmap.views.blocks import (
     Facts,
     Heading,
     Lines,
+    OneLine,
     Paragraph,
     Remark,
     Statements,
@@ -114,8 +115,9 @@ def _drawn(block: Block, units: Units) -> Iterator[Any]:
             yield _text("")
         case Heading():
             yield _text(block.text, "bold")
-        case Paragraph():
-            yield _text(block.text, _STYLES[block.style])
+        case Paragraph() | OneLine():
+            style = _STYLES[block.style]
+            yield _text(block.text, style) if isinstance(block, Paragraph) else _FittedLine(block.texts, style)
         case Lines():
             for item in block.items:
                 yield Padding(_text(item), (0, 0, 0, block.indent), expand=False)
@@ -167,3 +169,15 @@ def _grid(rows: Sequence[tuple[Any, Any]], *, gap: int, least: int | None = None
     for row in rows:
         grid.add_row(*row)
     return grid
+
+
+class _FittedLine:
+    """The longest form of a text that has room in one line."""
+
+    def __init__(self, texts: Sequence[str], style: str) -> None:
+        self._texts = [printable(text) for text in texts]
+        self._style = style
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        fitting = (text for text in self._texts if width_of(text) <= options.max_width)
+        yield _text(next(fitting, shortened(self._texts[-1], options.max_width)), self._style)

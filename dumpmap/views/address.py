@@ -18,7 +18,7 @@ from dumpmap.views.documents import head
 from dumpmap.views.pointers import held_at, held_document, held_text
 from dumpmap.views.table import Column, Table, cell_text
 from dumpmap.wording.owners import owner_text, proof_text
-from dumpmap.wording.text import Units, address_text, hex_text, size_text, unit_name
+from dumpmap.wording.text import Units, address_text, hex_text, unit_text
 
 Answer = tuple[int, Location | None]
 """An address, and what is there; None outside the address space or where the input does not say."""
@@ -218,8 +218,7 @@ def _location_facts(region_map: RegionMap, location: Location, units: Units) -> 
             # Reserved memory has no bytes; missing bytes of committed memory are worth a line.
             text = f"{text} from this address" if value else "none" if location.state == "Committed" else ""
         if text:
-            unit = unit_name(units) if column.holds == "size" else ""
-            yield Fact(column.title, f"{text} {unit}".rstrip())
+            yield Fact(column.title, unit_text(int(value), units) if column.holds == "size" else text)
 
     owner = owner_at(region_map, location.address)
     if owner is not None:
@@ -231,7 +230,7 @@ def _location_facts(region_map: RegionMap, location: Location, units: Units) -> 
 
 def _gap_facts(region_map: RegionMap, location: Location, units: Units) -> Iterator[Fact]:
     """Yields what is known about a free address: the gap and its neighbours."""
-    width, unit = region_map.address_width, unit_name(units)
+    width = region_map.address_width
     start, end = location.block, location.block + location.block_size
     yield Fact("Address", address_text(location.address, width))
     yield Fact("Type", location.type.label)
@@ -240,7 +239,7 @@ def _gap_facts(region_map: RegionMap, location: Location, units: Units) -> Itera
     if location.address < ALLOCATION_GRANULARITY and region_map.process.os.family == "windows":
         yield Fact("Note", "free, but Windows reserves the first 64 KB")
     yield Fact("Range", f"{address_text(start, width)} to {address_text(end, width)}")
-    yield Fact("Size", f"{size_text(location.block_size, units)} {unit}".rstrip())
+    yield Fact("Size", unit_text(location.block_size, units))
     after = int(np.searchsorted(region_map.allocation_columns.base, np.uint64(start)))
     yield Fact("Before", _neighbour(region_map, after - 1, units) or "the start of the address space")
     yield Fact("After", _neighbour(region_map, after, units) or "the end of the address space")
@@ -255,5 +254,4 @@ def _neighbour(region_map: RegionMap, index: int, units: Units) -> str | None:
     base, size = int(columns.base[index]), int(columns.size[index])
     what = region_map.texts[columns.details[index]] or region_map.texts[columns.kind[index]]
     name = RegionType(int(columns.type[index])).label + (f", {what}" if what else "")
-    size_and_unit = f"{size_text(size, units)} {unit_name(units)}".rstrip()
-    return f"{address_text(base, region_map.address_width)} {name}, {size_and_unit}"
+    return f"{address_text(base, region_map.address_width)} {name}, {unit_text(size, units)}"

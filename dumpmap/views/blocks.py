@@ -40,6 +40,19 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
+class OneLine:
+    """A text that takes one line, however narrow the terminal.
+
+    Attributes:
+        texts: the text, then shorter forms of it. The first that has room is shown; if none has, the last is cut.
+        style: the style.
+    """
+
+    texts: Sequence[str]
+    style: Style = "plain"
+
+
+@dataclass(frozen=True, slots=True)
 class Lines:
     """A list, one line per item.
 
@@ -146,6 +159,6 @@ class Strip:
     address_width: int
 
 
-Block = Blank | Heading | Paragraph | Lines | Remark | Facts | Statements | Entry | Bars | Strip | Table
+Block = Blank | Heading | Paragraph | OneLine | Lines | Remark | Facts | Statements | Entry | Bars | Strip | Table
 
 View = Iterable[Block]

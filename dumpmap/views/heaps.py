@@ -11,7 +11,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.views.blocks import Blank, Block, Paragraph
 from dumpmap.views.documents import head
 from dumpmap.views.table import Column, Table, to_records
-from dumpmap.wording.text import count_words, size_text
+from dumpmap.wording.text import count_words, kb_text
 
 MAX_STATED = 20
 """Most heaps that get a line of their own about what their headers state."""
@@ -133,7 +133,7 @@ def stated_lines(region_map: RegionMap) -> list[str]:
     ]
     lines = [
         f"{heap.title}: {row.segments:,} of {count_words(row.stated_segments or 0, 'segment')} captured; the header "
-        f"states {size_text(row.stated_reserved)} KB reserved, {size_text(row.stated_committed)} KB committed."
+        f"states {kb_text(row.stated_reserved or 0)} reserved, {kb_text(row.stated_committed or 0)} committed."
         for heap, row in short[:MAX_STATED]
     ]
     if len(short) > MAX_STATED:

@@ -32,6 +32,9 @@ _KEYS = (
     Column("state"),
     Column("module"),
 )
+KEY_NAMES = tuple(column.name for column in _KEYS)
+"""The columns to group by."""
+
 _SUMS = (
     Column("count", "count"),
     Column("total_size", "size", "Total size"),

@@ -22,6 +22,7 @@ from dumpmap.views.blocks import (
     Block,
     Fact,
     Facts,
+    OneLine,
     Paragraph,
     Remark,
     Statement,
@@ -36,11 +37,12 @@ from dumpmap.views.exception import exception_document
 from dumpmap.views.strip import space_strip
 from dumpmap.views.table import Column, Table
 from dumpmap.views.takers import taker_blocks, taker_document
-from dumpmap.wording.crash import crash_line
+from dumpmap.wording.crash import crash_line, crash_lines
 from dumpmap.wording.processes import process_name
 from dumpmap.wording.shortage import bound_reason
 from dumpmap.wording.systems import system_text
-from dumpmap.wording.text import address_text, hex_text, printable, short_size, size_left, size_most, size_text
+from dumpmap.wording.text import address_text, exact_size, hex_text, printable, short_size, size_most
+from dumpmap.wording.verdict_line import verdict_line
 from dumpmap.wording.verdicts import verdict_lead
 
 if TYPE_CHECKING:
@@ -206,7 +208,7 @@ def largest_free_line(region_map: RegionMap) -> str:
     if space is None:
         return "Largest free block: unknown (the input has no list of memory regions)"
     if not space.complete:
-        seen = "0 KB" if free is None else f"{size_text(free.size)} KB ({size_left(free.size)})"
+        seen = "0 KB" if free is None else f"{exact_size(free.size)}"
         return f"Largest free block: at least {seen} (the list of memory regions is cut off)"
     # The type table counts as VMMap does and has another figure in this case.
     narrow = space.limit.size is not None and region_map.end is not None and space.limit.size < region_map.end
@@ -217,7 +219,7 @@ def largest_free_line(region_map: RegionMap) -> str:
         except_for = " except for the first 64 KB, which Windows reserves" if reserved else ""
         return f"Largest free block: none, the address space is full{within}{except_for}"
     where = address_text(free.address, region_map.address_width)
-    return f"Largest free block: {size_text(free.size)} KB ({size_left(free.size)}) at {where}{within}"
+    return f"Largest free block: {exact_size(free.size)} at {where}{within}"
 
 
 def finding_text(finding: Finding) -> str:
@@ -236,10 +238,6 @@ def finding_statements(findings: Sequence[Finding]) -> Statements:
 def head_blocks(region_map: RegionMap) -> Iterator[Block]:
     """Yields the process and, if there is one, the exception, a line each."""
     yield Paragraph(process_line(region_map), "strong")
-    yield from _exception_blocks(region_map)
-
-
-def _exception_blocks(region_map: RegionMap) -> Iterator[Block]:
     line = crash_line(region_map)
     if line is not None:
         yield Blank()
@@ -248,11 +246,13 @@ def _exception_blocks(region_map: RegionMap) -> Iterator[Block]:
 
 def summary_view(region_map: RegionMap, findings: Sequence[Finding] = ()) -> Iterator[Block]:
     """Yields everything that `summary` shows to people."""
-    yield Paragraph(process_line(region_map), "strong")
-    yield Blank()
     diagnosis = diagnose(region_map)
-    yield Paragraph(verdict_lead(diagnosis), _VERDICT_STYLE.get(diagnosis.verdict, "critical"))
-    yield from _exception_blocks(region_map)
+    verdict = (verdict_lead(diagnosis), verdict_line(diagnosis), diagnosis.verdict)
+    yield OneLine(verdict, _VERDICT_STYLE.get(diagnosis.verdict, "critical"))
+    crash = crash_lines(region_map)
+    if crash:
+        yield OneLine(crash)
+    yield Paragraph(process_line(region_map), "muted")
     yield Blank()
     strip, space = space_strip(region_map), measurements_of(region_map).free
     drawn = bars(region_map)

@@ -9,12 +9,14 @@ from typing import Any, Literal
 from dumpmap.wording.text import (
     Units,
     address_text,
+    has_own_unit,
     hex_text,
     percent_text,
     printable,
     short_size,
     size_most,
     size_text,
+    terabytes,
     unit_name,
 )
 
@@ -46,6 +48,8 @@ class Column:
     """Whether a size is the rest of something, such as headroom, and so rounded down."""
     folds: bool | None = None
     """Whether a narrow table may fold the texts; None for the default of the column's name."""
+    cuts: bool = False
+    """Whether a narrow table cuts the texts at their ends, with an ellipsis, and does not fold them."""
     help: str = ""
     """What the column says, where no other reference has it."""
     below: int = 0
@@ -82,10 +86,11 @@ def cell_text(value: Any, column: Column, units: Units, address_width: int) -> s
     if value is None:
         return ""
     if column.holds == "size":
+        size, own = int(value), has_own_unit(int(value), units)
         if isinstance(value, UpperBound):
-            return f"<= {size_most(value) if units is Units.auto else size_text(int(value), units)}"
+            return f"<= {size_most(size) if own or units is Units.auto else size_text(size, units)}"
         least = ">= " if isinstance(value, LowerBound) else ""
-        return least + size_text(int(value), units, left=column.left)
+        return least + (terabytes(size, left=column.left) if own else size_text(size, units, left=column.left))
     if column.holds == "short":
         return short_size(int(value))
     if column.holds == "address":

@@ -14,7 +14,7 @@ from dumpmap.wording.owners import taker_text
 TAKERS_TITLE = "Who took private memory"
 
 _COLUMNS = (
-    Column("owner", heading="Owner, or allocations without one", folds=True),
+    Column("owner", heading="Owner, or allocations without one", folds=True, cuts=True),
     Column("committed", "short"),
     Column("reserved", "short", "Only reserved"),
 )

@@ -36,22 +36,38 @@ def crash_line(region_map: RegionMap) -> str | None:
 
     `Access violation reading 0x0 at UnityPlayer.dll+0x7021fd in thread 9184 (GameThread)`
     """
+    lines = crash_lines(region_map)
+    return lines[0] if lines else None
+
+
+def crash_lines(region_map: RegionMap) -> list[str]:
+    """Writes the exception in one line, and the same with less and less for where there is little room.
+
+    What lies at the accessed address goes first, then the meaning of the code and the name of the thread, then the
+    thread. The list is empty if the input has no exception.
+    """
     crash = find_crash(region_map)
     if crash is None:
-        return None
-    target = _target_text(crash)
+        return []
+    exception, target = region_map.snapshot.exception, _target_text(crash)
+    what, where = _what(crash, exception), _where(crash)
     thread = _thread(crash, region_map.snapshot.writer)
-    return printable(
-        sentence(_what(crash, region_map.snapshot.exception))
-        + _where(crash)
-        + thread
-        + (f"; {target}" if target else "")
-    )
+    code = _what(crash, exception, meaning=False)
+    texts = [
+        what + where + thread + (f"; {target}" if target else ""),
+        what + where + thread,
+        code + where + thread.partition(" (")[0],
+        code + where,
+        code,
+    ]
+    return list(dict.fromkeys(printable(sentence(text)) for text in texts))
 
 
-def _what(crash: Crash, exception: ExceptionRecord | None) -> str:
+def _what(crash: Crash, exception: ExceptionRecord | None, *, meaning: bool = True) -> str:
     head = _HEADS.get(crash.code) if crash.family == "windows" else None
     text = head or exception_text(crash.code, crash.family)
+    if crash.address is None and not meaning:
+        return text
     if crash.address is None:
         known = None if head else exception_code(crash.code, crash.family)
         if known is not None and known.value == ntstatus.STATUS_STACK_BUFFER_OVERRUN and exception is not None:

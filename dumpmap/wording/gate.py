@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dumpmap.analysis.check import (
@@ -56,19 +56,27 @@ class RuleResult:
         }
 
 
-def check(region_map: RegionMap, rules: RuleSet, baseline: RegionMap | None = None) -> list[RuleResult]:
+def check(
+    region_map: RegionMap, rules: RuleSet, baseline: RegionMap | None = None, *, allow_missing: bool = False
+) -> list[RuleResult]:
     """Checks a map against the gates of a rules file.
 
     Args:
         region_map: the map.
         rules: the rules.
         baseline: what `[deltas]` compare with; without one they fail.
+        allow_missing: let them pass without a baseline, as on a first run.
 
     Returns:
         a result per rule, in the file's order of tables.
     """
     skip = rules.unknown == "skip"
-    return [_result(outcome, region_map, rules, skip=skip) for outcome in check_gates(region_map, rules, baseline)]
+    results = [_result(outcome, region_map, rules, skip=skip) for outcome in check_gates(region_map, rules, baseline)]
+    if baseline is not None or not allow_missing:
+        return results
+    return [
+        replace(result, ok=True, skipped=True) if result.rule.startswith("deltas.") else result for result in results
+    ]
 
 
 def passed(results: Iterable[RuleResult]) -> bool:

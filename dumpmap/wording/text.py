@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from dumpmap.model.counts import count_words, part_words
-from dumpmap.model.sizes import size_left, size_most, size_words, sizes_apart
+from dumpmap.model.sizes import size_left, size_most, size_words, sizes_apart, unit_is_asked
 
 __all__ = [
     "MISSING",
@@ -14,7 +14,10 @@ __all__ = [
     "address_words",
     "count_words",
     "duration_words",
+    "exact_size",
+    "has_own_unit",
     "hex_text",
+    "kb_text",
     "list_words",
     "more_text",
     "part_words",
@@ -27,7 +30,9 @@ __all__ = [
     "size_text",
     "size_words",
     "sizes_apart",
+    "terabytes",
     "unit_name",
+    "unit_text",
 ]
 
 # ---------------------------------------------------------------- in sentences
@@ -107,6 +112,38 @@ def size_text(value: int | None, units: Units = Units.kb, *, left: bool = False)
         tenths = 10 * value >> 20 if left else round(10 * value / (1 << 20))
         return f"{tenths / 10:,.1f}"
     return size_left(value) if left else size_words(value)
+
+
+_OWN_UNIT = 1 << 40
+
+
+def has_own_unit(value: int, units: Units) -> bool:
+    """Returns whether a size carries its own unit in a table of KB or MB: from 1 TB up, nobody reads the digits."""
+    return abs(value) >= _OWN_UNIT and units in (Units.kb, Units.mb)
+
+
+def terabytes(value: int, *, left: bool = False) -> str:
+    """Writes a size for a table in TB; what is left of something is rounded down."""
+    tenths = 10 * value // _OWN_UNIT if left else round(10 * value / _OWN_UNIT)
+    return f"{tenths / 10:,.1f} TB"
+
+
+def unit_text(value: int, units: Units) -> str:
+    """Writes a size with its unit."""
+    if has_own_unit(value, units):
+        return terabytes(value)
+    return f"{size_text(value, units)} {unit_name(units)}".rstrip()
+
+
+def kb_text(value: int) -> str:
+    """Writes a size in KB as tables do by default, or in the unit that a person asked for."""
+    return size_words(value) if has_own_unit(value, Units.kb) or unit_is_asked() else f"{size_text(value)} KB"
+
+
+def exact_size(value: int) -> str:
+    """Writes how much is left of something in KB and in the unit that suits it: `18,432 KB (18 MB)`."""
+    left = size_left(value)
+    return left if has_own_unit(value, Units.kb) or unit_is_asked() else f"{size_text(value, left=True)} KB ({left})"
 
 
 def unit_name(units: Units) -> str:

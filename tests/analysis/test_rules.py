@@ -239,3 +239,29 @@ def test_the_example_in_the_documentation_is_a_valid_file() -> None:
     rules = parse_rules(example)
     assert rules.has_gates
     assert rules.thresholds["commit_warning"] == pytest.approx(0.85)
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    text = """
+        unknown = "maybe"
+        colour = "red"
+        disable = ["no-such-finding"]
+        [thresholds]
+        largest_free_critical = "many"
+        [severity]
+        many-heaps = "grave"
+        [limits]
+        "Heap.committed" = "200MB"
+        threads = "<= 5MB"
+        [verdict]
+        forbid = ["out-of-luck"]
+        [deltas]
+        "Heep.size" = "<= 10%"
+    """
+    with pytest.raises(RulesError) as raised:
+        parse_rules(text, name="rules.toml")
+    said = str(raised.value)
+    assert said.startswith("rules.toml: 9 mistakes. ")
+    places = ("unknown", "colour", "disable", "thresholds.largest_free_critical", "severity.many-heaps", "threads",
+              'limits."Heap.committed"', "verdict.forbid", 'deltas."Heep.size"')  # fmt: skip
+    assert [place for place in places if f"{place}: " not in said] == []

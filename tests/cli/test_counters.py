@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,9 @@ def test_the_counters_are_shown(command: str, partial: str) -> None:
     assert "CPU time         1 h 2 min (1 h 1 min user, 1 min 5 s kernel)" in out
     assert "Windows 10 22H2 (build 19045)" in out
     words = " ".join(out.split())
-    assert "Access violation reading 0x0 at UnityPlayer.dll+0x7021fd in thread 9184 (GameThread)" in words
+    # `summary` has one line of 80 columns for it.
+    name = "" if command == "summary" else " (GameThread)"
+    assert f"Access violation reading 0x0 at UnityPlayer.dll+0x7021fd in thread 9184{name}" in words
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
@@ -74,7 +77,7 @@ def test_a_start_after_the_dump_gives_no_uptime(tmp_path: Path) -> None:
 def test_totals_of_a_partial_map_are_lower_bounds_everywhere(partial: str) -> None:
     text = run("-q", "summary", partial, COLUMNS="80").out
     assert "\nTotal, at least" in text
-    assert "Committed      at least 2.2 GB" in text
+    assert re.search(r"^Committed +at least 2\.2 GB", text, re.MULTILINE)
     assert "Total, at least" in run("-q", "summary", partial, "--format", "markdown").out
     rows = {row["type"]: row for row in csv.DictReader(io.StringIO(run("-q", "summary", partial, "-f", "csv").out))}
     assert (rows["Total"]["lower_bound"], rows["Image"]["lower_bound"]) == ("true", "true")
