@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, get_args
 import numpy as np
 
 from dumpmap.analysis.caveats import Caveat
+from dumpmap.analysis.events import Event, events_of
 from dumpmap.analysis.groups import Group
 from dumpmap.analysis.part_sums import PartKey
 from dumpmap.analysis.samples import METRICS, Metric, Sample, take_samples
@@ -52,24 +53,6 @@ class Point:
     name: str
     captured_at: dt.datetime | None
     at: float
-
-
-EventKind = Literal["exception", "restart"]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened at a map of the series.
-
-    Attributes:
-        point: number of the map.
-        kind: `exception`: the map was captured at one; `restart`: the map is of another process than the one before.
-        name: of the exception, or of the process with its id.
-    """
-
-    point: int
-    kind: EventKind
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +226,7 @@ def follow(maps: Iterable[RegionMap], *, metrics: Sequence[Metric] = METRICS, co
         owners=_fastest_first(owners),
         holders=_fit(_holder_rows(samples), at, confidence),
         figures=figures,
-        events=tuple(_events(samples)),
+        events=tuple(events_of(samples)),
         forecasts=tuple(_forecasts(figures, samples)),
         caveats=tuple(caveats),
     )
@@ -372,20 +355,6 @@ def _holder_rows(samples: list[Sample]) -> list[_Row]:
         )
         for key in keys
     ]
-
-
-def _events(samples: list[Sample]) -> Iterable[Event]:
-    known: list[object] = [None, None, None]
-    for index, sample in enumerate(samples):
-        pid, name = sample.process
-        identity = (pid, name and name.lower(), sample.started)
-        # What an input does not know, a VMMap file for example, is what it was before.
-        if any(None not in pair and pair[0] != pair[1] for pair in zip(known, identity, strict=True)):
-            yield Event(index, "restart", f"{name or 'unknown process'}{'' if pid is None else f', process ID {pid}'}")
-            known = list(identity)
-        known = [old if new is None else new for old, new in zip(known, identity, strict=True)]
-        if sample.exception is not None:
-            yield Event(index, "exception", sample.exception)
 
 
 def _figure_rows(samples: list[Sample]) -> list[_Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dumpmap.wording.text import (
@@ -79,6 +79,13 @@ class Table:
     rows: Sequence[Sequence[Any]]
     address_width: int = 16
     title: str | None = None
+
+
+def shown_columns(table: Table) -> Table:
+    """Returns a table without the columns that only CSV and JSON have."""
+    kept = [index for index, column in enumerate(table.columns) if column.shown]
+    rows = [[row[index] for index in kept] for row in table.rows]
+    return replace(table, columns=tuple(table.columns[index] for index in kept), rows=rows)
 
 
 def cell_text(value: Any, column: Column, units: Units, address_width: int) -> str:

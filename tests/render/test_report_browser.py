@@ -23,7 +23,7 @@ from support.maps import (
 from dumpmap.api import RegionMap
 from dumpmap.model.types import TYPES, RegionType
 from dumpmap.wording.text import address_text, size_text
-from render.conftest import OpenReport
+from render.conftest import OpenReport, barriers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -147,6 +147,18 @@ def test_the_page_never_scrolls_sideways(open_report: OpenReport, name: str, wid
     assert not wide(page)
     page.click("#help-open")
     assert not wide(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_no_barriers(open_report: OpenReport, axe: str, width: int, height: int, scheme: str) -> None:
+    page = open_report(recorded("layout-x64.dmp.gz"), width=width, height=height, color_scheme=scheme, bypass_csp=True)
+    look_up(page, "0x10000")
+    assert barriers(page, axe) == []
+    page.click("#tab-input")
+    assert barriers(page, axe) == []
+    page.click("#help-open")
+    assert barriers(page, axe) == []
 
 
 def test_without_scripts_the_summary_is_there(open_report: OpenReport) -> None:

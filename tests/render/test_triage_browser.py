@@ -27,9 +27,9 @@ OpenRows = Callable[..., "Page"]
 
 @pytest.fixture
 def open_rows(open_page: OpenPage, tmp_path: Path) -> OpenRows:
-    def open_it(rows: list[Row] = ROWS, **options: Any) -> Page:
+    def open_it(rows: list[Row] = ROWS, group_by: tuple[str, ...] = (), **options: Any) -> Page:
         path = tmp_path / f"triage-{len(list(tmp_path.iterdir()))}.html"
-        write_rows(rows, "html", path)
+        write_rows(rows, "html", path, group_by=group_by)
         return open_page(path, **options)
 
     return open_it
@@ -236,7 +236,7 @@ def test_commands_take_the_path_as_it_is(open_rows: OpenRows, path: str, command
 def test_no_barriers_and_no_sideways_scrolling(
     open_rows: OpenRows, axe: str, width: int, height: int, scheme: str
 ) -> None:
-    page = open_rows(width=width, height=height, color_scheme=scheme, bypass_csp=True)
+    page = open_rows(width=width, height=height, color_scheme=scheme, bypass_csp=True, group_by=("process", "verdict"))
     page.locator("#grid-dumps .grid-row").nth(1).click()
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     assert barriers(page, axe) == []

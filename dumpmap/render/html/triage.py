@@ -16,7 +16,7 @@ from dumpmap.render.html.diagnosis import verdict_level
 from dumpmap.render.html.writer import plain_table
 from dumpmap.triage.columns import BY_NAME, TYPE_COLUMNS, TriageRow
 from dumpmap.triage.rows import RANKS, rank_of
-from dumpmap.views.table import LowerBound, Table, UpperBound
+from dumpmap.views.table import LowerBound, Table, UpperBound, shown_columns
 from dumpmap.views.triage import bounded_committed, bounded_largest_free
 from dumpmap.wording.findings import EXPLANATIONS
 from dumpmap.wording.verdicts import VERDICTS
@@ -142,7 +142,7 @@ def render_triage(
         span=packed.span(),
         conditions=conditions,
         undecided=undecided,
-        groups=None if groups is None else plain_table(groups()),
+        groups=None if groups is None else plain_table(shown_columns(groups())),
         columns=_HEADINGS,
         types=[info for info in TYPES if info.type in {region_type for region_type, _ in _TYPES}],
     )

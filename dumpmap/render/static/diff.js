@@ -131,9 +131,7 @@ function inspect(row) {
   const value = (name) => changes.value(row, -1, name);
   const panel = byId("inspector");
   const list = element("dl");
-  const add = (label, text, wide = false) => {
-    if (text !== "" && text !== null) list.append(element("div", wide ? { class: "wide" } : {}, element("dt", {}, label), element("dd", {}, text)));
-  };
+  const add = (label, text, wide) => addFact(list, label, text, wide);
   const range = (side) => {
     const [address, size] = [value(`address_${side}`), value(`size_${side}`)];
     return address === null ? "" : `${addressText(address)} – ${addressText(BigInt(address) + BigInt(size))}`;
@@ -147,20 +145,14 @@ function inspect(row) {
   }
   add("Kind", value("kind"));
   add("Details", value("details"), true);
-  const close = element("button", { type: "button", "aria-label": "Close details" }, "Close");
-  close.addEventListener("click", () => { panel.hidden = true; });
   panel.replaceChildren(element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${changes.type[row]}` }),
-    `${data.types[changes.type[row]]}: ${value("status")}`), close), list);
+    `${data.types[changes.type[row]]}: ${value("status")}`), closeButton(panel)), list);
   panel.hidden = false;
 }
 
 // ---------------------------------------------------------------- the whole page
 
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || isTyping(event)) return;
-  event.preventDefault();
-  byId("filter-text").focus();
-});
+focusOnSlash("filter-text");
 onPrint((on) => grid.print(on));
 applyFilters();
 markReady();

@@ -231,11 +231,7 @@ function inspect(row, child, address = null) {
   const type = value("type");
   const title = address === null ? data.types[type] : `${addressText(address)} is in ${data.types[type]}`;
   const list = element("dl");
-  const add = (label, text, wide = false) => {
-    if (text === "" || text === null) return;
-    list.append(element("div", wide ? { class: "wide" } : {}, element("dt", {}, label),
-      ...[].concat(text).map((line) => element("dd", {}, line))));
-  };
+  const add = (label, text, wide) => addFact(list, label, text, wide);
   const sized = (bytes) => (bytes === null ? null
     : `${sizeText(bytes)} KB${bytes >= 2 ** 20 ? ` (${shortSize(bytes)})` : ""}`);
   add(child < 0 ? "Address range (end exclusive)" : "Block range (end exclusive)", `${addressText(start)} – ${addressText(end)}`);
@@ -263,10 +259,8 @@ function inspect(row, child, address = null) {
     space.showRow(row, child);
     byId("space").scrollIntoView({ block: "start" });
   });
-  const close = element("button", { type: "button", "aria-label": "Close details" }, "Close");
-  close.addEventListener("click", () => { panel.hidden = true; });
   panel.replaceChildren(
-    element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${type}` }), title), show, close),
+    element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${type}` }), title), show, closeButton(panel)),
     list,
   );
   panel.hidden = false;
@@ -337,14 +331,7 @@ byId("lookup-form").addEventListener("submit", (event) => {
 
 // ---------------------------------------------------------------- the whole page
 
-document.addEventListener("keydown", (event) => {
-  if (event.key === "/" && !isTyping(event)) {
-    event.preventDefault();
-    byId("lookup").select();
-    byId("lookup").focus();
-  }
-});
-
+focusOnSlash("lookup");
 onTheme(() => space.draw());
 onPrint((on) => {
   if (on) for (const name of ["stacks", "heaps", "modules"]) if (!(name in grids)) makeTable(name);

@@ -12,6 +12,30 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "?" && !isTyping(event)) help.showModal();
 });
 
+/** Makes `/` go to a field. */
+function focusOnSlash(id) {
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || isTyping(event)) return;
+    event.preventDefault();
+    byId(id).select();
+    byId(id).focus();
+  });
+}
+
+/** A button that closes the panel with the details of a row. */
+function closeButton(panel) {
+  const close = element("button", { type: "button", "aria-label": "Close details" }, "Close");
+  close.addEventListener("click", () => { panel.hidden = true; });
+  return close;
+}
+
+/** Adds a label and its text, or several lines of text, to a list of facts; nothing for what is blank or unknown. */
+function addFact(list, label, text, wide = false) {
+  if (text === "" || text === null) return;
+  list.append(element("div", wide ? { class: "wide" } : {}, element("dt", {}, label),
+    ...[].concat(text).map((line) => element("dd", {}, line))));
+}
+
 const themes = ["auto", "light", "dark"];
 let theme = "auto";
 const themed = [];

@@ -224,9 +224,5 @@ if (rows.count > 0) {
   onPrint((on) => grid.print(on));
 }
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || isTyping(event)) return;
-  event.preventDefault();
-  byId("filter-text").focus();
-});
+focusOnSlash("filter-text");
 markReady();

@@ -163,11 +163,9 @@ function openDump(row) {
   const verdict = dumps.text(row, "verdict");
   const panel = byId("inspector");
   const level = verdict === "" ? "warning" : data.verdicts[verdict].level;
-  const close = element("button", { type: "button", "aria-label": "Close details" }, "Close");
-  close.addEventListener("click", () => { panel.hidden = true; });
   panel.replaceChildren(
     element("div", { class: "inspector-head" }, element("h3", {}, dumps.text(row, "process") || "Unknown process",
-      element("span", { class: "muted" }, ` ${dumps.text(row, "version")}`)), close),
+      element("span", { class: "muted" }, ` ${dumps.text(row, "version")}`)), closeButton(panel)),
     element("p", { class: "mono file" }, dumps.path(row)),
     element("div", { class: `verdict ${level}` },
       element("p", {}, element("b", {}, verdict || dumps.text(row, "status")), ": ", dumps.text(row, "sentence") || dumps.text(row, "error"))),
@@ -215,10 +213,7 @@ function findingList(row) {
 
 function factList(row) {
   const list = element("dl");
-  const add = (label, text, wide = false) => {
-    if (text === "" || text === null) return;
-    list.append(element("div", wide ? { class: "wide" } : {}, element("dt", {}, label), element("dd", {}, text)));
-  };
+  const add = (label, text, wide) => addFact(list, label, text, wide);
   const size = (name) => dumps.sizeWords(row, name);
   const count = (name) => countText(dumps.number(row, name));
   add("Captured", Number.isNaN(dumps.time[row]) ? "" : `${timeText(dumps.time[row])} UTC`);
@@ -258,11 +253,7 @@ function commandList(row) {
 
 // ---------------------------------------------------------------- the whole page
 
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || isTyping(event)) return;
-  event.preventDefault();
-  byId("filter-text").focus();
-});
+focusOnSlash("filter-text");
 onPrint((on) => grid.print(on));
 applyFilters();
 markReady();
