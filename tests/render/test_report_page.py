@@ -97,6 +97,13 @@ def test_code_spans_escape_the_rest() -> None:
     assert assets.code_spans("`a <b>` & <c>") == "<code>a &lt;b&gt;</code> &amp; &lt;c&gt;"
 
 
+def test_control_characters_are_replaced() -> None:
+    snapshot = Snapshot(source=Source(kind="live", name="a\x1b[31mred\x9b.json"), process=Process(name="app\x07.exe"))
+    page = render_report(map_snapshot(snapshot))
+    assert "a\ufffd[31mred\ufffd.json" in page
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", page)
+
+
 def test_half_a_surrogate_pair_is_replaced(tmp_path: Path) -> None:
     snapshot = Snapshot(source=Source(kind="live", name="\ud800.json"), process=Process(name="bad\udcffname.exe"))
     region_map = map_snapshot(snapshot)

@@ -44,6 +44,8 @@ _ON_DARK = {RegionType.FREE: "#2b313b", RegionType.UNUSABLE: "#6b7280"}
 """Colors that differ on a dark background. Most of a space is free, and a light grey would outshine the rest."""
 
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
 OWNER_COLORS = ("#b9b3c9", "#4e8fd0", "#e8923a", "#5aa86a", "#d9646a", "#58b5b8", "#a98467", "#e6d98a")
 """Colors of owners by number: loaded modules, the owners that have one of their own, other owners, nobody."""
 
@@ -108,7 +110,12 @@ def render_page(page: PageName, data: Iterable[str], *, packed: bool = False, **
         data_type="application/octet-stream" if packed else "application/json",
         **context,
     )
-    return map(clean_text, parts)
+    return map(_shown, parts)
+
+
+def _shown(part: str) -> str:
+    """Replaces what file names and texts of a dump may contain and no page shows: control characters and surrogates."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", clean_text(part))
 
 
 def policy(name: PageName) -> str:
