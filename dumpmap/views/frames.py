@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -136,10 +137,15 @@ class RowColumns:
             return self.plain(name), np.zeros(len(order), np.bool_)
         values = self._working_set(name) if name in WORKING_SET_COLUMNS else getattr(rows, REGION_COLUMN[name].array)
         if values is None:
-            return np.zeros(len(order), np.int64), np.ones(len(order), np.bool_)
+            return self._nothing
         missing = np.concatenate((_unknown(self._map, rows).get(name, values < 0), np.ones(gaps, np.bool_)))
         data = np.concatenate((np.where(missing[: len(rows.base)], 0, values), np.zeros(gaps, np.int64)))
         return data[order], missing[order]
+
+    @cached_property
+    def _nothing(self) -> tuple[I64, npt.NDArray[np.bool_]]:
+        """A column without known cells. Most inputs have several, which share the memory."""
+        return np.zeros(len(self), np.int64), np.ones(len(self), np.bool_)
 
     def texts(self, name: str) -> Texts:
         """Returns a column of texts."""
