@@ -30,7 +30,7 @@ def is_user_address(address: int, pointer_size: int) -> bool:
 
 def is_page(address: int, pointer_size: int) -> bool:
     """Tells whether `address` is the start of a page that a process can have."""
-    return address % PAGE_SIZE == 0 and is_user_address(address, pointer_size)
+    return address % PAGE_SIZE == 0 and ALLOCATION_GRANULARITY <= address < USER_LIMIT[pointer_size]
 
 
 def round_up(value: int, unit: int) -> int:

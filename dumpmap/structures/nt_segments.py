@@ -155,16 +155,11 @@ def read_old_segment(context: HeapContext, address: int, heap: int) -> HeapSegme
 
 def segment_range(context: HeapContext, segment: HeapSegment, evidence: str) -> HeapRange | None:
     """Returns the range of a segment; None where the map has no memory at its address."""
-    claim = HeapRange(
-        base=segment.base,
-        size=None,
-        role="segment",
-        evidence=evidence,
-        reserved=segment.reserved,
-        committed=segment.reserved - segment.uncommitted,
-        uncommitted=_uncommitted(context, segment),
-    )
-    return context.place(claim, segment.reserved)
+    base, reserved = segment.base, segment.reserved
+    holes = _uncommitted(context, segment) if segment.uncommitted_ranges else ()
+    # By place: a heap can have thousands of segments, and names cost as much as all the rest of the range.
+    claim = HeapRange(base, None, "segment", evidence, False, reserved, reserved - segment.uncommitted, holes)
+    return context.place(claim, reserved)
 
 
 def read_segment_array(context: HeapContext, address: int, remarks: Remarks) -> list[HeapSegment]:
@@ -201,7 +196,7 @@ def find_old_segment(context: HeapContext, heap: int, base: int) -> HeapSegment 
 def _uncommitted(context: HeapContext, segment: HeapSegment) -> tuple[tuple[int, int], ...]:
     """Returns the holes of a segment: all of them, or none if they do not add up to what its header counts."""
     count = segment.uncommitted_ranges
-    if not 0 < count <= segment.uncommitted >> 12:
+    if count > segment.uncommitted >> 12:
         return ()
     size = context.pointer_size
     read, end = _UCR[size].read, segment.header + _SEGMENT_UCR[size]

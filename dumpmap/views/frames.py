@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -97,48 +98,59 @@ class RowColumns:
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, name: str) -> pd.Series[Any]:
-        import pandas as pd
-
-        return pd.Series(self._cells(name), copy=False)
-
     def frame(self) -> pd.DataFrame:
         """Returns all columns: `REGION_COLUMNS`, and before them the allocation of a region."""
         import pandas as pd
 
-        names = [column.name for column in REGION_COLUMNS]
-        if isinstance(self._rows, BlockColumns):
-            names.insert(0, ALLOCATION.name)
-        return pd.DataFrame({name: self._cells(name) for name in names}, copy=not self._coded)
+        def cells(column: RegionColumn) -> Any:
+            if column.is_text:
+                texts = self.texts(column.name)
+                return texts.categories() if self._coded else texts.objects()
+            if column.holds == "type":
+                names = pd.Index([info.name for info in TYPES])
+                return pd.Categorical.from_codes(self.plain(column.name), categories=names)
+            if column.holds in ("address", "flag") or column.name == "size":
+                return self.plain(column.name)
+            return pd.arrays.IntegerArray(*self.figures(column.name))
 
-    def _cells(self, name: str) -> Any:
-        import pandas as pd
+        before = (ALLOCATION,) if isinstance(self._rows, BlockColumns) else ()
+        columns = {column.name: cells(column) for column in (*before, *REGION_COLUMNS)}
+        return pd.DataFrame(columns, copy=not self._coded)
 
-        rows, gaps, order = self._rows, self._gaps, self._order
-        gap_base, gap_size, gap_type = self._map.gap_rows
+    def plain(self, name: str) -> npt.NDArray[Any]:
+        """Returns a column that has no unknown cells: an address, the size, the number of the type, or a flag."""
+        rows, (gap_base, gap_size, gap_type) = self._rows, self._map.gap_rows
+        gaps: npt.NDArray[Any]
         if name == ALLOCATION.name and isinstance(rows, BlockColumns):
-            bases = self._map.allocation_columns.base
-            return np.concatenate((bases[rows.allocation], gap_base))[order]
-        column = REGION_COLUMN[name]
-        if column.is_text:
-            texts = self._texts(column).followed_by(column.on_free, gaps).take(order)
-            return texts.categories() if self._coded else texts.objects()
-        if name in WORKING_SET_COLUMNS:
-            values = self._working_set(name)
-            if values is None:
-                return pd.arrays.IntegerArray(np.zeros(len(order), np.int64), np.ones(len(order), np.bool_))
+            used, gaps = self._map.allocation_columns.base[rows.allocation], gap_base
         else:
-            values = getattr(rows, column.array)
-        if column.holds == "flag":
-            return np.concatenate((values, np.zeros(gaps, np.bool_)))[order]
-        if column.holds == "type":
-            codes = np.concatenate((values, gap_type)).astype(np.int8)[order]
-            return pd.Categorical.from_codes(codes, categories=pd.Index([info.name for info in TYPES]))
-        if name in ("address", "size"):
-            return np.concatenate((values, gap_base if name == "address" else gap_size))[order]
+            used = getattr(rows, REGION_COLUMN[name].array)
+            of_gaps: dict[str, npt.NDArray[Any]] = {"address": gap_base, "size": gap_size, "type": gap_type}
+            gaps = of_gaps.get(name, np.zeros(self._gaps, np.bool_))
+        together = np.concatenate((used, gaps))
+        return (together.astype(np.int8) if name == "type" else together)[self._order]
+
+    def figures(self, name: str) -> tuple[I64, npt.NDArray[np.bool_]]:
+        """Returns a column of sizes or counts, 0 where they are unknown, and where that is."""
+        rows, gaps, order = self._rows, self._gaps, self._order
+        if name == "size":
+            return self.plain(name), np.zeros(len(order), np.bool_)
+        values = self._working_set(name) if name in WORKING_SET_COLUMNS else getattr(rows, REGION_COLUMN[name].array)
+        if values is None:
+            return self._nothing
         missing = np.concatenate((_unknown(self._map, rows).get(name, values < 0), np.ones(gaps, np.bool_)))
         data = np.concatenate((np.where(missing[: len(rows.base)], 0, values), np.zeros(gaps, np.int64)))
-        return pd.arrays.IntegerArray(data[order], missing[order])
+        return data[order], missing[order]
+
+    @cached_property
+    def _nothing(self) -> tuple[I64, npt.NDArray[np.bool_]]:
+        """A column without known cells. Most inputs have several, which share the memory."""
+        return np.zeros(len(self), np.int64), np.ones(len(self), np.bool_)
+
+    def texts(self, name: str) -> Texts:
+        """Returns a column of texts."""
+        column = REGION_COLUMN[name]
+        return self._texts(column).followed_by(column.on_free, self._gaps).take(self._order)
 
     def _texts(self, column: RegionColumn) -> Texts:
         rows = self._rows

@@ -80,7 +80,12 @@ class Texts:
         """Returns the column as categories, the empty text among them."""
         import pandas as pd
 
+        column = self.distinct()
+        # As objects: a text of a damaged file can be one that no encoding takes.
+        return pd.Categorical.from_codes(column.codes, pd.Index(list(column.values), dtype=object))
+
+    def distinct(self) -> Texts:
+        """Returns the column with each text once in `values`, the empty text first."""
         known: dict[str, int] = {"": 0}
         codes = np.array([known.setdefault(text, len(known)) for text in self.values], np.int32)
-        # As objects: a text of a damaged file can be one that no encoding takes.
-        return pd.Categorical.from_codes(codes[self.codes], pd.Index(list(known), dtype=object))
+        return Texts(codes[self.codes], list(known))

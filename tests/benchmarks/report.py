@@ -137,6 +137,10 @@ _FOOT = """
 - Sums by type need no names. Kinds, details, evidence and image sections are computed when you look at rows.
 - A signature search over all private allocations is one binary search and one small read per allocation, for both
   pointer sizes. A read through a mapping brings in a cluster of pages, so large files are read without the mapping.
+- Joining reads of neighbouring places into one does not pay there. It saves a fifth where places are 4 KiB apart, and
+  costs half as much again at 8 KiB and four times as much at 32 KiB, as far as most allocations of this dump are apart.
+- A thread that reads ahead would not pay for packed dumps: of the time to unpack 100 MB of gzip, reading takes 1 %.
+- A report makes its columns while it is written and needs no data frames.
 - Tables are columns, too: texts are codes, and rows exist only while a piece of the output is written.
 - Help loads neither NumPy nor pandas, and a command loads pandas only to show a frame. Readers for rare contents, such
   as a .NET runtime, are loaded when they are needed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.counting import steps_of
 
 from dumpmap.classify.space import group_allocations
 from dumpmap.model.snapshot import make_regions
@@ -39,3 +40,13 @@ def test_committed_counts_what_single_pages_add_up_to(pages: Pages, before: int,
 @pytest.mark.parametrize("size", [1 << 63, (1 << 64) - 1, 1 << 70])
 def test_a_range_may_reach_beyond_all_addresses(size: int) -> None:
     assert space_of(["c", "r", "c"]).committed(FIRST, size) == 2 * PAGE
+
+
+def test_a_look_takes_a_few_steps_however_many_regions_there_are() -> None:
+    """A garbage collector asks for each of its thousands of regions."""
+    steps = []
+    for count in (100, 800):
+        space = space_of(["c"] * count)
+        space.committed(FIRST, PAGE)  # what is made once
+        steps.append(steps_of(lambda space=space: space.committed(FIRST + PAGE, 60 * PAGE)))  # type: ignore[misc]
+    assert steps[0] == steps[1] <= 20

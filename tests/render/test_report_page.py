@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.maps import (
+    FIXTURES,
     HOSTILE,
     ODD_ADDRESSES,
     ODD_SIZE,
@@ -422,6 +425,14 @@ def test_a_large_page_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
     assert sum(sizes) > 1_000_000
     assert max(sizes) < sum(sizes) / 5
     assert most[0] <= 4
+
+
+def test_a_page_needs_no_pandas(tmp_path: Path) -> None:
+    code = "import sys, dumpmap\nsys.modules['pandas'] = None\ndumpmap.open(sys.argv[1]).to_html(sys.argv[2])\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(FIXTURES / "layout-x64.dmp.gz"), str(tmp_path / "page.html")], check=False
+    )
+    assert done.returncode == 0
 
 
 def test_what_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from dumpmap.render.html.packing import (
     Numbers,
     gaps,
     informative_blocks,
-    pack_numbers,
+    pack_figures,
     pack_region_column,
     pack_rows,
     pack_table,
@@ -44,7 +44,7 @@ def page_data(region_map: RegionMap) -> dict[str, Any]:
     fill their allocation in the same way. Sizes count in units of `unit` bytes.
     """
     allocations, regions = RowColumns(region_map, blocks=False), RowColumns(region_map, blocks=True)
-    owner = np.searchsorted(allocations["address"].to_numpy(), regions["allocation"].to_numpy())
+    owner = np.searchsorted(allocations.plain("address"), regions.plain("allocation"))
     kept = informative_blocks(allocations, regions, owner)
     parts = Numbers(np.bincount(owner[kept], minlength=len(allocations)))
     unit = size_unit(((allocations, slice(None)), (regions, kept)))
@@ -62,7 +62,7 @@ def page_data(region_map: RegionMap) -> dict[str, Any]:
         "rows": Columns(
             {
                 **pack_rows(allocations, unit),
-                "blocks": lambda: pack_numbers(allocations["blocks"]),
+                "blocks": lambda: pack_figures(allocations, "blocks"),
                 "gaps": lambda: gaps(allocations),
                 "parts": lambda: parts,
             }

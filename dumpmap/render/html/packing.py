@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,6 @@ from dumpmap.model.columns import REGION_COLUMNS, RegionColumn
 from dumpmap.views.frames import RowColumns
 from dumpmap.views.table import Column, Table, plain_value
 from dumpmap.views.texts import Texts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SIZES = tuple(column.name for column in REGION_COLUMNS if column.holds == "size")
 """Columns of regions that count in units."""
@@ -36,7 +33,7 @@ _PIECE = 1 << 14
 
 def size_unit(frames: Iterable[tuple[RowColumns, npt.NDArray[np.bool_] | slice]]) -> int:
     """The unit that all sizes of some rows are whole numbers of: 4096, or 1 where some are no whole pages."""
-    sizes = (frame[name].to_numpy(np.int64, na_value=0)[rows] for frame, rows in frames for name in SIZES)
+    sizes = (frame.figures(name)[0][rows] for frame, rows in frames for name in SIZES)
     return 1 if any((values % _PAGE).any() for values in sizes) else _PAGE
 
 
@@ -112,34 +109,39 @@ def pack_rows(rows: RowColumns, unit: int, kept: npt.NDArray[np.bool_] | None = 
         unit: what sizes are numbers of.
         kept: which rows to pack; None for all.
     """
+    chosen = slice(None) if kept is None else kept
 
-    def column(name: str) -> pd.Series[Any]:
-        return rows[name] if kept is None else rows[name][kept]
+    def texts(name: str) -> Texts:
+        column = rows.texts(name).distinct()
+        return Texts(column.codes[chosen], column.values)
 
     @cache
     def owners() -> dict[str, Any]:
-        return _pack_owners(column("owner"), column("owner_module"))
+        return _pack_owners(texts("owner"), texts("owner_module"))
 
-    makers: dict[str, Callable[[], Any]] = {"type": lambda: Numbers(Texts.of(column("type")).codes)}
-    makers |= {name: partial(lambda name: pack_numbers(column(name), unit), name) for name in SIZES}
-    makers |= {name: partial(lambda name: _pack_texts(column(name)), name) for name in _OWN_TEXTS}
+    makers: dict[str, Callable[[], Any]] = {"type": lambda: Numbers(rows.plain("type")[chosen])}
+    makers |= {name: partial(pack_figures, rows, name, unit, chosen) for name in SIZES}
+    makers |= {name: partial(lambda name: _pack_texts(texts(name)), name) for name in _OWN_TEXTS}
     makers |= {"owner": lambda: owners()["owner"], "owner_module": lambda: owners()["owner_module"]}
-    makers["inferred"] = lambda: np.flatnonzero(column("inferred").to_numpy(np.bool_)).tolist()
+    makers["inferred"] = lambda: np.flatnonzero(rows.plain("inferred")[chosen]).tolist()
     return makers
 
 
-def pack_numbers(column: pd.Series[Any], unit: int = 1) -> Numbers | None:
+def pack_figures(
+    rows: RowColumns, name: str, unit: int = 1, chosen: npt.NDArray[np.bool_] | slice = slice(None)
+) -> Numbers | None:
     """A column of numbers, null where not known; None for a column without any known number."""
-    missing = column.isna().to_numpy(np.bool_)
+    values, missing = rows.figures(name)
+    values, missing = values[chosen], missing[chosen]
     if missing.all() and len(missing):
         return None
-    return Numbers(column.to_numpy(np.int64, na_value=0) // unit, missing if missing.any() else None)
+    return Numbers(values // unit, missing if missing.any() else None)
 
 
-def _pack_owners(owner_column: pd.Series[Any], module_column: pd.Series[Any]) -> dict[str, Any]:
+def _pack_owners(owner_column: Texts, module_column: Texts) -> dict[str, Any]:
     """Owners and their modules share one list of codes: an owner rarely has more than one module."""
-    owner, owners = _by_appearance(Texts.of(owner_column))
-    module, modules = _by_appearance(Texts.of(module_column))
+    owner, owners = _by_appearance(owner_column)
+    module, modules = _by_appearance(module_column)
     pairs, codes = np.unique(owner * max(len(modules), 1) + module, return_inverse=True)
     first, second = np.divmod(pairs, max(len(modules), 1))
     return {
@@ -148,8 +150,8 @@ def _pack_owners(owner_column: pd.Series[Any], module_column: pd.Series[Any]) ->
     }
 
 
-def _pack_texts(column: pd.Series[Any]) -> dict[str, Any]:
-    codes, values = _by_appearance(Texts.of(column))
+def _pack_texts(column: Texts) -> dict[str, Any]:
+    codes, values = _by_appearance(column)
     return {"values": values, "codes": Numbers(codes)}
 
 
@@ -164,8 +166,8 @@ def _by_appearance(texts: Texts) -> tuple[npt.NDArray[np.intp], list[str]]:
 
 def gaps(allocations: RowColumns) -> list[tuple[int, str]]:
     """Where a row does not begin at the end of the one before: (row, bytes between them as hex)."""
-    base = allocations["address"].to_numpy(np.uint64)
-    end = base + allocations["size"].to_numpy(np.int64).astype(np.uint64)
+    base = allocations.plain("address")
+    end = base + allocations.plain("size").astype(np.uint64)
     before = np.concatenate((np.zeros(min(len(base), 1), np.uint64), end[:-1]))
     holes = np.flatnonzero(base != before)
     return [(index, hex(int(base[index] - before[index]))) for index in holes.tolist()]
@@ -183,9 +185,10 @@ def informative_blocks(
     """
     shared: npt.NDArray[np.bool_] = np.bincount(owner, minlength=len(allocations))[owner] != 1
     differs = np.zeros(len(regions), np.bool_)
-    for name in ("type", *_TEXTS):
-        differs |= Texts.of(regions[name]).differs(Texts.of(allocations[name]).take(owner))
-    differs |= regions["inferred"].to_numpy() != allocations["inferred"].to_numpy()[owner]
+    for name in ("type", "inferred"):
+        differs |= regions.plain(name) != allocations.plain(name)[owner]
+    for name in _TEXTS:
+        differs |= regions.texts(name).distinct().differs(allocations.texts(name).take(owner))
     return shared | differs
 
 

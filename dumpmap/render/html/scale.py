@@ -27,8 +27,8 @@ def cut_length(allocations: RowColumns, regions: RowColumns, end: int | None) ->
     """
     if end is not None and end <= SCALED_SPACE:
         return None
-    size = regions["size"].to_numpy(np.int64)
-    empty = regions["committed"].to_numpy(np.int64, na_value=0) == 0
+    size = regions.plain("size")
+    empty = regions.figures("committed")[0] == 0
     holes = np.array([int(text, 16) for _, text in gaps(allocations)][1:], np.float64)
     return fitting_length(np.concatenate((size[empty].astype(np.float64), holes)), float(size[~empty].sum()))
 
