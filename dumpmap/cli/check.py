@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,29 +13,44 @@ from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 from dumpmap.writers.formats import Format
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dumpmap.analysis.rules import RuleSet
     from dumpmap.api import RegionMap
     from dumpmap.wording.gate import RuleResult
 
 
+BaselineOption = Annotated[
+    str | None,
+    typer.Option("--baseline", metavar="FILE", help="The input that [deltas] compare with.", show_default=False),
+]
+AllowMissingOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing-baseline",
+        help="Let [deltas] pass, with a note, if the baseline's file does not exist: for a first run.",
+    ),
+]
+JunitOption = Annotated[
+    str | None, typer.Option("--junit", metavar="XML", help="Also write a JUnit report.", show_default=False)
+]
+SarifOption = Annotated[
+    str | None, typer.Option("--sarif", metavar="JSON", help="Also write a SARIF report.", show_default=False)
+]
+GithubOption = Annotated[
+    bool,
+    typer.Option("--github", help="Also write GitHub annotations to standard output, and the job's step summary."),
+]
+
+
 def command(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="The inputs to check.", show_default=False)],
     rules: Annotated[Path, typer.Option("--rules", metavar="TOML", help="The rules file.", show_default=False)],
-    baseline: Annotated[
-        str | None,
-        typer.Option("--baseline", metavar="FILE", help="The input that [deltas] compare with.", show_default=False),
-    ] = None,
-    allow_missing_baseline: Annotated[
-        bool,
-        typer.Option(
-            "--allow-missing-baseline",
-            help="Let [deltas] pass, with a note, if the baseline's file does not exist: for a first run.",
-        ),
-    ] = False,
-    junit: Annotated[
-        str | None, typer.Option("--junit", metavar="XML", help="Also write a JUnit report.", show_default=False)
-    ] = None,
-    github: Annotated[bool, typer.Option("--github", help="Also write GitHub annotations to standard output.")] = False,
+    baseline: BaselineOption = None,
+    allow_missing_baseline: AllowMissingOption = False,
+    junit: JunitOption = None,
+    sarif: SarifOption = None,
+    github: GithubOption = False,
     format: FormatOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -57,18 +73,15 @@ def command(
     from dumpmap.views.check import all_passed, check_document, check_table, check_view
     from dumpmap.writers.ci_reports import github_annotations, junit_xml
     from dumpmap.writers.output import write_text
+    from dumpmap.writers.sarif import sarif_json
 
     format = chosen_format(format, output)
-    _refuse_shared_output(output, junit, github=github, format=format)
+    _refuse_shared_output(output, {"--junit": junit, "--sarif": sarif}, github=github, format=format)
     rule_set = load_rules(rules)
     if not rule_set.has_gates:
         raise typer.BadParameter(f"{rules} has no rules to check: add [limits], [findings], [verdict], or [deltas]")
-    if allow_missing_baseline and rule_set.deltas and (baseline is None or _is_missing(baseline)):
-        note("there is no baseline yet: [deltas] are not checked")
-        baseline = None
-    results, errors = _check_all(
-        files, rule_set, load(baseline) if baseline is not None else None, allow_missing=allow_missing_baseline
-    )
+    base = _baseline_of(baseline, rule_set, allow_missing=allow_missing_baseline)
+    results, errors = _check_all(files, rule_set, base, allow_missing=allow_missing_baseline)
     emit(
         format=format,
         document=lambda: check_document(results, errors),
@@ -79,20 +92,53 @@ def command(
     )
     if junit is not None:
         write_text(junit_xml(results, errors=errors), junit, force=force)
+    if sarif is not None:
+        write_text(sarif_json(results, errors=errors), sarif, force=force)
     if github:
         write_text(github_annotations(results, errors=errors), None)
-    if errors:
-        raise typer.Exit(DumpmapError.exit_code)
-    if not all_passed(results, errors):
-        raise typer.Exit(1)
+        _add_step_summary(results, errors)
+    if errors or not all_passed(results, errors):
+        raise typer.Exit(DumpmapError.exit_code if errors else 1)
 
 
-def _refuse_shared_output(output: str | None, junit: str | None, *, github: bool, format: Format) -> None:
+def _add_step_summary(results: Mapping[str, list[RuleResult]], errors: Mapping[str, str]) -> None:
+    """Adds the table of results to the page of a GitHub job, if this is one."""
+    from dumpmap.errors import OutputError
+    from dumpmap.render.markdown import to_markdown
+    from dumpmap.views.blocks import Heading, Lines
+    from dumpmap.views.check import check_table
+
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    unread = Lines([f"{name}: {problem}" for name, problem in errors.items()])
+    text = to_markdown([Heading("dumpmap check"), check_table(results), *([unread] if errors else [])])
+    try:
+        with Path(path).open("a", encoding="utf-8") as summary:
+            summary.write(text)
+    except OSError as error:
+        raise OutputError(error.strerror or "cannot be written", source=path) from None
+
+
+def _baseline_of(baseline: str | None, rules: RuleSet, *, allow_missing: bool) -> RegionMap | None:
+    """Opens the baseline; a missing one is left out with a note if that is allowed."""
+    if allow_missing and rules.deltas and (baseline is None or _is_missing(baseline)):
+        note("there is no baseline yet: [deltas] are not checked")
+        return None
+    return None if baseline is None else load(baseline)
+
+
+def _refuse_shared_output(
+    output: str | None, reports: Mapping[str, str | None], *, github: bool, format: Format
+) -> None:
     """Raises BadParameter if two results would be mixed on standard output."""
+    piped = [option for option, path in reports.items() if path == "-"]
+    if len(piped) > 1:
+        raise typer.BadParameter(f"{' and '.join(piped)} both write to standard output; name a file for one")
     if output not in (None, "-"):
         return
-    if junit == "-":
-        raise typer.BadParameter("--junit - and the result both write to standard output; name a file for one")
+    if piped:
+        raise typer.BadParameter(f"{piped[0]} - and the result both write to standard output; name a file for one")
     if github and format in (Format.json, Format.csv):
         raise typer.BadParameter(f"--github writes to standard output; name a file for the {format.value} (-o)")
 
