@@ -31,6 +31,12 @@ AllowMissingOption = Annotated[
         help="Let [deltas] pass, with a note, if the baseline's file does not exist: for a first run.",
     ),
 ]
+InitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--init", metavar="TOML", help="Only write a first rules file, drafted from FILE.", show_default=False
+    ),
+]
 JunitOption = Annotated[
     str | None, typer.Option("--junit", metavar="XML", help="Also write a JUnit report.", show_default=False)
 ]
@@ -45,7 +51,10 @@ GithubOption = Annotated[
 
 def command(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="The inputs to check.", show_default=False)],
-    rules: Annotated[Path, typer.Option("--rules", metavar="TOML", help="The rules file.", show_default=False)],
+    rules: Annotated[
+        Path | None, typer.Option("--rules", metavar="TOML", help="The rules file.", show_default=False)
+    ] = None,
+    init: InitOption = None,
     baseline: BaselineOption = None,
     allow_missing_baseline: AllowMissingOption = False,
     junit: JunitOption = None,
@@ -62,7 +71,10 @@ def command(
     Rules limit summary figures, findings, the verdict, and changes against a baseline. docs/diagnosis.md describes
     them.
 
+    `--init` writes a commented rules file that FILE itself passes, with a quarter of room.
+
     ```
+    dumpmap check main.json.zst --init memory.toml
     dumpmap check new.json.zst --rules memory.toml --baseline main.json.zst
     dumpmap check new.dmp --rules memory.toml --baseline cache/main.json.zst --allow-missing-baseline
     dumpmap check *.dmp --rules memory.toml --junit memory.xml
@@ -75,6 +87,11 @@ def command(
     from dumpmap.writers.output import write_text
     from dumpmap.writers.sarif import sarif_json
 
+    if init is not None:
+        _write_draft(files, init, rules, force=force)
+        return
+    if rules is None:
+        raise typer.BadParameter("name a rules file with --rules, or let --init draft one")
     format = chosen_format(format, output)
     _refuse_shared_output(output, {"--junit": junit, "--sarif": sarif}, github=github, format=format)
     rule_set = load_rules(rules)
@@ -99,6 +116,16 @@ def command(
         _add_step_summary(results, errors)
     if errors or not all_passed(results, errors):
         raise typer.Exit(DumpmapError.exit_code if errors else 1)
+
+
+def _write_draft(files: list[str], init: str, rules: Path | None, *, force: bool) -> None:
+    """Drafts a rules file from one input."""
+    from dumpmap.wording.rules_draft import draft_rules
+    from dumpmap.writers.output import write_text
+
+    if rules is not None or len(files) != 1:
+        raise typer.BadParameter("--init drafts rules from one FILE, without --rules")
+    write_text(draft_rules(load(files[0]), Path(files[0]).name), init, force=force)
 
 
 def _add_step_summary(results: Mapping[str, list[RuleResult]], errors: Mapping[str, str]) -> None:
