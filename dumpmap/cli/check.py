@@ -149,8 +149,9 @@ def _add_step_summary(results: Mapping[str, list[RuleResult]], errors: Mapping[s
 
 def _baseline_of(baseline: str | None, rules: RuleSet, *, allow_missing: bool) -> RegionMap | None:
     """Opens the baseline; a missing one is left out with a note if that is allowed."""
-    if allow_missing and rules.deltas and (baseline is None or _is_missing(baseline)):
-        note("there is no baseline yet: [deltas] are not checked")
+    if allow_missing and (baseline is None or _is_missing(baseline)):
+        if rules.deltas:
+            note("there is no baseline yet: [deltas] are not checked")
         return None
     return None if baseline is None else load(baseline)
 

@@ -143,7 +143,7 @@ def _widths(fields: Sequence[_Field], room: int) -> list[int]:
     widths = [field.least for field in fields]
     spare = room - _total(widths)
     for texts in (True, False):
-        wanting = [place for place, field in enumerate(fields) if field.shrinks == texts]
+        wanting = [place for place, field in enumerate(fields) if field.shrinks == texts and field.whole > field.least]
         # The narrowest first: it leaves what it does not need to the others.
         wanting.sort(key=lambda place: fields[place].whole)
         for number, place in enumerate(wanting):

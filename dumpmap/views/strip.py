@@ -30,6 +30,9 @@ _SHORTEST, _LONGEST = 12, 62
 _ROW = 256 << 20
 """Bytes of a row of a 32-bit space."""
 
+MOST_PARTS = 1 << 18
+"""A space of more parts has no strip: its columns would take a hundred megabytes, and its cells say little."""
+
 _WIDE_ROWS = 4
 _MOST_CELLS = 128
 
@@ -187,10 +190,12 @@ class SpaceStrip:
 
 
 def space_strip(region_map: RegionMap) -> SpaceStrip | None:
-    """Returns the strip of the space that the process can use; None if parts of it are unknown."""
+    """Returns the strip of the space that the process can use; None if parts of it are unknown or it has too many."""
     if region_map.gaps is None or region_map.end is None:
         return None
     pieces, (base, size, type) = region_map.pieces, region_map.gap_rows
+    if len(pieces.base) + len(base) > MOST_PARTS:
+        return None
     bases = np.concatenate((pieces.base, base))
     order = np.argsort(bases, kind="stable")
     limit = measurements_of(region_map).limit.size

@@ -37,7 +37,7 @@ def test_the_commands_are_in_groups() -> None:
     text = run("--help", COLUMNS="80").out
     panels = re.findall(r"╭─ ([A-Z][a-z]+(?: [a-z]+)?) ─", text)
     assert panels == ["Options", *GROUPS]
-    assert list(GROUPS) == ["Look", "Diagnose", "Compare", "Many files", "Convert", "Capture"]
+    assert list(GROUPS) == ["Look", "Diagnose", "Compare", "Many files", "Convert", "Capture", "Serve"]
 
 
 def test_the_help_of_regions_begins_with_what_shortens_the_list() -> None:

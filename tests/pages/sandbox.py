@@ -30,6 +30,7 @@ _NAMED = {
     "app.dmp": "layout-x64.dmp.gz",
     "full.dmp": "layout-x64-private.dmp.zst",
     "before.dmp": "leak-x64-before.dmp.gz",
+    "new.dmp": "leak-x64-before.dmp.gz",
     "after.dmp": "leak-x64-after.dmp.gz",
     "monday.dmp": "leak-x64-before.dmp.gz",
     "friday.dmp": "leak-x64-after.dmp.gz",
@@ -56,6 +57,7 @@ SUBSTITUTES: tuple[tuple[str, str, str], ...] = (
     (r"--interval \d+(?: --count \d+)?", "--interval 0.1 --count 2", "two captures without the wait between them"),
     (r"dumpmap browse ((?!.*--plain)[^|]*)", r"echo q | dumpmap browse \1 --plain", "the lines instead of the screen"),
     (r"(dumpmap triage .*)--watch", r"timeout -s INT --preserve-status 6 \1--watch", "a watch that ends"),
+    (r"(dumpmap mcp [^<|]+)", r"\1 < /dev/null", "a client that leaves at once"),
     (r"py dumpmap-capture\.pyz", "dumpmap capture", "the command that the file holds"),
 )
 """Patterns, what replaces them, and why: what no test can run as written."""
@@ -135,6 +137,8 @@ class Sandbox:
         if not is_run(command):
             raise ValueError(f"not run here: {command}")
         self._snapshots(command)
+        for name in re.findall(r"(?:-o|--init) ([\w.-]+\.(?:html|toml))\b", command):
+            (self.folder / name).unlink(missing_ok=True)  # another page wrote it
         command, comment = re.sub(r"(?:^|\s)#\s.*", "", command).strip(), command
         with self._process(command) as command, self._environment():
             if not command:

@@ -90,13 +90,13 @@ def test_commands_of_sentences_run(tmp_path: Path) -> None:
 
 
 def test_other_commands_name_what_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     for name, text in PAGES.items():
         for block in blocks(text):
             if block.language not in ("", "sh"):
                 continue
             for command in block.commands():
-                for target in re.findall(r"^make (\w+)", command):
+                for target in re.findall(r"^make ([a-z-]+)", command):
                     assert target in targets, (name, command)
                 for module in re.findall(r"python -m (tests[.\w]+)", command):
                     place = ROOT / module.replace(".", "/")
@@ -267,6 +267,6 @@ def test_the_site_builds_and_is_searched_without_a_network() -> None:
                 assert page.evaluate(inner) <= 0, f"{name} is wider than {width}"
             if width == 1440:
                 page.fill(".md-search__input", "fragmentation")
-                page.wait_for_selector(".md-search-result__item", timeout=20_000)
+                page.wait_for_selector(".md-search-result__item", state="attached", timeout=60_000)
         browser.close()
     assert not [url for url in asked if not url.startswith(("file:", "data:", "about:"))]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ def talk(folder: Path, errors: Path, questions: Callable[[Any], Awaitable[None]]
             async with Client(stdio_client(parameters, log)) as client:
                 await questions(client)
 
-    anyio.run(session)
+    # In a thread of its own: a browser that other tests opened may keep a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(anyio.run, session).result()
 
 
 def test_a_session(folder: Path, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ check() {
   junit=$folder/junit.xml
   arguments=(--rules "$DUMPMAP_RULES" --junit "$junit" --github -o "$folder/check.md")
   [ -z "${DUMPMAP_BASELINE:-}" ] || arguments+=(--baseline "$DUMPMAP_BASELINE")
-  "$python" -m dumpmap check "${arguments[@]}" -- "${files[@]}"
+  # The summary of the step is written once, at the end.
+  env -u GITHUB_STEP_SUMMARY "$python" -m dumpmap check "${arguments[@]}" -- "${files[@]}"
   ended $?
   section "dumpmap check" "$folder/check.md"
 }
