@@ -123,7 +123,7 @@ class DaskEngine:
         now = time.monotonic()
         if now - self._counted > _COUNT_EVERY:
             self._counted = now
-            with contextlib.suppress(OSError, ValueError):
+            with self._reached(), contextlib.suppress(OSError, ValueError):
                 self._threads = sum(self._client.nthreads().values())
 
     def submit(self, job: Job) -> None:
@@ -138,17 +138,28 @@ class DaskEngine:
             self._start(bundle)
 
     def _start(self, bundle: list[Job]) -> None:
-        future = self._client.submit(
-            run_bundle,
-            bundle,
-            self._setup,
-            self._time_limit,
-            pure=False,
-            retries=RETRIES,
-            key=f"dumpmap-triage-{uuid.uuid4().hex}",
-        )
-        self._bundles[future] = bundle
-        self._completed.add(future)
+        with self._reached():
+            future = self._client.submit(
+                run_bundle,
+                bundle,
+                self._setup,
+                self._time_limit,
+                pure=False,
+                retries=RETRIES,
+                key=f"dumpmap-triage-{uuid.uuid4().hex}",
+            )
+            self._bundles[future] = bundle
+            self._completed.add(future)
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Says that the scheduler is gone where the client, which has lost it, raises whatever it does then."""
+        try:
+            yield
+        except Exception as error:
+            if self._client.status == "running":
+                raise
+            raise EngineError(SCHEDULER_GONE) from error
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         """See `Engine.wait`."""
@@ -162,7 +173,9 @@ class DaskEngine:
                 if until is not None and time.monotonic() >= until:
                     return done
                 time.sleep(_POLL)
-            for future, result in self._completed.next_batch(block=False):
+            with self._reached():
+                batch = self._completed.next_batch(block=False)
+            for future, result in batch:
                 done += self._outcomes(future, result)
         return done
 

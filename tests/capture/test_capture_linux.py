@@ -106,13 +106,14 @@ def test_private_memory(snapshot: Snapshot, child: Child) -> None:
     regions = snapshot.regions
     assert regions is not None
     row = row_at(snapshot, child.places["private"])
-    assert (int(regions.size[row]), int(regions.state[row]), int(regions.type[row])) == (
-        8 * MB,
-        MemState.MEM_COMMIT,
-        MemType.MEM_PRIVATE,
-    )
+    assert (int(regions.state[row]), int(regions.type[row])) == (MemState.MEM_COMMIT, MemType.MEM_PRIVATE)
+    # The kernel joins private mappings that touch, such as one of the allocator's.
+    base, size = int(regions.base[row]), int(regions.size[row])
+    place = child.places["private"]
+    assert base <= place
+    assert place + 8 * MB <= base + size <= place + 12 * MB
     # Huge pages may back more than was touched.
-    assert 3 * MB <= int(regions.numbers["private_ws"][row]) <= 8 * MB
+    assert 3 * MB <= int(regions.numbers["private_ws"][row]) <= size
 
 
 def test_address_space_without_access_is_reserved(snapshot: Snapshot, child: Child) -> None:

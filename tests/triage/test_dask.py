@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from support.triage import MB, partial_dump, remarks, small_dump, starved_dump
 
 from dumpmap.triage import EngineError, Options, Row, State, run
+from dumpmap.triage.worker import Setup
 
 pytest.importorskip("distributed")
 pytestmark = [
@@ -247,10 +249,27 @@ def test_a_scheduler_that_is_gone_is_one_line(folder: Path, cluster: Cluster, tm
     assert line == "dumpmap: the Dask scheduler is gone; finished results are kept for the next run"
 
 
+@pytest.mark.parametrize("error", [RuntimeError("Client not running"), OSError("closed"), TypeError("gone")])
+@pytest.mark.parametrize("status", ["closed", "connecting"])
+def test_whatever_a_client_raises_that_lost_its_scheduler_is_that_line(error: Exception, status: str) -> None:
+    from dumpmap.triage.dask_engine import SCHEDULER_GONE, DaskEngine
+
+    def lost(*_: object, **__: object) -> None:
+        raise error
+
+    engine = DaskEngine.__new__(DaskEngine)
+    engine._client = SimpleNamespace(status=status, submit=lost)
+    engine._setup, engine._time_limit = Setup(), None
+    with pytest.raises(EngineError, match=SCHEDULER_GONE):
+        engine._start([])
+    engine._client.status = "running"
+    with pytest.raises(type(error)):
+        engine._start([])
+
+
 def test_nobody_else_can_connect_to_the_cluster_of_a_run(tmp_path: Path) -> None:
     """Whoever can send a task to a scheduler can run code as its user."""
     from dumpmap.triage.dask_engine import DaskEngine
-    from dumpmap.triage.worker import Setup
 
     engine = DaskEngine(Setup(), 1, None, None)
     try:
