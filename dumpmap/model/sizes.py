@@ -13,7 +13,7 @@ _STEPS = ((1 << 60, "EB"), (1 << 50, "PB"), (1 << 40, "TB"), (1 << 30, "GB"), (1
 Rounding = Literal["nearest", "down", "up"]
 
 _UNITS = {"bytes": (1, "bytes"), "kb": (1 << 10, "KB"), "mb": (1 << 20, "MB")}
-_OWN_UNIT = 1 << 40
+OWN_UNIT = 1 << 40
 """From here up a size in KB or MB has its own unit: nobody reads that many digits."""
 
 
@@ -99,7 +99,7 @@ def _size(value: int, rounding: Rounding, decimals: int) -> tuple[str, float]:
     asked = _Asked.unit if _Asked.now else None
     if asked is not None and asked[0] == 1:
         return f"{value:,} {'byte' if value == 1 else 'bytes'}", value
-    fixed = asked if value < _OWN_UNIT else None
+    fixed = asked if value < OWN_UNIT else None
     for step, name in _STEPS if fixed is None else (fixed,):
         if value >= step or fixed is not None:
             factor = 10 ** (decimals if value < 100 * step else decimals - 1)

@@ -20,7 +20,9 @@ from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import PAGE_SIZE
 
-_SCALED_SPACE = 1 << 32
+SCALED_SPACE = 1 << 32
+"""A space of at most this size is drawn to scale."""
+
 _EMPTY_SHARE = 1
 """Shortened runs take at most this many times the room of the committed memory."""
 
@@ -78,7 +80,7 @@ class SpaceStrip:
 
     @property
     def _is_scaled(self) -> bool:
-        return self._end is not None and self._end <= _SCALED_SPACE
+        return self._end is not None and self._end <= SCALED_SPACE
 
     @cached_property
     def _drawn(self) -> tuple[Lengths, Flags]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from dumpmap.model.counts import count_words, part_words
-from dumpmap.model.sizes import size_left, size_most, size_words, sizes_apart, unit_is_asked
+from dumpmap.model.sizes import OWN_UNIT, size_left, size_most, size_words, sizes_apart, unit_is_asked
 
 __all__ = [
     "MISSING",
@@ -114,17 +114,14 @@ def size_text(value: int | None, units: Units = Units.kb, *, left: bool = False)
     return size_left(value) if left else size_words(value)
 
 
-_OWN_UNIT = 1 << 40
-
-
 def has_own_unit(value: int, units: Units) -> bool:
     """Returns whether a size carries its own unit in a table of KB or MB: from 1 TB up, nobody reads the digits."""
-    return abs(value) >= _OWN_UNIT and units in (Units.kb, Units.mb)
+    return abs(value) >= OWN_UNIT and units in (Units.kb, Units.mb)
 
 
 def terabytes(value: int, *, left: bool = False) -> str:
     """Writes a size for a table in TB; what is left of something is rounded down."""
-    tenths = 10 * value // _OWN_UNIT if left else round(10 * value / _OWN_UNIT)
+    tenths = 10 * value // OWN_UNIT if left else round(10 * value / OWN_UNIT)
     return f"{tenths / 10:,.1f} TB"
 
 

@@ -10,7 +10,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.summary import SummaryLine
 from dumpmap.model.types import BY_NAME, TYPES, RegionType
-from dumpmap.render.html.scale import SCALED_SPACE
+from dumpmap.views.strip import SCALED_SPACE
 from dumpmap.wording.text import percent_text, short_size, size_text
 
 UNKNOWN = "unknown"

@@ -7,9 +7,7 @@ import numpy.typing as npt
 
 from dumpmap.render.html.packing import gaps
 from dumpmap.views.frames import RowColumns
-
-SCALED_SPACE = 1 << 32
-"""An address space up to this size is drawn to scale as a whole."""
+from dumpmap.views.strip import SCALED_SPACE
 
 _SHORTEST, _LONGEST = 12, 62
 """Exponents of the shortest and the longest length that runs are shortened to."""

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.render.html.packing import Numbers
-from dumpmap.render.html.scale import SCALED_SPACE, fitting_length
+from dumpmap.render.html.scale import fitting_length
 from dumpmap.views.frames import coded_frame
+from dumpmap.views.strip import SCALED_SPACE
 from dumpmap.views.texts import Texts
 
 _PAGE = 0x1000

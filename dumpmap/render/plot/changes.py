@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 from dumpmap.analysis.diff import TypeChange
 from dumpmap.model.choices import check_choice
 from dumpmap.model.types import BY_NAME, RegionType
-from dumpmap.render.html.scale import SCALED_SPACE
 from dumpmap.render.plot.axes import EDGE, axes_for, bare, color_of, scale_in_bytes, set_title
+from dumpmap.views.strip import SCALED_SPACE
 from dumpmap.wording.diff import DiagnosedDiff, headline
 from dumpmap.wording.text import size_words
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from dumpmap.analysis.samples import Metric
 from dumpmap.model.types import BY_NAME, RegionType
-from dumpmap.render.html.scale import SCALED_SPACE
 from dumpmap.render.plot.axes import EDGE, INK, axes_for, color_of, legend_of_types, scale_in_bytes, set_title
+from dumpmap.views.strip import SCALED_SPACE
 from dumpmap.wording.text import count_words
 from dumpmap.wording.timeline import NamedGrowth, NamedSeries, headline
 

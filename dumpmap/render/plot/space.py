@@ -11,10 +11,9 @@ from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import PAGE_SIZE
-from dumpmap.render.html.scale import SCALED_SPACE
 from dumpmap.render.plot.axes import EDGE, INK, axes_for, color_of, legend_of_types, set_title, title_of
 from dumpmap.views.browse.items import items_of, strip_of
-from dumpmap.views.strip import Cell, SpaceStrip
+from dumpmap.views.strip import SCALED_SPACE, Cell, SpaceStrip
 from dumpmap.wording.text import address_text, size_left, size_words
 
 if TYPE_CHECKING:

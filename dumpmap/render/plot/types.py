@@ -8,7 +8,6 @@ from dumpmap.analysis.lower_bounds import shows_part
 from dumpmap.model.choices import check_choice
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES, RegionType
-from dumpmap.render.html.scale import SCALED_SPACE
 from dumpmap.render.plot.axes import (
     EDGE,
     axes_for,
@@ -19,6 +18,7 @@ from dumpmap.render.plot.axes import (
     set_title,
     title_of,
 )
+from dumpmap.views.strip import SCALED_SPACE
 from dumpmap.wording.text import size_words
 
 if TYPE_CHECKING:

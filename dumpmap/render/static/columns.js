@@ -21,6 +21,24 @@ class TextColumn {
 const numberColumn = (values, count) => (values === null ? new Float64Array(count).fill(NaN)
   : Float64Array.from(values, (value) => (value === null ? NaN : Number(value))));
 
+/** The rows of the page's data, none of which has rows below it. */
+class PackedRows {
+  constructor() {
+    this.count = data.count;
+    this.columns = data.columns;
+    this.children = null;
+    this.texts = {};
+    for (const [name, packed] of Object.entries(data.texts)) this.texts[name] = new TextColumn(packed);
+    this.numbers = {};
+    for (const [name, values] of Object.entries(data.numbers)) this.numbers[name] = numberColumn(values, this.count);
+    this.words = null;
+  }
+
+  childCount() {
+    return 0;
+  }
+}
+
 /** A moment, in seconds since 1970, as text in UTC. */
 function timeText(seconds) {
   const time = new Date(1000 * seconds);

@@ -4,21 +4,10 @@ const GROWS = ["added", "grown"];
 const SHRINKS = ["removed", "shrunk"];
 
 /** The changed allocations, in the terms of a `Grid`. */
-class ChangeRows {
+class ChangeRows extends PackedRows {
   constructor() {
-    this.count = data.count;
-    this.columns = data.columns;
-    this.children = null;
+    super();
     this.type = data.type;
-    this.texts = {};
-    for (const [name, packed] of Object.entries(data.texts)) this.texts[name] = new TextColumn(packed);
-    this.numbers = {};
-    for (const [name, values] of Object.entries(data.numbers)) this.numbers[name] = numberColumn(values, this.count);
-    this.words = null;
-  }
-
-  childCount() {
-    return 0;
   }
 
   value(row, child, name) {

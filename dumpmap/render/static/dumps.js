@@ -2,22 +2,11 @@
 
 const BOUNDS = ["", "≥ ", "≤ "];
 
-class Dumps {
+class Dumps extends PackedRows {
   constructor() {
-    this.count = data.count;
-    this.columns = data.columns;
-    this.children = null;
+    super();
     this.rank = Uint8Array.from(data.rank);
     this.time = numberColumn(data.time, this.count);
-    this.texts = {};
-    for (const [name, packed] of Object.entries(data.texts)) this.texts[name] = new TextColumn(packed);
-    this.numbers = {};
-    for (const [name, values] of Object.entries(data.numbers)) this.numbers[name] = numberColumn(values, this.count);
-    this.words = null;
-  }
-
-  childCount() {
-    return 0;
   }
 
   path(row) {
