@@ -8,7 +8,6 @@ this can prove that no block of a size exists; it never proves that one does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from dumpmap.analysis.limits import NARROW, AddressLimit
 from dumpmap.analysis.writer_memory import WriterFigure, largest_block, space_available
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 
 BoundEvidence = Literal["known-ranges", "virtual-size", "writer"]
@@ -31,7 +31,7 @@ _ABOVE = 64 << 20
 them): its virtual size counts that too, and a bound must not be too low."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Bound:
     """An upper bound.
 
@@ -67,7 +67,7 @@ class Bound:
         return {"size": self.size, "evidence": evidence}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class FreeBounds:
     """What bounds the free space of a partial map.
 

@@ -9,7 +9,6 @@ the limit of a runtime's heap is recorded as reached, that record decides before
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
 
@@ -17,6 +16,7 @@ from dumpmap.analysis.free import fits
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.analysis.room import wide_space_has_room
 from dumpmap.model.ntstatus import MemoryLimit
+from dumpmap.model.values import value_class
 
 Axis = Literal["address-space", "commit", "heap-limit", "neither", "request", "unknown"]
 Strength = Literal["recorded", "measured", "inferred"]
@@ -61,7 +61,7 @@ class Reason(Enum):
     """The input does not show the state of an axis; `missing` names it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Cause:
     """The limit that a failed allocation met.
 

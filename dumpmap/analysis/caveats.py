@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, get_args
+
+from dumpmap.model.values import value_class
 
 CaveatId = Literal[
     "different-processes",
@@ -23,7 +25,7 @@ CAVEATS: tuple[CaveatId, ...] = get_args(CaveatId)
 """Every caveat. The first five are about a difference of two maps, the others about a timeline."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Caveat:
     """Something that a reader of a comparison has to know.
 

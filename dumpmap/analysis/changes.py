@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 
 Status = Literal["added", "removed", "grown", "shrunk", "changed", "moved"]
 STATUSES: tuple[Status, ...] = ("added", "removed", "grown", "shrunk", "changed", "moved")
@@ -51,7 +52,7 @@ NONE = -1
 """The index of an allocation that a map does not have."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Change:
     """One allocation that is not the same in both maps. Sizes are bytes; None where the side does not have it."""
 

@@ -9,16 +9,16 @@ lower one, and proves nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from dumpmap.analysis.diagnosis import Diagnosis, diagnose
 from dumpmap.analysis.gate_figures import Measured, measure
 from dumpmap.analysis.rules import SEVERITIES, Limit, RuleSet, Severity
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.values import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class LimitOutcome:
     """The outcome of a rule in `[limits]`.
 
@@ -35,7 +35,7 @@ class LimitOutcome:
     ok: bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class DeltaOutcome:
     """The outcome of a rule in `[deltas]`.
 
@@ -62,7 +62,7 @@ class DeltaOutcome:
         return None if self.before is None or self.after is None else self.after - self.before
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class FindingOutcome:
     """The outcome of one id in `findings.forbid`; `severity` is None where the map does not have the finding."""
 
@@ -75,7 +75,7 @@ class FindingOutcome:
         return self.severity is None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SeverityOutcome:
     """The outcome of `findings.max_severity`.
 
@@ -95,7 +95,7 @@ class SeverityOutcome:
         return not self.above
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class VerdictOutcome:
     """The outcome of `verdict.forbid`."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import ExceptionRecord, file_name
 from dumpmap.model.stacks import Stack
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY, MemState, PageProtect
 
 Access = Literal["read", "write", "execute"]
@@ -37,7 +38,7 @@ _NEAR = ALLOCATION_GRANULARITY
 """An address less than this far from a stack or a heap's block is worth a mention."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Target:
     """What the map knows of the accessed address.
 
@@ -68,7 +69,7 @@ class Target:
     distance: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Crash:
     """The exception that the input was made for.
 

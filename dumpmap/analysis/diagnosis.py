@@ -7,7 +7,7 @@ judged apart, and every verdict lists the signals that led to it. `dumpmap.wordi
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -29,6 +29,7 @@ from dumpmap.analysis.measurements import Measurements, measurements_of
 from dumpmap.analysis.room import wide_space_has_room
 from dumpmap.analysis.rules import DEFAULT_RULES, RULES, SEVERITIES, About, RuleSet, Severity, VerdictName
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.values import value_class
 
 CONDITIONS: Mapping[str, Condition] = {
     **failure.CONDITIONS,
@@ -83,7 +84,7 @@ _TOLD_APART = ("dump-too-small",)
 _OPEN_VERDICTS: tuple[VerdictName, ...] = ("cannot-tell", "out-of-memory")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Hit:
     """A condition that is met.
 
@@ -102,7 +103,7 @@ class Hit:
     subject: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Signal:
     """Something that the verdict rests on.
 
@@ -115,7 +116,7 @@ class Signal:
     strength: Strength
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Diagnosis:
     """The diagnosis of one map.
 

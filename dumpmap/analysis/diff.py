@@ -21,11 +21,12 @@ from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Counters, System
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 
 _SYSTEM_FIGURES = ("commit_total", "commit_limit", "physical_available")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TypeChange:
     """A row of the summary on both sides.
 
@@ -102,7 +103,7 @@ def same_process(a: RegionMap, b: RegionMap) -> bool:
     return all(x is None or y is None or x == y for x, y in known)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class DiagnosisChange:
     """What changed between the diagnoses of two maps.
 

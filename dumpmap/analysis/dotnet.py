@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.values import value_class
 
 _SERVER_THREAD = ".NET Server GC"
 """How the names of the server collector's threads begin."""
@@ -13,7 +13,7 @@ _SERVER_THREAD = ".NET Server GC"
 _MB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CollectorSegment:
     """The address space that a garbage collector reserves at a time.
 

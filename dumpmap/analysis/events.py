@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from dumpmap.analysis.samples import Sample
+from dumpmap.model.values import value_class
 
 EventKind = Literal["exception", "restart"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Event:
     """Something that happened at a map of the series.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dumpmap.analysis.crash import crashed_thread
@@ -19,6 +19,7 @@ from dumpmap.model.process import Teb
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import ExceptionRecord, Snapshot
 from dumpmap.model.stacks import Stack
+from dumpmap.model.values import value_class
 
 if TYPE_CHECKING:
     from dumpmap.model.writer import WriterRecord
@@ -36,7 +37,7 @@ _SIZED = {ntstatus.STATUS_NO_MEMORY, ntstatus.CHROMIUM_OUT_OF_MEMORY}
 """Exceptions whose parameter 0 is the size of the failed request in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StackFault:
     """A stack overflow, measured.
 
@@ -59,7 +60,7 @@ class StackFault:
         return None if self.stack is None else self.stack.reserve
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Failure:
     """The exception that caused the dump, and what it and the writer of the dump say about memory.
 
@@ -270,7 +271,7 @@ def undecorate(name: str) -> str:
 # ---------------------------------------------------------------- last errors
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class LastError:
     """A thread whose last error or last status concerns memory.
 

@@ -17,6 +17,7 @@ from dumpmap.analysis.limits import AddressLimit, address_limit
 from dumpmap.model.region_map import FreeBlock, RegionMap
 from dumpmap.model.sizes import rounded_share
 from dumpmap.model.snapshot import I64, U64
+from dumpmap.model.values import value_class
 
 TINY_BLOCK = 1 << 20
 """Most allocators cannot use free blocks below this size; Mozilla sums them as `tiny_block_size`."""
@@ -165,7 +166,7 @@ def _reporter_reserve(annotations: Mapping[str, str]) -> tuple[int, int] | None:
 FitReason = Literal["list-cut-off", "map-partial", "bound", "address-space"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Fit:
     """Whether an allocation would find room.
 

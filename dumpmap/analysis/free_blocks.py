@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from dumpmap.analysis.free import FreeSpace, free_space
 from dumpmap.analysis.limits import address_limit
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 
 
 def histogram(space: FreeSpace) -> list[dict[str, int]]:
@@ -38,7 +38,7 @@ def histogram(space: FreeSpace) -> list[dict[str, int]]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Neighbour:
     """The allocation beside a free block."""
 
@@ -59,7 +59,7 @@ class Neighbour:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class FreeNeighbours:
     """A free block and the allocations before and after it; None at an end of the address space."""
 
@@ -112,7 +112,7 @@ def _neighbour(region_map: RegionMap, index: int) -> Neighbour | None:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class UnusableCause:
     """Allocations of one type, kind, and size, and the unusable space after them."""
 

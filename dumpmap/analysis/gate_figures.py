@@ -8,7 +8,7 @@ name, unit, meaning, and how to measure it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from typing import Literal
 
@@ -21,6 +21,7 @@ from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Counters
 from dumpmap.model.types import TYPES, RegionType, parse_type
+from dumpmap.model.values import value_class
 
 FigureUnit = Literal["bytes", "count", "share"]
 
@@ -31,7 +32,7 @@ SYSTEM_FIGURES = ("commit_total", "commit_limit", "commit_peak", "physical_total
 COUNTERS = tuple(field.name for field in fields(Counters))
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Figure:
     """A figure that rules can name.
 
@@ -51,7 +52,7 @@ class Figure:
     incomplete: Literal["exact", "lower bound", "unknown"] = "exact"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Measured:
     """A figure of one map.
 

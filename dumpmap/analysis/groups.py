@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,9 +12,10 @@ from dumpmap.analysis.part_sums import Known
 from dumpmap.analysis.subjects import Naming, namings_of
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Group:
     """Allocations of one type that belong together.
 

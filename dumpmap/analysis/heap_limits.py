@@ -6,12 +6,12 @@ comes first, then what the runtime's own variables say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.runtime_limits import RuntimeLimit
 from dumpmap.model.sizes import rounded_share
+from dumpmap.model.values import value_class
 
 if TYPE_CHECKING:
     from dumpmap.model.writer import HeapLimitRecord
@@ -20,7 +20,7 @@ _AT_THE_LIMIT = "heap limit"
 """V8 names the limit where it gives up: `Reached heap limit`, `Ineffective mark-compacts near heap limit`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeapLimit:
     """The heap of a runtime against its own limit. Bytes; None is unknown.
 

@@ -16,6 +16,7 @@ from dumpmap.model.heaps import HEAP_STREAM, Heap
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import rounded_share
 from dumpmap.model.snapshot import I64, U64
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemState
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ HEAP_FLAGS: tuple[tuple[int, str], ...] = (
 _CLASS_BITS = 0xF000
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeapRow:
     """One heap. Sizes are bytes; None is unknown.
 
@@ -121,7 +122,7 @@ class HeapRow:
         return row
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeapRangeRow:
     """A range of a heap: a segment, a large block, the front end. Sizes are bytes, from the map's regions.
 
@@ -328,7 +329,7 @@ def heap_range_rows(region_map: RegionMap, heap: Heap | None = None) -> list[Hea
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeapBlocks:
     """The block statistics of one heap.
 

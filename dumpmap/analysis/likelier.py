@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
 
 from dumpmap.analysis.cause import Cause
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.analysis.room import available_page_file
+from dumpmap.model.values import value_class
 
 _LARGE = 32 << 20
 """A request from this size on needs a free block that a 32-bit address space is soon without."""
@@ -31,7 +31,7 @@ class Because(Enum):
     """Address space and commit have room."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Likelier:
     """The axis that is likelier.
 

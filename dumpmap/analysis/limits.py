@@ -7,7 +7,6 @@ program is not large address aware.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from dumpmap.analysis.writer_memory import space_total
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import size_words
 from dumpmap.model.snapshot import file_key
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 
 _GB, _TB = 1 << 30, 1 << 40
@@ -41,7 +41,7 @@ NARROW = 4 * _GB
 """Address spaces up to this size run out; larger ones practically never do."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class AddressLimit:
     """The size of an address space.
 

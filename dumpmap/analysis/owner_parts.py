@@ -10,7 +10,7 @@ Where only one of the maps knows owners, because the other is a VMMap file, an a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from dumpmap.analysis.figures import FigureChange
@@ -20,12 +20,13 @@ from dumpmap.analysis.ownership import NO_OWNER, OwnerName
 from dumpmap.analysis.part_sums import FIGURES, Figures, Known, PartKey, Sums, family_of, sum_parts
 from dumpmap.analysis.subjects import has_foreign_kinds
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.values import value_class
 
 InstanceMatch = Literal["instance", "order", "name"]
 """How two instances of an owner were paired: they are equal; both are the n-th largest; each map has only one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PartChange:
     """A part of an owner on both sides."""
 
@@ -35,7 +36,7 @@ class PartChange:
     count: FigureChange
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OwnerChange:
     """An owner, or one of its instances, on both sides.
 
@@ -60,7 +61,7 @@ class OwnerChange:
     parts: tuple[PartChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Holding:
     """What an owner has in one map."""
 

@@ -7,7 +7,6 @@ a hundredth of reading the dump.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,12 +14,13 @@ from dumpmap.analysis.ownership import NOBODY, STACKS, WINDOWS, heap_family, nam
 from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import PRIVATE_TYPES, RegionType
+from dumpmap.model.values import value_class
 
 _IS_PRIVATE = np.isin(np.arange(len(RegionType)), [int(region_type) for region_type in PRIVATE_TYPES])
 _PRIVATE_DATA = int(RegionType.PRIVATE_DATA)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OwnerTotals:
     """Committed private memory by owner.
 

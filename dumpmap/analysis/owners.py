@@ -8,7 +8,7 @@ equal size, state, and protection often mean one allocator.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from dumpmap.model.protection import protection_text
 from dumpmap.model.recognised import OwnerFacts
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemState
 
 STATES = ("committed", "partly committed", "reserved")
@@ -31,7 +32,7 @@ _PRIVATE_DATA, _UNUSABLE = int(RegionType.PRIVATE_DATA), int(RegionType.UNUSABLE
 _COMMIT = int(MemState.MEM_COMMIT)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OwnerPart:
     """The memory of one kind that an owner has. Sizes are bytes.
 
@@ -59,7 +60,7 @@ class OwnerPart:
         return self.inferred_size > 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Owner:
     """One owner, or one of its instances. Sizes are bytes.
 
@@ -103,7 +104,7 @@ class Owner:
         return self.inferred_size > 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Group:
     """Allocations without an owner that are alike. Sizes are bytes.
 
@@ -128,7 +129,7 @@ class Group:
     committed: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Owners:
     """Who took the memory of a process.
 

@@ -22,7 +22,7 @@ from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.region_map import BlockColumns, RegionMap
 from dumpmap.model.snapshot import I32
 from dumpmap.model.types import RegionType
-from dumpmap.model.values import value
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemType
 
 WINDOWS = "Windows"
@@ -38,7 +38,7 @@ Flags = npt.NDArray[np.bool_]
 _LAST = (1 << 64) - 1
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OwnerName:
     """Who an owner is.
 
@@ -61,7 +61,7 @@ class OwnerName:
 NO_OWNER = OwnerName("")
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Proof:
     """What proves a claim: a word of evidence, and the address of the structure that it was read from."""
 
@@ -69,7 +69,7 @@ class Proof:
     address: int
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Claim:
     """Memory that a rule gives to an owner, unless another claim was first.
 
@@ -145,7 +145,7 @@ class Ownership:
         return None if index == NOBODY else self.claims[index].proof
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OwnerAt:
     """The owner of an address.
 

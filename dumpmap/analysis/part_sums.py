@@ -22,11 +22,12 @@ from dumpmap.analysis.runs import runs_of_rows
 from dumpmap.model.region_map import BlockColumns, RegionMap
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 
 _SHARED = -1
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PartKey:
     """What a part can be found again by.
 
@@ -45,7 +46,7 @@ class PartKey:
     size_each: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Figures:
     """Sizes in bytes, and the number of ranges or allocations."""
 
@@ -60,7 +61,7 @@ class Figures:
 FIGURES = tuple(field.name for field in fields(Figures))
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Part:
     """A part of an owner; memory without an owner has `NO_OWNER`."""
 
@@ -71,7 +72,7 @@ class Part:
 Sums = Mapping[Part, Figures]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Known:
     """Another map, which knows owners, and its allocations that are those of the map in question.
 

@@ -16,13 +16,13 @@ chances of 2^-32. Real data has few such words.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.memory import Memory
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 
 U64 = npt.NDArray[np.uint64]
@@ -46,7 +46,7 @@ Words = npt.NDArray[Any]
 _WORDS: dict[int, np.dtype[Any]] = {4: np.dtype("<u4"), 8: np.dtype("<u8")}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Targets:
     """Allocations to look for, sorted by base. All arrays have one length, and sizes are bytes.
 

@@ -9,7 +9,7 @@ module. Every result is inferred and keeps the address of the pointer, so that a
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -28,6 +28,7 @@ from dumpmap.model.pointers import (
 )
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import (
     ALLOCATION_GRANULARITY,
     PAGE_GUARD_OR_NO_ACCESS,
@@ -71,7 +72,7 @@ _COMMIT, _PRIVATE, _IMAGE = int(MemState.MEM_COMMIT), int(MemType.MEM_PRIVATE), 
 _NOT_SEARCHED = (int(RegionType.STACK), int(RegionType.MANAGED_HEAP), int(RegionType.IMAGE))
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Claim:
     """One module's claim to a target. `pair` is the rule that `address` meets; `hits` counts pointers of that rule."""
 
@@ -83,7 +84,7 @@ class _Claim:
     hits: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Piece:
     """Memory of the second step: where objects lie. `module` is who holds the block; empty for heaps and others."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from dumpmap.model.counted import contradicted_commit
+from dumpmap.model.values import value_class
 
 if TYPE_CHECKING:
     from dumpmap.model.region_map import RegionMap
@@ -14,7 +14,7 @@ CommitSource = Literal["private-usage", "pagefile-usage", "writer", "private-reg
 COMMIT_SOURCES: tuple[CommitSource, ...] = get_args(CommitSource)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProcessCommit:
     """What a process commits.
 

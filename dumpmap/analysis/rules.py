@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, get_args
 
 from dumpmap.errors import DumpmapError
+from dumpmap.model.values import value_class
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -47,7 +48,7 @@ class RulesError(DumpmapError, ValueError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Rule:
     """A finding of the catalog.
 
@@ -103,7 +104,7 @@ RULE: Mapping[str, Rule] = {rule.id: rule for rule in RULES}
 """Rule by id."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Threshold:
     """A number that conditions compare with.
 
@@ -160,7 +161,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Limit:
     """A limit on a figure: `<= 200MB`.
 
@@ -189,7 +190,7 @@ class Limit:
         return self.comparison == "!=" if least > self.value else None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RuleSet:
     """Thresholds and gates: the defaults, or as a rules file changes them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 from dumpmap.analysis.diff import same_process
@@ -17,13 +17,14 @@ from dumpmap.analysis.part_sums import Figures, Known, PartKey, sum_parts
 from dumpmap.analysis.subjects import has_foreign_kinds
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 
 Metric = Literal["committed", "size", "private"]
 METRICS: tuple[Metric, ...] = ("committed", "size")
 """Figures that are followed for every type and group."""
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class Sample:
     """What is kept of one map."""
 

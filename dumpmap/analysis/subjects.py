@@ -8,7 +8,7 @@ describes an allocation. Only a VMMap file states less than these objects: there
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from dumpmap.model.managed_heaps import ManagedHeap
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import TextColumn, file_name
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE
 
 _WITHOUT_KIND = (RegionType.IMAGE, RegionType.MAPPED_FILE)
@@ -27,7 +28,7 @@ _NEEDS_SUBJECT = (*_WITHOUT_KIND, RegionType.STACK, RegionType.HEAP)
 """Types of which the kind alone identifies nothing; of all others it does."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Subject:
     """Something that allocations belong to.
 
@@ -42,7 +43,7 @@ class Subject:
     anywhere: Hashable | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Naming:
     """Type, kind, and subject, which many allocations can share."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dumpmap.analysis.owners import Group, find_owners
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import PRIVATE_TYPES
+from dumpmap.model.values import value_class
 
 MOST_ALLOCATIONS = 50_000
 """A map with more allocations is not searched here: this belongs to documents that must stay fast."""
@@ -14,7 +13,7 @@ MOST_ALLOCATIONS = 50_000
 MOST = 5
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Taker:
     """An owner, all its instances together, or a group of equal allocations without an owner. Sizes are bytes.
 
@@ -36,7 +35,7 @@ class Taker:
         return self.size - self.committed
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Takers:
     """Those who took most.
 

@@ -24,6 +24,7 @@ from dumpmap.analysis.trend import Values, fit_lines
 from dumpmap.model.choices import check_choice
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import TYPES
+from dumpmap.model.values import value_class
 
 TimeUnit = Literal["seconds", "samples"]
 
@@ -40,7 +41,7 @@ PROCESS_FIGURES = (
 """Figures of the whole process that are followed besides."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Point:
     """One map of the series.
 
@@ -55,7 +56,7 @@ class Point:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Series:
     """A figure over the series. Slopes are per second, or per sample where times are missing.
 
@@ -113,7 +114,7 @@ class Series:
         return [None if value is None else (value - low) / span if span else 0.0 for value in self.values]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Forecast:
     """When something that shrinks reaches zero if it goes on so. Times count from the last point.
 
@@ -272,7 +273,7 @@ def _axis(samples: list[Sample], unit: TimeUnit) -> Values:
 # ---------------------------------------------------------------- series
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Row:
     """A series that has no line yet."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from dumpmap.model.values import value_class
+
 Values = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Lines:
     """Lines of best fit, one per row of values; NaN where there are too few values.
 

@@ -7,8 +7,9 @@ The figures are those of when the dump was written: after the failure, and other
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from dumpmap.model.values import value_class
 
 if TYPE_CHECKING:
     from dumpmap.model.region_map import RegionMap
@@ -28,7 +29,7 @@ _BORDERS = 1 << 20
 """The most that a total of address space is below the size of the space."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class WriterFigure:
     """A figure of the writer.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dumpmap.model.pointers import OwnerSearch
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.values import value_class
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dumpmap.render.plot.types import Figure
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class MapPlot:
     """Pictures of a map on matplotlib axes, which the caller can go on with.
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from dumpmap.capture.regions import RegionTable
 from dumpmap.errors import CaptureError
 from dumpmap.model.memory import Excerpt
+from dumpmap.model.values import value_class
 
 
 class ProcessExitedError(CaptureError):
     """The process does not exist any more. It ends a series but keeps the captures before it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CaptureOptions:
     """What a capture does and includes.
 
@@ -32,7 +33,7 @@ class CaptureOptions:
     command_line: bool = False
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class LiveFacts:
     """The facts about one process at one moment.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate, islice
 
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
 WorkingSet = tuple[int, int, int, int, int]
@@ -17,7 +18,7 @@ WORKING_SET_COLUMNS = ("total_ws", "private_ws", "shareable_ws", "shared_ws", "l
 NOTHING_RESIDENT: WorkingSet = (0, 0, 0, 0, 0)
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class RegionTable:
     """Regions in order of address, with the file and the working set of each.
 

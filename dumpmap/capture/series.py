@@ -6,13 +6,14 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from dumpmap.capture.document import make_document
 from dumpmap.capture.facts import CaptureOptions, LiveProcess, ProcessExitedError
 from dumpmap.capture.live import open_process
 from dumpmap.capture.output import STANDARD_OUTPUT, check_output, check_series, series_path, write_document
+from dumpmap.model.values import value_class
 
 _POLL = 0.2
 """Seconds between two checks that the process still runs, during the wait for the next capture."""
@@ -21,7 +22,7 @@ Report = Callable[[str, dict[str, Any]], None]
 """Called after each file with its path and its document."""
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class CaptureSeries:
     """The result of a capture.
 

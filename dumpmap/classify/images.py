@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from dumpmap.model.region_map import MappedCopy
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE, MemType
 from dumpmap.structures.pe import MAX_SECTIONS as PE_SECTIONS
 from dumpmap.structures.pe import read_image
@@ -82,7 +82,7 @@ def label_images(
     return known, warnings, notes
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Sections:
     """An image whose sections are known. Memory beyond `end` is not part of it."""
 

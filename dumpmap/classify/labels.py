@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dumpmap.model.snapshot import I32, U64, Snapshot
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
-from dumpmap.model.values import value
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemType
 
 # Plain numbers: comparing an array with one takes a third of the time that an enum member takes.
@@ -36,7 +36,7 @@ class Label(msgspec.Struct, frozen=True):
     inferred: bool = False
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Mark:
     """A label on [start, end), a part of an allocation."""
 

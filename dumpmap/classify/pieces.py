@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,6 +9,7 @@ from dumpmap.classify.labels import Mark
 from dumpmap.model.region_map import Pieces
 from dumpmap.model.snapshot import I64, U64, Regions
 from dumpmap.model.space import AllocationSpace, Index
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_WRITABLE, MemState, MemType
 
 # Plain numbers: comparing an array with one takes a third of the time that an enum member takes.
@@ -18,7 +17,7 @@ _COMMIT, _WRITABLE = int(MemState.MEM_COMMIT), int(PAGE_WRITABLE)
 _PRIVATE, _IMAGE = int(MemType.MEM_PRIVATE), int(MemType.MEM_IMAGE)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RegionSizes:
     """Committed and private bytes of every region."""
 

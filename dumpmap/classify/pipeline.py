@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from dumpmap.model.region_map import AllocationColumns, BlockColumns, MappedCopy
 from dumpmap.model.snapshot import Regions, Snapshot
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.stacks import Stack
+from dumpmap.model.values import value_class
 from dumpmap.structures.space import NoSpace
 from dumpmap.structures.survey import survey
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from dumpmap.classify.rows import RowMaker
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Options:
     """See `classify`."""
 
@@ -48,7 +49,7 @@ class _Options:
     sections: bool
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class _Outcome:
     """What the rules found beside labels."""
 

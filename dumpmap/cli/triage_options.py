@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from dumpmap.cli.common import listed_columns
 from dumpmap.cli.completion import triage_columns, triage_conditions, triage_groups
 from dumpmap.cli.options import FORMAT_HELP, FailOn
 from dumpmap.cli.owners_search import OwnersFrom
+from dumpmap.model.values import value_class
 from dumpmap.wording.text import Units
 from dumpmap.writers.formats import TriageFormat
 
@@ -121,7 +121,7 @@ GateOption = Annotated[
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any file could not be read.")]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TriageOutput:
     """Where and how the result is written.
 
@@ -140,7 +140,7 @@ class TriageOutput:
     units: Units
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TriageSettings:
     """A command line, checked.
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
+from dumpmap.model.values import value_class
 
 Holds = Literal["address", "type", "size", "count", "code", "protection", "flag", "owner"]
 """What the cells of a column hold. A `code` is an index into the map's texts, which many rows share. The map does not
 know owners: `analysis.ownership` does."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RegionColumn:
     """A column of allocations and regions.
 

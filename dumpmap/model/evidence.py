@@ -6,10 +6,10 @@ recogniser brings its own. `dumpmap.classify.vocabulary` has all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dumpmap.model.values import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class EvidenceInfo:
     """A word of evidence.
 

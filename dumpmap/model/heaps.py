@@ -5,7 +5,7 @@ Only the standard library is used here: the live capture runs the readers of hea
 
 from __future__ import annotations
 
-from dumpmap.model.values import value
+from dumpmap.model.values import value_class
 
 NT_HEAP = "NT heap"
 OLD_NT_HEAP = "NT heap (old)"
@@ -24,7 +24,7 @@ HEAP_STREAM = "heap-stream"
 """Evidence of what the process itself reported."""
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RecordedRange:
     """A range of a heap, as the process itself reported it. Sizes are bytes."""
 
@@ -35,7 +35,7 @@ class RecordedRange:
     """`segment`, `large block`, `front end`, `arena`, or `other`; for a managed heap its generation or name."""
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RecordedHeap:
     """A heap that the process itself reported, in a heap stream or to a live capture."""
 
@@ -47,7 +47,7 @@ class RecordedHeap:
     ranges: tuple[RecordedRange, ...] = ()
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeapRange:
     """A run of address space that belongs to a heap. Sizes are bytes.
 
@@ -72,7 +72,7 @@ class HeapRange:
     uncommitted: tuple[tuple[int, int], ...] = ()
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StatedHeap:
     """What the header of a heap counts itself, whether or not the counted memory was captured. Sizes are bytes.
 
@@ -89,7 +89,7 @@ class StatedHeap:
     commit_failures: int | None
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeapInfo:
     """One heap. Sizes are bytes.
 
@@ -155,7 +155,7 @@ class HeapInfo:
         return self.evidence == HEAP_STREAM
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Heap:
     """A heap of a region map. Sizes are bytes.
 

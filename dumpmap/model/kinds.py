@@ -7,12 +7,11 @@ an image are named after the PE header and are in no table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class KindInfo:
     """A kind.
 

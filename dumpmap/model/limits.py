@@ -9,12 +9,13 @@ Only the standard library is used here: the live capture runs this room on a bar
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from dumpmap.model.values import value_class
 
 _MIB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Limit:
     """A bound.
 

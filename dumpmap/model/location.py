@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from dumpmap.model.heaps import UNKNOWN_HEAP
 from dumpmap.model.protection import protection_text
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemState
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dumpmap.model.stacks import Stack
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Location:
     """What is at an address. Sizes are bytes.
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from dumpmap.model.values import value
+from dumpmap.model.values import value_class
 
 DAC_VARS = "gc-dac-vars"
 CONTRACT = "contract-descriptor"
@@ -28,7 +26,7 @@ WHOLE = "GC heap"
 """Kind of an allocation that the ranges of a collector fill."""
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ManagedRange:
     """Memory of a garbage collector. Sizes are bytes and never exceed what the collector itself counts.
 
@@ -45,7 +43,7 @@ class ManagedRange:
     heap: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ManagedHeap:
     """The managed heap of one runtime.
 

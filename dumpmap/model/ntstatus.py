@@ -10,8 +10,10 @@ WindowsPlatformCrashContext.cpp.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
+
+from dumpmap.model.values import value_class
 
 MemoryLimit = Literal["commit", "address-space", "stack", "memory"]
 """The limit that a code names; `memory` if memory failed and the code does not name the limit."""
@@ -40,7 +42,7 @@ UNREAL_ENSURES = range(0xBDB20, 0xBDB40)
 """Codes that Unreal Engine raises to report a failed ensure; the program continues."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Code:
     """A code and its meaning.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
 from dumpmap.model.snapshot import Regions, Snapshot, TextColumn
+from dumpmap.model.values import value_class
 from dumpmap.model.writer import WriterRecord
 
 USER, MACHINE = "<user>", "<machine>"
@@ -33,7 +34,7 @@ _SHORTEST = 3
 """A shorter name is replaced in paths only: elsewhere it can be a part of any word."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Names:
     """The names that the paths of a snapshot contain, in the order of their length, the longest first."""
 

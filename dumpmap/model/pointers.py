@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from dumpmap.model.evidence import EvidenceInfo
+from dumpmap.model.values import value_class
 
 MODULE_PAIR = "module-pointer-pair"
 """A module's writable data holds the base of the allocation, and beside it its size or its end."""
@@ -44,7 +44,7 @@ OWNER_SEARCHES: tuple[OwnerSearch, ...] = get_args(OwnerSearch)
 """The words for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PointerOwner:
     """A private allocation, and who holds a pointer to it. Always inferred: a pointer shows use, not possession.
 
@@ -79,7 +79,7 @@ class PointerOwner:
         return f"held by {self.class_name}" if self.class_name else ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PointerSearch:
     """What a search for pointers found, and how far it got. Sizes are bytes.
 

@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from dumpmap.model.heaps import HeapInfo
 from dumpmap.model.recognised import Found, LabelledRange, Runtime, ThreadName
-from dumpmap.model.values import value
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import FLG_HEAP_PAGE_ALLOCS
 
 _T = TypeVar("_T")
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Teb:
     """One thread environment block whose self-pointer and thread ID are correct.
 
@@ -55,7 +55,7 @@ class Teb:
     other_teb: int | None
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class NamedRegion:
     """An address that a documented pointer names. The allocation that holds it has this kind, unless it is a heap.
 
@@ -70,7 +70,7 @@ class NamedRegion:
     field: str
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Peb:
     """One process environment block. Sizes are bytes; pointers are addresses, 0 where the process has none.
 
@@ -120,7 +120,7 @@ class Peb:
         return bool(self.nt_global_flag & FLG_HEAP_PAGE_ALLOCS)
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Section:
     """One section of an image.
 
@@ -139,7 +139,7 @@ class Section:
     characteristics: int
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PeImage:
     """The headers of an image. Sizes are bytes, addresses are RVAs.
 
@@ -174,7 +174,7 @@ class PeImage:
     exports: tuple[int, int]
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProcessStructures:
     """What was found in the memory of one process.
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from dumpmap.model.heaps import HeapInfo
 from dumpmap.model.types import RegionType
-from dumpmap.model.values import value
+from dumpmap.model.values import value_class
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class LabelledRange:
     """A run of address space whose use a recogniser has proved. Sizes are bytes.
 
@@ -52,7 +52,7 @@ class LabelledRange:
     instance: str = ""
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Runtime:
     """A runtime that is loaded in the process, whether or not its memory could be read.
 
@@ -69,7 +69,7 @@ class Runtime:
     variant: str | None = None
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OwnerFacts:
     """What a runtime states about one of its heaps. Sizes are bytes; None is unknown.
 
@@ -90,7 +90,7 @@ class OwnerFacts:
     limit: int | None = None
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ThreadName:
     """What a runtime calls one of its threads.
 
@@ -105,7 +105,7 @@ class ThreadName:
     evidence: str
 
 
-@value(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Found:
     """What one recogniser found.
 

@@ -22,6 +22,7 @@ from dumpmap.model.space import AllocationSpace, Gaps
 from dumpmap.model.stacks import Stack
 from dumpmap.model.summary import SummaryLine, summarize
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 
 if TYPE_CHECKING:
     from dumpmap.model.location import Location
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 Completeness = Literal["full", "map", "partial"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class MappedCopy:
     """A view that begins with the PE header of a loaded module: the module's file, mapped as data."""
 
@@ -87,7 +88,7 @@ class BlockColumns(Pieces):
     inferred: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class FreeBlock:
     """A run of free address space that allocations can use."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +24,7 @@ from dumpmap.model.heaps import RecordedHeap as RecordedHeap
 from dumpmap.model.heaps import RecordedRange as RecordedRange
 from dumpmap.model.memory import ExcerptMemory, Memory
 from dumpmap.model.pointers import PointerSearch
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ProductType
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Stream(msgspec.Struct, frozen=True):
     """Why nothing could be read; None if at least a part was read or the stream is only listed."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Source:
     """Where the facts come from."""
 
@@ -99,7 +100,7 @@ class Source:
     """What the user should know about how the file was read, without anything being wrong. A JSON snapshot drops it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OperatingSystem:
     """The system that the process ran on."""
 
@@ -112,7 +113,7 @@ class OperatingSystem:
     """What the system was sold as on Windows: a client and a server release can share a build."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Process:
     """The process itself."""
 
@@ -132,7 +133,7 @@ class Process:
     kernel_time: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class System:
     """The machine: bytes and addresses."""
 
@@ -149,7 +150,7 @@ class System:
     physical_available: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Counters:
     """What the system counted for the process, in bytes.
 
@@ -186,7 +187,7 @@ class Counters:
     job_total_commit_limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TextColumn:
     """A column of few distinct texts: `codes` index into `values`, -1 is unknown."""
 
@@ -198,7 +199,7 @@ class TextColumn:
         return self.values[code] if code >= 0 else None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Regions:
     """The regions of an address space, columnar, sorted by base, not overlapping.
 
@@ -266,7 +267,7 @@ class Module(msgspec.Struct, frozen=True):
         return file_name(self.path)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class UnloadedModule:
     """A module that was unloaded before the snapshot."""
 
@@ -304,7 +305,7 @@ class Thread(msgspec.Struct, frozen=True):
     """Whether the bytes at `teb` were captured and are no TEB. A snapshot says so, because it leaves the bytes out."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ExceptionRecord:
     """The exception that the dump was written for."""
 
@@ -317,7 +318,7 @@ class ExceptionRecord:
     instruction_pointer: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SummaryRow:
     """A line of a summary that another tool printed: a type, and its bytes by column; None for a blank."""
 
@@ -325,7 +326,7 @@ class SummaryRow:
     values: Mapping[str, int | None]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Snapshot:
     """Everything known about one process's address space at one moment."""
 

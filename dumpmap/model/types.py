@@ -5,8 +5,9 @@ Help, legends, documents, and tests walk `TYPES`; nothing else lists them. The o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from dumpmap.model.values import value_class
 
 
 class RegionType(IntEnum):
@@ -30,7 +31,7 @@ class RegionType(IntEnum):
         return TYPES[self].name
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TypeInfo:
     """Name, colour, and meaning of a type.
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from dumpmap.model.values import value_class
 
 _SMALLEST_LIMIT = 4096
 _MOST_TIMES = 4
@@ -22,7 +24,7 @@ THREAD_NAME = re.compile(rf"(?=[A-Za-z].{{0,63}}\Z){_THREAD_WORD}(?:[ _.:#()-]{{
 """What a writer's name of a thread looks like: `TaskGraphThreadNP 3`. A URL, a path, or a line of a script does not."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Annotation:
     """A named text that a program set for its crash reports.
 
@@ -39,7 +41,7 @@ class Annotation:
     module: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeapLimitRecord:
     """The heap of a runtime and its own limit, as the writer recorded them.
 
@@ -78,7 +80,7 @@ class HeapLimitRecord:
         return self.limit < _SMALLEST_LIMIT or (self.used or 0) > _MOST_TIMES * self.limit
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class WriterRecord:
     """What the writer of the dump recorded about the failure, the process, and the machine.
 

@@ -6,11 +6,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, cast
 
 from dumpmap.errors import InputError
+from dumpmap.model.values import value_class
 from dumpmap.triage.batch import iterate
 from dumpmap.triage.jobs import safe_text
 from dumpmap.triage.options import TriageOptions
@@ -29,7 +29,7 @@ _SECONDS = 30.0
 _FILE_SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Finished:
     """The rows of a folder so far.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from dumpmap.model.values import value_class
 from dumpmap.wording.text import printable
 
 LONGEST_ANSWER = 60_000
@@ -29,7 +29,7 @@ Rows = Callable[[int, int], Sequence[dict[str, Any]]]
 """Returns the rows from one place to another (exclusive)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Window:
     """The rows that a client asked for.
 

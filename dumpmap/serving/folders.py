@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dumpmap.errors import InputError
+from dumpmap.model.values import value_class
 from dumpmap.sources.files import MEMBER_MARK, reason_of
 from dumpmap.triage.local_files import found_job, sorted_names
 
@@ -16,7 +16,7 @@ MOST_ENTRIES = 20_000
 """Most files and folders that a listing looks at; a larger folder is refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Place:
     """A file or folder that the server may read.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dumpmap.errors import DumpmapError
+from dumpmap.model.values import value_class
 from dumpmap.serving import requests
 from dumpmap.serving.batches import Batches
 from dumpmap.serving.bounds import answer, page, window
@@ -52,7 +53,7 @@ class Desk:
         return place, self.maps.open(place, pointers=owners == "full")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Tool:
     """A tool.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+
+from dumpmap.model.values import value_class
 
 BATCH = 32 << 20
 """Scattered ranges are fetched in batches of this many bytes."""
@@ -21,7 +22,7 @@ JOIN_SHARE = 512
 """A batch never fetches more than 1/512 of the file (at least 1 MiB) that is not in any range."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Span:
     """One request for several ranges; `members` are their positions in the list of ranges."""
 

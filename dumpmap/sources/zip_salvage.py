@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 
 from dumpmap.errors import FormatError
 from dumpmap.model.limits import DECOMPRESSED
+from dumpmap.model.values import value_class
 from dumpmap.sources.files import ByteSource
 from dumpmap.sources.salvage import DamageError, Pace, as_far_as_possible, chunks_of
 from dumpmap.sources.zip_methods import DEFLATED, STORED, SUPPORTED, Budget, unpacked
@@ -25,7 +25,7 @@ _UNKNOWN_SIZE = 0xFFFF_FFFF
 _ZIP64 = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ZipMember:
     """A file in an archive.
 
@@ -38,7 +38,7 @@ class ZipMember:
     open: Callable[[int, Budget | None], Chunks]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class LocalHeader:
     """The header before a file in an archive. The size is None if it is in a descriptor after the file."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
 from dumpmap.model.memory import Memory
+from dumpmap.model.values import value_class
 from dumpmap.structures.heap_context import HeapContext
 from dumpmap.structures.layout import parts
 from dumpmap.structures.layouts import nt_heap as layouts
@@ -25,7 +24,7 @@ _SHIFTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SizeClass:
     """The blocks of one power of two.
 
@@ -44,7 +43,7 @@ class SizeClass:
     free_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class BlockStatistics:
     """What the blocks in a heap's segments add up to. Bytes count block headers.
 

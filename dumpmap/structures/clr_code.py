@@ -7,9 +7,9 @@ descriptor. Before, they are a list, whose head is a variable in the table for d
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from dumpmap.model.memory import Memory, unrecorded
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.contract import Contract
@@ -28,7 +28,7 @@ _FRAGMENT_FIELDS = ("RangeBegin", "RangeEndOpen", "RangeSection", "Next")
 _NODE_FIELDS = ("StartAddress", "EndAddress", "MapBase")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CodeRange:
     """A range that the runtime registered. `stubs` tells stubs from the code of methods."""
 
@@ -37,7 +37,7 @@ class CodeRange:
     stubs: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Reader:
     memory: Memory
     space: Space

@@ -15,10 +15,11 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 
 from dumpmap.model.memory import Memory, unrecorded
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import USER_LIMIT, is_user_address
 from dumpmap.structures.captured import captured_parts
@@ -49,7 +50,7 @@ _Way = tuple[int, int, tuple[int, ...]]
 """A range of addresses whose pointers are followed, and the pointers and objects that lead to it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class LoaderHeap:
     """A loader heap.
 
@@ -62,7 +63,7 @@ class LoaderHeap:
     blocks: tuple[tuple[int, int], ...]
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class _Search:
     memory: Memory
     space: Space

@@ -7,10 +7,11 @@ memory, data_descriptor.md the JSON that it points to.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from dumpmap.model.memory import Memory
+from dumpmap.model.values import value_class
 from dumpmap.structures.layouts import gc as layouts
 
 MAX_JSON = 4 << 20
@@ -22,7 +23,7 @@ MAX_SUB_DESCRIPTORS = 16
 _DESCRIPTOR = {size: layout.part(*layout.offsets) for size, layout in layouts.CONTRACT_DESCRIPTOR.items()}
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class Contract:
     """A descriptor together with its sub-descriptors.
 

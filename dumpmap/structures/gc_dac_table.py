@@ -14,12 +14,13 @@ Every variable is therefore recognised by its content:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain, islice, pairwise
 
 from dumpmap.model.managed_heaps import DAC_TABLE
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import PeImage
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import is_user_address, round_up
 from dumpmap.structures.gc_dac_vars import MAX_HEAPS, Ranges
@@ -78,7 +79,7 @@ def read_dac_table(memory: Memory, base: int, image: PeImage) -> tuple[int, ...]
     return tuple(base + entry for entry in entries)
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class _Segments:
     """The segments of a process, by address. Only those that pass every check are kept by a recording."""
 
@@ -134,7 +135,7 @@ class _Segments:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Generations:
     """Where a table of generations has the first segment of generation 0, and the size of its records."""
 
@@ -144,7 +145,7 @@ class _Generations:
     segments: tuple[Segment, ...]
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class _Finder:
     """One search with one layout of segments."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from dumpmap.model.managed_heaps import DAC_VARS
 from dumpmap.model.memory import Memory
 from dumpmap.model.process import PeImage
+from dumpmap.model.values import value_class
 from dumpmap.structures.bounds import is_user_address, round_up
 from dumpmap.structures.gc_roots import GcRoots, HeapRoots, pointer_at
 from dumpmap.structures.layout import Layout
@@ -39,7 +39,7 @@ Ranges = Sequence[tuple[int, int]]
 """Addresses [start, end) in which a variable of the collector can lie."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class DacVars:
     """A `GcDacVars` that passed every check.
 
@@ -203,7 +203,7 @@ def _signed(data: bytes | None) -> int | None:
     return None if data is None else int.from_bytes(data, "little", signed=True)
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class _Reader:
     """Reads variables of one width, up to a limit that only a hostile dump reaches."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dumpmap.model.values import value_class
 from dumpmap.structures.layout import Layout
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeapRoots:
     """Where the structures of one heap of a collector begin.
 
@@ -26,7 +25,7 @@ class HeapRoots:
     free_chains: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class GcRoots:
     """Where the structures of a collector begin and how they are laid out.
 

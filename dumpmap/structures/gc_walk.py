@@ -7,7 +7,7 @@ regions, each generation has a chain of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 
 from dumpmap.model.managed_heaps import (
@@ -20,6 +20,7 @@ from dumpmap.model.managed_heaps import (
     ManagedRange,
 )
 from dumpmap.model.memory import Memory
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 from dumpmap.structures.bounds import USER_LIMIT, round_up
 from dumpmap.structures.gc_roots import GcRoots, HeapRoots, pointer_at
@@ -40,7 +41,7 @@ _BY_SEGMENTS = (2, 3, 4)
 _BY_REGIONS = (2, 1, 0, 3, 4)
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class _Walk:
     """One walk and its results."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from dumpmap.model.heaps import HeapRange
 from dumpmap.model.memory import Memory
-from dumpmap.model.values import changed
+from dumpmap.model.values import changed, value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.structures.bounds import MAX_NODES, MAX_SEGMENTS, round_up
 from dumpmap.structures.space import Space
@@ -27,7 +27,7 @@ def left_out(label: str, what: str, bases: list[int], reason: str) -> str:
     return f"{label}: {len(bases)} {what}s are skipped ({reason}; first: {bases[0]:#x})"
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class Remarks:
     """What a reader has to say about one heap.
 
@@ -61,7 +61,7 @@ class Remarks:
             self.note(f"{what} {lack}")
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class Budget:
     """How many nodes of lists and trees the search for heaps may still visit, in all heaps together.
 
@@ -71,7 +71,7 @@ class Budget:
     left: int = MAX_NODES
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class HeapContext:
     """One process, seen at one pointer size.
 

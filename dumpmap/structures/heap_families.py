@@ -6,13 +6,13 @@ A family's module is imported only when bytes of a heap say so; most processes h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Protocol, cast
 
 from dumpmap.model.heaps import HeapInfo
 from dumpmap.model.memory import attempt
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.heap_context import HeapContext
 from dumpmap.structures.layouts.nt_heap import HEAP_SEGMENT, HEAP_SIGNATURE, SEGMENT_SIGNATURE
@@ -48,7 +48,7 @@ class ReadHeap(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeapFamily:
     """A family of heaps.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from dumpmap.model.counts import count_words
 from dumpmap.model.heaps import SEGMENT_HEAP, HeapInfo, HeapRange
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 from dumpmap.structures.bounds import MAX_SEGMENTS, MAX_TREE_NODES, USER_LIMIT, is_page, is_user_address
 from dumpmap.structures.heap_context import NO_MEMORY, HeapContext, Remarks
@@ -33,7 +33,7 @@ _LARGE = parts(
 _FIRST_CONTEXT, _LAST_CONTEXT, _SEARCHED = 0x40, 0x200, 0x300
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Context:
     """One segment context (of a heap of 1507 to 1703: the heap itself).
 

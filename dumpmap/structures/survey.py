@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache, partial
 
 from dumpmap.model.counts import part_words
@@ -11,6 +11,7 @@ from dumpmap.model.heaps import RecordedHeap
 from dumpmap.model.kinds import DESKTOP_HEAP, USER_SHARED_DATA
 from dumpmap.model.memory import Memory, attempt, unrecorded
 from dumpmap.model.process import NamedRegion, Peb, PeImage, ProcessStructures, Teb
+from dumpmap.model.values import value_class
 from dumpmap.structures.bounds import is_page
 from dumpmap.structures.layouts.process import KUSER_SHARED_DATA
 from dumpmap.structures.pe import read_image
@@ -102,7 +103,7 @@ def _file_name(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2].lower()
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class _Windows:
     """What every Windows process has. `named` is by address: the first name counts."""
 

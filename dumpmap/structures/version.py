@@ -5,10 +5,9 @@ Sources: Microsoft, "VS_VERSIONINFO structure" and "String structure".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dumpmap.model.memory import Memory
 from dumpmap.model.process import PeImage
+from dumpmap.model.values import value_class
 from dumpmap.structures.resources import find_resource
 
 _RT_VERSION = 16
@@ -16,7 +15,7 @@ _MOST_BYTES = 1 << 16
 _LONGEST = 200
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class VersionTexts:
     """Texts of a version resource; None if the resource does not have them.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, TypeVar
+
+from dumpmap.model.values import value_class
 
 T = TypeVar("T")
 
@@ -15,7 +17,7 @@ Visit = Callable[[int], "tuple[int, int, T] | str"]
 """Reads a node: its Flink, its Blink, and a value; or returns why it cannot be a node, in a few words."""
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class ListWalk(Generic[T]):
     """What a walk over a doubly linked list found.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from dumpmap.model.memory import Memory, unrecorded
+from dumpmap.model.values import value_class
 from dumpmap.structures.bounds import is_user_address
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Words:
     """The memory of a process.
 

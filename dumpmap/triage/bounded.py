@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.triage.columns import TYPE_COLUMNS, TriageRow
 
@@ -39,7 +39,7 @@ _SHARES = ("fragmentation", "owned_share")
 """Shares of the whole, which a part does not have."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Comparison:
     """A comparison with a number.
 

@@ -9,13 +9,13 @@ To add a column, add it to `COLUMNS` here and fill it in `map_row.row_of_map`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
 
 from dumpmap.analysis.process_commit import COMMIT_SOURCES
 from dumpmap.analysis.rules import RULES, SEVERITIES, VERDICT_NAMES
 from dumpmap.model.types import TYPES, RegionType
+from dumpmap.model.values import value_class
 
 TriageRow = dict[str, Any]
 """The result of one file: a value for every column of `COLUMNS`."""
@@ -45,7 +45,7 @@ STATUSES: dict[RowStatus, str] = {
 """Every status and what it means."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TriageColumn:
     """A column of the triage table.
 

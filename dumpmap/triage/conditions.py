@@ -7,10 +7,10 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from dumpmap.model.sizes import parse_size
+from dumpmap.model.values import value_class
 from dumpmap.triage.bounded import COMPARE, Comparison, bounds_of
 from dumpmap.triage.columns import BY_NAME, FINDING, NAMES, TriageColumn, TriageRow, known_values
 
@@ -22,7 +22,7 @@ _NUMBERS = ("size", "count", "share", "seconds")
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Condition:
     """A condition on one column.
 

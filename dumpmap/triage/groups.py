@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
+from dumpmap.model.values import value_class
 from dumpmap.triage.columns import FINDING, GROUPABLE, TriageRow
 from dumpmap.triage.selection import Selection, sort_key
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TriageGroup:
     """Rows that have the same values in the columns of a grouping.
 

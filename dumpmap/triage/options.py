@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from dumpmap.model.choices import check_choice
 from dumpmap.model.pointers import OWNER_SEARCHES, OwnerSearch
+from dumpmap.model.values import value_class
 from dumpmap.triage.worker import Setup
 from dumpmap.wording.text import size_words
 
@@ -38,7 +38,7 @@ _ACCEPTED: tuple[tuple[str, tuple[type, ...], str], ...] = (
 """The accepted types of each option, and what to call them."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TriageOptions:
     """How a batch runs.
 

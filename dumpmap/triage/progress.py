@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
+from dumpmap.model.values import value_class
 
-@dataclass(slots=True)
+
+@value_class(frozen=False, slots=True)
 class BatchState:
     """How far a batch is, in numbers of files."""
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
 from dumpmap.analysis.rules import SEVERITIES, Severity
+from dumpmap.model.values import value_class
 from dumpmap.triage.columns import TriageRow
 from dumpmap.triage.conditions import Condition, known_column, parse_condition
 
 _Item = TypeVar("_Item")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Selection:
     """Which rows to show, and in which order.
 

@@ -12,12 +12,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from dumpmap.errors import InputError
+from dumpmap.model.values import value_class
 from dumpmap.triage.batch import Batch
 from dumpmap.triage.columns import TriageRow
 from dumpmap.triage.discovery import discover
@@ -40,7 +40,7 @@ _TICK = 0.2
 _SCAN_AT_ONCE = 256
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class _Arrival:
     """A file that another program may still be writing."""
 

@@ -18,11 +18,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import Any
 
 from dumpmap.model.pointers import OwnerSearch
+from dumpmap.model.values import value_class
 from dumpmap.triage.analyse import analyse
 from dumpmap.triage.jobs import Job
 from dumpmap.triage.outcome import Outcome
@@ -40,7 +40,7 @@ _LOOK_EVERY = 0.02
 _PARENT_EVERY = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Setup:
     """What every worker needs, sent once.
 
@@ -226,7 +226,7 @@ def _status_fields(*names: str) -> list[int]:
         return [int(line.split()[1]) << 10 for line in status if line.startswith(wanted)]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class DataLimit:
     """The limit of the process's private memory on Linux.
 

@@ -6,10 +6,10 @@ A view is a sequence of blocks. It says what is a heading, a fact, or a table, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.views.table import Table
 
 if TYPE_CHECKING:
@@ -19,19 +19,19 @@ Style = Literal["plain", "strong", "muted", "critical", "warning", "info", "good
 """What a text means to its reader. The three severities of findings are styles of their own."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Blank:
     """An empty line on a terminal. Markdown separates all blocks and ignores it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Heading:
     """The heading of what follows."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Paragraph:
     """A sentence or a line of its own."""
 
@@ -39,7 +39,7 @@ class Paragraph:
     style: Style = "plain"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OneLine:
     """A text that takes one line, however narrow the terminal.
 
@@ -52,7 +52,7 @@ class OneLine:
     style: Style = "plain"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Lines:
     """A list, one line per item.
 
@@ -65,7 +65,7 @@ class Lines:
     indent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Remark:
     """A remark in small print; where it is folded, its text stays behind its label."""
 
@@ -73,7 +73,7 @@ class Remark:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Fact:
     """A label with its value."""
 
@@ -82,14 +82,14 @@ class Fact:
     style: Style = "plain"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Facts:
     """Labels and values, one row each; values stand in a column of their own."""
 
     rows: Sequence[Fact]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Statement:
     """A sentence with the severity of what it says."""
 
@@ -97,14 +97,14 @@ class Statement:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Statements:
     """Sentences, each with its severity in front."""
 
     rows: Sequence[Statement]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Entry:
     """A finding in full: severity, title, identifier, and details below."""
 
@@ -114,7 +114,7 @@ class Entry:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Bar:
     """A bar of the summary.
 
@@ -131,7 +131,7 @@ class Bar:
     scale: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Bars:
     """Bars of one scale, in the colours of the types or, without colour, in letters.
 
@@ -146,7 +146,7 @@ class Bars:
     legend: Sequence[RegionType]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Strip:
     """The address space as rows of cells, in the colours of the types or, without colour, in letters.
 

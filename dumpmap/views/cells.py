@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, overload
 
+from dumpmap.model.values import value_class
 from dumpmap.views.table import Column, Table, plain_value
 
 PIECE = 1 << 13
@@ -72,7 +72,7 @@ def pieces(table: Table) -> Iterator[Piece]:
         yield [list(column) for column in zip(*chunk, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Script:
     """How the cells of a table are written.
 
@@ -151,7 +151,7 @@ def json_rows(table: Table, before: str, between: str, after: str) -> Iterator[l
         yield list(map(row.__mod__, zip(*map(texts.of, range(len(piece)), piece), strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Records:
     """The rows of a table as a member of a JSON document, written piece by piece."""
 

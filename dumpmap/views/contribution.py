@@ -6,12 +6,12 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dumpmap._version import __version__
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Snapshot
+from dumpmap.model.values import value_class
 from dumpmap.views.blocks import Blank, Block, Fact, Facts, Heading, Lines, Paragraph
 from dumpmap.views.documents import moment_text
 from dumpmap.views.table import Column, Table
@@ -36,7 +36,7 @@ _MEMORY_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ContributionFile:
     """The file that was written.
 
@@ -51,7 +51,7 @@ class ContributionFile:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Part:
     content: str
     count: Callable[[Snapshot], int] = lambda _: 1

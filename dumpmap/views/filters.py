@@ -16,6 +16,7 @@ from dumpmap.model.protection import RESERVED, parse_protection, protection_text
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import parse_size
 from dumpmap.model.types import TYPES, RegionType, parse_type
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PageProtect
 from dumpmap.views.frames import coded_frame
 from dumpmap.views.texts import Texts
@@ -250,7 +251,7 @@ def parse_states(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(states)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Protection:
     """A protection to match.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dumpmap.analysis.owners import Group, Owner, OwnerPart, Owners
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.views.blocks import Blank, Block, Paragraph, Remark
 from dumpmap.views.owner_rows import OwnersBy, OwnersSort
 from dumpmap.views.pointers import pointer_blocks
@@ -60,7 +61,7 @@ def _column(column: Column, by: OwnersBy, sort: OwnersSort) -> Column:
     return column
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class MergedOwner:
     """Several owners or instances as one row of a table.
 

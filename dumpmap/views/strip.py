@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,7 @@ from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE
 
 SCALED_SPACE = 1 << 32
@@ -42,7 +43,7 @@ Lengths = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Cell:
     """A cell of the strip: its type, whether a run in it is shortened, and whether it is of the largest free block."""
 
@@ -51,7 +52,7 @@ class Cell:
     largest: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StripRow:
     """A row of a strip: the address that it starts at, and its cells."""
 
@@ -118,7 +119,7 @@ class SpaceStrip:
             return np.diff(np.interp(at, self._edges, sums))
 
         shares = np.zeros((len(RegionType), width))
-        for code in np.unique(self._type).tolist():
+        for code in np.flatnonzero(np.bincount(self._type)).tolist():
             shares[code] = in_cells(self._type == code)
         types, shortened = shares.argmax(axis=0), in_cells(cut)
         marked = (shortened > shares.sum(axis=0) / 2) | ((types == RegionType.FREE) & (shortened > 0))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
+from dumpmap.model.values import value_class
 from dumpmap.wording.text import (
     Units,
     address_text,
@@ -33,7 +34,7 @@ class UpperBound(int):
     """A size of which only an upper bound is known: people read `<=` in front of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Column:
     """A column: its name in CSV and JSON, what it holds, and its heading for people."""
 
@@ -71,7 +72,7 @@ class Column:
         return f"{self.title} ({unit})" if unit else self.title
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Table:
     """Rows under columns. None is an unknown value."""
 

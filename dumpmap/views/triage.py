@@ -7,11 +7,12 @@ of the rows, or the groups instead. The text table and Markdown show a few colum
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from dumpmap._version import __version__
+from dumpmap.model.values import value_class
 from dumpmap.triage.columns import BY_NAME, COLUMNS, FINDING, TriageContent, TriageRow, known_values
 from dumpmap.triage.groups import TriageGroup
 from dumpmap.triage.progress import BatchState
@@ -144,7 +145,7 @@ def summary_line(state: BatchState) -> str:
 # ---------------------------------------------------------------- records for programs
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Records:
     """What CSV, Parquet, and JSON lines carry: rows, or groups.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dumpmap.analysis.lacks import Lack, lacks_of
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.values import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Advice:
     """Something that the input lacks.
 

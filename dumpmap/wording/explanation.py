@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from dumpmap.analysis.diagnosis import Diagnosis, Hit
+from dumpmap.model.values import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Explanation:
     """The texts of one finding. In `when` and `lower`, `{name}` is the default value of a threshold.
 

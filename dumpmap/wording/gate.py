@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dumpmap.analysis.check import (
@@ -18,12 +18,13 @@ from dumpmap.analysis.check import (
 from dumpmap.analysis.gate_figures import find_figure
 from dumpmap.analysis.rules import Limit, RuleSet
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.values import value_class
 from dumpmap.wording.findings import find
 from dumpmap.wording.text import list_words, percent_words, size_words
 from dumpmap.wording.verdicts import verdict
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RuleResult:
     """The result of one rule.
 

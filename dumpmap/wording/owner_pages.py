@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dumpmap.analysis.ownership import STACKS, WINDOWS
 from dumpmap.model.pointers import THREADS
+from dumpmap.model.values import value_class
 
 _REST = "The memory between proved parts of one allocation"
 _NOTHING = "Nothing."
 _SUM = "Use `dumpmap owners FILE --by instance` to see which instance has the memory"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OwnerPage:
     """What people should know about an owner.
 

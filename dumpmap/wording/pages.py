@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from dumpmap.analysis.rules import RULE, Rule
+from dumpmap.model.values import value_class
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.findings import EXPLANATIONS
 from dumpmap.wording.text import sentence
@@ -21,7 +21,7 @@ ABOUT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Section:
     """A part of a page.
 

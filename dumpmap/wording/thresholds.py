@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dumpmap.analysis.rules import THRESHOLD
+from dumpmap.model.values import value_class
 from dumpmap.wording.text import percent_words, size_words
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ThresholdText:
     """The texts of one threshold.
 

@@ -9,6 +9,7 @@ from typing import Any
 from dumpmap.analysis.groups import Group
 from dumpmap.analysis.part_sums import PartKey
 from dumpmap.analysis.timeline import Forecast, Growth, Series, TimeUnit, whole_number
+from dumpmap.model.values import value_class
 from dumpmap.wording.caveats import caveat_texts
 from dumpmap.wording.owners import part_text
 from dumpmap.wording.text import count_words, duration_words, percent_words, short_size, size_words
@@ -17,7 +18,7 @@ HOUR = 3600
 """Seconds; rates are shown per hour."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class NamedSeries(Series):
     """A figure over the series, with the name of its group.
 

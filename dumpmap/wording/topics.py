@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from dumpmap.analysis.rules import RULES
 from dumpmap.classify.vocabulary import EVIDENCE, KINDS
 from dumpmap.model.types import TYPES
+from dumpmap.model.values import value_class
 from dumpmap.wording.findings import EXPLANATIONS
 from dumpmap.wording.owner_pages import OWNER_PAGES, OwnerPage
 from dumpmap.wording.pages import Section, finding_line, finding_sections
@@ -17,7 +17,7 @@ from dumpmap.wording.text import sentence
 from dumpmap.wording.verdicts import VERDICTS
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Topic:
     """Something that has a page.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis import diagnosis as analysis
@@ -13,6 +13,7 @@ from dumpmap.analysis.likelier import exceeds_commit, likelier_axis
 from dumpmap.analysis.room import available_space
 from dumpmap.analysis.rules import RuleSet, VerdictName
 from dumpmap.model.sizes import rounded_share
+from dumpmap.model.values import value_class
 from dumpmap.wording.findings import Finding, finding_of
 from dumpmap.wording.holders import holders_text, needs_text
 from dumpmap.wording.phrases import (
@@ -50,7 +51,7 @@ VERDICTS: Mapping[VerdictName, str] = {
 """Every verdict and its meaning."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Signal:
     """Something that the verdict rests on.
 
@@ -79,7 +80,7 @@ class Signal:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Verdict:
     """The verdict on a map.
 

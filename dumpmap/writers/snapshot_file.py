@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO, Generic, TypeVar, cast
 
 from msgspec.structs import replace as replace_members
@@ -17,6 +17,7 @@ from dumpmap.model.memory import Excerpt, ExcerptMemory, RecordingMemory
 from dumpmap.model.personal import names_in, redacted
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import Thread
+from dumpmap.model.values import value_class
 from dumpmap.writers.formats import SnapshotFormat
 from dumpmap.writers.output import check_target, is_standard_output, replacing
 from dumpmap.writers.snapshot_json import write_snapshot
@@ -26,7 +27,7 @@ from dumpmap.writers.suffixes import choose_format
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Ready(Generic[_T]):
     """A function that returns a value that is already known."""
 

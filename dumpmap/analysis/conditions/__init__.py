@@ -7,18 +7,19 @@ It states facts with their numbers and no prose: `dumpmap.wording.findings` make
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from dumpmap.analysis.cause import Cause
 from dumpmap.analysis.measurements import Measurements
 from dumpmap.analysis.rules import Severity
+from dumpmap.model.values import value_class
 
 MAX_ITEMS = 10
 """Longest list in the values of a finding."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Evidence:
     """What a condition looks at.
 
@@ -33,7 +34,7 @@ class Evidence:
     cause: Cause | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Found:
     """A condition that is met.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found
@@ -13,6 +11,7 @@ from dumpmap.model.region_map import MappedCopy
 from dumpmap.model.sizes import rounded_share
 from dumpmap.model.snapshot import Module, file_key
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemState, MemType, PageProtect
 
 _EXECUTABLE_WRITABLE = int(PageProtect.PAGE_EXECUTE_READWRITE | PageProtect.PAGE_EXECUTE_WRITECOPY)
@@ -54,7 +53,7 @@ def file_mapped_repeatedly(e: Evidence) -> Found | None:
     return Found({"count": len(found), "files": files})
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Repeated:
     """Modules that take address space more than once.
 
@@ -123,7 +122,7 @@ def executable_writable_memory(e: Evidence) -> Found | None:
     return Found({"size": int(blocks.size[found].sum()), "count": len(found), "regions": largest})
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Share:
     """The part of one type in the memory in use.
 

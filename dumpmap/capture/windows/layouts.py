@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import Structure, c_int32, c_size_t, c_uint16, c_uint32, c_uint64, c_void_p, sizeof
-from dataclasses import dataclass
+
+from dumpmap.model.values import value_class
 
 PROCESS_VM_READ = 0x0010
 PROCESS_QUERY_INFORMATION = 0x0400
@@ -44,7 +45,7 @@ PROCESSOR_ARCHITECTURES = {0: "x86", 5: "arm", 9: "x64", 12: "arm64"}
 """PROCESSOR_ARCHITECTURE_* to architecture."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ContextLayout:
     """Where CONTEXT has the fields that a capture needs.
 

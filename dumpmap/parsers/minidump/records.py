@@ -6,14 +6,14 @@ The package reads past an end as zeros, so it must never see one: the record is 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 
 from dumpmap.model.binary import Reader as Reader
+from dumpmap.model.values import value_class
 
 HANDLE_DATA_HEADER_SIZE = 16
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HandleDataHeader:
     """MINIDUMP_HANDLE_DATA_STREAM."""
 

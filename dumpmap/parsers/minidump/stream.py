@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from dumpmap.model.counts import count_words
 from dumpmap.model.limits import Limit
 from dumpmap.model.snapshot import Stream
+from dumpmap.model.values import value_class
 from dumpmap.parsers.minidump import records
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.file import DumpFile, NotReadError
@@ -135,7 +135,7 @@ It notes on the stream what it could not read, and raises `NotReadError` if it c
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class KnownStream:
     """A type of stream: everything that dumpmap knows about it.
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
 from dumpmap.model import snapshot as model
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemState, PageProtect
 from dumpmap.parsers.vmmap.rows import ADDRESS_SPACE, FIGURES, FileAllocation, FileRow, Remarks
 from dumpmap.parsers.vmmap.words import (
@@ -26,7 +27,7 @@ from dumpmap.parsers.vmmap.words import (
 )
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class Known:
     """What a file says outside its rows."""
 

@@ -6,12 +6,13 @@ The figures of an allocation's row are those that VMMap's summary adds up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dumpmap.errors import FormatError
 from dumpmap.model.limits import ROWS
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemState, MemType
 
 Buffer = bytes | bytearray | memoryview
@@ -23,7 +24,7 @@ FIGURES = ("committed", "private", *WORKING_SET_COLUMNS)
 """The figures of an allocation that its blocks add up to."""
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class FileRow:
     """A row of a VMMap file: an allocation or a block. Sizes are bytes."""
 
@@ -54,7 +55,7 @@ class FileRow:
         return self.address + self.size
 
 
-@dataclass(slots=True)
+@value_class(frozen=False, slots=True)
 class FileAllocation:
     """The row of an allocation, and the rows of its blocks."""
 

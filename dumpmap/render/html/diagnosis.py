@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from dumpmap.model.values import value_class
 from dumpmap.render.html.overview import UNKNOWN
 from dumpmap.views.counters import AT_LEAST
 from dumpmap.views.diagnose import limit_text
@@ -17,7 +17,7 @@ from dumpmap.wording.verdicts import VERDICTS, Verdict
 Level = Literal["critical", "warning", "ok", "info"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class AxisLine:
     """A limit that a process can reach: its state, and its figures as label and text."""
 
@@ -26,7 +26,7 @@ class AxisLine:
     figures: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class FindingCard:
     """A finding with its explanation and how it supports the verdict (empty where it does not)."""
 
@@ -35,7 +35,7 @@ class FindingCard:
     strength: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class DiagnosisCard:
     """The verdict and the findings as the page shows them."""
 

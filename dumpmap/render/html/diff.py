@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from dumpmap.analysis.changes import STATUSES, Change
@@ -11,6 +10,7 @@ from dumpmap.analysis.diff import MapDiff
 from dumpmap.analysis.figures import FigureChange
 from dumpmap.analysis.owner_parts import merged_parts
 from dumpmap.model.types import TYPES
+from dumpmap.model.values import value_class
 from dumpmap.render.html.assets import render_page
 from dumpmap.render.html.compressed import compressed_json, pack_texts
 from dumpmap.render.html.diagnosis import FindingCard, verdict_level
@@ -46,7 +46,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _ChangeLine:
     """A row of the table of types or of owners: figures of both sides, and the bar of the change, in thousandths."""
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dumpmap.analysis.free import FreeSpace
 from dumpmap.analysis.free_blocks import histogram
+from dumpmap.model.values import value_class
 from dumpmap.wording.text import short_size
 
 _MANY_SIZES = 16
 """Beyond this many sizes the table leaves out those that no block has."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SizeBand:
     """Free blocks of one range of sizes.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
 from dumpmap.analysis.free import FreeSpace
 from dumpmap.analysis.lower_bounds import shows_part
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.values import value_class
 from dumpmap.render.html.overview import UNKNOWN, knows_working_set
 from dumpmap.views.counters import AT_LEAST, time_rows
 from dumpmap.views.info import fact_rows
@@ -45,7 +45,7 @@ def facts(region_map: RegionMap) -> list[tuple[str, str]]:
 # ---------------------------------------------------------------- key figures
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class KeyFigure:
     """A figure that readers look for first."""
 

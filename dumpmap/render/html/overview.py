@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dumpmap.analysis.lower_bounds import shows_part
 from dumpmap.model.columns import LARGEST, REGION_COLUMN, SUMMARY_COLUMNS, RegionColumn
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.summary import SummaryLine
 from dumpmap.model.types import BY_NAME, TYPES, RegionType
+from dumpmap.model.values import value_class
 from dumpmap.views.strip import SCALED_SPACE
 from dumpmap.wording.text import percent_text, short_size, size_text
 
@@ -26,7 +25,7 @@ def knows_working_set(region_map: RegionMap) -> bool:
 # ---------------------------------------------------------------- bars
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class BarPart:
     """One type's share of a bar.
 
@@ -43,7 +42,7 @@ class BarPart:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PageBar:
     """A bar of the overview; it has no parts where its figure is not known."""
 
@@ -96,7 +95,7 @@ def _bar(region_map: RegionMap, title: str, column: str, value: int | None, scal
 # ---------------------------------------------------------------- type table
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TypeRow:
     """A row of the type table.
 
@@ -117,7 +116,7 @@ class TypeRow:
     empty: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TypeTable:
     """The type table; the working-set columns are left out where the input has no working sets."""
 

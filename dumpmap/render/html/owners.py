@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from dumpmap.analysis.owners import Owners, find_owners
 from dumpmap.analysis.takers import Taker, who_took_it
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.values import value_class
 from dumpmap.render.html.assets import MODULES_COLOR, NAMED_OWNERS, NOBODY_COLOR, OTHERS_COLOR
 from dumpmap.views.owners import MergedOwner, merged_owners
 from dumpmap.wording.owners import group_text, taker_text
@@ -20,7 +20,7 @@ Choice = Literal["owner", "modules", "nobody", "address"]
 _MOST_ROWS, _MOST_GROUPS = 200, 20
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TakerLine:
     """A line of the short list.
 
@@ -39,7 +39,7 @@ class TakerLine:
     width: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OwnerLine:
     """A row of the table of owners.
 
@@ -62,7 +62,7 @@ class OwnerLine:
     inferred: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OwnerCard:
     """The section about owners.
 

@@ -7,7 +7,6 @@ a place means the same address in both strips. In a large space, what neither ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64, U64
+from dumpmap.model.values import value_class
 from dumpmap.render.html.packing import Numbers
 from dumpmap.render.html.scale import fitting_length
 from dumpmap.views.frames import coded_frame
@@ -24,7 +24,7 @@ from dumpmap.views.texts import Texts
 _PAGE = 0x1000
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Runs:
     """The runs of one map: neighbours of one type and state are one run."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from dumpmap.analysis.rules import RULES, VERDICT_NAMES
 from dumpmap.model.types import TYPES
+from dumpmap.model.values import value_class
 from dumpmap.render.html.assets import render_page
 from dumpmap.render.html.compressed import compressed_json, pack_lists, pack_texts
 from dumpmap.render.html.diagnosis import verdict_level
@@ -78,7 +78,7 @@ _FACETS = (
 _NO_BOUND, _AT_LEAST, _AT_MOST = range(3)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Heading:
     """A column of the table on the page."""
 

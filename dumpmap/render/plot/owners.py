@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from dumpmap.analysis.lower_bounds import shows_part
@@ -12,6 +11,7 @@ from dumpmap.analysis.owners import Owners
 from dumpmap.model.choices import check_choice
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.render.plot.axes import EDGE, INK, PLAIN, axes_for, color_of, legend_of_types, set_title, shown, title_of
 from dumpmap.render.plot.treemap import Box, layout
 from dumpmap.views.owners import MergedOwner, merged_owners
@@ -35,7 +35,7 @@ _INSET = 4.0
 """Points between a text and the borders beside it, both sides together."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Tile:
     """An area of the treemap; `type` is None for a rest of several types."""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import PeImage
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import round_up
 from dumpmap.structures.recognisers import GO_MARK
@@ -69,7 +70,7 @@ Part = tuple[int, int, str]
 """Start, end (exclusive), and kind."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class GoHeap:
     """The heap of one Go program.
 

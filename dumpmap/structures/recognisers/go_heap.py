@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from dumpmap.model.memory import unrecorded
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE
 from dumpmap.structures.bounds import is_user_address, round_up
 from dumpmap.structures.recognisers.protocol import Context
@@ -46,7 +46,7 @@ _MIN_LIST = 64
 AMD64 = 0x8664
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Widths:
     """What the width of addresses dictates.
 
@@ -73,7 +73,7 @@ WIDTHS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PageSummaries:
     """The levels of the page allocator's radix tree. `at` is where their slices are; `levels` where each level is."""
 
@@ -81,7 +81,7 @@ class PageSummaries:
     levels: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ArenaList:
     """The arenas that the runtime lists.
 
@@ -100,7 +100,7 @@ class ArenaList:
     unproved: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PageCounts:
     """Pages of arenas, by the bitmaps, which agree with the summaries. `maps` are the bitmaps' allocations."""
 

@@ -7,10 +7,10 @@ mheap.go (spans, mark bits), mgcscavenge.go (scavenge index), mgcpacer.go (colle
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from dumpmap.model.memory import unrecorded
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY, PAGE_SIZE
 from dumpmap.structures.bounds import round_up
 from dumpmap.structures.recognisers.go_heap import GO_PAGE, ArenaList, GoReader, PageCounts, PageSummaries
@@ -61,7 +61,7 @@ _SPAN = 0xA0
 """Bytes of what the runtime keeps of a span."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Collector:
     """What the collector's state holds. Bytes.
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime, ThreadName
 from dumpmap.model.runtime_limits import RuntimeLimit
+from dumpmap.model.values import value_class
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.recognisers.hotspot_areas import (
     ARCHIVE,
@@ -128,7 +129,7 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class JavaMachine:
     """One Java virtual machine. Sizes are bytes; None is unknown.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import PeImage
+from dumpmap.model.values import value_class
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.pe import find_export
 
@@ -27,7 +28,7 @@ _TOGETHER = 64
 _WORD = struct.Struct("<Q")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class VmField:
     """A field: `address` of a static one, `offset` of any other. `type_name` is where the name of its type is."""
 

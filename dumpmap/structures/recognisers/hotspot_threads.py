@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from dumpmap.model.values import value_class
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.recognisers.hotspot_tables import VmTables
 
@@ -31,7 +31,7 @@ Fields = dict[str, tuple[str, int]]
 """Fields of an object by name: type descriptor and offset."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class JavaThread:
     """A thread that runs Java code.
 

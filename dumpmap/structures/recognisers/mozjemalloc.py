@@ -13,12 +13,12 @@ from __future__ import annotations
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import unrecorded
 from dumpmap.model.recognised import Found, LabelledRange
+from dumpmap.model.values import value_class
 from dumpmap.structures.bounds import is_user_address
 from dumpmap.structures.module_data import pointer_sizes
 from dumpmap.structures.recognisers.protocol import Context, without_overlaps
@@ -59,7 +59,7 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Arena:
     """An arena of mozjemalloc. `chunks` are the addresses of its chunks, ascending."""
 

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from dumpmap.model.evidence import EvidenceInfo
 from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import Memory
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
+from dumpmap.model.values import value_class
 from dumpmap.structures.bounds import USER_LIMIT, is_user_address, round_up
 from dumpmap.structures.module_data import Captured, pointer_sizes
 from dumpmap.structures.recognisers.protocol import LARGE, Context, LoadedModule, without_overlaps
@@ -63,7 +63,7 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SuperPage:
     """A super page, or a direct map. `size` is in bytes, of address space."""
 
@@ -73,7 +73,7 @@ class SuperPage:
     direct: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Partition:
     """A partition.
 

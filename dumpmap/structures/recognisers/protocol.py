@@ -15,6 +15,7 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import Peb, PeImage, Teb
 from dumpmap.model.recognised import Found, LabelledRange
+from dumpmap.model.values import value_class
 from dumpmap.structures.layouts.pe import IMAGE_SCN_MEM_WRITE
 from dumpmap.structures.pe import find_export, read_image
 from dumpmap.structures.space import Space
@@ -216,7 +217,7 @@ class RecogniserModule(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Recogniser:
     """An entry of the registry: a family of heaps, a runtime, or an allocator.
 

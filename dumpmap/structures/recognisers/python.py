@@ -14,7 +14,6 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from dumpmap.model.counts import count_words
 from dumpmap.model.evidence import EvidenceInfo
@@ -22,6 +21,7 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import unrecorded
 from dumpmap.model.process import PeImage
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
+from dumpmap.model.values import value_class
 from dumpmap.structures.bounds import is_user_address, round_up
 from dumpmap.structures.pe import find_export
 from dumpmap.structures.recognisers import PYTHON_DLLS, PYTHON_EXPORTS
@@ -68,7 +68,7 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ArenaLayout:
     """Sizes of the allocator, in bytes.
 
@@ -114,7 +114,7 @@ LAYOUTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SizeClass:
     """The pools of one block size. `size` is bytes; `blocks` are in use."""
 
@@ -123,7 +123,7 @@ class SizeClass:
     blocks: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PythonArenas:
     """The arenas of one Python.
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from dumpmap.model.counts import count_words
 from dumpmap.model.evidence import EvidenceInfo
@@ -23,6 +22,7 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import unrecorded
 from dumpmap.model.recognised import Found, LabelledRange, OwnerFacts, Runtime
 from dumpmap.model.runtime_limits import RuntimeLimit
+from dumpmap.model.values import value_class
 from dumpmap.structures.pe import find_export
 from dumpmap.structures.recognisers import V8_EXPORTS, V8_HOSTS
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
@@ -73,7 +73,7 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class V8Page:
     """A page of a JavaScript heap. Sizes are bytes.
 
@@ -96,7 +96,7 @@ class V8Page:
     young: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class V8Space:
     """A space that its pages bear out.
 
@@ -113,7 +113,7 @@ class V8Space:
     pages: tuple[V8Page, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Isolate:
     """The heap of one isolate.
 

@@ -14,8 +14,8 @@ for `GlobalMemorySizeFromV8Size` and `MaxReserved`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from dumpmap.model.values import value_class
 from dumpmap.structures.words import Words
 
 PAGE = 0x40000
@@ -37,7 +37,7 @@ _BESIDE = 9
 """Words of the object that holds the limits."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class V8Limits:
     """The limits of one isolate's heap, in bytes.
 
@@ -85,7 +85,7 @@ def read_limits(
     return V8Limits(limit, sizes.pop() if len(sizes) == 1 else None)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Order:
     """Where the other limits are, in words from that of the old generation. The least size is the word before.
 

@@ -13,6 +13,7 @@ from dumpmap.analysis.ownership import NOBODY
 from dumpmap.model.protection import protection_text
 from dumpmap.model.snapshot import I32, I64, U64
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.views.browse.items import GAP, Flags, Index, Items, is_gap
 from dumpmap.views.filters import file_name
 from dumpmap.wording.owners import group_text
@@ -26,7 +27,7 @@ SORTS = ("size", "committed", "count", "address")
 NO_OWNER_LABEL = "(no owner)"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Row:
     """One row, with its texts. Sizes are bytes.
 

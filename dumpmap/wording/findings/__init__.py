@@ -6,11 +6,12 @@ One module per subject holds the explanations; `dumpmap.wording.pages` makes the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis.diagnosis import Diagnosis, Hit, diagnose
 from dumpmap.analysis.rules import SEVERITIES, RuleSet, Severity
+from dumpmap.model.values import value_class
 from dumpmap.wording.explanation import Explanation
 from dumpmap.wording.findings import address_space, commit, failure, heap_limit, heaps, input, process
 
@@ -31,7 +32,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
 _RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Finding:
     """A finding.
 

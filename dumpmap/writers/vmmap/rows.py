@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,11 +13,12 @@ from dumpmap.errors import OutputError
 from dumpmap.model.region_map import AllocationColumns, BlockColumns, RegionMap
 from dumpmap.model.snapshot import I64, WORKING_SET_COLUMNS
 from dumpmap.model.types import RegionType
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE, MemState
 from dumpmap.parsers.vmmap.words import type_of_words, words_of_protection, words_of_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class MapRow:
     """An allocation or a block, as VMMap lists it. Sizes are bytes; None is unknown."""
 
@@ -41,7 +42,7 @@ class MapRow:
         return self.protection or words_of_protection(self.protect, self.state)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class MapItem:
     """An allocation and its blocks. Free and unusable space has no blocks."""
 

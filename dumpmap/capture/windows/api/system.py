@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from ctypes import byref, c_int32, c_uint16, sizeof
-from dataclasses import dataclass
 
 from dumpmap.capture.windows.api.calls import Calls, utf16_text
 from dumpmap.capture.windows.layouts import (
@@ -15,12 +14,13 @@ from dumpmap.capture.windows.layouts import (
     PROCESSOR_ARCHITECTURES,
     SYSTEM_INFO,
 )
+from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PRODUCT_TYPES
 
 _PROCESS_MACHINE_TYPE_INFO = 9
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SystemFacts:
     """GetSystemInfo, GetPerformanceInfo and GlobalMemoryStatusEx, in bytes; None where a function failed."""
 
@@ -37,7 +37,7 @@ class SystemFacts:
     physical_available: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Machine:
     """What a process runs as.
 

@@ -18,8 +18,9 @@ all others are skipped. The wire format is protobuf's: a varint key (field numbe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from dumpmap.model.values import value_class
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.stream import KnownStream, StreamData
 
@@ -32,7 +33,7 @@ MAX_FIELDS = 100_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProcessReport:
     """One process of the report. Sizes are bytes; None means that the message has no such field.
 
@@ -51,7 +52,7 @@ class ProcessReport:
     allocation_attempt: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StabilityReport:
     """What the report says about memory. Sizes are bytes; None means that the message has no such field.
 
