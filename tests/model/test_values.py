@@ -59,7 +59,8 @@ class _Generated:
 def test_values_compare_and_show_as_a_dataclass_does() -> None:
     assert Range(1, seen=3) == Range(1, seen=4)
     assert Range(1) != Range(2)
-    assert Range(1) != Count(1)
+    other: object = Count(1)
+    assert Range(1) != other
     assert repr(Range(1, notes=["a"])) == "Range(base=1, size=4096, notes=['a'])"
     assert repr(_Generated(1)).removeprefix("_Generated") == "(base=1, size=4096)"
     assert Empty() == Empty()
