@@ -10,7 +10,7 @@ from support.scenes import MB, Scene, crash, map_of, throw_info, with_errors
 from dumpmap.analysis.failure import Failure, find_failure, last_errors, thrown_types, undecorate
 from dumpmap.model import ntstatus
 from dumpmap.model.memory import ExcerptMemory
-from dumpmap.model.snapshot import ExceptionRecord
+from dumpmap.model.snapshot import ExceptionRecord, Thread
 from dumpmap.wording.phrases import failure_text, last_error_text
 
 
@@ -197,3 +197,23 @@ def test_a_size_beside_the_exception_adds_to_it_and_replaces_nothing() -> None:
     # A stack overflow asked for no memory.
     failure = failure_of(crash(0xC00000FD, 1, 0x33000), annotations=beside)
     assert (failure.limit, failure.how, failure.requested) == ("stack", "exception", None)
+
+
+@pytest.mark.parametrize(
+    ("address", "headroom"),
+    [(0x10000, 0), (0x10000 + MB - 1, MB - 1), (0xFFFF, None), (0x10000 + MB, None), (0x500000, None)],
+)
+def test_the_headroom_of_a_stack_that_overflowed(address: int, headroom: int | None) -> None:
+    scene = Scene()
+    stacks = [scene.allocate(MB, base=base, commit=0) for base in (0x10000, 0x500000)]
+    for base in stacks:
+        scene.commit(base + MB - 0x4000, 0x4000)
+    threads = [
+        Thread(thread, stack_base=base + MB - 0x1000, stack_size=0x1000)
+        for thread, base in zip((7, 8), stacks, strict=True)
+    ]
+    found = find_failure(scene.map(threads=threads, exception=crash(ntstatus.STATUS_STACK_OVERFLOW, 1, address)))
+    assert found is not None
+    assert found.stack is not None
+    assert (found.stack.address, found.stack.headroom) == (address, headroom)
+    assert (found.stack.stack is not None) is (headroom is not None)

@@ -73,3 +73,20 @@ def test_a_process_of_another_system_is_left_alone() -> None:
 )
 def test_modules_of_wow64(name: str, known: bool | None) -> None:
     assert wow64(snapshot(modules=[Module(0x10000, 0x10000, f"C:\\Windows\\System32\\{name}")])) is known
+
+
+@pytest.mark.parametrize(
+    ("bits", "stated", "kind", "shown"),
+    [
+        (32, "unknown", "vmmap", "x86"),
+        (64, "unknown", "vmmap", "x64"),
+        (64, "arm64", "vmmap", "arm64"),
+        (64, "unknown", "minidump", "unknown"),
+    ],
+)
+def test_only_a_file_of_addresses_leaves_the_architecture_to_their_width(
+    bits: int, stated: str, kind: str, shown: str
+) -> None:
+    one = snapshot(bits, kind=kind)
+    one = replace(one, process=replace(one.process, architecture=stated))
+    assert describe_process(one, ProcessStructures()).architecture == shown
