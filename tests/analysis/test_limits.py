@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from support.scenes import CHARACTERISTICS, GB, LARGE_ADDRESS_AWARE, MB, TB, TOP_2GB, TOP_4GB, Scene, program
+from support.scenes import CHARACTERISTICS, GB, LARGE_ADDRESS_AWARE, MB, TB, TOP_2GB, TOP_4GB, TOP_128TB, Scene, program
 from synth.minidump import MEM_IMAGE, PAGE_READONLY
 from synth.process import TOP_8TB, ProcessBuilder
 
 import dumpmap
 from dumpmap.analysis.free import free_space
 from dumpmap.analysis.limits import AddressLimit, address_limit
+from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.snapshot import System
+from dumpmap.model.types import RegionType
 from dumpmap.model.writer import WriterRecord
 from dumpmap.render.markdown import to_markdown
 from dumpmap.views.diagnose import diagnosis_view
@@ -199,3 +201,16 @@ def test_a_list_may_end_a_megabyte_below_the_highest_address(short: int, reached
     scene.allocate(0x10000, base=top - short - 0x10000)
     limit = address_limit(scene.map(end=top - short, system=System(max_address=top - 1)))
     assert (limit.size, limit.source, limit.reached) == (top, "SystemMemoryInfo", reached)
+
+
+@pytest.mark.parametrize("base", [TOP_2GB - 0x10000, TOP_2GB, TOP_2GB + 0x10000])
+def test_what_begins_at_the_limit_is_not_the_processs_own(base: int) -> None:
+    scene = Scene(32, top=TOP_128TB)  # as a 64-bit writer sees it
+    scene.allocate(0x10000, base=0x400000, protect=PAGE_READONLY, type=MEM_IMAGE)
+    scene.allocate(0x10000, base=base)
+    module, header = program(32, aware=False)
+    region_map = scene.map(modules=[module], memory=[(0x400000, header)], wow64=True)
+    m = measurements_of(region_map)
+    assert m.limit.size == TOP_2GB
+    assert m.used.get(RegionType.PRIVATE_DATA, 0) == (0x10000 if base < TOP_2GB else 0)
+    assert m.used_total == 0x10000 + (0x10000 if base < TOP_2GB else 0)
