@@ -57,7 +57,7 @@ def test_a_pointer_to_mfcs_exception_counts() -> None:
     assert failure.limit == "memory"
 
 
-@pytest.mark.parametrize("size", [0, 0x20, 0x2F, 0x101, 0x108, 0x204, 0x208, 0x408, 0x410])
+@pytest.mark.parametrize("size", [0, 0x24, 0x33, 0x105, 0x10B, 0x208, 0x20B, 0x420, 0x428])
 def test_type_information_that_is_cut_off_gives_what_is_there(size: int) -> None:
     data, info = throw_info(NAMES, wide=False)
     exception = crash(ntstatus.MSVC_CPP_EXCEPTION, 0x19930520, 0x30000, info)
@@ -66,7 +66,7 @@ def test_type_information_that_is_cut_off_gives_what_is_there(size: int) -> None
 
 def test_a_name_that_ends_at_the_end_of_the_memory_is_read() -> None:
     data, info = throw_info(NAMES[1:2], wide=False)
-    end = 0x408 + len(NAMES[1])
+    end = 0x420 + len(NAMES[1])
     exception = crash(ntstatus.MSVC_CPP_EXCEPTION, 0x19930520, 0x30000, info)
     assert thrown_types(ExcerptMemory([(0x10000000, data[:end])]), exception) == ("std::bad_alloc",)
 
@@ -74,7 +74,7 @@ def test_a_name_that_ends_at_the_end_of_the_memory_is_read() -> None:
 def test_a_count_of_types_that_is_a_lie_is_bounded() -> None:
     data, info = throw_info(NAMES, wide=False)
     lying = bytearray(data)
-    struct.pack_into("<I", lying, 0x100, 0xFFFFFFFF)
+    struct.pack_into("<I", lying, 0x104, 0xFFFFFFFF)
     exception = crash(ntstatus.MSVC_CPP_EXCEPTION, 0x19930520, 0x30000, info)
     assert thrown_types(ExcerptMemory([(0x10000000, bytes(lying))]), exception)[1] == "std::bad_alloc"
 
