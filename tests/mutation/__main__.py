@@ -18,10 +18,13 @@ Survivors that `equivalent.txt` lists are counted as `equivalent`.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import astuple
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +132,12 @@ def run(tree: Tree, mutants: list[Mutant], covered: Covered, results: Path, firs
         if mutant.name in done:
             continue
         change, tests = tree.change(mutant), [*first, *quickest(covered.tests(mutant), seconds, budget)]
-        patience = 120 + 5 * sum(seconds.get(test, 1.0) for test in tests)
+        expected = sum(seconds.get(test, 1.0) for test in tests)
         outcome = "apart" if change.is_valid else "invalid"
         if outcome == "apart" and not covered.runs_at_import(mutant):
-            outcome = forks.meet(change, tests, patience)
+            outcome = forks.meet(change, tests, 5 + 3 * expected)
         if outcome == "apart" or (outcome == "survived" and covered.runs_early(mutant)):
-            outcome = tree.meet(change, tests, patience)
+            outcome = tree.meet(change, tests, 120 + 5 * expected)
         old, new = change.line
         record = {**vars(mutant), "name": mutant.name, "outcome": outcome, "old": old, "new": new, "tests": len(tests)}
         with results.open("a", encoding="utf-8") as file:
@@ -168,6 +171,18 @@ def survivors(tree: Tree, results: Path) -> list[Mutant]:
     return found
 
 
+def mutants_in(tree: Tree, paths: Iterable[str]) -> list[Mutant]:
+    """Every mutant of these files; those of a file that has not changed since are not looked for again."""
+    cache = WORK / "mutants.json"
+    known = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
+    found: dict[str, list[list[Any]]] = {}
+    for path in paths:
+        key = hashlib.sha256(path.encode() + (tree.folder / path).read_bytes()).hexdigest()
+        found[key] = known.get(key) or [list(astuple(mutant)) for mutant in mutants_of(tree.folder, path)]
+    cache.write_text(json.dumps(found), encoding="utf-8")
+    return [Mutant(*fields) for fields in chain.from_iterable(found.values())]
+
+
 def main() -> None:
     """Picks, runs and counts the mutants."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -197,7 +212,7 @@ def main() -> None:
         results.unlink(missing_ok=True)
         mutants = survivors(tree, options.again)
     else:
-        everything = [mutant for path in sorted(covered.lines) for mutant in mutants_of(tree.folder, path)]
+        everything = mutants_in(tree, sorted(covered.lines))
         if options.constants:
             reached = [mutant for mutant in everything if covered.runs_at_import(mutant)]
         else:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -18,6 +20,11 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
+
+_OUTCOMES = {0: "survived", 2: "apart", -signal.SIGXCPU: "hung"}
+_WAIT = 20
+"""Seconds for each one of computing: a process that only waits has hung, too, and one on a busy machine has not."""
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -69,11 +76,18 @@ def _outcome(child: int, patience: float) -> str:
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            return {0: "survived", 2: "apart"}.get(os.waitstatus_to_exitcode(status), "killed")
+            return _OUTCOMES.get(os.waitstatus_to_exitcode(status), "killed")
         time.sleep(0.01)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return "hung"
+
+
+def pytest_configure() -> None:
+    """One example that fails is enough: it need not be a small one, and the next mutant must not meet it first."""
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutants", phases=phases, derandomize=True, database=None)
+    settings.load_profile("mutants")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -88,8 +102,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
                 code = 1
                 try:
                     os.setsid()
+                    limit = 1 + math.ceil(time.process_time() + request["seconds"])
+                    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
                     code = _run(session, request)
                 finally:
                     os._exit(code)
-            print(_outcome(child, request["patience"]), file=answers, flush=True)
+            print(_outcome(child, _WAIT * request["seconds"]), file=answers, flush=True)
     return True

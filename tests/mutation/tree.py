@@ -137,9 +137,9 @@ class Forks:
         self._incoming = os.fdopen(self._answers, encoding="utf-8")
         self._outgoing = os.fdopen(self._requests, "w", encoding="utf-8")
 
-    def meet(self, change: Change, tests: list[str], patience: float) -> str:
-        """Says `killed`, `hung`, `survived`, or `apart`: the change needs a process of its own."""
-        request = {"before": change.before, "after": change.after, "tests": tests, "patience": patience}
+    def meet(self, change: Change, tests: list[str], seconds: float) -> str:
+        """Says `killed`, `survived`, `hung` after these seconds of computing, or `apart`: it needs its own process."""
+        request = {"before": change.before, "after": change.after, "tests": tests, "seconds": seconds}
         print(json.dumps(request), file=self._outgoing, flush=True)
         answer = self._incoming.readline().strip()
         if not answer:
