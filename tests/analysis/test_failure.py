@@ -10,7 +10,7 @@ from support.scenes import MB, Scene, crash, map_of, throw_info, with_errors
 from dumpmap.analysis.failure import Failure, find_failure, last_errors, thrown_types, undecorate
 from dumpmap.model import ntstatus
 from dumpmap.model.memory import ExcerptMemory
-from dumpmap.model.snapshot import ExceptionRecord
+from dumpmap.model.snapshot import ExceptionRecord, Thread
 from dumpmap.wording.phrases import failure_text, last_error_text
 
 
@@ -57,7 +57,7 @@ def test_a_pointer_to_mfcs_exception_counts() -> None:
     assert failure.limit == "memory"
 
 
-@pytest.mark.parametrize("size", [0, 0x20, 0x2F, 0x101, 0x108, 0x204, 0x208, 0x408, 0x410])
+@pytest.mark.parametrize("size", [0, 0x24, 0x33, 0x105, 0x10B, 0x208, 0x20B, 0x420, 0x428])
 def test_type_information_that_is_cut_off_gives_what_is_there(size: int) -> None:
     data, info = throw_info(NAMES, wide=False)
     exception = crash(ntstatus.MSVC_CPP_EXCEPTION, 0x19930520, 0x30000, info)
@@ -66,7 +66,7 @@ def test_type_information_that_is_cut_off_gives_what_is_there(size: int) -> None
 
 def test_a_name_that_ends_at_the_end_of_the_memory_is_read() -> None:
     data, info = throw_info(NAMES[1:2], wide=False)
-    end = 0x408 + len(NAMES[1])
+    end = 0x420 + len(NAMES[1])
     exception = crash(ntstatus.MSVC_CPP_EXCEPTION, 0x19930520, 0x30000, info)
     assert thrown_types(ExcerptMemory([(0x10000000, data[:end])]), exception) == ("std::bad_alloc",)
 
@@ -74,7 +74,7 @@ def test_a_name_that_ends_at_the_end_of_the_memory_is_read() -> None:
 def test_a_count_of_types_that_is_a_lie_is_bounded() -> None:
     data, info = throw_info(NAMES, wide=False)
     lying = bytearray(data)
-    struct.pack_into("<I", lying, 0x100, 0xFFFFFFFF)
+    struct.pack_into("<I", lying, 0x104, 0xFFFFFFFF)
     exception = crash(ntstatus.MSVC_CPP_EXCEPTION, 0x19930520, 0x30000, info)
     assert thrown_types(ExcerptMemory([(0x10000000, bytes(lying))]), exception)[1] == "std::bad_alloc"
 
@@ -197,3 +197,23 @@ def test_a_size_beside_the_exception_adds_to_it_and_replaces_nothing() -> None:
     # A stack overflow asked for no memory.
     failure = failure_of(crash(0xC00000FD, 1, 0x33000), annotations=beside)
     assert (failure.limit, failure.how, failure.requested) == ("stack", "exception", None)
+
+
+@pytest.mark.parametrize(
+    ("address", "headroom"),
+    [(0x10000, 0), (0x10000 + MB - 1, MB - 1), (0xFFFF, None), (0x10000 + MB, None), (0x500000, None)],
+)
+def test_the_headroom_of_a_stack_that_overflowed(address: int, headroom: int | None) -> None:
+    scene = Scene()
+    stacks = [scene.allocate(MB, base=base, commit=0) for base in (0x10000, 0x500000)]
+    for base in stacks:
+        scene.commit(base + MB - 0x4000, 0x4000)
+    threads = [
+        Thread(thread, stack_base=base + MB - 0x1000, stack_size=0x1000)
+        for thread, base in zip((7, 8), stacks, strict=True)
+    ]
+    found = find_failure(scene.map(threads=threads, exception=crash(ntstatus.STATUS_STACK_OVERFLOW, 1, address)))
+    assert found is not None
+    assert found.stack is not None
+    assert (found.stack.address, found.stack.headroom) == (address, headroom)
+    assert (found.stack.stack is not None) is (headroom is not None)

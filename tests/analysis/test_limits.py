@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from support.scenes import CHARACTERISTICS, GB, LARGE_ADDRESS_AWARE, MB, TB, TOP_2GB, TOP_4GB, Scene, program
+from support.scenes import CHARACTERISTICS, GB, LARGE_ADDRESS_AWARE, MB, TB, TOP_2GB, TOP_4GB, TOP_128TB, Scene, program
 from synth.minidump import MEM_IMAGE, PAGE_READONLY
 from synth.process import TOP_8TB, ProcessBuilder
 
 import dumpmap
 from dumpmap.analysis.free import free_space
 from dumpmap.analysis.limits import AddressLimit, address_limit
+from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.snapshot import System
+from dumpmap.model.types import RegionType
 from dumpmap.model.writer import WriterRecord
 from dumpmap.render.markdown import to_markdown
 from dumpmap.views.diagnose import diagnosis_view
@@ -69,6 +71,7 @@ def test_the_highest_address_of_a_64_bit_system_is_not_a_32_bit_processs() -> No
 def test_without_a_list_the_programs_flag_says_it(aware: bool, wow64: bool, name: str, exact: bool) -> None:
     limit = limit_of(32, aware=aware, partial=True, wow64=wow64)
     assert (limit.name, limit.source, limit.exact) == (name, "large-address-aware flag", exact)
+    assert limit.size == int(name[0]) * GB - 0x10000  # the last 64 KB belong to no program
     assert limit.large_address_aware is aware
     assert not limit.reached
 
@@ -101,6 +104,7 @@ def test_a_64_bit_program_that_is_not_large_address_aware_has_2_gb() -> None:
 def test_the_version_of_windows_says_it(build: int, name: str) -> None:
     limit = limit_of(64, partial=True, build=build)
     assert (limit.name, limit.source) == (name, "Windows version")
+    assert limit.size == int(name.split()[0]) * TB - 0x10000
 
 
 def test_without_any_evidence_it_is_at_most_what_a_pointer_reaches() -> None:
@@ -199,3 +203,16 @@ def test_a_list_may_end_a_megabyte_below_the_highest_address(short: int, reached
     scene.allocate(0x10000, base=top - short - 0x10000)
     limit = address_limit(scene.map(end=top - short, system=System(max_address=top - 1)))
     assert (limit.size, limit.source, limit.reached) == (top, "SystemMemoryInfo", reached)
+
+
+@pytest.mark.parametrize("base", [TOP_2GB - 0x10000, TOP_2GB, TOP_2GB + 0x10000])
+def test_what_begins_at_the_limit_is_not_the_processs_own(base: int) -> None:
+    scene = Scene(32, top=TOP_128TB)  # as a 64-bit writer sees it
+    scene.allocate(0x10000, base=0x400000, protect=PAGE_READONLY, type=MEM_IMAGE)
+    scene.allocate(0x10000, base=base)
+    module, header = program(32, aware=False)
+    region_map = scene.map(modules=[module], memory=[(0x400000, header)], wow64=True)
+    m = measurements_of(region_map)
+    assert m.limit.size == TOP_2GB
+    assert m.used.get(RegionType.PRIVATE_DATA, 0) == (0x10000 if base < TOP_2GB else 0)
+    assert m.used_total == 0x10000 + (0x10000 if base < TOP_2GB else 0)

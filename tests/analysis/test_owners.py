@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.scenes import FIXTURES, KB, MB, Scene
 
 import dumpmap
+from dumpmap.analysis.owner_totals import OwnerTotals, _by_block, owner_totals
 from dumpmap.analysis.owners import Owners, find_owners
 from dumpmap.api import RegionMap
-from dumpmap.model.types import RegionType
+from dumpmap.model.recognised import Found, LabelledRange
+from dumpmap.model.snapshot import RecordedHeap, RecordedRange, Thread
+from dumpmap.model.types import PRIVATE_TYPES, RegionType
 
 DUMPS = sorted(path for path in FIXTURES.rglob("*.dmp*"))
 NO_ROW = ("Free", "Unusable", "Page Table")
@@ -107,3 +111,49 @@ def test_a_map_without_owners_is_all_groups() -> None:
     owners = check(scene.map())
     assert [(group.count, group.size_each) for group in owners.groups if group.size_each == 256 * KB] == [(3, 256 * KB)]
     assert owners.owned_share == 0
+
+
+def test_committed_private_memory_is_summed_up_by_owner() -> None:
+    heap, stack, block, other = 0x1000_0000, 0x2000_0000, 0x3000_0000, 0x4000_0000
+    scene = Scene(64)
+    scene.allocate(MB, base=heap, commit=64 * KB)
+    scene.allocate(MB, base=stack, commit=0)
+    scene.commit(stack + MB - 16 * KB, 16 * KB)
+    scene.allocate(MB, base=block, commit=128 * KB)
+    scene.allocate(MB, base=other, commit=384 * KB)
+    region_map = scene.map(
+        heaps=[RecordedHeap(1, "NT heap", None, heap, None, (RecordedRange(heap, MB, 64 * KB, "segment"),))],
+        threads=[Thread(5, stack_base=stack + MB - 4 * KB, stack_size=4 * KB)],
+    )
+    totals = owner_totals(region_map)
+    assert totals is not None
+    assert totals.committed == {"NT heap 1": 64 * KB, "Thread stacks": 16 * KB}
+    assert (totals.owned, totals.private_data, totals.owned_share) == (0, 512 * KB, 0.0)
+    # A recogniser proves the block, twice, and a part of what is outside the map.
+    parts = [LabelledRange(base, MB, "block", "proof", owner="Engine") for base in (block, block, heap)]
+    structures = replace(region_map.structures, found=(Found(ranges=tuple(parts)),))
+    totals = owner_totals(replace(region_map, structures=structures))
+    assert totals is not None
+    assert totals.committed == {"Engine": 192 * KB, "Thread stacks": 16 * KB}
+    assert (totals.owned, totals.owned_share, totals.top) == (128 * KB, 0.25, ("Engine", 192 * KB))
+
+
+def test_the_first_name_of_equal_owners_is_the_top() -> None:
+    assert OwnerTotals({"b": 5, "a": 5, "c": 4}, 0, 0).top == ("a", 5)
+    assert OwnerTotals({}, 0, 0).top is None
+    assert OwnerTotals({}, 0, 0).owned_share is None
+    assert OwnerTotals({}, 1, 4).owned_share == 0.25
+
+
+@pytest.mark.parametrize("name", ["fragment-x86.dmp.gz", "leak-x64-before.dmp.gz", "layout-x86-plain.dmp"])
+def test_sums_by_owner_are_those_of_the_owners(name: str) -> None:
+    region_map = dumpmap.open(FIXTURES / name)
+    totals = owner_totals(region_map)
+    if region_map.partial:
+        assert totals is None
+        return
+    assert totals is not None
+    by_allocation, owned = _by_block(region_map)
+    assert (totals.committed, totals.owned) == (by_allocation, owned)
+    owners = find_owners(region_map, PRIVATE_TYPES)
+    assert sum(totals.committed.values()) == sum(owner.committed for owner in owners.owners)

@@ -13,7 +13,7 @@ import pytest
 from support.scenes import FIXTURES, KB, MB, map_of
 from synth import rtti
 from synth.heaps import nt_heap, write_heap_array
-from synth.images import Section
+from synth.images import Section, pe_header
 from synth.minidump import MEM_MAPPED, PAGE_READWRITE
 from synth.process import Module, ProcessBuilder
 
@@ -403,3 +403,13 @@ def test_damaged_dumps_give_a_result_or_our_own_error(arch: str) -> None:
         find_owners(replace(region_map, pointers=search))
         results += search is not None
     assert results > 100
+
+
+@pytest.mark.parametrize(("arch", "known"), [("x64", True), ("x86", False)])
+def test_one_32_bit_image_makes_low_bases_ambiguous(arch: str, known: bool) -> None:
+    process = Program("x64")
+    block = process.allocate(2 * MB, base=0x12340000)
+    process.hold(process.first, 0x100, block)
+    module = process.add_module("C:\\app\\other.dll")
+    process.write(module.base, pe_header(arch, module.base & 0xFFFF0000, [Section(".data", 0x1000, rva=0x1000)]))
+    assert (block in found(process)) is known

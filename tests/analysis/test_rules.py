@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.scenes import KB, MB, Scene, crash, v8_heap
 
-from dumpmap.analysis.gate_figures import FIGURES, all_figures, find_figure, measure
+from dumpmap.analysis.gate_figures import FIGURES, Measured, all_figures, find_figure, measure
 from dumpmap.analysis.rules import DEFAULT_RULES, THRESHOLDS, RulesError, RuleSet
 from dumpmap.analysis.rules_file import parse_amount, parse_limit, parse_rules
+from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.cli.common import load_rules
 from dumpmap.errors import DumpmapError
+from dumpmap.model.snapshot import Counters, Module, RecordedHeap, RecordedRange, System, Thread
 
 WHOLE = """
 disable = ["many-heaps"]
@@ -265,3 +269,87 @@ def test_all_mistakes_are_reported_at_once() -> None:
     places = ("unknown", "colour", "disable", "thresholds.largest_free_critical", "severity.many-heaps", "threads",
               'limits."Heap.committed"', "verdict.forbid", 'deltas."Heep.size"')  # fmt: skip
     assert [place for place in places if f"{place}: " not in said] == []
+
+
+def built() -> RegionMap:
+    """A 32-bit process with three free blocks, and 64 KB of which an allocation leaves 60 KB that nobody can use."""
+    scene = Scene()
+    scene.allocate(4 * KB, base=0x10000)
+    at = 0x20000
+    for free in (40 * MB, 30 * MB, 512 * KB):
+        scene.allocate(MB, base=at, commit=64 * KB)
+        at += MB + free
+    scene.allocate(scene.top - at, base=at, commit=0)
+    heap = RecordedHeap(1, "NT heap", address=0x20000, ranges=(RecordedRange(0x20000, MB, 64 * KB, "segment"),))
+    one = scene.snapshot(
+        counters=Counters(private_usage=5 * MB),
+        system=System(commit_limit=800 * MB, commit_total=200 * MB),
+        threads=[Thread(1), Thread(2)],
+        modules=[Module(0x20000 + MB, 0, "a.dll")],
+        heaps=[heap],
+        exception=crash(0xC0000017, 12345),
+        writer=v8_heap(75 * MB, 100 * MB),
+    )
+    return map_snapshot(replace(one, handle_count=7))
+
+
+FREE = 70 * MB + 512 * KB
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("largest_free_block", 40 * MB),
+        ("largest_free_block_at_most", 40 * MB),
+        ("free", FREE),
+        ("free_blocks", 3),
+        ("fragmentation", 1 - 40 * MB / FREE),
+        ("tiny_block_size", 512 * KB),
+        ("unusable", 60 * KB),
+        ("threads", 2),
+        ("modules", 1),
+        ("heaps", 1),
+        ("handles", 7),
+        ("allocations", 5),
+        ("commit_ratio", 0.25),
+        ("process_commit", 5 * MB),
+        ("oom_size", 12345),
+        ("heap_limit_used", 75 * MB),
+        ("heap_limit", 100 * MB),
+        ("heap_limit_ratio", 0.75),
+        ("counters.private_usage", 5 * MB),
+        ("counters.virtual_size", None),
+        ("system.commit_total", 200 * MB),
+        ("system.physical_total", None),
+        ("Total.committed", 4 * KB + 192 * KB),
+        ("Heap.size", MB),
+        ("Heap.committed", 64 * KB),
+        ("heap.blocks", 2),
+        ("Image.size", 0),
+        ("Free.size", FREE + 64 * KB),  # and the 64 KB at 0
+    ],
+)
+def test_a_figure_is_what_the_process_was_built_to_have(name: str, value: float | None) -> None:
+    assert measure(built(), name) == Measured(value)
+
+
+def test_every_figure_with_a_name_of_its_own_is_measured() -> None:
+    one = built()
+    assert [figure.name for figure in FIGURES if measure(one, figure.name).exact is None] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "checks"),
+    [
+        ("", False),
+        ('disable = ["many-heaps"]', False),
+        ("[thresholds]\nmany_threads = 5", False),
+        ('[limits]\nthreads = "<= 5"', True),
+        ('[findings]\nforbid = ["many-heaps"]', True),
+        ('[findings]\nmax_severity = "warning"', True),
+        ('[verdict]\nforbid = ["out-of-commit"]', True),
+        ('[deltas]\nthreads = "<= +5"', True),
+    ],
+)
+def test_each_kind_of_gate_is_one(text: str, checks: bool) -> None:
+    assert parse_rules(text).has_gates is checks

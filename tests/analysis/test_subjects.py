@@ -13,7 +13,8 @@ from synth.process import ProcessBuilder
 import dumpmap
 from dumpmap.analysis.subjects import namings_of
 from dumpmap.api import RegionMap
-from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange, Thread
+from dumpmap.model.process import Teb
+from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange, Thread, UnloadedModule
 from dumpmap.render.export import export
 
 
@@ -154,3 +155,26 @@ def test_every_teb_is_its_threads() -> None:
     for thread in process.threads:
         assert identity(region_map, thread.teb, same_process=True) == ("TEB", ("TEB", thread.tid, None))
     assert len({region_map.space.index_of(thread.teb) for thread in process.threads}) == len(process.threads) >= 3
+
+
+def test_where_threads_have_blocks_of_both_widths_each_is_its_own() -> None:
+    scene = Scene(64)
+    narrow, wide = (scene.allocate(0x2000, base=base) for base in (0x100000, 0x200000))
+    region_map = scene.map(threads=[Thread(5, teb=narrow), Thread(5, teb=wide)])
+    of_five = Teb(wide, 8, 5, 100, None, None, None, 0x30000, 0, None, None, None, None, narrow)
+    both = (of_five, replace(of_five, address=narrow, pointer_size=4))
+    for tebs, widths in ((both, (8, 4)), (both[:1], (None,)), (both[1:], (None,))):
+        other = replace(region_map, structures=replace(region_map.structures, tebs=tebs))
+        for teb, width in zip(tebs, widths, strict=True):
+            assert identity(other, teb.address, same_process=True) == ("TEB", ("TEB", 5, width))
+
+
+def test_an_address_in_no_allocation_names_none() -> None:
+    scene = Scene(64)
+    first, last = (scene.allocate(MB, base=base) for base in (0x100000, 0x900000))
+    unloaded = UnloadedModule(0x10000, MB, "gone.dll")
+    region_map = scene.map(modules=[Module(0x20000, MB, "C:\\a.dll")], threads=[Thread(5, teb=0x10000)])
+    region_map = replace(region_map, snapshot=replace(region_map.snapshot, unloaded_modules=(unloaded,)))
+    assert [identity(region_map, base, same_process=True) for base in (first, last)] == [None, None]
+    namings, codes = namings_of(region_map)
+    assert [namings[int(code)].subject for code in codes] == [None, None]

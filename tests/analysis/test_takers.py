@@ -12,7 +12,8 @@ from synth.minidump import MinidumpBuilder
 
 import dumpmap
 from dumpmap.analysis import takers
-from dumpmap.analysis.takers import who_took_it
+from dumpmap.analysis.takers import Taker, who_took_it
+from dumpmap.model.snapshot import RecordedHeap, RecordedRange, Thread
 from dumpmap.model.types import PRIVATE_TYPES
 
 NODE = FIXTURES / "runtimes" / "node-18.dmp.gz"
@@ -93,3 +94,27 @@ def test_ranges_of_a_map_without_regions_are_no_allocations(tmp_path: Path) -> N
     assert "captured range of 4 KB at 0x0000000000060000" in text
     assert "2 captured ranges of 8 KB" in text
     assert "allocation" not in text
+
+
+def test_of_equal_figures_the_larger_taker_comes_first_then_the_name() -> None:
+    scene = Scene(64)
+    stacks, heap, large, small = 0x1000_0000, 0x2000_0000, 0x3000_0000, 0x4000_0000
+    scene.allocate(2 * MB, base=stacks, commit=MB)
+    scene.allocate(2 * MB, base=heap, commit=MB)
+    scene.allocate(5 * MB, base=large, commit=MB)
+    scene.allocate(4 * MB, base=small, commit=3 * MB)
+    found = who_took_it(
+        scene.map(
+            heaps=[RecordedHeap(1, "pool", None, heap, None, (RecordedRange(heap, 2 * MB, MB, "segment"),))],
+            threads=[
+                Thread(5, stack_base=stacks + 2 * MB - 0x1000, stack_size=0x1000, stack_pointer=stacks + 2 * MB - 8)
+            ],
+        )
+    )
+    assert found is not None
+
+    def order(takers: tuple[Taker, ...]) -> list[tuple[str, int, int]]:
+        return [(one.owner, one.committed // MB, one.reserved // MB) for one in takers]
+
+    assert order(found.committed) == [("", 3, 1), ("", 1, 4), ("Thread stacks", 1, 1), ("pool 1", 1, 1)]
+    assert order(found.reserved) == [("", 1, 4), ("", 3, 1), ("Thread stacks", 1, 1), ("pool 1", 1, 1)]

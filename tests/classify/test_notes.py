@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from support.scenes import MB, Scene
 from synth.minidump import MEM_COMMIT, MEM_PRIVATE, MinidumpBuilder
 
 import dumpmap
 from dumpmap.api import RegionMap
+from dumpmap.classify.notes import notes_of
+from dumpmap.model.region_map import MappedCopy
 from dumpmap.model.types import RegionType
+from dumpmap.model.writer import HeapLimitRecord, WriterRecord
 
 
 def opened(*names: str, arch: str = "x64", regions: bool = False) -> RegionMap:
@@ -57,3 +63,31 @@ def test_where_heap_memory_counts() -> None:
         "the list of heaps is not in the input: heap memory is not in the map, neither as Heap nor as Private Data"
         in m.notes
     )
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "texts"),
+    [
+        (None, 4095, ("0 bytes", "4.0 KB")),
+        (None, 4096, None),
+        (4000, 1000, ("3.9 KB", "1000 bytes")),
+        (None, None, None),
+    ],
+)
+def test_figures_of_a_heap_that_no_heap_has(used: int | None, limit: int | None, texts: tuple[str, str] | None) -> None:
+    record = HeapLimitRecord("V8", "CrashpadInfo", used=used, limit=limit)
+    notes = Scene(64).leave(MB).map(writer=WriterRecord("Crashpad", heap_limit=record)).notes
+    said = [note for note in notes if "for the V8 heap" in note]
+    assert len(said) == (texts is not None)
+    if texts is not None:
+        assert f"recorded {texts[0]} in use and a limit of {texts[1]} for the V8 heap" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, None), (1, "1 loaded image is also mapped as data"), (2, "2 loaded images are also mapped as data")],
+)
+def test_copies_of_images_are_counted(count: int, words: str | None) -> None:
+    m = opened(regions=True)
+    notes = notes_of((), replace(m, mapped_copies=tuple(MappedCopy(0x60000, "app.exe") for _ in range(count))))
+    assert [note.partition(", ")[0] for note in notes if "mapped as data" in note] == ([words] if words else [])

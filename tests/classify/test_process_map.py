@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+from support.scenes import Scene, program
+from synth.minidump import MEM_IMAGE, MEM_MAPPED, MEM_PRIVATE, PAGE_READONLY
 from synth.process import ProcessBuilder
 
 import dumpmap
@@ -153,3 +155,15 @@ def test_private_data_that_nothing_explains_stays_private_data() -> None:
     assert location.type == RegionType.PRIVATE_DATA
     assert location.kind == ""
     assert not location.inferred
+
+
+@pytest.mark.parametrize(("kind", "is_image"), [(MEM_IMAGE, True), (MEM_PRIVATE, False), (MEM_MAPPED, False)])
+def test_a_module_in_memory_that_is_no_image_is_said_to_be(kind: int, is_image: bool) -> None:
+    scene = Scene(64)
+    scene.allocate(0x10000, base=0x400000, protect=PAGE_READONLY, type=kind)
+    module, header = program(64, aware=True)
+    frame = scene.map(modules=[module], memory=[(0x400000, header)]).allocations.set_index("address")
+    row = frame.loc[0x400000]
+    assert row["details"] == module.path
+    assert row["kind"] == ("EXE" if is_image else "EXE in other memory")
+    assert (row["type"] == "Image") is is_image

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +45,30 @@ def mutants_of(folder: Path, path: str) -> list[Mutant]:
 
 
 @dataclass(frozen=True)
+class Change:
+    """The text of a file before and after."""
+
+    path: str
+    before: str
+    after: str
+
+    @property
+    def line(self) -> tuple[str, str]:
+        """The first line that differs, before and after."""
+        pairs = zip(self.before.splitlines(), self.after.splitlines(), strict=False)
+        return next(((old.strip(), new.strip()) for old, new in pairs if old != new), ("", ""))
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether what comes after is Python."""
+        try:
+            compile(self.after, self.path, "exec")
+        except SyntaxError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
 class Tree:
     """A copy of the project in `folder`."""
 
@@ -57,17 +83,23 @@ class Tree:
         for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile"):
             shutil.copy(PROJECT / name, self.folder / name)
 
-    def pytest(self, *arguments: str, patience: float | None = None, **environment: str) -> int | None:
-        """Runs pytest in the copy; the exit code, or None when it did not end within `patience` seconds."""
+    def start(self, *arguments: str, pipes: Sequence[int] = (), **environment: str) -> subprocess.Popen[bytes]:
+        """Starts pytest in the copy."""
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-n0"]
-        process = subprocess.Popen(
+        own = {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.Popen(
             [*command, *arguments],
             cwd=self.folder,
-            env={**os.environ, **environment, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, **environment, **own, "DUMPMAP_MUTANTS": ",".join(map(str, pipes))},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            pass_fds=pipes,
             start_new_session=True,
         )
+
+    def pytest(self, *arguments: str, patience: float | None = None, **environment: str) -> int | None:
+        """Runs pytest in the copy; the exit code, or None when it did not end within `patience` seconds."""
+        process = self.start(*arguments, **environment)
         try:
             return process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -75,30 +107,41 @@ class Tree:
             process.wait()
             return None
 
-    def mutated(self, mutant: Mutant) -> tuple[str, str]:
-        """The text of a mutant's file before and after."""
+    def change(self, mutant: Mutant) -> Change:
+        """What a mutant changes."""
         before = (self.folder / mutant.path).read_text(encoding="utf-8")
-        return before, mutate_code(before, get_operator(mutant.operator)(), mutant.occurrence) or ""
+        after = mutate_code(before, get_operator(mutant.operator)(), mutant.occurrence) or ""
+        return Change(mutant.path, before, after)
 
-    def changed_line(self, mutant: Mutant) -> tuple[str, str]:
-        """The first line that a mutant changes, before and after."""
-        before, after = self.mutated(mutant)
-        pairs = zip(before.splitlines(), after.splitlines(), strict=False)
-        return next(((old.strip(), new.strip()) for old, new in pairs if old != new), ("", ""))
-
-    def meet(self, mutant: Mutant, tests: list[str], patience: float) -> str:
-        """Applies a mutant, runs its tests, and says `killed`, `hung`, `survived` or `invalid`."""
-        path = self.folder / mutant.path
-        before, after = self.mutated(mutant)
-        try:
-            compile(after, mutant.path, "exec")
-        except SyntaxError:
-            return "invalid"
+    def meet(self, change: Change, tests: list[str], patience: float) -> str:
+        """Writes a change, runs its tests in a process of their own, and says `killed`, `hung`, or `survived`."""
+        path = self.folder / change.path
         listed = self.folder.with_suffix(".tests")
         listed.write_text("\n".join(tests), encoding="utf-8")
         try:
-            path.write_text(after, encoding="utf-8")
+            path.write_text(change.after, encoding="utf-8")
             code = self.pytest("-x", f"@{listed}", patience=patience)
         finally:
-            path.write_text(before, encoding="utf-8")
+            path.write_text(change.before, encoding="utf-8")
         return "hung" if code is None else "survived" if code == 0 else "killed"
+
+
+class Forks:
+    """One process that has collected the tests of a copy and forks for each change; see `forks.py`."""
+
+    def __init__(self, tree: Tree, tests: Sequence[str]) -> None:
+        (requests, self._requests), (self._answers, answers) = os.pipe(), os.pipe()
+        tree.start("-p", "tests.mutation.forks", *tests, pipes=(requests, answers))
+        os.close(requests)
+        os.close(answers)
+        self._incoming = os.fdopen(self._answers, encoding="utf-8")
+        self._outgoing = os.fdopen(self._requests, "w", encoding="utf-8")
+
+    def meet(self, change: Change, tests: list[str], seconds: float) -> str:
+        """Says `killed`, `survived`, `hung` after these seconds of computing, or `apart`: it needs its own process."""
+        request = {"before": change.before, "after": change.after, "tests": tests, "seconds": seconds}
+        print(json.dumps(request), file=self._outgoing, flush=True)
+        answer = self._incoming.readline().strip()
+        if not answer:
+            raise SystemExit("the process that collected the tests has ended")
+        return answer

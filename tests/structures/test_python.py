@@ -16,7 +16,7 @@ from dumpmap.analysis.owners import find_owners
 from dumpmap.model.memory import ExcerptMemory, LiveMemory, RecordingMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.recognised import OwnerFacts
-from dumpmap.structures.recognisers.python import PythonArenas
+from dumpmap.structures.recognisers.python import ArenaLayout, PythonArenas
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "runtimes"
 RECORDED = sorted(path.name.removesuffix(".truth.json") for path in FOLDER.glob("python-*.truth.json"))
@@ -238,3 +238,21 @@ def test_spoiled_bytes_never_raise_and_never_prove_a_lie(arch: str) -> None:
         for arenas in survey_process(process, ExcerptMemory(changed)).facts_of(PythonArenas):
             assert set(arenas.arenas) <= set(python.arenas)
             assert arenas.used is None or arenas.used <= len(arenas.arenas) * arenas.layout.arena
+
+
+@pytest.mark.parametrize(
+    ("pointer", "pool", "step", "size", "blocks"),
+    [
+        # `POOL_OVERHEAD` is a header of 48 bytes (32 in 32-bit programs), which is a multiple of either step.
+        (8, 0x1000, 16, 16, 253),
+        (8, 0x1000, 16, 512, 7),
+        (8, 0x4000, 16, 16, 1021),
+        (8, 0x4000, 16, 64, 255),
+        (4, 0x1000, 8, 8, 508),
+        (4, 0x1000, 16, 16, 254),
+    ],
+)
+def test_how_many_blocks_a_pool_holds(pointer: int, pool: int, step: int, size: int, blocks: int) -> None:
+    layout = ArenaLayout("any", pointer, 0x40000, pool, step)
+    assert layout.overhead == (48 if pointer == 8 else 32)
+    assert layout.blocks_in_pool(size) == blocks

@@ -230,3 +230,20 @@ def test_a_stack_of_64_bits_ends_with_the_user_space(top: int, good: bool) -> No
     teb = read_teb(memory_of(process), thread.teb, 8)
     assert teb is not None
     assert (teb.stack_base == top) is good
+
+
+@pytest.mark.parametrize(("bits", "linked"), [(64, True), (64, False), (32, True), (32, False)])
+def test_field_by_field_a_twin_comes_from_the_link_and_else_from_the_distance(bits: int, linked: bool) -> None:
+    process = ProcessBuilder("x64", 19045, wow64=True).add_peb(image_base=0x400000)
+    thread = process.add_thread()
+    assert thread.teb32 is not None
+    assert thread.teb64 is not None
+    own, twin = (thread.teb64, thread.teb32) if bits == 64 else (thread.teb32, thread.teb64)
+    distance = (twin - own) + 0x5000  # the field and the link disagree, so that either shows itself
+    process.set_teb(thread, "WowTebOffset", distance, bits)
+    if not linked:
+        process.set_teb(thread, "ExceptionList", 0, 64).set_teb(thread, "GdiBatchCount", 0, 32)
+    for memory in (memory_of(process), RecordingMemory(memory_of(process))):
+        teb = read_teb(memory, own, bits // 8, thread.tid)
+        assert teb is not None
+        assert teb.other_teb == (twin if linked else own + distance)

@@ -207,20 +207,21 @@ def throw_info(names: list[bytes], *, wide: bool, image: int = 0x10000000) -> tu
     """
     base = image if not wide else 0
     data = bytearray(0x1000)
-    array, descriptors = 0x100, []
-    at = 0x400
+    # Nothing is aligned to more than its own fields, so that no sum of address and offset is right by accident.
+    info, array, descriptors = 0x24, 0x104, []
+    at = 0x418
     for name in names:
         start = at
         data[start + (16 if wide else 8) : start + (16 if wide else 8) + len(name)] = name
         descriptors.append(start)
         at += 0x80
     for index, descriptor in enumerate(descriptors):
-        catchable = 0x200 + 0x20 * index
+        catchable = 0x204 + 0x20 * index
         struct.pack_into("<II", data, catchable, 0, base + descriptor)
         struct.pack_into("<I", data, array + 4 + 4 * index, base + catchable)
     struct.pack_into("<I", data, array, len(names))
-    struct.pack_into("<IIII", data, 0x20, 0, 0, 0, base + array)
-    return bytes(data), image + 0x20
+    struct.pack_into("<IIII", data, info, 0, 0, 0, base + array)
+    return bytes(data), image + info
 
 
 def with_errors(*errors: tuple[int, int], crashing: int | None = 0) -> MinidumpBuilder:
