@@ -21,13 +21,20 @@ _LONGEST_TEMPORARY_FOLDER = 107 - len("/pymp-12345678/listener-12345678")
 
 def process_context() -> BaseContext:
     """Returns how to start worker processes: safe beside threads, and warm where the system supports it."""
-    # The fork server listens on a socket among the temporary files, and a socket's name has at most 107 bytes.
-    if not sys.platform.startswith("linux") or len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TEMPORARY_FOLDER:
+    if not sys.platform.startswith("linux") or not _can_listen():
         return multiprocessing.get_context("spawn")
     # A server with all imports done forks the workers: a killed one is replaced in milliseconds.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", "dumpmap.triage.preload"])
     return context
+
+
+def _can_listen() -> bool:
+    """Whether the fork server has a place for its socket: among the temporary files, by a name of at most 107 bytes."""
+    try:
+        return len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_TEMPORARY_FOLDER
+    except FileNotFoundError:  # no folder can be written, as in a container with a read-only root
+        return False
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ def step(folder: Path, **inputs: str) -> Step:
     for path in (summary, outputs):
         path.unlink(missing_ok=True)
     variables = {f"DUMPMAP_{name.upper()}": value for name, value in inputs.items()}
-    known = {"FILES", "RULES", "BASELINE", "TRIAGE", "FAIL_ON"}
+    known = {"FILES", "RULES", "BASELINE", "ALLOW_MISSING_BASELINE", "SARIF", "TRIAGE", "FAIL_ON"}
     assert {name.removeprefix("DUMPMAP_") for name in variables} <= known
     done = subprocess.run(
         ["bash", str(ACTION / "run.sh")],
@@ -106,6 +106,35 @@ def test_a_baseline_is_compared_with(work: Path) -> None:
     assert step(work, **inputs, baseline="leak-x64-after.dmp.gz").code == 0
 
 
+def test_a_first_run_has_no_baseline(work: Path) -> None:
+    (work / "delta.toml").write_text('[deltas]\n"Total.committed" = "<= +10%"\n', "utf-8")
+    inputs = {"files": "dumps/good one.dmp.gz", "rules": "delta.toml", "baseline": "cache/main.json.zst"}
+    refused = step(work, **inputs)
+    assert (refused.code, refused.outputs["junit"], refused.outputs["sarif"]) == (3, "", ""), refused.log
+    assert step(work, **inputs, allow_missing_baseline="true").code == 0
+
+
+@pytest.mark.parametrize("name", ["", "reports of dumps.sarif", "-o.sarif"])
+def test_a_sarif_report_for_an_upload(work: Path, name: str) -> None:
+    ran = step(work, files="dumps/**/*.dmp.gz", rules="rules.toml", sarif=name)
+    assert ran.code == 1, ran.log
+    path = work / ran.outputs["sarif"]
+    assert path.name == (name or "check.sarif")
+    report = json.loads(path.read_text("utf-8"))
+    assert report["version"] == "2.1.0"
+    (run,) = report["runs"]
+    assert {result["level"] for result in run["results"]} == {"error"}
+    assert step(work, triage="dumps/good one.dmp.gz").outputs["sarif"] == ""
+
+
+def test_an_old_sarif_report_is_not_taken_for_this_one(work: Path) -> None:
+    (work / "old.sarif").write_text("{}", "utf-8")
+    ran = step(work, files="dumps/good one.dmp.gz", rules="rules.toml", sarif="old.sarif")
+    assert ran.code == 2
+    assert "exists already" in ran.log
+    assert (work / "old.sarif").read_text("utf-8") == "{}"
+
+
 def test_triage_has_a_table_and_a_gate(work: Path) -> None:
     ran = step(work, triage="dumps", fail_on="critical")
     assert (ran.code, ran.outputs["exit-code"]) == (1, "1"), ran.log
@@ -130,6 +159,11 @@ def test_both_in_one_step_and_the_worse_exit_code(work: Path) -> None:
         ({"files": "dumps/good one.dmp.gz"}, "the input files needs the input rules"),
         ({"files": "gone/*.dmp", "rules": "rules.toml"}, "no file matches"),
         ({"files": "$(touch owned).dmp", "rules": "rules.toml"}, "no file matches"),
+        ({"files": "rules.toml", "rules": "rules.toml", "sarif": "x\nexit-code=0"}, "the input sarif must be one line"),
+        (
+            {"files": "rules.toml", "rules": "rules.toml", "allow_missing_baseline": "yes"},
+            "the input allow-missing-baseline must be true or false",
+        ),
     ],
 )
 def test_wrong_inputs_are_one_line(inputs: dict[str, str], message: str, work: Path) -> None:
@@ -187,6 +221,23 @@ def test_the_action_gives_the_script_every_input() -> None:
     assert given == used
     outputs = set(re.findall(r"steps\.run\.outputs\.([a-z-]+)", action))
     assert outputs == set(re.findall(r'^ +echo "([a-z-]+)=', script, re.MULTILINE))
+
+
+def test_every_option_that_the_script_uses_is_one_of_the_command() -> None:
+    script = (ACTION / "run.sh").read_text("utf-8")
+    used = set(re.findall(r"(?<=[ (])--[a-z][a-z-]+", re.sub(r"(?m)^ *#.*|<<.*", "", script)))
+    known: set[str] = set()
+    for command in ("check", "triage"):
+        text = subprocess.run(
+            [sys.executable, "-m", "dumpmap", command, "--help"],
+            env={**os.environ, "PYTHONPATH": str(GITHUB.parent), "COLUMNS": "200", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        known |= set(re.findall(r"--[a-z][a-z-]+", text))
+    assert used <= known
+    assert {"--rules", "--sarif", "--baseline", "--fail-on"} <= used
 
 
 @pytest.mark.parametrize("path", sorted(GITHUB.rglob("*.yml")), ids=lambda path: path.name)

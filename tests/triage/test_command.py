@@ -313,6 +313,23 @@ def test_a_long_name_of_the_temporary_folder(folder: Path, tmp_path: Path) -> No
     assert "internal" not in done.stdout
 
 
+def test_no_folder_for_temporary_files(folder: Path, tmp_path: Path) -> None:
+    """As in a container whose root is read-only."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, tempfile\n"
+        "def refuse(): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
+        "tempfile.tempdir, tempfile._get_default_tempdir = None, refuse\n"
+        "from dumpmap.cli import app\n"
+        "if __name__ == '__main__':\n"
+        f"    sys.exit(app.run(['-q', 'triage', {str(folder)!r}, '--no-cache', '-j', '2', '-f', 'csv']))\n",
+        "utf-8",
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "internal" not in done.stdout
+
+
 def test_the_output_is_no_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dump = folder / "good-0.dmp"
     before = dump.read_bytes()

@@ -5,6 +5,8 @@
 #   DUMPMAP_FILES      paths or patterns to check, one a line; needs DUMPMAP_RULES
 #   DUMPMAP_RULES      the rules file
 #   DUMPMAP_BASELINE   the file to compare with; may be empty
+#   DUMPMAP_ALLOW_MISSING_BASELINE   true: a baseline that does not exist is no error
+#   DUMPMAP_SARIF      where the SARIF report of the check is written; may be empty
 #   DUMPMAP_TRIAGE     folders, files, or patterns to triage, one a line
 #   DUMPMAP_FAIL_ON    critical, warning, or info; may be empty
 #
@@ -18,6 +20,7 @@ folder=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/dumpmap.XXXXXX") || exit 2
 summary=$folder/summary.md
 : >"$summary"
 junit=
+sarif=
 table=
 worst=0
 
@@ -44,6 +47,7 @@ finish() {
       echo "exit-code=$worst"
       echo "summary=$summary"
       echo "junit=$junit"
+      echo "sarif=$sarif"
       echo "table=$table"
     } >>"$GITHUB_OUTPUT"
   fi
@@ -88,11 +92,27 @@ check() {
     files+=("${matches[@]}")
   done
   junit=$folder/junit.xml
-  arguments=(--rules "$DUMPMAP_RULES" --junit "$junit" --github -o "$folder/check.md")
+  sarif=${DUMPMAP_SARIF:-$folder/check.sarif}
+  case $sarif in
+    # An output is a line: the second line of a name would be an output of its own.
+    *$'\n'*) sarif='' && fail "the input sarif must be one line" ;;
+    -*) sarif=./$sarif ;;
+  esac
+  # The report of an earlier step must not be taken for this one's.
+  [ ! -e "$sarif" ] || fail "the file of the input sarif exists already"
+  arguments=(--rules "$DUMPMAP_RULES" --junit "$junit" --sarif "$sarif" --github -o "$folder/check.md")
   [ -z "${DUMPMAP_BASELINE:-}" ] || arguments+=(--baseline "$DUMPMAP_BASELINE")
+  case ${DUMPMAP_ALLOW_MISSING_BASELINE:-false} in
+    true) arguments+=(--allow-missing-baseline) ;;
+    false) ;;
+    *) fail "the input allow-missing-baseline must be true or false" ;;
+  esac
   # The summary of the step is written once, at the end.
   env -u GITHUB_STEP_SUMMARY "$python" -m dumpmap check "${arguments[@]}" -- "${files[@]}"
   ended $?
+  # Wrong rules end the command before it writes a report.
+  [ -e "$junit" ] || junit=
+  [ -e "$sarif" ] || sarif=
   section "dumpmap check" "$folder/check.md"
 }
 
