@@ -19,7 +19,7 @@ def test_generated_documents_are_in_step() -> None:
 
 
 def test_every_stale_document_is_found_and_written(docs: Path) -> None:
-    (docs / "cli.md").write_text("# Command line\n", "utf-8")
+    (docs / "cli.md").write_text("# Commands\n", "utf-8")
     (docs / "snapshot.schema.json").unlink()
     page = docs / "classification.md"
     page.write_text(
