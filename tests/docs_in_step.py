@@ -10,7 +10,7 @@ To add a generated document, write a function that returns its text and add a ro
 * `FILES`: the whole file is generated;
 * `FOLDERS`: every page of a folder is generated, and a page that is no longer wanted is removed;
 * `SECTIONS`: a part of a page that people write. In the page, the part is between `<!-- NAME -->` and `<!-- /NAME -->`,
-  each on a line of its own.
+  each on a line of its own. A function that cannot make its text here returns None, and the section stays as it is.
 
 Functions import what they describe when they run, so that one broken module costs one document.
 """
@@ -245,6 +245,12 @@ def benchmarks_page() -> str:
     return str(_sibling("benchmarks.report").page())
 
 
+def session() -> str | None:
+    """Writes a session of an assistant's client; None where its SDK is not installed."""
+    text = _sibling("pages.session").transcript()
+    return text if text is None else str(text)
+
+
 FILES: dict[str, Callable[[], str]] = {
     "benchmarks.md": benchmarks_page,
     "cli.md": command_overview,
@@ -255,7 +261,7 @@ FOLDERS: dict[str, Callable[[], Mapping[str, str]]] = {
     "findings": finding_pages,
 }
 _KEYS = ("keys", "in the prompt", "what happens")
-SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
+SECTIONS: dict[tuple[str, str], Callable[[], str | None]] = {
     ("browse.md", "keys"): lambda: table(_KEYS, importlib.import_module("dumpmap.views.browse.keys").key_rows()),
     ("formats.md", "streams"): streams_table,
     ("classification.md", "types"): type_table,
@@ -272,6 +278,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("limits.md", "fixed"): fixed_bound_table,
     ("triage.md", "statuses"): status_table,
     ("triage.md", "columns"): column_table,
+    ("mcp.md", "session"): session,
     ("snapshot.md", "known-annotations"): annotation_table,
 }
 
@@ -307,7 +314,8 @@ def stale(docs: Path = DOCS) -> dict[Path, str | None]:
     for (name, section), generate in SECTIONS.items():
         path = docs / name
         page = wanted.get(path) or path.read_text(encoding="utf-8")
-        wanted[path] = with_section(page, section, generate())
+        text = generate()
+        wanted[path] = page if text is None else with_section(page, section, text)
     _sibling("pages.shown").add_pages(wanted, docs)
     return {path: text for path, text in wanted.items() if _content(path) != text}
 

@@ -38,6 +38,12 @@ def test_every_stale_document_is_found_and_written(docs: Path) -> None:
         assert (docs / path.relative_to(docs_in_step.DOCS)).read_bytes() == path.read_bytes()
 
 
+def test_a_section_that_cannot_be_made_here_stays(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "is outside the folders of this server" in (docs / "mcp.md").read_text("utf-8")
+    monkeypatch.setitem(docs_in_step.SECTIONS, ("mcp.md", "session"), lambda: None)
+    assert docs / "mcp.md" not in docs_in_step.stale(docs)
+
+
 @pytest.mark.parametrize(
     "page", ["", "<!-- a -->\n", "<!-- /a -->\n<!-- a -->\n", "<!-- a -->\n<!-- a -->\n<!-- /a -->\n"]
 )
