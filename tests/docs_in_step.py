@@ -48,6 +48,16 @@ def _noted(pages: Mapping[str, str]) -> dict[str, str]:
     return {name: note + text for name, text in pages.items()}
 
 
+def json_documents() -> str:
+    """Writes the table of the JSON documents of the commands."""
+    return str(_sibling("pages.json_documents").documents(_sibling("support.cli_schemas").SCHEMAS))
+
+
+def json_schema() -> str:
+    """Writes the JSON Schemas that the tests hold the commands to."""
+    return str(_sibling("pages.json_documents").schema(_sibling("support.cli_schemas").SCHEMAS))
+
+
 # ---------------------------------------------------------------- formats
 
 
@@ -254,6 +264,7 @@ def session() -> str | None:
 FILES: dict[str, Callable[[], str]] = {
     "benchmarks.md": benchmarks_page,
     "cli.md": command_overview,
+    "json.schema.json": json_schema,
     "snapshot.schema.json": snapshot_schema,
 }
 FOLDERS: dict[str, Callable[[], Mapping[str, str]]] = {
@@ -274,6 +285,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], str | None]] = {
     ("diagnosis.md", "verdicts"): verdict_table,
     ("diagnosis.md", "terms"): term_table,
     ("diagnosis.md", "figures"): figure_table,
+    ("json.md", "documents"): json_documents,
     ("limits.md", "limits"): limit_table,
     ("limits.md", "fixed"): fixed_bound_table,
     ("triage.md", "statuses"): status_table,

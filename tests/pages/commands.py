@@ -76,11 +76,8 @@ def _page(name: str, about: About) -> str:
     lines = [f"# dumpmap {name}", "", first, "", "```text", f"dumpmap {name} [OPTIONS] {usage}", "```", ""]
     lines += [rest, ""] if rest else []
     if arguments:
-        rows = [
-            (_code(one.metavar).replace("|", "` or `"), _number(one), "yes" if one.required else "no", _text(one)[0])
-            for one in arguments
-        ]
-        lines += ["## Arguments", "", table(("argument", "how many", "required", "meaning"), rows)]
+        rows = ((_code(one.metavar).replace("|", "` or `"), _needed(one), _text(one)[0]) for one in arguments)
+        lines += ["## Arguments", "", table(("argument", "required", "meaning"), rows)]
     options = _options(command)
     if options:
         lines += ["## Options", "", table(_OPTION, map(_cells, options))]
@@ -156,8 +153,8 @@ def _text(parameter: Any) -> tuple[str, str]:
     return (_DEFAULT.sub("", text).replace("|", "\\|"), found.group(1).strip() if found else "")
 
 
-def _number(argument: Any) -> str:
-    return "one" if argument.nargs == 1 else "one or more"
+def _needed(argument: Any) -> str:
+    return ("yes" if argument.required else "no") + ("" if argument.nargs == 1 else ", one or more")
 
 
 def _code(text: object) -> str:

@@ -58,7 +58,7 @@ PAGES: Mapping[str, About] = {
                 "dumpmap owners tests/fixtures/runtimes/node-22.dmp.gz --by kind --type private-data | head -n 7",
             ),
         ),
-        ("tutorials/private-data.md", "owners.md", "managed-heap.md"),
+        ("tutorials/private-data.md", "owners.md", "explanation/runtimes.md", "managed-heap.md"),
     ),
     "heaps": About(
         (("A process with heaps of several kinds:", f"dumpmap heaps {_LAYOUT}"),),
@@ -99,7 +99,7 @@ PAGES: Mapping[str, About] = {
     ),
     "diagnose": About(
         (("What ran out, and on what evidence:", f"dumpmap diagnose {_FRAGMENT} | head -n 13"),),
-        ("diagnosis.md", "tutorials/fragmented.md", "tutorials/commit-limit.md", "findings/README.md"),
+        ("explanation/three-ways.md", "diagnosis.md", "howto/which-page.md", "findings/README.md"),
         {1: "A finding has the severity of `--fail-on` or a worse one."},
     ),
     "explain": About(

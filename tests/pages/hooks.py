@@ -35,7 +35,7 @@ def _with_pages(entry: Any) -> Any:
     if page == "cli.md":
         from dumpmap.cli.app import COMMANDS
 
-        return {title: [page, *({name: f"commands/{name}.md"} for name in COMMANDS)]}
+        return {title: [{"Overview, exit codes": page}, *({name: f"commands/{name}.md"} for name in COMMANDS)]}
     if page == "findings/README.md":
         found = sorted((ROOT / "docs" / "findings").glob("*-*.md"))
         return {title: [page, *({path.stem: f"findings/{path.name}"} for path in found)]}

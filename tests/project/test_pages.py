@@ -20,9 +20,9 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 
 PLACEHOLDERS = {
+    "A B C...": "before.dmp after.dmp friday.dmp",
     "A B": "before.dmp after.dmp",
     "OLD NEW": "before.dmp after.dmp",
-    "A B C...": "before.dmp after.dmp friday.dmp",
     "FILE...": "before.dmp after.dmp",
     "PATH...": "dumps/",
     "FILE ADDR": "crash.dmp 0x7ffe0000",
