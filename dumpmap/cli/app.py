@@ -14,6 +14,7 @@ import typer
 
 from dumpmap._version import __version__
 from dumpmap.cli.common import VERBOSITY, say
+from dumpmap.cli.help import Command
 from dumpmap.errors import DumpmapError, InputError
 from dumpmap.model.sizes import ask_for_unit
 from dumpmap.writers.csv_cells import keep_raw
@@ -127,7 +128,7 @@ def _add(names: Collection[str]) -> None:
     for name in names:
         if name not in known:
             module = importlib.import_module(f"dumpmap.cli.{name}")
-            app.command(name, rich_help_panel=_PANELS[name])(module.command)
+            app.command(name, cls=Command, rich_help_panel=_PANELS[name])(module.command)
     app.registered_commands.sort(key=lambda command: COMMANDS.index(command.name or ""))
 
 

@@ -96,10 +96,11 @@ def _require_screen() -> None:
 def _prompt(region_map: RegionMap, changes: Changes | None, notes: Sequence[str]) -> None:
     from dumpmap.render.browse.prompt import Prompt
     from dumpmap.views.browse.navigation import Navigator
+    from dumpmap.writers.output import standard_output
 
     def write(text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        with standard_output() as stdout:
+            stdout.write(text)
 
     for note in notes:
         write(f"Note: {printable(note)}\n")

@@ -183,11 +183,12 @@ def silence() -> None:
 
 
 @contextlib.contextmanager
-def _standard_output() -> Iterator[TextIO]:
-    """Opens standard output and flushes it at the end. A reader that has gone is not an error.
+def standard_output() -> Iterator[TextIO]:
+    """Opens standard output and flushes it at the end.
 
     Raises:
         OutputError: it cannot be written.
+        BrokenPipeError: its reader has gone, so there is no point in going on.
     """
     if sys.stdout is None:
         raise OutputError("is closed", source=_STDOUT)
@@ -195,11 +196,24 @@ def _standard_output() -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone (`| head`).
-        silence()
+        raise
     except OSError as error:
         silence()
         raise OutputError(f"cannot be written: {error.strerror or error}", source=_STDOUT) from error
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[TextIO]:
+    """Opens standard output for a whole result. A reader that has gone (`| head`) is not an error.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        with standard_output() as stdout:
+            yield stdout
+    except BrokenPipeError:
+        silence()
 
 
 def write_text(text: str, output: str | None, *, force: bool = False) -> None:

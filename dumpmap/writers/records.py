@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import IO, Any
@@ -14,7 +13,7 @@ from dumpmap.errors import OutputError
 from dumpmap.triage.columns import TriageContent
 from dumpmap.views.triage import Records, csv_value
 from dumpmap.writers.csv_cells import csv_cell
-from dumpmap.writers.output import silence
+from dumpmap.writers.output import standard_output
 
 _PARQUET_CHUNK = 10_000
 
@@ -64,16 +63,9 @@ def print_json_line(record: Mapping[str, Any]) -> None:
         OutputError: standard output cannot be written.
         BrokenPipeError: the reader has gone, so there is no point in going on.
     """
-    if sys.stdout is None:
-        raise OutputError("is closed", source="standard output")
-    try:
-        sys.stdout.buffer.write(f"{_json(record)}\n".encode("utf-8", "replace"))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        silence()
-        raise OutputError(f"cannot be written: {error.strerror or error}", source="standard output") from error
+    with standard_output() as stdout:
+        stdout.buffer.write(f"{_json(record)}\n".encode("utf-8", "replace"))
+        stdout.buffer.flush()
 
 
 def write_parquet(records: Records, stream: IO[Any]) -> None:

@@ -33,6 +33,30 @@ def test_an_option_names_its_value(name: str) -> None:
     assert kinds == []
 
 
+ARGUMENTS = {
+    "explain": ["[NAME]"],
+    "browse": ["FILE", "[FILE]"],
+    "address": ["FILE", "ADDR..."],
+    "diff": ["A B"],
+    "timeline": ["A B C..."],
+    "triage": ["PATH..."],
+    "check": ["FILE..."],
+    "capture": ["PID|NAME"],
+    "mcp": ["FOLDER..."],
+}
+"""What the usage names; FILE for the other commands."""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_argument_is_called_what_it_is(name: str) -> None:
+    text = run(name, "--help", COLUMNS="80").out
+    expected = " ".join(ARGUMENTS.get(name, ["FILE"]))
+    assert re.findall(r"Usage: (.*?) *$", text, re.MULTILINE) == [f"dumpmap {name} [OPTIONS] {expected}"]
+    panel = text.partition("─ Arguments ")[2].partition("╰")[0]
+    assert "<" not in panel
+    assert re.search(rf"│ [* ] +{re.escape(expected.split()[0])} ", panel) or name == "explain"
+
+
 def test_the_commands_are_in_groups() -> None:
     text = run("--help", COLUMNS="80").out
     panels = re.findall(r"╭─ ([A-Z][a-z]+(?: [a-z]+)?) ─", text)

@@ -123,11 +123,14 @@ def test_a_triage_on_a_full_device(name: str, dump: Path, capsys: pytest.Capture
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("command", [["summary"], ["report", "-o", "-"], ["export", "-o", "-", "--to", "jsonl"]])
+@pytest.mark.parametrize(
+    "command", [["summary"], ["report", "-o", "-"], ["export", "-o", "-", "--to", "jsonl"], ["browse", "--plain"]]
+)
 def test_standard_output_on_a_full_device(command: list[str], dump: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "dumpmap", "-q", command[0], str(dump), *command[1:]],
+            stdin=subprocess.DEVNULL,
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import docs_in_step
-
 from pages.blocks import ROOT
 
 if TYPE_CHECKING:
@@ -17,25 +15,31 @@ if TYPE_CHECKING:
 OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security.md"}
 """Pages of the top folder, and their names in the site."""
 
-_FINDINGS = "findings/README.md"
 _API = re.compile(r"^<!-- api: (\S+) -->$", re.MULTILINE)
 _LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Lists every page of a finding below their index."""
+    """Lists the page of every finding below their index, and that of every command below their overview."""
     for section in config.nav or ():
         for name, entries in section.items():
             if isinstance(entries, list):
-                section[name] = [_with_findings(entry) for entry in entries]
+                section[name] = [_with_pages(entry) for entry in entries]
     return config
 
 
-def _with_findings(entry: Any) -> Any:
-    if not isinstance(entry, dict) or _FINDINGS not in entry.values():
+def _with_pages(entry: Any) -> Any:
+    if not isinstance(entry, dict):
         return entry
-    pages = sorted((ROOT / "docs" / "findings").glob("*-*.md"))
-    return {"Findings": [_FINDINGS, *({page.stem: f"findings/{page.name}"} for page in pages)]}
+    (title, page), *_ = entry.items()
+    if page == "cli.md":
+        from dumpmap.cli.app import COMMANDS
+
+        return {title: [{"Overview, exit codes": page}, *({name: f"commands/{name}.md"} for name in COMMANDS)]}
+    if page == "findings/README.md":
+        found = sorted((ROOT / "docs" / "findings").glob("*-*.md"))
+        return {title: [page, *({path.stem: f"findings/{path.name}"} for path in found)]}
+    return entry
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -49,11 +53,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Makes the command reference from the app, and puts the API where a page asks for it."""
+    """Puts the API where a page asks for it."""
     del config, files
     name = page.file.src_uri
-    if name == "cli.md":
-        return docs_in_step.cli_reference()
     for source, moved in OUTSIDE.items():
         markdown = markdown.replace(f"](../{source}", f"]({'../' * name.count('/')}{moved}")
     return _API.sub(r"::: \1", markdown)

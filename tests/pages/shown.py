@@ -46,7 +46,8 @@ def with_outputs(page: str) -> str:
 def add_pages(wanted: dict[Path, str | None], docs: Path) -> None:
     """Adds the pages that show outputs, and the pictures, to the texts that belong into files."""
     wanted |= {docs / name: draw() for name, draw in PICTURES.items()}
-    for path in (docs.parent / "README.md", *docs.rglob("*.md")):
+    new = [path for path in wanted if path.suffix == ".md" and not path.exists()]
+    for path in (docs.parent / "README.md", *docs.rglob("*.md"), *new):
         page = wanted[path] if path in wanted else path.read_text(encoding="utf-8") if path.exists() else None
         if page is not None:
             wanted[path] = with_outputs(page)

@@ -19,7 +19,7 @@ def test_generated_documents_are_in_step() -> None:
 
 
 def test_every_stale_document_is_found_and_written(docs: Path) -> None:
-    (docs / "cli.md").write_text("# Command line\n", "utf-8")
+    (docs / "cli.md").write_text("# Commands\n", "utf-8")
     (docs / "snapshot.schema.json").unlink()
     page = docs / "classification.md"
     page.write_text(
@@ -36,6 +36,12 @@ def test_every_stale_document_is_found_and_written(docs: Path) -> None:
     assert (docs / "findings" / "notes.md").read_text("utf-8") == "Written by hand.\n"
     for path in docs_in_step.DOCS.rglob("*.*"):
         assert (docs / path.relative_to(docs_in_step.DOCS)).read_bytes() == path.read_bytes()
+
+
+def test_a_section_that_cannot_be_made_here_stays(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "is outside the folders of this server" in (docs / "mcp.md").read_text("utf-8")
+    monkeypatch.setitem(docs_in_step.SECTIONS, ("mcp.md", "session"), lambda: None)
+    assert docs / "mcp.md" not in docs_in_step.stale(docs)
 
 
 @pytest.mark.parametrize(

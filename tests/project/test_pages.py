@@ -22,9 +22,9 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 
 PLACEHOLDERS = {
+    "A B C...": "before.dmp after.dmp friday.dmp",
     "A B": "before.dmp after.dmp",
     "OLD NEW": "before.dmp after.dmp",
-    "A B C...": "before.dmp after.dmp friday.dmp",
     "FILE...": "before.dmp after.dmp",
     "PATH...": "dumps/",
     "FILE ADDR": "crash.dmp 0x7ffe0000",
@@ -62,19 +62,16 @@ def check(sandbox: Sandbox, command: str) -> None:
 
 
 WITH_BLOCKS = sorted(name for name, text in PAGES.items() if any(block.has_commands for block in blocks(text)))
-SLOW = ("docs/cli.md", "docs/capture.md", "docs/triage.md")
+SLOW = ("docs/commands/", "docs/capture.md", "docs/triage.md")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in WITH_BLOCKS]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name.startswith(SLOW) else ()) for name in WITH_BLOCKS]
 )
 def test_commands_of_blocks_run(name: str, tmp_path: Path) -> None:
-    sandbox = None
-    for number, block in enumerate(blocks(PAGES[name])):
+    sandbox = Sandbox(tmp_path)
+    for block in blocks(PAGES[name]):
         if block.has_commands:
-            if sandbox is None or name == "docs/cli.md":  # its examples stand alone
-                (tmp_path / str(number)).mkdir()
-                sandbox = Sandbox(tmp_path / str(number))
             for command in block.commands():
                 if is_run(command) and not remote(command):
                     check(sandbox, command)
@@ -243,7 +240,8 @@ def test_bad_links_of_a_site_are_found(tmp_path: Path) -> None:
 
 def test_the_site_lists_every_page() -> None:
     listed = set(re.findall(r"(\S+\.md)$", (ROOT / ".mkdocs.yml").read_text("utf-8"), re.MULTILINE))
-    written_pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if path.parent.name != "findings"}
+    generated = ("findings", "commands")  # tests/pages/hooks.py lists them
+    written_pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if path.parent.name not in generated}
     assert listed == written_pages | {"findings/README.md", "changelog.md", "contributing.md", "security.md"}
 
 
@@ -263,7 +261,7 @@ def test_the_site_builds_and_is_searched_without_a_network() -> None:
         for width in (1440, 390):
             page = browser.new_page(viewport={"width": width, "height": 844})
             page.on("request", lambda request: asked.append(request.url))
-            for name in ("index", "tutorials/leak", "howto/take-a-dump", "python", "cli", "owners"):
+            for name in ("index", "tutorials/leak", "howto/take-a-dump", "python", "cli", "commands/regions", "owners"):
                 page.goto((SITE / f"{name}.html").as_uri())
                 inner = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
                 assert page.evaluate(inner) <= 0, f"{name} is wider than {width}"
