@@ -21,13 +21,13 @@ SHOWN_ROWS = 20
 
 _SHOWN_KINDS = 3
 
-_COLUMNS = (
-    Column("owner", folds=True),
-    Column("instance", optional=2, folds=True, shown=False),
+COLUMNS = (
+    Column("owner", shortens=True, room=36),
+    Column("instance", optional=2, shortens=True, shown=False),
     Column("size", "size"),
     Column("committed", "size"),
-    Column("count", "count", optional=4),
-    Column("kinds", "text", "Largest parts", optional=3, folds=True),
+    Column("count", "count", optional=3),
+    Column("kinds", "text", "Largest parts", optional=4, shortens=True, room=24),
     Column("inferred", optional=5),
 )
 _SIZE, _COMMITTED, _INFERRED = 2, 3, 6
@@ -44,7 +44,7 @@ def _table(
     rows += [_group_row(group, region_map) for group in owners.groups]
     figure = _SIZE if sort is OwnersSort.size else _COMMITTED
     rows.sort(key=lambda row: (-row[figure], -row[_SIZE], row[0], row[1]))
-    return tuple(_column(column, by, sort) for column in _COLUMNS), rows
+    return tuple(_column(column, by, sort) for column in COLUMNS), rows
 
 
 def _column(column: Column, by: OwnersBy, sort: OwnersSort) -> Column:
