@@ -274,6 +274,7 @@ FOLDERS: dict[str, Callable[[], Mapping[str, str]]] = {
 _KEYS = ("keys", "in the prompt", "what happens")
 SECTIONS: dict[tuple[str, str], Callable[[], str | None]] = {
     ("browse.md", "keys"): lambda: table(_KEYS, importlib.import_module("dumpmap.views.browse.keys").key_rows()),
+    ("terminal.md", "leaving"): lambda: table(("table", "leave in this order"), _sibling("pages.narrow").rows()),
     ("formats.md", "streams"): streams_table,
     ("classification.md", "types"): type_table,
     ("classification.md", "kinds"): kind_table,

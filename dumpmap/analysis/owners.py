@@ -24,7 +24,8 @@ from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemState
 
-STATES = ("committed", "partly committed", "reserved")
+PARTLY_COMMITTED = "partly committed"
+STATES = ("committed", PARTLY_COMMITTED, "reserved")
 """States of a group: of a reserved one nothing is committed."""
 
 _COMMITTED, _PARTLY, _RESERVED = range(3)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dumpmap.cli.common import VERBOSITY, chosen_format, load, load_rules, note, say
-from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
+from dumpmap.cli.options import ForceOption, FormatOption, OutputOption, UnitsOption
+from dumpmap.wording.text import Units
 from dumpmap.writers.formats import Format
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def command(
     sarif: SarifOption = None,
     github: GithubOption = False,
     format: FormatOption = None,
+    units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
@@ -81,7 +83,7 @@ def command(
     ```
     """
     from dumpmap.errors import DumpmapError
-    from dumpmap.render.emit import emit
+    from dumpmap.render.emit import emit, sizes_for
     from dumpmap.views.check import all_passed, check_document, check_table, check_view
     from dumpmap.writers.ci_reports import github_annotations, junit_xml
     from dumpmap.writers.output import write_text
@@ -98,12 +100,14 @@ def command(
     if not rule_set.has_gates:
         raise typer.BadParameter(f"{rules} has no rules to check: add [limits], [findings], [verdict], or [deltas]")
     base = _baseline_of(baseline, rule_set, allow_missing=allow_missing_baseline)
-    results, errors = _check_all(files, rule_set, base, allow_missing=allow_missing_baseline)
+    with sizes_for(format):
+        results, errors = _check_all(files, rule_set, base, allow_missing=allow_missing_baseline)
     emit(
         format=format,
         document=lambda: check_document(results, errors),
         table=lambda: check_table(results),
         view=lambda: check_view(results, verbose=VERBOSITY.level > 0),
+        units=units,
         output=output,
         force=force,
     )

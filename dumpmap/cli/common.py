@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,9 +76,10 @@ def usage_errors() -> Iterator[None]:
         raise typer.BadParameter(str(error)) from None
 
 
-def listed_columns(text: str | None) -> list[str]:
-    """Returns the names in a list that is separated by commas, each once."""
-    return list(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
+def listed_columns(texts: Iterable[str] | None) -> list[str]:
+    """Returns the names in lists that are separated by commas, each once."""
+    names = (name.strip() for text in texts or () for name in text.split(","))
+    return list(dict.fromkeys(filter(None, names)))
 
 
 def load(source: str, *, image_path: Path | None = None, snapshot: int | None = None, **options: Any) -> RegionMap:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,8 +17,14 @@ from dumpmap.cli.options import (
     InputFile,
     OutputOption,
     SnapshotOption,
+    UnitsOption,
 )
 from dumpmap.cli.owners_search import OwnersFrom, OwnersOption, search_pointers
+from dumpmap.wording.text import Units
+
+if TYPE_CHECKING:
+    from dumpmap.wording.findings import Finding
+    from dumpmap.wording.verdicts import Verdict
 
 RulesOption = Annotated[
     Path | None,
@@ -36,6 +43,7 @@ def command(
     fail_on: FailOnOption = None,
     owners: OwnersOption = OwnersFrom.structure,
     format: FormatOption = None,
+    units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
     image_path: ImagePathOption = None,
@@ -58,16 +66,21 @@ def command(
     from dumpmap.wording.findings import at_least, find
     from dumpmap.wording.verdicts import verdict
 
-    target = Target(chosen_format(format, output), output=output, force=force)
+    target = Target(chosen_format(format, output), units, output, force)
     rule_set = load_rules(rules) if rules is not None else None
     region_map = search_pointers(load(file, image_path=image_path, snapshot=snapshot), owners, image_path)
-    findings = find(region_map, rule_set)
-    judged = verdict(region_map, rule_set, findings=findings)
+
+    @cache
+    def judged() -> tuple[Verdict, list[Finding]]:
+        # Called when the result is written: the unit of its sentences depends on the format.
+        findings = find(region_map, rule_set)
+        return verdict(region_map, rule_set, findings=findings), findings
+
     shown = Shown(
-        document=lambda: diagnosis_document(region_map, judged, findings),
-        table=lambda: finding_table(findings),
-        view=lambda: diagnosis_view(region_map, judged, findings),
+        document=lambda: diagnosis_document(region_map, *judged()),
+        table=lambda: finding_table(judged()[1]),
+        view=lambda: diagnosis_view(region_map, *judged()),
     )
     show(shown, target)
-    if fail_on is not None and any(at_least(finding.severity, fail_on.value) for finding in findings):
+    if fail_on is not None and any(at_least(finding.severity, fail_on.value) for finding in judged()[1]):
         raise typer.Exit(1)

@@ -41,7 +41,7 @@ def command(
     ```
     """
     import dumpmap
-    from dumpmap.render.emit import emit
+    from dumpmap.render.emit import emit, sizes_for
     from dumpmap.views.diff import change_table, diff_document, diff_view
 
     format = chosen_page_format(format, output)
@@ -50,7 +50,8 @@ def command(
         from dumpmap.render.html.writer import shareable
 
         maps = [shareable(region_map) for region_map in maps]
-    difference = dumpmap.diff(*maps)
+    with sizes_for(format):
+        difference = dumpmap.diff(*maps)
     emit(
         format=format,
         document=lambda: diff_document(difference),

@@ -10,13 +10,16 @@ from dumpmap.cli.common import Shown, Target, chosen_format, show
 from dumpmap.cli.completion import offered
 from dumpmap.cli.options import ForceOption, FormatOption, OutputOption
 
+_FIRST = ("finding", "verdict", "type", "owner")
+"""What a shell offers before the first letter: there are hundreds of kinds and codes."""
+
 
 def _names(incomplete: str) -> list[str]:
     """Completes a name. Shells complete single words, so names with spaces are offered with hyphens or underscores."""
     from dumpmap.views.explain import every_topic
 
     blank = "_" if "_" in incomplete else "-"
-    names = (topic.name.replace(" ", blank) for topic in every_topic())
+    names = (topic.name.replace(" ", blank) for topic in every_topic() if incomplete or topic.sort in _FIRST)
     return offered(names, incomplete)
 
 

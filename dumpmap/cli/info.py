@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from dumpmap.cli.common import Shown, Target, chosen_format, load, show
-from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption
+from dumpmap.cli.options import ForceOption, FormatOption, InputFile, OutputOption, SnapshotOption, UnitsOption
+from dumpmap.wording.text import Units
 
 PrivacyOption = Annotated[
     bool, typer.Option("--privacy", help="Show the personal data that the file holds, and what removes it.")
@@ -17,6 +18,7 @@ PrivacyOption = Annotated[
 def command(
     file: InputFile,
     format: FormatOption = None,
+    units: UnitsOption = Units.kb,
     output: OutputOption = None,
     force: ForceOption = False,
     privacy: PrivacyOption = False,
@@ -32,7 +34,7 @@ def command(
     dumpmap info crash.json --privacy
     ```
     """
-    target = Target(chosen_format(format, output), output=output, force=force)
+    target = Target(chosen_format(format, output), units, output, force)
     region_map = load(file, snapshot=snapshot)
     if privacy:
         from dumpmap.views.privacy import privacy_document, privacy_table, privacy_view

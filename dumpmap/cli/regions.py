@@ -48,7 +48,7 @@ KindOption = Annotated[
         "--kind",
         metavar="KIND",
         autocompletion=kind_names,
-        help="Kind to show: a part of its name, or a pattern such as 'TE*'.",
+        help="Kind to show: a part of its name, or a pattern such as 'TE*'. Repeatable.",
     ),
 ]
 StateOption = Annotated[
@@ -65,12 +65,15 @@ ProtectOption = Annotated[
     typer.Option(
         "--protect",
         metavar="PROTECTION",
-        help="Protection to show: Read/Write, PAGE_READWRITE, rw, erw, or 0x4; or a modifier: guard or nocache.",
+        help="Protection to show: Read/Write, PAGE_READWRITE, rw, erw, or 0x4; or a modifier: guard or nocache. "
+        "Repeatable.",
     ),
 ]
 ModuleOption = Annotated[
     list[str] | None,
-    typer.Option("--module", "-m", metavar="NAME", help="File name to show, or a pattern such as 'ms*.dll'."),
+    typer.Option(
+        "--module", "-m", metavar="NAME", help="File name to show, or a pattern such as 'ms*.dll'. Repeatable."
+    ),
 ]
 OwnerOption = Annotated[
     list[str] | None,
@@ -82,14 +85,14 @@ OwnerOption = Annotated[
     ),
 ]
 GroupByOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--group-by",
         "-g",
         metavar="COLUMNS",
         autocompletion=region_groups,
         help="Count and sum up the rows by one column or several, separated by commas: type, owner, kind, size, "
-        "protection, state, module.",
+        "protection, state, module. Repeatable.",
     ),
 ]
 MinSizeOption = Annotated[
@@ -167,7 +170,7 @@ def command(
     with usage_errors():
         chosen = parse_filter(type, kind, state, protect, module, min_size, owner)
     region_map = search_pointers(load(file, image_path=image_path, snapshot=snapshot), owners, image_path)
-    if group_by is not None:
+    if group_by:
         with usage_errors():
             groups = _groups(region_map, chosen.containing(at, region_map), group_by, blocks, sort, limit)
         show(groups, target)
@@ -194,7 +197,7 @@ def command(
 
 
 def _groups(
-    region_map: RegionMap, chosen: Filter, group_by: str, blocks: bool, sort: str | None, limit: int | None
+    region_map: RegionMap, chosen: Filter, group_by: list[str], blocks: bool, sort: str | None, limit: int | None
 ) -> Shown:
     from dumpmap.views.region_groups import group_document, group_regions, group_table, group_view
 

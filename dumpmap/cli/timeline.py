@@ -42,7 +42,7 @@ def command(
     ```
     """
     import dumpmap
-    from dumpmap.render.emit import emit
+    from dumpmap.render.emit import emit, sizes_for
     from dumpmap.views.timeline import timeline_document, timeline_view, value_table
 
     format = chosen_page_format(format, output)
@@ -50,7 +50,8 @@ def command(
         raise typer.BadParameter("a timeline needs at least two inputs")
     if not 0 < confidence < 1:
         raise typer.BadParameter("--confidence must be above 0 and below 1")
-    growth = dumpmap.timeline(map(load, files), confidence=confidence)
+    with sizes_for(format):
+        growth = dumpmap.timeline(map(load, files), confidence=confidence)
     emit(
         format=format,
         document=lambda: timeline_document(growth),

@@ -34,13 +34,14 @@ PathsArgument = Annotated[
     typer.Argument(metavar="PATH...", help="Files, folders, glob patterns, or URLs (s3://...).", show_default=False),
 ]
 GroupByOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--group-by",
         "-g",
         metavar="COLUMNS",
         autocompletion=triage_groups,
-        help="Count the files by one column or several, separated by commas: process, verdict, finding, ...",
+        help="Count the files by one column or several, separated by commas: process, verdict, finding, ... "
+        "Repeatable.",
     ),
 ]
 WhereOption = Annotated[
@@ -252,7 +253,7 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     return pairs
 
 
-def grouping_columns(text: str | None) -> list[str]:
+def grouping_columns(texts: list[str] | None) -> list[str]:
     """Returns the columns of `--group-by`.
 
     Raises:
@@ -260,8 +261,8 @@ def grouping_columns(text: str | None) -> list[str]:
     """
     from dumpmap.triage.groups import check_groupable
 
-    columns = listed_columns(text)
-    if text is not None and not columns:
+    columns = listed_columns(texts)
+    if texts and not columns:
         raise typer.BadParameter("--group-by needs at least one column")
     try:
         check_groupable(columns)

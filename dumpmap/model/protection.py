@@ -8,8 +8,10 @@ import numpy.typing as npt
 from dumpmap.model.snapshot import U32
 from dumpmap.model.winnt import MemState, PageProtect
 
+NO_ACCESS = "No access"
+
 WORDS: tuple[tuple[PageProtect, str], ...] = (
-    (PageProtect.PAGE_NOACCESS, "No access"),
+    (PageProtect.PAGE_NOACCESS, NO_ACCESS),
     (PageProtect.PAGE_READONLY, "Read"),
     (PageProtect.PAGE_READWRITE, "Read/Write"),
     (PageProtect.PAGE_WRITECOPY, "Copy on write"),

@@ -47,13 +47,18 @@ def emit(
         write_parts(iter([page()]), output, force=force)
         return
     plain = Format(format)
-    with contextlib.nullcontext() if plain in (Format.json, Format.csv) else for_people():
+    with sizes_for(plain):
         parts = _parts(plain, document, table, view, units, output)
         if pager and plain is Format.table and (output is None or is_standard_output(output)):
             from dumpmap.render.pager import paged
 
             parts = paged(parts)
         write_parts(parts, output, force=force)
+
+
+def sizes_for(format: Format | PageFormat) -> contextlib.AbstractContextManager[None]:
+    """Writes sizes in the unit that was asked for if the format is for people."""
+    return for_people() if format in (Format.table, Format.markdown) else contextlib.nullcontext()
 
 
 def _parts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from dumpmap.render.folding import FoldedText, folded, longest_number, shortened, width_of
+from dumpmap.render.folding import folded, longest_number, shortened, width_of
 from dumpmap.views.cells import Piece, Script, TableTexts, pieces
 from dumpmap.views.table import Column, Table, cell_text
 from dumpmap.wording.text import Units
@@ -13,7 +13,7 @@ from dumpmap.wording.text import Units
 _LEAST_TEXT = 12
 """A text column is at least this wide, unless its texts are shorter."""
 
-_SHRINKING = (
+_SHORTENED = (
     "details",
     "path",
     "evidence",
@@ -27,7 +27,7 @@ _SHRINKING = (
     "before",
     "after",
 )
-"""Text columns whose cells may be folded. All other cells are shown whole, however narrow the terminal."""
+"""Text columns whose cells may be shortened. All other cells are shown whole, however narrow the terminal."""
 
 _LEAST_COLUMNS = 2
 """However narrow the terminal, it shows so many columns."""
@@ -37,11 +37,12 @@ _BETWEEN = 2
 
 
 class FittedTable:
-    """A table that fits its terminal.
+    """A table that fits its terminal, each row on one line.
 
-    rich narrows every column when room is short, and `1,668,672` cut to `1,668,` is a wrong number. This class folds
-    texts first, then moves the columns with `below` under their row, then omits optional columns and names them. On a
-    terminal that is narrower than that, the last columns give way, too: two of them always stay.
+    rich narrows every column when room is short, and `1,668,672` cut to `1,668,` is a wrong number. This class shortens
+    texts to their `room` first, then moves the columns with `below` under their row, then omits optional columns and
+    names them. On a terminal that is narrower than that, texts are shortened further, and then the last columns give
+    way, too: two of them always stay. Only columns of prose are folded.
     """
 
     def __init__(self, table: Table, units: Units) -> None:
@@ -66,15 +67,20 @@ class FittedTable:
             # Omit empty columns first, then those with the highest number, then those on the right.
             spare = [(not field.empty, -field.column.optional, -place) for place, field in enumerate(fields)]
             candidates = [key for key, field in zip(spare, fields, strict=True) if field.column.optional]
-            if not candidates and len(fields) <= _LEAST_COLUMNS:
+            if candidates:
+                left_out.append(fields.pop(-min(candidates)[2]))
+            elif any(field.narrow() for field in fields):
+                continue
+            elif len(fields) > _LEAST_COLUMNS:
+                left_out.append(fields.pop())
+            else:
                 break
-            left_out.append(fields.pop(-min(candidates)[2] if candidates else -1))
         widths = _widths(fields, options.max_width)
         wide = options.update(width=max(options.max_width, _total(widths)))
         drawing = _Drawing(self._table, self._units, console, wide, fields, widths, below)
         yield drawing.head()
         yield from drawing.rows()
-        names = [field.column.title for field in reversed(left_out) if not field.empty]
+        names = [field.column.label for field in reversed(left_out) if not field.empty]
         if names:
             yield [Text(f"No room for {', '.join(names)}. Use a wider terminal or --format csv", style="dim")]
 
@@ -86,24 +92,32 @@ class _Field:
         index: its place in the table.
         column: the column.
         heading: its heading, with the unit.
-        shrinks: whether its texts may be folded.
+        shrinks: whether its texts may be shortened or, if they are prose, folded.
         empty: whether all of them are empty.
-        least: the least width: a heading is folded at its blanks, a text outside of its numbers, and a figure never.
-        whole: the width at which nothing is folded.
+        least: the least width: a heading is folded at its blanks, a text shortened outside of its numbers, and a figure
+            never.
+        whole: the width at which all of it is shown.
     """
 
     def __init__(self, index: int, column: Column, heading: str, widest: int, number: int) -> None:
         self.index = index
         self.column = column
         self.heading = heading
-        folds = column.name in _SHRINKING if column.folds is None else column.folds
-        self.shrinks = column.holds == "text" and folds
+        shortens = column.name in _SHORTENED if column.shortens is None else column.shortens
+        self.shrinks = column.holds == "text" and (shortens or column.prose)
         self.empty = widest == 0
-        least = widest
-        if self.shrinks and widest > _LEAST_TEXT:
-            least = max(_LEAST_TEXT, number)
-        self.least = max(least, *map(len, heading.split()))
+        self._number = number
+        self._words = max(map(len, heading.split()))
+        self.least = max(self._words, min(widest, max(column.room, number)) if self.shrinks else widest)
         self.whole = max(len(heading), widest)
+
+    def narrow(self) -> bool:
+        """Shortens the texts as far as they may be; returns whether that made the column narrower."""
+        least = max(self._words, _LEAST_TEXT, self._number)
+        narrower = self.shrinks and least < self.least
+        if narrower:
+            self.least = least
+        return narrower
 
 
 def _texts_of(table: Table, units: Units) -> TableTexts:
@@ -154,13 +168,13 @@ def _widths(fields: Sequence[_Field], room: int) -> list[int]:
 
 
 _MISFIT = "\0"
-"""Stands before a text that has no room in its column. What is shown never contains it."""
+"""Stands before a text that lines of their own would not show. What is shown never contains it."""
 
 
 class _Drawing:
     """Draws a table. The texts of `below` go under each row, and so do their headings.
 
-    It draws rows whose texts all fit as lines; rich folds the others, which takes many times longer.
+    It draws rows as lines; rich draws those with prose to fold, which takes many times longer.
     """
 
     def __init__(
@@ -183,7 +197,7 @@ class _Drawing:
 
         def padded(value: Any, column: Column) -> str:
             text = cell_text(value, column, units, table.address_width)
-            return _padded(shortened(text, room[column.name]) if column.cuts else text, column, room[column.name])
+            return _padded(text, column, room[column.name])
 
         self._padded = TableTexts(table.columns, Script(padded))
 
@@ -219,7 +233,7 @@ class _Drawing:
             yield part
 
     def _lines(self, piece: Piece, columns: list[list[str]]) -> Iterator[Any]:
-        """Yields rows without colour and with nothing under them: as one text, unless some must be folded."""
+        """Yields rows without colour and with nothing under them: as one text, unless prose must be folded."""
         from rich.segment import Segment
 
         between = " " * _BETWEEN
@@ -250,30 +264,37 @@ class _Drawing:
         yield Segment(f"{after}\n")
 
     def _folded(self, piece: Piece, row: int) -> Iterator[Any]:
-        """Yields a row of which some texts must be folded."""
+        """Yields a row with prose that must be folded."""
         from rich.text import Text
 
         cells = []
         for field, width in zip(self._fields, self._widths, strict=True):
             (text,) = self._texts.of(field.index, [piece[field.index][row]])
             color = self._styles.get(text.lower()) if field.column.name == "type" else None
-            cells.append(Text("\n".join(folded(text, width)), style=color or ""))
+            lines = folded(text, width) if field.column.prose else [shortened(text, width)]
+            cells.append(Text("\n".join(lines), style=color or ""))
         yield from self._console.render(_row(self._fields, self._widths, cells, "top"), self._options)
 
     def _under(self, texts: Iterable[str]) -> Iterator[Any]:
-        """Yields what is under a row."""
-        from rich.padding import Padding
+        """Yields what is under a row: one line."""
         from rich.segment import Segment
 
-        line = "  ".join(filter(None, texts))
-        if line and line.isprintable() and width_of(line) <= self._options.max_width - _BETWEEN:
-            yield Segment(f"{' ' * _BETWEEN}{line}\n")
-        elif line:
-            yield from self._console.render(Padding(FoldedText(line), (0, 0, 0, _BETWEEN), expand=False), self._options)
+        blanks = " " * _BETWEEN
+        parts: list[str] = []
+        room = self._options.max_width
+        for text in filter(None, texts):
+            room -= _BETWEEN
+            # The first text is there in any case.
+            if not parts or room >= min(_LEAST_TEXT, width_of(text)):
+                parts += [blanks, shortened(text, room)]
+                room -= width_of(parts[-1])
+        if parts:
+            yield Segment("".join([*parts, "\n"]))
 
 
 def _padded(text: str, column: Column, width: int) -> str:
-    """Returns a text as wide as its column; one that has no room there begins with `_MISFIT`."""
+    """Returns a text as wide as its column; prose that has no room there begins with `_MISFIT`."""
+    text = text if column.prose else shortened(text, width)
     own = width_of(text)
     if own > width or not text.isprintable():
         return _MISFIT

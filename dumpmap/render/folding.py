@@ -1,4 +1,4 @@
-"""Texts that are folded at their blanks, and inside a word only where that leaves numbers whole.
+"""Texts that are folded or shortened at their blanks, and inside a word only where that leaves numbers whole.
 
 `0x00007ff6` and `12340000` on two lines are two wrong addresses.
 """
@@ -12,6 +12,15 @@ _NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d[\d.,]*")
 
 _BLANK = re.compile(r"(?<!\d) | (?!(?:bytes|KB|MB|GB|TB|%)(?!\w))")
 """A blank to fold at: not the one between a figure and its unit."""
+
+_PATH = re.compile(r"(?:^|\s)(?:/|\\\\|[A-Za-z]:[\\/])")
+"""An absolute path in a text with blanks. Its end says more than its middle."""
+
+_RAGGED = 4
+"""A shortened text ends with a part of a word rather than before so many columns and a blank."""
+
+_LOOSE_END = re.compile(r"(?:[ ,;:(/+]|\b(?:at|in|of|and|or))+$")
+"""What says nothing at the end of a shortened text."""
 
 LONGEST_NUMBER = 26
 """As long as the largest 64-bit number with separators. What is longer is an identifier."""
@@ -27,10 +36,42 @@ def width_of(text: str) -> int:
 
 
 def shortened(text: str, width: int) -> str:
-    """Returns a text in at most so many columns; one that is too long loses whole words and ends in an ellipsis."""
+    """Returns a text in at most so many columns.
+
+    One that is too long gets an ellipsis: a path, and a name without blanks, in its middle; others at their end.
+    """
     if width_of(text) <= width:
         return text
-    return folded(text, max(width - 1, 1))[0].rstrip(" ,;:(") + "…"
+    keep = max(width - 1, 1)
+    if " " not in text or _PATH.search(text):
+        last = re.split(r"(?=[\\/])", text)[-1]
+        end = last if last != text and width_of(last) < keep else _end(text, keep // 2, keep)
+        return f"{_start(text, keep - width_of(end))}…{end}"
+    words = folded(text, keep)[0]
+    rest = _BLANK.split(text[len(words) :].lstrip(" "))[0]
+    if keep - width_of(words) > _RAGGED and not _NUMBER.search(rest):
+        words = _start(text, keep)
+    return _LOOSE_END.sub("", words) + "…"
+
+
+def _start(text: str, width: int) -> str:
+    """Returns as much of the start of a text as has room without a part of a number."""
+    end = len(text)
+    while end and width_of(text[:end]) > width:
+        end -= 1
+    cut = next((number for number in _NUMBER.finditer(text) if number.start() < end < number.end()), None)
+    return text[: end if cut is None else cut.start()]
+
+
+def _end(text: str, width: int, most: int) -> str:
+    """Returns as much of the end of a text as has room without a part of a number, of which `most` columns may be."""
+    start = 0
+    while start < len(text) and width_of(text[start:]) > width:
+        start += 1
+    cut = next((number for number in _NUMBER.finditer(text) if number.start() < start < number.end()), None)
+    if cut is not None:
+        start = cut.start() if width_of(text[cut.start() :]) <= most else cut.end()
+    return text[start:]
 
 
 def longest_number(text: str) -> int:

@@ -30,7 +30,17 @@ def table_column(column: RegionColumn, *, shown: bool = True, optional: int | No
         optional: as in `Column`; the region column's own number if None.
     """
     least = column.optional if optional is None else optional
-    return Column(column.name, _CONTENT[column.holds], column.heading, shown, least)
+    # Evidence is shown to those who ask for it: as a whole.
+    asked_for = column.name == "evidence"
+    return Column(
+        column.name,
+        _CONTENT[column.holds],
+        column.heading,
+        shown,
+        least,
+        shortens=False if asked_for else None,
+        below=int(asked_for),
+    )
 
 
 def has_working_set(region_map: RegionMap) -> bool:

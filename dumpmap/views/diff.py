@@ -21,7 +21,7 @@ from dumpmap.wording.text import more_text
 
 DIFF_SCHEMA = "dumpmap.diff/1"
 
-_CHANGE_COLUMNS: Mapping[str, Column] = {
+CHANGE_VIEW: Mapping[str, Column] = {
     "status": Column("status", "text", "Change"),
     "match": Column("match", shown=False),
     "address_a": Column("address_a", "address", "Address before", False),
@@ -39,7 +39,7 @@ _CHANGE_COLUMNS: Mapping[str, Column] = {
 }
 """The columns of `CHANGE_COLUMNS` that are more than a text."""
 
-_OWNER_COLUMNS = (
+OWNER_COLUMNS = (
     Column("part", heading="Owner, part"),
     Column("where", heading="Module or type", optional=2),
     Column("count_delta", "count", "Count +/-", optional=1),
@@ -124,7 +124,7 @@ def _side(region_map: RegionMap) -> dict[str, Any]:
 def change_table(difference: MapDiff, limit: int | None = None) -> Table:
     """Returns one row per allocation that is not the same."""
     width = max(difference.a.address_width, difference.b.address_width)
-    columns = [_CHANGE_COLUMNS.get(name, Column(name)) for name in CHANGE_COLUMNS]
+    columns = [CHANGE_VIEW.get(name, Column(name)) for name in CHANGE_COLUMNS]
     rows = [
         [*(getattr(change, name) for name in CHANGE_COLUMNS), change.address_b or change.address_a]
         for change in difference.changes.rows(limit)
@@ -134,9 +134,6 @@ def change_table(difference: MapDiff, limit: int | None = None) -> Table:
 
 def _type_table(difference: MapDiff) -> Table:
     """Returns the summary's rows with what changed; the total of a second map that shows only a part says so."""
-    columns = [Column("type")]
-    for name, (holds, optional) in _TYPE_FIGURES.items():
-        columns += [Column(name, holds, optional=optional), Column(f"{name}_delta", holds, "+/-", optional=optional)]
     rows = []
     for change in difference.types:
         total = change is difference.types[0]
@@ -145,7 +142,15 @@ def _type_table(difference: MapDiff) -> Table:
             figure = change.figures[name]
             row += [figure.b, figure.delta or None]
         rows.append(row)
-    return Table(tuple(columns), rows)
+    return Table(tuple(type_columns()), rows)
+
+
+def type_columns() -> Iterator[Column]:
+    """Yields the columns of the types: each figure of the second map, and its change."""
+    yield Column("type")
+    for name, (holds, optional) in _TYPE_FIGURES.items():
+        yield Column(name, holds, optional=optional)
+        yield Column(f"{name}_delta", holds, "+/-", optional=optional)
 
 
 def owner_change_table(difference: MapDiff) -> Table:
@@ -163,7 +168,7 @@ def owner_change_table(difference: MapDiff) -> Table:
         for part in merged_parts(difference.owners)
         if part.size.delta or part.committed.delta
     ]
-    return Table(_OWNER_COLUMNS, rows)
+    return Table(OWNER_COLUMNS, rows)
 
 
 def diff_view(difference: DiagnosedDiff, limit: int | None, more: Callable[[int], str] = more_text) -> Iterator[Block]:

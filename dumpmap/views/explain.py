@@ -11,7 +11,7 @@ from dumpmap.views.table import Column, Table
 from dumpmap.wording.codes import code_topics
 from dumpmap.wording.topics import Topic, topics
 
-_COLUMNS = (Column("sort"), Column("name"), Column("title", folds=True), Column("text", folds=True))
+_COLUMNS = (Column("sort"), Column("name"), Column("title", prose=True), Column("text", prose=True))
 
 _HEADINGS = {
     "finding": "Findings",
@@ -45,7 +45,7 @@ def explain_view(topics: Sequence[Topic]) -> Iterator[Block]:
             yield Heading(section.heading)
             yield Paragraph(section.text)
             if section.columns:
-                columns = tuple(Column(name.replace(" ", "_"), "text", name, folds=True) for name in section.columns)
+                columns = tuple(Column(name.replace(" ", "_"), "text", name, prose=True) for name in section.columns)
                 yield Table(columns, section.rows)
 
 

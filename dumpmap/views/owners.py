@@ -22,13 +22,13 @@ SHOWN_ROWS = 20
 
 _SHOWN_KINDS = 3
 
-_COLUMNS = (
-    Column("owner", folds=True),
-    Column("instance", optional=2, folds=True, shown=False),
+COLUMNS = (
+    Column("owner", shortens=True, room=36),
+    Column("instance", optional=2, shortens=True, shown=False),
     Column("size", "size"),
     Column("committed", "size"),
-    Column("count", "count", optional=4),
-    Column("kinds", "text", "Largest parts", optional=3, folds=True),
+    Column("count", "count", optional=3),
+    Column("kinds", "text", "Largest parts", optional=4, shortens=True, room=24),
     Column("inferred", optional=5),
 )
 _SIZE, _COMMITTED, _INFERRED = 2, 3, 6
@@ -45,7 +45,7 @@ def _table(
     rows += [_group_row(group, region_map) for group in owners.groups]
     figure = _SIZE if sort is OwnersSort.size else _COMMITTED
     rows.sort(key=lambda row: (-row[figure], -row[_SIZE], row[0], row[1]))
-    return tuple(_column(column, by, sort) for column in _COLUMNS), rows
+    return tuple(_column(column, by, sort) for column in COLUMNS), rows
 
 
 def _column(column: Column, by: OwnersBy, sort: OwnersSort) -> Column:
@@ -134,13 +134,17 @@ class MergedOwner:
 
     def row(self) -> list[Any]:
         """Returns the cells for people."""
-        inferred = inferred_text(self.inferred_size, self.size)
+        inferred = inferred_text(self)
         return [self.name, self.instance, self.size, self.committed, self.allocations, self.parts_text, inferred]
 
 
-def inferred_text(inferred: int, size: int) -> str:
-    """Says how much of an owner was inferred: `yes` for all of it, or a share."""
-    return "" if not inferred else "yes" if inferred == size else percent_text(inferred / size)
+def inferred_text(of: MergedOwner | OwnerPart) -> str:
+    """Says how much of an owner was inferred: `yes` for all of it, or a share of what it has committed."""
+    if not of.inferred_size:
+        return ""
+    if of.inferred_size == of.size:
+        return "yes"
+    return percent_text(of.inferred_committed / of.committed) if of.inferred_committed else "reserve"
 
 
 def merged_owners(owners: Owners) -> tuple[MergedOwner | None, list[MergedOwner]]:
@@ -183,8 +187,7 @@ def owners_by(owners: Iterable[Owner], by: OwnersBy) -> list[MergedOwner]:
 
 
 def _part_row(owner: Owner, part: OwnerPart) -> list[Any]:
-    inferred = inferred_text(part.inferred_size, part.size)
-    return [owner.owner, owner.instance, part.size, part.committed, part.count, part.kind, inferred]
+    return [owner.owner, owner.instance, part.size, part.committed, part.count, part.kind, inferred_text(part)]
 
 
 def _group_row(group: Group, region_map: RegionMap) -> list[Any]:
@@ -241,5 +244,6 @@ def share_text(owners: Owners, *, partial: bool = False) -> str:
         return "No Private Data is committed."
     text = f"{percent_text(owners.owned_share)} of the committed Private Data has an owner"
     if owners.owned_private != owners.owned_private_facts:
-        text += f"; {percent_text(owners.owned_share_facts)} without what is inferred"
+        inferred = (owners.owned_private - owners.owned_private_facts) / owners.private_committed
+        text += f" ({percent_text(inferred)} only by inference)"
     return f"{text}. {size_words(owners.unowned_committed)} of the committed memory has no owner."

@@ -14,12 +14,12 @@ from dumpmap.wording.text import address_text, count_words, hex_text, more_text,
 SHOWN_ROWS = 10
 """Allocations that the text table shows unless it is asked for all."""
 
-_COLUMNS = (
+COLUMNS = (
     Column("allocation", "address"),
     Column("size", "size"),
-    Column("holder", folds=True),
+    Column("holder", shortens=True),
     Column("pointer", "address", optional=2),
-    Column("place", "text", "Where the pointer lies", optional=1, folds=True),
+    Column("place", "text", "Where the pointer lies", optional=1, shortens=True),
     Column("rule", optional=3),
 )
 
@@ -63,7 +63,7 @@ def pointer_blocks(region_map: RegionMap, *, show_all: bool) -> Iterator[Block]:
         rows = [[one.base, one.size, holder_text(one), one.pointer, one.place, one.rule] for one in shown]
         yield Blank()
         yield Paragraph("Owners named by a pointer (inferred)", "strong")
-        yield Table(_COLUMNS, rows, region_map.address_width)
+        yield Table(COLUMNS, rows, region_map.address_width)
         if len(held) > len(shown):
             yield Paragraph(more_text(len(held) - len(shown)).replace("--limit", "--all"))
     limits = limits_text(pointers)

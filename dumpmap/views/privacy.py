@@ -14,8 +14,8 @@ from dumpmap.views.table import Column, Table, to_records
 PRIVACY_COLUMNS = (
     Column("data"),
     Column("count", "count"),
-    Column("example", folds=True),
-    Column("snapshot", heading="In a snapshot", folds=True),
+    Column("example", prose=True),
+    Column("snapshot", heading="In a snapshot", prose=True),
     Column("redact", "flag", heading="Removed by --redact"),
 )
 

@@ -35,7 +35,7 @@ _KEYS = (
 KEY_NAMES = tuple(column.name for column in _KEYS)
 """The columns to group by."""
 
-_SUMS = (
+SUMS = (
     Column("count", "count"),
     Column("total_size", "size", "Total size"),
     Column("committed", "size"),
@@ -150,7 +150,7 @@ def _kinds(region_map: RegionMap, found: pd.DataFrame) -> pd.Series[str]:
 
 def group_table(groups: RegionGroups) -> Table:
     """Returns one row per group."""
-    columns = (*(column for name in groups.keys for column in _KEYS if column.name == name), *_SUMS)
+    columns = (*(column for name in groups.keys for column in _KEYS if column.name == name), *SUMS)
     cells = (
         groups.frame[column.name].astype(object).where(groups.frame[column.name].notna(), None) for column in columns
     )

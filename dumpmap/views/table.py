@@ -47,10 +47,12 @@ class Column:
     """A narrow table omits the column with the highest number first, and never one with 0."""
     left: bool = False
     """Whether a size is the rest of something, such as headroom, and so rounded down."""
-    folds: bool | None = None
-    """Whether a narrow table may fold the texts; None for the default of the column's name."""
-    cuts: bool = False
-    """Whether a narrow table cuts the texts at their ends, with an ellipsis, and does not fold them."""
+    shortens: bool | None = None
+    """Whether a narrow table may shorten the texts, with an ellipsis; None for the default of the column's name."""
+    room: int = 12
+    """Optional columns leave before the texts of this one are shortened to less."""
+    prose: bool = False
+    """Whether the texts are sentences, which a narrow table folds and never shortens."""
     help: str = ""
     """What the column says, where no other reference has it."""
     below: int = 0
@@ -60,6 +62,12 @@ class Column:
     def title(self) -> str:
         """The heading."""
         return self.heading or self.name.replace("_", " ").capitalize()
+
+    @property
+    def label(self) -> str:
+        """The heading, with the figure whose change it is."""
+        figure = self.name.removesuffix("_delta").replace("_", " ").capitalize()
+        return self.title if self.title[0].isalpha() else f"{figure} {self.title}"
 
     @property
     def numeric(self) -> bool:

@@ -14,7 +14,7 @@ from dumpmap.wording.owners import taker_text
 TAKERS_TITLE = "Who took private memory"
 
 _COLUMNS = (
-    Column("owner", heading="Owner, or allocations without one", folds=True, cuts=True),
+    Column("owner", heading="Owner, or allocations without one", shortens=True, room=40),
     Column("committed", "short"),
     Column("reserved", "short", "Only reserved"),
 )

@@ -23,7 +23,7 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 
 _SHOWN_OWNERS = 8
 
-_SERIES_COLUMNS = (
+SERIES_COLUMNS = (
     Column("type"),
     Column("name"),
     Column("metric"),
@@ -168,7 +168,7 @@ def series_table(growth: NamedGrowth, series: Sequence[NamedSeries]) -> Table:
         ]
         for one in series
     ]
-    return Table(_SERIES_COLUMNS, rows)
+    return Table(SERIES_COLUMNS, rows)
 
 
 def _ends(series: Series) -> tuple[float | None, float | None]:

@@ -30,12 +30,12 @@ _COUNTS = ("found", "done", "cached", "errors", "skipped", "critical", "warning"
 VIEW: tuple[Column, ...] = (
     Column("severity"),
     Column("verdict"),
-    Column("process", folds=True),
+    Column("process", shortens=True),
     Column("arch", optional=2),
     Column("committed", "size"),
     Column("largest_free", "size", "Largest free", left=True),
     Column("exception", optional=1),
-    Column("path", "text", "File", folds=False, below=1),
+    Column("path", "text", "File", shortens=False, below=1),
     Column("detail", "text", "Finding", below=2),
 )
 """The columns of the text table and of Markdown."""
@@ -50,7 +50,7 @@ GROUP_FIGURES: tuple[Column, ...] = (
     Column("least_largest_free", "size", "Smallest largest free", optional=1, left=True),
     Column("lower_bound", "flag", shown=False),
     Column("least_lower_bound", "flag", shown=False),
-    Column("example", "text", folds=False, below=1),
+    Column("example", "text", shortens=False, below=1),
 )
 """The columns of a group that follow the columns of the grouping; each is a field of `TriageGroup`."""
 
@@ -117,7 +117,7 @@ def _group_figure(group: TriageGroup, name: str) -> Any:
 def _group_column(name: str) -> Column:
     """A column of the grouping. Its values are written as in CSV, so sizes are bytes."""
     # A name with a fixed set of values reads better whole: the table can rather do without a figure.
-    column = Column(name, folds=name == "findings" or not known_values("findings" if name == FINDING else name))
+    column = Column(name, shortens=name == "findings" or not known_values("findings" if name == FINDING else name))
     in_bytes = name != FINDING and BY_NAME[name].holds == "size"
     return replace(column, heading=f"{column.title} (bytes)") if in_bytes else column
 

@@ -13,7 +13,7 @@ from dumpmap.views.blocks import Blank, Block, Fact, Facts, Heading, Lines, Para
 from dumpmap.views.table import Column, Table
 from dumpmap.wording.text import count_words, percent_words, printable, size_words
 
-ANNOTATION_COLUMNS = (Column("module", folds=True), Column("name", folds=True), Column("value", folds=True))
+ANNOTATION_COLUMNS = (Column("module", shortens=True), Column("name", shortens=True), Column("value", prose=True))
 
 _MOST_ROWS = 60
 _LONGEST_VALUE = 200

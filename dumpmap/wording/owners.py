@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dumpmap.analysis.owners import Group
+from dumpmap.analysis.owners import PARTLY_COMMITTED, Group
 from dumpmap.analysis.ownership import OwnerAt
 from dumpmap.analysis.takers import Taker
+from dumpmap.model.protection import NO_ACCESS
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
-from dumpmap.wording.text import address_text, count_words, size_words
+from dumpmap.wording.text import address_text, count_words, hex_text, size_words
 
 if TYPE_CHECKING:  # it imports what compares two maps
     from dumpmap.analysis.part_sums import PartKey
@@ -25,15 +26,22 @@ def part_text(key: PartKey) -> str:
 
 
 def group_text(group: Group, region_map: RegionMap) -> str:
-    """Describes a group: `85 allocations of 16 MB, reserved`, or `allocation of 1 MB at 0x00120000, reserved`."""
+    """Describes a group: `85 allocations of 16 MB, reserved`, or `allocation of 1 MB at 0x120000, reserved`."""
     # What a map without a list of regions knows are the bytes that the dump has, not how they were allocated.
     noun = "captured range" if region_map.partial else "allocation"
     size = size_words(group.size_each)
     if group.count == 1:
-        what = f"{noun} of {size} at {address_text(group.address, region_map.address_width)}"
+        what = f"{noun} of {size} at {hex_text(group.address)}"
     else:
         what = f"{count_words(group.count, noun)} of {size}"
-    return f"{what}, {group.state}{f' {group.protection}' if group.protection else ''}"
+    return f"{what}, {state_text(group)}"
+
+
+def state_text(group: Group) -> str:
+    """Describes the state of allocations: `reserved`, or `partly committed, Read/Write`."""
+    # The protection is that of the whole allocation. Memory is often reserved without access; committed pages are not.
+    idle = group.state == PARTLY_COMMITTED and group.protection == NO_ACCESS
+    return f"{group.state}, {group.protection}" if group.protection and not idle else group.state
 
 
 def taker_text(taker: Taker, region_map: RegionMap) -> str:

@@ -39,11 +39,13 @@ __all__ = [
 
 
 def percent_words(share: float) -> str:
-    """Writes a share (0 to 1) in percent: `61 %`; below 10 and above 99 with a decimal.
+    """Writes a share (1 is all) in percent: `61 %`; below 10 and from 99 to 101 with a decimal.
 
-    Only all of it is `100 %`, and only nothing is `0 %`.
+    Only all of it is `100 %`, and only nothing is `0 %`. A use can exceed its limit: `104 %`.
     """
     percent = 100 * share
+    if 100 < percent < 101:
+        return f"{percent:.1f} %" if percent >= 100.05 else "over 100 %"
     if 0 < percent < 0.05:
         return "<0.1 %"
     if 99 < percent < 100:

@@ -82,7 +82,7 @@ def test_allocations_that_stand_alone_are_named_by_address() -> None:
     assert found.all[0].group is not None
     assert found.all[0].group.address == base
     text = run("-q", "owners", str(FIXTURES / "leak-x64-after.dmp.gz"), COLUMNS="200").out
-    assert "allocation of 16 MB at 0x0000000001ae0000, partly committed Read/Write" in text
+    assert "allocation of 16 MB at 0x1ae0000, partly committed, Read/Write" in text
     assert "1 allocation of" not in text
 
 
@@ -91,7 +91,7 @@ def test_ranges_of_a_map_without_regions_are_no_allocations(tmp_path: Path) -> N
     for base in (0x10_0000, 0x20_0000):
         dump.memory(base, bytes(8192))
     text = run("-q", "owners", str(dump.write(tmp_path / "x.dmp")), COLUMNS="200").out
-    assert "captured range of 4 KB at 0x0000000000060000" in text
+    assert "captured range of 4 KB at 0x60000" in text
     assert "2 captured ranges of 8 KB" in text
     assert "allocation" not in text
 

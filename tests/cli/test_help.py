@@ -6,7 +6,9 @@ import re
 
 import pytest
 from support.cli import run
+from support.cli_inputs import FIXTURES
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from dumpmap.cli.app import COMMANDS, GROUPS, whole_app
 
@@ -69,3 +71,50 @@ def test_the_help_of_regions_begins_with_what_shortens_the_list() -> None:
     options = re.findall(r"^│ (--[a-z-]+)", text, re.MULTILINE)
     assert options[:3] == ["--group-by", "--sort", "--limit"]
     assert "--sort -size" in text
+
+
+def test_an_option_that_takes_several_values_says_so_and_keeps_them_all() -> None:
+    repeatable = [
+        (name, option)
+        for name, command in get_command(whole_app()).commands.items()  # type: ignore[attr-defined]
+        for option in command.params
+        if getattr(option, "multiple", False)
+    ]
+    assert {(name, option.name) for name, option in repeatable} >= {
+        ("regions", "type"), ("regions", "kind"), ("regions", "state"), ("regions", "protect"), ("regions", "module"),
+        ("regions", "owner"), ("regions", "group_by"), ("owners", "type"), ("free", "fit"), ("triage", "where"),
+        ("triage", "group_by"),
+    }  # fmt: skip
+    assert [(name, option.name) for name, option in repeatable if "Repeatable." not in (option.help or "")] == []
+
+
+@pytest.mark.parametrize(
+    ("option", "first", "second"),
+    [
+        ("--type", "heap", "stack"),
+        ("--kind", "guard", "TEB"),
+        ("--state", "reserved", "free"),
+        ("--protect", "rw", "rx"),
+        ("--module", "node.exe", "ntdll"),
+        ("--owner", "V8", "Abseil"),
+    ],
+)
+def test_values_of_a_repeated_option_add_up(option: str, first: str, second: str) -> None:
+    def rows(*options: str) -> set[str]:
+        path = str(FIXTURES / "runtimes" / "node-24.dmp.gz")
+        ran = CliRunner().invoke(whole_app(), ["-q", "regions", path, "--blocks", "-f", "csv", *options])
+        return set(ran.stdout.splitlines()[1:])
+
+    both = rows(option, first, option, second)
+    assert both == rows(option, first) | rows(option, second)
+    assert both > rows(option, first)
+
+
+def test_columns_of_a_repeated_grouping_add_up() -> None:
+    path = str(FIXTURES / "fragment-x86.dmp.gz")
+    for command in ("regions", "triage"):
+        names = ("type", "kind") if command == "regions" else ("verdict", "process")
+        both = CliRunner().invoke(whole_app(), ["-q", command, path, "--group-by", names[0], "--group-by", names[1]])
+        listed = CliRunner().invoke(whole_app(), ["-q", command, path, "--group-by", ",".join(names)])
+        assert both.exit_code == 0
+        assert both.stdout == listed.stdout

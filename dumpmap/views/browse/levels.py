@@ -16,7 +16,7 @@ from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
 from dumpmap.views.browse.items import GAP, Flags, Index, Items, is_gap
 from dumpmap.views.filters import file_name
-from dumpmap.wording.owners import group_text
+from dumpmap.wording.owners import group_text, state_text
 from dumpmap.wording.text import count_words, size_words
 
 LevelKind = Literal["types", "owners", "groups", "allocations", "regions", "stacks", "changes", "changed"]
@@ -292,7 +292,7 @@ def item_label(items: Items, item: int) -> str:
     if not name or kind not in ("", found.label, name):
         name = f"{name} {kind}".strip()
     group = items.group_of(item, 1, int(items.size[item]), int(items.committed[item]))
-    state = " ".join(filter(None, (group.state, group.protection)))
+    state = state_text(group)
     owner = items.name_of(item).owner
     if not name:
         name = owner

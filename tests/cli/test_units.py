@@ -1,0 +1,80 @@
+"""`--units` governs every figure that a command writes for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+from support.cli_inputs import FIXTURES
+from typer.testing import CliRunner
+
+import dumpmap.api
+from dumpmap.cli.app import whole_app
+from dumpmap.model.sizes import _Asked
+
+COMMANDS = (
+    "summary FILE",
+    "regions FILE --evidence",
+    "regions FILE --group-by type,size",
+    "address FILE 0x10000 0x7ffe0000",
+    "address FILE 0x10000",
+    "owners FILE --all",
+    "heaps FILE --segments --blocks",
+    "stacks FILE",
+    "modules FILE",
+    "free FILE --fit 64MB",
+    "info FILE",
+    "diagnose FILE",
+    "diff leak-x64-before.dmp.gz FILE",
+    "timeline leak-x64-before.dmp.gz leak-x64-after.dmp.gz FILE",
+    "triage FILE leak-x64-after.dmp.gz",
+    "triage FILE leak-x64-after.dmp.gz --group-by verdict",
+    "check FILE --rules RULES",
+    "check FILE --rules RULES --baseline leak-x64-before.dmp.gz --format markdown",
+)
+DUMPS = ("fragment-x86.dmp.gz", "leak-x64-after.dmp.gz", "layout-x64.dmp.gz", "runtimes/node-22.dmp.gz")
+LIMITS = re.compile(
+    r"(of|limit of|has) 2 GB|\d+(\.\d)? [TPE]B|under 1 MB|first 64 KB|at 64 KB boundaries|instead of 4 GB|at most 4 GB"
+)
+"""Names of limits, which no unit changes; and from 1 TB up, a size keeps its unit."""
+RULES = """
+[limits]
+committed = "1 MB"
+largest_free_block = { min = "1 GB" }
+[deltas]
+committed = "1 KB"
+"""
+OTHERS = {"bytes": "KB|MB|GB", "kb": "bytes|MB|GB", "mb": "bytes|KB|GB"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def each_dump_is_opened_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        open_map = dumpmap.api.open_map
+        # A map keeps the sentences of its findings.
+        opened = cache(lambda source, unit: open_map(source))
+        patch.setattr(dumpmap.api, "open_map", lambda source, **options: opened(source, _Asked.unit))
+        patch.chdir(FIXTURES)
+        yield
+
+
+def written(command: str, dump: str, *options: str, rules: str) -> str:
+    words = [{"FILE": dump, "RULES": rules}.get(word, word) for word in command.split()]
+    ran = CliRunner().invoke(whole_app(), ["-q", *words, *options])
+    assert ran.exit_code in (0, 1), ran.output
+    return ran.stdout
+
+
+@pytest.mark.parametrize("units", OTHERS)
+@pytest.mark.parametrize("dump", DUMPS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_figure_has_another_unit(
+    command: str, dump: str, units: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rules = tmp_path_factory.getbasetemp() / "rules.toml"
+    rules.write_text(RULES)
+    text = LIMITS.sub("", written(command, dump, "--units", units, rules=str(rules)))
+    found = re.findall(rf"(?<![\w.])[\d.,]+ (?:{OTHERS[units]})\b(?:/h)?", text)
+    assert found == []
