@@ -19,7 +19,8 @@ from dumpmap.analysis.matching import Pairs
 from dumpmap.analysis.ownership import NO_OWNER, NOBODY, OwnerName, ownership_of
 from dumpmap.analysis.part_kinds import PartKinds
 from dumpmap.analysis.runs import runs_of_rows
-from dumpmap.model.region_map import BlockColumns, RegionMap
+from dumpmap.model.pieces import BlockColumns
+from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.types import RegionType
 
