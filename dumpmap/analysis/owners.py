@@ -264,9 +264,9 @@ class _Sums:
         owned[rows.allocation[~unowned]] = True
         (alone,) = np.nonzero(~owned)
         size, committed = allocations.size[alone], allocations.committed[alone]
-        state = np.where(committed == size, _COMMITTED, np.where(committed > 0, _PARTLY, _RESERVED))
-        protect = np.where(committed > 0, allocations.protect[alone], 0)
-        keys = np.stack((allocations.type[alone].astype(np.int64), size, state, protect.astype(np.int64)))
+        state = np.where(committed == size, _COMMITTED, np.where(committed > 0, _PARTLY, _RESERVED)).astype(np.uint8)
+        protect = np.where(committed > 0, allocations.protect[alone], np.uint32(0))
+        keys = (allocations.type[alone], size, state, protect)
         listed = []
         for (region_type, each, code, protection), members in runs_of_rows(keys):
             listed.append(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.columns import REGION_COLUMNS, RegionColumn
+from dumpmap.model.snapshot import I32
 from dumpmap.views.frames import RowColumns
 from dumpmap.views.table import Column, Table, plain_value
 from dumpmap.views.texts import Texts
@@ -47,7 +48,7 @@ class Numbers(Sequence[Any]):
 
     def __init__(self, values: npt.NDArray[np.integer[Any]], missing: npt.NDArray[np.bool_] | None = None) -> None:
         small = len(values) == 0 or -_SMALL < values.min() <= values.max() < _SMALL
-        self._values = values.astype(np.int32) if small else values
+        self._values = values.astype(np.int32, copy=False) if small else values
         self._missing = missing
 
     def __len__(self) -> int:
@@ -173,9 +174,7 @@ def gaps(allocations: RowColumns) -> list[tuple[int, str]]:
     return [(index, hex(int(base[index] - before[index]))) for index in holes.tolist()]
 
 
-def informative_blocks(
-    allocations: RowColumns, regions: RowColumns, owner: npt.NDArray[np.intp]
-) -> npt.NDArray[np.bool_]:
+def informative_blocks(allocations: RowColumns, regions: RowColumns, owner: I32) -> npt.NDArray[np.bool_]:
     """Which blocks the page needs: all except an allocation's only one that repeats it.
 
     Args:
