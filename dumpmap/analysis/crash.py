@@ -220,7 +220,7 @@ def _target(region_map: RegionMap, address: int) -> Target | None:
         index = int(np.searchsorted(pieces.base, np.uint64(address), side="right")) - 1
     if index < 0 or address >= int(pieces.base[index]) + int(pieces.size[index]):
         return _unused(region_map, address)
-    state, protect = int(pieces.state[index]), int(pieces.protect[index])
+    protect, state = pieces.protection_at(index)
     return Target(
         state="committed" if state == MemState.MEM_COMMIT else "reserved",
         type=RegionType(int(pieces.type[index])),

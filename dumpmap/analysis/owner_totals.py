@@ -61,12 +61,13 @@ def _by_block(region_map: RegionMap) -> tuple[dict[str, int], int]:
     ownership = ownership_of(region_map)
     rows = ownership.rows
     (mine,) = np.nonzero((ownership.owner != NOBODY) & _IS_PRIVATE[rows.type])
-    sums = np.bincount(ownership.owner[mine], weights=rows.committed[mine], minlength=len(ownership.names))
+    of_mine = rows.committed[mine]
+    sums = np.bincount(ownership.owner[mine], weights=of_mine, minlength=len(ownership.names))
     committed: dict[str, int] = {}
     for name, size in zip(ownership.names, sums.tolist(), strict=True):
         if size:
             committed[name.family] = committed.get(name.family, 0) + int(size)
-    owned = rows.committed[mine][rows.type[mine] == _PRIVATE_DATA]
+    owned = of_mine[rows.type[mine] == _PRIVATE_DATA]
     return committed, int(owned.sum())
 
 
@@ -74,8 +75,9 @@ def _by_allocation(region_map: RegionMap, parts: Iterable[LabelledRange]) -> tup
     """The same for a map in which every owner has whole allocations, also those of the parts that recognisers found."""
     pieces = region_map.pieces
     # Views: a few of the sums are looked up.
-    private = np.bincount(pieces.allocation, pieces.committed * _IS_PRIVATE[pieces.type]).data
-    private_data = np.bincount(pieces.allocation, pieces.committed * (pieces.type == _PRIVATE_DATA)).data
+    of_pieces = pieces.committed
+    private = np.bincount(pieces.allocation, of_pieces * _IS_PRIVATE[pieces.type]).data
+    private_data = np.bincount(pieces.allocation, of_pieces * (pieces.type == _PRIVATE_DATA)).data
     taken: set[int] = set()
     committed: dict[str, float] = {}
     owned = 0.0

@@ -183,6 +183,7 @@ class _Sums:
         self._ownership = ownership
         self._rows = ownership.rows
         self._owner = ownership.owner
+        self._committed = self._rows.committed  # computed whenever it is asked for
         self._kinds = PartKinds(region_map, ownership)
         self._counted = self._rows.type != _UNUSABLE
         if types:
@@ -198,15 +199,15 @@ class _Sums:
             owners=tuple(sorted(self._owners(), key=lambda owner: (-owner.size, owner.owner, owner.instance))),
             groups=tuple(self._groups(unowned)),
             unowned_size=int(rows.size[unowned].sum()),
-            unowned_committed=int(rows.committed[unowned].sum()),
+            unowned_committed=int(self._committed[unowned].sum()),
             unowned_allocations=len(np.unique(rows.allocation[unowned])),
-            private_committed=int(rows.committed[private].sum()),
-            owned_private=int(rows.committed[private & owned].sum()),
-            owned_private_facts=int(rows.committed[private & owned & ~self._ownership.inferred].sum()),
+            private_committed=int(self._committed[private].sum()),
+            owned_private=int(self._committed[private & owned].sum()),
+            owned_private_facts=int(self._committed[private & owned & ~self._ownership.inferred].sum()),
         )
 
     def _owners(self) -> Iterator[Owner]:
-        (counted,) = np.nonzero(self._counted)
+        (counted,) = np.nonzero(self._counted & (self._owner != NOBODY))
         order = counted[np.argsort(self._owner[counted], kind="stable")]
         edges = np.searchsorted(self._owner[order], np.arange(len(self._ownership.names) + 1)).tolist()
         facts = {(fact.owner, fact.module, fact.instance): fact for fact in self._map.structures.facts_of(OwnerFacts)}
@@ -218,7 +219,7 @@ class _Sums:
 
     def _owner_of(self, name: OwnerName, mine: npt.NDArray[np.intp], facts: OwnerFacts | None) -> Owner:
         rows, inferred = self._rows, self._ownership.inferred
-        sizes, committed, types = rows.size[mine], rows.committed[mine], rows.type[mine]
+        sizes, committed, types = rows.size[mine], self._committed[mine], rows.type[mine]
         parts = []
         for code, members in runs(self._kinds.codes[mine]):
             parts.append(
@@ -265,9 +266,9 @@ class _Sums:
         owned[rows.allocation[~unowned]] = True
         (alone,) = np.nonzero(~owned)
         size, committed = allocations.size[alone], allocations.committed[alone]
-        state = np.where(committed == size, _COMMITTED, np.where(committed > 0, _PARTLY, _RESERVED))
-        protect = np.where(committed > 0, allocations.protect[alone], 0)
-        keys = np.stack((allocations.type[alone].astype(np.int64), size, state, protect.astype(np.int64)))
+        state = np.where(committed == size, _COMMITTED, np.where(committed > 0, _PARTLY, _RESERVED)).astype(np.uint8)
+        protect = np.where(committed > 0, allocations.protect[alone], np.uint32(0))
+        keys = (allocations.type[alone], size, state, protect)
         listed = []
         for (region_type, each, code, protection), members in runs_of_rows(keys):
             listed.append(

@@ -17,9 +17,10 @@ import numpy.typing as npt
 from dumpmap.classify.named import evidence_of
 from dumpmap.model.evidence import SAME_ALLOCATION
 from dumpmap.model.heaps import Heap
+from dumpmap.model.pieces import BlockColumns
 from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.recognised import LabelledRange
-from dumpmap.model.region_map import BlockColumns, RegionMap
+from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I32
 from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
@@ -232,7 +233,7 @@ def _with_rest(ownership: Ownership) -> Ownership:
     owner, inferred = ownership.owner.copy(), ownership.inferred.copy()
     proved = np.isin(owner, [code for code, name in enumerate(names) if name in sharing])
     for index in np.unique(allocation[proved & np.isin(allocation, allocation[owner == NOBODY])]).tolist():
-        first, last = np.searchsorted(allocation, (index, index + 1)).tolist()
+        first, last = ownership.rows.of_allocation(index)
         owners = set(owner[first:last].tolist()) - {NOBODY}
         if len({(names[code].owner, names[code].module) for code in owners}) != 1:
             continue
@@ -256,7 +257,7 @@ def owner_at(region_map: RegionMap, address: int) -> OwnerAt | None:
     if row < 0 or address >= int(rows.base[row]) + int(rows.size[row]) or ownership.owner[row] == NOBODY:
         return None
     name, proof = ownership.name_at(row), ownership.proof_at(row)
-    first, last = np.searchsorted(rows.allocation, (rows.allocation[row], rows.allocation[row] + 1)).tolist()
+    first, last = rows.of_allocation(int(rows.allocation[row]))
     codes = dict.fromkeys(ownership.owner[first:last].tolist())
     return OwnerAt(
         name,

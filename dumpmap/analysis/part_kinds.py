@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from dumpmap.analysis.ownership import OwnerName, Ownership
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.snapshot import I32
 from dumpmap.model.types import RegionType
 
 _REST, _IMAGE, _OF_TYPE = -1, -2, -3
@@ -23,11 +23,11 @@ class PartKinds:
         rows = ownership.rows
         self._texts = region_map.texts
         nameless = np.array([not text for text in region_map.texts], np.bool_)
-        types = rows.type.astype(np.int64)
+        types = rows.type.astype(np.int32)
         # Sections of images are too fine here, and what lies between proved ranges has no kind of its own.
-        kinds = np.where(nameless[rows.kind], _OF_TYPE - types, rows.kind)
-        kinds = np.where(types == int(RegionType.IMAGE), _IMAGE, kinds)
-        self.codes: npt.NDArray[np.int64] = np.where(ownership.rest, _REST, kinds)
+        kinds = np.where(nameless[rows.kind], np.int32(_OF_TYPE) - types, rows.kind)
+        kinds = np.where(types == int(RegionType.IMAGE), np.int32(_IMAGE), kinds)
+        self.codes: I32 = np.where(ownership.rest, np.int32(_REST), kinds)
 
     def text(self, code: int, owner: OwnerName) -> str:
         """Writes a code as a kind."""

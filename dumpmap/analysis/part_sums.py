@@ -19,7 +19,8 @@ from dumpmap.analysis.matching import Pairs
 from dumpmap.analysis.ownership import NO_OWNER, NOBODY, OwnerName, ownership_of
 from dumpmap.analysis.part_kinds import PartKinds
 from dumpmap.analysis.runs import runs_of_rows
-from dumpmap.model.region_map import BlockColumns, RegionMap
+from dumpmap.model.pieces import BlockColumns
+from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I64, U64
 from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
@@ -181,11 +182,11 @@ def _rows_of(region_map: RegionMap) -> _Rows:
     alone = ~owned & ~shared[rows.allocation]
     what = np.where(alone, columns.type[rows.allocation].astype(np.int64), _SHARED)
     size_each = np.where(alone, columns.size[rows.allocation], 0)
-    keys = np.stack((ownership.owner.astype(np.int64), np.where(owned, kinds.codes, what), size_each))
+    keys = (ownership.owner, np.where(owned, kinds.codes, what), size_each)
     part = np.full(len(rows.base), NONE, np.int64)
     parts: list[Part] = []
     (places,) = np.nonzero(counted)
-    for (owner, code, each), members in runs_of_rows(keys[:, places]):
+    for (owner, code, each), members in runs_of_rows([key[places] for key in keys]):
         part[places[members]] = len(parts)
         name = NO_OWNER if owner == NOBODY else ownership.names[owner]
         kind = kinds.text(code, name) if owner != NOBODY else ""

@@ -224,7 +224,7 @@ class _Search:
         columns = self._map.block_columns
         width = 4 if self._narrow else 8
         for index, module in holders.items():
-            first, last = np.searchsorted(columns.allocation, (index, index + 1)).tolist()
+            first, last = columns.of_allocation(index)
             mine = np.flatnonzero(self._readable[first:last]) + first
             heap = self._heaps.get(int(self._space.bases[index]))
             name = "" if heap is None else heap.title

@@ -114,9 +114,9 @@ def _claim(
     title = heap.title
     # A heap can have thousands of segments with one and the same label.
     alike: dict[tuple[str, str, bool], Label] = {}
-    for part in ranges:
-        indexes = _allocations_of(part, space, visits)
-        if not indexes:
+    places = space.indices_of([part.base for part in ranges])
+    for part, first in zip(ranges, places, strict=True):
+        if first < 0:
             strays += 1
             continue
         key = part.role, part.evidence, part.inferred
@@ -124,6 +124,8 @@ def _claim(
         if label is None:
             label = Label(_kind(heap, part), part.evidence, RegionType.HEAP, title, part.inferred)
             alike[key] = label
+        # Only a reported range touches more than one allocation.
+        indexes = _allocations_of(part, first, space, visits) if part.evidence == HEAP_STREAM else (first,)
         for index in indexes:
             base, end = bases[index], ends[index]
             if kinds[index] not in _PRIVATE_OR_UNKNOWN:
@@ -142,13 +144,10 @@ def _claim(
     return owned
 
 
-def _allocations_of(part: HeapRange, space: AllocationSpace, visits: _Budget) -> list[int]:
-    """Returns every allocation that the range touches. Only reported ranges touch more than one."""
-    first = space.index_of(part.base)
-    if first < 0:
-        return []
+def _allocations_of(part: HeapRange, first: int, space: AllocationSpace, visits: _Budget) -> list[int]:
+    """Returns every allocation that a reported range touches; `first` is the one that holds its base."""
     indexes = [first]
-    if part.evidence == HEAP_STREAM and part.size:
+    if part.size:
         stop = int(np.searchsorted(space.bases, np.uint64(min(part.base + part.size, (1 << 64) - 1)), side="left"))
         visits.left -= stop - first
         if visits.left >= 0:

@@ -127,7 +127,8 @@ class Labels:
         """
         if index < 0:
             return False
-        kind, details = self.texts.code(label.kind), self.texts.code(label.details)
+        code = self.texts.code
+        kind, details = code(label.kind), code(label.details)
         if self._claimed[index]:
             if self._kinds[index] == kind and self._details[index] == details:
                 self.add_evidence(index, label.evidence)
@@ -140,7 +141,10 @@ class Labels:
         self._details[index] = details
         if label.inferred:
             self._inferred[index] = True
-        self.add_evidence(index, label.evidence)
+        if index in self.evidence:
+            self.add_evidence(index, label.evidence)
+        else:  # nearly always, and of thousands of segments
+            self.evidence[index] = [label.evidence]
         return True
 
     def claim_all(self, found: Sequence[tuple[int, str, str]], evidence: str, region_type: RegionType) -> None:

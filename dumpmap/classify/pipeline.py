@@ -21,14 +21,15 @@ from dumpmap.classify.named import (
     mark_environment_blocks,
 )
 from dumpmap.classify.notes import notes_of
-from dumpmap.classify.pieces import cut_pieces, measure
+from dumpmap.classify.pieces import cut_pieces
 from dumpmap.classify.process_facts import describe_process
 from dumpmap.classify.space import LINUX_USER_SPACE_END, USER_SPACE_LIMIT, find_gaps, group_allocations, space_end
 from dumpmap.classify.stacks import label_stacks
 from dumpmap.model.heaps import Heap
 from dumpmap.model.memory import Memory
+from dumpmap.model.pieces import BlockColumns
 from dumpmap.model.process import ProcessStructures
-from dumpmap.model.region_map import AllocationColumns, BlockColumns, MappedCopy, RegionMap
+from dumpmap.model.region_map import AllocationColumns, MappedCopy, RegionMap
 from dumpmap.model.snapshot import Regions, Snapshot
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.stacks import Stack
@@ -109,13 +110,12 @@ def _assemble(
     recorded: bool,
 ) -> RegionMap:
     """Makes the map of what the rules found."""
-    sizes = measure(space.regions)
     # Sums by type need only the marks that change a type, and no names. Names wait until a view needs rows, because a
     # large process has thousands of sections.
     typed = [mark for mark in labels.marks if mark.label.type is not None]
-    pieces = cut_pieces(space, labels.types, typed, sizes)
+    pieces = cut_pieces(space, labels.types, typed)
 
-    rows = _Rows(snapshot, space, labels, outcome.sections, sizes, pieces, recorded)
+    rows = _Rows(snapshot, space, labels, outcome.sections, pieces, recorded)
     end = None if regions is None else space_end(snapshot, regions)
     granularity = snapshot.system.allocation_granularity
     return RegionMap(

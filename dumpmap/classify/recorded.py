@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ def take_allocations(space: AllocationSpace, labels: Labels) -> None:
         _take(regions.texts.get(name), first, labels, target)
 
 
-def take_rows(regions: Regions, region: npt.NDArray[np.intp], labels: Labels, kind: I32, details: I32) -> None:
+def take_rows(regions: Regions, region: I32, labels: Labels, kind: I32, details: I32) -> None:
     """Gives single rows their own texts. The first row of an allocation has its own beside the allocation's."""
     for names, column in (
         (("recorded_kind", "recorded_block_kind"), kind),
@@ -44,7 +45,7 @@ def take_rows(regions: Regions, region: npt.NDArray[np.intp], labels: Labels, ki
             _take(regions.texts.get(name), region, labels, column)
 
 
-def _take(column: TextColumn | None, index: npt.NDArray[np.intp], labels: Labels, target: I32) -> None:
+def _take(column: TextColumn | None, index: npt.NDArray[np.integer[Any]], labels: Labels, target: I32) -> None:
     """Overwrites the codes in `target` where the file has a text."""
     if column is None or not column.values:
         return

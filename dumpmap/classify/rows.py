@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from dumpmap.classify.images import Sections
 from dumpmap.classify.labels import Labels, Mark, Texts
-from dumpmap.classify.pieces import RegionSizes, cut_pieces
+from dumpmap.classify.pieces import cut_pieces
 from dumpmap.model.kinds import GUARD
-from dumpmap.model.region_map import AllocationColumns, BlockColumns, Pieces
+from dumpmap.model.pieces import BlockColumns, Pieces, committed_of, private_of
+from dumpmap.model.region_map import AllocationColumns
 from dumpmap.model.snapshot import I32, U64, Snapshot
 from dumpmap.model.space import AllocationSpace, working_sets
 from dumpmap.model.types import RegionType
@@ -30,7 +31,6 @@ class RowMaker:
         space: regions in use, by allocation.
         labels: what the rules said.
         sections: images whose sections are known.
-        sizes: committed and private bytes of every region.
         pieces: regions, cut where a part of one has a type of its own.
         recorded: the types come from another tool's file.
     """
@@ -39,7 +39,6 @@ class RowMaker:
     space: AllocationSpace
     labels: Labels
     sections: list[Sections]
-    sizes: RegionSizes
     pieces: Pieces
     recorded: bool
 
@@ -50,7 +49,7 @@ class RowMaker:
 
     def allocations(self) -> AllocationColumns:
         """One row per allocation."""
-        return _allocations(self.space, self.labels, self.evidence, self.sizes, self.pieces)
+        return _allocations(self.space, self.labels, self.evidence, self.pieces)
 
     def blocks(self) -> BlockColumns:
         """One row per region or section."""
@@ -58,7 +57,7 @@ class RowMaker:
         marks = [mark for image in self.sections for mark in image.marks()] + labels.marks
         pieces = self.pieces
         if any(mark.label.type is None for mark in marks):  # which the pieces so far leave out
-            pieces = cut_pieces(self.space, labels.types, marks, self.sizes)
+            pieces = cut_pieces(self.space, labels.types, marks)
         return _blocks(pieces, self.space, labels, marks, self.evidence, recorded=self.recorded)
 
 
@@ -144,7 +143,6 @@ def _allocations(
     space: AllocationSpace,
     labels: Labels,
     evidence: I32,
-    sizes: RegionSizes,
     pieces: Pieces,
 ) -> AllocationColumns:
     regions, first = space.regions, space.first
@@ -175,8 +173,8 @@ def _allocations(
     return AllocationColumns(
         base=space.bases,
         size=(space.ends - space.bases).view(np.int64),
-        committed=np.add.reduceat(sizes.committed, first),
-        private=np.add.reduceat(sizes.private, first),
+        committed=np.add.reduceat(committed_of(regions), first),
+        private=np.add.reduceat(private_of(regions), first),
         blocks=np.add.reduceat(pieces.blocks, firsts),
         protect=protect,
         state=state,

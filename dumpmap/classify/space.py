@@ -23,15 +23,15 @@ def group_allocations(regions: Regions) -> AllocationSpace:
     used = regions if len(in_use) == len(regions) else regions.take(in_use)
     count = len(used)
     if count == 0:
-        empty = np.empty(0, np.intp)
         none = np.empty(0, np.uint64)
-        return AllocationSpace(used, empty, empty, none, none)
+        return AllocationSpace(used, np.empty(0, np.int32), np.empty(0, np.intp), none, none)
     ends = used.base + used.size
     starts = np.empty(count, np.bool_)
     starts[0] = True
     starts[1:] = (used.allocation_base[1:] != used.allocation_base[:-1]) | (used.base[1:] != ends[:-1])
     (first,) = starts.nonzero()
-    allocation_of = starts.cumsum() - 1
+    allocation_of = starts.cumsum(dtype=np.int32)
+    allocation_of -= 1
     last = np.empty_like(first)
     last[:-1], last[-1] = first[1:] - 1, count - 1
     return AllocationSpace(used, allocation_of, first, used.base[first], ends[last])

@@ -85,7 +85,7 @@ def locate(region_map: RegionMap, address: int) -> Location | None:
     module = _module_at(region_map, address)
     stack = next((stack for stack in region_map.stacks if stack.base <= address < stack.end), None)
     heap = next((h for h in region_map.heaps if any(start <= address < start + n for start, n in h.allocations)), None)
-    state = int(b.state[index])
+    protect, state = b.protection_at(index)
     whole = _shows_allocation(region_map, region_type, address, stack, heap)
     return Location(
         address=address,
@@ -99,7 +99,7 @@ def locate(region_map: RegionMap, address: int) -> Location | None:
         block=int(b.base[index]),
         block_size=int(b.size[index]),
         state="Committed" if state == MemState.MEM_COMMIT else "Reserved",
-        protection=protection_text(int(b.protect[index]), state),
+        protection=protection_text(protect, state),
         offset=address - base if whole else None,
         module=module,
         section=kind if module is not None and kind != whole_kind else None,

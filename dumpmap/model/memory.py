@@ -42,6 +42,10 @@ class Memory(Readable, Protocol):
         """Returns what `find` returns for each of several offsets, which are near each other: one look for all."""
         ...
 
+    def read_each(self, addresses: Sequence[int], size: int) -> list[bytes | None]:
+        """Returns what `read` returns for each of several addresses. A source can answer in bulk."""
+        ...
+
     def ranges(self) -> Sequence[tuple[int, int]]:
         """Returns the (address, size) ranges that can be read: sorted, without overlaps, adjacent ones joined."""
         ...
@@ -75,6 +79,10 @@ class SimpleMemory:
     ) -> list[dict[int, bytes]]:
         """See `Memory.find_each`."""
         return [self.find(addresses, offset, patterns) for offset in offsets]
+
+    def read_each(self: Memory, addresses: Sequence[int], size: int) -> list[bytes | None]:
+        """See `Memory.read_each`."""
+        return [self.read(address, size) for address in addresses]
 
     def held(self: Memory) -> int:
         """See `Memory.held`."""
@@ -239,6 +247,14 @@ class RecordingMemory:
         for offset, hits in zip(offsets, found, strict=True):
             for address, data in hits.items():
                 self._seen[address + offset, len(data)] = data
+        return found
+
+    def read_each(self, addresses: Sequence[int], size: int) -> list[bytes | None]:
+        """See `Memory.read_each`."""
+        found = self._inner.read_each(addresses, size)
+        self._seen.update(
+            {(address, size): data for address, data in zip(addresses, found, strict=True) if data is not None}
+        )
         return found
 
     def ranges(self) -> Sequence[tuple[int, int]]:

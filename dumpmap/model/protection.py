@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +30,11 @@ MODIFIERS: tuple[tuple[PageProtect, str], ...] = (
     (PageProtect.PAGE_WRITECOMBINE, "WriteCombine"),
 )
 """Suffixes of a base protection."""
+
+_PROTECTIONS = 0x7FF
+"""The bits that a page protection usually has."""
+
+_STATES = int(MemState.MEM_COMMIT | MemState.MEM_RESERVE)
 
 _LETTERS = {
     "na": PageProtect.PAGE_NOACCESS,
@@ -65,10 +72,17 @@ def protection_text(protect: int, state: int = int(MemState.MEM_COMMIT)) -> str:
     return text
 
 
-def protection_codes(protect: U32, state: U32) -> tuple[npt.NDArray[np.intp], list[str]]:
+def protection_codes(protect: U32, state: U32) -> tuple[npt.NDArray[np.integer[Any]], list[str]]:
     """Writes a whole column, as codes into a few texts. A column of any length has only a few different values."""
-    pairs = (state.astype(np.uint64) << np.uint64(32)) | protect
-    values, codes = np.unique(pairs, return_inverse=True)
+    if not ((protect & ~np.uint32(_PROTECTIONS)) | (state & ~np.uint32(_STATES))).any():
+        # Together they have 13 bits, so a table takes the place of sorting.
+        pairs = (state >> np.uint32(1)) | protect
+        seen = np.zeros(((_STATES >> 1) | _PROTECTIONS) + 1, np.bool_)
+        seen[pairs] = True
+        table = seen.cumsum(dtype=np.int32) - 1
+        known = [(pair & _PROTECTIONS, (pair & ~_PROTECTIONS) << 1) for pair in np.flatnonzero(seen).tolist()]
+        return table[pairs], [protection_text(*pair) for pair in known]
+    values, codes = np.unique((state.astype(np.uint64) << np.uint64(32)) | protect, return_inverse=True)
     return codes, [protection_text(value & 0xFFFFFFFF, value >> 32) for value in values.tolist()]
 
 

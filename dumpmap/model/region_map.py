@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.heaps import Heap
+from dumpmap.model.pieces import BlockColumns, Pieces
 from dumpmap.model.pointers import PointerSearch
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.snapshot import I32, I64, U32, U64, Counters, Process, Snapshot, System
@@ -57,35 +58,6 @@ class AllocationColumns:
     inferred: npt.NDArray[np.bool_]
     working_set: Mapping[str, I64]
     """-1 is unknown."""
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """The regions, cut where a part of one has a type or name of its own, sorted by address."""
-
-    base: U64
-    size: I64
-    committed: I64
-    private: I64
-    state: U32
-    protect: U32
-    allocation: npt.NDArray[np.intp]
-    region: npt.NDArray[np.intp]
-    first: npt.NDArray[np.bool_]
-    """Whether the piece is the first of its region. VMMap counts these as blocks."""
-    blocks: I64
-    """Number of VMMap's blocks that the piece represents: 1 or 0, or the number in a VMMap file."""
-    type: npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class BlockColumns(Pieces):
-    """The pieces with their names: one row per region or section."""
-
-    kind: I32
-    details: I32
-    evidence: I32
-    inferred: npt.NDArray[np.bool_]
 
 
 @value_class(frozen=True, slots=True)

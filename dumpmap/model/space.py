@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from dumpmap.model.snapshot import I64, U32, U64, WORKING_SET_COLUMNS, Regions
+from dumpmap.model.snapshot import I32, I64, U32, U64, WORKING_SET_COLUMNS, Regions
 from dumpmap.model.winnt import MemState, MemType
 
 Index = npt.NDArray[np.intp]
@@ -43,7 +43,7 @@ class AllocationSpace:
     """
 
     regions: Regions
-    allocation_of: Index
+    allocation_of: I32
     first: Index
     bases: U64
     ends: U64

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
+
 from dumpmap.model.heaps import NT_HEAP, OLD_NT_HEAP, HeapInfo, HeapRange
 from dumpmap.model.memory import Memory
 from dumpmap.model.values import value_class
@@ -92,6 +95,69 @@ def heap_blocks(memory: Memory, heap: HeapInfo) -> BlockStatistics | None:
     return _Counter(memory, heap).count()
 
 
+_NONE, _LAST, _LOOK = -1, -2, -3
+"""Instead of the size of the block before: there is none; it was the last; and the entry must be looked at."""
+
+_MOST_KNOWN = 1 << 16
+"""Different entries that are kept. Blocks of a few sizes follow each other, so most entries are met again."""
+
+
+class _Entries(dict[int, "tuple[int, int, list[int]]"]):
+    """What the entries of blocks say: their size in units, that of the block before, and the counter of such blocks.
+
+    Instead of the size before, an entry that is damaged or ends a run has `_LOOK`.
+    """
+
+    def __init__(self, is_old: bool) -> None:
+        super().__init__()
+        self.key = 0
+        self._is_old = is_old
+        self._counters: dict[tuple[int, int], list[int]] = {}
+        self._allowed = 0
+
+    def __missing__(self, entry: int) -> tuple[int, int, list[int]]:
+        size, flags, before = self.fields(entry)
+        if not size or flags & layouts.HEAP_ENTRY_LAST or not self.is_sound(entry):
+            before = _LOOK
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        kind = flags & (layouts.HEAP_ENTRY_BUSY | layouts.HEAP_ENTRY_INTERNAL)
+        found = self[entry] = size, before, self._counters.setdefault((size, kind), [0])
+        return found
+
+    def fields(self, entry: int) -> tuple[int, int, int]:
+        """Returns size, flags, and the size of the block before."""
+        size_at, flags_at, previous_at = _SHIFTS[self._is_old]
+        plain = entry ^ self.key
+        return plain >> size_at & 0xFFFF, plain >> flags_at & 0xFF, plain >> previous_at & 0xFFFF
+
+    def is_sound(self, entry: int) -> bool:
+        """Tells whether the checksum is right; old heaps have none."""
+        plain = entry ^ self.key
+        return self._is_old or not (plain ^ plain >> 8 ^ plain >> 16 ^ plain >> 24) & 0xFF
+
+    def room(self, wanted: int) -> int:
+        """Returns how many of so many more blocks may be counted."""
+        if self._allowed + wanted > MAX_BLOCKS:  # not all that were allowed need exist
+            self._allowed = sum(count for (count,) in self._counters.values())
+        room = min(wanted, MAX_BLOCKS - self._allowed)
+        self._allowed += room
+        return room
+
+    def counts(self) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+        """Returns by size in units: blocks in use, free blocks, and those of the first that the front end divides."""
+        busy: dict[int, int] = {}
+        free: dict[int, int] = {}
+        front_end: dict[int, int] = {}
+        for (size, flags), (count,) in self._counters.items():
+            if count:
+                counts = busy if flags & layouts.HEAP_ENTRY_BUSY else free
+                counts[size] = counts.get(size, 0) + count
+                if counts is busy and flags & layouts.HEAP_ENTRY_INTERNAL:
+                    front_end[size] = count
+        return busy, free, front_end
+
+
 class _Counter:
     """The counts of one heap."""
 
@@ -102,29 +168,24 @@ class _Counter:
         self._unit = layouts.ENTRY_UNIT[heap.pointer_size]
         self._context = HeapContext(memory, NoSpace(), (), heap.pointer_size, None)
         self._problems: list[str] = []
-        # By size in units: blocks in use, free blocks.
-        self._busy: dict[int, int] = {}
-        self._free: dict[int, int] = {}
-        self._front_end: dict[int, int] = {}
-        self._left = MAX_BLOCKS
+        self._known = _Entries(self._is_old)
 
     def count(self) -> BlockStatistics:
         """Counts everything."""
-        key = 0
         if not self._is_old:
             encoding = _ENCODING[self._heap.pointer_size].read(self._memory, self._heap.address)
             if encoding is None:
                 self._problems.append(f"heap {self._heap.address:#x}: its header is not in the dump")
                 return self._result()
-            key = encoding[1] if encoding[0] & layouts.ENCODE_HEADERS else 0
+            self._known.key = encoding[1] if encoding[0] & layouts.ENCODE_HEADERS else 0
         for range_ in self._heap.ranges:
             if range_.role == "segment":
-                problem = self._count_segment(range_, key)
+                problem = self._count_segment(range_)
                 if problem:
                     self._problems.append(f"segment {range_.base:#x}: {problem}")
         return self._result()
 
-    def _count_segment(self, range_: HeapRange, key: int) -> str | None:
+    def _count_segment(self, range_: HeapRange) -> str | None:
         segment = self._read_segment(range_.base)
         if isinstance(segment, str):
             return f"its header is invalid ({segment})"
@@ -133,7 +194,7 @@ class _Counter:
         position = segment.first_entry
         for hole, size in (*range_.uncommitted, (segment.last_entry, 0)):
             if position < hole:
-                problem = self._count_run(position, min(hole, segment.last_entry), key)
+                problem = self._count_run(position, min(hole, segment.last_entry))
                 if problem:
                     return problem
             position = hole + size
@@ -144,49 +205,66 @@ class _Counter:
             return read_segment(self._context, base, self._heap.address)
         return find_old_segment(self._context, self._heap.address, base)
 
-    def _count_run(self, start: int, end: int, key: int) -> str | None:
+    def _count_run(self, start: int, end: int) -> str | None:
         """Counts the blocks that fill [start, end) exactly."""
-        unit, is_old, memory = self._unit, self._is_old, self._memory
-        size_at, flags_at, previous_at = _SHIFTS[is_old]
-        previous = -1
-        is_last = False
-        position = window = start
-        data = b""
+        unit, known = self._unit, self._known
+        window = position = start
+        words = array("Q")
+        previous = _NONE
         while position < end:
             # Sizes are multiples of the unit, so a header never straddles two windows.
-            offset = position - window
-            if offset >= len(data):
-                window, offset = position, 0
-                data = memory.read(window, min(_WINDOW, end - window)) or memory.read(window, unit) or b""
-                if not data:
+            index = (position - window) // unit
+            if index >= len(words):
+                window, index = position, 0
+                words = self._headers(window, end)
+                if not words:
                     return f"the bytes at {position:#x} are not in the dump"
-            entry = int.from_bytes(data[offset + unit - 8 : offset + unit], "little") ^ key
-            if not is_old and (entry ^ entry >> 8 ^ entry >> 16 ^ entry >> 24) & 0xFF:
-                return f"the block at {position:#x} has a wrong checksum"
-            size = entry >> size_at & 0xFFFF
-            flags = entry >> flags_at & 0xFF
-            if not size or position + size * unit > end or is_last:
-                return f"the block at {position:#x} does not fit"
-            if previous >= 0 and entry >> previous_at & 0xFFFF != previous:
-                return f"the block at {position:#x} states another size for the block before it"
-            if not self._left:
-                return f"more than {MAX_BLOCKS} blocks"
-            self._left -= 1
-            if flags & layouts.HEAP_ENTRY_BUSY:
-                self._busy[size] = self._busy.get(size, 0) + 1
-                if flags & layouts.HEAP_ENTRY_INTERNAL:
-                    self._front_end[size] = self._front_end.get(size, 0) + 1
-            else:
-                self._free[size] = self._free.get(size, 0) + 1
-            is_last = bool(flags & layouts.HEAP_ENTRY_LAST)
-            previous = size
-            position += size * unit
+            stop = min(len(words), index + known.room(len(words) - index))
+            while index < stop:
+                size, before, count = known[words[index]]
+                if before != previous:  # or the entry needs a look: few do
+                    break
+                count[0] += 1
+                index += size
+                previous = size
+            position = window + index * unit
+            if index < len(words):
+                size, before, count = known[words[index]]
+                problem = self._problem(position, end, words[index], previous)
+                if problem:
+                    return problem
+                count[0] += 1
+                position += size * unit
+                previous = _LAST if known.fields(words[index])[1] & layouts.HEAP_ENTRY_LAST else size
+            elif position > end:
+                known[words[index - size]][2][0] -= 1
+                return f"the block at {position - size * unit:#x} does not fit"
         return None
+
+    def _headers(self, window: int, end: int) -> array[int]:
+        """Reads the last eight bytes of each unit from `window` on: of those where a block begins, its entry."""
+        data = self._memory.read(window, min(_WINDOW, end - window)) or self._memory.read(window, self._unit) or b""
+        words = array("Q", data + bytes(-len(data) % self._unit))
+        if sys.byteorder == "big":
+            words.byteswap()
+        return words[self._unit // 8 - 1 :: self._unit // 8]
+
+    def _problem(self, position: int, end: int, entry: int, previous: int) -> str | None:
+        """Says why a block cannot be where it is; None if it can."""
+        size, _, before = self._known.fields(entry)
+        if not self._known.is_sound(entry):
+            return f"the block at {position:#x} has a wrong checksum"
+        if not size or position + size * self._unit > end or previous == _LAST:
+            return f"the block at {position:#x} does not fit"
+        if previous not in (_NONE, before):
+            return f"the block at {position:#x} states another size for the block before it"
+        return None if self._known.room(1) else f"more than {MAX_BLOCKS} blocks"
 
     def _result(self) -> BlockStatistics:
         unit = self._unit
+        busy, free, front_end = self._known.counts()
         classes: dict[int, list[int]] = {}
-        for column, counts in ((0, self._busy), (2, self._free)):
+        for column, counts in ((0, busy), (2, free)):
             for units, count in counts.items():
                 limit = 1 << (units * unit - 1).bit_length()
                 row = classes.setdefault(limit, [0, 0, 0, 0])
@@ -195,13 +273,13 @@ class _Counter:
         large = [range_ for range_ in self._heap.ranges if range_.role == "large block"]
         return BlockStatistics(
             classes=tuple(SizeClass(limit, *classes[limit]) for limit in sorted(classes)),
-            busy_count=sum(self._busy.values()),
-            busy_bytes=sum(units * count for units, count in self._busy.items()) * unit,
-            free_count=sum(self._free.values()),
-            free_bytes=sum(units * count for units, count in self._free.items()) * unit,
-            largest_free=max(self._free, default=0) * unit,
-            front_end_count=sum(self._front_end.values()),
-            front_end_bytes=sum(units * count for units, count in self._front_end.items()) * unit,
+            busy_count=sum(busy.values()),
+            busy_bytes=sum(units * count for units, count in busy.items()) * unit,
+            free_count=sum(free.values()),
+            free_bytes=sum(units * count for units, count in free.items()) * unit,
+            largest_free=max(free, default=0) * unit,
+            front_end_count=sum(front_end.values()),
+            front_end_bytes=sum(units * count for units, count in front_end.items()) * unit,
             large_count=len(large),
             large_bytes=sum(range_.committed or 0 for range_ in large),
             problems=tuple(self._problems),

@@ -232,7 +232,7 @@ class HeapSearch:
             segment = read_segment(context, address, owner)
             if isinstance(segment, str):
                 segment = read_old_segment(context, address, owner)
-            range_ = None if isinstance(segment, str) else segment_range(context, segment, "heap-signature")
+            range_ = None if isinstance(segment, str) else segment_range(context, segment, "heap-signature", {})
             if range_ is not None:
                 ranges.append(range_)
         if ranges:

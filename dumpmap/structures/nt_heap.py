@@ -12,6 +12,7 @@ from dumpmap.structures.nt_front_end import read_front_end
 from dumpmap.structures.nt_segments import (
     SEGMENT_ENTRY,
     HeapSegment,
+    first_holes,
     read_segment,
     read_segment_array,
     segment_range,
@@ -131,8 +132,9 @@ def _place_segments(
 ) -> list[HeapRange]:
     """Turns segments into ranges. The heap's own carries the evidence for the heap, the others that of its list."""
     ranges, homeless = [], []
+    holes = first_holes(context, [segment for segment in segments if not segment.is_old])
     for segment in segments:
-        range_ = segment_range(context, segment, evidence if segment.base == address else "heap-segment")
+        range_ = segment_range(context, segment, evidence if segment.base == address else "heap-segment", holes)
         if range_ is None:
             homeless.append(segment.base)
         else:

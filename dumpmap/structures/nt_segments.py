@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dumpmap.model.heaps import HeapRange
@@ -153,10 +154,36 @@ def read_old_segment(context: HeapContext, address: int, heap: int) -> HeapSegme
     return HeapSegment(address, base, pages << 12, uncommitted << 12, ranges, first, last, 0, 0, holes, True)
 
 
-def segment_range(context: HeapContext, segment: HeapSegment, evidence: str) -> HeapRange | None:
-    """Returns the range of a segment; None where the map has no memory at its address."""
+Holes = Mapping[int, tuple[int, ...]]
+"""The fields of descriptors of uncommitted ranges, by address."""
+
+
+def first_holes(context: HeapContext, segments: Sequence[HeapSegment]) -> Holes:
+    """Reads the first descriptor of every segment of the new shape, all at once."""
+    size = context.pointer_size
+    part, entry = _UCR[size], _SEGMENT_UCR[size]
+    nodes = [
+        segment.first_hole
+        for segment in segments
+        if 0 < segment.uncommitted_ranges <= segment.uncommitted >> 12
+        and segment.first_hole != segment.header + entry
+        and is_user_address(segment.first_hole, size)
+    ]
+    read = context.memory.read_each([node + part.offset for node in nodes], part.size)
+    return {node: part.unpack(data) for node, data in zip(nodes, read, strict=True) if data is not None}
+
+
+def segment_range(context: HeapContext, segment: HeapSegment, evidence: str, known: Holes) -> HeapRange | None:
+    """Returns the range of a segment; None where the map has no memory at its address.
+
+    Args:
+        context: the process.
+        segment: the segment.
+        evidence: the word for what proves it.
+        known: descriptors that were read before.
+    """
     base, reserved = segment.base, segment.reserved
-    holes = _uncommitted(context, segment) if segment.uncommitted_ranges else ()
+    holes = _uncommitted(context, segment, known) if segment.uncommitted_ranges else ()
     # By place: a heap can have thousands of segments, and names cost as much as all the rest of the range.
     claim = HeapRange(base, None, "segment", evidence, False, reserved, reserved - segment.uncommitted, holes)
     return context.place(claim, reserved)
@@ -193,11 +220,17 @@ def find_old_segment(context: HeapContext, heap: int, base: int) -> HeapSegment 
     return "not in the heap's array"
 
 
-def _uncommitted(context: HeapContext, segment: HeapSegment) -> tuple[tuple[int, int], ...]:
+def _uncommitted(context: HeapContext, segment: HeapSegment, known: Holes) -> tuple[tuple[int, int], ...]:
     """Returns the holes of a segment: all of them, or none if they do not add up to what its header counts."""
     count = segment.uncommitted_ranges
     if count > segment.uncommitted >> 12:
         return ()
+    only = known.get(segment.first_hole) if count == 1 else None
+    if only is not None and context.budget.left > 0:  # nearly always
+        context.budget.left -= 1
+        _, address, length = only
+        inside = segment.base < address < address + length <= segment.base + segment.reserved
+        return ((address, length),) if inside and not address % PAGE_SIZE and length == segment.uncommitted else ()
     size = context.pointer_size
     read, end = _UCR[size].read, segment.header + _SEGMENT_UCR[size]
     if segment.is_old:
@@ -206,7 +239,7 @@ def _uncommitted(context: HeapContext, segment: HeapSegment) -> tuple[tuple[int,
     node = segment.first_hole
     limit = segment.base + segment.reserved
     while node != end and len(holes) < count and context.budget.left > 0 and is_user_address(node, size):
-        fields = read(context.memory, node)
+        fields = known.get(node) or read(context.memory, node)
         if fields is None:
             break
         context.budget.left -= 1

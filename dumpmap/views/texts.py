@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dumpmap.model.snapshot import I32
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -39,8 +41,9 @@ class Texts:
 
     def followed_by(self, text: str, count: int) -> Texts:
         """Returns the column with some more rows that all have one text."""
-        codes = np.concatenate((self.codes % max(len(self.values), 1), np.full(count, len(self.values))))
-        return Texts(codes.astype(np.int32), [*self.values, text])
+        codes = np.full(len(self.codes) + count, len(self.values), np.int32)
+        codes[: len(self.codes)] = self.codes % max(len(self.values), 1)
+        return Texts(codes, [*self.values, text])
 
     def take(self, rows: npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]) -> Texts:
         """Returns some rows."""
@@ -89,3 +92,17 @@ class Texts:
         known: dict[str, int] = {"": 0}
         codes = np.array([known.setdefault(text, len(known)) for text in self.values], np.int32)
         return Texts(codes[self.codes], list(known))
+
+    def by_appearance(self) -> tuple[I32, list[str]]:
+        """Returns the texts that rows have, in the order in which they appear, and the place of each code's text.
+
+        The place of a code that no row has is -1.
+        """
+        count = len(self.codes)
+        first = np.full(len(self.values), count, np.int32)
+        first[self.codes[::-1]] = np.arange(count - 1, -1, -1, dtype=np.int32)  # of several rows, the last one stays
+        places = np.full(len(self.values), -1, np.int32)
+        known: dict[str, int] = {}
+        for code in np.argsort(first, kind="stable")[: np.count_nonzero(first < count)].tolist():
+            places[code] = known.setdefault(self.values[code], len(known))
+        return places, list(known)

@@ -155,6 +155,26 @@ def test_one_look_for_several_offsets_finds_what_single_searches_find(
             assert memory.held() == sum(size for _, size in memory.ranges())
 
 
+@RELAXED
+@given(
+    excerpts, st.lists(st.one_of(starts, st.integers(0, TOP)), max_size=30), st.integers(0, 40), st.sampled_from([0, 9])
+)
+def test_reading_many_places_at_once_is_reading_each(
+    ranges: list[tuple[int, bytes]], addresses: list[int], size: int, few: int
+) -> None:
+    addresses = [*addresses, *(start for start, _ in ranges), *(start + len(data) - size for start, data in ranges)]
+    addresses = [address for address in addresses if address >= 0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dumpmap.parsers.minidump.memory._FEW", few)
+        known = model(ranges)
+        wanted = [expected(known, address, size) for address in addresses]
+        recording = RecordingMemory(dump_memory(ranges))
+        for memory in (ExcerptMemory(ranges), dump_memory(ranges), recording):
+            assert memory.read_each(addresses, size) == wanted
+        replay = ExcerptMemory(recording.excerpts())
+        assert replay.read_each(addresses, size) == wanted
+
+
 class CountingSource(BufferSource):
     """Counts the requests for bytes."""
 

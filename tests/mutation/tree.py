@@ -99,7 +99,7 @@ class Tree:
 
     def pytest(self, *arguments: str, patience: float | None = None, **environment: str) -> int | None:
         """Runs pytest in the copy; the exit code, or None when it did not end within `patience` seconds."""
-        process = self.start(*arguments, **environment)
+        process = self.start(*arguments, pipes=(), **environment)
         try:
             return process.wait(patience)
         except subprocess.TimeoutExpired:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from dumpmap.model.memory import ExcerptMemory
 
@@ -32,3 +33,21 @@ def steps_of(run: Callable[[], object]) -> int:
     finally:
         sys.setprofile(None)
     return steps
+
+
+def operations_of(run: Callable[[], object]) -> int:
+    """Counts the steps of a function, and the lines of Python that it runs: a loop without a call has lines only."""
+    lines = 0
+
+    def count(_: object, event: str, __: object) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        steps = steps_of(run)
+    finally:
+        sys.settrace(before)
+    return steps + lines

@@ -105,6 +105,21 @@ class DumpMemory:
                 found[place] = dict(sorted({**found[place], **across}.items())) if across else found[place]
         return found
 
+    def read_each(self, addresses: Sequence[int], size: int) -> list[bytes | None]:
+        """See `Memory.read_each`: one search over all addresses, then one batch of reads."""
+        if len(addresses) <= _FEW or len(self._starts) == 0 or size <= 0:
+            return [self.read(address, size) for address in addresses]
+        asked = np.array(addresses, np.uint64)
+        index = np.searchsorted(self._starts, asked, side="right").astype(np.int64) - 1
+        ends = self._ends[index]
+        whole = (index >= 0) & (asked < ends) & (ends - asked >= np.uint64(size))
+        data = self._read_all(self._offsets[index[whole]] + (asked[whole] - self._starts[index[whole]]), size)
+        pieces = iter([data[at : at + size] for at in range(0, len(data), size)])
+        return [
+            next(pieces) if is_whole else self.read(address, size)
+            for address, is_whole in zip(addresses, whole.tolist(), strict=True)
+        ]
+
     def _read_all(self, places: U64, width: int) -> bytes:
         """Reads at all places, which lie in the file as in the address space: mostly in ascending order."""
         if not np.count_nonzero(places[1:] < places[:-1]):

@@ -44,9 +44,10 @@ def page_data(region_map: RegionMap) -> dict[str, Any]:
     fill their allocation in the same way. Sizes count in units of `unit` bytes.
     """
     allocations, regions = RowColumns(region_map, blocks=False), RowColumns(region_map, blocks=True)
-    owner = np.searchsorted(allocations.plain("address"), regions.plain("allocation"))
+    owner = np.searchsorted(allocations.plain("address"), regions.plain("allocation")).astype(np.int32)
     kept = informative_blocks(allocations, regions, owner)
     parts = Numbers(np.bincount(owner[kept], minlength=len(allocations)))
+    del owner
     unit = size_unit(((allocations, slice(None)), (regions, kept)))
     return {
         "width": region_map.address_width,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, overload
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.columns import REGION_COLUMNS, RegionColumn
+from dumpmap.model.snapshot import I32
 from dumpmap.views.frames import RowColumns
 from dumpmap.views.table import Column, Table, plain_value
 from dumpmap.views.texts import Texts
@@ -47,7 +48,7 @@ class Numbers(Sequence[Any]):
 
     def __init__(self, values: npt.NDArray[np.integer[Any]], missing: npt.NDArray[np.bool_] | None = None) -> None:
         small = len(values) == 0 or -_SMALL < values.min() <= values.max() < _SMALL
-        self._values = values.astype(np.int32) if small else values
+        self._values = values.astype(np.int32, copy=False) if small else values
         self._missing = missing
 
     def __len__(self) -> int:
@@ -76,7 +77,7 @@ class Numbers(Sequence[Any]):
         before = "["
         for start in range(0, len(self), _PIECE):
             cells = self._cells(slice(start, start + _PIECE))
-            yield before + json.dumps(cells, separators=(",", ":"))[1:-1]
+            yield before + msgspec.json.encode(cells).decode()[1:-1]  # in a tenth of the time that json takes
             before = ","
         yield "]" if len(self) else "[]"
 
@@ -112,7 +113,7 @@ def pack_rows(rows: RowColumns, unit: int, kept: npt.NDArray[np.bool_] | None = 
     chosen = slice(None) if kept is None else kept
 
     def texts(name: str) -> Texts:
-        column = rows.texts(name).distinct()
+        column = rows.texts(name)
         return Texts(column.codes[chosen], column.values)
 
     @cache
@@ -139,29 +140,29 @@ def pack_figures(
 
 
 def _pack_owners(owner_column: Texts, module_column: Texts) -> dict[str, Any]:
-    """Owners and their modules share one list of codes: an owner rarely has more than one module."""
-    owner, owners = _by_appearance(owner_column)
-    module, modules = _by_appearance(module_column)
-    pairs, codes = np.unique(owner * max(len(modules), 1) + module, return_inverse=True)
+    """Owners and their modules share one list of codes: an owner rarely has more than one module.
+
+    Both columns name the same owners, so they have the same codes.
+    """
+    owner, owners = owner_column.by_appearance()
+    module, modules = module_column.by_appearance()
+    used = owner >= 0
+    pairs, place = np.unique(owner[used] * np.int64(max(len(modules), 1)) + module[used], return_inverse=True)
     first, second = np.divmod(pairs, max(len(modules), 1))
+    codes = owner.copy()
+    codes[used] = place
     return {
-        "owner": {"values": [owners[code] for code in first.tolist()], "codes": Numbers(codes)},
+        "owner": {
+            "values": [owners[code] for code in first.tolist()],
+            "codes": Numbers(codes[owner_column.codes]),
+        },
         "owner_module": {"values": [modules[code] for code in second.tolist()], "codes_of": "owner"},
     }
 
 
 def _pack_texts(column: Texts) -> dict[str, Any]:
-    codes, values = _by_appearance(column)
-    return {"values": values, "codes": Numbers(codes)}
-
-
-def _by_appearance(texts: Texts) -> tuple[npt.NDArray[np.intp], list[str]]:
-    """Returns the codes and values of a column, the values in the order in which they appear."""
-    used, first, codes = np.unique(texts.codes, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(order), np.intp)
-    rank[order] = np.arange(len(order))
-    return rank[codes], [texts.values[code] for code in used[order].tolist()]
+    places, values = column.by_appearance()
+    return {"values": values, "codes": Numbers(places[column.codes])}
 
 
 def gaps(allocations: RowColumns) -> list[tuple[int, str]]:
@@ -173,9 +174,7 @@ def gaps(allocations: RowColumns) -> list[tuple[int, str]]:
     return [(index, hex(int(base[index] - before[index]))) for index in holes.tolist()]
 
 
-def informative_blocks(
-    allocations: RowColumns, regions: RowColumns, owner: npt.NDArray[np.intp]
-) -> npt.NDArray[np.bool_]:
+def informative_blocks(allocations: RowColumns, regions: RowColumns, owner: I32) -> npt.NDArray[np.bool_]:
     """Which blocks the page needs: all except an allocation's only one that repeats it.
 
     Args:

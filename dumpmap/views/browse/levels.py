@@ -210,7 +210,7 @@ def listed(title: str, items: Items, members: Index | I32) -> Level:
 def regions(title: str, items: Items, allocation: int) -> Level:
     """Returns a level with the regions and sections of an allocation, by address."""
     rows = items.map.block_columns
-    first, last = np.searchsorted(rows.allocation, (allocation, allocation + 1)).tolist()
+    first, last = rows.of_allocation(allocation)
     return Level(
         "regions",
         title,
@@ -302,8 +302,7 @@ def item_label(items: Items, item: int) -> str:
 def _region_text(level: Level, row: int) -> tuple[str, RegionType | None]:
     rows, texts, block = level.items.map.block_columns, level.items.map.texts, int(level.members[row])
     found = RegionType(int(rows.type[block]))
-    kind, state = texts[rows.kind[block]], int(rows.state[block])
-    words = filter(None, (kind or found.label, protection_text(int(rows.protect[block]), state)))
+    words = filter(None, (texts[rows.kind[block]] or found.label, protection_text(*rows.protection_at(block))))
     return ", ".join(words), found
 
 

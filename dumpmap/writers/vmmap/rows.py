@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 
 from dumpmap.errors import OutputError
-from dumpmap.model.region_map import AllocationColumns, BlockColumns, RegionMap
+from dumpmap.model.pieces import BlockColumns
+from dumpmap.model.region_map import AllocationColumns, RegionMap
 from dumpmap.model.snapshot import I64, WORKING_SET_COLUMNS
 from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
