@@ -24,7 +24,7 @@ PageName = Literal["report", "triage", "diff", "timeline"]
 _TABLES = ("format.js", "tables.js", "cells.js", "grid.js", "export.js", "shell.js")
 _CHARTS = ("columns.js", "charts.js")
 _SPACE = ("runs.js", "canvas.js", "zoom.js")
-_MEMORY = ("rows.js", "owners.js", *_SPACE, "space.js", "page.js")
+_MEMORY = ("rows.js", "owners.js", *_SPACE, "space.js", "page.js", "proofs.js")
 
 SCRIPTS: Mapping[PageName, tuple[str, ...]] = {
     "report": ("data.js", *_TABLES, *_MEMORY),

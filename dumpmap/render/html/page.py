@@ -91,7 +91,7 @@ def _upper_half(region_map: RegionMap) -> dict[str, Any]:
         "warnings": warnings[:_LISTED],
         "more_warnings": len(warnings) - _LISTED,
         "writer": writer_parts(region_map),
-        "verdict": diagnosis_card(verdict(region_map, findings=findings), findings),
+        "verdict": diagnosis_card(verdict(region_map, findings=findings), findings, region_map),
         "figures": key_figures(region_map, space),
         "takers": taker_lists(region_map),
         "bars": bars(region_map),

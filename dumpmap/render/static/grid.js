@@ -23,7 +23,7 @@ class Grid {
     this.sort = { name: null, direction: 1 };
     this.printing = false;
     this.build(host);
-    if (options.sort !== undefined) this.sort = { name: options.sort, direction: this.firstDirection(options.sort) };
+    if (options.sort !== undefined) this.sortDown(options.sort);
     this.applySort();
     this.fit();
     this.layout();
@@ -111,12 +111,17 @@ class Grid {
   }
 
   sortBy(name) {
-    if (this.sort.name !== name) this.sort = { name, direction: this.firstDirection(name) };
+    if (this.sort.name !== name) this.sortDown(name);
     else this.sort = { name, direction: -this.sort.direction };
     this.applySort();
     this.layout();
     this.box.scrollTop = 0;
     this.render();
+  }
+
+  /** Sorts the largest first, or the first of texts; `setRows` applies it. */
+  sortDown(name) {
+    this.sort = { name, direction: this.firstDirection(name) };
   }
 
   applySort() {

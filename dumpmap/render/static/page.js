@@ -373,6 +373,3 @@ function followHash() {
   lookUp(text);
 }
 addEventListener("hashchange", followHash);
-followHash();
-
-markReady();
