@@ -64,7 +64,9 @@ class Opened:
     def check(self) -> None:
         """Fails if the page said anything or asked for anything but itself."""
         assert self.said == []
-        assert [url for url in self.requests if url.split("#")[0] != self.url and not url.startswith("data:")] == []
+        assert [
+            url for url in self.requests if url.split("#")[0] != self.url and not url.startswith(("data:", "blob:"))
+        ] == []
 
 
 OpenPage = Callable[..., "Page"]

@@ -243,7 +243,7 @@ def test_a_partial_map_says_not_known_and_no_zero() -> None:
     assert figures["Free address space"] == figures["Largest free block"] == "unknown"
     assert figures["Committed"].startswith("at least ")
     assert "Unknown: the input does not list the regions." in page.texts["p"]
-    assert any(COMPLETENESS_HELP["partial"] in text for text in page.texts["span"])
+    assert any(COMPLETENESS_HELP["partial"] in text for text in page.texts["p"])
 
 
 def test_bars_add_up() -> None:
@@ -312,7 +312,7 @@ def test_every_finding_and_the_verdict_are_shown() -> None:
     assert [attributes.get("data-id") for attributes in page.of("li") if "data-id" in attributes] == [
         f.id for f in found
     ]
-    texts = "\n".join(page.texts["section"])
+    texts = "\n".join((*page.texts["header"], *page.texts["section"]))
     for finding in found:
         assert finding.title in texts
         assert finding.detail in texts

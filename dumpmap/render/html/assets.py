@@ -21,23 +21,25 @@ from dumpmap.writers.snapshot_json import clean_text
 
 PageName = Literal["report", "triage", "diff", "timeline"]
 
-_TABLES = ("format.js", "tables.js", "cells.js", "grid.js", "shell.js")
+_TABLES = ("format.js", "tables.js", "cells.js", "grid.js", "export.js", "shell.js")
 _CHARTS = ("columns.js", "charts.js")
-_MEMORY = ("rows.js", "owners.js", "runs.js", "canvas.js", "space.js", "page.js")
+_SPACE = ("runs.js", "canvas.js", "zoom.js")
+_MEMORY = ("rows.js", "owners.js", *_SPACE, "space.js", "page.js", "proofs.js")
 
 SCRIPTS: Mapping[PageName, tuple[str, ...]] = {
     "report": ("data.js", *_TABLES, *_MEMORY),
-    "diff": ("inflate.js", *_TABLES, *_CHARTS, "runs.js", "canvas.js", "strips.js", "diff.js"),
+    "diff": ("inflate.js", *_TABLES, *_CHARTS, *_SPACE, "strips.js", "diff.js"),
     "timeline": ("inflate.js", *_TABLES, *_CHARTS, "timeline.js"),
     "triage": ("inflate.js", *_TABLES, *_CHARTS, "dumps.js", "overtime.js", "scatter.js", "triage.js"),
 }
 """The parts of the one script of each page, in order."""
 
+_SHEETS = ("report.css", "print.css")
 _STYLES: Mapping[PageName, tuple[str, ...]] = {
-    "report": ("report.css",),
-    "triage": ("report.css", "charts.css"),
-    "diff": ("report.css", "charts.css"),
-    "timeline": ("report.css", "charts.css"),
+    "report": _SHEETS,
+    "triage": (*_SHEETS, "charts.css"),
+    "diff": (*_SHEETS, "charts.css"),
+    "timeline": (*_SHEETS, "charts.css"),
 }
 
 _ON_DARK = {RegionType.FREE: "#2b313b", RegionType.UNUSABLE: "#6b7280"}

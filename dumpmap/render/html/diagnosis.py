@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
+from dumpmap.model.region_map import RegionMap
 from dumpmap.model.values import value_class
 from dumpmap.render.html.overview import UNKNOWN
+from dumpmap.render.html.proofs import Proof, proofs
 from dumpmap.views.counters import AT_LEAST
 from dumpmap.views.diagnose import limit_text
 from dumpmap.wording.explanation import Explanation
@@ -28,11 +30,12 @@ class AxisLine:
 
 @value_class(frozen=True, slots=True)
 class FindingCard:
-    """A finding with its explanation and how it supports the verdict (empty where it does not)."""
+    """A finding with its explanation, how it supports the verdict (empty where it does not), and links to its rows."""
 
     finding: Finding
     explanation: Explanation
     strength: str
+    proofs: tuple[Proof, ...] = ()
 
 
 @value_class(frozen=True, slots=True)
@@ -47,8 +50,14 @@ class DiagnosisCard:
     findings: tuple[FindingCard, ...]
 
 
-def diagnosis_card(judged: Verdict, findings: Sequence[Finding]) -> DiagnosisCard:
-    """Puts the verdict and the findings together."""
+def diagnosis_card(judged: Verdict, findings: Sequence[Finding], region_map: RegionMap | None = None) -> DiagnosisCard:
+    """Puts the verdict and the findings together.
+
+    Args:
+        judged: the verdict.
+        findings: the findings.
+        region_map: the map whose rows findings link to; without it they have no links.
+    """
     strengths = {signal.id: signal.strength for signal in judged.signals}
     return DiagnosisCard(
         level=verdict_level(judged.verdict),
@@ -61,7 +70,13 @@ def diagnosis_card(judged: Verdict, findings: Sequence[Finding]) -> DiagnosisCar
             AxisLine("Heap limit", judged.heap_limit["state"], tuple(_heap_limit_figures(judged.heap_limit))),
         ),
         findings=tuple(
-            FindingCard(finding, EXPLANATIONS[finding.id], strengths.get(finding.id, "")) for finding in findings
+            FindingCard(
+                finding,
+                EXPLANATIONS[finding.id],
+                strengths.get(finding.id, ""),
+                () if region_map is None else proofs(finding, region_map),
+            )
+            for finding in findings
         ),
     )
 

@@ -24,6 +24,9 @@ COMPLETENESS_HELP = {
 _SHOWN_ELSEWHERE = ("Process", "Completeness")
 """Facts that the page shows in its title line."""
 
+_BRIEF = ("PID", "Architecture", "System", "Captured")
+"""Facts that stay in view when the others are folded."""
+
 
 def completeness_help(region_map: RegionMap) -> str:
     """What the map's completeness means."""
@@ -40,6 +43,17 @@ def facts(region_map: RegionMap) -> list[tuple[str, str]]:
         end = address_text(region_map.end, region_map.address_width)
         rows.append(("Address space", f"0 to {end}, {short_size(region_map.end)}"))
     return rows + time_rows(region_map)
+
+
+def brief(region_map: RegionMap) -> str:
+    """The facts that readers need most, in one line."""
+    known = dict(fact_rows(region_map))
+    return ", ".join(f"PID {known[label]}" if label == "PID" else known[label] for label in _BRIEF if label in known)
+
+
+def exception_line(region_map: RegionMap) -> str | None:
+    """The exception in one line; None without one."""
+    return dict(fact_rows(region_map)).get("Exception")
 
 
 # ---------------------------------------------------------------- key figures

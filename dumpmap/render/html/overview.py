@@ -69,7 +69,7 @@ def bars(region_map: RegionMap) -> list[PageBar]:
         part = BarPart(-1, 0, 1000 * working_set / max(scale, 1), f"Working set: {size_text(working_set)} KB")
         result.append(PageBar("Working set", short_size(working_set), (part,), "from the system counter"))
     if region_map.end is not None and region_map.end <= SCALED_SPACE:
-        result.append(_bar(region_map, "Address space", "size", region_map.end, region_map.end, "on its own scale"))
+        result.insert(0, _bar(region_map, "Address space", "size", region_map.end, region_map.end, "on its own scale"))
     return result
 
 

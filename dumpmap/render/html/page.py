@@ -15,7 +15,7 @@ from dumpmap.render.html.assets import render_page, script_json
 from dumpmap.render.html.data import page_data
 from dumpmap.render.html.diagnosis import diagnosis_card
 from dumpmap.render.html.free_blocks import size_bands
-from dumpmap.render.html.head import completeness_help, counters, facts, key_figures
+from dumpmap.render.html.head import brief, completeness_help, counters, exception_line, facts, key_figures
 from dumpmap.render.html.overview import UNKNOWN, bars, type_table
 from dumpmap.render.html.owners import owner_card, taker_lists
 from dumpmap.render.html.writer import plain_table, shareable, writer_parts
@@ -83,13 +83,15 @@ def _upper_half(region_map: RegionMap) -> dict[str, Any]:
     return {
         "name": process_name(region_map) or "Unknown process",
         "facts": facts(region_map),
+        "brief": brief(region_map),
+        "exception": exception_line(region_map),
         "completeness": region_map.completeness,
         "completeness_help": completeness_help(region_map),
         "notes": region_map.notes,
         "warnings": warnings[:_LISTED],
         "more_warnings": len(warnings) - _LISTED,
         "writer": writer_parts(region_map),
-        "verdict": diagnosis_card(verdict(region_map, findings=findings), findings),
+        "verdict": diagnosis_card(verdict(region_map, findings=findings), findings, region_map),
         "figures": key_figures(region_map, space),
         "takers": taker_lists(region_map),
         "bars": bars(region_map),

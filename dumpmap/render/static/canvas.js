@@ -1,7 +1,7 @@
 /* The canvases of the address space map: runs in lines like text, labels, and marks on top. */
 
-const LINE_HEIGHT = 18;
-const LINE_GAP = 5;
+const LINE_HEIGHT = 13;
+const LINE_GAP = 3;
 const LINES = 16;
 
 /* Bytes that a view has at least. */
@@ -81,7 +81,11 @@ class SpaceCanvas {
     this.width = Math.max(100, Math.floor(this.box.clientWidth - this.gutter));
     const whole = from === 0 && to === this.runs.length;
     // Lines of a whole space drawn to scale have a round length, so their addresses are round, too.
-    this.perLine = whole && data.cut === null && this.most > 1 ? 2 ** Math.ceil(Math.log2((to - from) / this.most)) : (to - from) / this.most;
+    this.perLine = (to - from) / this.most;
+    if (this.most > 1) {
+      // Other lines are whole pages long.
+      this.perLine = whole && data.cut === null ? 2 ** Math.ceil(Math.log2(this.perLine)) : Math.ceil(this.perLine / 4096) * 4096;
+    }
     this.perPixel = this.perLine / this.width;
     this.lines = Math.max(1, Math.ceil((to - from) / this.perLine));
     this.height = this.lines * (this.lineHeight + LINE_GAP) - LINE_GAP + 4;
@@ -166,7 +170,9 @@ class SpaceCanvas {
     context.textBaseline = "middle";
     context.textAlign = "left";
     for (let line = 0; line < this.lines; line += 1) {
-      const text = addressText(this.runs.addressAt(this.view[0] + line * this.perLine));
+      const address = this.runs.addressAt(this.view[0] + line * this.perLine);
+      // After a shortened run a line can begin inside a page.
+      const text = addressText(line === 0 ? address : (address / PAGE) * PAGE);
       context.fillText(text, 0, line * (this.lineHeight + LINE_GAP) + 2 + this.lineHeight / 2 + 0.5, this.gutter - 10);
     }
   }

@@ -56,6 +56,7 @@ const places = Array.from({ length: changes.count }, (_, row) => {
 });
 
 const grid = new Grid(byId("grid-changes"), changes, { label: "Changes", onSelect: inspect });
+exportButtons(grid, "changes");
 const strips = new Strips(places, (row) => {
   if (grid.lineOf(row, -1) < 0) clearFilters();
   grid.select(row, -1, { reveal: "middle" });
@@ -106,6 +107,7 @@ for (const line of document.querySelectorAll("#summary tbody tr")) {
     types.clear();
     if (type >= 0 && !alone) types.add(type);
     applyFilters();
+    if (types.size > 0) byId("memory").scrollIntoView({ block: "start" });
   });
 }
 byId("filter-text").addEventListener("input", applyFilters);
@@ -135,7 +137,7 @@ function inspect(row) {
   add("Kind", value("kind"));
   add("Details", value("details"), true);
   panel.replaceChildren(element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${changes.type[row]}` }),
-    `${data.types[changes.type[row]]}: ${value("status")}`), closeButton(panel)), list);
+    `${data.types[changes.type[row]]}: ${value("status")}`), closeButton(panel, grid.box)), list);
   panel.hidden = false;
 }
 

@@ -9,18 +9,23 @@ class Grid {
   /**
    * @param host the element that it is appended to
    * @param rows MemoryRows or TableRows
-   * @param options label, onSelect(row, child, address), onAddress(text)
+   * @param options label, onSelect(row, child, address), onAddress(text), sort (the name of the column to begin with),
+   *   leaving (names of columns that leave where the table is too narrow, the first first), onLeave(titles)
    */
   constructor(host, rows, options) {
     this.rows = rows;
     this.options = options;
     this.order = Uint32Array.from({ length: rows.count }, (_, index) => index);
+    this.leaving = new Set();
     this.expanded = new Set();
     this.twists = rows.children !== null;
     this.selected = null;
     this.sort = { name: null, direction: 1 };
     this.printing = false;
     this.build(host);
+    if (options.sort !== undefined) this.sortDown(options.sort);
+    this.applySort();
+    this.fit();
     this.layout();
     this.render();
   }
@@ -52,19 +57,49 @@ class Grid {
     this.id = host.id;
     host.append(this.box);
     this.widths = this.rows.columns.map((column, index) => columnWidth(this.rows, column, index === 0 && this.twists ? TWIST_WIDTH : 0));
-    this.setWidths(false);
     this.box.addEventListener("scroll", () => this.requestRender(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     this.window.addEventListener("click", (event) => this.onClick(event));
     this.window.addEventListener("dblclick", (event) => this.onDoubleClick(event));
-    new ResizeObserver(() => this.requestRender()).observe(this.box);
+    new ResizeObserver(() => {
+      if (this.fit()) this.render();
+      else this.requestRender();
+    }).observe(this.box);
   }
 
-  /** On screen, columns have the width they need and scroll sideways; on paper, they share the page's width. */
+  /** Lets columns leave, in the order of `options.leaving`, until the others fit; returns whether this changes anything. */
+  fit() {
+    const room = this.box.clientWidth;
+    if (room === 0 || this.printing) return false;
+    const leaving = new Set();
+    let least = this.widths.reduce((sum, width) => sum + width.least, 0);
+    for (const name of this.options.leaving || []) {
+      const index = this.rows.columns.findIndex((column) => column.name === name);
+      if (least <= room || index < 0) continue;
+      leaving.add(index);
+      least -= this.widths[index].least;
+    }
+    if (this.fitted && leaving.size === this.leaving.size && [...leaving].every((index) => this.leaving.has(index))) return false;
+    this.fitted = true;
+    this.leaving = leaving;
+    this.setWidths(false);
+    if (this.options.onLeave) this.options.onLeave([...leaving].sort((a, b) => a - b).map((index) => this.rows.columns[index].title));
+    return true;
+  }
+
+  /** On screen, columns have the width they need and scroll sideways; on paper, all share the page's width. */
   setWidths(shared) {
-    const css = this.widths.map((width) => (shared ? `minmax(0, ${width.least}fr)` : width.css));
+    const shown = this.widths.filter((_, index) => shared || !this.leaving.has(index));
+    const css = shown.map((width) => (shared ? `minmax(0, ${width.least}fr)` : width.css));
     this.box.style.setProperty("--columns", css.join(" "));
-    this.box.style.setProperty("--least", shared ? "0" : `${this.widths.reduce((sum, width) => sum + width.least, 0)}px`);
+    this.box.style.setProperty("--least", shared ? "0" : `${shown.reduce((sum, width) => sum + width.least, 0)}px`);
+    this.heads.forEach((cell, index) => { cell.hidden = !shared && this.leaving.has(index); });
+  }
+
+  /** Names sort up first, numbers down: readers look for the largest. */
+  firstDirection(name) {
+    const column = this.rows.columns.find((candidate) => candidate.name === name);
+    return ["size", "delta", "count"].includes(column.holds) ? -1 : 1;
   }
 
   /** Sets the rows to show; the chosen sorting applies to them. */
@@ -76,15 +111,17 @@ class Grid {
   }
 
   sortBy(name) {
-    // Names sort up first, numbers down: readers look for the largest.
-    const column = this.rows.columns.find((candidate) => candidate.name === name);
-    const first = ["size", "delta", "count"].includes(column.holds) ? -1 : 1;
-    if (this.sort.name !== name) this.sort = { name, direction: first };
+    if (this.sort.name !== name) this.sortDown(name);
     else this.sort = { name, direction: -this.sort.direction };
     this.applySort();
     this.layout();
     this.box.scrollTop = 0;
     this.render();
+  }
+
+  /** Sorts the largest first, or the first of texts; `setRows` applies it. */
+  sortDown(name) {
+    this.sort = { name, direction: this.firstDirection(name) };
   }
 
   applySort() {
@@ -230,6 +267,7 @@ class Grid {
     });
     made.dataset.line = line;
     this.rows.columns.forEach((column, index) => {
+      if (this.leaving.has(index) && !this.printing) return;
       let value = this.rows.value(row, child, column.name);
       // The blocks of a file or heap repeat its name: once is enough.
       if (column.name === "details" && child >= 0 && value === this.rows.value(row, -1, "details")) value = "";

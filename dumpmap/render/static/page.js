@@ -43,8 +43,10 @@ function makeTable(name) {
     grids[name] = { render() {}, print() {} };
     return;
   }
-  const grid = new Grid(host, rows, { label: name, onAddress: lookUp });
+  const largest = rows.columns.find((column) => column.holds === "size");
+  const grid = new Grid(host, rows, { label: name, onAddress: lookUp, sort: largest === undefined ? undefined : largest.name });
   grids[name] = grid;
+  exportButtons(grid, name);
   const count = byId(`count-${name}`);
   const showCount = (shown) => { count.textContent = `${rowsText(shown, rows.count)}. Sizes in KB.`; };
   showCount(rows.count);
@@ -57,7 +59,26 @@ function makeTable(name) {
 
 // ---------------------------------------------------------------- allocations
 
-grids.allocations = new Grid(byId("grid-allocations"), memory, { label: "Allocations", onSelect: inspect });
+/* What the inspector says of a row can leave a narrow table; protection and details stay. */
+const LEAVING = ["owner_module", "locked_ws", "shared_ws", "shareable_ws", "evidence", "blocks", "kind", "private_ws", "owner"];
+
+grids.allocations = new Grid(byId("grid-allocations"), memory, {
+  label: "Allocations",
+  onSelect: inspect,
+  sort: "size",
+  leaving: LEAVING,
+  onLeave: (titles) => {
+    byId("left-out").hidden = titles.length === 0;
+    byId("left-out").textContent = `Left out for lack of room: ${titles.join(", ")}. Select a row to see them.`;
+  },
+});
+exportButtons(grids.allocations, "allocations");
+
+/** Puts the tables at the top of the window; on a narrow screen, where details cover its lower half, the rows. */
+function showTables() {
+  const narrow = matchMedia("(max-width: 980px)").matches;
+  (narrow ? document.querySelector("#panel-allocations .count-line") : byId("memory")).scrollIntoView({ block: "start" });
+}
 
 const space = new SpaceMap(memory, goTo);
 
@@ -87,6 +108,7 @@ function chooseType(type) {
   if (type >= 0 && !alone) chosen.add(type);
   openTab("tab-allocations");
   applyTypes();
+  if (chosen.size > 0) showTables();
 }
 
 function applyTypes() {
@@ -113,6 +135,7 @@ function chooseOwner({ choice, value }) {
   setOwner(sameOwner(chosenOwner, { choice, value }) ? null : { choice, value });
   openTab("tab-allocations");
   applyTypes();
+  if (chosenOwner !== null) showTables();
 }
 
 /** Notes the owner that the filters show, and marks it everywhere. */
@@ -132,10 +155,7 @@ for (const line of document.querySelectorAll("#owner-table tbody tr")) {
   line.addEventListener("click", () => chooseOwner(line.dataset));
 }
 for (const button of document.querySelectorAll(".takers button")) {
-  button.addEventListener("click", () => {
-    chooseOwner(button.dataset);
-    byId("memory").scrollIntoView({ block: "start" });
-  });
+  button.addEventListener("click", () => chooseOwner(button.dataset));
 }
 byId("owner-chip").addEventListener("click", () => {
   setOwner(null);
@@ -234,10 +254,10 @@ function inspect(row, child, address = null) {
   const add = (label, text, wide) => addFact(list, label, text, wide);
   const sized = (bytes) => (bytes === null ? null
     : `${sizeText(bytes)} KB${bytes >= 2 ** 20 ? ` (${shortSize(bytes)})` : ""}`);
-  add(child < 0 ? "Address range (end exclusive)" : "Block range (end exclusive)", `${addressText(start)} – ${addressText(end)}`);
+  add(child < 0 ? "Address range (end exclusive)" : "Block range (end exclusive)", `${addressText(start)} – ${addressText(end)}`, true);
   // Without a list of regions, a row is what the input shows of an allocation. Only modules say where theirs ends.
   const whole = !data.partial || data.types[memory.value(row, -1, "type")] === "Image";
-  if (child >= 0 && whole) add("Allocation", `${addressText(memory.base[row])} – ${addressText(memory.end(row))}`);
+  if (child >= 0 && whole) add("Allocation", `${addressText(memory.base[row])} – ${addressText(memory.end(row))}`, true);
   if (address !== null) {
     const into = address - memory.base[row];
     const what = type === FREE || type === UNUSABLE ? "gap" : whole ? "allocation" : "known range";
@@ -254,13 +274,13 @@ function inspect(row, child, address = null) {
   add("Owner", value("owner") === value("owner_module") || value("owner_module") === "" ? value("owner")
     : `${value("owner")} (${value("owner_module")})`);
   add(value("inferred") ? "Evidence (inferred, not recorded)" : "Evidence", evidenceLines(value("evidence")), true);
-  const show = element("button", { type: "button" }, "Show in the address space map");
+  const show = element("button", { type: "button" }, "Show in the map");
   show.addEventListener("click", () => {
     space.showRow(row, child);
     byId("space").scrollIntoView({ block: "start" });
   });
   panel.replaceChildren(
-    element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${type}` }), title), show, closeButton(panel)),
+    element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${type}` }), title), show, closeButton(panel, grids.allocations.box)),
     list,
   );
   panel.hidden = false;
@@ -272,7 +292,7 @@ function goTo(row, child, address = null) {
   const grid = grids.allocations;
   if (grid.lineOf(row, -1) < 0) clearFilters();
   grid.select(row, child, { reveal: "middle", address });
-  byId("memory").scrollIntoView({ block: "start" });
+  showTables();
 }
 
 /** Shows what is at an address, given as text. */
@@ -353,6 +373,3 @@ function followHash() {
   lookUp(text);
 }
 addEventListener("hashchange", followHash);
-followHash();
-
-markReady();

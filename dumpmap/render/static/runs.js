@@ -113,21 +113,28 @@ class Runs {
   placeOf(address) {
     if (this.count === 0 || address <= this.start[0]) return 0;
     const run = this.atAddress(address);
-    const share = Math.min(1, Number(address - this.start[run]) / this.size[run]);
-    return this.place[run] + share * (this.place[run + 1] - this.place[run]);
+    const into = Number(address - this.start[run]);
+    if (this.isCut[run] === 0) return Math.min(this.place[run] + into, this.place[run + 1]);
+    return this.place[run] + Math.min(1, into / this.size[run]) * (this.place[run + 1] - this.place[run]);
   }
 
   addressAt(place) {
     if (this.count === 0) return 0n;
-    const run = this.at(Math.min(place, this.length - 1));
-    const drawn = this.place[run + 1] - this.place[run];
-    const share = Math.min(1, Math.max(0, (place - this.place[run]) / drawn));
-    return this.start[run] + BigInt(Math.floor(share * this.size[run]));
+    if (place >= this.length) return this.end(this.count - 1);
+    const run = this.at(place);
+    const into = Math.max(0, place - this.place[run]);
+    if (this.isCut[run] === 0) return this.start[run] + BigInt(Math.floor(into));
+    return pageAt(this.start[run], this.end(run) - this.start[run], into / (this.place[run + 1] - this.place[run]));
   }
 
-  /** First address after a run. */
+  /** First address after a run: runs follow each other without holes. */
   end(run) {
-    return this.start[run] + BigInt(Math.round(this.size[run]));
+    return run + 1 < this.count ? this.start[run + 1] : this.last;
+  }
+
+  /** First address after all runs. */
+  get last() {
+    return this.rows.end(this.row[this.count - 1]);
   }
 
   middle(run) {

@@ -22,11 +22,16 @@ function focusOnSlash(id) {
   });
 }
 
-/** A button that closes the panel with the details of a row. */
-function closeButton(panel) {
-  const close = element("button", { type: "button", "aria-label": "Close details" }, "Close");
-  close.addEventListener("click", () => { panel.hidden = true; });
-  return close;
+/** A button that closes the panel with the details of a row, as Escape does; `back` then has the focus. */
+function closeButton(panel, back) {
+  const button = element("button", { type: "button", "aria-label": "Close details" }, "Close");
+  const close = () => {
+    panel.hidden = true;
+    back.focus({ preventScroll: true });
+  };
+  button.addEventListener("click", close);
+  panel.onkeydown = (event) => { if (event.key === "Escape") close(); };
+  return button;
 }
 
 /** Adds a label and its text, or several lines of text, to a list of facts; nothing for what is blank or unknown. */

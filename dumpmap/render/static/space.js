@@ -74,6 +74,13 @@ class SpaceMap {
     overlay.addEventListener("pointerup", () => this.onUp());
     overlay.addEventListener("pointercancel", () => { this.drag = null; this.drawOverlay(); });
     overlay.addEventListener("keydown", (event) => this.onKey(event));
+    zoomable(overlay, {
+      space: this.runs,
+      placeAt: (event) => this.placeAt(event),
+      view: () => this.view,
+      show: (low, high) => this.show(low, high),
+      onPinch: () => { this.drag = null; },
+    });
     byId("zoom-in").addEventListener("click", () => this.zoom(0.5));
     byId("zoom-out").addEventListener("click", () => this.zoom(2));
     byId("zoom-all").addEventListener("click", () => this.show(0, this.runs.length));
@@ -157,7 +164,7 @@ class SpaceMap {
   describePinned() {
     const run = this.pinned;
     if (run < 0) {
-      const hint = this.runs.count === 0 ? "" : "Point to a run to see what it is, click to select it, or drag to zoom in.";
+      const hint = this.runs.count === 0 ? "" : "Point to a run to see what it is, click to select it. Drag, double-click, or turn the wheel to zoom in.";
       this.readout.replaceChildren(element("span", { class: "muted" }, hint));
       return;
     }
@@ -169,16 +176,9 @@ class SpaceMap {
     }
   }
 
-  /** Shows the places [from, to). */
-  show(from, to) {
-    const { length } = this.runs;
-    let [low, high] = [Math.max(0, from), Math.min(length, to)];
-    const least = Math.min(LEAST_VIEW, length);
-    if (high - low < least) {
-      low = Math.max(0, Math.min((low + high - least) / 2, length - least));
-      high = low + least;
-    }
-    this.view = [low, high];
+  /** Shows the places [low, high), and the rest of the pages at both ends. */
+  show(low, high) {
+    this.view = pageView(this.runs, low, high);
     this.current = -1;
     this.tip.hidden = true;
     this.draw();
@@ -190,8 +190,7 @@ class SpaceMap {
     const [from, to] = this.view;
     const center = focus >= from && focus <= to ? focus : (from + to) / 2;
     const half = ((to - from) * factor) / 2;
-    const low = Math.max(0, Math.min(center - half, this.runs.length - 2 * half));
-    this.show(low, low + 2 * half);
+    this.show(center - half, center + half);
   }
 
   /** Zooms so that a row or block fills a third of the map, and selects it. */

@@ -21,18 +21,20 @@ class Axis {
 
   /** The address at a place. In a shortened piece it is one of many. */
   addressAt(place) {
-    const edge = Math.min(Math.max(0, this.count - 2), lastUpTo(this.place, this.count, place));
     if (this.count < 2) return this.address[0];
-    const drawn = this.place[edge + 1] - this.place[edge];
-    const share = Math.min(1, Math.max(0, (place - this.place[edge]) / drawn));
-    return this.address[edge] + BigInt(Math.floor(share * Number(this.address[edge + 1] - this.address[edge])));
+    if (place >= this.length) return this.address[this.count - 1];
+    const edge = Math.min(this.count - 2, lastUpTo(this.place, this.count, place));
+    const into = Math.max(0, place - this.place[edge]);
+    if (this.cut[edge] === 0) return this.address[edge] + BigInt(Math.floor(into));
+    return pageAt(this.address[edge], this.address[edge + 1] - this.address[edge], into / data.cut);
   }
 
   placeOf(address) {
     if (this.count < 2 || address <= this.address[0]) return 0;
     const edge = Math.min(this.count - 2, lastUpTo(this.address, this.count, address));
-    const share = Number(address - this.address[edge]) / Number(this.address[edge + 1] - this.address[edge]);
-    return this.place[edge] + Math.min(1, share) * (this.place[edge + 1] - this.place[edge]);
+    const into = Number(address - this.address[edge]);
+    if (this.cut[edge] === 0) return Math.min(this.place[edge] + into, this.place[edge + 1]);
+    return this.place[edge] + Math.min(1, into / Number(this.address[edge + 1] - this.address[edge])) * data.cut;
   }
 }
 
@@ -82,6 +84,10 @@ class StripRuns extends Runs {
 
   placeOf(address) {
     return this.rows.axis.placeOf(address);
+  }
+
+  get last() {
+    return this.rows.axis.address[this.rows.axis.count - 1];
   }
 
   describe(run) {
@@ -146,7 +152,7 @@ class Strips {
     byId("zoom-all").disabled = whole;
     const parts = [whole ? "The whole address space." : "Part of the address space."];
     if (data.cut !== null) parts.push(`Free and reserved runs longer than ${shortSize(data.cut)} are shortened to that and marked.`);
-    parts.push("Point to a run to see what it is, drag to zoom in.");
+    parts.push("Point to a run to see what it is. Drag, double-click, or turn the wheel to zoom in.");
     byId("strips-note").textContent = parts.join(" ");
   }
 
@@ -212,6 +218,13 @@ class Strips {
     });
     overlay.addEventListener("pointercancel", () => { this.drag = null; });
     overlay.addEventListener("keydown", (event) => this.onKey(side, event));
+    zoomable(overlay, {
+      space: this.axis,
+      placeAt: (event) => canvas.placeAt(event, true),
+      view: () => this.view,
+      show: (low, high) => this.show(low, high),
+      onPinch: () => { this.drag = null; },
+    });
   }
 
   pin(side, run) {
@@ -222,12 +235,9 @@ class Strips {
     byId("strips-readout").replaceChildren(...(run < 0 ? [] : side.runs.describe(run)));
   }
 
-  show(from, to) {
-    const { length } = this.axis;
-    const least = Math.min(LEAST_VIEW, length);
-    const wide = Math.max(least, to - from);
-    const low = Math.max(0, Math.min((from + to - wide) / 2, length - wide));
-    this.view = [low, Math.min(length, low + wide)];
+  /** Shows the places [low, high), and the rest of the pages at both ends. */
+  show(low, high) {
+    this.view = pageView(this.axis, low, high);
     this.tip.hidden = true;
     this.draw();
   }
@@ -237,7 +247,7 @@ class Strips {
     const pinned = this.sides.find((side) => side.pinned >= 0);
     const focus = pinned === undefined ? NaN : pinned.runs.middle(pinned.pinned);
     const center = focus >= from && focus <= to ? focus : (from + to) / 2;
-    const half = Math.min(this.axis.length, (to - from) * factor) / 2;
+    const half = ((to - from) * factor) / 2;
     this.show(center - half, center + half);
   }
 

@@ -213,6 +213,7 @@ setCursor(LAST);
 const rows = new TableRows(data.table);
 if (rows.count > 0) {
   const grid = new Grid(byId("grid-series"), rows, { label: "Series" });
+  exportButtons(grid, "series");
   const filter = byId("filter-text");
   const show = () => {
     const found = rows.filter(filter.value);

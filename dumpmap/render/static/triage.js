@@ -17,6 +17,7 @@ const opened = new Set();
 let shown = filters.rows();
 
 const grid = new Grid(byId("grid-dumps"), dumps, { label: "Dumps", onSelect: openDump });
+exportButtons(grid, "dumps");
 const scatter = new Scatter(dumps, (row) => {
   grid.select(row, -1, { reveal: "middle" });
   byId("memory").scrollIntoView({ block: "start" });
@@ -165,7 +166,7 @@ function openDump(row) {
   const level = verdict === "" ? "warning" : data.verdicts[verdict].level;
   panel.replaceChildren(
     element("div", { class: "inspector-head" }, element("h3", {}, dumps.text(row, "process") || "Unknown process",
-      element("span", { class: "muted" }, ` ${dumps.text(row, "version")}`)), closeButton(panel)),
+      element("span", { class: "muted" }, ` ${dumps.text(row, "version")}`)), closeButton(panel, grid.box)),
     element("p", { class: "mono file" }, dumps.path(row)),
     element("div", { class: `verdict ${level}` },
       element("p", {}, element("b", {}, verdict || dumps.text(row, "status")), ": ", dumps.text(row, "sentence") || dumps.text(row, "error"))),
@@ -175,7 +176,6 @@ function openDump(row) {
     commandList(row),
   );
   panel.hidden = false;
-  if (panel.getBoundingClientRect().top > innerHeight - 80) panel.scrollIntoView({ block: "nearest" });
 }
 
 /** Committed memory by type, in VMMap's colors. */
