@@ -6,6 +6,7 @@ Real processes are captured in `test_capture_wine`.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from array import array
 from collections.abc import Iterator
@@ -73,6 +74,9 @@ class MadeUpWindows(WindowsApi):
 
     def own_pid(self) -> int:
         return 1
+
+    def own_pids(self) -> set[int]:
+        return {1}
 
     def processes(self) -> Iterator[tuple[int, str]]:
         yield from [(1, "python.exe"), (4, "System"), (PID, "App.exe"), (77, "two.exe"), (78, "Two.exe")]
@@ -283,7 +287,9 @@ def test_limited_rights_that_do_not_do() -> None:
 def test_a_32_bit_python_and_a_64_bit_process() -> None:
     api = MadeUpWindows()
     api.pointer_size, api.python_is_wow64 = 4, True
-    with pytest.raises(CaptureError, match=r"^App\.exe \(1234\): a 32-bit Python .* use a 64-bit Python$"):
+    with pytest.raises(
+        CaptureError, match=r"^App\.exe \(1234\): a 32-bit program .* use a 64-bit Python or the x64 .*$"
+    ):
         WindowsProcess(PID, api=api)
     assert not api.open_handles
 
@@ -296,6 +302,13 @@ def test_finding_by_name() -> None:
     assert find_processes("two", api) == [(77, "two.exe"), (78, "Two.exe")]
     assert find_processes("python", api) == []  # that is the capture itself
     assert find_processes("ap", api) == []
+
+
+def test_the_start_program_of_the_exe_is_part_of_the_capture(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = object.__new__(WindowsApi)
+    assert api.own_pids() == {os.getpid()}
+    monkeypatch.setattr(sys, "_MEIPASS", "folder", raising=False)  # set by the loader of a one-file program
+    assert api.own_pids() == {os.getpid(), os.getppid()}
 
 
 # --- the walk ---------------------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
     python wine_driver.py PLAN.json RESULT.json
 
-The plan names the pyz, the Pythons to run it with, the folder of the fixture programs, and an output folder. Nothing is
-judged here; `test_capture_wine` does that, on the machine that runs the tests.
+The plan has the starts of command lines that capture, the folder of the fixture programs, and an output folder.
+Nothing is judged here; `test_capture_wine` does that, on the machine that runs the tests.
 """
 
 from __future__ import annotations
@@ -46,11 +46,21 @@ class Program:
         self.process.wait()
 
 
-def capture(python: str, pyz: str, *arguments: str) -> JSON:
-    """Runs the pyz without site-packages."""
-    done = subprocess.run([python, "-I", "-S", pyz, *arguments], capture_output=True, check=False)
+def open_desktop() -> None:
+    """Has Wine start the program of its desktop, which keeps the standard handles of the process that first needs it.
+
+    The start program of the exe has a window. Without this, its pipe would be held open after its end.
+    """
+    WINDOWS.WinDLL("user32").GetDesktopWindow()
+
+
+def capture(command: list[str], *arguments: str) -> JSON:
+    """Runs the one-file capture."""
+    began = time.monotonic()
+    done = subprocess.run([*command, *arguments], capture_output=True, check=False)
     return {
         "code": done.returncode,
+        "seconds": time.monotonic() - began,
         "out": done.stdout.decode("utf-8", "replace"),
         "err": done.stderr.decode("utf-8", "replace"),
     }
@@ -94,25 +104,26 @@ def capture_itself(pyz: str) -> JSON:
 
 def run(plan: JSON) -> JSON:
     """Carries out the plan."""
-    pyz, programs, output = plan["pyz"], plan["programs"], plan["output"]
+    open_desktop()
+    programs, output = plan["programs"], plan["output"]
+    command = next(iter(plan["commands"].values()))
     result: JSON = {"captures": {}}
     for name in plan["scenes"]:
         dump = str(Path(output, f"{name}.dmp"))
         program = Program(programs, f"{name}.exe", "--dump", dump)
         Path(output, f"{name}.truth.json").write_text(program.truth, encoding="utf-8")
-        for label, python in plan["pythons"].items():
+        for label, each in plan["commands"].items():
             file = str(Path(output, f"{name}.{label}.json"))
-            result["captures"][f"{name} {label}"] = capture(python, pyz, str(program.pid), "--freeze", "-o", file)
+            result["captures"][f"{name} {label}"] = capture(each, str(program.pid), "--freeze", "-o", file)
         if plan["more"]:
-            python = next(iter(plan["pythons"].values()))
             result["pid"] = program.pid
-            result["by name"] = capture(python, pyz, name.upper(), "-o", str(Path(output, "named.json")))
-            result["exists"] = capture(python, pyz, name, "-o", str(Path(output, "named.json")))
+            result["by name"] = capture(command, name.upper(), "-o", str(Path(output, "named.json")))
+            result["exists"] = capture(command, name, "-o", str(Path(output, "named.json")))
             second = Program(programs, f"{name}.exe")
-            result["two of a name"] = capture(python, pyz, name, "-o", str(Path(output, "two.json")))
+            result["two of a name"] = capture(command, name, "-o", str(Path(output, "two.json")))
             second.end()
             arguments = ("-o", str(Path(output, "series.json.gz")), "--count", "50", "--interval", "1")
-            series = subprocess.Popen([python, "-I", "-S", pyz, str(program.pid), *arguments], stderr=subprocess.PIPE)
+            series = subprocess.Popen([*command, str(program.pid), *arguments], stderr=subprocess.PIPE)
             deadline = time.monotonic() + 60
             while not Path(output, "series-0002.json.gz").exists() and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -120,21 +131,21 @@ def run(plan: JSON) -> JSON:
             _, told = series.communicate(timeout=60)
             result["series"] = {"code": series.returncode, "err": told.decode("utf-8", "replace")}
             # The handle that this process still has keeps the ended process's id.
-            result["ended"] = capture(python, pyz, str(program.pid), "-o", str(Path(output, "ended.json")))
+            result["ended"] = capture(command, str(program.pid), "-o", str(Path(output, "ended.json")))
         else:
             program.end()
     if plan["more"]:
-        python = next(iter(plan["pythons"].values()))
-        result["no such process"] = capture(python, pyz, "999996", "-o", str(Path(output, "none.json")))
+        result["own name"] = capture(command, "dumpmap-capture", "-o", str(Path(output, "own.json")))
+        result["no such process"] = capture(command, "999996", "-o", str(Path(output, "none.json")))
         for label, rights in (
             ("map only", "D:P(A;;0x1400;;;WD)"),
             ("limited", "D:P(A;;0x1000;;;WD)"),
             ("denied", "D:P(D;;GA;;;WD)"),
         ):
             pid, end = start_guarded(rights)
-            result[label] = {**capture(python, pyz, str(pid), "-o", str(Path(output, f"{label}.json"))), "pid": pid}
+            result[label] = {**capture(command, str(pid), "-o", str(Path(output, f"{label}.json"))), "pid": pid}
             end()
-        result["itself"] = capture_itself(pyz)
+        result["itself"] = capture_itself(plan["pyz"])
     return result
 
 

@@ -58,7 +58,7 @@ SUBSTITUTES: tuple[tuple[str, str, str], ...] = (
     (r"dumpmap browse ((?!.*--plain)[^|]*)", r"echo q | dumpmap browse \1 --plain", "the lines instead of the screen"),
     (r"(dumpmap triage .*)--watch", r"timeout -s INT --preserve-status 6 \1--watch", "a watch that ends"),
     (r"(dumpmap mcp [^<|]+)", r"\1 < /dev/null", "a client that leaves at once"),
-    (r"py dumpmap-capture\.pyz", "dumpmap capture", "the command that the file holds"),
+    (r"(?:py )?dumpmap-capture\.(?:pyz|exe)(?! SHA)", "dumpmap capture", "the command that the files hold"),
 )
 """Patterns, what replaces them, and why: what no test can run as written."""
 

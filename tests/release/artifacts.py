@@ -23,6 +23,10 @@ _LARGEST = 4 << 20
 """Bytes of an archive. A fixture that should not be there would exceed it long before the index refuses it."""
 
 
+_DOT_FILES = (".mkdocs.yml",)
+"""Dot-files of the source archive: its tests compare the list of pages with the pages."""
+
+
 class Problem(Exception):
     """Why this tree must not be released."""
 
@@ -108,7 +112,7 @@ def _check_record(wheel: Path, contents: dict[str, bytes], info: str) -> None:
 
 
 def check_sdist(sdist: Path, files: Collection[str], version: str) -> None:
-    """Checks that a source archive has the repository without its dot-files.
+    """Checks that a source archive has the repository without its dot-files, but with those that its tests read.
 
     Raises:
         Problem: it has not.
@@ -119,7 +123,7 @@ def check_sdist(sdist: Path, files: Collection[str], version: str) -> None:
     if odd:
         raise Problem(f"{sdist.name}: {odd[0]} is no regular file")
     names = {member.name.removeprefix(f"dumpmap-{version}/") for member in members}
-    wanted = {name for name in files if not name.startswith(".")}
+    wanted = {name for name in files if not name.startswith(".") or name in _DOT_FILES}
     _compare(sdist, names - {"PKG-INFO", ".gitignore"}, wanted)
     _check_size(sdist, 4 * _LARGEST)
 

@@ -17,7 +17,8 @@ from release import check
 from release.artifacts import ROOT, Problem, check_sdist, check_version, check_wheel, copy_tree
 
 INFO = "dumpmap-1.0.dist-info/"
-TRACKED = ["dumpmap/__init__.py", "dumpmap/py.typed", "tests/test_x.py", "README.md", ".gitignore", ".ci/run"]
+SOURCES = ["dumpmap/__init__.py", "dumpmap/py.typed", "tests/test_x.py", "README.md", ".mkdocs.yml"]
+TRACKED = [*SOURCES, ".gitignore", ".ci/run"]
 GOOD = {
     "dumpmap/__init__.py": b"",
     "dumpmap/py.typed": b"",
@@ -87,15 +88,16 @@ def sdist(folder: Path, names: list[str], link: bool = False) -> Path:
     return path
 
 
-SOURCES = [name for name in TRACKED if not name.startswith(".")]
-
-
 def test_a_source_archive_has_what_is_tracked(tmp_path: Path) -> None:
     check_sdist(sdist(tmp_path, [*SOURCES, "PKG-INFO"]), TRACKED, "1.0")
     with pytest.raises(Problem, match=r"dumpmap/__init__\.py is missing"):
         check_sdist(sdist(tmp_path, SOURCES[1:]), TRACKED, "1.0")
     with pytest.raises(Problem, match=r"notes\.txt does not belong in it"):
         check_sdist(sdist(tmp_path, [*SOURCES, "notes.txt"]), TRACKED, "1.0")
+    with pytest.raises(Problem, match=r"\.mkdocs\.yml is missing"):
+        check_sdist(sdist(tmp_path, SOURCES[:-1]), TRACKED, "1.0")
+    with pytest.raises(Problem, match=r"\.ci/run does not belong in it"):
+        check_sdist(sdist(tmp_path, [*SOURCES, ".ci/run"]), TRACKED, "1.0")
     with pytest.raises(Problem, match="link is no regular file"):
         check_sdist(sdist(tmp_path, SOURCES, link=True), TRACKED, "1.0")
 

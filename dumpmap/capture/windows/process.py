@@ -150,7 +150,8 @@ class WindowsProcess:
             raise CaptureError("cannot determine whether the process is 32-bit or 64-bit", source=self.label)
         if self._api.pointer_size == 4 and not machine.wow64 and self._api.is_wow64():
             raise CaptureError(
-                "a 32-bit Python cannot capture a 64-bit process; use a 64-bit Python", source=self.label
+                "a 32-bit program cannot capture a 64-bit process; use a 64-bit Python or the x64 dumpmap-capture.exe",
+                source=self.label,
             )
         return machine
 
@@ -348,12 +349,12 @@ def find_processes(name: str, api: WindowsApi | None = None) -> list[tuple[int, 
     """
     api = api or WindowsApi()
     wanted = file_name(name.lower().replace("/", "\\"))
-    own = api.own_pid()
+    own = api.own_pids()
     try:
         return [
             (pid, program)
             for pid, program in api.processes()
-            if program.lower() in (wanted, f"{wanted}.exe") and pid != own
+            if program.lower() in (wanted, f"{wanted}.exe") and pid not in own
         ]
     except ApiError as error:
         raise CaptureError(f"cannot list the processes: {error}", source=name) from None

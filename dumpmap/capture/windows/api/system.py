@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from ctypes import byref, c_int32, c_uint16, sizeof
 
 from dumpmap.capture.windows.api.calls import Calls, utf16_text
@@ -58,6 +59,11 @@ class SystemApi(Calls):
     def own_pid(self) -> int:
         """Returns the id of this process."""
         return os.getpid()
+
+    def own_pids(self) -> set[int]:
+        """Returns the ids of this process, and of the start program of `dumpmap-capture.exe`, which waits for it."""
+        frozen = hasattr(sys, "_MEIPASS")
+        return {os.getpid(), os.getppid()} if frozen else {os.getpid()}
 
     def is_wow64(self) -> bool:
         """Returns whether this Python is a 32-bit program on a 64-bit system."""
