@@ -42,7 +42,7 @@ class FittedTable:
     rich narrows every column when room is short, and `1,668,672` cut to `1,668,` is a wrong number. This class shortens
     texts to their `room` first, then moves the columns with `below` under their row, then omits optional columns and
     names them. On a terminal that is narrower than that, texts are shortened further, and then the last columns give
-    way, too: two of them always stay. Only columns of prose are folded.
+    way, too: two of them always stay. Only prose and what is under a row are folded.
     """
 
     def __init__(self, table: Table, units: Units) -> None:
@@ -276,20 +276,20 @@ class _Drawing:
         yield from self._console.render(_row(self._fields, self._widths, cells, "top"), self._options)
 
     def _under(self, texts: Iterable[str]) -> Iterator[Any]:
-        """Yields what is under a row: one line."""
+        """Yields what is under a row, whole: on one line if it fits."""
         from rich.segment import Segment
 
         blanks = " " * _BETWEEN
-        parts: list[str] = []
-        room = self._options.max_width
+        room = self._options.max_width - _BETWEEN
+        lines: list[str] = []
         for text in filter(None, texts):
-            room -= _BETWEEN
-            # The first text is there in any case.
-            if not parts or room >= min(_LEAST_TEXT, width_of(text)):
-                parts += [blanks, shortened(text, room)]
-                room -= width_of(parts[-1])
-        if parts:
-            yield Segment("".join([*parts, "\n"]))
+            longer = f"{lines[-1]}{blanks}{text}" if lines else text
+            if width_of(longer) <= room:
+                lines[-1:] = [longer]
+            else:
+                lines += folded(text, room)
+        if lines:
+            yield Segment("".join(f"{blanks}{line}\n" for line in lines))
 
 
 def _padded(text: str, column: Column, width: int) -> str:
