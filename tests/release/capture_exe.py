@@ -307,7 +307,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Failed as failed:
         sys.stderr.write(f"{failed}\n")
         return 1
-    print(f"{output}: {output.stat().st_size:,} bytes, starts in {seconds:.1f} s")
+    wine = "" if sys.platform == "win32" else ", with Wine's own start"
+    print(f"{output}: {output.stat().st_size:,} bytes, starts in {seconds:.1f} s{wine}")
     print(f"SHA-256 {digest(output)}{' (built twice, equal)' if given.twice else ''}")
     return 0
 
