@@ -135,8 +135,13 @@ class Windows:
         return done.stdout
 
 
-def build(output: Path, bits: int = 64) -> None:
+def build(output: Path, bits: int, made_at: str) -> None:
     """Builds the file.
+
+    Args:
+        output: the file.
+        bits: its width.
+        made_at: the time that is written into it.
 
     Raises:
         Failed: a step of it failed.
@@ -145,7 +150,7 @@ def build(output: Path, bits: int = 64) -> None:
         windows = Windows(bits, Path(name).resolve() / "build")
         windows.folder.mkdir()
         windows.prepare()
-        modules = write_inputs(windows.folder)
+        modules = write_inputs(windows.folder, made_at)
         install_tools(windows.folder / "tools", bits)
         windows.run(windows.python, "run.py", *pyinstaller_arguments(modules))
         check_binaries(windows)
@@ -156,7 +161,7 @@ def build(output: Path, bits: int = 64) -> None:
     output.with_name(f"{output.name}.sha256").write_text(f"{digest(output)} *{output.name}\n", "ascii")
 
 
-def write_inputs(folder: Path) -> list[str]:
+def write_inputs(folder: Path, made_at: str) -> list[str]:
     """Writes the sources and the files for the build.
 
     Returns:
@@ -171,7 +176,7 @@ def write_inputs(folder: Path) -> list[str]:
             modules.append(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
     numbers = (*(int(part) for part in __version__.split(".")[:3]), 0)
     (folder / "version.txt").write_text(_VERSION.format(numbers=numbers, version=__version__), "utf-8")
-    variables = {"PYTHONPATH": "tools", "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": moment()}
+    variables = {"PYTHONPATH": "tools", "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": made_at}
     (folder / "run.py").write_text(_RUN.format(variables=variables), "utf-8")
     return modules
 
@@ -290,18 +295,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--twice", action="store_true", help="build it again in another folder; both must be equal")
     given = parser.parse_args(arguments)
     output = given.output or ROOT / "dist" / ("dumpmap-capture.exe" if given.bits == 64 else "dumpmap-capture-x86.exe")
+    made_at = moment()
     try:
-        build(output, given.bits)
+        build(output, given.bits, made_at)
         if given.twice:
             with tempfile.TemporaryDirectory() as again:
-                build(Path(again) / output.name, given.bits)
+                build(Path(again) / output.name, given.bits, made_at)
                 if digest(Path(again) / output.name) != digest(output):
                     raise Failed(f"{output.name} is not the same when it is built again")
         seconds = start_seconds(output, given.bits)
     except Failed as failed:
         sys.stderr.write(f"{failed}\n")
         return 1
-    print(f"{output}: {output.stat().st_size:,} bytes, starts in {seconds:.1f} s")
+    wine = "" if sys.platform == "win32" else ", with Wine's own start"
+    print(f"{output}: {output.stat().st_size:,} bytes, starts in {seconds:.1f} s{wine}")
     print(f"SHA-256 {digest(output)}{' (built twice, equal)' if given.twice else ''}")
     return 0
 

@@ -40,7 +40,7 @@ def test_every_tool_is_pinned_by_version_and_hash() -> None:
 
 
 def test_the_inputs_are_those_of_the_pyz(tmp_path: Path) -> None:
-    modules = capture_exe.write_inputs(tmp_path)
+    modules = capture_exe.write_inputs(tmp_path, "0")
     members = dict(capture_build.members())
     sources = tmp_path / "sources"
     assert {path.relative_to(sources).as_posix() for path in sources.rglob("*") if path.is_file()} == members.keys()
@@ -55,7 +55,7 @@ def test_nothing_that_is_left_out_is_missed(tmp_path: Path) -> None:
     """A capture of this process works where the modules cannot be imported at all."""
     if sys.platform not in ("linux", "win32"):
         pytest.skip("a capture needs Linux or Windows")
-    modules = capture_exe.write_inputs(tmp_path)
+    modules = capture_exe.write_inputs(tmp_path, "0")
     script = (
         "import importlib, os, sys, time\n"
         f"sys.path.insert(0, {str(tmp_path / 'sources')!r})\n"
@@ -75,7 +75,7 @@ def test_nothing_that_is_left_out_is_missed(tmp_path: Path) -> None:
 
 
 def test_the_version_resource_is_the_package_version(tmp_path: Path) -> None:
-    capture_exe.write_inputs(tmp_path)
+    capture_exe.write_inputs(tmp_path, "0")
     tree = ast.parse((tmp_path / "version.txt").read_text("utf-8"), mode="eval")
     numbers = [
         ast.literal_eval(word.value)
@@ -93,7 +93,7 @@ def test_the_version_resource_is_the_package_version(tmp_path: Path) -> None:
 
 def test_the_time_in_the_file_can_be_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    capture_exe.write_inputs(tmp_path)
+    capture_exe.write_inputs(tmp_path, capture_exe.moment())
     assert "'SOURCE_DATE_EPOCH': '1700000000'" in (tmp_path / "run.py").read_text("utf-8")
     done = subprocess.run(
         [sys.executable, "run.py", "-c", "import os; print(os.environ['SOURCE_DATE_EPOCH'], hash('x') == hash('x'))"],

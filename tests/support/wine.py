@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,13 +44,20 @@ class Recorded:
 
 
 def wine(command: str, *arguments: str, home: Path = WINE_HOME) -> None:
-    subprocess.run(
+    """Runs wine.sh. If that takes too long, everything that it started is ended, or the next run would wait for it."""
+    process = subprocess.Popen(
         ["bash", str(RECORD / "wine.sh"), command, *arguments],
         stdin=subprocess.DEVNULL,
         env={**os.environ, "DUMPMAP_WINE_HOME": str(home)},
-        check=True,
-        timeout=600,
+        start_new_session=True,
     )
+    try:
+        code = process.wait(timeout=600)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    assert code == 0, f"wine.sh {command} ended with {code}"
 
 
 def windows_path(path: Path) -> str:
