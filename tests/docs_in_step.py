@@ -173,10 +173,10 @@ def finding_index() -> str:
     from dumpmap.wording.pages import ABOUT
 
     rows = (
-        (f"[`{rule.id}`]({rule.id}.md)", rule.severity, ABOUT[rule.about], EXPLANATIONS[rule.id].title)
+        (f"[`{rule.id}`]({rule.id}.md)", EXPLANATIONS[rule.id].title, rule.severity, ABOUT[rule.about])
         for rule in RULES
     )
-    return "# Findings\n\n" + table(("finding", "severity", "about", "headline"), rows)
+    return "# Findings\n\n" + table(("finding", "headline", "severity", "about"), rows)
 
 
 def verdict_table() -> str:

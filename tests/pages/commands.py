@@ -70,7 +70,7 @@ def command_pages() -> dict[str, str]:
 def _page(name: str, about: About) -> str:
     command = _program().commands[name]
     text, _, given = inspect.cleandoc(command.help or "").partition("```\n")
-    first, _, rest = _PAGE.sub(r"[\1](../\1)", _marked(text)).strip().partition("\n\n")
+    first, _, rest = _PAGE.sub(_link, _marked(text)).strip().partition("\n\n")
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     usage = " ".join(one.metavar if one.required else f"[{one.metavar.strip('[]')}]" for one in arguments)
     lines = [f"# dumpmap {name}", "", first, "", "```text", f"dumpmap {name} [OPTIONS] {usage}", "```", ""]
@@ -159,6 +159,10 @@ def _needed(argument: Any) -> str:
 
 def _code(text: object) -> str:
     return f"`{text}`" if text != "" else ""
+
+
+def _link(name: re.Match[str]) -> str:
+    return f"[{_title(name[1])}](../{name[1]})"
 
 
 def _title(page: str) -> str:

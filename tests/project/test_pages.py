@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages.__main__ import commands
 from pages.blocks import DOCS, ROOT, blocks, inline_commands, pages, shown
 from pages.links import problems
 from pages.sandbox import Sandbox, is_run
@@ -86,6 +87,10 @@ def test_commands_of_sentences_run(tmp_path: Path) -> None:
     for command in INLINE:
         if command != "dumpmap handles":  # the example of CONTRIBUTING.md
             check(sandbox, written(command))
+
+
+def test_the_pages_show_no_fewer_commands_than_before() -> None:
+    assert commands() >= 370  # make site prints the count; the tests above run them
 
 
 def test_other_commands_name_what_exists() -> None:
