@@ -11,7 +11,8 @@ from dumpmap.wording.text import Units
 
 
 def command(
-    paths: options.PathsArgument,
+    paths: options.PathsArgument = None,
+    earlier: options.FromOption = None,
     group_by: options.GroupByOption = None,
     where: options.WhereOption = None,
     severity: options.SeverityOption = None,
@@ -48,14 +49,28 @@ def command(
     dumpmap triage dumps/ -o triage.html
     dumpmap triage s3://bucket/dumps --engine dask --scheduler tcp://head:8786
     dumpmap triage incoming/ --watch
+    dumpmap triage --from triage.csv -o page.html
     ```
     """
-    from dumpmap.cli.triage_run import run_batch, run_watch
+    from dumpmap.cli.triage_run import run_batch, run_earlier, run_watch
 
+    analysis = {
+        "--jobs": jobs,
+        "--time-limit": time_limit,
+        "--memory-limit": memory_limit,
+        "--cache": cache,
+        "--no-cache": no_cache,
+        "--engine": None if engine is options.EngineChoice.processes else engine,
+        "--scheduler": scheduler,
+        "--storage-option": storage_option,
+        "--flat": flat,
+        "--owners": None if owners is OwnersFrom.structure else owners,
+        "--watch": watch,
+    }
     columns = options.grouping_columns(group_by)
     kept = options.chosen_cache(cache, no_cache)
     settings = options.TriageSettings(
-        paths=options.checked_paths(paths),
+        paths=options.checked_paths(paths, earlier, analysis),
         options=options.batch_options(
             jobs,
             (time_limit, memory_limit),
@@ -74,4 +89,4 @@ def command(
     )
     if watch:
         options.check_watch(settings, format)
-    raise typer.Exit((run_watch if watch else run_batch)(settings))
+    raise typer.Exit((run_watch if watch else run_earlier if earlier else run_batch)(settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -30,8 +31,17 @@ class EngineChoice(StrEnum):
 
 
 PathsArgument = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(metavar="PATH...", help="Files, folders, glob patterns, or URLs (s3://...).", show_default=False),
+]
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="Analyse nothing: take the rows that an earlier run wrote (.csv, .jsonl, .json, .parquet).",
+        show_default=False,
+    ),
 ]
 GroupByOption = Annotated[
     str | None,
@@ -163,15 +173,29 @@ class TriageSettings:
     strict: bool
 
 
-def checked_paths(paths: list[str]) -> list[str]:
-    """Returns the paths.
+def checked_paths(paths: list[str] | None, earlier: Path | None, analysis: Mapping[str, object]) -> list[str]:
+    """Returns the paths, or the file of `--from`.
+
+    Args:
+        paths: the paths.
+        earlier: the file.
+        analysis: the options that say how files are found and analysed, with their values; None and False are none.
 
     Raises:
-        BadParameter: one is empty.
+        BadParameter: there is no path, one is empty, or something contradicts `--from`.
     """
-    if not all(paths):
-        raise typer.BadParameter("PATH is empty")
-    return paths
+    if earlier is None:
+        if not paths:
+            raise typer.BadParameter("give PATH..., or --from FILE with the rows of an earlier run")
+        if not all(paths):
+            raise typer.BadParameter("PATH is empty")
+        return paths
+    given = ["PATH"] * bool(paths) + [
+        name for name, value in analysis.items() if value is not None and value is not False
+    ]
+    if given:
+        raise typer.BadParameter(f"--from analyses no files, so {given[0]} does not apply")
+    return [str(earlier)]
 
 
 def chosen_cache(file: Path | None, none: bool) -> Path | bool:
