@@ -7,9 +7,10 @@ be seen; cells with a shortened run are marked.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,9 @@ _ROW = 256 << 20
 """Bytes of a row of a 32-bit space."""
 
 MOST_PARTS = 1 << 18
-"""A space of more parts has no strip: its columns would take a hundred megabytes, and its cells say little."""
+"""In a space of more parts, neighbours of one type are taken as one: columns of all would take a hundred megabytes."""
+
+_PARTS_AT_ONCE = 1 << 16
 
 _WIDE_ROWS = 4
 _MOST_CELLS = 128
@@ -192,22 +195,74 @@ class SpaceStrip:
 
 
 def space_strip(region_map: RegionMap) -> SpaceStrip | None:
-    """Returns the strip of the space that the process can use; None if parts of it are unknown or it has too many."""
+    """Returns the strip of the space that the process can use; None if parts of it are unknown.
+
+    In a space of very many parts, neighbours of one type are taken as one part: no cell is that small.
+    """
     if region_map.gaps is None or region_map.end is None:
         return None
-    pieces, (base, size, type) = region_map.pieces, region_map.gap_rows
-    if len(pieces.base) + len(base) > MOST_PARTS:
-        return None
-    bases = np.concatenate((pieces.base, base))
-    order = np.argsort(bases, kind="stable")
     limit = measurements_of(region_map).limit.size
     end = region_map.end if limit is None else min(region_map.end, limit)
-    order = order[bases[order] < np.uint64(end)]
-    sizes = np.concatenate((pieces.size, size))[order]
-    bases = bases[order]
-    if not len(bases) or bases[0] or (bases[1:] != bases[:-1] + sizes[:-1].astype(np.uint64)).any():
+    count = len(region_map.pieces.base) + len(region_map.gap_rows[0])
+    step = max(1, -(-count // MOST_PARTS))
+    blocks: list[_Parts] = []
+    reached = 0
+    for block in _blocks(region_map, end):
+        if int(block.base[0]) != reached or (block.base[1:] != block.ends()[:-1]).any():
+            return None
+        reached = int(block.ends()[-1])
+        blocks.append(block if step == 1 else block.merged(step))
+    if not blocks:
         return None
+    base, size, committed, type = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
     # A range of a damaged list can reach beyond the end.
-    sizes = np.minimum(sizes, (np.uint64(end) - bases).astype(np.int64))
-    committed = np.minimum(np.concatenate((pieces.committed, np.zeros(len(base), np.int64)))[order], sizes)
-    return SpaceStrip(bases, sizes, committed, np.concatenate((pieces.type, type))[order], end)
+    size = np.minimum(size, (np.uint64(end) - base).astype(np.int64))
+    return SpaceStrip(base, size, np.minimum(committed, size), type, end)
+
+
+class _Parts(NamedTuple):
+    """Parts of a space, by address."""
+
+    base: U64
+    size: I64
+    committed: I64
+    type: npt.NDArray[np.uint8]
+
+    def ends(self) -> U64:
+        """Where each part ends."""
+        return self.base + self.size.astype(np.uint64)
+
+    def merged(self, step: int) -> _Parts:
+        """Takes neighbours of one type as one part, in groups so large that at most one part of `step` is left.
+
+        What a group has of a type keeps its size, and moves within the group.
+        """
+        group = np.arange(len(self.base)) // (step * len(RegionType))
+        key = group * len(RegionType) + self.type
+        order = np.argsort(key, kind="stable")
+        first = np.flatnonzero(np.diff(key[order], prepend=-1))
+        size = np.add.reduceat(self.size[order], first)
+        base = self.base[0] + np.concatenate(([0], np.cumsum(size)[:-1])).astype(np.uint64)
+        return _Parts(base, size, np.add.reduceat(self.committed[order], first), self.type[order][first])
+
+
+def _blocks(region_map: RegionMap, end: int) -> Iterator[_Parts]:
+    """Yields the parts below `end` by address, some at a time: all of a million would take much memory."""
+    pieces, (gap_base, gap_size, gap_type) = region_map.pieces, region_map.gap_rows
+    order = np.argsort(gap_base, kind="stable")
+    starts = range(0, max(len(pieces.base), 1), _PARTS_AT_ONCE)
+    cuts = [0, *np.searchsorted(gap_base, pieces.base[starts[1:]], sorter=order).tolist(), len(order)]
+    for number, start in enumerate(starts):
+        own = slice(start, start + _PARTS_AT_ONCE)
+        between = order[cuts[number] : cuts[number + 1]]
+        base = np.concatenate((pieces.base[own], gap_base[between]))
+        place = np.argsort(base, kind="stable")
+        place = place[base[place] < np.uint64(end)]
+        block = _Parts(
+            base[place],
+            np.concatenate((pieces.size[own], gap_size[between]))[place],
+            np.concatenate((pieces.committed[own], np.zeros(len(between), np.int64)))[place],
+            np.concatenate((pieces.type[own], gap_type[between]))[place],
+        )
+        if len(block.base):
+            yield block

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from support.maps import large_map
 from support.scenes import Scene, recorded
 from synth.minidump import MEM_COMMIT, MEM_PRIVATE, PAGE_READWRITE, MinidumpBuilder
 
@@ -13,6 +14,7 @@ import dumpmap
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.types import RegionType
 from dumpmap.render.terminal import to_text
+from dumpmap.views import strip as strips
 from dumpmap.views.strip import SpaceStrip, space_strip
 from dumpmap.views.summary import summary_view
 
@@ -50,6 +52,44 @@ def test_a_row_of_a_32_bit_space_has_256_mb(name: str, width: int, count: int) -
         assert sums[cell.type] == max(sums), (name, hex(low))
         touches = free is not None and free.address < high and free.address + free.size > low
         assert cell.largest == (touches and cell.type == RegionType.FREE), (name, hex(low))
+
+
+def sizes(strip: SpaceStrip) -> dict[int, tuple[int, int]]:
+    """The bytes of each type in a strip, and how many of them are committed."""
+    return {
+        int(code): (int(strip._size[strip._type == code].sum()), int(strip._committed[strip._type == code].sum()))
+        for code in np.unique(strip._type)
+    }
+
+
+@pytest.mark.parametrize("name", [*NARROW, *WIDE])
+@pytest.mark.parametrize(("most", "at_once"), [(40, 1 << 16), (25, 64), (10, 7)])
+def test_a_space_of_too_many_parts_keeps_its_picture(
+    name: str, most: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = space_strip(recorded(name))
+    monkeypatch.setattr(strips, "MOST_PARTS", most)
+    monkeypatch.setattr(strips, "_PARTS_AT_ONCE", at_once)
+    merged = space_strip(recorded(name))
+    assert whole is not None
+    assert merged is not None
+    assert len(merged._base) < len(whole._base)
+    assert sizes(merged) == sizes(whole)
+    ends = merged._base + merged._size.astype(np.uint64)
+    assert (merged._base[1:] == ends[:-1]).all()
+    assert (merged._base[0], ends[-1]) == (0, whole._base[-1] + np.uint64(whole._size[-1]))
+
+
+def test_a_space_of_300_000_parts_has_a_strip() -> None:
+    region_map = large_map(220_000)
+    assert len(region_map.pieces.base) + len(region_map.gap_rows[0]) > strips.MOST_PARTS
+    strip = space_strip(region_map)
+    assert strip is not None
+    assert len(strip._base) <= strips.MOST_PARTS
+    assert "address space" in to_text(summary_view(region_map), width=80).lower()
+    rows = strip.rows(64, None)
+    assert [len(row.cells) for row in rows] == [64] * 4
+    assert len({cell.type for row in rows for cell in row.cells}) > 2
 
 
 def test_a_space_that_ends_within_a_row() -> None:

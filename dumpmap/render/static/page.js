@@ -67,10 +67,7 @@ grids.allocations = new Grid(byId("grid-allocations"), memory, {
   onSelect: inspect,
   sort: "size",
   leaving: LEAVING,
-  onLeave: (titles) => {
-    byId("left-out").hidden = titles.length === 0;
-    byId("left-out").textContent = `Left out for lack of room: ${titles.join(", ")}. Select a row to see them.`;
-  },
+  onLeave: nameLeftOut,
 });
 exportButtons(grids.allocations, "allocations");
 

@@ -22,6 +22,12 @@ function focusOnSlash(id) {
   });
 }
 
+/** Names the columns of a table that left it for lack of room. */
+function nameLeftOut(titles) {
+  byId("left-out").hidden = titles.length === 0;
+  byId("left-out").textContent = `Left out for lack of room: ${titles.join(", ")}. Select a row to see them.`;
+}
+
 /** A button that closes the panel with the details of a row, as Escape does; `back` then has the focus. */
 function closeButton(panel, back) {
   const button = element("button", { type: "button", "aria-label": "Close details" }, "Close");
