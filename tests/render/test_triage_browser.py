@@ -273,3 +273,20 @@ def test_labels_below_the_bars_do_not_overlap(open_rows: OpenRows) -> None:
         spans = sorted((left, right) for top, left, right in boxes if top > bottom - 5)
         assert len(spans) > 1
         assert all(one[1] < other[0] for one, other in itertools.pairwise(spans)), spans
+
+
+def test_on_a_phone_the_row_stays_above_its_details(open_rows: OpenRows) -> None:
+    page = open_rows(width=390, height=844)
+    for number in (0, 6):
+        row = page.locator("#grid-dumps .grid-row").nth(number)
+        row.scroll_into_view_if_needed()
+        row.click(position={"x": 40, "y": 10})
+        sheet = page.locator("#inspector").bounding_box()
+        selected = page.locator("#grid-dumps .grid-row[aria-selected=true]").bounding_box()
+        assert sheet is not None
+        assert selected is not None
+        assert sheet["y"] + sheet["height"] == 844
+        assert 46 <= selected["y"] < selected["y"] + selected["height"] <= sheet["y"]
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.click("#inspector [aria-label='Close details']")
+        assert not page.is_visible("#inspector")

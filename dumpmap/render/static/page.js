@@ -280,7 +280,7 @@ function inspect(row, child, address = null) {
     element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${type}` }), title), show, closeButton(panel, grids.allocations.box)),
     list,
   );
-  panel.hidden = false;
+  showDetails(panel, grids.allocations);
 }
 
 /** Shows a row in the table, even if the filters hide it. */

@@ -40,6 +40,16 @@ function closeButton(panel, back) {
   return button;
 }
 
+/** Shows the panel with the details of a row; where it is a sheet over the page, the row stays in view above it. */
+function showDetails(panel, grid) {
+  panel.hidden = false;
+  panel.scrollTop = 0;
+  const row = grid.box.querySelector("[aria-selected=true]");
+  if (row === null || getComputedStyle(panel).position !== "fixed") return;
+  const hidden = row.getBoundingClientRect().bottom - panel.getBoundingClientRect().top;
+  if (hidden > 0) scrollBy(0, hidden + 8);
+}
+
 /** Adds a label and its text, or several lines of text, to a list of facts; nothing for what is blank or unknown. */
 function addFact(list, label, text, wide = false) {
   if (text === "" || text === null) return;

@@ -180,7 +180,7 @@ function openDump(row) {
     factList(row),
     commandList(row),
   );
-  panel.hidden = false;
+  showDetails(panel, grid);
 }
 
 /** Committed memory by type, in VMMap's colors. */
