@@ -54,23 +54,14 @@ def command(
     """
     from dumpmap.cli.triage_run import run_batch, run_earlier, run_watch
 
-    analysis = {
-        "--jobs": jobs,
-        "--time-limit": time_limit,
-        "--memory-limit": memory_limit,
-        "--cache": cache,
-        "--no-cache": no_cache,
-        "--engine": None if engine is options.EngineChoice.processes else engine,
-        "--scheduler": scheduler,
-        "--storage-option": storage_option,
-        "--flat": flat,
-        "--owners": None if owners is OwnersFrom.structure else owners,
-        "--watch": watch,
-    }
     columns = options.grouping_columns(group_by)
     kept = options.chosen_cache(cache, no_cache)
     settings = options.TriageSettings(
-        paths=options.checked_paths(paths, earlier, analysis),
+        paths=options.checked_paths(
+            paths,
+            earlier,
+            (jobs, time_limit, memory_limit, cache, no_cache, engine, scheduler, storage_option, flat, owners, watch),
+        ),
         options=options.batch_options(
             jobs,
             (time_limit, memory_limit),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -173,13 +172,30 @@ class TriageSettings:
     strict: bool
 
 
-def checked_paths(paths: list[str] | None, earlier: Path | None, analysis: Mapping[str, object]) -> list[str]:
+_OF_ANALYSIS = [
+    "--jobs",
+    "--time-limit",
+    "--memory-limit",
+    "--cache",
+    "--no-cache",
+    "--engine",
+    "--scheduler",
+    "--storage-option",
+    "--flat",
+    "--owners",
+    "--watch",
+]
+_DEFAULTS = (None, False, EngineChoice.processes, OwnersFrom.structure)
+"""The options that say how files are found and analysed, and their values where they are not given."""
+
+
+def checked_paths(paths: list[str] | None, earlier: Path | None, analysis: tuple[object, ...]) -> list[str]:
     """Returns the paths, or the file of `--from`.
 
     Args:
         paths: the paths.
         earlier: the file.
-        analysis: the options that say how files are found and analysed, with their values; None and False are none.
+        analysis: the values of `_OF_ANALYSIS`.
 
     Raises:
         BadParameter: there is no path, one is empty, or something contradicts `--from`.
@@ -190,9 +206,9 @@ def checked_paths(paths: list[str] | None, earlier: Path | None, analysis: Mappi
         if not all(paths):
             raise typer.BadParameter("PATH is empty")
         return paths
-    given = ["PATH"] * bool(paths) + [
-        name for name, value in analysis.items() if value is not None and value is not False
-    ]
+    given = ["PATH"] * bool(paths)
+    for name, value in zip(_OF_ANALYSIS, analysis, strict=True):
+        given += [name] * all(value is not default for default in _DEFAULTS)
     if given:
         raise typer.BadParameter(f"--from analyses no files, so {given[0]} does not apply")
     return [str(earlier)]
