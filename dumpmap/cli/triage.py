@@ -11,7 +11,8 @@ from dumpmap.wording.text import Units
 
 
 def command(
-    paths: options.PathsArgument,
+    paths: options.PathsArgument = None,
+    earlier: options.FromOption = None,
     group_by: options.GroupByOption = None,
     where: options.WhereOption = None,
     severity: options.SeverityOption = None,
@@ -48,14 +49,19 @@ def command(
     dumpmap triage dumps/ -o triage.html
     dumpmap triage s3://bucket/dumps --engine dask --scheduler tcp://head:8786
     dumpmap triage incoming/ --watch
+    dumpmap triage --from triage.csv -o page.html
     ```
     """
-    from dumpmap.cli.triage_run import run_batch, run_watch
+    from dumpmap.cli.triage_run import run_batch, run_earlier, run_watch
 
     columns = options.grouping_columns(group_by)
     kept = options.chosen_cache(cache, no_cache)
     settings = options.TriageSettings(
-        paths=options.checked_paths(paths),
+        paths=options.checked_paths(
+            paths,
+            earlier,
+            (jobs, time_limit, memory_limit, cache, no_cache, engine, scheduler, storage_option, flat, owners, watch),
+        ),
         options=options.batch_options(
             jobs,
             (time_limit, memory_limit),
@@ -74,4 +80,4 @@ def command(
     )
     if watch:
         options.check_watch(settings, format)
-    raise typer.Exit((run_watch if watch else run_batch)(settings))
+    raise typer.Exit((run_watch if watch else run_earlier if earlier else run_batch)(settings))

@@ -30,8 +30,17 @@ class EngineChoice(StrEnum):
 
 
 PathsArgument = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(metavar="PATH...", help="Files, folders, glob patterns, or URLs (s3://...).", show_default=False),
+]
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="Analyse nothing: take the rows that an earlier run wrote (.csv, .jsonl, .json, .parquet).",
+        show_default=False,
+    ),
 ]
 GroupByOption = Annotated[
     list[str] | None,
@@ -164,15 +173,46 @@ class TriageSettings:
     strict: bool
 
 
-def checked_paths(paths: list[str]) -> list[str]:
-    """Returns the paths.
+_OF_ANALYSIS = [
+    "--jobs",
+    "--time-limit",
+    "--memory-limit",
+    "--cache",
+    "--no-cache",
+    "--engine",
+    "--scheduler",
+    "--storage-option",
+    "--flat",
+    "--owners",
+    "--watch",
+]
+_DEFAULTS = (None, False, EngineChoice.processes, OwnersFrom.structure)
+"""The options that say how files are found and analysed, and their values where they are not given."""
+
+
+def checked_paths(paths: list[str] | None, earlier: Path | None, analysis: tuple[object, ...]) -> list[str]:
+    """Returns the paths, or the file of `--from`.
+
+    Args:
+        paths: the paths.
+        earlier: the file.
+        analysis: the values of `_OF_ANALYSIS`.
 
     Raises:
-        BadParameter: one is empty.
+        BadParameter: there is no path, one is empty, or something contradicts `--from`.
     """
-    if not all(paths):
-        raise typer.BadParameter("PATH is empty")
-    return paths
+    if earlier is None:
+        if not paths:
+            raise typer.BadParameter("give PATH..., or --from FILE with the rows of an earlier run")
+        if not all(paths):
+            raise typer.BadParameter("PATH is empty")
+        return paths
+    given = ["PATH"] * bool(paths)
+    for name, value in zip(_OF_ANALYSIS, analysis, strict=True):
+        given += [name] * all(value is not default for default in _DEFAULTS)
+    if given:
+        raise typer.BadParameter(f"--from analyses no files, so {given[0]} does not apply")
+    return [str(earlier)]
 
 
 def chosen_cache(file: Path | None, none: bool) -> Path | bool:

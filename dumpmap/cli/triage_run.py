@@ -20,6 +20,7 @@ from dumpmap.render.triage import write_result
 from dumpmap.sources.remote_errors import shown_url
 from dumpmap.triage.batch import run
 from dumpmap.triage.columns import TriageRow
+from dumpmap.triage.earlier import read_result
 from dumpmap.triage.options import TriageOptions
 from dumpmap.triage.processes import start_helpers
 from dumpmap.triage.progress import BatchState, Progress, RememberedProgress
@@ -35,6 +36,13 @@ from dumpmap.writers.records import print_json_line
 def run_batch(settings: TriageSettings) -> int:
     """Triages the paths and writes the result; returns the exit code."""
     return _until_ended(settings, _batch)
+
+
+def run_earlier(settings: TriageSettings) -> int:
+    """Writes the rows of an earlier run in another form; returns the exit code."""
+    _check_output(settings)
+    with read_result(settings.paths[0]) as result:
+        return _finished(result, settings)
 
 
 def run_watch(settings: TriageSettings) -> int:
@@ -83,13 +91,18 @@ def _batch(settings: TriageSettings, progress: RememberedProgress) -> int:
     with _display() as progress.display:
         result = run(settings.paths, settings.options, progress=progress, on_row=print_row if live else None)
     with result:
-        if not live:
-            _write(result, settings)
-        _report(result, settings)
-        # A gate that has seen no file has not passed.
-        if not result.state.found:
-            return InputError.exit_code
-        return result.exit_code(fail_on=settings.gate.value if settings.gate else None, strict=settings.strict)
+        return _finished(result, settings, written=live)
+
+
+def _finished(result: TriageResult, settings: TriageSettings, *, written: bool = False) -> int:
+    """Writes a result, unless its rows are written, and reports on it; returns the exit code."""
+    if not written:
+        _write(result, settings)
+    _report(result, settings)
+    # A gate that has seen no file has not passed.
+    if not result.state.found:
+        return InputError.exit_code
+    return result.exit_code(fail_on=settings.gate.value if settings.gate else None, strict=settings.strict)
 
 
 def _check_output(settings: TriageSettings) -> None:
@@ -154,8 +167,8 @@ def _report(result: TriageResult, settings: TriageSettings) -> None:
     if VERBOSITY.level >= 0:
         for note in result.notes:
             say(note)
-        rate = result.state.done / result.seconds if result.seconds else 0.0
-        say(f"{summary_line(result.state)}; {result.seconds:.1f} s, {rate:,.0f} files/s")
+        rate = f"; {result.seconds:.1f} s, {result.state.done / result.seconds:,.0f} files/s" if result.seconds else ""
+        say(f"{summary_line(result.state)}{rate}")
         if settings.selection.filters:
             say(f"{result.count(settings.selection):,} of them selected")
             if undecided := result.count_undecided(settings.selection):

@@ -8,7 +8,7 @@ if __name__ == "__main__":
 ```
 
 `triage` is both this package and the function: the package is callable. `run` returns more than a frame, `iterate`
-yields rows as files finish, `watch` waits for more files.
+yields rows as files finish, `watch` waits for more files, and `read_result` reads what an earlier run wrote.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dumpmap.triage.batch import iterate, run, triage
 from dumpmap.triage.columns import COLUMNS, GROUPABLE
 from dumpmap.triage.columns import TriageColumn as Column
 from dumpmap.triage.columns import TriageRow as Row
+from dumpmap.triage.earlier import read_result
 from dumpmap.triage.engines import EngineError
 from dumpmap.triage.frame import make_frame
 from dumpmap.triage.groups import TriageGroup as Group
@@ -56,6 +57,7 @@ __all__ = [
     "group_rows",
     "iterate",
     "make_frame",
+    "read_result",
     "run",
     "select",
     "triage",

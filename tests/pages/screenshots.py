@@ -32,7 +32,8 @@ def chromium() -> str | None:
 
 
 def report(page: Page, folder: Path) -> None:
-    """Opens the report that a command of a page makes."""
+    """Opens the report that a command of a page makes, in a window that holds its first screen."""
+    page.set_viewport_size({"width": 1440, "height": 900})
     Sandbox(folder).run(_REPORT)
     page.goto((folder / "report.html").as_uri())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -247,3 +248,45 @@ def test_no_barriers_and_no_sideways_scrolling(
 def test_without_scripts_the_verdicts_are_counted(open_rows: OpenRows) -> None:
     page = open_rows(java_script_enabled=False)
     assert page.locator("noscript table tbody tr").count() == len({row["verdict"] for row in ROWS if row["verdict"]})
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_the_file_is_in_view_and_what_gives_way_is_named(open_rows: OpenRows, width: int, height: int) -> None:
+    page = open_rows(width=width, height=height)
+    heads = [text.strip() for text in page.locator("#grid-dumps [role=columnheader]:visible").all_inner_texts()]
+    assert {"Severity", "Verdict", "Process", "Process commit", "Worst finding", "File"} <= set(heads)
+    if width == 1440:
+        assert page.locator("#grid-dumps .grid").evaluate("grid => grid.scrollWidth <= grid.clientWidth")
+    left_out = page.inner_text("#left-out").split(": ")[-1].split(". ")[0].split(", ")
+    for title in ("Version", "Captured (UTC)", "Committed", "Largest free", "Top owner", "Exception"):
+        assert (title in heads) != (title in left_out), title
+
+
+def test_labels_below_the_bars_do_not_overlap(open_rows: OpenRows) -> None:
+    for width in (390, 700, 1000, 1440):
+        page = open_rows(width=width)
+        boxes = page.evaluate(
+            """() => [...document.querySelectorAll("#over-time text.axis-text:not(.end)")]
+              .map((one) => one.getBoundingClientRect()).map(({left, right, top}) => [top, left, right])"""
+        )
+        bottom = max(top for top, _, _ in boxes)
+        spans = sorted((left, right) for top, left, right in boxes if top > bottom - 5)
+        assert len(spans) > 1
+        assert all(one[1] < other[0] for one, other in itertools.pairwise(spans)), spans
+
+
+def test_on_a_phone_the_row_stays_above_its_details(open_rows: OpenRows) -> None:
+    page = open_rows(width=390, height=844)
+    for number in (0, 6):
+        row = page.locator("#grid-dumps .grid-row").nth(number)
+        row.scroll_into_view_if_needed()
+        row.click(position={"x": 40, "y": 10})
+        sheet = page.locator("#inspector").bounding_box()
+        selected = page.locator("#grid-dumps .grid-row[aria-selected=true]").bounding_box()
+        assert sheet is not None
+        assert selected is not None
+        assert sheet["y"] + sheet["height"] == 844
+        assert 46 <= selected["y"] < selected["y"] + selected["height"] <= sheet["y"]
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.click("#inspector [aria-label='Close details']")
+        assert not page.is_visible("#inspector")

@@ -85,9 +85,10 @@ class Plot {
     let last = -Infinity;
     for (const value of values) {
       const x = this.x(value);
-      if (x - last < room || x > this.left + this.wide) continue;
-      last = x;
       const place = x > this.left + this.wide - room / 2 ? "end" : x < this.left + room / 4 ? "start" : "middle";
+      const middle = x + { start: room / 2, middle: 0, end: -room / 2 }[place];
+      if (middle - last < room || x > this.left + this.wide) continue;
+      last = middle;
       this.svg.append(svg("line", { class: "grid-tick", x1: x, x2: x, y1: this.top + this.high, y2: this.top + this.high + 4 }),
         svg("text", { class: `axis-text ${place}`, x, y: this.height - 6 }, text(value)));
     }

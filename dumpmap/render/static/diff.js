@@ -138,7 +138,7 @@ function inspect(row) {
   add("Details", value("details"), true);
   panel.replaceChildren(element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${changes.type[row]}` }),
     `${data.types[changes.type[row]]}: ${value("status")}`), closeButton(panel, grid.box)), list);
-  panel.hidden = false;
+  showDetails(panel, grid);
 }
 
 // ---------------------------------------------------------------- the whole page

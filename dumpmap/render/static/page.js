@@ -67,10 +67,7 @@ grids.allocations = new Grid(byId("grid-allocations"), memory, {
   onSelect: inspect,
   sort: "size",
   leaving: LEAVING,
-  onLeave: (titles) => {
-    byId("left-out").hidden = titles.length === 0;
-    byId("left-out").textContent = `Left out for lack of room: ${titles.join(", ")}. Select a row to see them.`;
-  },
+  onLeave: nameLeftOut,
 });
 exportButtons(grids.allocations, "allocations");
 
@@ -283,7 +280,7 @@ function inspect(row, child, address = null) {
     element("div", { class: "inspector-head" }, element("h3", {}, element("i", { class: `swatch t${type}` }), title), show, closeButton(panel, grids.allocations.box)),
     list,
   );
-  panel.hidden = false;
+  showDetails(panel, grids.allocations);
 }
 
 /** Shows a row in the table, even if the filters hide it. */

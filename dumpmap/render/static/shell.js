@@ -22,6 +22,12 @@ function focusOnSlash(id) {
   });
 }
 
+/** Names the columns of a table that left it for lack of room. */
+function nameLeftOut(titles) {
+  byId("left-out").hidden = titles.length === 0;
+  byId("left-out").textContent = `Left out for lack of room: ${titles.join(", ")}. Select a row to see them.`;
+}
+
 /** A button that closes the panel with the details of a row, as Escape does; `back` then has the focus. */
 function closeButton(panel, back) {
   const button = element("button", { type: "button", "aria-label": "Close details" }, "Close");
@@ -32,6 +38,16 @@ function closeButton(panel, back) {
   button.addEventListener("click", close);
   panel.onkeydown = (event) => { if (event.key === "Escape") close(); };
   return button;
+}
+
+/** Shows the panel with the details of a row; where it is a sheet over the page, the row stays in view above it. */
+function showDetails(panel, grid) {
+  panel.hidden = false;
+  panel.scrollTop = 0;
+  const row = grid.box.querySelector("[aria-selected=true]");
+  if (row === null || getComputedStyle(panel).position !== "fixed") return;
+  const hidden = row.getBoundingClientRect().bottom - panel.getBoundingClientRect().top;
+  if (hidden > 0) scrollBy(0, hidden + 8);
 }
 
 /** Adds a label and its text, or several lines of text, to a list of facts; nothing for what is blank or unknown. */

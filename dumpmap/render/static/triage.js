@@ -16,7 +16,12 @@ const filters = new Filters(dumps, facets);
 const opened = new Set();
 let shown = filters.rows();
 
-const grid = new Grid(byId("grid-dumps"), dumps, { label: "Dumps", onSelect: openDump });
+const grid = new Grid(byId("grid-dumps"), dumps, {
+  label: "Dumps",
+  onSelect: openDump,
+  leaving: ["committed", "version", "exception", "top_owner", "captured_at", "largest_free"],
+  onLeave: nameLeftOut,
+});
 exportButtons(grid, "dumps");
 const scatter = new Scatter(dumps, (row) => {
   grid.select(row, -1, { reveal: "middle" });
@@ -175,7 +180,7 @@ function openDump(row) {
     factList(row),
     commandList(row),
   );
-  panel.hidden = false;
+  showDetails(panel, grid);
 }
 
 /** Committed memory by type, in VMMap's colors. */
