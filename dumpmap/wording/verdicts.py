@@ -40,7 +40,7 @@ VERDICTS: Mapping[VerdictName, str] = {
     "out-of-address-space": "No free block was large enough, or hardly any address space is free.",
     "out-of-commit": "The system, or the job of the process, could not commit more memory.",
     "out-of-heap-limit": "A runtime reached the limit that it sets for its own heap.",
-    "out-of-memory": "A failure for want of memory is recorded; the input does not show which limit was reached.",
+    "out-of-memory": "A failure for lack of memory is recorded; the input does not show which limit was reached.",
     "address-space-low": "Address space is low; nothing shows that it ran out.",
     "commit-low": "Commit is low; nothing shows that it ran out.",
     "heap-limit-near": "A runtime's heap is near or over its own limit; nothing shows that it ran out.",

@@ -128,7 +128,7 @@ EXPLANATIONS = {
     "writer-recorded-out-of-memory": Explanation(
         title="The writer of the dump recorded that memory ran out",
         meaning="The program that wrote the dump knew why the process ended: an engine or a crash reporter recorded a "
-        "failure for want of memory in a stream or an annotation of its own. dumpmap does not infer it. The record "
+        "failure for lack of memory in a stream or an annotation of its own. dumpmap does not infer it. The record "
         "seldom names the limit, so dumpmap looks for it in the size of the request, the counters, and the map.",
         why="The process ended because of memory, even if the exception code says only that an assertion failed.",
         confirm="`dumpmap diagnose FILE` shows the three axes with their evidence, and `dumpmap info FILE` shows what "
@@ -184,7 +184,7 @@ EXPLANATIONS = {
     ),
     "last-error-out-of-memory": Explanation(
         title="A thread's last error means out of memory",
-        meaning="The last function that failed on the thread failed for want of memory. A last error stays until the "
+        meaning="The last function that failed on the thread failed for lack of memory. A last error stays until the "
         "next one, so on a thread that did not crash it may be old.",
         why="On the thread that crashed, this is strong evidence even if the exception is an access violation: the "
         "code may have used the null pointer of a failed allocation.",
