@@ -10,7 +10,7 @@ from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.cli.options import ForceOption, SnapshotFileOption
 
 ProcessArgument = Annotated[
-    str, typer.Argument(metavar="PID|NAME", help="Process id or program name.", show_default=False)
+    str, typer.Argument(metavar="PID|NAME", help="Process ID or program name.", show_default=False)
 ]
 IntervalOption = Annotated[
     float | None,

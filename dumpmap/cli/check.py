@@ -73,7 +73,7 @@ def command(
     Rules limit summary figures, findings, the verdict, and changes against a baseline. docs/diagnosis.md describes
     them.
 
-    `--init` writes a commented rules file that FILE itself passes, with a quarter of room.
+    `--init` writes a commented rules file that FILE itself passes with 25 % to spare.
 
     ```
     dumpmap check main.json.zst --init memory.toml

@@ -30,11 +30,11 @@ def command(
     force: ForceOption = False,
     snapshot: SnapshotOption = None,
 ) -> None:
-    """Write what you can give away to improve dumpmap: the structures of a dump, and a text that says what is in it.
+    """Write a file that you can share to improve dumpmap: the structures of a dump, with a text that lists its content.
 
     The file is a redacted snapshot without names of threads and folders, and without the content of heaps and stacks.
-    The text lists everything that the file holds, down to the names and texts in it. dumpmap sends nothing to anybody:
-    read the text, then attach both to an issue if you may.
+    The text lists everything that the file holds, down to the names and texts in it. dumpmap sends nothing.
+    Read the text, then attach both files to an issue if you are allowed to.
 
     ```
     dumpmap contribute crash.dmp

@@ -21,7 +21,7 @@ def command(folders: FoldersArgument) -> None:
 
     The tools are `open`, `summary`, `diagnose`, `regions`, `owners`, `heaps`, `address`, `diff`, and `triage`. They
     only read, only in these folders, and their answers are bounded. They carry neither content of memory nor command
-    lines; docs/privacy.md says what they carry. A client starts this command by itself.
+    lines; docs/privacy.md says what they carry. Clients start this command themselves.
 
     It needs another package: `pip install "dumpmap[mcp]"`.
 

@@ -33,8 +33,8 @@ OwnersOption = Annotated[
     OwnersFrom,
     typer.Option(
         "--owners",
-        help="How to find owners. `structure` reads what runtimes, heaps, and Windows state; `full` also searches "
-        "memory for pointers to what nothing claims.",
+        help="How to find owners. `structure` uses the data of runtimes, heaps, and Windows; `full` also searches "
+        "memory for pointers to allocations without an owner.",
     ),
 ]
 
@@ -44,7 +44,7 @@ ShownOwnersOption = Annotated[
     typer.Option(
         "--owners",
         help="Show the owner of each row, as --owner does. `structure` reads what runtimes, heaps, and Windows state; "
-        "`full` also searches memory for pointers to what nothing claims.",
+        "`full` also searches memory for pointers to allocations without an owner.",
         show_default=False,
     ),
 ]

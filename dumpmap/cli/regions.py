@@ -114,7 +114,7 @@ SortOption = Annotated[
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=0, help="Maximum number of rows.")]
 AllOption = Annotated[
-    bool, typer.Option("--all", help="List short captured runs of unknown use too; without it they are one line.")
+    bool, typer.Option("--all", help="Also list short captured runs of unknown use. Default: one line for all of them.")
 ]
 NoPagerOption = Annotated[
     bool,

@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """Find out what ran out in each of many dumps: one table, the worst first.
 
-    Worker processes read the files, each file under a time and a memory limit; a broken file costs only its own row.
-    dumpmap keeps the results: the next run reads only new files, and a killed run loses no finished result.
+    Worker processes read the files, each file under a time and a memory limit; a damaged file affects only its own row.
+    dumpmap keeps the results: the next run reads only new files, and an interrupted run loses no finished result.
 
     ```
     dumpmap triage dumps/ --group-by process,verdict

@@ -105,7 +105,7 @@ CacheOption = Annotated[
     Path | None,
     typer.Option("--cache", metavar="FILE", help="File to keep results in. Default: a file in your cache folder."),
 ]
-NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Analyse every file and keep no results.")]
+NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Analyze every file and keep no results.")]
 EngineOption = Annotated[
     EngineChoice,
     typer.Option("--engine", help="What runs the analysis: worker processes, this process, or a Dask cluster."),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+from bisect import bisect_right
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,10 +128,13 @@ def _shows_allocation(
 
 
 def _bytes_from(region_map: RegionMap, address: int) -> int:
-    for start, size in region_map.file_ranges:
-        if start <= address < start + size:
-            return start + size - address
-    return 0
+    """How many of the process's bytes the input contains from an address on."""
+    captured: Iterable[tuple[int, int]] = region_map.snapshot.captured
+    if not captured:  # the memory's own ranges are sorted, and there can be a million
+        ranges = region_map.snapshot.memory.ranges()
+        place = bisect_right(ranges, address, key=operator.itemgetter(0)) - 1
+        captured = ranges[place : place + 1] if place >= 0 else ()
+    return next((start + size - address for start, size in captured if start <= address < start + size), 0)
 
 
 def _module_at(region_map: RegionMap, address: int) -> str | None:

@@ -219,11 +219,6 @@ class RegionMap:
         size = np.concatenate((gaps.unusable_size, gaps.free_size)).astype(np.int64)
         return base, size, types
 
-    @cached_property
-    def file_ranges(self) -> tuple[tuple[int, int], ...]:
-        """(address, size) of the process's bytes that the input contains."""
-        return tuple(self.snapshot.captured) or tuple(self.snapshot.memory.ranges())
-
     def at(self, address: int) -> Location | None:
         """Returns what is at an address; None outside the address space and where a partial map knows nothing."""
         from dumpmap.model.location import locate

@@ -117,37 +117,39 @@ def _drawn(block: Block, units: Units) -> Iterator[Any]:
             yield _text(block.text, "bold")
         case Paragraph() | OneLine():
             style = _STYLES[block.style]
-            yield _text(block.text, style) if isinstance(block, Paragraph) else _FittedLine(block.texts, style)
+            yield _prose(block.text, style) if isinstance(block, Paragraph) else _FittedLine(block.texts, style)
         case Lines():
             for item in block.items:
-                yield Padding(_text(item), (0, 0, 0, block.indent), expand=False)
+                yield Padding(_prose(item), (0, 0, 0, block.indent), expand=False)
         case Remark():
-            yield _grid([(_text(block.label), _text(block.text))], gap=1, style="dim")
+            yield _grid([(_text(block.label), _prose(block.text))], gap=1, style="dim")
         case Facts():
             yield _grid(
-                [
-                    (_text(fact.label, "bold"), FoldedText(printable(fact.text), _STYLES[fact.style]))
-                    for fact in block.rows
-                ],
+                [(_text(fact.label, "bold"), _prose(fact.text, _STYLES[fact.style])) for fact in block.rows],
                 gap=2,
             )
         case Statements():
-            yield _grid([(_severity(row.severity), _text(row.text)) for row in block.rows], gap=1, least=8)
+            yield _grid([(_severity(row.severity), _prose(row.text)) for row in block.rows], gap=1, least=8)
         case Entry():
             head = _severity(block.severity)
             head.append(f"  {printable(block.title)}", style="bold")
             head.append(f"  [{printable(block.id)}]", style="dim")
             yield head
-            yield Padding(_text(block.text), (0, 0, 0, 2), expand=False)
+            yield Padding(_prose(block.text), (0, 0, 0, 2), expand=False)
         case Bars() | Strip():
             yield drawing(block)
 
 
 def _text(text: str, style: str = "") -> Any:
-    """Every text of a view passes here: names in a dump can be anybody's."""
+    """Every text of a view passes here, or `_prose`: names in a dump can be anybody's."""
     from rich.text import Text
 
     return Text(printable(text), style=style)
+
+
+def _prose(text: str, style: str = "") -> FoldedText:
+    """A text that keeps a figure and its unit on one line."""
+    return FoldedText(printable(text), style)
 
 
 def _severity(severity: Style) -> Any:

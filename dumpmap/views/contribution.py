@@ -144,8 +144,8 @@ def contribution_view(region_map: RegionMap, file: ContributionFile) -> Iterator
     yield Heading("A contribution to dumpmap")
     yield Paragraph(
         f"{file.name} holds what dumpmap needs to make the map of a process, and nothing else. This text lists all of "
-        "it, and was made from the file. dumpmap sent nothing to anybody: read the text, and give both files away only "
-        "if you may."
+        "it, and was made from the file. dumpmap sent nothing. Read the text, and share both files only if you are "
+        "allowed to."
     )
     yield Blank()
     yield Facts(_facts(region_map, file))

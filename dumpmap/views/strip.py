@@ -7,7 +7,7 @@ be seen; cells with a shortened run are marked.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -33,13 +33,11 @@ _SHORTEST, _LONGEST = 12, 62
 _ROW = 256 << 20
 """Bytes of a row of a 32-bit space."""
 
-MOST_PARTS = 1 << 18
-"""A space of more parts has no strip: its columns would take a hundred megabytes, and its cells say little."""
-
 _WIDE_ROWS = 4
 _MOST_CELLS = 128
 
 Lengths = npt.NDArray[np.float64]
+Types = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
 
@@ -71,7 +69,7 @@ class SpaceStrip:
         end: the end of the space; None if unknown.
     """
 
-    def __init__(self, base: U64, size: I64, committed: I64, type: npt.NDArray[np.uint8], end: int | None) -> None:
+    def __init__(self, base: U64, size: I64, committed: I64, type: Types, end: int | None) -> None:
         self._base = base
         self._size = size
         self._committed = committed
@@ -146,8 +144,13 @@ class SpaceStrip:
             cells = cells[: math.ceil(self._edges[-1] * len(cells) / top)]
         if largest is not None:
             base, size = np.array(largest[:1], np.uint64), np.array(largest[1:], np.int64)
-            for place in np.flatnonzero(self.marks(base, size, rows * count, top)[: len(cells)]).tolist():
-                cells[place] = replace(cells[place], largest=cells[place].type == RegionType.FREE)
+            places = np.flatnonzero(self.marks(base, size, rows * count, top)[: len(cells)]).tolist()
+            free = [place for place in places if cells[place].type == RegionType.FREE]
+            if places and not free:  # it fills no cell, but has to be in the picture
+                free = places[-1:]
+                cells[free[0]] = Cell(RegionType.FREE, cut=not self._is_scaled)
+            for place in free:
+                cells[place] = replace(cells[place], largest=True)
         starts = range(0, len(cells), count)
         addresses = [
             start // count * _ROW if top else self.start(start, len(cells)) // PAGE_SIZE * PAGE_SIZE for start in starts
@@ -193,22 +196,101 @@ class SpaceStrip:
 
 
 def space_strip(region_map: RegionMap) -> SpaceStrip | None:
-    """Returns the strip of the space that the process can use; None if parts of it are unknown or it has too many."""
+    """Returns the strip of the space that the process can use; None if parts of it are unknown."""
     if region_map.gaps is None or region_map.end is None:
         return None
-    pieces, (base, size, type) = region_map.pieces, region_map.gap_rows
-    if len(pieces.base) + len(base) > MOST_PARTS:
-        return None
-    bases = np.concatenate((pieces.base, base))
-    order = np.argsort(bases, kind="stable")
     limit = measurements_of(region_map).limit.size
     end = region_map.end if limit is None else min(region_map.end, limit)
-    order = order[bases[order] < np.uint64(end)]
-    sizes = np.concatenate((pieces.size, size))[order]
-    bases = bases[order]
-    if not len(bases) or bases[0] or (bases[1:] != bases[:-1] + sizes[:-1].astype(np.uint64)).any():
-        return None
-    # A range of a damaged list can reach beyond the end.
-    sizes = np.minimum(sizes, (np.uint64(end) - bases).astype(np.int64))
-    committed = np.minimum(np.concatenate((pieces.committed, np.zeros(len(base), np.int64)))[order], sizes)
-    return SpaceStrip(bases, sizes, committed, np.concatenate((pieces.type, type))[order], end)
+    count = len(region_map.pieces.base) + len(region_map.gap_rows[0])
+    coarse = Coarse(count, end)
+    at = 0
+    for base, size, committed, type in _chunks(region_map, end):
+        if not len(base):
+            continue
+        if base[0] != at or (base[1:] != base[:-1] + size[:-1].astype(np.uint64)).any():
+            return None
+        at = int(base[-1]) + int(size[-1])
+        # A range of a damaged list can reach beyond the end.
+        size = np.minimum(size, (np.uint64(end) - base).astype(np.int64))
+        coarse.add(base, size, np.minimum(committed, size), type)
+    return coarse.strip() if at else None
+
+
+_CHUNK = 1 << 16
+
+Parts = tuple[U64, I64, I64, Types]
+"""Base, size, committed bytes, and `RegionType` of neighbours, by address."""
+
+
+def _chunks(region_map: RegionMap, end: int) -> Iterator[Parts]:
+    """Yields all of the space below an end, piece by piece: what is in use, and what is free."""
+    pieces, (gap_base, gap_size, gap_type) = region_map.pieces, region_map.gap_rows
+    sorted_gaps = np.argsort(gap_base, kind="stable")
+    gap_base = gap_base[sorted_gaps]
+    gap = 0
+    for start in range(0, max(len(pieces.base), 1), _CHUNK):
+        used = slice(start, start + _CHUNK)
+        last = start + _CHUNK >= len(pieces.base)
+        until = len(gap_base) if last else int(np.searchsorted(gap_base, pieces.base[start + _CHUNK]))
+        gaps = sorted_gaps[gap:until]
+        base = np.concatenate((pieces.base[used], gap_base[gap:until]))
+        order = np.argsort(base, kind="stable")
+        order = order[base[order] < np.uint64(end)]
+        committed = np.concatenate((pieces.committed[used], np.zeros(len(gaps), np.int64)))
+        yield (
+            base[order],
+            np.concatenate((pieces.size[used], gap_size[gaps]))[order],
+            committed[order],
+            np.concatenate((pieces.type[used], gap_type[gaps]))[order],
+        )
+        gap = until
+
+
+_FINE = 1 << 18
+"""The parts of a strip that has each of them."""
+
+_COARSE = 1 << 16
+"""How many parts a strip has, about, if there are more than `_FINE`: hundreds for each cell."""
+
+
+class Coarse:
+    """Makes a strip of any number of parts. Of too many, neighbours become one.
+
+    A cell shows the type that fills most of it, so it takes no more than a few of them; the columns of a million would
+    take a hundred megabytes.
+
+    Args:
+        count: how many parts there are.
+        end: the end of the space; None if unknown.
+    """
+
+    def __init__(self, count: int, end: int | None) -> None:
+        self._end = end
+        self._each = 1 if count <= _FINE else -(-count // _COARSE)
+        self._is_scaled = end is not None and end <= SCALED_SPACE
+        self._parts: list[Parts] = []
+
+    def add(self, base: U64, size: I64, committed: I64, type: Types) -> None:
+        """Adds neighbours that follow those before."""
+        if self._each == 1 or not len(base):
+            self._parts.append((base, size, committed, type))
+            return
+        starts = np.zeros(len(base), np.bool_)
+        starts[:: self._each] = True
+        # The longest stay apart: a largest free block or a heap's reservation is looked for.
+        alone = max(1, len(base) // (8 * self._each))
+        longest = np.argpartition(size, -alone)[-alone:]
+        starts[longest] = True
+        starts[np.minimum(longest + 1, len(base) - 1)] = True
+        (first,) = np.nonzero(starts)
+        sums = [np.add.reduceat(column, first) for column in (size, committed)]
+        weight = size if self._is_scaled else committed * np.int64(1 << 10) + np.minimum(size, 1 << 9)
+        found = np.unique(type)
+        shares = np.stack([np.add.reduceat(np.where(type == code, weight, 0), first) for code in found])
+        self._parts.append((base[first], sums[0], sums[1], found[shares.argmax(axis=0)]))
+
+    def strip(self) -> SpaceStrip:
+        """Returns the strip of all that was added."""
+        parts = self._parts or [(np.zeros(0, np.uint64), *(np.zeros(0, np.int64),) * 2, np.zeros(0, np.uint8))]
+        base, size, committed, type = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        return SpaceStrip(base, size, committed, type, self._end)

@@ -70,7 +70,7 @@ OUT_OF_MEMORY: dict[str, tuple[Add, int | None]] = {
         None,
     ),
 }
-"""Records of a failure for want of memory, with the size that they state."""
+"""Records of a failure for lack of memory, with the size that they state."""
 
 HEAP_LIMIT: dict[str, Add] = {
     "Electron": crashpad(("electron.v8-oom.is_heap_oom", "1"), ("electron.v8-oom.location", "Reached heap limit")),

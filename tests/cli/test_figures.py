@@ -121,21 +121,6 @@ def test_csv_is_one_table(format: Format) -> None:
         assert ran.code == 0
 
 
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [
-        (1, "100 %"),
-        (1.0004, "over 100 %"),
-        (1.004, "100.4 %"),
-        (1.0096, "101.0 %"),
-        (1.04, "104 %"),
-        (0.9999, "99.9 %"),
-    ],
-)
-def test_only_all_of_it_is_100_percent(share: float, text: str) -> None:
-    assert percent_text(share) == text
-
-
 def test_inferred_shares_are_of_what_the_line_below_counts() -> None:
     """V8's reserved rest is inferred: most of its address space, and next to nothing of its committed memory."""
     path = str(FIXTURES / "runtimes" / "node-24.dmp.gz")

@@ -13,7 +13,7 @@ import dumpmap
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.types import RegionType
 from dumpmap.render.terminal import to_text
-from dumpmap.views.strip import SpaceStrip, space_strip
+from dumpmap.views.strip import Coarse, SpaceStrip, space_strip
 from dumpmap.views.summary import summary_view
 
 MB = 1 << 20
@@ -128,3 +128,66 @@ def test_the_bar_of_a_32_bit_space_is_the_whole_space(name: str) -> None:
     assert m.limit.size is not None
     share = m.free.total / m.limit.size
     assert abs((cells.count(".") + cells.count("*")) / len(cells) - share) <= 1.5 / len(cells)
+
+
+def columns_of(count: int, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Neighbours as a process of many mappings has them: stretches of one type with free and reserved parts between."""
+    random = np.random.default_rng(7)
+    size = random.integers(1, 64, count).astype(np.int64) * page
+    kinds = np.array([RegionType.IMAGE, RegionType.HEAP, RegionType.PRIVATE_DATA, RegionType.STACK], np.uint8)
+    type = np.repeat(kinds[random.integers(0, len(kinds), count // 5000 + 1)], 5000)[:count]
+    type[random.random(count) < 0.2] = RegionType.FREE
+    size[count // 2] *= 5000
+    type[count // 2] = RegionType.FREE
+    committed = np.where(type == RegionType.FREE, 0, size // 2)
+    base = np.concatenate(([0], np.cumsum(size)[:-1])).astype(np.uint64)
+    return base, size, committed, type
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_strip_of_a_million_parts_shows_what_fills_the_cells(bits: int) -> None:
+    count = 1_000_000 if bits == 64 else 300_000
+    base, size, committed, type = columns_of(count, 0x1000 if bits == 64 else 0x100)
+    end = int(base[-1]) + int(size[-1])
+    assert (end <= 1 << 32) == (bits == 32)
+    coarse = Coarse(count, end)
+    for start in range(0, count, 1 << 16):
+        part = slice(start, start + (1 << 16))
+        coarse.add(base[part], size[part], committed[part], type[part])
+    strip, exact = coarse.strip(), SpaceStrip(base, size, committed, type, end)
+    assert len(strip._base) < 1 << 17
+    for width in (60, 256):
+        pairs = list(zip(strip.cells(width), exact.cells(width), strict=True))
+        assert sum(one.type == other.type for one, other in pairs) >= 0.95 * width
+    largest = (int(base[count // 2]), int(size[count // 2]))
+    (marked, *_) = [cell for row in strip.rows(60, largest) for cell in row.cells if cell.largest]
+    assert marked.type == RegionType.FREE
+    for place in (0, count // 3, count // 2, count - 1):
+        ours, theirs = (one.marks(base[place : place + 1], size[place : place + 1], 200) for one in (strip, exact))
+        assert abs(int(np.argmax(ours)) - int(np.argmax(theirs))) <= 1
+
+
+def test_a_map_of_very_many_parts_has_a_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    region_map = recorded("runtimes/node-22")
+    fine = space_strip(region_map)
+    for name, value in {"_FINE": 100, "_COARSE": 300, "_CHUNK": 64}.items():
+        monkeypatch.setattr(f"dumpmap.views.strip.{name}", value)
+    strip = space_strip(region_map)
+    assert strip is not None
+    assert fine is not None
+    assert 64 < len(strip._base) < len(fine._base)
+    assert int(strip._size.sum()) == int(fine._size.sum())
+    assert int(strip._committed.sum()) == int(fine._committed.sum())
+    assert {cell.type for cell in strip.cells(256)} >= {RegionType.IMAGE, RegionType.STACK, RegionType.PRIVATE_DATA}
+
+
+def test_the_largest_free_block_is_in_the_strip_however_small_it_is_drawn() -> None:
+    base = np.arange(0, 4096, dtype=np.uint64) * np.uint64(0x1000000)
+    size = np.full(4096, 0x1000000, np.int64)
+    type = np.full(4096, RegionType.PRIVATE_DATA, np.uint8)
+    type[1000] = RegionType.FREE
+    strip = SpaceStrip(base, size, np.where(type == RegionType.FREE, 0, size), type, int(base[-1]) + 0x1000000)
+    rows = strip.rows(20, (int(base[1000]), 0x1000000))
+    assert [(cell.type, cell.largest) for row in rows for cell in row.cells if cell.largest] == [
+        (RegionType.FREE, True)
+    ]

@@ -34,7 +34,7 @@ Screen { layout: vertical; background: ansi_default; color: ansi_default; }
 #head, #foot, #heading { height: 1; scrollbar-size: 0 0; }
 #space { height: 2; }
 #body { height: 1fr; }
-#side { width: 28; border-right: vkey $surface-lighten-2; scrollbar-size-vertical: 1; }
+#side { width: 30; border-right: vkey $surface-lighten-2; scrollbar-size-vertical: 1; }
 #tree { width: 1fr; }
 #rows { height: 1fr; scrollbar-size-vertical: 1; }
 #details { height: 9; border-top: solid $surface-lighten-2; scrollbar-size-vertical: 1; }

@@ -68,7 +68,7 @@ EVIDENCE: tuple[EvidenceInfo, ...] = (
     EvidenceInfo(DAC_VARS, "The .NET garbage collector's list of its own variables, followed to every segment."),
     EvidenceInfo(
         DAC_TABLE,
-        "The .NET runtime's table for debuggers, and generations and segments recognised by their content.",
+        "The .NET runtime's table for debuggers, and generations and segments recognized by their content.",
     ),
     EvidenceInfo(CONTRACT, "The .NET runtime's description of its own structures, followed to every segment."),
     *dotnet_memory.EVIDENCE,

@@ -20,7 +20,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import I32, I64, U64
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState
-from dumpmap.views.strip import SpaceStrip
+from dumpmap.views.strip import Coarse, SpaceStrip
 
 Index = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
@@ -33,6 +33,7 @@ COMMITTED, PARTLY, RESERVED, FREE = range(4)
 
 _COMMIT = int(MemState.MEM_COMMIT)
 _GAPS = (RegionType.FREE, RegionType.UNUSABLE)
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,11 @@ def _codes(values: npt.NDArray[Any]) -> I32:
 
 def strip_of(items: Items) -> SpaceStrip:
     """Returns the strip of what `browse` lists."""
-    return SpaceStrip(items.base, items.size, items.committed, items.type, items.map.end)
+    coarse = Coarse(len(items), items.map.end)
+    for start in range(0, len(items), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        coarse.add(items.base[part], items.size[part], items.committed[part], items.type[part])
+    return coarse.strip()
 
 
 def items_of(region_map: RegionMap) -> Items:

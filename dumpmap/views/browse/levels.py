@@ -178,7 +178,7 @@ class Level:
 
 def grouped(kind: LevelKind, title: str, items: Items, members: Index | I32, codes: I32) -> Level:
     """Returns a level with one row for each code of the members."""
-    order = np.argsort(codes, kind="stable")
+    order = np.argsort(codes, kind="stable").astype(np.int32)
     sorted_codes = codes[order]
     starts = np.flatnonzero(np.append(True, sorted_codes[1:] != sorted_codes[:-1])) if len(order) else order
     members = members[order]

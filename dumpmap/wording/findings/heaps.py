@@ -91,7 +91,7 @@ EXPLANATIONS = {
     "many-heaps": Explanation(
         title="Many heaps",
         meaning="The process has more heaps than usual. Each has a segment of its own.",
-        why="A heap cannot use the free memory of another, so many heaps waste memory and address space.",
+        why="A heap cannot use the free memory of another heap, so many heaps waste memory and address space.",
         confirm="`dumpmap heaps FILE` lists them with their reserved and committed bytes.",
         advice="Find who creates the heaps: often each library or each object has its own. Let them share one.",
         when="There are more than {many_heaps} heaps.",
