@@ -12,7 +12,7 @@ from functools import partial
 
 from dumpmap.errors import FormatError, InputError
 from dumpmap.model.snapshot import Container
-from dumpmap.sources.compressed import gunzip, unzstd
+from dumpmap.sources.compressed import gunzip, stated_size, unzstd
 from dumpmap.sources.files import BufferSource, ByteSource
 from dumpmap.sources.salvage import HEAD, as_far_as_possible, beginning_of
 from dumpmap.sources.spool import collect
@@ -68,7 +68,8 @@ def unpack(source: ByteSource, is_input: Callable[[bytes], bool], member: str | 
         container, chunks = "zstd", as_far_as_possible(partial(unzstd, source))
     else:
         return None
-    unpacked = collect(chunks, source.name, warnings, packed=source.size)
+    stated = stated_size(source, container)
+    unpacked = collect(chunks, source.name, warnings, packed=source.size, stated=stated)
     if unpacked.size == 0:
         raise FormatError(f"the {container} file unpacks to nothing: it is empty or cut off", source=source.name)
     return Unpacked(unpacked, container, tuple(warnings), tuple(notes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zlib
 from collections.abc import Iterator
@@ -61,6 +62,22 @@ def unzstd(source: ByteSource, pace: Pace) -> Iterator[bytes]:
     # To the decoder, the end of the file is the end of the data.
     if frames.unfinished:
         raise CutError("zstd", source)
+
+
+def stated_size(source: ByteSource, container: str) -> int:
+    """Returns the size that the content of a file has by its own word; 0 if it does not say.
+
+    It is that of the first frame of a zstd file, and of the last member of a gzip file, modulo 4 GiB.
+    """
+    if container == "gzip":
+        return int.from_bytes(source.view(source.size - 4, 4), "little") if source.size >= 4 else 0
+    if container == "zstd":
+        import zstandard
+
+        with contextlib.suppress(zstandard.ZstdError):
+            size = zstandard.frame_content_size(bytes(source.view(0, min(source.size, 18))))
+            return max(size, 0)  # -1 if it is not stated
+    return 0
 
 
 class ZstdFrames:

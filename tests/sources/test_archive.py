@@ -19,7 +19,10 @@ from synth.minidump import MEM_COMMIT, MEM_PRIVATE, MinidumpBuilder
 
 import dumpmap
 from dumpmap.errors import FormatError, InputError
-from dumpmap.sources.compressed import ZstdFrames
+from dumpmap.sources.archive import unpack
+from dumpmap.sources.compressed import ZstdFrames, stated_size
+from dumpmap.sources.files import open_file
+from dumpmap.sources.spool import collect
 
 SNAPSHOT = b'{"format": "dumpmap-snapshot", "version": 1, '
 
@@ -292,3 +295,31 @@ def test_flipped_bytes_give_a_map_or_an_error_of_our_own(kind: str) -> None:
             broken[generator.randrange(4, len(broken))] = generator.randrange(256)
         with contextlib.suppress(dumpmap.DumpmapError):
             dumpmap.open(bytes(broken[: generator.choice((len(broken), len(broken) * 3 // 4))]))
+
+
+@pytest.mark.parametrize("stated", [0, 1, 99, 100, 101, 5000, 32 << 20, (32 << 20) + 1, 0xFFFF_FFFF])
+def test_a_stated_size_that_lies_changes_nothing(stated: int) -> None:
+    content = random.Random(3).randbytes(100)
+    source = collect(iter([content[:40], content[40:99], content[99:]]), "x", stated=stated)
+    assert bytes(source.view(0, source.size)) == content
+
+
+def test_content_of_the_stated_size_is_in_one_buffer(tmp_path: Path) -> None:
+    data = dump(3)
+    packed = {
+        "a.gz": gzip.compress(data),
+        "several.gz": gzip.compress(data[:5000]) + gzip.compress(data[5000:]),
+        "a.zst": PACKERS["zstd"](data),
+        "several.zst": PACKERS["zstd"](data[:5000]) + PACKERS["zstd"](data[5000:]),
+        "unsized.zst": PACKERS["zstd-unsized"](data),
+    }
+    stated = {"a.gz": len(data), "several.gz": len(data) - 5000, "a.zst": len(data), "several.zst": 5000}
+    for name, packed_bytes in packed.items():
+        (tmp_path / name).write_bytes(packed_bytes)
+        source = open_file(tmp_path / name)
+        assert stated_size(source, "gzip" if name.endswith("gz") else "zstd") == stated.get(name, 0)
+        unpacked = unpack(source, lambda _: True)
+        assert unpacked is not None
+        assert bytes(unpacked.source.view(0, unpacked.source.size)) == data
+        whole = isinstance(unpacked.source.view(0, 1).obj, bytearray)
+        assert whole == (name in ("a.gz", "a.zst"))
