@@ -14,7 +14,7 @@ import dumpmap
 from dumpmap.analysis.subjects import namings_of
 from dumpmap.api import RegionMap
 from dumpmap.model.process import Teb
-from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange, Thread
+from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange, Thread, UnloadedModule
 from dumpmap.render.export import export
 
 
@@ -167,3 +167,14 @@ def test_where_threads_have_blocks_of_both_widths_each_is_its_own() -> None:
         other = replace(region_map, structures=replace(region_map.structures, tebs=tebs))
         for teb, width in zip(tebs, widths, strict=True):
             assert identity(other, teb.address, same_process=True) == ("TEB", ("TEB", 5, width))
+
+
+def test_an_address_in_no_allocation_names_none() -> None:
+    scene = Scene(64)
+    first, last = (scene.allocate(MB, base=base) for base in (0x100000, 0x900000))
+    unloaded = UnloadedModule(0x10000, MB, "gone.dll")
+    region_map = scene.map(modules=[Module(0x20000, MB, "C:\\a.dll")], threads=[Thread(5, teb=0x10000)])
+    region_map = replace(region_map, snapshot=replace(region_map.snapshot, unloaded_modules=(unloaded,)))
+    assert [identity(region_map, base, same_process=True) for base in (first, last)] == [None, None]
+    namings, codes = namings_of(region_map)
+    assert [namings[int(code)].subject for code in codes] == [None, None]

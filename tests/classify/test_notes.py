@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.scenes import MB, Scene
 from synth.minidump import MEM_COMMIT, MEM_PRIVATE, MinidumpBuilder
 
 import dumpmap
 from dumpmap.api import RegionMap
+from dumpmap.classify.notes import notes_of
+from dumpmap.model.region_map import MappedCopy
 from dumpmap.model.types import RegionType
 from dumpmap.model.writer import HeapLimitRecord, WriterRecord
 
@@ -77,3 +81,13 @@ def test_figures_of_a_heap_that_no_heap_has(used: int | None, limit: int | None,
     assert len(said) == (texts is not None)
     if texts is not None:
         assert f"recorded {texts[0]} in use and a limit of {texts[1]} for the V8 heap" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, None), (1, "1 loaded image is also mapped as data"), (2, "2 loaded images are also mapped as data")],
+)
+def test_copies_of_images_are_counted(count: int, words: str | None) -> None:
+    m = opened(regions=True)
+    notes = notes_of((), replace(m, mapped_copies=tuple(MappedCopy(0x60000, "app.exe") for _ in range(count))))
+    assert [note.partition(", ")[0] for note in notes if "mapped as data" in note] == ([words] if words else [])

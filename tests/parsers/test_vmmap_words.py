@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dumpmap.model.types import RegionType
+from dumpmap.model.winnt import MemType
 from dumpmap.parsers.vmmap.building import _own_words
 from dumpmap.parsers.vmmap.rows import FileRow, Remarks, nest
+from dumpmap.parsers.vmmap.words import memory_type_of, protection_of_words, type_of_words, words_of_type
 
 GUARD, READ_WRITE = 0x104, 0x4
 TEB = "Thread Environment Block ID: 7"
@@ -48,3 +50,45 @@ def test_a_row_inside_a_block_is_no_block() -> None:
     (allocation,) = nest(reversed(rows), remarks)
     assert [block.address for block in allocation.blocks] == [0x10000, 0x12000, 0x15000]
     assert list(remarks.texts()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("", (0, 0x1000)),
+        ("  ", (0, 0x1000)),
+        ("Reserved", (0, 0x2000)),
+        (" reserved ", (0, 0x2000)),
+        ("Read/Write", (4, 0x1000)),
+        ("Execute/Read", (0x20, 0x1000)),
+        ("0", (0, 0x1000)),
+        ("4294967295", (0xFFFF_FFFF, 0x1000)),
+        ("4294967296", None),
+        ("-1", None),
+        ("Something", None),
+    ],
+)
+def test_words_of_protections(words: str, found: tuple[int, int] | None) -> None:
+    assert protection_of_words(words) == found
+
+
+@pytest.mark.parametrize(
+    ("words", "type", "memory"),
+    [
+        ("Heap (Private Data)", RegionType.HEAP, MemType.MEM_PRIVATE),
+        ("Heap (Shareable)", RegionType.HEAP, MemType.MEM_MAPPED),
+        ("Thread Stack", RegionType.STACK, MemType.MEM_PRIVATE),
+        ("THREAD STACK", RegionType.STACK, MemType.MEM_PRIVATE),
+        ("Image", RegionType.IMAGE, MemType.MEM_IMAGE),
+        ("Image (ASLR)", RegionType.IMAGE, MemType.MEM_IMAGE),
+        ("Mapped File", RegionType.MAPPED_FILE, MemType.MEM_MAPPED),
+        ("Shareable", RegionType.SHAREABLE, MemType.MEM_MAPPED),
+        ("Private Data", RegionType.PRIVATE_DATA, MemType.MEM_PRIVATE),
+        ("Nonsense", None, MemType.MEM_PRIVATE),
+    ],
+)
+def test_words_of_types(words: str, type: RegionType | None, memory: MemType) -> None:
+    assert type_of_words(words) == type
+    assert memory_type_of(type, words) == memory
+    if type is not None and words in ("Heap (Private Data)", "Heap (Shareable)", "Thread Stack", "Image"):
+        assert words_of_type(type, memory) == words

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dumpmap.model.memory import ExcerptMemory, LiveMemory, RecordingMemory
 from dumpmap.model.winnt import PAGE_SIZE
-from dumpmap.structures.captured import STEP, captured_parts
+from dumpmap.structures.captured import STEP, captured_parts, captured_places, captured_steps
 from dumpmap.structures.module_data import Captured
 from dumpmap.structures.recognisers.protocol import Context
 from dumpmap.structures.recognisers.words import words
@@ -98,3 +98,28 @@ def test_a_live_process_gives_what_a_dump_of_it_gives(pages: list[bytes], before
     low, high = start + before, start + 8 * PAGE_SIZE - behind
     wanted = [] if not dump.ranges() else list(captured_parts(dump, dump.ranges(), low, high))
     assert list(captured_parts(LiveMemory(dump.read), [], low, high)) == wanted
+
+
+RANGES = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 40)), max_size=5).map(
+    lambda gaps: [(1000 + sum(map(sum, gaps[:index])) + gap, size) for index, (gap, size) in enumerate(gaps)]
+)
+
+
+@given(RANGES, st.integers(990, 1060), st.integers(0, 12), st.integers(1, 9))
+def test_of_evenly_spaced_places_those_with_a_captured_byte_are_left(
+    ranges: list[tuple[int, int]], first: int, count: int, step: int
+) -> None:
+    places = range(first, first + count * step, step)
+    wanted = [place for place in places if not ranges or any(low <= place < low + size for low, size in ranges)]
+    assert list(captured_steps(ranges, places)) == wanted
+
+
+@given(RANGES, st.sets(st.integers(120, 140), min_size=2), st.integers(1, 12))
+def test_of_places_those_with_enough_captured_bytes_are_left(
+    ranges: list[tuple[int, int]], eighths: set[int], size: int
+) -> None:
+    memory = ExcerptMemory((low, bytes(length)) for low, length in ranges)
+    places = sorted(8 * eighth for eighth in eighths)
+    held = memory.ranges()
+    wanted = [place for place in places if any(low <= place <= low + length - size for low, length in held)]
+    assert list(captured_places(memory, places, 8, size)) == (wanted if held else places)

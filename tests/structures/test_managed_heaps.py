@@ -11,12 +11,14 @@ from support.structures import managed_heaps, memory_of, runtime_modules, space_
 from synth.managed import GENERATIONS, SECTIONS, VARS, VARS_AT, Runtime
 from synth.process import ProcessBuilder
 
-from dumpmap.model.managed_heaps import ManagedHeap
+from dumpmap.model.managed_heaps import ManagedHeap, ManagedRange
 from dumpmap.model.memory import ExcerptMemory, RecordingMemory
 from dumpmap.model.process import ProcessStructures
+from dumpmap.model.types import RegionType
 from dumpmap.structures.contract import _resolve, read_contract
 from dumpmap.structures.layouts import gc as layouts
 from dumpmap.structures.pe import find_export, read_image
+from dumpmap.structures.recognisers.dotnet import _labelled
 from dumpmap.structures.space import NoSpace
 from dumpmap.structures.survey import survey
 
@@ -347,3 +349,21 @@ def test_offsets_of_the_forms() -> None:
     assert old.offsets["handle_table_map"] == 0xE0
     narrow = layouts.GC_DAC_VARS[4][0]
     assert all(narrow.offsets[name] == offset // 2 for name, offset in VARS.items())
+
+
+def test_what_the_collector_says_to_be_committed() -> None:
+    kinds = ("GC reserve", "GC bookkeeping", "GC free region", "GC generation 2")
+    parts = tuple(ManagedRange(0x10000 * place, 0x8000, kind, place % 2) for place, kind in enumerate(kinds, 1))
+    heap = ManagedHeap("coreclr.dll", 0x10000, "dac-table", "1", True, True, 2, parts, 0)
+    ranges = list(_labelled(heap))
+    assert [(one.committed, one.whole_kind) for one in ranges] == [
+        (0, "GC heap"),
+        (None, None),
+        (0x8000, "GC heap"),
+        (0x8000, "GC heap"),
+    ]
+    assert [(one.instance, one.details) for one in ranges[:2]] == [
+        ("heap 1", "coreclr.dll, heap 1"),
+        ("heap 0", "coreclr.dll, heap 0"),
+    ]
+    assert {one.type for one in ranges} == {RegionType.MANAGED_HEAP}
