@@ -492,3 +492,14 @@ def test_a_vmmap_file_and_a_dump_of_one_process_are_compared_by_address(name: st
     rows = list(result.changes.rows())
     assert {row.status for row in rows} == {"changed"}
     assert all(row.address_a == row.address_b and row.size_a == row.size_b for row in rows)
+
+
+def test_equal_changes_are_in_the_order_of_their_addresses_wherever_they_are() -> None:
+    a, b = Scene(64), Scene(64)
+    removed, added = (0x20000000, 0x50000000), (0x10000000, 0x30000000, 0x70000000)
+    for base in removed:
+        a.files[a.allocate(MB, base=base, type=MEM_MAPPED, protect=PAGE_READONLY)] = f"C:\\{base}.bin"
+    for base in added:
+        b.allocate(MB, base=base)
+    rows = changes(a.map(pid=1), b.map(pid=2))
+    assert [row.address_b or row.address_a for row in rows] == sorted((*removed, *added))

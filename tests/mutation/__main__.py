@@ -147,11 +147,12 @@ def run(tree: Tree, mutants: list[Mutant], covered: Covered, results: Path, firs
 
 def records_of(results: Path) -> list[dict[str, Any]]:
     """The records of a file of results; survivors that the list explains are `equivalent`."""
-    known = {one.key for one in read_list()}
+    known = list(read_list())
     text = results.read_text(encoding="utf-8") if results.exists() else ""
     records: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
     for record in records:
-        if record["outcome"] == "survived" and (record["path"], record["old"], record["new"]) in known:
+        change = record["path"], record["old"], record["new"]
+        if record["outcome"] == "survived" and any(one.explains(*change) for one in known):
             record["outcome"] = "equivalent"
     return records
 

@@ -1,7 +1,8 @@
 """Reads the list of the changes that change nothing: `equivalent.txt`.
 
 An entry has the file, the line before and after the change, and why no test can notice it. Lines name the change, not
-line numbers, so that an entry stays valid until somebody edits the line itself.
+line numbers, so that an entry stays valid until somebody edits the line itself. An entry for the file `*` is about a
+part of a line, wherever it stands: a comparison that no value can answer otherwise.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ class Equivalent:
     old: str
     new: str
     reason: str
+
+    def explains(self, path: str, old: str, new: str) -> bool:
+        """Whether a change of a line is this one."""
+        if self.path != "*":
+            return self.key == (path, old, new)
+        parts = old.split(self.old)
+        made = (self.old.join(parts[:at]) + self.new + self.old.join(parts[at:]) for at in range(1, len(parts)))
+        return new in made
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mutation.equivalent import LIST, read_list
+from mutation.equivalent import LIST, Equivalent, read_list
+from mutation.forks import replace_code
 from mutation.sample import Mutant, idle_places, lines_of_functions, pick
 
 PROJECT = Path(__file__).parents[2]
@@ -59,11 +61,15 @@ def test_places_in_annotations_are_not_changed(tmp_path: Path) -> None:
 def test_changes_without_effect_name_lines_that_exist() -> None:
     entries = list(read_list())
     assert len({one.key for one in entries}) == len(entries)
+    sources = "".join(path.read_text("utf-8") for path in (PROJECT / "dumpmap").rglob("*.py"))
     for one in entries:
-        lines = {line.strip() for line in (PROJECT / one.path).read_text("utf-8").splitlines()}
-        assert one.old in lines, f"{LIST.name}: {one.path} has no line {one.old}"
         assert one.new != one.old
         assert one.reason.endswith(".")
+        if one.path == "*":
+            assert one.old in sources, f"{LIST.name}: no file has {one.old}"
+            continue
+        lines = {line.strip() for line in (PROJECT / one.path).read_text("utf-8").splitlines()}
+        assert one.old in lines, f"{LIST.name}: {one.path} has no line {one.old}"
 
 
 def test_an_entry_that_lacks_a_line_is_refused(tmp_path: Path) -> None:
@@ -73,3 +79,25 @@ def test_an_entry_that_lacks_a_line_is_refused(tmp_path: Path) -> None:
     assert next(entries).key == ("dumpmap/a.py", "old", "new")
     with pytest.raises(ValueError, match="not an entry of four lines"):
         next(entries)
+
+
+def test_an_entry_for_all_files_explains_one_change_of_a_line() -> None:
+    one = Equivalent("*", "size == 4", "size <= 4", "There is 4 and 8.")
+    assert one.explains("a.py", "if size == 4 and other_size == 4:", "if size <= 4 and other_size == 4:")
+    assert one.explains("b.py", "if size == 4 and other_size == 4:", "if size == 4 and other_size <= 4:")
+    assert not one.explains("a.py", "if size == 4 and other_size == 4:", "if size <= 4 and other_size <= 4:")
+    assert not one.explains("a.py", "if size == 4:", "if size == 4:")
+    assert not one.explains("a.py", "if size == 4:", "if size >= 4:")
+    line = Equivalent("a.py", "size == 4", "size <= 4", "There is 4 and 8.")
+    assert line.explains("a.py", "size == 4", "size <= 4")
+    assert not line.explains("b.py", "size == 4", "size <= 4")
+
+
+def test_the_code_of_a_function_is_replaced_and_what_runs_at_import_is_not() -> None:
+    before = "LIMIT = 7\n\n\ndef twice(value):\n    return (lambda: 2 * value)()\n"
+    module: dict[str, Any] = {}
+    exec(compile(before, "mutant", "exec"), module)
+    assert replace_code(before, before.replace("2 * value", "3 * value")) == 1
+    assert module["twice"](5) == 15
+    assert replace_code(before, before.replace("LIMIT = 7", "LIMIT = 8")) == 0
+    assert module["LIMIT"] == 7

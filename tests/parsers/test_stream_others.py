@@ -230,6 +230,15 @@ def test_linux_status_and_command_line() -> None:
     assert snapshot.counters.page_table == 40 << 10
 
 
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [("5 kB", 5 << 10), ("12 kB", 12 << 10), ("   7  kB", 7 << 10), (" kB", None), ("x kB", None), ("5 MB", None)],
+)
+def test_counters_of_linux_are_in_kilobytes(value: str, size: int | None) -> None:
+    snapshot = read(linux().raw_stream(LINUX_STATUS, f"VmSize:\t{value}\nVmRSS:\t9 kB\n".encode()))
+    assert (snapshot.counters.virtual_size, snapshot.counters.working_set) == (size, 9 << 10)
+
+
 def test_an_absurd_number_in_linux_status_is_harmless() -> None:
     status = b"Pid:\t" + b"9" * 5000 + b"\nVmSize:\t" + b"9" * 5000 + b" kB\n"
     snapshot = read(linux().raw_stream(LINUX_STATUS, status))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from support.structures import heap_at, space_of, survey_process
 from synth import heaps as hp
 from synth.heaps import HeapTruth, SegmentSpec
 from synth.process import ProcessBuilder
 
+from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures.bounds import is_page, is_user_address
+from dumpmap.structures.layouts.nt_heap import LFH_HEAP_WORDS
+from dumpmap.structures.nt_front_end import _front_end_range, _points_back
 
 PAGES = 0x100
 SIZE = PAGES << 12
@@ -195,3 +200,37 @@ def test_the_totals_of_a_heap(change: dict[str, int], sound: bool) -> None:
     for name, value in change.items():
         process.number(truth.fields["Counters"] + TOTALS[name], value, 8 if "Memory" in name else 4)
     assert (heap_at(survey_process(process), truth).counters is not None) is sound
+
+
+@pytest.mark.parametrize(
+    ("address", "own", "points_back", "has_map", "found"),
+    [
+        (0x20000, True, True, True, (None, False)),
+        (0x20000, True, None, True, (None, True)),  # its bytes are not there
+        (0x20000, True, False, True, None),
+        (0x20000, False, True, True, None),  # the map shows that it lies in a segment of the heap
+        (0x20000, False, True, False, (108 * 1024, True)),
+        (0x20000, False, None, False, None),
+        (0x20000, False, False, False, None),
+        (0x20800, True, True, False, None),  # not a page
+        (0xF000, True, True, False, None),
+    ],
+)
+def test_a_front_end_with_memory_of_its_own(
+    address: int, own: bool, points_back: bool | None, has_map: bool, found: tuple[int | None, bool] | None
+) -> None:
+    heap = SimpleNamespace(pointer_size=8, has_map=has_map, starts_private_memory=lambda place: own)
+    front_end = _front_end_range(heap, address, points_back)  # type: ignore[arg-type]
+    assert (front_end and (front_end.base, front_end.size, front_end.inferred)) == (found and (address, *found))
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [((5, 6, 0x30000), True), ((5, 6, 7), False), ((0x30000, 6, 7), True), ((0x3000000005, 0, 0), False), ((), None)],
+)
+def test_a_front_end_that_points_back_at_its_heap(words: tuple[int, ...], found: bool | None) -> None:
+    data = b"".join(word.to_bytes(8, "little") for word in words).ljust(LFH_HEAP_WORDS, b"\0") if words else b""
+    memory = ExcerptMemory([(0x20000, data)])
+    heap = SimpleNamespace(pointer_size=8, memory=memory)
+    assert _points_back(heap, 0x20000, 0x30000) is found  # type: ignore[arg-type]
+    assert _points_back(heap, 0xF000, 0x30000) is False  # type: ignore[arg-type]
