@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from support.scenes import MB, Scene
 
+from dumpmap.api import map_snapshot
 from dumpmap.classify.process_facts import describe_process
 from dumpmap.model.process import ProcessStructures, Teb
-from dumpmap.model.snapshot import Module, Snapshot, System
+from dumpmap.model.snapshot import Module, Snapshot, System, Thread
 
 
 def snapshot(bits: int = 32, **facts: object) -> Snapshot:
@@ -90,3 +91,9 @@ def test_only_a_file_of_addresses_leaves_the_architecture_to_their_width(
     one = snapshot(bits, kind=kind)
     one = replace(one, process=replace(one.process, architecture=stated))
     assert describe_process(one, ProcessStructures()).architecture == shown
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_what_a_reduced_snapshot_says_of_a_teb_is_kept(refused: bool) -> None:
+    threads = [Thread(5, teb=0x100000, teb_refused=refused), Thread(6, teb_refused=refused)]
+    assert map_snapshot(snapshot(64, threads=threads)).structures.refused_tebs == ({0x100000} if refused else set())

@@ -52,6 +52,17 @@ def test_a_stream_that_claims_too_much(entries: int, count: int) -> None:
     assert "1 fit" in stream(snapshot, "FunctionTable").status
 
 
+@pytest.mark.parametrize("native", [0, 0x1C, 0x58])
+@pytest.mark.parametrize("less", [0, 1])
+def test_tables_fit_to_the_last_byte(native: int, less: int) -> None:
+    header = struct.pack("<6I", 24, 32, native, 12, 2, 4) + bytes(4)
+    tables = [struct.pack("<3Q2I", base, base + 16, base, 1, 8) + bytes(native + 12 + 8) for base in (JIT, JIT + 64)]
+    data = header + tables[0] + tables[1][: 32 + native - less]  # entries and padding of the last one are not read
+    snapshot = read(tiny().raw_stream(FUNCTION_TABLE, data))
+    assert [part.base for part in snapshot.generated_code] == [JIT, JIT + 64][: 2 - less]
+    assert ("1 fit" in stream(snapshot, "FunctionTable").status) is bool(less)
+
+
 @pytest.mark.parametrize("data", [bytes(23), bytes(24), b"\xff" * 64, struct.pack("<6I", 24, 8, 0, 12, 1, 0)])
 def test_zeros_and_damage_name_nothing(data: bytes) -> None:
     snapshot = read(tiny().raw_stream(FUNCTION_TABLE, data))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+from itertools import pairwise
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dumpmap.errors import FormatError
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemType
 from dumpmap.parsers.vmmap.building import _own_words
 from dumpmap.parsers.vmmap.rows import FileRow, Remarks, nest
+from dumpmap.parsers.vmmap.text import MAX_LINE, lines_of
 from dumpmap.parsers.vmmap.words import memory_type_of, protection_of_words, type_of_words, words_of_type
 
 GUARD, READ_WRITE = 0x104, 0x4
@@ -92,3 +99,29 @@ def test_words_of_types(words: str, type: RegionType | None, memory: MemType) ->
     assert memory_type_of(type, words) == memory
     if type is not None and words in ("Heap (Private Data)", "Heap (Shareable)", "Thread Stack", "Image"):
         assert words_of_type(type, memory) == words
+
+
+@given(st.text("ab\r\n", max_size=12), st.lists(st.integers(0, 12), max_size=3))
+def test_lines_have_their_numbers_wherever_the_text_is_cut(text: str, cuts: list[int]) -> None:
+    # Carriage returns before a line feed belong to it, and each of the others ends a line.
+    wanted = [(number, line) for number, line in enumerate(re.split("\r*\n|\r", text), 1) if line]
+    places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    pieces = [text[start:end] for start, end in pairwise(places)]
+    assert [(number, line) for number, line in lines_of(pieces, "x") if line] == wanted
+
+
+@pytest.mark.parametrize(
+    ("pieces", "second"), [(("a\r", "\nb"), 2), (("a\r", "b"), 2), (("a\n", "\nb"), 3), (("a\r\r", "b"), 3)]
+)
+def test_the_second_line_of_pieces(pieces: tuple[str, ...], second: int) -> None:
+    assert [pair for pair in lines_of(pieces, "x") if pair[1]] == [(1, "a"), (second, "b")]
+
+
+@pytest.mark.parametrize(("length", "good"), [(MAX_LINE, True), (MAX_LINE + 1, False)])
+def test_a_line_has_a_greatest_length(length: int, good: bool) -> None:
+    pieces = ["a\n" + "b" * length]
+    if good:
+        assert [len(line) for _, line in lines_of(pieces, "x")] == [1, length]
+    else:
+        with pytest.raises(FormatError, match="line 2 has more than"):
+            list(lines_of(pieces, "x"))

@@ -14,6 +14,7 @@ from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures.bounds import is_page, is_user_address
 from dumpmap.structures.layouts.nt_heap import LFH_HEAP_WORDS
 from dumpmap.structures.nt_front_end import _front_end_range, _points_back
+from dumpmap.structures.recognisers.windows_heaps import _lacks
 
 PAGES = 0x100
 SIZE = PAGES << 12
@@ -234,3 +235,29 @@ def test_a_front_end_that_points_back_at_its_heap(words: tuple[int, ...], found:
     heap = SimpleNamespace(pointer_size=8, memory=memory)
     assert _points_back(heap, 0x20000, 0x30000) is found  # type: ignore[arg-type]
     assert _points_back(heap, 0xF000, 0x30000) is False  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("notes", "said"),
+    [
+        ((), ()),
+        (("first",), ("first",)),
+        (("first", "b"), ("first; 1 more list of a heap is not captured whole",)),
+        (("first", "b", "c"), ("first; 2 more lists of heaps are not captured whole",)),
+    ],
+)
+def test_lists_that_are_not_captured_whole_are_one_note(notes: tuple[str, ...], said: tuple[str, ...]) -> None:
+    heaps = (SimpleNamespace(notes=()), *(SimpleNamespace(notes=(note,)) for note in notes))
+    assert _lacks(heaps) == said  # type: ignore[arg-type]
+
+
+def test_the_first_of_the_threads_with_another_peb_is_named() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    for number, thread in enumerate((process.add_thread(), process.add_thread()), 1):
+        process.set_teb(thread, "ProcessEnvironmentBlock", process.peb + 0x10000 * number)
+        if number == 1:
+            first = thread.tid
+    (text,) = [text for text in survey_process(process).warnings if "another PEB" in text]
+    assert text.endswith(
+        f"2 of {len(process.threads)} TEBs name another PEB (first: thread {first}, {process.peb + 0x10000:#x})"
+    )
