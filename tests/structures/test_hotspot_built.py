@@ -10,7 +10,7 @@ from support.structures import MEM_COMMIT, MEM_PRIVATE, MapSpace
 
 from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures.recognisers import hotspot_areas, hotspot_side
-from dumpmap.structures.recognisers.hotspot import JavaMachine
+from dumpmap.structures.recognisers.hotspot import COLLECTORS, JavaMachine, _mem_region, _read_machine
 from dumpmap.structures.recognisers.hotspot_collectors import (
     MAX_REGIONS,
     epsilon_parts,
@@ -21,8 +21,8 @@ from dumpmap.structures.recognisers.hotspot_collectors import (
     z_parts,
 )
 from dumpmap.structures.recognisers.hotspot_tables import VmField, VmTables, read_array, read_name
-from dumpmap.structures.recognisers.hotspot_threads import _list
-from dumpmap.structures.recognisers.protocol import Context
+from dumpmap.structures.recognisers.hotspot_threads import _list, _Objects
+from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
 HEAP, OTHER, LAST = 0x100000, 0x200000, 0x7FFF_FFFF_FFFF
 
@@ -496,6 +496,62 @@ def test_the_block_offsets_of_serial(name: str | None, kind: str) -> None:
     assert side(machine, kind) == ([] if name is None else [(OTHER, OTHER + 0x1000, "Java block offset table")])
 
 
+def whole(start: int, words: int) -> tuple[Machine, Context]:
+    """A machine with a G1 heap of three regions, a card table, and a table of G1 beside it."""
+    machine = g1([(start + 0x20000, start + 0x20008, start + 0x30000, 2), (start, start + 8, start + 0x10000, 16)])
+    for name in (*COLLECTORS, *hotspot_areas.BARRIERS, *hotspot_side._MAPPERS):
+        machine.exports[f"??_7{name}@@6B@"] = 0x9000_0000 + 16 * len(machine.exports)
+    machine.put(HEAP, machine.exports["??_7G1CollectedHeap@@6B@"] or 0)
+    machine.static("Universe", "_collectedHeap", HEAP)
+    machine.static("HeapRegion", "GrainBytes", 0x10000)
+    machine.static("Abstract_VM_Version", "_s_vm_release", 0xE0000)
+    machine.put(0xE0000, int.from_bytes(b"17.0.9+9", "little"), 0)
+    machine.fields["CollectedHeap"] = {"_reserved": VmField(0x40, 0, False)}
+    machine.object("MemRegion", HEAP + 0x40, _start=start, _word_size=words)
+    machine.static("BarrierSet", "_barrier_set", 0x5000)
+    machine.put(0x5000, machine.exports["??_7G1BarrierSet@@6B@"] or 0)
+    machine.object("CardTableBarrierSet", 0x5000, _card_table=0x6000)
+    machine.object("CardTable", 0x6000, _byte_map=OTHER, _byte_map_size=0x1000)
+    machine.sizes["HeapRegionManager"] = 0x70
+    machine.put(HEAP + 0x58, 0, 0, 0x70000, 0x71000)
+    mapper = machine.exports[f"??_7{hotspot_side._MAPPERS[1]}@@6B@"] or 0
+    for place, table in ((0x70000, OTHER), (0x71000, OTHER + 0x10000)):
+        machine.put(place, mapper, table, table + 0x1000, *[0] * 5)
+    for address in range(HEAP, HEAP + 0x80):
+        machine.bytes.setdefault(address, 0)
+    tables = machine.tables
+    return machine, context(tables, (start, 8 * words), (OTHER, 0x1000), (OTHER + 0x10000, 0x1000))
+
+
+def test_a_machine_as_a_whole() -> None:
+    start = 0x8000_0000
+    machine, process = whole(start, 0x10000)
+    java = _read_machine(process, LoadedModule(0x10000, 0x1000, "jvm.dll"), machine.tables)
+    assert java is not None
+    assert (java.collector, java.version, java.heap, java.region_size) == ("G1", "17.0.9+9", (start, 0x80000), 0x10000)
+    assert java.used == 16
+    assert java.parts == (
+        (start, start + 0x10000, "Java heap, G1 old"),
+        (start + 0x10000, start + 0x20000, "Java heap, reserved"),
+        (start + 0x20000, start + 0x30000, "Java heap, G1 eden"),
+        (start + 0x30000, start + 0x80000, "Java heap, reserved"),
+    )
+    assert java.cards == ((OTHER, OTHER + 0x1000, "Java card table"),)
+    # The card table is not named twice.
+    assert java.side == ((OTHER + 0x10000, OTHER + 0x11000, "Java G1 side table"),)
+    assert (java.code, java.metaspace, java.metaspace_committed, java.flags, java.threads) == ((), (), 0, {}, ())
+
+
+@pytest.mark.parametrize(("start", "words"), [(0, 1), (0x8000_0000, 0), (0xFFF8, 1), (LAST - 15, 3)])
+def test_a_heap_that_no_process_can_have_is_none(start: int, words: int) -> None:
+    machine, process = whole(0x8000_0000, 0x10000)
+    machine.object("MemRegion", HEAP + 0x40, _start=start, _word_size=words)
+    assert _read_machine(process, LoadedModule(0x10000, 0x1000, "jvm.dll"), machine.tables) is None
+    assert _mem_region(machine.tables, HEAP + 0x40) is None
+    machine.object("MemRegion", HEAP + 0x40, _start=LAST - 15, _word_size=2)
+    assert _mem_region(machine.tables, HEAP + 0x40) == (LAST - 15, 16)
+
+
 def test_of_ranges_that_overlap_the_first_stays() -> None:
     machine = JavaMachine(
         "jvm.dll",
@@ -552,3 +608,70 @@ def test_an_array_is_read_up_to_what_is_not_there(count: int, held: int) -> None
 )
 def test_names(data: bytes, text: str) -> None:
     assert read_name(ExcerptMemory([(0x10000, data)]), 0x10000) == text
+
+
+# ---------------------------------------------------------------- objects
+
+
+THREAD_CLASS, STRING_CLASS, THREAD, TEXT, ARRAY = 0x100_0000, 0x110_0000, 0x200_0000, 0x210_0000, 0x220_0000
+
+
+def named(name: str, *, release: int, unit: int = 1, coder: int = 0) -> Machine:
+    """A machine with one java.lang.Thread: JDK 8, or JDK 9 to 20, where `coder` says how texts are stored."""
+    machine = Machine()
+    texts: dict[str, int] = {}
+
+    def symbol(text: str) -> int:
+        place = texts.setdefault(text, 0x300_0000 + 0x100 * len(texts))
+        machine.put(place, len(text) << 16, *struct.unpack("<8Q", text.encode().ljust(64, b"\0")))
+        return place
+
+    machine.fields["Symbol"] = {"_length": VmField(2, 0, False), "_body": VmField(8, 0, False)}
+    machine.sizes["ConstantPool"] = 0x50
+    machine.fields["InstanceKlass"] = {
+        "_constants": VmField(0x40, 0, False),
+        "_fields": VmField(0x48, 0, False),
+        "_java_fields_count": VmField(0x50, 0, False),
+    }
+    machine.fields["Array<u2>"] = {"_data": VmField(4, 0, False)}
+    value = ("value", "[B", 12) if release >= 9 else ("value", "[C", 12)
+    classes = (
+        (THREAD_CLASS, "java/lang/Thread", [("eetop", "J", 16), ("name", "Ljava/lang/String;", 24)]),
+        (STRING_CLASS, "java/lang/String", [value, ("coder", "B", 20)][: 2 if release >= 9 else 1]),
+    )
+    for klass, class_name, fields in classes:
+        machine.object("Klass", klass, _name=symbol(class_name), _super=0)
+        pool, array = klass + 0x1000, klass + 0x2000
+        machine.put(klass + 0x40, pool, array, len(fields))
+        symbols = [symbol(text) for field, kind, _ in fields for text in (field, kind)]
+        machine.put(pool + 0x50, *symbols)
+        rows = b"".join(
+            struct.pack("<6H", 0, 2 * at, 2 * at + 1, 0, offset << 2 | 1, 0) for at, (_, _, offset) in enumerate(fields)
+        )
+        machine.put(array, *struct.unpack("<8Q", (bytes(4) + rows).ljust(64, b"\0")))
+    machine.put(THREAD, 1, THREAD_CLASS, 0, TEXT)
+    machine.bytes.update(enumerate(struct.pack("<QIII", 1, STRING_CLASS, ARRAY, 0) + bytes([coder, 0, 0, 0]), TEXT))
+    data = name.encode("utf-16-le" if unit == 2 or coder else "latin-1") + b"more"
+    length = len(data) - 4 if release >= 9 else len(name)
+    machine.bytes.update(enumerate(struct.pack("<QII", 1, 0, length) + data, ARRAY))
+    machine.static("CompressedOops", "_narrow_oop._base", 0)
+    machine.static("CompressedOops", "_narrow_oop._shift", 0)
+    machine.static("CompressedKlassPointers", "_narrow_klass._base", 0)
+    machine.static("CompressedKlassPointers", "_narrow_klass._shift", 0)
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("release", "unit", "coder", "name"),
+    [(8, 2, 0, "main"), (8, 2, 0, "\u0142"), (9, 1, 0, "main"), (9, 1, 0, "caf\xe9"), (9, 2, 1, "\u0142main")],
+)
+def test_the_name_of_a_thread(release: int, unit: int, coder: int, name: str) -> None:
+    machine = named(name, release=release, unit=unit, coder=coder)
+    machine.put(THREAD + 24, TEXT)
+    assert _Objects(machine.tables, compressed=True).thread_name(THREAD) == name
+    assert _Objects(machine.tables, compressed=True).thread_name(TEXT) is None
+    assert _Objects(machine.tables, compressed=True).thread_name(THREAD + 8) is None
+
+
+def test_a_text_of_an_unknown_coder_is_none() -> None:
+    assert _Objects(named("main", release=9, coder=2, unit=1).tables, compressed=True).thread_name(THREAD) is None

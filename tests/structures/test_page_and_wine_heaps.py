@@ -139,7 +139,10 @@ def test_a_subheap_may_begin_with_a_free_block(arch: str, types: tuple[int, ...]
     subheaps = hp.wine_subheaps(process, heap.address, types)
     found = survey_process(process)
     assert not found.warnings
-    assert {range_.base for range_ in found.heaps[0].ranges} == {heap.address, *subheaps}
+    assert {range_.base: range_.evidence for range_ in found.heaps[0].ranges} == {
+        heap.address: "peb",
+        **dict.fromkeys(subheaps, "heap-segment"),
+    }
     assert [range_.committed for range_ in found.heaps[0].ranges if range_.base in subheaps] == [0x10000] * len(types)
 
 
