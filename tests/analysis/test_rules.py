@@ -336,3 +336,20 @@ def test_a_figure_is_what_the_process_was_built_to_have(name: str, value: float 
 def test_every_figure_with_a_name_of_its_own_is_measured() -> None:
     one = built()
     assert [figure.name for figure in FIGURES if measure(one, figure.name).exact is None] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "checks"),
+    [
+        ("", False),
+        ('disable = ["many-heaps"]', False),
+        ("[thresholds]\nmany_threads = 5", False),
+        ('[limits]\nthreads = "<= 5"', True),
+        ('[findings]\nforbid = ["many-heaps"]', True),
+        ('[findings]\nmax_severity = "warning"', True),
+        ('[verdict]\nforbid = ["out-of-commit"]', True),
+        ('[deltas]\nthreads = "<= +5"', True),
+    ],
+)
+def test_each_kind_of_gate_is_one(text: str, checks: bool) -> None:
+    assert parse_rules(text).has_gates is checks

@@ -14,7 +14,7 @@ from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemType
 from dumpmap.parsers.vmmap.building import _own_words
 from dumpmap.parsers.vmmap.rows import FileRow, Remarks, nest
-from dumpmap.parsers.vmmap.text import MAX_LINE, lines_of
+from dumpmap.parsers.vmmap.text import MAX_LINE, _Layout, lines_of
 from dumpmap.parsers.vmmap.words import memory_type_of, protection_of_words, type_of_words, words_of_type
 
 GUARD, READ_WRITE = 0x104, 0x4
@@ -125,3 +125,22 @@ def test_a_line_has_a_greatest_length(length: int, good: bool) -> None:
     else:
         with pytest.raises(FormatError, match="line 2 has more than"):
             list(lines_of(pieces, "x"))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(1, 6)), min_size=1, max_size=5),
+    st.integers(0, 40),
+    st.integers(1, 12),
+)
+def test_a_value_belongs_to_the_heading_that_it_is_under_most(
+    gaps: list[tuple[int, int]], start: int, length: int
+) -> None:
+    spans: list[tuple[int, int]] = []
+    for gap, width in gaps:
+        low = (spans[-1][1] if spans else 0) + gap
+        spans.append((low, low + width))
+    end = start + length
+    shared = [min(end, high) - max(start, low) for low, high in spans]
+    before = [index for index, (low, _) in enumerate(spans) if low <= start]
+    wanted = shared.index(max(shared)) if max(shared) > 0 else before[-1] if before else 0
+    assert _Layout([None] * len(spans), None, spans)._column_at(start, end) == wanted
