@@ -71,6 +71,7 @@ def test_the_highest_address_of_a_64_bit_system_is_not_a_32_bit_processs() -> No
 def test_without_a_list_the_programs_flag_says_it(aware: bool, wow64: bool, name: str, exact: bool) -> None:
     limit = limit_of(32, aware=aware, partial=True, wow64=wow64)
     assert (limit.name, limit.source, limit.exact) == (name, "large-address-aware flag", exact)
+    assert limit.size == int(name[0]) * GB - 0x10000  # the last 64 KB belong to no program
     assert limit.large_address_aware is aware
     assert not limit.reached
 
@@ -103,6 +104,7 @@ def test_a_64_bit_program_that_is_not_large_address_aware_has_2_gb() -> None:
 def test_the_version_of_windows_says_it(build: int, name: str) -> None:
     limit = limit_of(64, partial=True, build=build)
     assert (limit.name, limit.source) == (name, "Windows version")
+    assert limit.size == int(name.split()[0]) * TB - 0x10000
 
 
 def test_without_any_evidence_it_is_at_most_what_a_pointer_reaches() -> None:

@@ -112,3 +112,13 @@ def test_another_module_has_none() -> None:
     index = blas.process.modules.index(blas.module)
     blas.process.modules[index] = replace(blas.module, name="C:\\py\\numpy.libs\\other.dll")
     assert blas.claims() == []
+
+
+@pytest.mark.parametrize(("others", "claimed"), [(15, 2), (16, 0)])
+def test_16_modules_are_searched(others: int, claimed: int) -> None:
+    blas = Blas()
+    for number in range(others):
+        blas.process.add_module(f"C:\\py\\openblas{number}.dll")
+    blas.process.modules.remove(blas.module)
+    blas.process.modules.append(blas.module)
+    assert len(blas.claims()) == claimed

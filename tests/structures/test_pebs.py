@@ -247,3 +247,15 @@ def test_both_pebs_of_a_recorded_wow64_process(fixtures: Path) -> None:
     assert (narrow.pointer_size, wide.pointer_size) == (4, 8)
     assert narrow.address == wide.address + 0x1000
     assert narrow.heaps == wide.heaps == ()  # Wine keeps no list
+
+
+@pytest.mark.parametrize(("votes", "found"), [((0, 1, 1), 1), ((1, 0, 0), 0), ((0, 1), 0), ((1, 0), 1), ((), 1)])
+def test_the_threads_vote_and_other_candidates_come_after_theirs(votes: tuple[int, ...], found: int) -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    other = process.allocate(0x1000)
+    process.write(other, process.read(process.peb, 0x1000))
+    places = (other, process.peb)
+    (teb, *_) = read_tebs(memory_of(process), process.threads[0].teb, None, 8)
+    tebs = [replace(teb, peb=places[vote]) for vote in votes]
+    (peb,) = find_pebs(memory_of(process), tebs, [(process.peb, 8), (process.peb, 8), (other, 8)])
+    assert peb.address == places[found]
