@@ -135,7 +135,7 @@ def test_a_total_that_the_writer_recorded_comes_after_the_system_and_the_program
     assert (limit.name, limit.source) == ("2 GB", "large-address-aware flag")
     # 32-bit Windows gives no program 4 GB.
     limit = limit_of(32, wow64=False, partial=True, writer=total)
-    assert (limit.name, limit.source) == ("3 GB", "Windows version")
+    assert (limit.name, limit.source, limit.size) == ("3 GB", "Windows version", 3 * GB - 0x10000)
 
 
 def test_a_list_that_ends_in_the_middle_is_no_evidence() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,8 @@ def test_a_partial_map_leaves_a_hole() -> None:
     assert list(series.values) == [MB, 2 * MB, None, 4 * MB, 5 * MB]
     assert series.slope == pytest.approx(MB / 60)
     assert series.sparkline() == [0.0, 0.25, None, 0.75, 1.0]
+    assert replace(series, values=(5.0, None, 5.0)).sparkline() == [0.0, None, 0.0]
+    assert replace(series, values=(None, None)).sparkline() == [None, None]
     # What little a partial map shows must not look like a fall or a rise of its type.
     for one in result.types:
         assert one.values[2] is None, one.title
