@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.scenes import FIXTURES, KB, MB, Scene, commit_at
+from support.scenes import FIXTURES, GB, KB, MB, Scene, commit_at
 from synth.minidump import MEM_IMAGE, PAGE_EXECUTE_READ
 
 import dumpmap
 from dumpmap.analysis.groups import group_of
+from dumpmap.analysis.samples import take_samples
 from dumpmap.analysis.subjects import Naming, Subject
 from dumpmap.analysis.trend import fit_lines, student_t
 from dumpmap.api import RegionMap, map_snapshot, timeline
-from dumpmap.model.snapshot import Counters, Module, System
+from dumpmap.model.snapshot import Counters, Module, System, Thread
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
 from dumpmap.views.timeline import timeline_view, value_table
@@ -340,3 +341,22 @@ def test_linux_memory_without_a_name_is_one_group(tmp_path: Path) -> None:
 
     result = timeline(linux(60 * index, (index + 1) * MB) for index in range(4))
     assert [series.name for series in result.growing if series.metric == "committed"] == ["without a name"]
+
+
+def test_figures_of_the_process_at_a_point() -> None:
+    counters = Counters(private_usage=5, working_set=6, virtual_size=GB)
+    one = Scene().leave(40 * MB, 30 * MB).map(counters=counters, system=commit_at(0.25, GB), threads=[Thread(1)])
+    (sample,) = take_samples([one], ("size",))
+    assert sample.figures == {
+        "counters.private_usage": 5,
+        "counters.working_set": 6,
+        "counters.virtual_size": GB,
+        "free": 70 * MB,
+        "largest_free_block": 40 * MB,
+        "commit_left": 768 * MB,
+        "threads": 1,
+        "handles": None,
+    }
+    assert (sample.whole, sample.narrow, sample.foreign, sample.exception) == (True, True, False, None)
+    (sample,) = take_samples([Scene().leave(40 * MB).map(partial=True)], ("size",))
+    assert (sample.figures["free"], sample.figures["largest_free_block"], sample.whole) == (None, None, False)
