@@ -16,7 +16,7 @@ from dumpmap.structures.bounds import is_page, is_user_address
 from dumpmap.structures.gc_dac_table import _Finder
 from dumpmap.structures.layouts.nt_heap import LFH_HEAP_WORDS
 from dumpmap.structures.nt_front_end import _front_end_range, _points_back
-from dumpmap.structures.nt_segments import read_old_segment, read_segment
+from dumpmap.structures.nt_segments import HeapSegment, _uncommitted, read_old_segment, read_segment
 from dumpmap.structures.recognisers.go_heap import GoReader
 from dumpmap.structures.recognisers.windows_heaps import _lacks
 
@@ -320,3 +320,38 @@ def test_the_heaps_that_a_runtime_lists(count: int, array: int, found: list[int]
         finder = SimpleNamespace(memory=memory, entries=entries, width=8, heap_generations=lambda heap: heap)
         listed = _Finder.listed_heaps(finder)  # type: ignore[arg-type]
         assert listed == (list(range(7, 7 + 1024)) if found is None else found)
+
+
+SEGMENT = 0x100000
+
+
+@pytest.mark.parametrize(
+    ("holes", "count", "pages", "good"),
+    [
+        (((0x1000, 0x1000), (0x4000, 0x2000)), 2, 3, True),
+        (((0x4000, 0x2000), (0x1000, 0x1000)), 2, 3, True),
+        (((0x1000, 0x1000), (0x4000, 0x2000)), 3, 3, True),
+        (((0x1000, 0x1000), (0x4000, 0x2000)), 1, 3, False),
+        (((0x1000, 0x1000), (0x4000, 0x2000)), 2, 4, False),
+        (((0x1000, 0x1000), (0x2800, 0x1000), (0x4000, 0x2000)), 3, 3, False),  # what follows a bad one is not read
+        (((0x1000, 0x1000), (0x1000, 0x1000), (0x4000, 0x2000)), 3, 3, False),
+        (((0x1000, 0x1000), (0x4000, 0), (0x4000, 0x2000)), 3, 3, False),
+        (((0xE000, 0x2000),), 1, 2, True),
+        (((0xE000, 0x3000),), 1, 3, False),
+        (((0, 0x1000),), 1, 1, False),
+        ((), 0, 0, True),
+    ],
+)
+def test_the_holes_of_a_segment_add_up(holes: tuple[tuple[int, int], ...], count: int, pages: int, good: bool) -> None:
+    nodes = [0x20000 + 0x20 * number for number in range(len(holes))]
+    words = [
+        (following, SEGMENT + offset, size) for (offset, size), following in zip(holes, [*nodes[1:], 0], strict=False)
+    ]
+    chunks = [
+        (node, b"".join(word.to_bytes(8, "little") for word in row)) for node, row in zip(nodes, words, strict=True)
+    ]
+    context = SimpleNamespace(pointer_size=8, memory=ExcerptMemory(chunks), budget=SimpleNamespace(left=9))
+    first = nodes[0] if nodes else 0
+    segment = HeapSegment(SEGMENT, SEGMENT, 0x10000, pages << 12, count, SEGMENT, SEGMENT, 0, 0, first, True)
+    found = _uncommitted(context, segment)  # type: ignore[arg-type]
+    assert found == (tuple(sorted((SEGMENT + offset, size) for offset, size in holes)) if good else ())

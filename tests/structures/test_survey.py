@@ -149,3 +149,12 @@ def test_this_room_needs_the_standard_library_and_construct_only() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_module_without_a_header_costs_only_itself() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    bases = [module.base for module in process.modules]
+    assert len(bases) >= 3
+    assert set(survey_process(process).images) == set(bases)
+    process.write(bases[0], bytes(0x400))
+    assert set(survey_process(process).images) == set(bases[1:])
