@@ -112,16 +112,25 @@ class Covered:
 
 
 def quickest(tests: Iterable[str], seconds: dict[str, float], budget: float, subject: str) -> list[str]:
-    """As many tests as the budget holds: the quickest, and those whose file has the name of the subject, first."""
+    """As many tests as the budget holds: the quickest, and those whose file has the name of the subject, first.
+
+    Cases of one test are much alike, so the tenth of them counts as if it took ten times as long.
+    """
     words = [word.rstrip("s") for word in subject.split("_") if word]
 
     def rank(test: str) -> tuple[float, str]:
         shared = sum(word in test.partition("::")[0] for word in words)
         return seconds.get(test, 1.0) / (1 + 4 * shared), test
 
+    cases: Counter[str] = Counter()
+    ranked = []
+    for test in sorted(set(tests), key=rank):
+        name = test.partition("[")[0]
+        cases[name] += 1
+        ranked.append((rank(test)[0] * cases[name], test))
     chosen: list[str] = []
     spent = 0.0
-    for test in sorted(set(tests), key=rank):
+    for _, test in sorted(ranked):
         spent += seconds.get(test, 1.0)
         if chosen and spent > budget:
             break
