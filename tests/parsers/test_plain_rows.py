@@ -114,6 +114,11 @@ def test_rows_are_selected_only_where_a_number_is_shorter(
     ends = np.cumsum(lengths + 1) - 1
     asked: list[int] = []
     real = np.flatnonzero
-    monkeypatch.setattr(np, "flatnonzero", lambda rows: asked.append(len(rows)) or real(rows))
+
+    def noted(rows: Any) -> Any:
+        asked.append(len(rows))
+        return real(rows)
+
+    monkeypatch.setattr(np, "flatnonzero", noted)
     assert _digits(data, ends, lengths, _DECIMAL, 10, 20).tolist() == [int(text) for text in texts]
     assert len(asked) == selected

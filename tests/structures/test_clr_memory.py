@@ -423,32 +423,32 @@ def test_words_that_may_point_to_an_object(value: int, followed: bool, lost: int
     assert found == ([(0x20008, value, (5,))] if followed else [])
 
 
-CODE, STUBS = 0x2, 0x4
+IN_HEAP, OF_STUBS = 0x2, 0x4
 
 
 @pytest.mark.parametrize(
     ("section", "node", "found"),
     [
         # begin, end, flags, list of code heaps, module; first byte, next free byte, and base of a code heap
-        ((0x20100, 0x28000, CODE, 1, 0), (0x20200, 0x21000, 0x20000), (0x20000, 0x28000, False)),
-        ((0x20100, 0x30000, CODE, 1, 0), (0x20100, 0x30000, 0x20000), (0x20000, 0x30000, False)),
-        ((0x20100, 0x30001, CODE, 1, 0), (0x20200, 0x21000, 0x20000), None),  # longer than the allocation
-        ((0x20100, 0x20100, CODE, 1, 0), (0x20100, 0x20100, 0x20000), None),
-        ((0x20100, 0x28000, CODE, 1, 9), (0x20200, 0x21000, 0x20000), None),  # a module's
-        ((0x20100, 0x28000, CODE, 1, 0), (0x200FF, 0x21000, 0x20000), None),
-        ((0x20100, 0x28000, CODE, 1, 0), (0x21001, 0x21000, 0x20000), None),
-        ((0x20100, 0x28000, CODE, 1, 0), (0x20200, 0x28001, 0x20000), None),
-        ((0x21100, 0x28000, CODE, 1, 0), (0x21200, 0x22000, 0x20000), None),  # the head is elsewhere
-        ((0x21100, 0x28000, CODE, 1, 0), (0x21200, 0x22000, 0x21000), (0x21000, 0x28000, False)),
-        ((0x20100, 0x28000, STUBS, 0, 0), (), (0x20100, 0x28000, True)),
-        ((0x20100, 0x28000, STUBS, 1, 0), (), None),
+        ((0x20100, 0x28000, IN_HEAP, 1, 0), (0x20200, 0x21000, 0x20000), (0x20000, 0x28000, False)),
+        ((0x20100, 0x30000, IN_HEAP, 1, 0), (0x20100, 0x30000, 0x20000), (0x20000, 0x30000, False)),
+        ((0x20100, 0x30001, IN_HEAP, 1, 0), (0x20200, 0x21000, 0x20000), None),  # longer than the allocation
+        ((0x20100, 0x20100, IN_HEAP, 1, 0), (0x20100, 0x20100, 0x20000), None),
+        ((0x20100, 0x28000, IN_HEAP, 1, 9), (0x20200, 0x21000, 0x20000), None),  # a module's
+        ((0x20100, 0x28000, IN_HEAP, 1, 0), (0x200FF, 0x21000, 0x20000), None),
+        ((0x20100, 0x28000, IN_HEAP, 1, 0), (0x21001, 0x21000, 0x20000), None),
+        ((0x20100, 0x28000, IN_HEAP, 1, 0), (0x20200, 0x28001, 0x20000), None),
+        ((0x21100, 0x28000, IN_HEAP, 1, 0), (0x21200, 0x22000, 0x20000), None),  # the head is elsewhere
+        ((0x21100, 0x28000, IN_HEAP, 1, 0), (0x21200, 0x22000, 0x21000), (0x21000, 0x28000, False)),
+        ((0x20100, 0x28000, OF_STUBS, 0, 0), (), (0x20100, 0x28000, True)),
+        ((0x20100, 0x28000, OF_STUBS, 1, 0), (), None),
         ((0x20100, 0x28000, 0, 0, 0), (), None),
-        ((0xFF00, 0x28000, STUBS, 0, 0), (), None),
+        ((0xFF00, 0x28000, OF_STUBS, 0, 0), (), None),
     ],
 )
 def test_a_range_of_code_agrees_with_itself(
     section: tuple[int, ...], node: tuple[int, ...], found: tuple[int, int, bool] | None
 ) -> None:
     space = MapSpace([(0x20000, 0x10000, 0x20000, MEM_COMMIT, MEM_PRIVATE)])
-    code = _Reader(ExcerptMemory([]), space, 8).code_range(section, node, STUBS)
+    code = _Reader(ExcerptMemory([]), space, 8).code_range(section, node, OF_STUBS)
     assert (code and (code.base, code.end, code.stubs)) == found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -378,7 +379,9 @@ def test_what_the_collector_says_to_be_committed() -> None:
 SEGMENT_FIELDS = {"Mem": 9, "Allocated": 17, "Committed": 25, "Reserved": 33, "Flags": 41, "Next": 49}
 
 
-def contract(server: bool = True, **types: dict[str, int]) -> tuple[ExcerptMemory, Contract]:
+def contract(
+    types: Mapping[str, dict[str, int]] | None = None, *, server: bool = True
+) -> tuple[ExcerptMemory, Contract]:
     """The descriptor of a collector, and its variables and heaps; every word of a heap is its own address."""
     identifiers = "regions, server" if server else "regions,background"
     known = {
@@ -414,7 +417,7 @@ def contract(server: bool = True, **types: dict[str, int]) -> tuple[ExcerptMemor
         "CardTableInfoSize": 0x48,
         "TotalGenerationCount": 5,
     }
-    return ExcerptMemory(chunks), Contract(8, "1", known | types, addresses, values)
+    return ExcerptMemory(chunks), Contract(8, "1", {**known, **(types or {})}, addresses, values)
 
 
 def test_the_roots_of_a_server_collector_by_its_contract() -> None:
@@ -447,10 +450,10 @@ def test_the_roots_of_a_workstation_collector_by_its_contract() -> None:
     assert roots.heaps == (HeapRoots(None, 0x40400, 0x78000, 0x79000, chains),)
     assert not roots.server
     # Without the fields of the cards, or with one that is far away, their memory is not known.
-    without = contract_roots(*contract(server=False, CardTableInfo={"Size": 8}))
+    without = contract_roots(*contract({"CardTableInfo": {"Size": 8}}, server=False))
     assert isinstance(without, GcRoots)
     assert without.bookkeeping == 0
-    far = contract_roots(*contract(server=False, CardTableInfo={"Size": 8, "NextCardTable": 0x1001}))
+    far = contract_roots(*contract({"CardTableInfo": {"Size": 8, "NextCardTable": 0x1001}}, server=False))
     assert isinstance(far, GcRoots)
     assert far.bookkeeping == 0
 
@@ -467,5 +470,5 @@ def test_the_roots_of_a_workstation_collector_by_its_contract() -> None:
     ],
 )
 def test_a_contract_that_says_too_little(types: dict[str, dict[str, int]], problem: str) -> None:
-    assert contract_roots(*contract(**types)) == problem
-    assert isinstance(contract_roots(*contract(HeapSegment=SEGMENT_FIELDS | {"Next": 0x1000})), GcRoots)
+    assert contract_roots(*contract(types)) == problem
+    assert isinstance(contract_roots(*contract({"HeapSegment": SEGMENT_FIELDS | {"Next": 0x1000}})), GcRoots)
