@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.scenes import FIXTURES, GB, KB, MB, Scene, commit_at
+from support.scenes import FIXTURES, GB, KB, MB, Scene, commit_at, crash
 from synth.minidump import MEM_IMAGE, PAGE_EXECUTE_READ
 
 import dumpmap
+from dumpmap.analysis.events import events_of
+from dumpmap.analysis.exception_names import exception_name
 from dumpmap.analysis.groups import group_of
 from dumpmap.analysis.samples import take_samples
 from dumpmap.analysis.subjects import Naming, Subject
@@ -360,3 +362,29 @@ def test_figures_of_the_process_at_a_point() -> None:
     assert (sample.whole, sample.narrow, sample.foreign, sample.exception) == (True, True, False, None)
     (sample,) = take_samples([Scene().leave(40 * MB).map(partial=True)], ("size",))
     assert (sample.figures["free"], sample.figures["largest_free_block"], sample.whole) == (None, None, False)
+
+
+def test_another_process_is_told_by_its_id_name_or_start() -> None:
+    start = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+    facts: list[dict[str, object]] = [
+        {"pid": 5, "name": "App.exe"},
+        {"pid": 5, "name": "app.EXE"},
+        {"pid": None, "name": None},
+        {"pid": 5, "name": "app.exe", "created_at": start},
+        {"pid": 5, "name": "app.exe"},
+        {"pid": 6, "name": "app.exe"},
+        {"pid": 6, "name": "other.exe"},
+        {"pid": 6, "name": "other.exe", "created_at": start},
+        {"pid": 6, "name": "other.exe", "created_at": start + dt.timedelta(1)},
+    ]
+    samples = take_samples([Scene().leave(MB).map(**fact) for fact in facts], ("size",))
+    found = [(event.point, event.name) for event in events_of(samples) if event.kind == "restart"]
+    named = "other.exe, process ID 6"
+    assert found == [(5, "app.exe, process ID 6"), (6, named), (8, named)]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"), [((10,), "EXC_CRASH"), ((10, 5), "EXC_CRASH"), ((), "0x00000000"), ((9,), "0x00000000")]
+)
+def test_an_abort_of_macos_is_named_by_its_first_parameter(parameters: tuple[int, ...], name: str) -> None:
+    assert exception_name(crash(0, *parameters), "macos") == name
