@@ -57,7 +57,7 @@ fuzz: setup ## mutate valid inputs of every format for T seconds (default 120), 
 bombs: setup ## peak memory and time of a command over every file that claims much
 	$(BIN)/python -m tests.bombs
 
-mutants: setup ## change the code N times (default 600, sample SEED=20) and count what no test notices; takes hours
+mutants: setup ## change the code N times (default 600, sample SEED=20) and count what no test notices; takes an hour or more
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutation]'
 	$(BIN)/python -m tests.mutation --count $(or $(N),600) --seed $(or $(SEED),20)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.scenes import CHARACTERISTICS, GB, LARGE_ADDRESS_AWARE, MB, TB, TOP_2GB, TOP_4GB, TOP_128TB, Scene, program
 from synth.minidump import MEM_IMAGE, PAGE_READONLY
@@ -9,9 +11,9 @@ from synth.process import TOP_8TB, ProcessBuilder
 
 import dumpmap
 from dumpmap.analysis.free import free_space
-from dumpmap.analysis.limits import AddressLimit, address_limit
+from dumpmap.analysis.limits import AddressLimit, _recorded_size, address_limit
 from dumpmap.analysis.measurements import measurements_of
-from dumpmap.model.snapshot import System
+from dumpmap.model.snapshot import SummaryRow, System
 from dumpmap.model.types import RegionType
 from dumpmap.model.writer import WriterRecord
 from dumpmap.render.markdown import to_markdown
@@ -135,7 +137,7 @@ def test_a_total_that_the_writer_recorded_comes_after_the_system_and_the_program
     assert (limit.name, limit.source) == ("2 GB", "large-address-aware flag")
     # 32-bit Windows gives no program 4 GB.
     limit = limit_of(32, wow64=False, partial=True, writer=total)
-    assert (limit.name, limit.source) == ("3 GB", "Windows version")
+    assert (limit.name, limit.source, limit.size) == ("3 GB", "Windows version", 3 * GB - 0x10000)
 
 
 def test_a_list_that_ends_in_the_middle_is_no_evidence() -> None:
@@ -216,3 +218,21 @@ def test_what_begins_at_the_limit_is_not_the_processs_own(base: int) -> None:
     assert m.limit.size == TOP_2GB
     assert m.used.get(RegionType.PRIVATE_DATA, 0) == (0x10000 if base < TOP_2GB else 0)
     assert m.used_total == 0x10000 + (0x10000 if base < TOP_2GB else 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"),
+    [
+        ({"Total": 5 * GB, "Free": 3 * GB, "Page Table": MB}, 8 * GB - MB),
+        ({"Total": 5 * GB, "Free": 3 * GB, "Page Table": None}, 8 * GB),
+        ({"Total": 5 * GB, "Free": 3 * GB}, 8 * GB),
+        ({"Total": 5 * GB}, None),
+        ({"Free": 3 * GB}, None),
+        ({"Total": 5 * GB, "Free": None}, None),
+        ({}, None),
+    ],
+)
+def test_the_size_by_the_totals_of_a_file(rows: dict[str, int | None], size: int | None) -> None:
+    one = Scene(64).map(partial=True)
+    summary = tuple(SummaryRow(name, {"size": value} if value is not None else {}) for name, value in rows.items())
+    assert _recorded_size(replace(one, snapshot=replace(one.snapshot, recorded_summary=summary))) == size

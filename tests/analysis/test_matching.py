@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.scenes import MB, Scene
+from synth.minidump import MEM_IMAGE, MEM_PRIVATE
 
+from dumpmap.analysis.matching import _shown
 from dumpmap.api import diff
+from dumpmap.model.snapshot import Module
 
 
 @pytest.mark.parametrize(
@@ -25,3 +30,19 @@ def test_an_allocation_of_windows_does_not_grow(families: tuple[str, str], statu
         maps.append(scene.map(family=family))
     rows = diff(*maps).changes.rows()
     assert sorted(row.status for row in rows if 0x100000 in (row.address_a, row.address_b)) == statuses
+
+
+def test_which_allocations_another_map_would_show() -> None:
+    scene = Scene(64)
+    for base, kind in ((0x100000, MEM_IMAGE), (0x300000, MEM_PRIVATE), (0x500000, MEM_IMAGE), (0x700000, MEM_IMAGE)):
+        scene.allocate(MB, base=base, type=kind)
+    modules = [Module(base, MB, f"{base}.dll") for base in (0x100000, 0x300000, 0x500000, 0x900000)]
+    one = scene.map(modules=modules)
+    assert _shown(one, one).tolist() == [True] * 4
+    # Without a list of regions, a map has the images of its list of modules.
+    assert _shown(one, Scene(64).map(partial=True, modules=modules[:1])).tolist() == [True, False, True, False]
+    assert _shown(one, Scene(64).map(partial=True)).tolist() == [False] * 4
+    # A list that ends in the middle shows what lies before its end.
+    cut = replace(one, snapshot=replace(one.snapshot, regions_complete=False))
+    for end, shown in ((0x500000, 2), (0x500001, 3), (0x100000, 0)):
+        assert _shown(one, replace(cut, end=end)).tolist() == [True] * shown + [False] * (4 - shown)

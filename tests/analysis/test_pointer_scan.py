@@ -159,3 +159,9 @@ def test_which_bases_may_stand_alone() -> None:
 def test_ranges_that_touch_are_joined() -> None:
     assert joined([(0, 16), (16, 16), (64, 8)]) == [(0, 32), (64, 8)]
     assert joined([]) == []
+
+
+@pytest.mark.parametrize(("place", "sizes"), [(0, (9, 8)), (1, (9,)), (8, (0,)), (9, (0, 1))])
+def test_the_other_end_of_what_is_read_is_not_beside_a_pointer(place: int, sizes: tuple[int, ...]) -> None:
+    words = [SIZE if at in sizes else BASE if at == place else 5 for at in range(10)]
+    assert [hit.pair for hit in scan(words)] == [False]

@@ -353,3 +353,21 @@ def test_every_figure_with_a_name_of_its_own_is_measured() -> None:
 )
 def test_each_kind_of_gate_is_one(text: str, checks: bool) -> None:
     assert parse_rules(text).has_gates is checks
+
+
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [("<= 1", True), ("<= 0.9", True), ("<= 90%", True), ("<= 101%", True), ("<= 1.01", False), ("<= 1KB", False)],
+)
+def test_a_share_is_at_most_one(value: str, good: bool) -> None:
+    text = f'[limits]\nfragmentation = "{value}"'
+    if good:
+        assert parse_rules(text).has_gates
+    else:
+        with pytest.raises(RulesError, match=r"write 0\.9 or 90%"):
+            parse_rules(text)
+
+
+def test_a_count_has_no_unit() -> None:
+    with pytest.raises(RulesError, match="is a size; this key needs a count: write a number without a unit"):
+        parse_rules('[limits]\nthreads = "<= 5KB"')

@@ -5,21 +5,25 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.scenes import FIXTURES, KB, MB, Scene, commit_at
+from support.scenes import FIXTURES, GB, KB, MB, Scene, commit_at, crash
 from synth.minidump import MEM_IMAGE, PAGE_EXECUTE_READ
 
 import dumpmap
+from dumpmap.analysis.events import events_of
+from dumpmap.analysis.exception_names import exception_name
 from dumpmap.analysis.groups import group_of
+from dumpmap.analysis.samples import take_samples
 from dumpmap.analysis.subjects import Naming, Subject
 from dumpmap.analysis.trend import fit_lines, student_t
 from dumpmap.api import RegionMap, map_snapshot, timeline
-from dumpmap.model.snapshot import Counters, Module, System
+from dumpmap.model.snapshot import Counters, Module, System, Thread
 from dumpmap.model.types import RegionType
 from dumpmap.render.markdown import to_markdown
 from dumpmap.views.timeline import timeline_view, value_table
@@ -161,6 +165,8 @@ def test_a_partial_map_leaves_a_hole() -> None:
     assert list(series.values) == [MB, 2 * MB, None, 4 * MB, 5 * MB]
     assert series.slope == pytest.approx(MB / 60)
     assert series.sparkline() == [0.0, 0.25, None, 0.75, 1.0]
+    assert replace(series, values=(5.0, None, 5.0)).sparkline() == [0.0, None, 0.0]
+    assert replace(series, values=(None, None)).sparkline() == [None, None]
     # What little a partial map shows must not look like a fall or a rise of its type.
     for one in result.types:
         assert one.values[2] is None, one.title
@@ -337,3 +343,48 @@ def test_linux_memory_without_a_name_is_one_group(tmp_path: Path) -> None:
 
     result = timeline(linux(60 * index, (index + 1) * MB) for index in range(4))
     assert [series.name for series in result.growing if series.metric == "committed"] == ["without a name"]
+
+
+def test_figures_of_the_process_at_a_point() -> None:
+    counters = Counters(private_usage=5, working_set=6, virtual_size=GB)
+    one = Scene().leave(40 * MB, 30 * MB).map(counters=counters, system=commit_at(0.25, GB), threads=[Thread(1)])
+    (sample,) = take_samples([one], ("size",))
+    assert sample.figures == {
+        "counters.private_usage": 5,
+        "counters.working_set": 6,
+        "counters.virtual_size": GB,
+        "free": 70 * MB,
+        "largest_free_block": 40 * MB,
+        "commit_left": 768 * MB,
+        "threads": 1,
+        "handles": None,
+    }
+    assert (sample.whole, sample.narrow, sample.foreign, sample.exception) == (True, True, False, None)
+    (sample,) = take_samples([Scene().leave(40 * MB).map(partial=True)], ("size",))
+    assert (sample.figures["free"], sample.figures["largest_free_block"], sample.whole) == (None, None, False)
+
+
+def test_another_process_is_told_by_its_id_name_or_start() -> None:
+    start = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+    facts: list[dict[str, object]] = [
+        {"pid": 5, "name": "App.exe"},
+        {"pid": 5, "name": "app.EXE"},
+        {"pid": None, "name": None},
+        {"pid": 5, "name": "app.exe", "created_at": start},
+        {"pid": 5, "name": "app.exe"},
+        {"pid": 6, "name": "app.exe"},
+        {"pid": 6, "name": "other.exe"},
+        {"pid": 6, "name": "other.exe", "created_at": start},
+        {"pid": 6, "name": "other.exe", "created_at": start + dt.timedelta(1)},
+    ]
+    samples = take_samples([Scene().leave(MB).map(**fact) for fact in facts], ("size",))
+    found = [(event.point, event.name) for event in events_of(samples) if event.kind == "restart"]
+    named = "other.exe, process ID 6"
+    assert found == [(5, "app.exe, process ID 6"), (6, named), (8, named)]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"), [((10,), "EXC_CRASH"), ((10, 5), "EXC_CRASH"), ((), "0x00000000"), ((9,), "0x00000000")]
+)
+def test_an_abort_of_macos_is_named_by_its_first_parameter(parameters: tuple[int, ...], name: str) -> None:
+    assert exception_name(crash(0, *parameters), "macos") == name

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpmap.classify.partial import Cover, _pages_of_blocks, with_captured, with_many_captured
+from dumpmap.classify.partial import Cover, _pages_of_blocks, _ranges, with_captured, with_many_captured
+from dumpmap.model.recognised import LabelledRange
 from dumpmap.model.snapshot import Regions
 from dumpmap.model.winnt import PAGE_SIZE
 
@@ -90,3 +91,36 @@ def test_a_teb_has_one_page_in_32_bits_and_two_in_64(address: int, pointer_size:
     base = address // PAGE_SIZE * PAGE_SIZE
     above = base + 0x10000
     assert found == [(base, base + pages * PAGE_SIZE, base), (above, above + PAGE_SIZE, above)]
+
+
+C, R = 0x1000, 0x2000
+
+
+def part(base: int, size: int, committed: int | None, owner: str = "V8", whole: bool = False) -> LabelledRange:
+    """What a recogniser found."""
+    return LabelledRange(base, size, "x", "y", committed=committed, owner=owner, takes_allocation=whole)
+
+
+@pytest.mark.parametrize(
+    ("parts", "regions"),
+    [
+        ([], []),
+        ([part(100, 50, 50)], [(100, 150, 100, C)]),
+        ([part(100, 50, 0)], [(100, 150, 100, R)]),
+        ([part(100, 50, 20)], [(100, 120, 100, C), (120, 150, 100, R)]),
+        ([part(100, 50, None)], []),
+        ([part(100, 50, 50, whole=True)], []),
+        # Neighbours of one owner share an allocation, and equal states a region.
+        ([part(100, 50, 50), part(150, 50, 50)], [(100, 200, 100, C)]),
+        ([part(100, 50, 0), part(150, 50, 20)], [(100, 150, 100, R), (150, 170, 100, C), (170, 200, 100, R)]),
+        ([part(100, 50, 20), part(150, 50, 0)], [(100, 120, 100, C), (120, 200, 100, R)]),
+        ([part(100, 50, 50), part(151, 50, 50)], [(100, 150, 100, C), (151, 201, 151, C)]),
+        ([part(100, 50, 50), part(150, 50, None), part(200, 50, 50)], [(100, 150, 100, C), (200, 250, 200, C)]),
+        ([part(100, 50, 50), part(150, 50, 50, "Go")], [(100, 150, 100, C), (150, 200, 150, C)]),
+    ],
+)
+def test_what_recognisers_found_becomes_allocations(
+    parts: list[LabelledRange], regions: list[tuple[int, int, int, int]]
+) -> None:
+    found = list(_ranges(SimpleNamespace(ranges=parts)))  # type: ignore[arg-type]
+    assert found == [(*region, 0x20000) for region in regions]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 from support.scenes import Scene, program
+from synth.images import Section, pe_header
 from synth.minidump import MEM_IMAGE, MEM_MAPPED, MEM_PRIVATE, PAGE_READONLY
 from synth.process import ProcessBuilder
 
 import dumpmap
 from dumpmap.api import RegionMap
+from dumpmap.classify.images import Sections
+from dumpmap.model.memory import ExcerptMemory
 from dumpmap.model.types import RegionType
+from dumpmap.structures.pe import read_image
 
 PROCESSES = [
     ("x86", 2600, False),
@@ -167,3 +172,29 @@ def test_a_module_in_memory_that_is_no_image_is_said_to_be(kind: int, is_image: 
     assert row["details"] == module.path
     assert row["kind"] == ("EXE" if is_image else "EXE in other memory")
     assert (row["type"] == "Image") is is_image
+
+
+def test_sections_are_marked_within_their_allocation_and_the_header_last() -> None:
+    base, end = 0x403400, 0x40B400
+    sections = (
+        (".text", 0x1000, 0x2000),
+        ("", 0x3000, 0x1000),
+        (".far", 0x7000, 0x5000),
+        (".out", 0x8000, 0x1000),
+        (".zero", 0, 0x1000),
+    )
+    header = pe_header("x64", base, [Section(name, 0x1000, rva=rva) for name, rva, _ in sections])
+    image = read_image(ExcerptMemory([(base, header)]), base)
+    assert image is not None
+    parts = tuple(
+        replace(known, name=name, address=rva, size=size)
+        for known, (name, rva, size) in zip(image.sections, sections, strict=True)
+    )
+    for size_of_headers, pages in ((0x400, 1), (0x1000, 1), (0x1001, 2), (0, 0)):
+        marks = list(Sections(base, end, replace(image, sections=parts, size_of_headers=size_of_headers), "x").marks())
+        assert [(mark.start - base, mark.end - base, mark.label.kind) for mark in marks] == [
+            (0x1000, 0x3000, ".text"),
+            (0x3000, 0x4000, "(section)"),
+            (0x7000, 0x8000, ".far"),
+            *[(0, pages * 0x1000, "Header")] * bool(pages),
+        ]

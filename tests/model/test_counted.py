@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.scenes import Scene
 
@@ -23,6 +25,14 @@ def test_only_windows_charges_every_private_byte(family: str, partial: bool, com
     scene = Scene(64)
     scene.allocate(20 * MB)
     assert private_commit(scene.map(family=family, partial=partial)) == commit
+
+
+def test_a_list_that_lacks_its_end_states_no_sum() -> None:
+    scene = Scene(64)
+    scene.allocate(20 * MB)
+    one = scene.map()
+    assert private_commit(one) == 20 * MB
+    assert private_commit(replace(one, snapshot=replace(one.snapshot, regions_complete=False))) is None
 
 
 @pytest.mark.parametrize(

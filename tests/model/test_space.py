@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from support.scenes import Scene
 
 from dumpmap.classify.space import group_allocations
 from dumpmap.model.snapshot import make_regions
@@ -75,3 +78,10 @@ def test_the_allocation_that_holds_an_address(
 @pytest.mark.parametrize(("size", "found"), [(0x3000, [0x10000, 0x20000]), (0x3001, [0x10000]), (0x4001, [])])
 def test_large_allocations(space: AllocationSpace, size: int, found: list[int]) -> None:
     assert [base for base, _ in space.large_private_allocations(size)] == found
+
+
+@pytest.mark.parametrize(
+    ("bits", "end", "width"), [(32, 1 << 32, 8), (32, (1 << 32) + 1, 16), (64, 1 << 32, 16), (32, None, 8)]
+)
+def test_addresses_of_a_map_have_one_width(bits: int, end: int | None, width: int) -> None:
+    assert replace(Scene(bits).leave(1 << 20).map(), end=end).address_width == width

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dumpmap.model.formulas import as_text, from_cell
 from dumpmap.wording.text import percent_text, percent_words
 
 
@@ -28,3 +29,21 @@ from dumpmap.wording.text import percent_text, percent_words
 )
 def test_only_all_of_it_is_100_percent_and_only_nothing_is_0_percent(share: float, words: str) -> None:
     assert percent_words(share) == percent_text(share) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+x", "'+x"),
+        ("-5", "'-5"),
+        ("@a", "'@a"),
+        ("a=b", "a=b"),
+        ("", ""),
+        ("'a", "'a"),
+        ("'=1", "''=1"),
+    ],
+)
+def test_a_text_in_a_cell_comes_back(text: str, cell: str) -> None:
+    assert as_text(text) == cell
+    assert from_cell(cell) == text

@@ -9,8 +9,8 @@
 The work is done in a copy of the project under build/mutation. The first run records which test covers which line and
 how long each test takes (`--cover` records it again). Each mutant is a fork of one process that has collected the
 tests, in which the changed functions have other code. A mutant meets only the tests that cover its line, the quickest
-first, until one fails. Results go to build/mutation/results-SEED.jsonl, one line each; what is there is not run again.
-Survivors that `equivalent.txt` lists are counted as `equivalent`.
+and those of its own module first, until one fails. Results go to build/mutation/results-SEED.jsonl, one line each;
+what is there is not run again. Survivors that `equivalent.txt` lists are counted as `equivalent`.
 
 `tests/mutants.py` is something else: it damages recorded dumps, not the code.
 """
@@ -111,11 +111,26 @@ class Covered:
         return lines.get(mutant.line, set())
 
 
-def quickest(tests: Iterable[str], seconds: dict[str, float], budget: float) -> list[str]:
-    """The tests in the order of their length, as many as the budget holds."""
+def quickest(tests: Iterable[str], seconds: dict[str, float], budget: float, subject: str) -> list[str]:
+    """As many tests as the budget holds: the quickest, and those whose file has the name of the subject, first.
+
+    Cases of one test are much alike, so the tenth of them counts as if it took ten times as long.
+    """
+    words = [word.rstrip("s") for word in subject.split("_") if word]
+
+    def rank(test: str) -> tuple[float, str]:
+        shared = sum(word in test.partition("::")[0] for word in words)
+        return seconds.get(test, 1.0) / (1 + 4 * shared), test
+
+    cases: Counter[str] = Counter()
+    ranked = []
+    for test in sorted(set(tests), key=rank):
+        name = test.partition("[")[0]
+        cases[name] += 1
+        ranked.append((rank(test)[0] * cases[name], test))
     chosen: list[str] = []
     spent = 0.0
-    for test in sorted(set(tests), key=lambda name: (seconds.get(name, 1.0), name)):
+    for _, test in sorted(ranked):
         spent += seconds.get(test, 1.0)
         if chosen and spent > budget:
             break
@@ -131,7 +146,8 @@ def run(tree: Tree, mutants: list[Mutant], covered: Covered, results: Path, firs
     for number, mutant in enumerate(mutants, 1):
         if mutant.name in done:
             continue
-        change, tests = tree.change(mutant), [*first, *quickest(covered.tests(mutant), seconds, budget)]
+        subject = Path(mutant.path).stem
+        change, tests = tree.change(mutant), [*first, *quickest(covered.tests(mutant), seconds, budget, subject)]
         expected = sum(seconds.get(test, 1.0) for test in tests)
         outcome = "apart" if change.is_valid else "invalid"
         if outcome == "apart" and not covered.runs_at_import(mutant):

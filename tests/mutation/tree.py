@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,9 @@ class Tree:
         for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile"):
             shutil.copy(PROJECT / name, self.folder / name)
 
-    def start(self, *arguments: str, pipes: Sequence[int] = (), **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, *arguments: str, pipes: Sequence[int] = (), environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         """Starts pytest in the copy."""
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-n0"]
         own = {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -99,7 +101,7 @@ class Tree:
 
     def pytest(self, *arguments: str, patience: float | None = None, **environment: str) -> int | None:
         """Runs pytest in the copy; the exit code, or None when it did not end within `patience` seconds."""
-        process = self.start(*arguments, pipes=(), **environment)
+        process = self.start(*arguments, environment=environment)
         try:
             return process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -131,7 +133,7 @@ class Forks:
 
     def __init__(self, tree: Tree, tests: Sequence[str]) -> None:
         (requests, self._requests), (self._answers, answers) = os.pipe(), os.pipe()
-        tree.start("-p", "tests.mutation.forks", *tests, pipes=(requests, answers))
+        tree.start("-p", "tests.mutation.forks", *tests, pipes=(requests, answers), environment={})
         os.close(requests)
         os.close(answers)
         self._incoming = os.fdopen(self._answers, encoding="utf-8")

@@ -116,6 +116,19 @@ def test_of_two_streams_of_one_type_the_first_counts() -> None:
     assert any("second stream" in warning for warning in snapshot.warnings)
 
 
+@pytest.mark.parametrize("count", [2, 3, 9])
+def test_a_list_that_is_named_many_times_is_one_warning(count: int) -> None:
+    builder = small()
+    for _ in range(count - 1):
+        builder.new_stream(MODULE_LIST).module(0x50_0000, 0x1000, "b.dll")
+    snapshot = read(builder)
+    assert sum("second stream" in warning for warning in snapshot.warnings) == 1
+    assert [found.status for found in snapshot.source.streams if found.type == MODULE_LIST] == [
+        "read",
+        *["not read: a second stream of this type"] * (count - 1),
+    ]
+
+
 def test_of_two_memory_info_lists_the_first_counts() -> None:
     builder = tiny().region(0x1_0000, 0x1000, MEM_COMMIT, PAGE_READWRITE, MEM_PRIVATE).new_stream(MEMORY_INFO_LIST)
     builder.region(0x9_0000, 0x1000, MEM_COMMIT, PAGE_READWRITE, MEM_PRIVATE)

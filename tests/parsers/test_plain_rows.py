@@ -14,7 +14,7 @@ from dumpmap.errors import SnapshotError
 from dumpmap.model.snapshot import Regions
 from dumpmap.parsers.snapshot_json import regions as reading
 from dumpmap.parsers.snapshot_json.columns import COLUMNS, REQUIRED_COLUMNS
-from dumpmap.parsers.snapshot_json.plain_rows import plain_rows
+from dumpmap.parsers.snapshot_json.plain_rows import _DECIMAL, _digits, plain_rows
 
 RELAXED = settings(deadline=None, max_examples=150)
 NAMES = [*REQUIRED_COLUMNS, "total_ws"]
@@ -94,3 +94,31 @@ def test_numbers_that_no_column_may_have() -> None:
     assert plain_rows(text_of([good, good], b",\n"), NAMES) is not None
     assert plain_rows(text_of([good], b",\n").replace(b"4096", b"04096"), NAMES) is None
     assert plain_rows(b"[]", NAMES) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "selected"),
+    [
+        ([b"12", b"34", b"56"], 0),
+        ([b"12", b"3", b"56"], 1),
+        ([b"123", b"3", b"56"], 2),
+        ([b"0"], 0),
+        ([], 0),
+    ],
+)
+def test_rows_are_selected_only_where_a_number_is_shorter(
+    texts: list[bytes], selected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = np.frombuffer(b",".join(texts) + b",", np.uint8)
+    lengths = np.array([len(text) for text in texts], np.intp)
+    ends = np.cumsum(lengths + 1) - 1
+    asked: list[int] = []
+    real = np.flatnonzero
+
+    def noted(rows: Any) -> Any:
+        asked.append(len(rows))
+        return real(rows)
+
+    monkeypatch.setattr(np, "flatnonzero", noted)
+    assert _digits(data, ends, lengths, _DECIMAL, 10, 20).tolist() == [int(text) for text in texts]
+    assert len(asked) == selected

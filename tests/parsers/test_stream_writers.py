@@ -15,8 +15,10 @@ from synth.minidump import MinidumpBuilder
 from synth.writers import CRASHPAD_INFO, ENGINE_OOM, ROOT, UNREAL_CONTEXT, ModuleAnnotations, unreal_xml
 
 from dumpmap.errors import DumpmapError
+from dumpmap.model.memory import ExcerptMemory
 from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.writer import WriterRecord
+from dumpmap.parsers.minidump.unreal_message import _text
 
 GARBAGE = b"\x00\x00leftover <FGenericCrashContext> \xff\xfe\x41" * 50
 
@@ -479,3 +481,27 @@ def test_the_crash_context_outranks_breakpads_assertion() -> None:
     record = read(both).writer
     assert record is not None
     assert record.source == "UnrealCrashContext"
+
+
+@pytest.mark.parametrize("address", [0x10000, 0x10042, 0x100C2])
+@pytest.mark.parametrize(
+    ("letters", "behind", "read"),
+    [
+        (0, 200, 0),
+        (1, 0, 1),
+        (63, 0, 63),
+        (64, 0, 64),
+        (200, 0, 200),
+        (200, 300, 200),
+        (4096, 0, 4096),
+        (5000, 0, 4096),
+    ],
+)
+def test_a_text_is_read_in_steps_up_to_its_end(address: int, letters: int, behind: int, read: int) -> None:
+    text = "".join(chr(0x61 + number % 26) for number in range(letters))
+    data = text.encode("utf-16-le") + b"\0\0" + bytes(range(1, 256))[:behind]
+    assert _text(ExcerptMemory([(address, data)]), address) == text[:read]
+    # Without a zero the text ends with what is captured.
+    if letters:
+        assert _text(ExcerptMemory([(address, data[: 2 * letters])]), address) == text[:read]
+    assert _text(ExcerptMemory([(0, bytes(4))]), 0) == ""

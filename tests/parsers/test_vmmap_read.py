@@ -561,6 +561,20 @@ def test_overlapping_allocations_do_not_overlap_in_the_snapshot() -> None:
     assert "overlaps another row" in snapshot.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("<root></root>", "an XML file, but not VMMap's: it has no Region element"),
+        ("<root>", "not a readable VMMap file: damaged before its first Region element"),
+        ("<root", "not a readable VMMap file: damaged before its first Region element"),
+    ],
+)
+def test_a_file_without_rows_says_whether_it_is_damaged(text: str, problem: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        from_mmp(text)
+    assert problem in str(caught.value)
+
+
 # --- any damage -------------------------------------------------------------------------------------------------------
 
 CSV_BYTES = csv_text(sample()).encode()

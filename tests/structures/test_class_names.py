@@ -162,3 +162,18 @@ def test_damage_gives_the_class_or_none(arch: str) -> None:
         for vtable in vtables:
             found = names.find(vtable, process.pointer_size)
             assert found is None or found.module == "engine.dll"
+
+
+@BITS
+@pytest.mark.parametrize(("field", "named"), [(None, True), (0, False), (1, False)])
+def test_a_type_info_and_its_name_lie_in_modules(arch: str, field: int | None, named: bool) -> None:
+    process, module, at = process_with(arch)
+    size = process.pointer_size
+    vtable = rtti.itanium_vtable(process, module, at, b"3Foo")
+    outside = process.allocate(0x1000, commit=0x1000)
+    process.write(outside, bytes(0x1000))
+    process.pointer(outside + 0x100 - size, at + 0x40)  # as before the vtable of the type_info
+    process.write(outside + 0x200, b"3Foo\0")
+    if field is not None:
+        process.pointer(at + field * size, outside + 0x100 * (field + 1))
+    assert (names_of(process).find(vtable, size) is not None) is named

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.structures import MapSpace, managed_heaps, memory_of, space_of, survey_process
+from support.structures import MEM_COMMIT, MEM_PRIVATE, MapSpace, managed_heaps, memory_of, space_of, survey_process
 from synth.clr import MAP_TYPES, SEGMENT, RuntimeMemory
 from synth.framework import Framework
 from synth.minidump import MEM_MAPPED
@@ -21,10 +22,11 @@ import dumpmap
 from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.model.memory import ExcerptMemory, Memory, RecordingMemory
 from dumpmap.model.recognised import LabelledRange
-from dumpmap.structures.clr_code import CodeRange, ranges_by_list, ranges_by_map
+from dumpmap.structures.clr_code import CodeRange, _Reader, ranges_by_list, ranges_by_map
 from dumpmap.structures.clr_handles import handle_segments
-from dumpmap.structures.clr_loader_heaps import loader_heaps
+from dumpmap.structures.clr_loader_heaps import _Search, loader_heaps
 from dumpmap.structures.contract import Contract
+from dumpmap.structures.space import NoSpace
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "runtimes"
 NAMES = ("dotnet-2.1", "dotnet-3.1", "dotnet-10")
@@ -394,3 +396,59 @@ def check_flipped(
         allocation = space.allocation(base)
         assert allocation is not None
         assert end <= sum(allocation)
+
+
+# ---------------------------------------------------------------- bounds
+
+
+@pytest.mark.parametrize(
+    ("value", "followed"),
+    [
+        (0x1000, False),
+        (0x1008, True),
+        (0x1004, False),  # no pointer is there
+        (0x3FFFF8, True),
+        (0x400000, False),  # in an image
+        (0x4FFFF8, False),
+        (0x500000, True),
+        (0x7FFF_FFFF_FFF8, True),
+        (0x8000_0000_0000, False),
+    ],
+)
+@pytest.mark.parametrize("lost", [0, 3, 8])
+def test_words_that_may_point_to_an_object(value: int, followed: bool, lost: int) -> None:
+    memory = ExcerptMemory([(0x20000 + lost, struct.pack("<3Q", 0, value, 0)[lost:])])
+    search = _Search(memory, NoSpace(), [(0x400000, 0x500000)], 8)
+    found = list(search.pointers([(0x20000, 0x20018, (5,))]))
+    assert found == ([(0x20008, value, (5,))] if followed else [])
+
+
+IN_HEAP, OF_STUBS = 0x2, 0x4
+
+
+@pytest.mark.parametrize(
+    ("section", "node", "found"),
+    [
+        # begin, end, flags, list of code heaps, module; first byte, next free byte, and base of a code heap
+        ((0x20100, 0x28000, IN_HEAP, 1, 0), (0x20200, 0x21000, 0x20000), (0x20000, 0x28000, False)),
+        ((0x20100, 0x30000, IN_HEAP, 1, 0), (0x20100, 0x30000, 0x20000), (0x20000, 0x30000, False)),
+        ((0x20100, 0x30001, IN_HEAP, 1, 0), (0x20200, 0x21000, 0x20000), None),  # longer than the allocation
+        ((0x20100, 0x20100, IN_HEAP, 1, 0), (0x20100, 0x20100, 0x20000), None),
+        ((0x20100, 0x28000, IN_HEAP, 1, 9), (0x20200, 0x21000, 0x20000), None),  # a module's
+        ((0x20100, 0x28000, IN_HEAP, 1, 0), (0x200FF, 0x21000, 0x20000), None),
+        ((0x20100, 0x28000, IN_HEAP, 1, 0), (0x21001, 0x21000, 0x20000), None),
+        ((0x20100, 0x28000, IN_HEAP, 1, 0), (0x20200, 0x28001, 0x20000), None),
+        ((0x21100, 0x28000, IN_HEAP, 1, 0), (0x21200, 0x22000, 0x20000), None),  # the head is elsewhere
+        ((0x21100, 0x28000, IN_HEAP, 1, 0), (0x21200, 0x22000, 0x21000), (0x21000, 0x28000, False)),
+        ((0x20100, 0x28000, OF_STUBS, 0, 0), (), (0x20100, 0x28000, True)),
+        ((0x20100, 0x28000, OF_STUBS, 1, 0), (), None),
+        ((0x20100, 0x28000, 0, 0, 0), (), None),
+        ((0xFF00, 0x28000, OF_STUBS, 0, 0), (), None),
+    ],
+)
+def test_a_range_of_code_agrees_with_itself(
+    section: tuple[int, ...], node: tuple[int, ...], found: tuple[int, int, bool] | None
+) -> None:
+    space = MapSpace([(0x20000, 0x10000, 0x20000, MEM_COMMIT, MEM_PRIVATE)])
+    code = _Reader(ExcerptMemory([]), space, 8).code_range(section, node, OF_STUBS)
+    assert (code and (code.base, code.end, code.stubs)) == found

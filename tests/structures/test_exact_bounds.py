@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-from support.structures import heap_at, space_of, survey_process
+from support.structures import MEM_COMMIT, MEM_PRIVATE, MapSpace, heap_at, space_of, survey_process
 from synth import heaps as hp
 from synth.heaps import HeapTruth, SegmentSpec
 from synth.process import ProcessBuilder
 
 from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures.bounds import is_page, is_user_address
+from dumpmap.structures.gc_dac_table import _Finder
 from dumpmap.structures.layouts.nt_heap import LFH_HEAP_WORDS
 from dumpmap.structures.nt_front_end import _front_end_range, _points_back
+from dumpmap.structures.nt_segments import HeapSegment, _uncommitted, read_old_segment, read_segment
+from dumpmap.structures.recognisers.go_heap import GoReader
 from dumpmap.structures.recognisers.windows_heaps import _lacks
 
 PAGES = 0x100
@@ -261,3 +265,94 @@ def test_the_first_of_the_threads_with_another_peb_is_named() -> None:
     assert text.endswith(
         f"2 of {len(process.threads)} TEBs name another PEB (first: thread {first}, {process.peb + 0x10000:#x})"
     )
+
+
+@pytest.mark.parametrize(
+    ("read", "address", "problem"),
+    [
+        (read_old_segment, 0x20004, "not an address"),
+        (read_old_segment, 0xFFF8, "not an address"),
+        (read_old_segment, 0xFFFC, "not an address"),
+        (read_old_segment, 0x8000_0000_0000, "not an address"),
+        (read_old_segment, 0x20008, "unread"),
+        (read_segment, 0x20008, "not the start of a page"),
+        (read_segment, 0xF000, "not the start of a page"),
+        (read_segment, 0x8000_0000_0000, "not the start of a page"),
+        (read_segment, 0x20000, "unread"),
+    ],
+)
+def test_where_a_segment_can_be(read: Callable[..., object], address: int, problem: str) -> None:
+    context = SimpleNamespace(pointer_size=8, memory=ExcerptMemory([]), why_unread=lambda place, **rest: "unread")
+    assert read(context, address, 0x30000) == problem
+
+
+@pytest.mark.parametrize("width", [4, 8])
+@pytest.mark.parametrize(
+    ("value", "possible"),
+    [(0x20000, True), (0x20004, True), (0x20002, False), (0x30000, False), (0xFFFC, False), (0x2FFFC, True)],
+)
+def test_words_that_can_point_into_an_allocation(value: int, width: int, possible: bool) -> None:
+    space = MapSpace(
+        [(0x8000, 0x8000, 0x8000, MEM_COMMIT, MEM_PRIVATE), (0x20000, 0x10000, 0x20000, MEM_COMMIT, MEM_PRIVATE)]
+    )
+    reader = SimpleNamespace(widths=SimpleNamespace(pointer=width), _space=space)
+    assert GoReader.is_pointer(reader, value) is possible  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("count", "array", "found"),
+    [
+        (1, 0x40000, [7]),
+        (2, 0x40000, [7, 8]),
+        (1024, 0x40000, None),
+        (0, 0x40000, []),
+        (1025, 0x40000, []),
+        (1, 0xF000, []),
+    ],
+)
+def test_the_heaps_that_a_runtime_lists(count: int, array: int, found: list[int] | None) -> None:
+    heaps = b"".join(number.to_bytes(8, "little") for number in range(7, 7 + 1025))
+    words = (count, array)
+    memory = ExcerptMemory(
+        [(0x20000 + 8 * at, word.to_bytes(8, "little")) for at, word in enumerate(words)] + [(array, heaps)]
+    )
+    for entries in ([0x20000, 0x20008], [0x20008, 0x20000]):
+        finder = SimpleNamespace(memory=memory, entries=entries, width=8, heap_generations=lambda heap: heap)
+        listed = _Finder.listed_heaps(finder)  # type: ignore[arg-type]
+        assert listed == (list(range(7, 7 + 1024)) if found is None else found)
+
+
+SEGMENT = 0x100000
+
+
+@pytest.mark.parametrize(
+    ("holes", "count", "pages", "good"),
+    [
+        (((0x1000, 0x1000), (0x4000, 0x2000)), 2, 3, True),
+        (((0x4000, 0x2000), (0x1000, 0x1000)), 2, 3, True),
+        (((0x1000, 0x1000), (0x4000, 0x2000)), 3, 3, True),
+        (((0x1000, 0x1000), (0x4000, 0x2000)), 1, 3, False),
+        (((0x1000, 0x1000), (0x4000, 0x2000)), 2, 4, False),
+        (((0x1000, 0x1000), (0x2800, 0x1000), (0x4000, 0x2000)), 3, 3, False),  # what follows a bad one is not read
+        (((0x1000, 0x1000), (0x1000, 0x1000), (0x4000, 0x2000)), 3, 3, False),
+        (((0x1000, 0x1000), (0x4000, 0), (0x4000, 0x2000)), 3, 3, False),
+        (((0xE000, 0x2000),), 1, 2, True),
+        (((0xE000, 0x3000),), 1, 3, False),
+        (((0, 0x1000),), 1, 1, False),
+        ((), 0, 0, True),
+    ],
+)
+def test_the_holes_of_a_segment_add_up(holes: tuple[tuple[int, int], ...], count: int, pages: int, good: bool) -> None:
+    nodes = [0x20000 + 0x20 * number for number in range(len(holes))]
+    words = [
+        (following, SEGMENT + offset, size) for (offset, size), following in zip(holes, [*nodes[1:], 0], strict=False)
+    ]
+    chunks = [
+        (node, b"".join(word.to_bytes(8, "little") for word in row)) for node, row in zip(nodes, words, strict=True)
+    ]
+    context = SimpleNamespace(pointer_size=8, memory=ExcerptMemory(chunks), budget=SimpleNamespace(left=9))
+    first = nodes[0] if nodes else 0
+    segment = HeapSegment(SEGMENT, SEGMENT, 0x10000, pages << 12, count, SEGMENT, SEGMENT, 0, 0, first, True)
+    for known in ({}, dict(zip(nodes, words, strict=True))):  # read one by one, and read at once before
+        found = _uncommitted(context, segment, known)  # type: ignore[arg-type]
+        assert found == (tuple(sorted((SEGMENT + offset, size) for offset, size in holes)) if good else ())

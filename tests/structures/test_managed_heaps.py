@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import struct
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +17,9 @@ from dumpmap.model.managed_heaps import ManagedHeap, ManagedRange
 from dumpmap.model.memory import ExcerptMemory, RecordingMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.types import RegionType
-from dumpmap.structures.contract import _resolve, read_contract
+from dumpmap.structures.contract import Contract, _resolve, read_contract
+from dumpmap.structures.gc_contract import contract_roots
+from dumpmap.structures.gc_roots import GcRoots, HeapRoots
 from dumpmap.structures.layouts import gc as layouts
 from dumpmap.structures.pe import find_export, read_image
 from dumpmap.structures.recognisers.dotnet import _labelled
@@ -367,3 +371,104 @@ def test_what_the_collector_says_to_be_committed() -> None:
         ("heap 0", "coreclr.dll, heap 0"),
     ]
     assert {one.type for one in ranges} == {RegionType.MANAGED_HEAP}
+
+
+# ---------------------------------------------------------------- a contract whose offsets are no multiples of anything
+
+
+SEGMENT_FIELDS = {"Mem": 9, "Allocated": 17, "Committed": 25, "Reserved": 33, "Flags": 41, "Next": 49}
+
+
+def contract(
+    types: Mapping[str, dict[str, int]] | None = None, *, server: bool = True
+) -> tuple[ExcerptMemory, Contract]:
+    """The descriptor of a collector, and its variables and heaps; every word of a heap is its own address."""
+    identifiers = "regions, server" if server else "regions,background"
+    known = {
+        "HeapSegment": SEGMENT_FIELDS,
+        "Generation": {"!": 0x80, "StartSegment": 11, "AllocationStart": 13},
+        "RegionFreeList": {"!": 0x19, "HeadFreeRegion": 3},
+        "GCHeap": {
+            "GenerationTable": 0x33,
+            "FreeRegions": 0x105,
+            "FreeableSohSegment": 0x7B,
+            "FreeableUohSegment": 0x8D,
+            "EphemeralHeapSegment": 0x9F,
+            "AllocAllocated": 0xB1,
+        },
+        "CardTableInfo": {"Recount": 1, "Size": 7, "NextCardTable": 0x0F, "!": 0x40},
+    }
+    names = ("NumHeaps", "Heaps", "BookkeepingStart", "StructureInvalidCount", "GCHeapEphemeralHeapSegment")
+    more = ("GCHeapAllocAllocated", "GCHeapFreeableSohSegment", "GCHeapFreeableUohSegment")
+    addresses = {name: 0x20000 + 8 * at for at, name in enumerate((*names, *more))}
+    words = (2, 0x30003, 0x77000, 5, 0x78000, 0x79000, 0x7A000, 0x7B000)
+    addresses |= {"GCHeapGenerationTable": 0x40400, "GCHeapFreeRegions": 0x50505, "GlobalFreeHugeRegions": 0x50707}
+    chunks = [(0x20000, struct.pack("<8Q", *words)), (0x30003, struct.pack("<2Q", 0x40407, 0x40C07))]
+    for heap in (0x40407, 0x40C07):
+        data = bytearray(0x200)
+        for offset in (0x7B, 0x8D, 0x9F, 0xB1, 0x105 + 3, 0x105 + 0x19 + 3):
+            struct.pack_into("<Q", data, offset, heap + offset)
+        chunks.append((heap, bytes(data)))
+    chunks += [(0x50505 + 0x19 * at + 3, struct.pack("<Q", 0x60000 + at)) for at in range(3)]
+    chunks.append((0x50707 + 3, struct.pack("<Q", 0x61000)))
+    values: dict[str, int | str] = {
+        "GCIdentifiers": identifiers,
+        "CountFreeRegionKinds": 2,
+        "CardTableInfoSize": 0x48,
+        "TotalGenerationCount": 5,
+    }
+    return ExcerptMemory(chunks), Contract(8, "1", {**known, **(types or {})}, addresses, values)
+
+
+def test_the_roots_of_a_server_collector_by_its_contract() -> None:
+    roots = contract_roots(*contract())
+    assert isinstance(roots, GcRoots)
+    assert (roots.server, roots.regions, roots.generation_size, roots.generation_count) == (True, True, 0x80, 5)
+    assert (roots.start_segment, roots.allocation_start, roots.invalid_count) == (11, 13, 5)
+    assert roots.heaps == tuple(
+        HeapRoots(
+            index,
+            heap + 0x33,
+            heap + 0x9F,
+            heap + 0xB1,
+            (heap + 0x108, heap + 0x121, heap + 0x7B, heap + 0x8D),
+        )
+        for index, heap in enumerate((0x40407, 0x40C07))
+    )
+    assert roots.free_chains == (0x61000,)
+    assert (roots.segment.size, roots.segment.offsets["Next"]) == (49 + 8, 49)
+    assert (roots.bookkeeping, roots.card_table_size) == (0x77000, 0x48)
+    # The contract lacks the bounds of the range, which are where they were before.
+    cards = {"Recount": 1, "Size": 7, "NextCardTable": 0x0F, "LowestAddress": 0x18, "HighestAddress": 0x20}
+    assert dict(roots.card_table.offsets) == cards
+
+
+def test_the_roots_of_a_workstation_collector_by_its_contract() -> None:
+    roots = contract_roots(*contract(server=False))
+    assert isinstance(roots, GcRoots)
+    chains = (0x60000, 0x60001, 0x7A000, 0x7B000)
+    assert roots.heaps == (HeapRoots(None, 0x40400, 0x78000, 0x79000, chains),)
+    assert not roots.server
+    # Without the fields of the cards, or with one that is far away, their memory is not known.
+    without = contract_roots(*contract({"CardTableInfo": {"Size": 8}}, server=False))
+    assert isinstance(without, GcRoots)
+    assert without.bookkeeping == 0
+    far = contract_roots(*contract({"CardTableInfo": {"Size": 8, "NextCardTable": 0x1001}}, server=False))
+    assert isinstance(far, GcRoots)
+    assert far.bookkeeping == 0
+
+
+@pytest.mark.parametrize(
+    ("types", "problem"),
+    [
+        ({"HeapSegment": {}, "Generation": {}}, "it does not describe the garbage collector"),
+        ({"HeapSegment": {}}, "its description of the garbage collector is incomplete"),
+        ({"Generation": {"!": 0, "StartSegment": 8}}, "its description of the garbage collector is incomplete"),
+        ({"Generation": {"!": 0x80}}, "its description of the garbage collector is incomplete"),
+        ({"HeapSegment": SEGMENT_FIELDS | {"Next": 0x1001}}, "its description of the garbage collector is implausible"),
+        ({"GCHeap": {}}, "it lists no heaps"),
+    ],
+)
+def test_a_contract_that_says_too_little(types: dict[str, dict[str, int]], problem: str) -> None:
+    assert contract_roots(*contract(types)) == problem
+    assert isinstance(contract_roots(*contract({"HeapSegment": SEGMENT_FIELDS | {"Next": 0x1000}})), GcRoots)

@@ -12,7 +12,8 @@ from synth.partition_alloc import METADATA_AT, SUPER_PAGE, PartitionAlloc
 import dumpmap
 from dumpmap.analysis.owners import find_owners
 from dumpmap.api import RegionMap
-from dumpmap.structures.recognisers.partition_alloc import Partition
+from dumpmap.model.memory import ExcerptMemory
+from dumpmap.structures.recognisers.partition_alloc import Partition, _direct_map
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "allocators"
 MIB = 1 << 20
@@ -174,3 +175,32 @@ def test_spoiled_bytes_never_raise_and_never_prove_a_lie(bits: int) -> None:
             assert int.from_bytes(proof, "little") ^ of.root == (1 << 8 * build.width) - 1
             for page in of.pages:
                 assert memory.read(page.base + METADATA_AT, build.width) == of.root.to_bytes(build.width, "little")
+
+
+@pytest.mark.parametrize(("width", "first"), [(8, 6), (4, 10)])
+@pytest.mark.parametrize(
+    ("bucket", "again", "size", "found"),
+    [
+        (0x40, 0x40, 0x5000, 0x5000),
+        (0x1, 0x1, 0x1000, 0x1000),
+        (0xFF, 0xFF, 0x1000, 0x1000),
+        (0, 0, 0x5000, None),  # the metadata itself
+        (0x100, 0x100, 0x5000, None),  # behind it
+        (0x40, 0x44, 0x5000, 0),  # no extent of this bucket
+        (0x40, 0x40, 0x5001, 0),
+        (0x40, 0x40, 0, 0),
+    ],
+)
+def test_what_the_metadata_of_a_direct_map_states(
+    width: int, first: int, bucket: int, again: int, size: int, found: int | None
+) -> None:
+    at = 0x40000
+    words = [0] * (0x100 // width)
+    words[first], words[first + 8], words[first + 9] = at + bucket, at + again, size
+    data = b"".join(word.to_bytes(width, "little") for word in words)
+    assert _direct_map(ExcerptMemory([(at, data)]), at, width) == found
+    if found:
+        # The bucket's own place does not count as the extent's.
+        words[first + 1], words[first + 8] = size, 0
+        data = b"".join(word.to_bytes(width, "little") for word in words)
+        assert _direct_map(ExcerptMemory([(at, data)]), at, width) == 0

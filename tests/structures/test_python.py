@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.recorded import opened
 from support.structures import memory_of, survey_process
-from synth.python import NARROW, NEW, OLD, PythonProcess, Sizes, python_process
+from synth.python import FULL, NARROW, NEW, OLD, PythonProcess, Sizes, python_process
 
 import dumpmap
 from dumpmap.analysis.owners import find_owners
@@ -88,6 +88,28 @@ def test_each_layout_is_read(arch: str, sizes: Sizes) -> None:
     assert arenas.free_pools == 2 * sizes.arena // sizes.pool - 5
     assert arenas.used == 16 * 3 + 32 * 5 + 48 * 7 + 64 * 60 + 512
     assert arenas.version == "3.11.9"
+
+
+@pytest.mark.parametrize(("unused", "found"), [(14, True), (15, True), (16, False)])
+def test_one_of_the_first_16_records_is_in_use(unused: int, found: bool) -> None:
+    python = python_process(arenas=(*[None] * unused, FULL))
+    assert len(survey_process(python.process).facts_of(PythonArenas)) == found
+
+
+@pytest.mark.parametrize(("unused", "found"), [(4094, 2), (4095, 2), (4096, 1)])
+def test_behind_an_arena_4096_records_are_looked_at(unused: int, found: int) -> None:
+    python = python_process(arenas=(FULL,))
+    process = python.process
+    python.array = process.allocate(0x40000, commit=0x40000)
+    process.write(python.array, bytes(0x40000))
+    python.point(python.array)
+    base, size = python.arenas[0], python.sizes
+    other = process.allocate(size.arena, commit=size.arena)
+    python.pool(other, unused + 1, 32, 5)
+    total = size.arena // size.pool
+    python.record(0, base, base + 3 * size.pool, total - 3, total, 0, 0, 0)
+    python.record(unused + 1, other, other + size.pool, total - 1, total, 0, 0, 0)
+    assert len(only(survey_process(process)).arenas) == found
 
 
 def test_a_live_process_gives_the_same() -> None:

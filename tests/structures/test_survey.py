@@ -149,3 +149,23 @@ def test_this_room_needs_the_standard_library_and_construct_only() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_module_without_a_header_costs_only_itself() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    bases = [module.base for module in process.modules]
+    assert len(bases) >= 3
+    assert set(survey_process(process).images) == set(bases)
+    process.write(bases[0], bytes(0x400))
+    assert set(survey_process(process).images) == set(bases[1:])
+
+
+def test_a_thread_without_an_address_costs_only_itself() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    others = [process.add_thread() for _ in range(2)]
+    listed = [(thread.tid, thread.teb) for thread in (process.threads[0], *others)]
+    for place in range(3):
+        threads = [(tid, 0 if at == place else teb) for at, (tid, teb) in enumerate(listed)]
+        found = survey(memory_of(process), pointer_size=8, threads=threads, modules=[], space=NoSpace(), os_build=19045)
+        assert [teb.thread_id for teb in found.tebs] == [tid for at, (tid, _) in enumerate(listed) if at != place]
+        assert found.warnings == ()

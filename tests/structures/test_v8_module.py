@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.patched import patched_map, word
@@ -10,7 +11,8 @@ from support.patched import patched_map, word
 import dumpmap
 from dumpmap.analysis.owners import Owner, find_owners
 from dumpmap.api import RegionMap
-from dumpmap.structures.recognisers.v8 import Isolate
+from dumpmap.structures.recognisers.v8 import Isolate, _is_page
+from dumpmap.structures.recognisers.v8_layouts import LAYOUTS, PageLayout
 
 KALEIDO = Path(__file__).parents[1] / "fixtures" / "allocators" / "partitionalloc-kaleido.dmp.gz"
 
@@ -38,3 +40,43 @@ def test_spaces_that_disagree_name_none(chromium: RegionMap) -> None:
         other = patched_map(chromium, {found.spaces[0].address: word(lie)})
         assert isolate(other).module == ""
         assert isolate(other).size == isolate(chromium).size
+
+
+PAGE = 0x4_0000
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        ({}, True),
+        ({"size": 0x1000, "area_end": PAGE + 0x1000}, True),
+        ({"size": (1 << 40) - 0x1000}, True),
+        ({"size": 1 << 40}, False),
+        ({"size": 0x800, "area_end": PAGE + 0x800, "allocated": 0}, False),
+        ({"size": 0x1800}, False),  # no pages
+        ({"size": 0, "area_end": PAGE, "area_start": PAGE, "allocated": 0}, False),
+        ({"again": 0x3000}, False),  # the size is stated otherwise
+        ({"itself": PAGE + 8}, False),
+        ({"area_start": PAGE}, False),
+        ({"area_start": PAGE + 1}, True),
+        ({"area_start": PAGE + 0x2000, "area_end": PAGE + 0x2000}, True),
+        ({"area_start": PAGE + 0x1800, "area_end": PAGE + 0x1400}, False),
+        ({"area_end": PAGE + 0x2001}, False),
+        ({"allocated": 0x2000}, True),
+        ({"allocated": 0x2001}, False),
+        ({"heap": 7}, False),
+        ({"owner": 7}, False),
+        ({"allocator": 7}, False),
+    ],
+)
+def test_a_page_agrees_with_itself(layout: PageLayout, change: dict[str, int], good: bool) -> None:
+    facts = {"size": 0x2000, "area_start": PAGE + 0x100, "area_end": PAGE + 0x2000, "allocated": 0x80}
+    facts |= {"heap": 0x50000, "owner": 0x50000, "allocator": 0x50000, "itself": PAGE} | change
+    words = [0] * 16
+    for name in ("size", "area_start", "area_end", "allocated", "heap", "owner"):
+        words[getattr(layout, name)] = facts[name]
+    stated = facts["allocator"], facts["itself"], facts.get("again", facts["size"])
+    words[layout.reservation : layout.reservation + 3] = stated
+    memory = SimpleNamespace(is_pointer=lambda value: value == 0x50000)
+    assert _is_page(memory, PAGE, tuple(words), layout) is good  # type: ignore[arg-type]

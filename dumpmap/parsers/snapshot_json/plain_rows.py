@@ -140,12 +140,12 @@ def _digits(
     data: Bytes, ends: Places, lengths: Places, values: Bytes, base: int, longest: int
 ) -> npt.NDArray[np.uint64]:
     """Returns the numbers whose digits end at `ends` (exclusive)."""
-    most = int(lengths.max(initial=0))
+    most, least = int(lengths.max(initial=0)), int(lengths.min(initial=longest))
     _need(most <= longest)
     numbers = np.zeros(len(ends), np.uint64)
     for place in range(most):
         rows: Places | slice = slice(None)
-        if place >= int(lengths.min(initial=0)):
+        if place >= least:
             rows = np.flatnonzero(lengths > place)
         digits = values[data[ends[rows] - 1 - place]]
         _need(not (digits == _BAD).any())
