@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format docs bench fuzz bombs mutants audit wheel pyz capture-exe release-check site screenshots clean
+.PHONY: help setup demo test quick lint format docs bench fuzz bombs mutants audit wheel pyz capture-exe container-check release-check site screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ pyz: setup ## one file, dist/dumpmap.pyz, for a machine with Python and no pip; 
 capture-exe: setup ## one file, dist/dumpmap-capture.exe, for a Windows machine without Python; EXE='--bits 32'
 	$(BIN)/python -m tests.release.capture_exe $(EXE)
 	$(PYTEST) -q -n0 tests/release/test_capture_exe.py
+
+container-check: setup ## carry out the Dockerfile's own steps in a Debian root; needs root and debootstrap, takes minutes
+	DUMPMAP_CONTAINER_BASE=$${DUMPMAP_CONTAINER_BASE:-$$HOME/.cache/dumpmap-container} $(PYTEST) -n0 tests/project/test_container.py
 
 release-check: $(VENV)/release/.installed ## everything that an upload needs: built twice, contents, clean environments
 	$(RELEASE)/python -m tests.release.check $(CHECK)
