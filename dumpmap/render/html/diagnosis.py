@@ -61,7 +61,7 @@ def diagnosis_card(judged: Verdict, findings: Sequence[Finding], region_map: Reg
     strengths = {signal.id: signal.strength for signal in judged.signals}
     return DiagnosisCard(
         level=verdict_level(judged.verdict),
-        title=judged.verdict.replace("-", " ").capitalize(),
+        title=verdict_title(judged.verdict),
         meaning=VERDICTS[judged.verdict],
         sentence=judged.sentence,
         axes=(
@@ -79,6 +79,11 @@ def diagnosis_card(judged: Verdict, findings: Sequence[Finding], region_map: Reg
             for finding in findings
         ),
     )
+
+
+def verdict_title(verdict: str) -> str:
+    """Returns a verdict's ID as words: `out-of-commit` as `Out of commit`."""
+    return verdict.replace("-", " ").capitalize()
 
 
 def verdict_level(verdict: str) -> Level:

@@ -13,7 +13,7 @@ from dumpmap.model.types import TYPES
 from dumpmap.model.values import value_class
 from dumpmap.render.html.assets import render_page
 from dumpmap.render.html.compressed import compressed_json, pack_texts
-from dumpmap.render.html.diagnosis import FindingCard, verdict_level
+from dumpmap.render.html.diagnosis import FindingCard, verdict_level, verdict_title
 from dumpmap.render.html.head import KeyFigure
 from dumpmap.render.html.overview import UNKNOWN
 from dumpmap.render.html.strips import pack_strips
@@ -74,7 +74,7 @@ def render_diff(difference: DiagnosedDiff) -> str:
         notes=difference.notes,
         figures=tuple(_figures(difference)),
         lines=figure_lines(difference),
-        verdicts=[(name, verdict_level(name), VERDICTS[name]) for name in difference.verdicts],
+        verdicts=[(verdict_title(name), verdict_level(name), VERDICTS[name]) for name in difference.verdicts],
         verdict_line=verdict_line(difference),
         findings=tuple(_findings(difference)),
         summary=_type_lines(difference),
