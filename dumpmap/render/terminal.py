@@ -131,10 +131,8 @@ def _drawn(block: Block, units: Units) -> Iterator[Any]:
         case Statements():
             yield _grid([(_severity(row.severity), _prose(row.text)) for row in block.rows], gap=1, least=8)
         case Entry():
-            head = _severity(block.severity)
-            head.append(f"  {printable(block.title)}", style="bold")
-            head.append(f"  [{printable(block.id)}]", style="dim")
-            yield head
+            head = _text("").append_text(_text(block.title, "bold")).append_text(_text(f"  [{block.id}]", "dim"))
+            yield _grid([(_severity(block.severity), head)], gap=2)
             yield Padding(_prose(block.text), (0, 0, 0, 2), expand=False)
         case Bars() | Strip():
             yield drawing(block)
