@@ -41,7 +41,7 @@ ARGUMENTS = {
     "address": ["FILE", "ADDR..."],
     "diff": ["A B"],
     "timeline": ["A B C..."],
-    "triage": ["PATH..."],
+    "triage": ["[PATH...]"],
     "check": ["FILE..."],
     "capture": ["PID|NAME"],
     "mcp": ["FOLDER..."],

@@ -128,8 +128,10 @@ def test_a_difference_begins_with_what_changed() -> None:
 
     async def session() -> tuple[list[str], list[str]]:
         async with app.run_test(size=(80, 24)) as pilot:
-            await pilot.pause()
-            first = screen_lines(app)
+            first: list[str] = []
+            while not any("added" in line for line in first):  # the rows are drawn after the panes
+                await pilot.pause()
+                first = screen_lines(app)
             await pilot.press("enter", "enter")
             await pilot.pause()
             return first, screen_lines(app)
@@ -139,6 +141,12 @@ def test_a_difference_begins_with_what_changed() -> None:
     assert first[-1].startswith("a note")
     assert "+15.8 MB Private Data added: 15 allocations" in "\n".join(first)
     assert inside[0].startswith("Types > Private Data > 12 allocations of 1.1 MB")
+
+
+def test_a_narrow_screen_is_for_the_rows() -> None:
+    _, lines = drive(recorded(FRAGMENT), "enter", size=(40, 20))
+    assert any("85 allocations of 16" in line for line in lines)
+    assert not any(line.startswith("Owners") for line in lines)
 
 
 def test_backspace_goes_out_again() -> None:

@@ -375,7 +375,7 @@ def test_a_match_inside_an_allocation_opens_it(open_report: OpenReport) -> None:
 @pytest.mark.parametrize("name", FULL)
 def test_an_opened_row_shows_its_blocks(open_report: OpenReport, name: str) -> None:
     region_map = recorded(name)
-    page = open_report(region_map, width=1900)
+    page = open_report(region_map, width=2400)
     regions = region_map.regions
     frame = region_map.allocations
     base = int(frame.loc[(frame["type"] == "Image") & (frame["blocks"] > 2), "address"].iloc[0])
@@ -468,7 +468,7 @@ def test_every_row_can_be_scrolled_to(open_report: OpenReport) -> None:
 
 def test_working_sets_are_blank_where_not_known(open_report: OpenReport) -> None:
     region_map = working_set_map()
-    page = open_report(region_map)
+    page = open_report(region_map, width=1900)
     shown = headings(page)
     assert [title for title in shown if title.endswith("WS")] == ["Total WS", "Private WS", "Shareable WS"]
     by_address = dict(zip(addresses(page), column(page, "Total WS"), strict=True))

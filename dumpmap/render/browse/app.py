@@ -27,7 +27,7 @@ from dumpmap.views.summary import process_line
 from dumpmap.wording.findings import find
 from dumpmap.wording.text import printable
 
-_WIDE, _TALL = 120, 40
+_WIDE, _TALL, _NARROW = 120, 40, 72
 
 _STYLES = """
 Screen { layout: vertical; background: ansi_default; color: ansi_default; }
@@ -39,6 +39,7 @@ Screen { layout: vertical; background: ansi_default; color: ansi_default; }
 #rows { height: 1fr; scrollbar-size-vertical: 1; }
 #details { height: 9; border-top: solid $surface-lighten-2; scrollbar-size-vertical: 1; }
 Screen.-wide #side { width: 44; }
+Screen.-narrow #side { display: none; }
 Screen.-tall #details { height: 24; }
 #entry { display: none; height: 1; border: none; padding: 0; }
 #entry.-open { display: block; }
@@ -135,6 +136,7 @@ class BrowseApp(App[None]):
         """Gives the panes the room that there is, and folds the details anew."""
         screen = self.screen_stack[0]
         screen.set_class(event.size.width >= _WIDE, "-wide")
+        screen.set_class(event.size.width < _NARROW, "-narrow")
         screen.set_class(event.size.height >= _TALL, "-tall")
         self.call_after_refresh(self.show_selection)
 
