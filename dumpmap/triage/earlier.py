@@ -89,9 +89,13 @@ def earlier_rows(path: str | os.PathLike[str]) -> Iterator[TriageRow]:
     if read is None:
         problem = "not a result of triage: the name must end in .csv, .jsonl, .json, or .parquet"
         raise FormatError(problem, source=os.fspath(path))
+    empty = True
     try:
         for place, record in read(file):
             yield _row(record, place)
+            empty = False
+        if empty:
+            raise FormatError("has no rows", source=os.fspath(path))
     except FormatError as error:
         raise FormatError(error.problem, source=os.fspath(path), place=error.place) from None
     except InputError as error:

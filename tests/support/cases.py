@@ -6,11 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from synth.heaps import write_heap_array
-from synth.minidump import MEM_IMAGE, MEM_MAPPED, PAGE_EXECUTE_READ, PAGE_EXECUTE_READWRITE, PAGE_READONLY
+from synth.minidump import (
+    MEM_IMAGE,
+    MEM_MAPPED,
+    PAGE_EXECUTE_READ,
+    PAGE_EXECUTE_READWRITE,
+    PAGE_READONLY,
+    MinidumpBuilder,
+)
 from synth.nt_heap import SegmentSpec, nt_heap
 from synth.process import ProcessBuilder
 
-from dumpmap.api import RegionMap
+from dumpmap.api import RegionMap, open_map
 from dumpmap.model.snapshot import Counters, Module, RecordedHeap, RecordedRange, System, Thread
 from dumpmap.model.writer import WriterRecord
 from support.scenes import (
@@ -656,6 +663,16 @@ def _() -> RegionMap:
 @case("executable-writable-memory", None)
 def _() -> RegionMap:
     return executable(PAGE_EXECUTE_READ)
+
+
+@case("executable-writable-memory", None)
+def _() -> RegionMap:
+    """The stack of a Linux program that was linked to have an executable one."""
+    maps = "7ffd00000000-7ffd00021000 rwxp 00000000 00:00 0 [stack]\n"
+    dump = MinidumpBuilder("x64").system_info(platform_id=0x8201).linux_maps(maps)
+    region_map = open_map(dump.build())
+    assert "Stack" in region_map.allocations["type"].tolist()
+    return region_map
 
 
 def shares(private: int, mapped: int, bits: int = 32, commit: int | None = None) -> RegionMap:

@@ -114,6 +114,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "missing": ("none.csv", b"", "no such file"),
     "suffix": ("rows.txt", b"path,status\n", "must end in .csv"),
     "empty": ("rows.csv", b"", "no column path"),
+    "rows": ("rows.csv", b"path,stat", "has no rows"),
     "groups": ("rows.csv", b"process,count\na.exe,3\n", "no column path"),
     "number": (
         "rows.csv",
@@ -183,7 +184,7 @@ def test_a_file_without_rows_has_not_passed(tmp_path: Path, capsys: Capture) -> 
     written([], tmp_path / "rows.jsonl")
     code, _, said = command(capsys, "--from", str(tmp_path / "rows.jsonl"), "--fail-on", "critical")
     assert code == 3
-    assert "found no dumps in" in said
+    assert "has no rows" in said
 
 
 def test_damage_anywhere_ends_in_rows_or_in_one_error(rows: list[Row], tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def module_loaded_twice(e: Evidence) -> Found | None:
 
 
 def executable_writable_memory(e: Evidence) -> Found | None:
-    """Private memory is writable and executable at the same time."""
+    """Private memory other than stacks is writable and executable at the same time."""
     if e.m.map.partial:  # only a list of regions has protections
         return None
     blocks, regions = e.m.map.pieces, e.m.map.space.regions
@@ -108,6 +108,8 @@ def executable_writable_memory(e: Evidence) -> Found | None:
         return None
     private = regions.type[blocks.region[found]] == MemType.MEM_PRIVATE
     found = found[private & (blocks.state[found] == MemState.MEM_COMMIT)]
+    # The stacks of many Linux programs are executable as a whole; they hold no code.
+    found = found[blocks.type[found] != RegionType.STACK]
     if len(found) == 0:
         return None
     order = found[np.argsort(-blocks.size[found], kind="stable")][:MAX_ITEMS]

@@ -158,7 +158,7 @@ EXPLANATIONS = {
         detail=_stack_commit_failure,
     ),
     "stack-overflow": Explanation(
-        title="A stack ran to its end",
+        title="A thread overflowed its stack",
         meaning="A thread used up the address space of its own stack, by deep or endless recursion or by large local "
         "variables.",
         why="It ended the process, but it is not a shortage of memory: more memory changes nothing.",

@@ -41,7 +41,7 @@ def _module_loaded_twice(hit: Hit, d: Diagnosis) -> str:
 def _executable_writable_memory(hit: Hit, d: Diagnosis) -> str:
     return (
         f"{size_words(hit.values['size'])} of private memory in {count_words(hit.values['count'], 'region')} is both "
-        "writable and executable. It holds generated or injected code."
+        "writable and executable. It can hold generated or injected code."
     )
 
 
@@ -112,7 +112,7 @@ EXPLANATIONS = {
         confirm="`dumpmap regions FILE --blocks --protect PAGE_EXECUTE_READWRITE` lists the regions. In WinDbg, `u "
         "ADDRESS` shows their code.",
         advice="Check which component owns the regions if the program does not generate code.",
-        when="Committed private memory has PAGE_EXECUTE_READWRITE or PAGE_EXECUTE_WRITECOPY.",
+        when="Committed private memory other than stacks has PAGE_EXECUTE_READWRITE or PAGE_EXECUTE_WRITECOPY.",
         source="a rule of dumpmap's authors.",
         detail=_executable_writable_memory,
     ),
