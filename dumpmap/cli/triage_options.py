@@ -38,7 +38,7 @@ FromOption = Annotated[
     typer.Option(
         "--from",
         metavar="FILE",
-        help="Analyse nothing: take the rows that an earlier run wrote (.csv, .jsonl, .json, .parquet).",
+        help="Analyze nothing: take the rows that an earlier run wrote (.csv, .jsonl, .json, .parquet).",
         show_default=False,
     ),
 ]
@@ -211,7 +211,7 @@ def checked_paths(paths: list[str] | None, earlier: Path | None, analysis: tuple
     for name, value in zip(_OF_ANALYSIS, analysis, strict=True):
         given += [name] * all(value is not default for default in _DEFAULTS)
     if given:
-        raise typer.BadParameter(f"--from analyses no files, so {given[0]} does not apply")
+        raise typer.BadParameter(f"--from analyzes no files, so {given[0]} does not apply")
     return [str(earlier)]
 
 

@@ -83,7 +83,9 @@ def _system_text(system: OperatingSystem) -> str:
     """The system and its service pack, which the names of some releases contain."""
     name = release_name(system)
     pack = None if name is not None and "SP" in name else system.service_pack
-    return " ".join(part for part in (system_text(system), pack) if part)
+    text = system_text(system)
+    # Breakpad writes there what uname says, which begins with the name: `Linux 4.4.0-38-generic ...`.
+    return pack if pack and pack.startswith(f"{text} ") else " ".join(filter(None, (text, pack)))
 
 
 def _exception_rows(region_map: RegionMap) -> list[tuple[str, str | None]]:

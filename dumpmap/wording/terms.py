@@ -35,7 +35,7 @@ TERMS: dict[str, str] = {
     "reserved": "Address space that is taken and has no memory behind it yet. It does not count against the commit "
     "limit.",
     "committed": "Memory that has a promise of RAM or page file behind it. Private committed memory counts against "
-    "the commit limit, images and mapped files do not.",
+    "the commit limit; images and mapped files do not.",
     "private bytes": "Committed memory that no other process can share. The counter of that name is Windows's "
     "PrivateUsage.",
     "largest free block": "The largest run of free address space that an allocation can use. A single request above "

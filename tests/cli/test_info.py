@@ -203,3 +203,13 @@ def test_counters_of_0_are_not_filled_in(tmp_path: Path) -> None:
     path = tmp_path / "a.dmp"
     path.write_bytes(tiny().thread(1).process_vm_counters(virtual_size=0, peak_virtual_size=0).build())
     assert "Virtual size" not in run("-q", "info", str(path)).out
+
+
+def test_a_system_is_named_once(tmp_path: Path) -> None:
+    dump = tmp_path / "linux.dmp"
+    dump.write_bytes(
+        MinidumpBuilder("x64")
+        .system_info(platform_id=0x8201, build=0, major=0, service_pack="Linux 4.4.0-38 x86_64")
+        .build()
+    )
+    assert re.findall(r"^System +(.*?) *$", run("info", str(dump)).out, re.MULTILINE) == ["Linux 4.4.0-38 x86_64"]

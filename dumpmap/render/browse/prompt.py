@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from dumpmap.model.counts import count_words
 from dumpmap.render.terminal import to_text
 from dumpmap.views.browse.details import detail_blocks, rows_text
 from dumpmap.views.browse.keys import key_rows
@@ -108,7 +109,7 @@ class Prompt:
     def _list(self) -> None:
         navigator, level = self._navigator, self._navigator.level
         filtered = f", filter {navigator.filter}" if navigator.filter else ""
-        self._say(f"{navigator.title}: {len(level):,} rows{filtered}")
+        self._say(f"{navigator.title}: {count_words(len(level), 'row')}{filtered}")
         if self._from >= len(level):
             self._say("No more rows.")
             return
@@ -116,7 +117,7 @@ class Prompt:
             chosen = ", selected" if place == level.cursor else ""
             self._say(f"{place + 1}. {rows_text(navigator.map, row)}{chosen}")
         if (more := len(level) - self._from - PAGE) > 0:
-            self._say(f"{more:,} more rows; type m to list more.")
+            self._say(f"{count_words(more, 'more row')}; type m to list more.")
 
     def _help(self) -> None:
         self._say("NUMBER: Open a row; a row with nothing below it shows its details.")

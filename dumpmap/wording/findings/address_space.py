@@ -117,7 +117,7 @@ EXPLANATIONS = {
         title="The largest free block is small",
         meaning="An allocation needs one contiguous block. The largest free block is smaller than what heaps and "
         "garbage collectors request in order to grow.",
-        why="The process is at its end, although much may be free in total.",
+        why="The process cannot go on, even if much is free in total.",
         confirm="`dumpmap free FILE` shows the largest free blocks and what lies around them. `dumpmap free FILE --fit "
         "16MB` tests a size.",
         advice="If much more is free in total, the space is fragmented: look for many small or scattered allocations "
@@ -181,7 +181,7 @@ EXPLANATIONS = {
         detail=_not_large_address_aware,
     ),
     "reserve-exceeds-commit": Explanation(
-        title="Much address space is reserved but not committed",
+        title="A lot of address space is reserved but not committed",
         meaning="Reserved memory takes address space but no commit.",
         why="In a small address space, a reservation leaves less room for everything else.",
         confirm="`dumpmap summary FILE` shows size and committed bytes of each type. `dumpmap regions FILE --blocks "

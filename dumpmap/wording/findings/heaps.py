@@ -111,7 +111,7 @@ EXPLANATIONS = {
         detail=_page_heap_on,
     ),
     "heap-fragmented": Explanation(
-        title="A heap holds much space that it does not commit",
+        title="A heap holds a lot of space that it does not commit",
         meaning="The heap's reservation is full of holes.",
         why="The heap holds address space that nothing else can use, in ranges that may be too small for the heap "
         "itself.",
