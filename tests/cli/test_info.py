@@ -210,6 +210,7 @@ def test_a_system_is_named_once(tmp_path: Path) -> None:
     dump.write_bytes(
         MinidumpBuilder("x64")
         .system_info(platform_id=0x8201, build=0, major=0, service_pack="Linux 4.4.0-38 x86_64")
+        .linux_maps("00400000-00401000 r-xp 00000000 08:01 1 /bin/x\n")
         .build()
     )
     assert re.findall(r"^System +(.*?) *$", run("info", str(dump)).out, re.MULTILINE) == ["Linux 4.4.0-38 x86_64"]
