@@ -24,7 +24,7 @@ demo: setup ## the main job on a recorded dump: a 32-bit process that ran out of
 	@echo
 	$(BIN)/dumpmap diagnose tests/fixtures/fragment-x86.dmp.gz
 
-test: setup lint docs ## every check: ruff, mypy, all tests, documents in step
+test: setup lint ## every check: ruff, mypy, and all tests, one of which is that the documents are in step
 	$(PYTEST) -n auto --dist loadscope
 
 quick: setup ## the checks that take less than a minute: style, the recorded dumps, structures, findings, triage rows
@@ -92,7 +92,7 @@ container-check: setup ## carry out the Dockerfile's own steps in a Debian root;
 release-check: $(VENV)/release/.installed ## everything that an upload needs: built twice, contents, clean environments
 	$(RELEASE)/python -m tests.release.check $(CHECK)
 
-site: docs ## build the documentation into build/site, strictly, and check its links
+site: setup ## build the documentation into build/site, strictly, and check its links
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[site]'
 	$(BIN)/python -m tests.pages
 
