@@ -277,12 +277,13 @@ def test_the_site_builds_and_is_searched_without_a_network() -> None:
 
 
 def _found_by_search(page: Any, words: str) -> bool:
-    """Types words into the search until it answers: what is typed before its script listens is lost."""
+    """Types words into the search, key by key: it listens to keys, and not to a field that is filled at once."""
     from playwright.sync_api import TimeoutError
 
-    for _ in range(9):
+    for _ in range(9):  # what is typed before its script listens is lost
+        page.click(".md-search__input")
         page.fill(".md-search__input", "")
-        page.fill(".md-search__input", words)
+        page.locator(".md-search__input").press_sequentially(words)
         with contextlib.suppress(TimeoutError):
             page.wait_for_selector(".md-search-result__item", state="attached", timeout=20_000)
             return True
