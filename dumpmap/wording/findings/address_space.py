@@ -48,10 +48,11 @@ def _address_space_fragmented(hit: Hit, d: Diagnosis) -> str:
     if space is None:
         return ""
     tiny = f" {size_words(space.tiny)} of it is in blocks below 1 MB." if space.tiny else ""
+    blocks = count_words(space.count, "usable block")
     return (
-        f"{size_left(space.total)} of {m.limit.words} is free, but in {count_words(space.count, 'usable block')} of at most "
-        f"{size_left(m.largest)}: {percent_words(space.fragmentation or 0)} fragmented. Freeing memory elsewhere helps "
-        f"only if it joins blocks.{tiny}"
+        f"{size_left(space.total)} of {m.limit.words} is free, but in {blocks} of at most {size_left(m.largest)}: "
+        f"{percent_words(space.fragmentation or 0)} fragmented. Freeing memory elsewhere helps only if it joins "
+        f"blocks.{tiny}"
     )
 
 
