@@ -107,6 +107,7 @@ def to_rich(blocks: Iterable[Block], units: Units = Units.kb) -> Iterator[Any]:
 
 def _drawn(block: Block, units: Units) -> Iterator[Any]:
     from rich.padding import Padding
+    from rich.text import Text
 
     match block:
         case Table():
@@ -131,7 +132,7 @@ def _drawn(block: Block, units: Units) -> Iterator[Any]:
         case Statements():
             yield _grid([(_severity(row.severity), _prose(row.text)) for row in block.rows], gap=1, least=8)
         case Entry():
-            head = _text("").append_text(_text(block.title, "bold")).append_text(_text(f"  [{block.id}]", "dim"))
+            head = Text.assemble((printable(block.title), "bold"), (printable(f"  [{block.id}]"), "dim"))
             yield _grid([(_severity(block.severity), head)], gap=2)
             yield Padding(_prose(block.text), (0, 0, 0, 2), expand=False)
         case Bars() | Strip():

@@ -95,7 +95,7 @@ def earlier_rows(path: str | os.PathLike[str]) -> Iterator[TriageRow]:
             yield _row(record, place)
             empty = False
         if empty:
-            raise FormatError("has no rows", source=os.fspath(path))
+            raise FormatError("has no rows")
     except FormatError as error:
         raise FormatError(error.problem, source=os.fspath(path), place=error.place) from None
     except InputError as error:

@@ -106,10 +106,10 @@ def executable_writable_memory(e: Evidence) -> Found | None:
     found = np.flatnonzero(blocks.protect & _EXECUTABLE_WRITABLE)
     if len(found) == 0:
         return None
-    private = regions.type[blocks.region[found]] == MemType.MEM_PRIVATE
-    found = found[private & (blocks.state[found] == MemState.MEM_COMMIT)]
+    region = blocks.region[found]
+    committed = (regions.type[region] == MemType.MEM_PRIVATE) & (regions.state[region] == MemState.MEM_COMMIT)
     # The stacks of many Linux programs are executable as a whole; they hold no code.
-    found = found[blocks.type[found] != RegionType.STACK]
+    found = found[committed & (blocks.type[found] != RegionType.STACK)]
     if len(found) == 0:
         return None
     order = found[np.argsort(-blocks.size[found], kind="stable")][:MAX_ITEMS]

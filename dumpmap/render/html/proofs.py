@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.types import TYPES, RegionType
+from dumpmap.model.types import BY_NAME, TYPES, RegionType
 from dumpmap.model.values import value_class
 from dumpmap.wording.findings import Finding
 from dumpmap.wording.text import address_text, short_size
@@ -125,7 +125,9 @@ def _shown(name: str, values: Mapping[str, Any], region_map: RegionMap) -> Itera
         case "used" | "committed":
             return _most_of_a_type(region_map, name)
         case "dominant":
-            return _of_type(region_map, _type_of(values["type"]), f"{values['type']}, the largest allocations first")
+            return _of_type(
+                region_map, BY_NAME[values["type"].lower()], f"{values['type']}, the largest allocations first"
+            )
         case "reserved":
             return [Proof("Reserved memory, the largest first", "words", "Reserved")]
         case "executable":
@@ -169,7 +171,3 @@ def _most_of_a_type(region_map: RegionMap, name: str) -> Iterable[Proof]:
     if held[most]:
         what = "of it in use" if name == "used" else "committed"
         yield from _of_type(region_map, most, f"{most.label}, {short_size(held[most])} {what}")
-
-
-def _type_of(label: str) -> RegionType:
-    return next(info.type for info in TYPES if info.name == label)
