@@ -14,7 +14,7 @@ import typer
 
 from dumpmap._version import __version__
 from dumpmap.cli.common import VERBOSITY, say
-from dumpmap.cli.help import Command
+from dumpmap.cli.help import Command, Group
 from dumpmap.errors import DumpmapError, InputError
 from dumpmap.model.sizes import ask_for_unit
 from dumpmap.writers.csv_cells import keep_raw
@@ -22,7 +22,7 @@ from dumpmap.writers.csv_cells import keep_raw
 app = typer.Typer(
     name="dumpmap",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    cls=Group,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help="""
@@ -31,7 +31,7 @@ and shows the map that VMMap would show.
 
 ```
 dumpmap summary crash.dmp                 # memory by type
-dumpmap diagnose crash.dmp                # which limit was reached, with evidence
+dumpmap diagnose crash.dmp                # which limit was reached, and why
 dumpmap regions crash.dmp --type heap     # the allocations of one type
 dumpmap triage dumps/ --group-by verdict  # one table for a folder of dumps
 ```
@@ -85,7 +85,8 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="Also write notes to standard error.")
+        int,
+        typer.Option("--verbose", "-v", count=True, show_default=False, help="Also write notes to standard error."),
     ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write only errors to standard error.")] = False,
     color: Annotated[

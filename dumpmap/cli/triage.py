@@ -44,7 +44,7 @@ def command(
 
     ```
     dumpmap triage dumps/ --group-by process,verdict
-    dumpmap triage dumps/ --where 'process_commit>1.5GB' --sort -process_commit --top 20
+    dumpmap triage dumps/ --where 'process_commit>1.5GB' --sort -process_commit
     dumpmap triage 'crashes/**/*.dmp.zst' -o triage.csv
     dumpmap triage dumps/ -o triage.html
     dumpmap triage s3://bucket/dumps --engine dask --scheduler tcp://head:8786

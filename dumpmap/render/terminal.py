@@ -29,6 +29,7 @@ from dumpmap.views.blocks import (
 )
 from dumpmap.views.table import Table
 from dumpmap.wording.text import Units, printable
+from dumpmap.writers.color import has_color
 from dumpmap.writers.output import is_standard_output
 
 _STYLES: dict[Style, str] = {
@@ -45,21 +46,19 @@ _STYLES: dict[Style, str] = {
 def terminal(output: str | None = None) -> tuple[bool, int | None]:
     """Returns whether an output takes colour, and its width in columns.
 
-    A pipe gets no colour and lines as long as they need to be; COLUMNS sets the width anywhere. NO_COLOR turns colour
-    off everywhere, FORCE_COLOR turns it on for standard output. A file is as wide as it needs to be.
+    A pipe gets no colour and lines as long as they need to be; COLUMNS sets the width anywhere. A file is as wide as
+    it needs to be.
 
     Args:
         output: a file; standard output where None or `-`.
     """
     if output is not None and not is_standard_output(output):
         return False, None
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    wanted = is_terminal and os.environ.get("TERM") != "dumb"
-    color = (wanted or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns) > 0:
-        return color, int(columns)
-    return color, shutil.get_terminal_size().columns if is_terminal else None
+        return has_color(), int(columns)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return has_color(), shutil.get_terminal_size().columns if is_terminal else None
 
 
 def to_text(blocks: Iterable[Block], units: Units = Units.kb, *, color: bool = False, width: int | None = None) -> str:

@@ -142,6 +142,6 @@ _FOOT = """
 - A thread that reads ahead would not pay for packed dumps: of the time to unpack 100 MB of gzip, reading takes 1 %.
 - A report makes its columns while it is written and needs no data frames.
 - Tables are columns, too: texts are codes, and rows exist only while a piece of the output is written.
-- Help loads neither NumPy nor pandas, and a command loads pandas only to show a frame. Readers for rare contents, such
-  as a .NET runtime, are loaded when they are needed.
+- Help loads neither NumPy, pandas, nor rich, and a command loads pandas only to show a frame. Readers for rare
+  contents, such as a .NET runtime, are loaded when they are needed.
 """

@@ -61,7 +61,7 @@ def loaded(*arguments: str) -> tuple[set[str], set[str]]:
 @pytest.mark.parametrize(
     ("arguments", "packages"),
     [
-        (["--help"], {"markdown_it", "rich", "typer"}),
+        (["--help"], {"typer"}),
         (["--version"], {"typer"}),
         (["summary", DUMP], MAP | {"rich"}),
         (["summary", DUMP, "--format", "json"], MAP),

@@ -32,7 +32,7 @@ def test_every_command_has_a_page_and_no_other_has() -> None:
 def test_a_page_has_every_option_and_an_example(name: str) -> None:
     text = TEXTS[name]
     help_text = run(name, "--help", COLUMNS="200").out
-    for option in set(re.findall(r"^│ [* ]*(--[a-z-]+)", help_text, re.MULTILINE)) - {"--help"}:
+    for option in set(re.findall(r"^  (?:-., )?(--[a-z-]+)", help_text, re.MULTILINE)) - {"--help"}:
         assert f"| `{option}`" in text, option
     assert "## See also" in text
     assert name == "mcp" or "```output\n" in text
