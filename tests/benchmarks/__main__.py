@@ -2,7 +2,7 @@
 
     make bench
     python -m tests.benchmarks                     all
-    python -m tests.benchmarks start million       some: start, million, growth, sparse, small
+    python -m tests.benchmarks start million       some: start, million, growth, sparse, small, batches
     python -m tests.benchmarks --write             all; keeps the figures and writes docs/benchmarks.md
     python -m tests.benchmarks growth --write      renews the tables of one measure
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import inputs
 from .measuring import MIB, Figure, Rounds, medians, process_medians
+from .scaling import batches
 from .triage import FIXTURES, dumps
 
 PEER = "udmp-parser"
@@ -177,4 +178,5 @@ MEASURES: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "growth": growth,
     "sparse": sparse_dump,
     "small": small_dumps,
+    "batches": batches,
 }
