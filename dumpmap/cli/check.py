@@ -78,7 +78,6 @@ def command(
     ```
     dumpmap check main.json.zst --init memory.toml
     dumpmap check new.json.zst --rules memory.toml --baseline main.json.zst
-    dumpmap check new.dmp --baseline main.json.zst --allow-missing-baseline
     dumpmap check *.dmp --rules memory.toml --junit memory.xml
     ```
     """
