@@ -69,7 +69,7 @@ def test_commands_of_sentences_run(tmp_path: Path) -> None:
 
 
 def test_the_pages_show_no_fewer_commands_than_before() -> None:
-    assert commands() >= 370  # make site prints the count; the tests above run them
+    assert commands() >= 370  # make site prints the count; this module and test_docs.py run them
 
 
 def test_other_commands_name_what_exists() -> None:
