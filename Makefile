@@ -25,7 +25,7 @@ demo: setup ## the main job on a recorded dump: a 32-bit process that ran out of
 	$(BIN)/dumpmap diagnose tests/fixtures/fragment-x86.dmp.gz
 
 test: setup lint ## every check: ruff, mypy, and all tests, one of which is that the documents are in step
-	$(PYTEST) -n auto --dist loadscope
+	$(PYTEST) -n auto --dist loadscope --no-loadscope-reorder
 
 quick: setup ## the checks that take less than a minute: style, the recorded dumps, structures, findings, triage rows
 	$(BIN)/ruff check .

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.spaces import GRANULARITY, region_rows, regions_of, snapshots
@@ -156,18 +155,9 @@ CHECKS = (
 )
 
 
-@settings(RELAXED, max_examples=80)
+@settings(RELAXED, max_examples=250)
 @given(snapshots())
 def test_any_snapshot_gives_a_map_that_adds_up(snapshot: Snapshot) -> None:
-    m = map_snapshot(snapshot)
-    for check in CHECKS:
-        check(snapshot, m)
-
-
-@pytest.mark.slow
-@settings(RELAXED, max_examples=1000)
-@given(snapshots())
-def test_any_of_many_snapshots_gives_a_map_that_adds_up(snapshot: Snapshot) -> None:
     m = map_snapshot(snapshot)
     for check in CHECKS:
         check(snapshot, m)

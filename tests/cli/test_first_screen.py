@@ -24,8 +24,8 @@ LIMITS = re.compile(r"(of|limit of|has) 2 GB|\d+ TB|first 64 KB|at 64 KB boundar
 
 def screen(name: str, *options: str, width: int | None = 80, color: str = "never") -> list[str]:
     """The lines of a summary, without colours."""
-    environment: dict[str, str] = {} if width is None else {"COLUMNS": str(width)}
-    ran = run("-q", "--color", color, "summary", str(FIXTURES / f"{name}.dmp.gz"), *options, stdin=None, **environment)
+    arguments = ("-q", "--color", color, "summary", str(FIXTURES / f"{name}.dmp.gz"), *options)
+    ran = run(*arguments) if width is None else run(*arguments, COLUMNS=str(width))
     assert ran.code == 0, ran.err
     assert bool(COLOUR.search(ran.out)) == (color == "always")
     return COLOUR.sub("", ran.out).split("\n")

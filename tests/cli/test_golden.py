@@ -31,7 +31,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_output_is_as_reviewed(name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.chdir(ROOT)
-    ran = run("-q", *CASES[name], COLUMNS="80")
+    ran = run("-q", *CASES[name], apart=True, COLUMNS="80")
     assert ran.code == 0, ran.err
     path = GOLDEN / name
     if request.config.getoption("--refresh-golden"):

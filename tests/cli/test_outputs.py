@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from pages.running import run_here
 from support.cli import run
 from support.cli_inputs import FIXTURES
 
@@ -29,9 +30,9 @@ PLAIN = str(FIXTURES / "layout-x86-plain.dmp")
 
 def written(*arguments: str) -> bytes:
     """What a command wrote to standard output, as bytes."""
-    done = subprocess.run([sys.executable, "-m", "dumpmap", "-q", *arguments], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
-    return done.stdout
+    code, out, err = run_here(["-q", *arguments])
+    assert (code, err) == (0, b"")
+    return out
 
 
 @pytest.mark.parametrize("format", ["table", "json", "csv", "markdown"])
@@ -86,7 +87,10 @@ def test_a_device_is_written_to_even_by_who_wants_to_seek() -> None:
     pytest.importorskip("pyarrow")
     if not Path("/dev/stdout").exists():
         pytest.skip("no /dev/stdout here")
-    assert written("export", X64, "--to", "parquet", "-o", "/dev/stdout").startswith(b"PAR1")
+    command = [sys.executable, "-m", "dumpmap", "-q", "export", X64, "--to", "parquet", "-o", "/dev/stdout"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"PAR1")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ do as written (wait for a process to end, a screen, a program of the reader) is 
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import shlex
@@ -14,11 +13,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .blocks import ROOT
+from .running import run_here, variables
 
 FIXTURES = ROOT / "tests" / "fixtures"
 WIDTH = 96
@@ -184,24 +184,16 @@ class Sandbox:
     @contextmanager
     def _environment(self) -> Iterator[None]:
         """Makes the folder the current one, with outputs of one width."""
-        kept, before = dict(os.environ), Path.cwd()
-        os.environ.pop("FORCE_COLOR", None)
-        os.environ.pop("NO_COLOR", None)
-        os.environ |= self._variables
-        os.chdir(self.folder)
-        try:
-            yield
-        finally:
-            os.chdir(before)
-            os.environ.clear()
-            os.environ.update(kept)
+        before = Path.cwd()
+        kept = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR")}
+        with variables(kept | self._variables):
+            os.chdir(self.folder)
+            try:
+                yield
+            finally:
+                os.chdir(before)
 
 
 def _in_process(command: str, arguments: list[str]) -> Ran:
-    from dumpmap.cli.app import run
-
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-    with redirect_stdout(out), redirect_stderr(err):
-        code = run(arguments)
-    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
-    return Ran(command, code, *texts)
+    code, out, err = run_here(arguments)
+    return Ran(command, code, out.decode(), err.decode())

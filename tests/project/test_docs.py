@@ -1,4 +1,7 @@
-"""The tool that writes the generated documents; `make docs` runs its check on docs/."""
+"""Documents are in step with the code, and the commands of their blocks run: the two share what the commands did.
+
+`make docs` runs the check on docs/.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,12 @@ from pathlib import Path
 
 import docs_in_step
 import pytest
+from pages.blocks import ROOT, blocks, pages
+from pages.shown import reading
+
+PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in pages()}
+WITH_BLOCKS = sorted(name for name, text in PAGES.items() if any(block.has_commands for block in blocks(text)))
+SLOW = ("docs/commands/", "docs/capture.md", "docs/triage.md")
 
 
 @pytest.fixture
@@ -16,6 +25,16 @@ def docs(tmp_path: Path) -> Path:
 
 def test_generated_documents_are_in_step() -> None:
     assert not docs_in_step.stale(), "run: python -m tests.docs_in_step --write"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name.startswith(SLOW) else ()) for name in WITH_BLOCKS]
+)
+def test_commands_of_blocks_run(name: str) -> None:
+    for _, ran in reading(PAGES[name]).ran():
+        for one in ran:
+            assert one.code in (0, 1, 130), f"{one.command}: exit code {one.code}: {one.err}"
+            assert "Traceback" not in one.err
 
 
 def test_every_stale_document_is_found_and_written(docs: Path) -> None:

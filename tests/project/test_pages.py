@@ -41,11 +41,6 @@ PLACEHOLDERS = {
 """What stands for a file, a size, or a name in a sentence. Other words in capitals are names of files to write."""
 
 
-def remote(command: str) -> bool:
-    """Whether a command needs a server: `test_pages_remote.py` has one."""
-    return bool(re.search(r"\b(s3|tcp)://", command))
-
-
 def written(command: str) -> str:
     """A command of a sentence as one that runs."""
     words = command.split()
@@ -62,22 +57,6 @@ def check(sandbox: Sandbox, command: str) -> None:
     assert "Traceback" not in ran.err
 
 
-WITH_BLOCKS = sorted(name for name, text in PAGES.items() if any(block.has_commands for block in blocks(text)))
-SLOW = ("docs/commands/", "docs/capture.md", "docs/triage.md")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name.startswith(SLOW) else ()) for name in WITH_BLOCKS]
-)
-def test_commands_of_blocks_run(name: str, tmp_path: Path) -> None:
-    sandbox = Sandbox(tmp_path)
-    for block in blocks(PAGES[name]):
-        if block.has_commands:
-            for command in block.commands():
-                if is_run(command) and not remote(command):
-                    check(sandbox, command)
-
-
 INLINE = sorted({command for text in PAGES.values() for command in inline_commands(text)})
 
 
@@ -90,7 +69,7 @@ def test_commands_of_sentences_run(tmp_path: Path) -> None:
 
 
 def test_the_pages_show_no_fewer_commands_than_before() -> None:
-    assert commands() >= 370  # make site prints the count; the tests above run them
+    assert commands() >= 370  # make site prints the count; this module and test_docs.py run them
 
 
 def test_other_commands_name_what_exists() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pages.blocks import blocks, pages
 from pages.sandbox import FIXTURES, Sandbox, is_run
+from pages.shown import remote
 
 REMOTE = [
     (path.name, command)
@@ -18,7 +19,7 @@ REMOTE = [
     for block in blocks(path.read_text(encoding="utf-8"))
     if block.has_commands
     for command in block.commands()
-    if is_run(command) and re.search(r"\b(s3|tcp)://", command)
+    if is_run(command) and remote(command)
 ]
 FILES = {
     "2026/crash.dmp": "starve-x64.dmp.gz",

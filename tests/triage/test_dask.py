@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from pages.running import run_here
 from support.triage import MB, partial_dump, remarks, small_dump, starved_dump
 
 from dumpmap.triage import EngineError, Options, Row, State, run
@@ -92,6 +93,13 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster for tests that leave it as it is."""
+    with _cluster(tmp_path_factory.mktemp("standing") / "cluster", 1) as started:
+        yield started
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     dumps = tmp_path / "dumps"
@@ -141,10 +149,10 @@ def test_a_cluster_of_its_own(folder: Path, tmp_path: Path) -> None:
 
 
 def test_relative_paths_reach_workers_elsewhere(
-    folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    folder: Path, standing: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    with run("dumps/good-00*.dmp", Options(engine="dask", scheduler=cluster.address, cache=False)) as result:
+    with run("dumps/good-00*.dmp", Options(engine="dask", scheduler=standing.address, cache=False)) as result:
         rows = list(result.rows())
     assert [row["path"] for row in rows] == [f"dumps/good-00{index}.dmp" for index in range(10)]
     assert {row["status"] for row in rows} == {"ok"}
@@ -191,10 +199,10 @@ def test_what_listens_and_is_no_scheduler_is_told(folder: Path, monkeypatch: pyt
             rows_of(folder, Options(engine="dask", scheduler=address, cache=False))
 
 
-def test_a_worker_is_no_scheduler(folder: Path, cluster: Cluster) -> None:
+def test_a_worker_is_no_scheduler(folder: Path, standing: Cluster) -> None:
     import distributed
 
-    with distributed.Client(cluster.address) as client:  # type: ignore[no-untyped-call]
+    with distributed.Client(standing.address) as client:  # type: ignore[no-untyped-call]
         client.wait_for_workers(1)
         (address, *_) = client.scheduler_info()["workers"]
     with pytest.raises(EngineError, match="belongs to a Worker, not to a scheduler"):
@@ -227,9 +235,9 @@ def test_nothing_of_dasks_log_is_shown(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1", "tcp://127.0.0.1:port", "foo://127.0.0.1:1"])
 def test_what_is_no_address_is_told_at_once(folder: Path, address: str) -> None:
     began = time.monotonic()
-    done = command(str(folder), "--engine", "dask", "--no-cache", "--scheduler", address)
-    assert done.returncode == 3
-    (line,) = remarks(done.stderr).splitlines()
+    code, _, said = run_here(["triage", str(folder), "--engine", "dask", "--no-cache", "--scheduler", address])
+    assert code == 3
+    (line,) = remarks(said.decode()).splitlines()
     assert line.startswith(f"dumpmap: {address}: cannot use the Dask cluster: ")
     assert time.monotonic() - began < 20
 
