@@ -8,7 +8,7 @@ import pytest
 from support.scenes import MB, Scene
 from synth.minidump import MEM_IMAGE, MEM_PRIVATE
 
-from dumpmap.analysis.matching import _shown
+from dumpmap.analysis.matching import _shown, pair_allocations
 from dumpmap.api import diff
 from dumpmap.model.snapshot import Module
 
@@ -46,3 +46,23 @@ def test_which_allocations_another_map_would_show() -> None:
     cut = replace(one, snapshot=replace(one.snapshot, regions_complete=False))
     for end, shown in ((0x500000, 2), (0x500001, 3), (0x100000, 0)):
         assert _shown(one, replace(cut, end=end)).tolist() == [True] * shown + [False] * (4 - shown)
+
+
+def test_an_allocation_is_paired_once() -> None:
+    """A DLL that is loaded twice, and then once: one of the two stayed, the other is gone, wherever they lie."""
+    maps = []
+    for bases in ((0x100000, 0x300000), (0x100000,), (0x300000,), (0x500000,)):
+        scene = Scene(64)
+        for base in bases:
+            scene.allocate(MB, base=base, type=MEM_IMAGE)
+        maps.append(scene.map(modules=[Module(base, MB, "C:\\two.dll") for base in bases]))
+    both, first, second, elsewhere = maps
+    for other, stayed in ((first, 0x100000), (second, 0x300000), (elsewhere, 0x100000)):
+        for one, two in ((both, other), (other, both)):
+            pairs = pair_allocations(one, two, same=True)
+            found = [
+                (int(one.allocation_columns.base[at]), int(two.allocation_columns.base[there]))
+                for at, there in zip(pairs.a, pairs.b, strict=True)
+            ]
+            place = 0x500000 if other is elsewhere else stayed
+            assert found == [(stayed, place) if one is both else (place, stayed)]

@@ -288,6 +288,9 @@ def test_each_map_is_let_go_before_the_next_is_read() -> None:
         (10, 0.90, 1.812),
         (30, 0.95, 2.042),
         (120, 0.95, 1.980),
+        # Below 1: tan(pi/8), and half the root of 2 / (1 - 1/4).
+        (1, 0.25, 0.4142),
+        (2, 0.50, 0.8165),
     ],
 )
 def test_students_t(freedom: int, confidence: float, wanted: float) -> None:
@@ -388,3 +391,18 @@ def test_another_process_is_told_by_its_id_name_or_start() -> None:
 )
 def test_an_abort_of_macos_is_named_by_its_first_parameter(parameters: tuple[int, ...], name: str) -> None:
     assert exception_name(crash(0, *parameters), "macos") == name
+
+
+@pytest.mark.parametrize(
+    ("code", "family", "name"),
+    [
+        (0xC0000005, "windows", "STATUS_ACCESS_VIOLATION"),
+        (0xC0000005 - (1 << 32), "windows", "STATUS_ACCESS_VIOLATION"),
+        (0x12345678, "windows", "0x12345678"),
+        (11, "linux", "SIGSEGV"),
+        (1, "macos", "EXC_BAD_ACCESS"),
+        (10, "windows", "0x0000000a"),
+    ],
+)
+def test_an_exception_is_named_by_its_lower_32_bits(code: int, family: str, name: str) -> None:
+    assert exception_name(crash(code), family) == name

@@ -113,3 +113,16 @@ def test_parameters_of_an_exception(claimed: int, kept: int) -> None:
     assert snapshot.exception is not None
     assert snapshot.exception.parameters == tuple(parameters[:kept])
     assert ("parameters, 15 fit" in stream(snapshot, "Exception").status) is (claimed > 15)
+
+
+@pytest.mark.parametrize(("made", "last"), [(4095, "4094"), (4096, "4095"), (4097, None)])
+def test_modules_with_annotations(made: int, last: str | None) -> None:
+    modules = [ModuleAnnotations(index) for index in range(made - 1)]
+    modules.append(ModuleAnnotations(made - 1, simple=(("last", str(made - 1)),)))
+    snapshot = read(tiny().crashpad_info(("first", "1"), modules=modules))
+    assert snapshot.writer is not None
+    known = {annotation.name: annotation.value for annotation in snapshot.writer.annotations}
+    assert known == {"first": "1"} | ({"last": last} if last else {})
+    assert ("claims 4,097 entries; dumpmap reads the first 4096" in stream(snapshot, "CrashpadInfo").status) is (
+        last is None
+    )

@@ -145,6 +145,23 @@ def test_metadata_with_allocations_of_its_own() -> None:
     assert sorted(part[0] for part in parts if part[2] == "Go arena metadata") == own
 
 
+@pytest.mark.parametrize(
+    ("sizes", "offset"),
+    [
+        ((0x22000, 0x22000, 0x22000), 0x100),  # one does not begin its allocation
+        ((0x22000, 0x32000, 0x22000), 0),  # of unequal sizes
+    ],
+)
+def test_metadata_in_unlike_allocations_is_not_claimed(sizes: tuple[int, int, int], offset: int) -> None:
+    program = go_program()
+    own = [program.table(size) for size in sizes]
+    for index, (arena, entry) in enumerate(zip(program.arenas, own, strict=True)):
+        place = program.arena_map + program.number_of(arena) % synth.MAP_ENTRIES[8] * 8
+        program.words(place, entry + (offset if index == 1 else 0))
+    parts = only(survey_process(program.process)).parts
+    assert "Go arena metadata" not in {kind for _, _, kind in parts}
+
+
 @pytest.mark.parametrize("kept", [1, 2])
 def test_one_entry_of_several_arenas_proves_no_metadata(kept: int) -> None:
     program = go_program()
@@ -278,6 +295,20 @@ def test_bitmaps_that_contradict_the_summary_count_nothing() -> None:
     assert heap.collector is None
     assert "Go page bitmap" not in {kind for _, _, kind in heap.parts}
     assert len(heap.arenas.arenas) == 3
+
+
+@pytest.mark.parametrize(("more", "at", "counted"), [(0, 0, True), (0x10000, 0, False), (0x10000, 0x10000, False)])
+def test_bitmaps_fill_an_allocation_of_their_own(more: int, at: int, counted: bool) -> None:
+    program = go_program()
+    other = program.table(8192 * 128 + more) + at
+    for arena in program.arenas:
+        number = program.number_of(arena)
+        bits = program.process.read(program.bitmap + number % 8192 * 128, 128)
+        program.process.write(other + number % 8192 * 128, bits)
+        program.words(program.heap + 3 * 8 * len(program.levels) + number // 8192 * 8, other)
+    heap = only(survey_process(program.process))
+    assert (heap.pages is not None) is counted
+    assert [base for base, _, kind in heap.parts if kind == "Go page bitmap"] == ([other] if counted else [])
 
 
 def test_pages_that_the_allocator_was_not_given_are_neither() -> None:

@@ -359,6 +359,20 @@ def test_without_an_archive_its_place_is_metaspace() -> None:
     assert inside == [(CLASSES, CLASSES + 0x20000)]
 
 
+@pytest.mark.parametrize(("count", "found"), [(299, True), (300, True), (301, False)])
+def test_so_many_class_loaders_are_read(monkeypatch: pytest.MonkeyPatch, count: int, found: bool) -> None:
+    monkeypatch.setattr(hotspot_areas, "MAX_LOADERS", 300)
+    machine = Machine()
+    machine.static("ClassLoaderDataGraph", "_head", 0x5000)
+    for index in range(count):
+        last = index == count - 1
+        machine.object("ClassLoaderData", 0x5000 + 32 * index, _klasses=CLASSES * last, _next=0x5020 + 32 * index)
+    machine.object("Klass", CLASSES, _next_link=0)
+    tables = machine.tables
+    parts = list(hotspot_areas.metaspace_parts(context(tables, (CLASSES, 0x20000)), tables))
+    assert parts == ([(CLASSES, CLASSES + 0x20000, "Java metaspace")] if found else [])
+
+
 GB, GRANULE = 1 << 30, 0x10000
 
 
@@ -616,8 +630,11 @@ def test_names(data: bytes, text: str) -> None:
 THREAD_CLASS, STRING_CLASS, THREAD, TEXT, ARRAY = 0x100_0000, 0x110_0000, 0x200_0000, 0x210_0000, 0x220_0000
 
 
-def named(name: str, *, release: int, unit: int = 1, coder: int = 0) -> Machine:
-    """A machine with one java.lang.Thread: JDK 8, or JDK 9 to 20, where `coder` says how texts are stored."""
+def named(name: str, *, release: int, unit: int = 1, coder: int = 0, moved: int = 0) -> Machine:
+    """A machine with one java.lang.Thread: JDK 8, or JDK 9 to 20, where `coder` says how texts are stored.
+
+    Its class lies `moved` bytes behind where it usually does.
+    """
     machine = Machine()
     texts: dict[str, int] = {}
 
@@ -636,7 +653,7 @@ def named(name: str, *, release: int, unit: int = 1, coder: int = 0) -> Machine:
     machine.fields["Array<u2>"] = {"_data": VmField(4, 0, False)}
     value = ("value", "[B", 12) if release >= 9 else ("value", "[C", 12)
     classes = (
-        (THREAD_CLASS, "java/lang/Thread", [("eetop", "J", 16), ("name", "Ljava/lang/String;", 24)]),
+        (THREAD_CLASS + moved, "java/lang/Thread", [("eetop", "J", 16), ("name", "Ljava/lang/String;", 24)]),
         (STRING_CLASS, "java/lang/String", [value, ("coder", "B", 20)][: 2 if release >= 9 else 1]),
     )
     for klass, class_name, fields in classes:
@@ -656,8 +673,10 @@ def named(name: str, *, release: int, unit: int = 1, coder: int = 0) -> Machine:
     machine.bytes.update(enumerate(struct.pack("<QII", 1, 0, length) + data, ARRAY))
     machine.static("CompressedOops", "_narrow_oop._base", 0)
     machine.static("CompressedOops", "_narrow_oop._shift", 0)
-    machine.static("CompressedKlassPointers", "_narrow_klass._base", 0)
+    machine.static("CompressedKlassPointers", "_narrow_klass._base", moved)
     machine.static("CompressedKlassPointers", "_narrow_klass._shift", 0)
+    if moved:
+        machine.object("Klass", STRING_CLASS + moved, _name=symbol("java/lang/String"), _super=STRING_CLASS)
     return machine
 
 
@@ -675,3 +694,14 @@ def test_the_name_of_a_thread(release: int, unit: int, coder: int, name: str) ->
 
 def test_a_text_of_an_unknown_coder_is_none() -> None:
     assert _Objects(named("main", release=9, coder=2, unit=1).tables, compressed=True).thread_name(THREAD) is None
+
+
+@pytest.mark.parametrize(
+    ("moved", "found"),
+    [(0, True), (8, True), (4, False), (LAST + 1 - THREAD_CLASS - 0x200000, True), (LAST + 1 - THREAD_CLASS, False)],
+)
+def test_a_class_lies_in_the_user_space_at_a_multiple_of_8(moved: int, found: bool) -> None:
+    machine = named("main", release=9, moved=moved)
+    machine.put(THREAD + 24, TEXT)
+    fields = _Objects(machine.tables, compressed=True)._fields_of(THREAD, "java/lang/Thread")
+    assert fields == ({"eetop": ("J", 16), "name": ("Ljava/lang/String;", 24)} if found else {})
