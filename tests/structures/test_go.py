@@ -18,6 +18,7 @@ from dumpmap.analysis.owners import find_owners
 from dumpmap.model.memory import ExcerptMemory, LiveMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.recognised import OwnerFacts
+from dumpmap.structures.recognisers import go_system
 from dumpmap.structures.recognisers.go import GoHeap
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "runtimes"
@@ -377,6 +378,20 @@ def test_a_collector_that_contradicts_itself_gives_no_limit(offset: int) -> None
     program = go_program(limit=1 << 30)
     program.process.number(program.data + synth.COLLECTOR_AT + offset, 0x12345, 8)
     assert only(survey_process(program.process)).collector is None
+
+
+@pytest.mark.parametrize(("before", "found"), [(0, True), (1, True), (2, True), (3, False)])
+def test_the_third_state_that_may_be_the_collectors_is_the_last(
+    monkeypatch: pytest.MonkeyPatch, before: int, found: bool
+) -> None:
+    monkeypatch.setattr(go_system, "MAX_STATES", 3)
+    program = go_program()
+    state = program.process.read(program.data + synth.COLLECTOR_AT, 0x138)
+    program.process.write(program.data + synth.COLLECTOR_AT, bytes(0x138))
+    program.process.write(program.data + 0x30000, state)
+    for index in range(before):
+        program.process.write(program.data + 0x20000 + 0x20 * index, state[:0x18])
+    assert (only(survey_process(program.process)).collector is not None) is found
 
 
 @pytest.mark.parametrize("options", [{}, X86], ids=["x64", "x86"])

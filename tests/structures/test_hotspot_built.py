@@ -169,6 +169,7 @@ def g1(regions: Sequence[tuple[int, int, int, int]], *, name: str = "HeapRegion"
         (57, "archive"),  # closed
         (63, "archive"),
         (64, None),
+        (0x100_0002, None),  # a tag has four bytes
     ],
 )
 def test_the_tags_of_g1(name: str, tag: int, kind: str | None) -> None:

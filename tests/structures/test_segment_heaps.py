@@ -130,6 +130,21 @@ def test_from_the_smallest_record_it_goes_up_128_steps(height: int, kept: int) -
     assert sum(range_.role == "large block" for range_ in heap.ranges) == kept
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_heap_without_segments_is_whole(variant: str) -> None:
+    arch, _, release = variant.partition("-")
+    process = ProcessBuilder(arch, BUILDS[release]).furnish()
+    hp.nt_heap(process)
+    truth = hp.segment_heap(process, variant, small_segments=(), large=[0x200000])
+    hp.write_heap_array(process)
+    found = survey_process(process)
+    assert not found.warnings
+    heap = heap_at(found, truth)
+    assert allocations(heap, space_of(process)) == expected(truth)
+    assert heap.counters is not None
+    assert heap.counters["SegmentCount"] == 0
+
+
 def test_a_tree_that_runs_in_circles_ends() -> None:
     process, truth, _ = build("x64-1809")
     tree, *records = truth.lists["LargeAllocMetadata"]
