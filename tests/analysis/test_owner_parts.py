@@ -12,10 +12,12 @@ import pytest
 from support.scenes import FIXTURES, KB, MB, Scene
 
 import dumpmap
-from dumpmap.analysis.owner_parts import OwnerChange, merged_parts
+from dumpmap.analysis.figures import FigureChange
+from dumpmap.analysis.owner_parts import OwnerChange, PartChange, merged_parts
 from dumpmap.analysis.owners import find_owners
-from dumpmap.analysis.part_sums import _laid_over
+from dumpmap.analysis.part_sums import PartKey, _laid_over
 from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange
+from dumpmap.model.types import RegionType
 from dumpmap.views.diff import owner_change_table
 
 LEAK = (FIXTURES / "leak-x64-before.dmp.gz", FIXTURES / "leak-x64-after.dmp.gz")
@@ -170,3 +172,29 @@ def test_a_row_is_cut_where_the_rows_of_the_other_map_begin(
     assert found.of.tolist() == [0] * len(pieces)
     columns = (found.row.tolist(), found.size.tolist(), found.committed.tolist())
     assert list(zip(*columns, strict=True)) == pieces
+
+
+def test_the_parts_that_changed_most_come_first() -> None:
+    def part(
+        name: str, size: tuple[int, int], committed: tuple[int, int], kind: RegionType | None = None
+    ) -> PartChange:
+        key = PartKey("Somebody", "a.dll", name, kind, 0)
+        figures = (FigureChange(a, b, comparable=name < "m") for a, b in (size, committed, (1, 1)))
+        return PartChange(key, *figures)
+
+    # Those that cannot be compared have no change: the larger of both sizes decides, then the name.
+    ordered = [
+        part("d", (5, 5), (9, 1)),
+        part("c", (5, 5), (1, 8)),
+        part("f", (1, 9), (2, 2)),
+        part("e", (9, 2), (2, 2)),
+        part("z", (60, 1), (9, 1)),
+        part("y", (1, 50), (1, 1)),
+        part("x", (0, 40), (1, 1)),
+        part("n", (7, 7), (7, 7)),
+        part("n", (7, 7), (7, 7), RegionType(0)),
+        part("o", (7, 7), (7, 7)),
+    ]
+    nothing = FigureChange(0, 0, comparable=True)
+    change = OwnerChange("Somebody", "a.dll", "", "", "name", nothing, nothing, tuple(reversed(ordered)))
+    assert list(merged_parts([change])) == ordered

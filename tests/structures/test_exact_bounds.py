@@ -15,7 +15,7 @@ from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures.bounds import is_page, is_user_address
 from dumpmap.structures.gc_dac_table import _Finder
 from dumpmap.structures.layouts.nt_heap import LFH_HEAP_WORDS
-from dumpmap.structures.nt_front_end import _front_end_range, _points_back
+from dumpmap.structures.nt_front_end import _front_end_range, _is_front_end, _points_back
 from dumpmap.structures.nt_segments import HeapSegment, _uncommitted, read_old_segment, read_segment
 from dumpmap.structures.recognisers.go_heap import GoReader
 from dumpmap.structures.recognisers.windows_heaps import _lacks
@@ -227,6 +227,22 @@ def test_a_front_end_with_memory_of_its_own(
     heap = SimpleNamespace(pointer_size=8, has_map=has_map, starts_private_memory=lambda place: own)
     front_end = _front_end_range(heap, address, points_back)  # type: ignore[arg-type]
     assert (front_end and (front_end.base, front_end.size, front_end.inferred)) == (found and (address, *found))
+
+
+@pytest.mark.parametrize(
+    ("pointer", "kind", "is_old", "good"),
+    [
+        (0, 0, False, True),
+        (0x20000, 0, False, False),
+        (0x20000, 2, False, True),
+        (0, 2, False, False),
+        (0x20000, 1, False, False),  # look-aside lists, up to Windows XP
+        (0x20000, 1, True, True),
+        (0, 1, True, False),
+    ],
+)
+def test_the_kind_of_a_front_end_agrees_with_its_pointer(pointer: int, kind: int, is_old: bool, good: bool) -> None:
+    assert _is_front_end(pointer, kind, is_old) is good
 
 
 @pytest.mark.parametrize(

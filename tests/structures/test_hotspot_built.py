@@ -311,6 +311,15 @@ def test_the_card_table(start: int, size: int, good: bool, barrier: str) -> None
     assert found == ([(start, start + size, "Java card table")] if has_table else [])
 
 
+@pytest.mark.parametrize(("depth", "found"), [(0, True), (1, True), (31, True), (32, False)])
+def test_a_field_is_looked_for_in_32_classes(depth: int, found: bool) -> None:
+    machine = Machine()
+    machine.object(f"Class{depth}", 0x5000, _some=7)
+    tables = machine.tables
+    tables.superclass.update({f"Class{number}": f"Class{number + 1}" for number in range(40)})
+    assert tables.value(0x5000, "Class0", "_some") == (7 if found else None)
+
+
 CLASSES, ARCHIVE, SHARED = 0x50_0000, 0x60_0000, 0x70_0000
 
 
