@@ -186,6 +186,7 @@ def test_the_parts_that_changed_most_come_first() -> None:
     ordered = [
         part("d", (5, 5), (9, 1)),
         part("c", (5, 5), (1, 8)),
+        part("g", (5, 5), (2, 3)),
         part("f", (1, 9), (2, 2)),
         part("e", (9, 2), (2, 2)),
         part("z", (60, 1), (9, 1)),

@@ -52,6 +52,7 @@ def test_ranges_that_both_have_count_once() -> None:
         (GRANULE - 1, 2, [0, 1]),
         (GRANULE, 2 * GRANULE, [1, 2]),
         (0, 4 * GRANULE, [0, 1, 2]),
+        (GRANULE, (1 << 64) - ADDRESS - GRANULE, [1, 2, 8]),
     ],
 )
 def test_a_reported_range_takes_every_allocation_that_it_touches(base: int, size: int, heap: list[int]) -> None:

@@ -10,6 +10,7 @@ from synth.minidump import MinidumpBuilder
 from synth.writers import ROOT, ModuleAnnotations, unreal_xml
 
 from dumpmap.model.writer import WriterRecord
+from dumpmap.parsers.minidump.unreal import UnrealContextError, parse
 
 
 def record_of(dump: MinidumpBuilder) -> WriterRecord:
@@ -126,3 +127,11 @@ def test_modules_with_annotations(made: int, last: str | None) -> None:
     assert ("claims 4,097 entries; dumpmap reads the first 4096" in stream(snapshot, "CrashpadInfo").status) is (
         last is None
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<Other><GameName>x</GameName></Other>", "GenericCrashContext", "< FGenericCrashContext>"]
+)
+def test_a_text_without_the_element_is_no_crash_context(text: str) -> None:
+    with pytest.raises(UnrealContextError, match=f"^has no element {ROOT}$"):
+        parse(text.encode())

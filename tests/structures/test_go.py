@@ -344,6 +344,16 @@ def test_mark_bits_of_which_none_are_in_use_are_not_claimed() -> None:
     assert "Go mark bits" in {kind for _, _, kind in only(survey_process(program.process)).parts}
 
 
+def test_the_last_of_the_four_lists_of_mark_bits_may_be_the_only_one() -> None:
+    program = go_program()
+    last = program.marks[3]
+    program.words(last, 8)
+    program.words(program.data + synth.BITS_AT, 0, 0, 0, last, 0x1234567)
+    program.words(program.chunks[0] + 0x100 + 9 * 8, last + 0x108)  # mspan.gcmarkBits
+    parts = only(survey_process(program.process)).parts
+    assert [base for base, _, kind in parts if kind == "Go mark bits"] == [last]
+
+
 def test_mark_bits_to_which_no_span_points_are_not_claimed() -> None:
     program = go_program()
     program.words(program.chunks[0] + 0x100 + 9 * 8, 0)

@@ -21,7 +21,7 @@ from dumpmap.structures.recognisers.hotspot_collectors import (
     z_parts,
 )
 from dumpmap.structures.recognisers.hotspot_tables import VmField, VmTables, read_array, read_name
-from dumpmap.structures.recognisers.hotspot_threads import _list, _Objects
+from dumpmap.structures.recognisers.hotspot_threads import _list, _Objects, _stream_fields
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
 HEAP, OTHER, LAST = 0x100000, 0x200000, 0x7FFF_FFFF_FFFF
@@ -704,6 +704,49 @@ def test_the_name_of_a_thread(release: int, unit: int, coder: int, name: str) ->
 
 def test_a_text_of_an_unknown_coder_is_none() -> None:
     assert _Objects(named("main", release=9, coder=2, unit=1).tables, compressed=True).thread_name(THREAD) is None
+
+
+def stream_of(*numbers: int) -> bytes:
+    """A stream of small compressed numbers."""
+    return bytes(number + 1 for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("data", "length", "fields"),
+    [
+        (stream_of(2, 0, 1, 2, 12, 0, 0, 3, 4, 16, 1, 0), None, [(1, 2, 12), (3, 4, 16)]),
+        (stream_of(2, 0, 1, 2, 12, 8, 0, 3, 4, 16, 1, 0), None, [(3, 4, 16)]),  # the first is static
+        (stream_of(2, 0, 1, 2, 12, 0, 0x15, 90, 91, 92, 3, 4, 16, 0, 0), None, [(1, 2, 12), (3, 4, 16)]),
+        (stream_of(2, 0, 1, 2, 12, 0, 0x0A, 3, 4, 16, 0, 4, 90), None, [(1, 2, 12), (3, 4, 16)]),
+        (stream_of(1, 5, 1, 2, 12, 0, 0, 3, 4, 16, 0, 0), None, [(1, 2, 12)]),  # one counts, others are injected
+        (stream_of(3, 0, 1, 2, 12, 0, 0, 3), None, [(1, 2, 12)]),
+        (stream_of(1, 0, 1, 2, 12, 0, 0).ljust(1 << 14), 1 << 30, [(1, 2, 12)]),  # 16 KB are read
+        (stream_of(1, 0, 1, 2, 12, 0, 0), 0, []),
+        (b"", 7, []),
+    ],
+)
+def test_the_fields_of_a_class_since_jdk_21(
+    data: bytes, length: int | None, fields: list[tuple[int, int, int]]
+) -> None:
+    machine = Machine()
+    machine.fields["InstanceKlass"] = {"_fieldinfo_stream": VmField(0x40, 0, False)}
+    machine.fields["Array<int>"] = {"_length": VmField(0, 0, False)}
+    machine.fields["Array<u1>"] = {"_data": VmField(4, 0, False)}
+    machine.put(0x5040, 0x6000)
+    stated = len(data) if length is None else length
+    machine.bytes.update(enumerate(stated.to_bytes(4, "little") + data, 0x6000))
+    assert list(_stream_fields(machine.tables, 0x5000)) == fields
+
+
+def test_a_class_without_a_stream_of_fields_has_none() -> None:
+    machine = Machine()
+    assert list(_stream_fields(machine.tables, 0x5000)) == []
+    machine.fields["InstanceKlass"] = {"_fieldinfo_stream": VmField(0x40, 0, False)}
+    machine.put(0x5040, 0x6000)
+    machine.put(0x6000, 7)
+    assert list(_stream_fields(machine.tables, 0x5000)) == []
+    machine.fields["Array<int>"] = {"_length": VmField(0, 0, False)}
+    assert list(_stream_fields(machine.tables, 0x5000)) == []
 
 
 @pytest.mark.parametrize(
