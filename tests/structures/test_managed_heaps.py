@@ -522,3 +522,22 @@ def test_the_roots_of_a_workstation_collector_by_its_contract() -> None:
 def test_a_contract_that_says_too_little(types: dict[str, dict[str, int]], problem: str) -> None:
     assert contract_roots(*contract(types)) == problem
     assert isinstance(contract_roots(*contract({"HeapSegment": SEGMENT_FIELDS | {"Next": 0x1000}})), GcRoots)
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "regions"),
+    [
+        ("regions", True),
+        ("regions, server, background", True),
+        ("segments", False),
+        ("server, segments", False),
+        ("server, background", None),
+        ("", None),
+    ],
+)
+def test_what_a_contract_says_of_regions(identifiers: str, regions: bool | None) -> None:
+    memory, known = contract(server="server" in identifiers)
+    roots = contract_roots(memory, replace(known, values={**known.values, "GCIdentifiers": identifiers}))
+    assert isinstance(roots, GcRoots)
+    assert roots.regions is regions
+    assert roots.server is ("server" in identifiers)
