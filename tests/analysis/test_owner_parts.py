@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from support.scenes import FIXTURES, KB, MB, Scene
 
 import dumpmap
-from dumpmap.analysis.owner_parts import OwnerChange, merged_parts
+from dumpmap.analysis.figures import FigureChange
+from dumpmap.analysis.owner_parts import OwnerChange, PartChange, merged_parts
 from dumpmap.analysis.owners import find_owners
+from dumpmap.analysis.part_sums import PartKey, _laid_over
 from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange
+from dumpmap.model.types import RegionType
 from dumpmap.views.diff import owner_change_table
 
 LEAK = (FIXTURES / "leak-x64-before.dmp.gz", FIXTURES / "leak-x64-after.dmp.gz")
@@ -137,3 +142,60 @@ def test_a_timeline_by_owner() -> None:
     changed = frame[frame["metric"] == "committed"].groupby("file")["value"].sum()
     total = dumpmap.diff(*LEAK).summary().loc["Total", "committed_delta"]
     assert abs(changed.iloc[0] - changed.iloc[1]) == total
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "committed", "pieces"),
+    [
+        (0x1000, 0x3000, 0x3000, [(0, 0x1000, 0x1000), (1, 0x2000, 0x2000)]),
+        (0x1000, 0x3000, 0x1800, [(0, 0x1000, 0x800), (1, 0x2000, 0x1000)]),
+        (0x1000, 0x1000, 0, [(0, 0x1000, 0)]),
+        (0x1000, 1, 1, [(0, 1, 1)]),
+        (0x1FFF, 2, 2, [(0, 1, 1), (1, 1, 1)]),
+        (0x2000, 0x4000, 0x4000, [(1, 0x2000, 0x2000), (2, 0x2000, 0x2000)]),
+        (0x800, 0x1000, 0x1000, [(0, 0x1000, 0x1000)]),  # it begins before them
+        (0x4800, 0x9000, 0x9000, [(2, 0x9000, 0x9000)]),  # it ends behind them
+    ],
+)
+def test_a_row_is_cut_where_the_rows_of_the_other_map_begin(
+    start: int, size: int, committed: int, pieces: list[tuple[int, int, int]]
+) -> None:
+    def rows(places: list[tuple[int, int, int, int]]) -> SimpleNamespace:
+        allocation, base, length, bytes_committed = zip(*places, strict=True)
+        columns = {"allocation": np.array(allocation), "base": np.array(base, np.uint64), "size": np.array(length)}
+        return SimpleNamespace(rows=SimpleNamespace(**columns, committed=np.array(bytes_committed)), part=np.array([7]))
+
+    own = rows([(0, start + 0x10000, size, committed)])
+    theirs = rows([(3, 0x1000, 0x1000, 0), (3, 0x2000, 0x2000, 0), (3, 0x4000, 0x4000, 0), (4, 0x9000, 0x1000, 0)])
+    shift = np.array([-0x10000], np.int64).view(np.uint64)
+    found = _laid_over(own, theirs, np.array([3]), shift)  # type: ignore[arg-type]
+    assert found.of.tolist() == [0] * len(pieces)
+    columns = (found.row.tolist(), found.size.tolist(), found.committed.tolist())
+    assert list(zip(*columns, strict=True)) == pieces
+
+
+def test_the_parts_that_changed_most_come_first() -> None:
+    def part(
+        name: str, size: tuple[int, int], committed: tuple[int, int], kind: RegionType | None = None
+    ) -> PartChange:
+        key = PartKey("Somebody", "a.dll", name, kind, 0)
+        figures = (FigureChange(a, b, comparable=name < "m") for a, b in (size, committed, (1, 1)))
+        return PartChange(key, *figures)
+
+    # Those that cannot be compared have no change: the larger of both sizes decides, then the name.
+    ordered = [
+        part("d", (5, 5), (9, 1)),
+        part("c", (5, 5), (1, 8)),
+        part("g", (5, 5), (2, 3)),
+        part("f", (1, 9), (2, 2)),
+        part("e", (9, 2), (2, 2)),
+        part("z", (60, 1), (9, 1)),
+        part("y", (1, 50), (1, 1)),
+        part("x", (0, 40), (1, 1)),
+        part("n", (7, 7), (7, 7)),
+        part("n", (7, 7), (7, 7), RegionType(0)),
+        part("o", (7, 7), (7, 7)),
+    ]
+    nothing = FigureChange(0, 0, comparable=True)
+    change = OwnerChange("Somebody", "a.dll", "", "", "name", nothing, nothing, tuple(reversed(ordered)))
+    assert list(merged_parts([change])) == ordered

@@ -14,7 +14,7 @@ from support.scenes import FIXTURES, KB, MB, map_of
 from synth import rtti
 from synth.heaps import nt_heap, write_heap_array
 from synth.images import Section, pe_header
-from synth.minidump import MEM_MAPPED, PAGE_READWRITE
+from synth.minidump import MEM_MAPPED, PAGE_READONLY, PAGE_READWRITE
 from synth.process import Module, ProcessBuilder
 
 import dumpmap
@@ -156,6 +156,18 @@ def test_resources_and_sections_without_the_right_to_write_hold_nothing(arch: st
     assert set(found(process)) == set(blocks)
 
 
+@pytest.mark.parametrize(("protection", "held"), [(PAGE_READONLY, False), (PAGE_READWRITE, True), (0x104, False)])
+def test_only_writable_pages_of_a_module_without_headers_are_searched(protection: int, held: bool) -> None:
+    process = Program()
+    block = process.block()
+    place = process.first.sections[".rdata"][0]
+    process.pointer(place + 0x100, block)
+    process.pointer(place + 0x108, 2 * MB)
+    process.write(process.first.base, bytes(2))
+    process.commit(place, 0x1000, protection)
+    assert set(found(process)) == ({block} if held else set())
+
+
 def test_the_end_of_a_stack_is_not_what_lies_behind_it() -> None:
     process = Program()
     stack = process.add_thread().stack
@@ -202,6 +214,31 @@ def test_one_thread_proves_nothing_and_no_stack_is_a_block() -> None:
         # The end of the stack, which the TEB has as StackBase, is the base of what lies behind it.
         process.allocate(MB, base=stack.top)
     assert found(process) == {}
+
+
+@pytest.mark.parametrize(
+    ("arch", "at", "held"),
+    [
+        ("x86", 0x8, False),  # StackLimit
+        ("x86", 0xE0C, False),  # DeallocationStack
+        ("x86", 0xE10, True),
+        ("x64", 0x10, False),
+        ("x64", 0x1478, False),
+        ("x64", 0x1480, True),
+    ],
+)
+def test_the_words_of_a_stack_in_a_teb_hold_no_block(arch: str, at: int, held: bool) -> None:
+    process = Program(arch)
+    threads = [process.threads[0], process.add_thread()]
+    blocks = [process.allocate(MB, base=base) for base in (0x30100000, 0x30900000)]
+    region_map = map_of(process)
+    for thread, block in zip(threads, blocks, strict=True):
+        process.pointer(thread.teb + at, block)
+    # What the threads' stacks are, the map keeps: only what the search reads is changed.
+    snapshot = replace(region_map.snapshot, memory=map_of(process).snapshot.memory)
+    search = pointer_owners(replace(region_map, snapshot=snapshot))
+    assert search is not None
+    assert [owner.base for owner in search.owners] == (blocks if held else [])
 
 
 @pytest.mark.parametrize("arch", ["x86", "x64"])
@@ -333,6 +370,18 @@ def test_modules_that_overlap_are_searched_once() -> None:
     assert search is not None
     assert search.searched == plain.searched
     assert [(held.module, held.base) for held in search.owners] == [("engine.dll", block)]
+
+
+@pytest.mark.parametrize("size", [0xFFF, 0x1000, 0x1001])
+def test_a_module_may_end_where_the_addresses_end(size: int) -> None:
+    process = Program()
+    block = process.block()
+    process.hold(process.first, 0x100, block, 2 * MB)
+    snapshot = map_of(process).snapshot
+    last = msgspec.structs.replace(snapshot.modules[-1], base=(1 << 64) - 0x1000, size=size)
+    search = pointer_owners(map_snapshot(replace(snapshot, modules=(*snapshot.modules, last))))
+    assert search is not None
+    assert [held.base for held in search.owners] == [block]
 
 
 def test_limits_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:

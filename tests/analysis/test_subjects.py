@@ -6,15 +6,16 @@ from collections.abc import Hashable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from support.scenes import KB, MB, Scene, map_of, recorded
 from synth.minidump import MEM_IMAGE, MEM_MAPPED, PAGE_EXECUTE_READ, PAGE_READONLY
 from synth.process import ProcessBuilder
 
 import dumpmap
 from dumpmap.analysis.subjects import namings_of
-from dumpmap.api import RegionMap
+from dumpmap.api import RegionMap, map_snapshot
 from dumpmap.model.process import Teb
-from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange, Thread, UnloadedModule
+from dumpmap.model.snapshot import Module, RecordedHeap, RecordedRange, Thread, UnloadedModule, make_regions
 from dumpmap.render.export import export
 
 
@@ -178,3 +179,22 @@ def test_an_address_in_no_allocation_names_none() -> None:
     assert [identity(region_map, base, same_process=True) for base in (first, last)] == [None, None]
     namings, codes = namings_of(region_map)
     assert [namings[int(code)].subject for code in codes] == [None, None]
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_what_a_vmmap_file_says_of_an_allocation_names_it(described: bool) -> None:
+    scene = Scene(64)
+    for base in (0x100000, 0x300000):
+        scene.allocate(MB, base=base)
+    snapshot = scene.snapshot(kind="vmmap")
+    rows = [(row.base, row.allocation_base, 4, row.size, row.state, 4, row.type) for row in scene.regions(None)]
+    kinds = {0x100000: ("Heap", "0x140000"), 0x300000: ("Private Data", "Shared memory of a toolkit")}
+    texts = {
+        "recorded_type": [kinds.get(row[1], (None, None))[0] for row in rows],
+        "recorded_details": [kinds.get(row[1], (None, None))[1] for row in rows],
+    }
+    region_map = map_snapshot(replace(snapshot, regions=make_regions(rows, texts=texts if described else None)))
+    namings, codes = namings_of(region_map)
+    found = [namings[int(codes[region_map.space.index_of(base)])].subject for base in kinds]
+    names = [subject and subject.name for subject in found]
+    assert names == (["0x140000", "Shared memory of a toolkit"] if described else [None, None])

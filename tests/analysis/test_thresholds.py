@@ -344,10 +344,17 @@ VERDICTS = (
         "verdict",
         ("no-memory-problem-seen", "no-memory-problem-seen", "cannot-tell"),
     ),
+    Row(
+        "fragmentation",
+        1 / 3,
+        lambda: counted(END_2GB - 384 * MB),
+        "verdict",
+        ("no-memory-problem-seen", "no-memory-problem-seen", "cannot-tell"),
+    ),
 )
 
 
-@pytest.mark.parametrize("row", VERDICTS, ids=lambda row: row.threshold)
+@pytest.mark.parametrize("row", VERDICTS, ids=lambda row: f"{row.threshold}: {row.figure:.2f}")
 def test_a_verdict_turns_at_the_exact_value_of_a_threshold(row: Row) -> None:
     region_map = row.make()
     assert tuple(diagnose(region_map, one).verdict for one in rules(row.threshold, row.figure)) == row.outcomes

@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from dumpmap.analysis.exception_names import exception_name
 from dumpmap.analysis.groups import group_of
 from dumpmap.analysis.samples import take_samples
 from dumpmap.analysis.subjects import Naming, Subject
+from dumpmap.analysis.timeline import Forecast, _forecasts
 from dumpmap.analysis.trend import fit_lines, student_t
 from dumpmap.api import RegionMap, map_snapshot, timeline
 from dumpmap.model.snapshot import Counters, Module, System, Thread
@@ -288,6 +290,9 @@ def test_each_map_is_let_go_before_the_next_is_read() -> None:
         (10, 0.90, 1.812),
         (30, 0.95, 2.042),
         (120, 0.95, 1.980),
+        # Below 1: tan(pi/8), and half the root of 2 / (1 - 1/4).
+        (1, 0.25, 0.4142),
+        (2, 0.50, 0.8165),
     ],
 )
 def test_students_t(freedom: int, confidence: float, wanted: float) -> None:
@@ -388,3 +393,56 @@ def test_another_process_is_told_by_its_id_name_or_start() -> None:
 )
 def test_an_abort_of_macos_is_named_by_its_first_parameter(parameters: tuple[int, ...], name: str) -> None:
     assert exception_name(crash(0, *parameters), "macos") == name
+
+
+@pytest.mark.parametrize(
+    ("code", "family", "name"),
+    [
+        (0xC0000005, "windows", "STATUS_ACCESS_VIOLATION"),
+        (0xC0000005 - (1 << 32), "windows", "STATUS_ACCESS_VIOLATION"),
+        (0x12345678, "windows", "0x12345678"),
+        (11, "linux", "SIGSEGV"),
+        (1, "macos", "EXC_BAD_ACCESS"),
+        (10, "windows", "0x0000000a"),
+    ],
+)
+def test_an_exception_is_named_by_its_lower_32_bits(code: int, family: str, name: str) -> None:
+    assert exception_name(crash(code), family) == name
+
+
+@pytest.mark.parametrize(
+    ("last", "slope", "low", "high", "narrow", "metric", "seconds"),
+    [
+        (100, -2.0, -4.0, -1.0, True, "free", (50, 25, 100)),
+        (100, -2.0, -4.0, -1.0, False, "free", None),  # 64 bits
+        (100, -2.0, -4.0, -1.0, False, "commit_left", (50, 25, 100)),
+        (100, -2.0, -4.0, -1.0, True, "private", None),
+        (None, -2.0, -4.0, -1.0, True, "free", None),
+        (100, None, -4.0, -1.0, True, "free", None),
+        (0, -2.0, -4.0, -1.0, True, "largest_free_block", (0, 0, 0)),
+        (100, -2.0, -4.0, 1.0, True, "free", None),  # it may grow as well
+    ],
+)
+def test_when_a_figure_that_shrinks_is_used_up(
+    last: int | None,
+    slope: float | None,
+    low: float,
+    high: float,
+    narrow: bool,
+    metric: str,
+    seconds: tuple[float, float, float] | None,
+) -> None:
+    series = SimpleNamespace(metric=metric, last=last, slope=slope, low=low, high=high, shrinks=high < 0)
+    found = list(_forecasts([series], [SimpleNamespace(narrow=True), SimpleNamespace(narrow=narrow)]))  # type: ignore[list-item]
+    assert found == ([] if seconds is None else [Forecast(metric, last or 0, *seconds)])
+
+
+@pytest.mark.parametrize("step", [0.1, 1 / 3, 7.7, 86400.3])
+def test_an_exact_line_has_no_uncertainty(step: float) -> None:
+    """What is left of it is rounding."""
+    times = np.array([step * number for number in range(9)])
+    values = np.array([1e9 - 12345.6789 * time for time in times])
+    lines = fit_lines(times, np.array([values, values + np.eye(9)[2]]), 0.95)
+    assert lines.slope[0] == pytest.approx(-12345.6789, rel=1e-6)
+    assert lines.low[0] == lines.slope[0] == lines.high[0]
+    assert lines.low[1] < lines.slope[1] < lines.high[1]

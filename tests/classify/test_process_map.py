@@ -198,3 +198,15 @@ def test_sections_are_marked_within_their_allocation_and_the_header_last() -> No
             (0x7000, 0x8000, ".far"),
             *[(0, pages * 0x1000, "Header")] * bool(pages),
         ]
+
+
+def test_an_activation_context_that_no_field_names_is_inferred() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    own, system, other = process.add_activation_contexts()
+    rows = dumpmap.open(process.to_minidump().build()).allocations.set_index("address")
+    for base, kind, inferred in (
+        (own, "Process activation context", False),
+        (system, "System activation context", False),
+        (other, "Activation context", True),
+    ):
+        assert (rows.loc[base, "kind"], bool(rows.loc[base, "inferred"])) == (kind, inferred)

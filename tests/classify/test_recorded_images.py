@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from support.recorded import COMPLETE, PLAIN, number, region_map, truth
+from synth.images import DEFAULT_SECTIONS, image_size, pe_header, place_sections
+
+from dumpmap.classify.image_files import ImageFiles
+from dumpmap.model.snapshot import Module
 
 PAGE = 0x1000
 
@@ -71,3 +77,19 @@ def test_an_image_that_the_loader_does_not_know_is_told_from_the_modules(name: s
     assert set(images.index) == listed | loose
     for address in loose:
         assert images.loc[address]["kind"] == "Image, not in the module list"
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "size", "found"),
+    [(0, 0, True), (-1, 0, False), (1, 0, False), (None, 0, True), (None, 0x1000, False), (0, -0x1000, False)],
+)
+def test_a_file_is_a_modules_by_name_time_and_size(
+    tmp_path: Path, timestamp: int | None, size: int, found: bool
+) -> None:
+    sections = place_sections(DEFAULT_SECTIONS)
+    (tmp_path / "some.dll").write_bytes(pe_header("x64", 0x10000, sections, timestamp=1000))
+    stamp = None if timestamp is None else 1000 + timestamp
+    module = Module(0x10000, image_size(sections) + size, "C:\\app\\Some.dll", timestamp=stamp)
+    file = ImageFiles(tmp_path).find(module)
+    assert (file is not None) is found
+    assert file is None or file[1] == tmp_path / "some.dll"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from support.scenes import GRANULE, Scene
 
 from dumpmap.classify.heaps import _join
-from dumpmap.model.heaps import HeapInfo, HeapRange
+from dumpmap.model.heaps import HeapInfo, HeapRange, RecordedHeap, RecordedRange
+from dumpmap.model.types import RegionType
 
 ADDRESS = 0x200000
 
@@ -38,3 +40,27 @@ def test_ranges_that_both_have_count_once() -> None:
     assert [(one.base, one.size, one.evidence) for one in heap.ranges] == [(0x100000, 64, "r"), (ADDRESS, None, "m")]
     assert heap.evidence == "heap-list"
     assert _join(HeapInfo(1, ADDRESS, 8, "NT heap"), report, numbered=True).evidence == "heap-stream"
+
+
+@pytest.mark.parametrize(
+    ("base", "size", "heap"),
+    [
+        (0, 1, [0]),
+        (0, GRANULE, [0]),
+        (0, GRANULE + 1, [0, 1]),
+        (GRANULE - 1, 1, [0]),
+        (GRANULE - 1, 2, [0, 1]),
+        (GRANULE, 2 * GRANULE, [1, 2]),
+        (0, 4 * GRANULE, [0, 1, 2]),
+        (GRANULE, (1 << 64) - ADDRESS - GRANULE, [1, 2, 8]),
+    ],
+)
+def test_a_reported_range_takes_every_allocation_that_it_touches(base: int, size: int, heap: list[int]) -> None:
+    scene = Scene()
+    for index in range(3):
+        scene.allocate(GRANULE, base=ADDRESS + index * GRANULE)
+    scene.allocate(GRANULE, base=ADDRESS + 8 * GRANULE)
+    ranges = (RecordedRange(ADDRESS + base, size, None, "segment"),)
+    region_map = scene.map(heaps=[RecordedHeap(1, "pool", None, ADDRESS, None, ranges)])
+    types = dict(zip(region_map.allocation_columns.base.tolist(), region_map.allocation_columns.type, strict=True))
+    assert [base for base, kind in types.items() if kind == RegionType.HEAP] == [ADDRESS + at * GRANULE for at in heap]

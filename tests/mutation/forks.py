@@ -20,7 +20,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 _OUTCOMES = {0: "survived", 2: "apart", -signal.SIGXCPU: "hung"}
 _WAIT = 20
@@ -84,9 +84,19 @@ def _outcome(child: int, patience: float) -> str:
 
 
 def pytest_configure() -> None:
-    """One example that fails is enough: it need not be a small one, and the next mutant must not meet it first."""
+    """One example that fails is enough: it need not be a small one, and the next mutant must not meet it first.
+
+    That examples take long is the machine, not the mutant.
+    """
     phases = (Phase.explicit, Phase.generate)
-    settings.register_profile("mutants", phases=phases, derandomize=True, database=None)
+    settings.register_profile(
+        "mutants",
+        phases=phases,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     settings.load_profile("mutants")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 import pytest
@@ -18,7 +19,8 @@ from synth.minidump import (
 )
 
 import dumpmap
-from dumpmap.errors import FormatError
+from dumpmap.errors import FormatError, InputError
+from dumpmap.parsers.opening import open_snapshot
 
 
 def small() -> MinidumpBuilder:
@@ -160,3 +162,8 @@ def test_every_stream_keeps_its_place_size_and_status() -> None:
 def test_a_dump_with_nothing_to_make_a_map_of_is_refused_in_one_line() -> None:
     with pytest.raises(FormatError, match="the minidump has no readable regions, modules, threads, or memory"):
         dumpmap.open(tiny().build())
+
+
+def test_a_device_is_no_file() -> None:
+    with pytest.raises(InputError, match="is a device, not a file"):
+        open_snapshot(os.devnull)

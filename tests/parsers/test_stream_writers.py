@@ -464,6 +464,24 @@ def test_an_assertion_that_breakpad_recorded() -> None:
     assert (record.crash_type, record.message) == ("Pure virtual call", None)
 
 
+@pytest.mark.parametrize(
+    ("texts", "line", "message"),
+    [
+        (("p", "run", "a.cpp"), 1, "p (run, a.cpp:1)"),
+        (("p", "run", ""), 1, "p (run)"),
+        (("p", "", "a.cpp"), 1, "p (a.cpp:1)"),
+        (("p", "", ""), 1, "p"),
+        (("", "run", "a.cpp"), 1, "run, a.cpp:1"),
+        (("", "run", ""), 0, "run"),
+        (("", "", "a.cpp"), 0, "a.cpp:0"),
+    ],
+)
+def test_the_parts_of_an_assertion_that_are_there(texts: tuple[str, str, str], line: int, message: str) -> None:
+    record = read(tiny().breakpad_assertion(*texts, line)).writer
+    assert record is not None
+    assert record.message == message
+
+
 def test_zeros_are_no_assertion() -> None:
     snapshot = read(tiny().breakpad_assertion("", "", "", 0))
     assert snapshot.writer is None

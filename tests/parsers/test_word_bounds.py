@@ -9,7 +9,7 @@ from synth.writers import unreal_xml
 
 from dumpmap.analysis.free import _reporter_reserve
 from dumpmap.model.location import locate
-from dumpmap.parsers.linux_maps import parse_line
+from dumpmap.parsers.linux_maps import parse_line, parse_maps, rows
 from dumpmap.parsers.minidump.streams.stability_report import _pages
 
 TOP = 1 << 64
@@ -97,3 +97,21 @@ def test_places_at_both_ends_of_the_address_space() -> None:
     assert kinds[0] == kinds[0xFFFF] == "Free"
     assert kinds[0x11000] == "Unusable"
     assert kinds[last - 1] == "Free"
+
+
+def test_mappings_of_one_file_that_touch_are_one_allocation() -> None:
+    text = """\
+00010000-00020000 r--p 00000000 08:01 5 /lib/a.so
+00020000-00030000 r-xp 00010000 08:01 5 /lib/a.so
+00031000-00032000 rw-p 00021000 08:01 5 /lib/a.so
+00032000-00033000 rw-p 00000000 08:01 6 /lib/b.so
+00033000-00034000 rw-p 00000000 00:00 0
+00034000-00035000 rw-p 00000000 00:00 0
+00035000-00036000 ---p 00000000 00:00 0
+"""
+    mappings, bad = parse_maps(text)
+    assert bad == 0
+    found, _ = rows(mappings)
+    bases = [0x10000, 0x10000, 0x31000, 0x32000, 0x33000, 0x34000, 0x35000]
+    assert [allocation for _, allocation, *_ in found] == bases
+    assert [state == MEM_COMMIT for *_, state, _, _ in found] == [True] * 6 + [False]

@@ -10,6 +10,7 @@ from synth.minidump import MinidumpBuilder
 from synth.writers import ROOT, ModuleAnnotations, unreal_xml
 
 from dumpmap.model.writer import WriterRecord
+from dumpmap.parsers.minidump.unreal import UnrealContextError, parse
 
 
 def record_of(dump: MinidumpBuilder) -> WriterRecord:
@@ -113,3 +114,24 @@ def test_parameters_of_an_exception(claimed: int, kept: int) -> None:
     assert snapshot.exception is not None
     assert snapshot.exception.parameters == tuple(parameters[:kept])
     assert ("parameters, 15 fit" in stream(snapshot, "Exception").status) is (claimed > 15)
+
+
+@pytest.mark.parametrize(("made", "last"), [(4095, "4094"), (4096, "4095"), (4097, None)])
+def test_modules_with_annotations(made: int, last: str | None) -> None:
+    modules = [ModuleAnnotations(index) for index in range(made - 1)]
+    modules.append(ModuleAnnotations(made - 1, simple=(("last", str(made - 1)),)))
+    snapshot = read(tiny().crashpad_info(("first", "1"), modules=modules))
+    assert snapshot.writer is not None
+    known = {annotation.name: annotation.value for annotation in snapshot.writer.annotations}
+    assert known == {"first": "1"} | ({"last": last} if last else {})
+    assert ("claims 4,097 entries; dumpmap reads the first 4096" in stream(snapshot, "CrashpadInfo").status) is (
+        last is None
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<Other><GameName>x</GameName></Other>", "GenericCrashContext", "< FGenericCrashContext>"]
+)
+def test_a_text_without_the_element_is_no_crash_context(text: str) -> None:
+    with pytest.raises(UnrealContextError, match=f"^has no element {ROOT}$"):
+        parse(text.encode())

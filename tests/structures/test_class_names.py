@@ -6,6 +6,7 @@ import random
 
 import pytest
 from synth import rtti
+from synth.images import Section
 from synth.process import Module, ProcessBuilder
 
 from dumpmap.model.memory import ExcerptMemory
@@ -177,3 +178,28 @@ def test_a_type_info_and_its_name_lie_in_modules(arch: str, field: int | None, n
     if field is not None:
         process.pointer(at + field * size, outside + 0x100 * (field + 1))
     assert (names_of(process).find(vtable, size) is not None) is named
+
+
+@pytest.mark.parametrize(
+    ("name", "captured", "text"),
+    [(63, 64, 63), (63, 63, 0), (64, 512, 64), (64, 511, 0), (511, 512, 511), (512, 1024, 0), (0, 64, 0)],
+)
+def test_a_name_ends_within_512_bytes(name: int, captured: int, text: int) -> None:
+    """64 bytes are read at first, as few names are longer: more need not be in the dump."""
+    data = (b"n" * name + b"\0").ljust(1024, b"x")[:captured]
+    assert ClassNames(ExcerptMemory([(0x10000, data)]), [])._text(0x10000) == b"n" * text
+
+
+@BITS
+def test_type_information_far_from_where_its_module_begins(arch: str) -> None:
+    process = ProcessBuilder(arch)
+    sections = (Section(".text", 0x1F000), Section(".rdata", 0x1000))
+    overlap = 0
+    for number in range(4):
+        process.allocate(0x10000)
+        module = process.add_module(f"C:\\app\\{number}.dll", sections=sections)
+        at = module.sections[".rdata"][0]
+        overlap |= module.base & (at - module.base)
+        vtable = rtti.microsoft_vtable(process, module, at, b".?AVFoo@@")
+        assert names_of(process).find(vtable, process.pointer_size) is not None
+    assert overlap  # of an address and an offset that share no bit the sum says little

@@ -303,6 +303,32 @@ def test_a_range_that_disagrees_is_left_out(kind: str, name: str, value: int) ->
     assert ranges_by_map(memory_of(process), space_of(process), contract(top)) == []
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "found"),
+    [
+        (0, 0x20000, True),
+        (0x1FFF0, 0x20000, True),
+        (0x20000, 0x21000, False),  # the entry is about 128 KB
+        (-0x1000, 0x10, True),
+        (-0x1000, 0, False),
+    ],
+)
+def test_a_fragment_touches_what_its_entry_is_about(begin: int, end: int, found: bool) -> None:
+    process, runtime, top = mapped_scene()
+    whole = process.allocate(0x80000, commit=0x80000)
+    low = (whole + 0x20000) & -0x20000
+    section = runtime.map_range(top + 0x10, low, low + 0x20000, flags=4)
+    leaf = top + 0x10
+    for level in (4, 3, 2, 1):
+        leaf = process.read_pointer(leaf + 8 * (low >> 17 + 8 * level & 0xFF)) & ~1
+    fragment = process.read_pointer(leaf + 8 * (low >> 17 & 0xFF))
+    for kind, place in (("RangeSection", section), ("RangeSectionFragment", fragment)):
+        process.pointer(place + MAP_TYPES[kind]["RangeBegin"], low + begin)
+        process.pointer(place + MAP_TYPES[kind]["RangeEndOpen"], low + end)
+    ranges = ranges_by_map(memory_of(process), space_of(process), contract(top))
+    assert ranges == ([CodeRange(low + begin, low + end, stubs=True)] if found else [])
+
+
 def test_a_map_whose_levels_loop_ends() -> None:
     process, runtime, top = mapped_scene()
     runtime.code_map(top + 0x10)

@@ -15,8 +15,8 @@ from dumpmap.model.memory import ExcerptMemory
 from dumpmap.structures.bounds import is_page, is_user_address
 from dumpmap.structures.gc_dac_table import _Finder
 from dumpmap.structures.layouts.nt_heap import LFH_HEAP_WORDS
-from dumpmap.structures.nt_front_end import _front_end_range, _points_back
-from dumpmap.structures.nt_segments import HeapSegment, _uncommitted, read_old_segment, read_segment
+from dumpmap.structures.nt_front_end import _front_end_range, _is_front_end, _points_back
+from dumpmap.structures.nt_segments import HeapSegment, _check_extent, _uncommitted, read_old_segment, read_segment
 from dumpmap.structures.recognisers.go_heap import GoReader
 from dumpmap.structures.recognisers.windows_heaps import _lacks
 
@@ -133,6 +133,32 @@ def test_holes_lie_in_their_segment(hole: int, change: dict[str, int], good: boo
     assert bool(segment.uncommitted) is good
 
 
+BASE = 0x7FF0_0000_0000
+
+
+@pytest.mark.parametrize(
+    ("base", "pages", "uncommitted", "first", "last", "problem"),
+    [
+        (BASE, 16, 16, 0, 0x10000, None),
+        (BASE, 0, 0, 0, 0, "counts 0 pages"),
+        (BASE, 1, 0, 0x40, 0x1000, None),
+        (BASE, 16, 17, 0, 0x10000, "counts 17 uncommitted pages of 16"),
+        (BASE, 16, 0, -1, 0x10000, "first and last entry are outside"),
+        (BASE, 16, 0, 0x41, 0x40, "first and last entry are outside"),
+        (BASE, 16, 0, 0x40, 0x40, None),
+        (BASE, 16, 0, 0x40, 0x10001, "first and last entry are outside"),
+        (0x7FFF_FFFF_0000, 16, 0, 0x40, 0x80, None),  # it ends where the user's addresses end
+        (0x7FFF_FFFF_0000, 17, 0, 0x40, 0x80, "counts 17 pages"),
+        (0x10000, 0xEFFFFF, 0, 0x40, 0x80, None),
+        (0x10000, 0xF00000, 0, 0x40, 0x80, "counts 15728640 pages"),
+    ],
+)
+def test_the_extent_that_a_segment_can_have(
+    base: int, pages: int, uncommitted: int, first: int, last: int, problem: str | None
+) -> None:
+    assert _check_extent(base, pages, uncommitted, base + first, base + last, 8) == problem
+
+
 def large_process(size: int = 0x210000) -> tuple[ProcessBuilder, HeapTruth, int]:
     """A process, its segment heap with one large block, and where the block's pages are counted."""
     process = ProcessBuilder("x64", 19045).furnish()
@@ -227,6 +253,22 @@ def test_a_front_end_with_memory_of_its_own(
     heap = SimpleNamespace(pointer_size=8, has_map=has_map, starts_private_memory=lambda place: own)
     front_end = _front_end_range(heap, address, points_back)  # type: ignore[arg-type]
     assert (front_end and (front_end.base, front_end.size, front_end.inferred)) == (found and (address, *found))
+
+
+@pytest.mark.parametrize(
+    ("pointer", "kind", "is_old", "good"),
+    [
+        (0, 0, False, True),
+        (0x20000, 0, False, False),
+        (0x20000, 2, False, True),
+        (0, 2, False, False),
+        (0x20000, 1, False, False),  # look-aside lists, up to Windows XP
+        (0x20000, 1, True, True),
+        (0, 1, True, False),
+    ],
+)
+def test_the_kind_of_a_front_end_agrees_with_its_pointer(pointer: int, kind: int, is_old: bool, good: bool) -> None:
+    assert _is_front_end(pointer, kind, is_old) is good
 
 
 @pytest.mark.parametrize(

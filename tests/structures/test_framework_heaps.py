@@ -235,6 +235,21 @@ def test_generations_that_do_not_agree(number: int, word: int, part: str, offset
     assert "leads to no generations" in notes_of(framework)
 
 
+@pytest.mark.parametrize(
+    ("one", "zero"),
+    [(0, 0), (0, 0x10), (0x6000, 0x6000)],
+    ids=["both at the start", "1 at the start", "both at the end"],
+)
+def test_generations_may_be_empty(one: int, zero: int) -> None:
+    framework = build()
+    mem, committed = framework.mem(framework.segments[0, "ephemeral"]), framework.segments[0, "ephemeral"] + 0x6000
+    starts = [min(mem + offset, committed) for offset in (one, zero)]
+    for number, start in zip((1, 0), starts, strict=True):
+        lie(framework, number, 1, start)
+    found = {(start, kind): end for start, end, kind, _ in ranges(heap_of(framework))}
+    assert found.get((starts[0], "GC heap, generation 1")) == (starts[1] if starts[0] < starts[1] else None)
+
+
 @pytest.mark.parametrize("part", ["ephemeral", "older", "large", "larger"])
 @pytest.mark.parametrize(
     "fields",

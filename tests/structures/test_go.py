@@ -18,6 +18,7 @@ from dumpmap.analysis.owners import find_owners
 from dumpmap.model.memory import ExcerptMemory, LiveMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.recognised import OwnerFacts
+from dumpmap.structures.recognisers import go_system
 from dumpmap.structures.recognisers.go import GoHeap
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "runtimes"
@@ -143,6 +144,23 @@ def test_metadata_with_allocations_of_its_own() -> None:
         program.words(program.arena_map + program.number_of(arena) % synth.MAP_ENTRIES[8] * 8, entry)
     parts = only(survey_process(program.process)).parts
     assert sorted(part[0] for part in parts if part[2] == "Go arena metadata") == own
+
+
+@pytest.mark.parametrize(
+    ("sizes", "offset"),
+    [
+        ((0x22000, 0x22000, 0x22000), 0x100),  # one does not begin its allocation
+        ((0x22000, 0x32000, 0x22000), 0),  # of unequal sizes
+    ],
+)
+def test_metadata_in_unlike_allocations_is_not_claimed(sizes: tuple[int, int, int], offset: int) -> None:
+    program = go_program()
+    own = [program.table(size) for size in sizes]
+    for index, (arena, entry) in enumerate(zip(program.arenas, own, strict=True)):
+        place = program.arena_map + program.number_of(arena) % synth.MAP_ENTRIES[8] * 8
+        program.words(place, entry + (offset if index == 1 else 0))
+    parts = only(survey_process(program.process)).parts
+    assert "Go arena metadata" not in {kind for _, _, kind in parts}
 
 
 @pytest.mark.parametrize("kept", [1, 2])
@@ -280,6 +298,20 @@ def test_bitmaps_that_contradict_the_summary_count_nothing() -> None:
     assert len(heap.arenas.arenas) == 3
 
 
+@pytest.mark.parametrize(("more", "at", "counted"), [(0, 0, True), (0x10000, 0, False), (0x10000, 0x10000, False)])
+def test_bitmaps_fill_an_allocation_of_their_own(more: int, at: int, counted: bool) -> None:
+    program = go_program()
+    other = program.table(8192 * 128 + more) + at
+    for arena in program.arenas:
+        number = program.number_of(arena)
+        bits = program.process.read(program.bitmap + number % 8192 * 128, 128)
+        program.process.write(other + number % 8192 * 128, bits)
+        program.words(program.heap + 3 * 8 * len(program.levels) + number // 8192 * 8, other)
+    heap = only(survey_process(program.process))
+    assert (heap.pages is not None) is counted
+    assert [base for base, _, kind in heap.parts if kind == "Go page bitmap"] == ([other] if counted else [])
+
+
 def test_pages_that_the_allocator_was_not_given_are_neither() -> None:
     program = go_program(used=((1 << 512) - 1, 0xFF, 0))
     program.process.number(program.levels[-1] + 8 * program.number_of(program.arenas[2]), 0, 8)
@@ -310,6 +342,16 @@ def test_mark_bits_of_which_none_are_in_use_are_not_claimed() -> None:
     assert "Go mark bits" not in {kind for _, _, kind in only(survey_process(program.process)).parts}
     program.words(program.marks[2], 8)  # a span takes at least a word
     assert "Go mark bits" in {kind for _, _, kind in only(survey_process(program.process)).parts}
+
+
+def test_the_last_of_the_four_lists_of_mark_bits_may_be_the_only_one() -> None:
+    program = go_program()
+    last = program.marks[3]
+    program.words(last, 8)
+    program.words(program.data + synth.BITS_AT, 0, 0, 0, last, 0x1234567)
+    program.words(program.chunks[0] + 0x100 + 9 * 8, last + 0x108)  # mspan.gcmarkBits
+    parts = only(survey_process(program.process)).parts
+    assert [base for base, _, kind in parts if kind == "Go mark bits"] == [last]
 
 
 def test_mark_bits_to_which_no_span_points_are_not_claimed() -> None:
@@ -346,6 +388,20 @@ def test_a_collector_that_contradicts_itself_gives_no_limit(offset: int) -> None
     program = go_program(limit=1 << 30)
     program.process.number(program.data + synth.COLLECTOR_AT + offset, 0x12345, 8)
     assert only(survey_process(program.process)).collector is None
+
+
+@pytest.mark.parametrize(("before", "found"), [(0, True), (1, True), (2, True), (3, False)])
+def test_the_third_state_that_may_be_the_collectors_is_the_last(
+    monkeypatch: pytest.MonkeyPatch, before: int, found: bool
+) -> None:
+    monkeypatch.setattr(go_system, "MAX_STATES", 3)
+    program = go_program()
+    state = program.process.read(program.data + synth.COLLECTOR_AT, 0x138)
+    program.process.write(program.data + synth.COLLECTOR_AT, bytes(0x138))
+    program.process.write(program.data + 0x30000, state)
+    for index in range(before):
+        program.process.write(program.data + 0x20000 + 0x20 * index, state[:0x18])
+    assert (only(survey_process(program.process)).collector is not None) is found
 
 
 @pytest.mark.parametrize("options", [{}, X86], ids=["x64", "x86"])

@@ -91,6 +91,23 @@ def test_a_size_of_zero_or_beyond_the_end_ends_the_segment() -> None:
         assert "does not fit" in problem
 
 
+def test_behind_the_last_block_of_a_segment_comes_none() -> None:
+    process, truth = build("x86", 2600)
+    block, following = truth.blocks[2:4]
+    assert block.address + block.size == following.address
+    process.number(block.address + 5, process.read_number(block.address + 5, 1) | 0x10, 1)  # HEAP_ENTRY_LAST_ENTRY
+    (problem,) = count(process, truth).problems
+    assert f"{following.address:#x} does not fit" in problem
+
+
+@pytest.mark.parametrize(("mask", "encoded"), [(0x100000, True), (0x300000, True), (0x200000, False), (0, False)])
+def test_one_bit_says_whether_headers_are_encoded(mask: int, encoded: bool) -> None:
+    process, truth = build("x64", 19045, encoded=encoded)
+    process.number(truth.address + 0x7C, mask, 4)
+    process.number(truth.address + 0x88, process.read_number(truth.address + 0x88, 8) or 0x1234, 8)
+    assert count(process, truth).problems == ()
+
+
 def test_blocks_that_are_not_captured_end_the_segment() -> None:
     process, truth = build("x64", 19045)
     last = truth.blocks[-2]

@@ -21,7 +21,7 @@ from dumpmap.structures.recognisers.hotspot_collectors import (
     z_parts,
 )
 from dumpmap.structures.recognisers.hotspot_tables import VmField, VmTables, read_array, read_name
-from dumpmap.structures.recognisers.hotspot_threads import _list, _Objects
+from dumpmap.structures.recognisers.hotspot_threads import _list, _Objects, _stream_fields
 from dumpmap.structures.recognisers.protocol import Context, LoadedModule
 
 HEAP, OTHER, LAST = 0x100000, 0x200000, 0x7FFF_FFFF_FFFF
@@ -169,6 +169,7 @@ def g1(regions: Sequence[tuple[int, int, int, int]], *, name: str = "HeapRegion"
         (57, "archive"),  # closed
         (63, "archive"),
         (64, None),
+        (0x100_0002, None),  # a tag has four bytes
     ],
 )
 def test_the_tags_of_g1(name: str, tag: int, kind: str | None) -> None:
@@ -310,6 +311,15 @@ def test_the_card_table(start: int, size: int, good: bool, barrier: str) -> None
     assert found == ([(start, start + size, "Java card table")] if has_table else [])
 
 
+@pytest.mark.parametrize(("depth", "found"), [(0, True), (1, True), (31, True), (32, False)])
+def test_a_field_is_looked_for_in_32_classes(depth: int, found: bool) -> None:
+    machine = Machine()
+    machine.object(f"Class{depth}", 0x5000, _some=7)
+    tables = machine.tables
+    tables.superclass.update({f"Class{number}": f"Class{number + 1}" for number in range(40)})
+    assert tables.value(0x5000, "Class0", "_some") == (7 if found else None)
+
+
 CLASSES, ARCHIVE, SHARED = 0x50_0000, 0x60_0000, 0x70_0000
 
 
@@ -357,6 +367,20 @@ def test_without_an_archive_its_place_is_metaspace() -> None:
     # The allocation of the class begins before the archive and is not the archive's.
     inside = metaspace(CLASSES, 0, archive=(CLASSES + 0x10000, CLASSES + 0x20000))
     assert inside == [(CLASSES, CLASSES + 0x20000)]
+
+
+@pytest.mark.parametrize(("count", "found"), [(299, True), (300, True), (301, False)])
+def test_so_many_class_loaders_are_read(monkeypatch: pytest.MonkeyPatch, count: int, found: bool) -> None:
+    monkeypatch.setattr(hotspot_areas, "MAX_LOADERS", 300)
+    machine = Machine()
+    machine.static("ClassLoaderDataGraph", "_head", 0x5000)
+    for index in range(count):
+        last = index == count - 1
+        machine.object("ClassLoaderData", 0x5000 + 32 * index, _klasses=CLASSES * last, _next=0x5020 + 32 * index)
+    machine.object("Klass", CLASSES, _next_link=0)
+    tables = machine.tables
+    parts = list(hotspot_areas.metaspace_parts(context(tables, (CLASSES, 0x20000)), tables))
+    assert parts == ([(CLASSES, CLASSES + 0x20000, "Java metaspace")] if found else [])
 
 
 GB, GRANULE = 1 << 30, 0x10000
@@ -616,8 +640,11 @@ def test_names(data: bytes, text: str) -> None:
 THREAD_CLASS, STRING_CLASS, THREAD, TEXT, ARRAY = 0x100_0000, 0x110_0000, 0x200_0000, 0x210_0000, 0x220_0000
 
 
-def named(name: str, *, release: int, unit: int = 1, coder: int = 0) -> Machine:
-    """A machine with one java.lang.Thread: JDK 8, or JDK 9 to 20, where `coder` says how texts are stored."""
+def named(name: str, *, release: int, unit: int = 1, coder: int = 0, moved: int = 0) -> Machine:
+    """A machine with one java.lang.Thread: JDK 8, or JDK 9 to 20, where `coder` says how texts are stored.
+
+    Its class lies `moved` bytes behind where it usually does.
+    """
     machine = Machine()
     texts: dict[str, int] = {}
 
@@ -636,7 +663,7 @@ def named(name: str, *, release: int, unit: int = 1, coder: int = 0) -> Machine:
     machine.fields["Array<u2>"] = {"_data": VmField(4, 0, False)}
     value = ("value", "[B", 12) if release >= 9 else ("value", "[C", 12)
     classes = (
-        (THREAD_CLASS, "java/lang/Thread", [("eetop", "J", 16), ("name", "Ljava/lang/String;", 24)]),
+        (THREAD_CLASS + moved, "java/lang/Thread", [("eetop", "J", 16), ("name", "Ljava/lang/String;", 24)]),
         (STRING_CLASS, "java/lang/String", [value, ("coder", "B", 20)][: 2 if release >= 9 else 1]),
     )
     for klass, class_name, fields in classes:
@@ -656,8 +683,10 @@ def named(name: str, *, release: int, unit: int = 1, coder: int = 0) -> Machine:
     machine.bytes.update(enumerate(struct.pack("<QII", 1, 0, length) + data, ARRAY))
     machine.static("CompressedOops", "_narrow_oop._base", 0)
     machine.static("CompressedOops", "_narrow_oop._shift", 0)
-    machine.static("CompressedKlassPointers", "_narrow_klass._base", 0)
+    machine.static("CompressedKlassPointers", "_narrow_klass._base", moved)
     machine.static("CompressedKlassPointers", "_narrow_klass._shift", 0)
+    if moved:
+        machine.object("Klass", STRING_CLASS + moved, _name=symbol("java/lang/String"), _super=STRING_CLASS)
     return machine
 
 
@@ -675,3 +704,57 @@ def test_the_name_of_a_thread(release: int, unit: int, coder: int, name: str) ->
 
 def test_a_text_of_an_unknown_coder_is_none() -> None:
     assert _Objects(named("main", release=9, coder=2, unit=1).tables, compressed=True).thread_name(THREAD) is None
+
+
+def stream_of(*numbers: int) -> bytes:
+    """A stream of small compressed numbers."""
+    return bytes(number + 1 for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("data", "length", "fields"),
+    [
+        (stream_of(2, 0, 1, 2, 12, 0, 0, 3, 4, 16, 1, 0), None, [(1, 2, 12), (3, 4, 16)]),
+        (stream_of(2, 0, 1, 2, 12, 8, 0, 3, 4, 16, 1, 0), None, [(3, 4, 16)]),  # the first is static
+        (stream_of(2, 0, 1, 2, 12, 0, 0x15, 90, 91, 92, 3, 4, 16, 0, 0), None, [(1, 2, 12), (3, 4, 16)]),
+        (stream_of(2, 0, 1, 2, 12, 0, 0x0A, 3, 4, 16, 0, 4, 90), None, [(1, 2, 12), (3, 4, 16)]),
+        (stream_of(1, 5, 1, 2, 12, 0, 0, 3, 4, 16, 0, 0), None, [(1, 2, 12)]),  # one counts, others are injected
+        (stream_of(3, 0, 1, 2, 12, 0, 0, 3), None, [(1, 2, 12)]),
+        (stream_of(1, 0, 1, 2, 12, 0, 0).ljust(1 << 14), 1 << 30, [(1, 2, 12)]),  # 16 KB are read
+        (stream_of(1, 0, 1, 2, 12, 0, 0), 0, []),
+        (b"", 7, []),
+    ],
+)
+def test_the_fields_of_a_class_since_jdk_21(
+    data: bytes, length: int | None, fields: list[tuple[int, int, int]]
+) -> None:
+    machine = Machine()
+    machine.fields["InstanceKlass"] = {"_fieldinfo_stream": VmField(0x40, 0, False)}
+    machine.fields["Array<int>"] = {"_length": VmField(0, 0, False)}
+    machine.fields["Array<u1>"] = {"_data": VmField(4, 0, False)}
+    machine.put(0x5040, 0x6000)
+    stated = len(data) if length is None else length
+    machine.bytes.update(enumerate(stated.to_bytes(4, "little") + data, 0x6000))
+    assert list(_stream_fields(machine.tables, 0x5000)) == fields
+
+
+def test_a_class_without_a_stream_of_fields_has_none() -> None:
+    machine = Machine()
+    assert list(_stream_fields(machine.tables, 0x5000)) == []
+    machine.fields["InstanceKlass"] = {"_fieldinfo_stream": VmField(0x40, 0, False)}
+    machine.put(0x5040, 0x6000)
+    machine.put(0x6000, 7)
+    assert list(_stream_fields(machine.tables, 0x5000)) == []
+    machine.fields["Array<int>"] = {"_length": VmField(0, 0, False)}
+    assert list(_stream_fields(machine.tables, 0x5000)) == []
+
+
+@pytest.mark.parametrize(
+    ("moved", "found"),
+    [(0, True), (8, True), (4, False), (LAST + 1 - THREAD_CLASS - 0x200000, True), (LAST + 1 - THREAD_CLASS, False)],
+)
+def test_a_class_lies_in_the_user_space_at_a_multiple_of_8(moved: int, found: bool) -> None:
+    machine = named("main", release=9, moved=moved)
+    machine.put(THREAD + 24, TEXT)
+    fields = _Objects(machine.tables, compressed=True)._fields_of(THREAD, "java/lang/Thread")
+    assert fields == ({"eetop": ("J", 16), "name": ("Ljava/lang/String;", 24)} if found else {})

@@ -17,11 +17,13 @@ from dumpmap.model.managed_heaps import ManagedHeap, ManagedRange
 from dumpmap.model.memory import ExcerptMemory, RecordingMemory
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.types import RegionType
-from dumpmap.structures.contract import Contract, _resolve, read_contract
+from dumpmap.structures.contract import MAX_JSON, Contract, _resolve, read_contract
 from dumpmap.structures.gc_contract import contract_roots
+from dumpmap.structures.gc_dac_vars import _by_table
 from dumpmap.structures.gc_roots import GcRoots, HeapRoots
 from dumpmap.structures.layouts import gc as layouts
 from dumpmap.structures.pe import find_export, read_image
+from dumpmap.structures.recognisers import dotnet
 from dumpmap.structures.recognisers.dotnet import _labelled
 from dumpmap.structures.space import NoSpace
 from dumpmap.structures.survey import survey
@@ -313,7 +315,11 @@ def test_the_forms_of_a_value(value: Any, expected: tuple[Any, Any]) -> None:
         (12, b"\x01\0\0\0", "implausible"),
         (16, b"\x00\x00\x10\x00\x00\x00\x00\x00", "outside its module"),
         (12, b"\x20\0\0\0", "damaged"),
+        (12, (MAX_JSON).to_bytes(4, "little"), "implausible"),
+        (12, (MAX_JSON - 1).to_bytes(4, "little"), "outside its module"),
         (0x18, b"\xff\xff\xff\xff", "implausible"),
+        (0x18, (MAX_JSON // 8 + 1).to_bytes(4, "little"), "implausible"),
+        (0x18, (MAX_JSON // 8).to_bytes(4, "little"), "outside its module"),
     ],
 )
 def test_descriptors_that_are_none(offset: int, data: bytes, reason: str) -> None:
@@ -329,6 +335,50 @@ def test_descriptors_that_are_none(offset: int, data: bytes, reason: str) -> Non
     assert isinstance(found, str)
     assert reason in found
     assert any(reason in line for line in survey_runtime(runtime).notes)
+
+
+@pytest.mark.parametrize("offset", [0x10, 0x20])
+def test_a_descriptor_of_which_a_part_is_not_captured(offset: int) -> None:
+    runtime = build(form="contract")
+    address = runtime.module.exports["DotNetRuntimeContractDescriptor"]
+    assert not isinstance(read_contract(memory_of(runtime.process), address, 8, (0, 1 << 64)), str)
+    runtime.process.pointer(address + offset, 0x7000_0000_0000)
+    assert read_contract(memory_of(runtime.process), address, 8, (0, 1 << 64)) == "not all of it is in the dump"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ((0x20008, 0x20010), [0x20100]),
+        ((0x20000, 0x20008, 0x20010), [0x20100]),
+        ((0x20008,), []),  # nothing of the table is captured behind the type
+        ((0x20000, 0x20010), []),  # 0 is no type
+        ((0x20008, 0x30000), []),
+        ((), []),
+    ],
+)
+def test_the_entry_of_the_table_behind_the_type_of_the_heap(words: tuple[int, ...], found: list[int]) -> None:
+    table = b"".join(word.to_bytes(8, "little") for word in words)
+    variables = b"".join(value.to_bytes(8, "little") for value in (0, 1, 0x20100)).ljust(0x200, b"\0")
+    memory = ExcerptMemory([(0x10000, table), (0x20000, variables)])
+    assert list(_by_table(memory, 0x10000, 8, [(0x20000, 0x20200)])) == found
+
+
+@pytest.mark.parametrize(
+    ("lost", "wrong", "said"),
+    [(["a"], [], "a"), ([], ["b"], "b"), (["a"], ["b"], "a"), (["a", "c"], [], "a; c"), ([], [], "")],
+)
+def test_why_a_heap_was_not_found(
+    monkeypatch: pytest.MonkeyPatch, lost: list[str], wrong: list[str], said: str
+) -> None:
+    monkeypatch.setattr(dotnet, "walk_heaps", lambda *_, **__: (None, lost, wrong))
+    found = survey_runtime(build(form="contract"))
+    (line,) = (line for line in found.notes if line.startswith("coreclr.dll: its managed heap could not be located"))
+    first, *reasons, last = line.split("; ")
+    assert "GcDacVars" in first
+    assert "table" in last
+    assert "; ".join(reasons) == said
+    assert [line for line in found.warnings if line in wrong] == wrong
 
 
 def test_a_part_that_names_itself_as_its_part() -> None:
@@ -472,3 +522,22 @@ def test_the_roots_of_a_workstation_collector_by_its_contract() -> None:
 def test_a_contract_that_says_too_little(types: dict[str, dict[str, int]], problem: str) -> None:
     assert contract_roots(*contract(types)) == problem
     assert isinstance(contract_roots(*contract({"HeapSegment": SEGMENT_FIELDS | {"Next": 0x1000}})), GcRoots)
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "regions"),
+    [
+        ("regions", True),
+        ("regions, server, background", True),
+        ("segments", False),
+        ("server, segments", False),
+        ("server, background", None),
+        ("", None),
+    ],
+)
+def test_what_a_contract_says_of_regions(identifiers: str, regions: bool | None) -> None:
+    memory, known = contract(server="server" in identifiers)
+    roots = contract_roots(memory, replace(known, values={**known.values, "GCIdentifiers": identifiers}))
+    assert isinstance(roots, GcRoots)
+    assert roots.regions is regions
+    assert roots.server is ("server" in identifiers)

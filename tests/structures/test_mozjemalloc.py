@@ -129,3 +129,18 @@ def test_an_arena_is_no_variable_of_another_module(name: str, arena: int, possib
     module = SimpleNamespace(name=name, base=0x400000, size=0x10000)
     context = SimpleNamespace(modules=[module], memory=memory)
     assert _is_variable(context, arena, 8) is possible  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("chunk", "offset"), [(0, -0x1000), (2, 0), (2, 8), (2, CHUNK - 8), (5, CHUNK)])
+def test_a_chunk_that_holds_the_arena_is_not_of_it(chunk: int, offset: int) -> None:
+    build = process()
+    build.allocate(CHUNK, align=CHUNK)
+    places = add_chunks(build, 0x10000, 6)
+    build.allocate(CHUNK, align=CHUNK)
+    arena = places[chunk] + offset
+    build.pointer(arena, 1)
+    for place in places:
+        build.pointer(place, arena)
+    others = tuple(place for place in places if not place <= arena < place + CHUNK)
+    assert len(others) == (5 if chunk == 2 else 6)
+    assert arenas(dumpmap.open(build.to_minidump().build())) == {arena: others}

@@ -7,18 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.structures import allocations, expected, heap_at, load, space_of, survey_process
+from support.structures import (
+    MEM_COMMIT,
+    MEM_PRIVATE,
+    MapSpace,
+    allocations,
+    expected,
+    heap_at,
+    load,
+    memory_of,
+    space_of,
+    survey_process,
+)
 from synth import heaps as hp
 from synth.heaps import HeapTruth
 from synth.process import ProcessBuilder
 from synth.space import PAGE
 
 from dumpmap.model.memory import ExcerptMemory, RecordingMemory
+from dumpmap.structures.heap_context import HeapContext
 from dumpmap.structures.heap_families import FAMILIES
 from dumpmap.structures.layouts import nt_heap as nt_layouts
 from dumpmap.structures.layouts import page_heap as page_layouts
 from dumpmap.structures.layouts import segment_heap as segment_layouts
 from dumpmap.structures.layouts import wine_heap as wine_layouts
+from dumpmap.structures.page_heap import read_page_heap
 
 # _DPH_HEAP_ROOT and _DPH_HEAP_BLOCK, (x86, x64): what the test data's writer leaves out.
 STORAGE_LIST, STORAGE_COUNT = (0x10, 0x18), (0x18, 0x28)
@@ -89,6 +102,18 @@ def test_the_page_heap_of_windows_xp() -> None:
     assert [range_.base for range_ in heap_at(found, page).ranges] == [page.address]
     assert not found.warnings
     assert normal.kind == "nt-old"
+
+
+def test_a_page_heap_in_the_middle_of_an_allocation_has_two_pages_of_it() -> None:
+    process, page, _ = page_process("x64", 19045)
+    reserve = 16 * 0x10000
+    for before, after, size in ((0x10000, reserve, 2 * PAGE), (0x10000, 2 * PAGE, 2 * PAGE), (0x10000, PAGE, PAGE)):
+        start = page.address - before
+        space = MapSpace([(start, before + after, start, MEM_COMMIT, MEM_PRIVATE)])
+        context = HeapContext(memory_of(process), space, space.private_allocations(), 8, 19045)
+        heap = read_page_heap(context, page.address, "heap", "peb")
+        assert heap is not None
+        assert [(part.base, part.size) for part in heap.ranges if part.role == "header"] == [(page.address, size)]
 
 
 def test_a_page_heap_that_nothing_names_is_found_where_page_heap_is_on() -> None:

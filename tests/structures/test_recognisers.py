@@ -15,7 +15,7 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.recognised import Found, LabelledRange
 from dumpmap.structures import survey
 from dumpmap.structures.recognisers import RECOGNISERS, REGISTRY, Registry
-from dumpmap.structures.recognisers.protocol import Context, LoadedModule, Recogniser
+from dumpmap.structures.recognisers.protocol import Context, LoadedModule, Recogniser, without_overlaps
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -113,3 +113,19 @@ def test_a_recogniser_is_one_module_and_one_entry(monkeypatch: pytest.MonkeyPatc
     module = process.add_module("C:\\app\\engine.dll")
     (part,) = survey_process(process).ranges
     assert (part.base, part.type, part.owner) == (module.base, None, "Engine")
+
+
+@pytest.mark.parametrize(
+    ("ranges", "kept"),
+    [
+        ([(0x1000, 0x1000), (0x2000, 0x1000)], [0x1000, 0x2000]),
+        ([(0x1000, 0x1001), (0x2000, 0x1000)], [0x1000]),
+        ([(0x3000, 0x1000), (0x1000, 0x2001)], [0x1000]),
+        ([(0x1000, 0x3000), (0x2000, 0x8000), (0x4000, 0x1000)], [0x1000, 0x4000]),  # what is left out covers nothing
+        ([(0x1000, 0x3000), (0x3FFF, 1)], [0x1000]),
+        ([], []),
+    ],
+)
+def test_of_two_claims_to_a_byte_the_lower_stays(ranges: list[tuple[int, int]], kept: list[int]) -> None:
+    found = without_overlaps(LabelledRange(base, size, "part", "word") for base, size in ranges)
+    assert [part.base for part in found] == kept

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.structures import load, memory_of, survey_process
+from support.structures import load, memory_of, space_of, survey_process
 from synth import heaps as hp
 from synth.process import ProcessBuilder
 
@@ -169,3 +169,22 @@ def test_a_thread_without_an_address_costs_only_itself() -> None:
         found = survey(memory_of(process), pointer_size=8, threads=threads, modules=[], space=NoSpace(), os_build=19045)
         assert [teb.thread_id for teb in found.tebs] == [tid for at, (tid, _) in enumerate(listed) if at != place]
         assert found.warnings == ()
+
+
+def test_without_sections_only_programs_and_ntdll_are_read() -> None:
+    process = ProcessBuilder("x64", 19045).furnish()
+    process.add_module("C:\\app\\zlib.dll")
+    names = {module.base: module.name.rpartition("\\")[2] for module in process.modules}
+    modules = [(module.base, module.size, module.name) for module in process.modules]
+    found = survey(
+        memory_of(process),
+        pointer_size=8,
+        threads=[],
+        modules=modules,
+        space=space_of(process),
+        os_build=19045,
+        all_images=False,
+    )
+    wanted = {name for name in names.values() if name.endswith(".exe") or name == "ntdll.dll"}
+    assert len(wanted) == 2
+    assert {names[base] for base in found.images} == wanted

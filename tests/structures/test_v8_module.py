@@ -11,7 +11,7 @@ from support.patched import patched_map, word
 import dumpmap
 from dumpmap.analysis.owners import Owner, find_owners
 from dumpmap.api import RegionMap
-from dumpmap.structures.recognisers.v8 import Isolate, _is_page
+from dumpmap.structures.recognisers.v8 import Isolate, V8Page, _is_page, read_page
 from dumpmap.structures.recognisers.v8_layouts import LAYOUTS, PageLayout
 
 KALEIDO = Path(__file__).parents[1] / "fixtures" / "allocators" / "partitionalloc-kaleido.dmp.gz"
@@ -80,3 +80,24 @@ def test_a_page_agrees_with_itself(layout: PageLayout, change: dict[str, int], g
     words[layout.reservation : layout.reservation + 3] = stated
     memory = SimpleNamespace(is_pointer=lambda value: value == 0x50000)
     assert _is_page(memory, PAGE, tuple(words), layout) is good  # type: ignore[arg-type]
+
+
+WORDS = {
+    "9.1 to 11.3": "size flags heap area_start area_end allocated - - owner allocator itself size",
+    "12.4": "flags - size heap area_start area_end allocated - - owner allocator itself size",
+    "13.6 to 14.6": "allocator itself size allocated - - size area_end heap area_start owner",
+}
+"""The words of a page by version. Of the last they lie elsewhere; in the header itself are the flags alone."""
+
+
+@pytest.mark.parametrize(("flags", "young"), [(0, False), (0x7, False), (0x8, True), (0x10, True), (0x20, False)])
+@pytest.mark.parametrize("name", WORDS)
+def test_the_words_of_a_page(name: str, flags: int, young: bool) -> None:
+    facts = {"size": 0x2000, "area_start": PAGE + 0x100, "area_end": PAGE + 0x2000, "allocated": 0x80, "-": 0}
+    facts |= {"heap": 0x50000, "owner": 0x60000, "allocator": 0x70000, "itself": PAGE, "flags": flags}
+    words = tuple(facts[word] for word in WORDS[name].split()) + (0,) * 16
+    places = {PAGE: words[:16]} if "flags" in WORDS[name] else {PAGE: (flags, 0x80000, *[0] * 14), 0x80000: words[:16]}
+    pointers = {0x50000, 0x60000, 0x70000, 0x80000}
+    memory = SimpleNamespace(is_pointer=pointers.__contains__, read=lambda place, _: places.get(place, ()))
+    page = read_page(memory, PAGE)  # type: ignore[arg-type]
+    assert page == V8Page(PAGE, 0x2000, 0x80, 0x50000, 0x60000, 0x70000, young)
