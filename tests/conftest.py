@@ -8,6 +8,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.browser import browser
+
+__all__ = ["browser"]
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
