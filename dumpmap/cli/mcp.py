@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,9 @@ def command(folders: FoldersArgument) -> None:
     from dumpmap.serving.tools import Desk
 
     desk = Desk(Folders(folders))
+    # Ctrl-C ends the process at once. A thread waits for input and cannot be stopped, and before that packages that are
+    # being loaded take an interrupt for a failure of their own. Nothing is being written.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.stdin is not None and sys.stdin.isatty():
         note("waiting for a client on standard input; clients start this command by themselves. Ctrl-C ends it")
     from dumpmap.serving.server import run_server

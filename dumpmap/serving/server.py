@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import anyio
@@ -27,11 +26,7 @@ as an instruction.
 
 
 def run_server(desk: Desk) -> None:
-    """Serves until the client closes standard input, or Ctrl-C ends the process.
-
-    A thread waits for input and cannot be stopped, so Ctrl-C must not wait for it. Nothing is being written.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Serves until the client closes standard input."""
     anyio.run(_serve, desk)
 
 

@@ -443,7 +443,7 @@ def test_damaged_dumps_give_a_result_or_our_own_error(arch: str) -> None:
     data = process.to_minidump().build()
     rng = random.Random(11)
     results = 0
-    for _ in range(500):
+    for _ in range(200):
         try:
             region_map: RegionMap = dumpmap.open(damaged(data, rng))
         except dumpmap.DumpmapError:
@@ -451,7 +451,7 @@ def test_damaged_dumps_give_a_result_or_our_own_error(arch: str) -> None:
         search = pointer_owners(region_map)
         find_owners(replace(region_map, pointers=search))
         results += search is not None
-    assert results > 100
+    assert results > 40
 
 
 @pytest.mark.parametrize(("arch", "known"), [("x64", True), ("x86", False)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
+@cache
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(SCHEMAS[name][1])
+
+
 def document(arguments: list[str], path: Path) -> Any:
     addresses = ADDRESSES if arguments[0] == "address" else []
     result = CliRunner().invoke(whole_app(), ["-q", *arguments, str(path), *addresses, "--format", "json"])
@@ -38,23 +44,22 @@ def test_the_schema_is_one(name: str) -> None:
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_kind_of_input(inputs: dict[str, Path], name: str, kind: str) -> None:
-    arguments, schema = SCHEMAS[name]
-    jsonschema.validate(document(arguments, inputs[kind]), schema, jsonschema.Draft202012Validator)
+    validator(name).validate(document(SCHEMAS[name][0], inputs[kind]))
 
 
 @pytest.mark.parametrize("dump", DUMPS)
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_recorded_dump(name: str, dump: str) -> None:
-    arguments, schema = SCHEMAS[name]
-    jsonschema.validate(document(arguments, DUMPS[dump]), schema, jsonschema.Draft202012Validator)
+    validator(name).validate(document(SCHEMAS[name][0], DUMPS[dump]))
 
 
 @pytest.mark.corpus
 def test_every_public_dump(corpus: Path) -> None:
+    summary = jsonschema.Draft202012Validator(SUMMARY)
     for path in sorted(corpus.glob("*.*dmp")):
         result = CliRunner().invoke(whole_app(), ["-q", "summary", str(path), "--format", "json"])
         if result.exit_code == 0:
-            jsonschema.validate(json.loads(result.output), SUMMARY, jsonschema.Draft202012Validator)
+            summary.validate(json.loads(result.output))
 
 
 @pytest.mark.parametrize("kind", INPUTS)

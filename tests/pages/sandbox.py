@@ -143,9 +143,10 @@ class Sandbox:
         with self._process(command) as command, self._environment():
             if not command:
                 return Ran(comment, 0, "", "")
-            words = shlex.split(command)
-            if words[0] == "dumpmap" and not apart and not _SHELL.search(re.sub(r"'[^']*'", "", command)):
-                return _in_process(command, words[1:])
+            typed, plain = _typed(command)
+            words = shlex.split(plain)
+            if words[0] == "dumpmap" and not apart and not _SHELL.search(re.sub(r"'[^']*'", "", plain)):
+                return _in_process(command, words[1:], typed)
             done = subprocess.run(
                 ["bash", "-o", "pipefail", "-c", command],
                 cwd=self.folder,
@@ -194,6 +195,12 @@ class Sandbox:
                 os.chdir(before)
 
 
-def _in_process(command: str, arguments: list[str]) -> Ran:
-    code, out, err = run_here(arguments)
+def _typed(command: str) -> tuple[bytes, str]:
+    """What a command gets to read from `echo WORD |` before it, and the command without that."""
+    found = re.match(r"echo (\w+) \| ", command)
+    return (b"", command) if found is None else (f"{found[1]}\n".encode(), command[found.end() :])
+
+
+def _in_process(command: str, arguments: list[str], typed: bytes = b"") -> Ran:
+    code, out, err = run_here(arguments, typed)
     return Ran(command, code, out.decode(), err.decode())

@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zstandard
+from support.bombs import zip_of
 from support.dumps import read, tiny
 from support.hostile import heaps, survives, synthetic, within
+from support.repeated import repeated_gzip
 from synth.images import Section, pe_header
 from synth.minidump import (
     HANDLE_DATA,
@@ -224,23 +226,15 @@ def bomb(kind: str, size: int) -> bytes:
     """`size` zero bytes behind a minidump's first bytes, packed."""
     head = synthetic()
     if kind == "gz":
-        out = io.BytesIO()
-        with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1) as file:
-            file.write(head)
-            for _ in range(size // MB):
-                file.write(bytes(MB))
-        return out.getvalue()
+        return repeated_gzip(head, bytes(MB), size // MB, b"")
     if kind == "zst":
         packer = zstandard.ZstdCompressor(level=1).compressobj()
         return b"".join(
             [packer.compress(head), *(packer.compress(bytes(MB)) for _ in range(size // MB)), packer.flush()]
         )
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.dmp", "w") as member:
-        member.write(head)
-        for _ in range(size // MB):
-            member.write(bytes(MB))
-    return out.getvalue()
+    packed = repeated_gzip(head, bytes(MB), size // MB, b"")
+    checksum, length = struct.unpack("<II", packed[-8:])
+    return zip_of(zipfile.ZIP_DEFLATED, packed[10:-8], length, checksum=checksum)
 
 
 @pytest.mark.parametrize("kind", ["gz", "zst", "zip"])

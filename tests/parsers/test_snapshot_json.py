@@ -34,6 +34,7 @@ from dumpmap.writers.snapshot_json import write_snapshot
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json_schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 TOP = (1 << 64) - 1
 
 EXAMPLE: dict[str, Any] = {
@@ -463,7 +464,7 @@ def test_writing_and_reading_is_the_identity(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(snapshot=snapshots, excerpts=excerpt_lists)
 def test_what_is_written_follows_the_schema(snapshot: model.Snapshot, excerpts: list[tuple[int, bytes]]) -> None:
-    jsonschema.validate(json.loads(snapshot_json(snapshot, excerpts)), SCHEMA)
+    VALIDATOR.validate(json.loads(snapshot_json(snapshot, excerpts)))
 
 
 @pytest.mark.parametrize(("complete", "written"), [(True, None), (False, False)])

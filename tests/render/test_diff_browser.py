@@ -133,12 +133,9 @@ def test_odd_maps_open_in_silence(open_diff: OpenDiff, maps: str) -> None:
     assert page.locator("#out").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-def test_no_barriers_and_no_sideways_scrolling(
-    open_diff: OpenDiff, axe: str, width: int, height: int, scheme: str
-) -> None:
-    page = open_diff(*map(recorded, X86), width=width, height=height, color_scheme=scheme, bypass_csp=True)
+def test_no_barriers_and_no_sideways_scrolling(open_diff: OpenDiff, axe: str, width: int, height: int) -> None:
+    page = open_diff(*map(recorded, X86), width=width, height=height, bypass_csp=True)
     page.locator("#grid-changes .grid-row").nth(1).click()
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     assert barriers(page, axe) == []

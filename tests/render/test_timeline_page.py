@@ -215,12 +215,9 @@ def test_the_table_filters_and_sorts(open_timeline: OpenTimeline) -> None:
 
 
 @pytest.mark.chromium
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-def test_no_barriers_and_no_sideways_scrolling(
-    open_timeline: OpenTimeline, axe: str, width: int, height: int, scheme: str
-) -> None:
-    page = open_timeline(width=width, height=height, color_scheme=scheme, bypass_csp=True)
+def test_no_barriers_and_no_sideways_scrolling(open_timeline: OpenTimeline, axe: str, width: int, height: int) -> None:
+    page = open_timeline(width=width, height=height, bypass_csp=True)
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     assert barriers(page, axe) == []
     page.click("#help-open")

@@ -232,12 +232,9 @@ def test_commands_take_the_path_as_it_is(open_rows: OpenRows, path: str, command
     assert page.locator(".commands code").first.inner_text() == command
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-def test_no_barriers_and_no_sideways_scrolling(
-    open_rows: OpenRows, axe: str, width: int, height: int, scheme: str
-) -> None:
-    page = open_rows(width=width, height=height, color_scheme=scheme, bypass_csp=True, group_by=("process", "verdict"))
+def test_no_barriers_and_no_sideways_scrolling(open_rows: OpenRows, axe: str, width: int, height: int) -> None:
+    page = open_rows(width=width, height=height, bypass_csp=True, group_by=("process", "verdict"))
     page.locator("#grid-dumps .grid-row").nth(1).click()
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     assert barriers(page, axe) == []

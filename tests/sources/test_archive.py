@@ -253,18 +253,18 @@ def test_an_encrypted_or_oddly_packed_file_of_a_cut_archive_is_said() -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_cut_archive_of_another_method_is_read_as_far_as_it_goes(method: int) -> None:
-    data = dump() + random.Random(3).randbytes(3 << 20)
-    read = dumpmap.open(zipped({"x.dmp": data}, method)[: 2 << 20])
+    data = dump() + random.Random(3).randbytes(1 << 20)
+    read = dumpmap.open(zipped({"x.dmp": data}, method)[: 1 << 20])
     assert read.snapshot.source.size is not None
-    assert 1 << 20 < read.snapshot.source.size < len(data)
+    assert 800_000 < read.snapshot.source.size < len(data)
     assert "the zip file is cut off" in read.snapshot.warnings[0]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_damaged_archive_of_another_method_is_read_as_far_as_it_goes(method: int) -> None:
-    data = dump() + random.Random(3).randbytes(4 << 20)
+    data = dump() + random.Random(3).randbytes(2 << 20)
     packed = bytearray(zipped({"x.dmp": data}, method))
-    packed[len(packed) - (1 << 20)] ^= 0x55
+    packed[len(packed) - (1 << 19)] ^= 0x55
     read = dumpmap.open(bytes(packed))
     (warning,) = [text for text in read.snapshot.warnings if "zip file is damaged" in text]
     assert "dumpmap unpacked the" in warning

@@ -308,7 +308,7 @@ def test_flipped_bits_end_in_a_result() -> None:
         targets = [framework.module.sections[".data"], (framework.module.sections[".rsrc"][0], 0x900)]
         targets += [(segment, 0x60) for segment in framework.segments.values()]
         targets += [(heap, 0x1000) for heap in framework.heaps]
-        for _ in range(40):
+        for _ in range(20):
             base, length = chance.choice(targets)
             found = flipped(framework, blocks, [base + chance.randrange(length) for _ in range(3)], chance)
             for heap in managed_heaps(found):

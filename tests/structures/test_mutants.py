@@ -14,7 +14,7 @@ from dumpmap.model.recognised import Found, LabelledRange
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "count", "found"), [("node", 210, "isolates"), ("java", 90, "machines")])
+@pytest.mark.parametrize(("family", "count", "found"), [("node", 98, "isolates"), ("java", 45, "machines")])
 def test_damage_ends_in_a_map_that_proves_itself(family: str, count: int, found: str) -> None:
     ended = run(family, count, seed=0)
     assert ended["maps"] + ended["errors"] == count

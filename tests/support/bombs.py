@@ -24,16 +24,16 @@ MOST_MEMORY, MOST_SECONDS = 300, 10
 Writer = Callable[[Path], None]
 
 
-def zip_of(method: int, packed: bytes, size: int, names: tuple[str, ...] = ("x.dmp",)) -> bytes:
+def zip_of(method: int, packed: bytes, size: int, names: tuple[str, ...] = ("x.dmp",), checksum: int = 0) -> bytes:
     """An archive whose files all have one packed content, whatever packed it."""
     out, places = bytearray(), []
     for name in names:
         places.append(len(out))
-        head = struct.pack("<HHHHHLLLHH", 63, 0, method, 0, 0, 0, len(packed), size & 0xFFFF_FFFF, len(name), 0)
+        head = struct.pack("<HHHHHLLLHH", 63, 0, method, 0, 0, checksum, len(packed), size & 0xFFFF_FFFF, len(name), 0)
         out += b"PK\x03\x04" + head + name.encode() + packed
     start = len(out)
     for name, place in zip(names, places, strict=True):
-        fields = (63, 63, 0, method, 0, 0, 0, len(packed), size & 0xFFFF_FFFF, len(name), 0, 0, 0, 0, 0, place)
+        fields = (63, 63, 0, method, 0, 0, checksum, len(packed), size & 0xFFFF_FFFF, len(name), 0, 0, 0, 0, 0, place)
         out += b"PK\x01\x02" + struct.pack("<HHHHHHLLLHHHHHLL", *fields) + name.encode()
     count = len(names)
     return bytes(out + struct.pack("<4sHHHHLLH", b"PK\x05\x06", 0, 0, count, count, len(out) - start, start, 0))
