@@ -20,8 +20,8 @@ from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemType
 
-# Plain numbers: comparing an array with one takes a third of the time that an enum member takes.
-_MEM_IMAGE, _MEM_MAPPED = int(MemType.MEM_IMAGE), int(MemType.MEM_MAPPED)
+# Of the columns' own type: comparing an array with a member of an enum takes four times as long.
+_MEM_IMAGE, _MEM_MAPPED = np.uint32(MemType.MEM_IMAGE), np.uint32(MemType.MEM_MAPPED)
 _IMAGE, _SHAREABLE = int(RegionType.IMAGE), int(RegionType.SHAREABLE)
 _PRIVATE_DATA, _UNKNOWN = int(RegionType.PRIVATE_DATA), int(RegionType.UNKNOWN)
 
@@ -159,7 +159,7 @@ class Labels:
                 fresh[index] = kind_code, code(details)
         self.bulk.append(([index for index, _, _ in found], evidence))
         if fresh:
-            indexes = list(fresh)
+            indexes = np.array(list(fresh), np.intp)
             codes = np.array(list(fresh.values()), np.int32)
             self.claimed[indexes] = True
             self.types[indexes] = int(region_type)

@@ -221,7 +221,7 @@ class Regions:
     def __len__(self) -> int:
         return len(self.base)
 
-    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Regions:
+    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> Regions:
         """Returns the regions that `index` selects, in its order."""
         return Regions(
             base=self.base[index],

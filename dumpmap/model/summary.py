@@ -79,15 +79,16 @@ def _sums(region_map: RegionMap) -> dict[str, list[int]]:
     pieces, count = region_map.pieces, len(TYPES)
 
     def by_type(values: I64, types: npt.NDArray[np.uint8] = pieces.type) -> list[int]:
-        if values.sum() < 1 << 53:  # every sum is exact as a float, and this is faster
-            sums: list[int] = np.bincount(types, values, count).astype(np.int64).tolist()
-            return sums
+        sums: list[float] = np.bincount(types, values, count).tolist()
+        if max(sums) < 1 << 53:  # every sum is exact as a float, and this is faster
+            return list(map(int, sums))
         return [int(values[types == number].sum()) for number in range(count)]
 
+    committed, private = pieces.committed_and_private()
     sums = {
         "size": by_type(pieces.size),
-        "committed": by_type(pieces.committed),
-        "private": by_type(pieces.private),
+        "committed": by_type(committed),
+        "private": by_type(private),
         "blocks": by_type(pieces.blocks),
     }
     for name, values in working_sets(region_map.space).items():
@@ -147,10 +148,12 @@ def _total_line(lines: list[SummaryLine]) -> SummaryLine:
     page_tables = next((figures_of(line) for line in lines if line.name == _PAGE_TABLE), None)
     sums: list[int | None] = []
     for index, column in enumerate(zip(*rows, strict=True)):
-        known = [value for value in column if value is not None]
-        # The page tables alone are not a total: an input can state their size and no working set at all.
+        if column.count(None) == len(column):
+            # The page tables alone are not a total: an input can state their size and no working set at all.
+            sums.append(None)
+            continue
         extra = (page_tables[index] or 0) if page_tables is not None else 0
-        sums.append(sum(known) + extra if known else None)
+        sums.append(sum(filter(None, column)) + extra)
     # A sum that lacks a type is not a total either: a partial map has images, but not their private bytes.
     if any(line.committed and line.private is None for line in lines):
         sums[SUMMARY_COLUMNS.index("private")] = None

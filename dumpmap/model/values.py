@@ -20,8 +20,21 @@ _T = TypeVar("_T")
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as value_class
+    from functools import cached_property
 else:
     from dataclasses import dataclass
+
+    class cached_property:
+        """`functools.cached_property` without its lock, which before Python 3.12 takes longer than most properties."""
+
+        def __init__(self, make: Callable[[Any], Any]) -> None:
+            self._make, self._name, self.__doc__ = make, make.__name__, make.__doc__
+
+        def __get__(self, instance: Any, owner: Any = None) -> Any:
+            if instance is None:
+                return self
+            value = instance.__dict__[self._name] = self._make(instance)
+            return value
 
     def value_class(*, frozen: bool, slots: bool) -> Callable[[type[_T]], type[_T]]:
         """Makes a dataclass. A `frozen` one has a hash, and mypy lets nobody change it."""
@@ -75,4 +88,4 @@ def _members(kind: Any) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, 
     return names, attrgetter(*names)
 
 
-__all__ = ["changed", "value_class"]
+__all__ = ["cached_property", "changed", "value_class"]

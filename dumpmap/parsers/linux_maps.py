@@ -53,12 +53,11 @@ def is_file(path: str) -> bool:
 def parse_line(line: str) -> Mapping | None:
     """Reads one line of /proc/PID/maps; None if it is not such a line."""
     match = _fullmatch(line.strip())
-    return None if match is None else _mapping(*match.groups())
-
-
-def _mapping(start: str, end: str, access: str, share: str, path: str) -> Mapping | None:
+    if match is None:
+        return None
+    start, end, access, share, path = match.groups()
     first, last = int(start, 16), int(end, 16)
-    return Mapping(first, last, access, share == "s", path.rstrip()) if first < last <= _END else None
+    return Mapping(first, last, access, share == "s", path) if first < last <= _END else None
 
 
 def parse_maps(text: str) -> tuple[list[Mapping], int]:
@@ -70,8 +69,11 @@ def parse_maps(text: str) -> tuple[list[Mapping], int]:
     lines = text.splitlines()
     found = _findall(text)
     if len(found) == len(lines):  # every line is a mapping, nearly always, and one search is faster
-        parsed = [_mapping(*groups) for groups in found]
-        mappings = [mapping for mapping in parsed if mapping is not None]
+        parsed = [
+            Mapping(int(start, 16), int(end, 16), access, share == "s", path.rstrip())
+            for start, end, access, share, path in found
+        ]
+        mappings = [mapping for mapping in parsed if mapping.start < mapping.end <= _END]
         return mappings, len(parsed) - len(mappings)
     mappings, bad = [], 0
     for line in lines:
@@ -132,9 +134,7 @@ def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[
         if protect == _NO_ACCESS and not path:
             state, protect = _RESERVE, 0
         kind, name = of_paths[path]
-        result.append(
-            (start, allocation, allocation_protect, end - start, state, protect, _MAPPED if shared else kind)
-        )
+        result.append((start, allocation, allocation_protect, end - start, state, protect, _MAPPED if shared else kind))
         names.append(name)
         last_path, last_end = path, end
     return result, names

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from dumpmap.model.limits import MAPS
+from dumpmap.model.values import changed
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.file import NotReadError
 from dumpmap.parsers.minidump.stream import KnownStream, StreamData
@@ -66,7 +66,7 @@ def read_linux_status(data: StreamData, draft: Draft) -> None:
             draft.pid = int(value)
         elif key in _COUNTERS and value.endswith(" kB") and value[:-3].strip().isdigit():
             kb[key] = int(value[:-3]) * 1024
-    draft.counters = replace(draft.counters, **{figure: kb.get(key) for key, figure in _COUNTERS.items()})
+    draft.counters = changed(draft.counters, **{figure: kb.get(key) for key, figure in _COUNTERS.items()})
 
 
 def read_linux_command_line(data: StreamData, draft: Draft) -> None:
