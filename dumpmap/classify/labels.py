@@ -190,8 +190,8 @@ class Labels:
 
 def start_labels(snapshot: Snapshot, space: AllocationSpace) -> Labels:
     """Returns the types that the memory map itself gives, before any rule."""
-    kinds = space.kinds
-    types = np.full(len(space), _PRIVATE_DATA, np.uint8)
+    kinds, count = space.kinds, len(space)
+    types = np.full(count, _PRIVATE_DATA, np.uint8)
     types[kinds == _MEM_IMAGE] = _IMAGE
     types[kinds == _MEM_MAPPED] = _SHAREABLE
     if snapshot.regions is None:
@@ -199,8 +199,8 @@ def start_labels(snapshot: Snapshot, space: AllocationSpace) -> Labels:
     return Labels(
         space=space,
         types=types,
-        claimed=np.zeros(len(space), np.bool_),
-        kinds=np.zeros(len(space), np.int32),
-        details=np.zeros(len(space), np.int32),
-        inferred=np.zeros(len(space), np.bool_),
+        claimed=np.zeros(count, np.bool_),
+        kinds=np.zeros(count, np.int32),
+        details=np.zeros(count, np.int32),
+        inferred=np.zeros(count, np.bool_),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.snapshot import I64
 from dumpmap.model.space import working_sets
-from dumpmap.model.types import TYPES, RegionType
+from dumpmap.model.types import TYPES, RegionType, TypeInfo
 
 if TYPE_CHECKING:
     from dumpmap.model.region_map import RegionMap
@@ -43,7 +43,9 @@ def summarize(region_map: RegionMap) -> tuple[SummaryLine, ...]:
     """Returns `Total`, then every type in VMMap's order. Only partial maps have `Unknown`."""
     types = TYPES if region_map.partial else TYPES[:-1]  # Unknown is the last
     sums = _sums(region_map)
-    lines = [_type_line(region_map, info.type, sums) for info in types]
+    unknown = [None] * len(TYPES)
+    figures = list(zip(*[sums.get(name, unknown) for name in SUMMARY_COLUMNS], strict=True))
+    lines = [_type_line(region_map, info, figures[info.type]) for info in types]
     total = _total_line(lines)
     return _with_stated(region_map, total, lines) if region_map.partial and region_map.heaps else (total, *lines)
 
@@ -100,20 +102,20 @@ def _sums(region_map: RegionMap) -> dict[str, list[int]]:
     return sums
 
 
-def _type_line(region_map: RegionMap, region_type: RegionType, sums: Mapping[str, list[int]]) -> SummaryLine:
-    name = TYPES[region_type].name
-    if region_type in region_map.unknown_types:
+def _type_line(region_map: RegionMap, info: TypeInfo, sums: tuple[int | None, ...]) -> SummaryLine:
+    name = info.name
+    if info.type in region_map.unknown_types:
         return SummaryLine(name)
     if name in (_FREE, _UNUSABLE):
         return _gaps_line(region_map, name)
     if name == _PAGE_TABLE:
         return _page_table_line(region_map)
-    figures = [None if values is None else values[region_type] for values in map(sums.get, SUMMARY_COLUMNS)]
+    figures = list(sums)
     if region_map.partial:
         figures[_BLOCKS] = None
         if name in (_IMAGE, _UNKNOWN):
             figures[_PRIVATE] = None  # it depends on page protections, which only a list of regions has
-    if not sums["blocks"][region_type]:
+    if not sums[_BLOCKS]:
         figures[_LARGEST] = None
     return SummaryLine(name, *figures)
 
