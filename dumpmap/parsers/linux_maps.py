@@ -17,10 +17,13 @@ from typing import NamedTuple
 
 from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
-_LINE = r"([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-])([ps]) [0-9a-f]+ \S+ \d+[^\S\n]*(.*)"
+_LINE = r"([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-])([ps]) [0-9a-f]+ \S+ \d+ *(.*)"
 _fullmatch = re.compile(_LINE).fullmatch
 _findall = re.compile(f"^{_LINE}$", re.MULTILINE).findall
 _END = 1 << 64
+
+_OTHER_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+"""What else ends a line for Python, and is in no such text of a real process."""
 
 _SHAREABLE_FILES = ("/dev/zero", "/memfd:", "/SYSV", "/dev/shm/", "/dev/ashmem")  # noqa: S108 - names, not files
 """Names that the kernel gives to shared memory without a file on a disk."""
@@ -57,7 +60,7 @@ def parse_line(line: str) -> Mapping | None:
         return None
     start, end, access, share, path = match.groups()
     first, last = int(start, 16), int(end, 16)
-    return Mapping(first, last, access, share == "s", path) if first < last <= _END else None
+    return Mapping(first, last, access, share == "s", path.strip()) if first < last <= _END else None
 
 
 def parse_maps(text: str) -> tuple[list[Mapping], int]:
@@ -66,17 +69,18 @@ def parse_maps(text: str) -> tuple[list[Mapping], int]:
     Returns:
         the mappings, and the number of other lines, such as the last one of a text that is cut off.
     """
-    lines = text.splitlines()
     found = _findall(text)
-    if len(found) == len(lines):  # every line is a mapping, nearly always, and one search is faster
+    lines = text.count("\n") + (not text.endswith("\n"))
+    if len(found) == lines and not any(other in text for other in _OTHER_BREAKS):
+        # Every line is a mapping, nearly always, and one search is faster.
         parsed = [
-            Mapping(int(start, 16), int(end, 16), access, share == "s", path.rstrip())
+            Mapping(int(start, 16), int(end, 16), access, share == "s", path.strip())
             for start, end, access, share, path in found
         ]
         mappings = [mapping for mapping in parsed if mapping.start < mapping.end <= _END]
         return mappings, len(parsed) - len(mappings)
     mappings, bad = [], 0
-    for line in lines:
+    for line in text.splitlines():
         mapping = parse_line(line)
         if mapping is not None:
             mappings.append(mapping)

@@ -30,8 +30,8 @@ _COUNTERS = {
 }
 """Lines of /proc/PID/status with a number of kB, and the counter that each gives."""
 
-_STATUS = re.compile(rf"^(Name|Pid|{'|'.join(_COUNTERS)}):(.*)$", re.MULTILINE)
-"""The lines of /proc/PID/status that are read, of about fifty."""
+_STATUS = re.compile(rf"\n(Name|Pid|{'|'.join(_COUNTERS)}):(.*)")
+"""The lines of /proc/PID/status that are read, of about fifty, each behind the end of another."""
 
 
 def read_linux_maps(data: StreamData, draft: Draft) -> None:
@@ -58,7 +58,7 @@ def read_linux_maps(data: StreamData, draft: Draft) -> None:
 def read_linux_status(data: StreamData, draft: Draft) -> None:
     """Reads /proc/PID/status: name, process ID, and counters of the process."""
     kb: dict[str, int] = {}
-    for key, value in _STATUS.findall(_text(data, MAX_STATUS)):
+    for key, value in _STATUS.findall("\n" + _text(data, MAX_STATUS)):
         value = value.strip()
         if key == "Name":
             draft.process_name = value
