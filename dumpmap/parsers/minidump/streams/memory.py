@@ -90,8 +90,8 @@ def add_memory(data: StreamData, draft: Draft, starts: U64, sizes: U64, offsets:
     file_size = data.file.size
     # The usual case, where nothing has to be cut. An offset below the header's end wraps, and is too large, too.
     least, most = np.uint64(_FILE_HEADER_SIZE), np.uint64(file_size)
-    placed_wrong = offsets - least > most - least
-    if not np.count_nonzero(placed_wrong | (sizes > most - offsets) | (starts >= _HIGH)):
+    misplaced = offsets - least > most - least
+    if not np.count_nonzero(misplaced | (sizes > most - offsets) | (starts >= _HIGH)):
         draft.memory.append((starts, sizes, offsets))
         return
     # Writers of full dumps give a thread's stack the RVA 0: its bytes are in Memory64List, not in the file's header.
