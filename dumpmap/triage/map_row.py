@@ -159,4 +159,4 @@ def _program(region_map: RegionMap) -> Module | None:
 
 
 def _time_text(value: dt.datetime | None) -> str | None:
-    return None if value is None else value.astimezone(dt.UTC).isoformat().removesuffix("+00:00") + "Z"
+    return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None).isoformat() + "Z"
