@@ -26,6 +26,8 @@ _LITTLE = 1 << 40
 
 _BELOW = ALLOCATION_GRANULARITY - 1
 
+_FREE = int(RegionType.FREE)
+
 _ABOVE = 64 << 20
 """Allowance for what a 32-bit process on 64-bit Windows has above 4 GB (the 64-bit system modules and what belongs to
 them): its virtual size counts that too, and a bound must not be too low."""
@@ -126,7 +128,7 @@ def _proved_limit(region_map: RegionMap, limit: int) -> int:
     """The limit, or 4 GB if a known range of a 32-bit process lies above it: it then belongs to another program."""
     bases = region_map.pieces.base
     above = (bases >= np.uint64(limit)) & (bases < np.uint64(NARROW))
-    return NARROW if region_map.process.pointer_size == 4 and above.any() else limit
+    return NARROW if region_map.process.pointer_size == 4 and np.count_nonzero(above) else limit
 
 
 def _by_virtual_size(region_map: RegionMap, limit: int, virtual_size: int | None, *, at_most: bool) -> Bound | None:
@@ -140,16 +142,16 @@ def _by_virtual_size(region_map: RegionMap, limit: int, virtual_size: int | None
 def _widest_gap(region_map: RegionMap, limit: int) -> Bound | None:
     """The widest gap between two known ranges, from its first multiple of 64 KB on; the first 64 KB do not count."""
     pieces = region_map.pieces
-    inside = pieces.base < np.uint64(min(limit, NARROW))
-    base = pieces.base[inside].astype(np.int64)
-    if not len(base):
+    count = np.count_nonzero(pieces.base < np.uint64(min(limit, NARROW)))
+    base = pieces.base[:count].astype(np.int64)
+    if not count:
         return None
-    start, stop = np.empty((2, len(base) + 1), np.int64)
+    start, stop = np.empty((2, count + 1), np.int64)
     start[0], stop[-1] = ALLOCATION_GRANULARITY, limit
-    start[1:], stop[:-1] = base + np.minimum(pieces.size[inside], limit), base
+    start[1:], stop[:-1] = base + np.minimum(pieces.size[:count], limit), base
     # Up to where anything before reaches, and from there to the next multiple of 64 KB.
     start = (np.maximum.accumulate(np.minimum(start, limit)) + _BELOW) & ~_BELOW
     widest = int((stop - start).argmax())
     first, last = int(start[widest]), int(stop[widest])
-    ranges = int(np.count_nonzero(pieces.type[inside] != RegionType.FREE))
+    ranges = int(np.count_nonzero(pieces.type[:count] != _FREE))
     return Bound(max(0, last - first), "known-ranges", limit, gap=(first, max(first, last)), ranges=ranges)

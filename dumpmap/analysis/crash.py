@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from bisect import bisect_right
 from typing import Literal
-
-import numpy as np
 
 from dumpmap.model import ntstatus
 from dumpmap.model.heaps import UNKNOWN_HEAP, Heap
@@ -14,7 +12,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import ExceptionRecord, file_name
 from dumpmap.model.stacks import Stack
 from dumpmap.model.types import RegionType
-from dumpmap.model.values import value_class
+from dumpmap.model.values import changed, value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY, MemState, PageProtect
 
 Access = Literal["read", "write", "execute"]
@@ -217,7 +215,7 @@ def _target(region_map: RegionMap, address: int) -> Target | None:
     pieces = region_map.pieces
     index = -1
     if address < 1 << 64:
-        index = int(np.searchsorted(pieces.base, np.uint64(address), side="right")) - 1
+        index = bisect_right(pieces.base.data, address) - 1
     if index < 0 or address >= int(pieces.base[index]) + int(pieces.size[index]):
         return _unused(region_map, address)
     protect, state = pieces.protection_at(index)
@@ -248,7 +246,7 @@ def _unused(region_map: RegionMap, address: int) -> Target | None:
     past, distance = _neighbour(region_map, address)
     if past is None and target.state is None:
         return None
-    return replace(target, past=past, distance=distance)
+    return changed(target, past=past, distance=distance)
 
 
 def _neighbour(region_map: RegionMap, address: int) -> tuple[Stack | Heap | None, int | None]:

@@ -7,6 +7,8 @@ from enum import Enum, auto
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.winnt import MinidumpType
 
+_FULL_MEMORY = int(MinidumpType.MiniDumpWithFullMemory)
+
 
 class Lack(Enum):
     """A part that an input does not hold."""
@@ -31,7 +33,7 @@ def lacks_of(region_map: RegionMap) -> tuple[Lack, ...]:
     if snapshot.process.os.family != "windows" or snapshot.source.kind == "vmmap":
         return ()
     is_dump = snapshot.source.kind == "minidump"
-    written = bool((snapshot.source.flags or 0) & MinidumpType.MiniDumpWithFullMemory)
+    written = bool((snapshot.source.flags or 0) & _FULL_MEMORY)
     present = {stream.name for stream in snapshot.source.streams}
     checks = (
         (Lack.REGIONS, region_map.partial),

@@ -179,7 +179,7 @@ def _shows_4gb(region_map: RegionMap) -> bool:
     """
     bases = region_map.pieces.base
     start = 2 * _GB if region_map.process.wow64 else 3 * _GB
-    return bool(((bases >= np.uint64(start)) & (bases < np.uint64(NARROW))).any())
+    return bool(np.count_nonzero((bases >= np.uint64(start)) & (bases < np.uint64(NARROW))))
 
 
 def _recorded_size(region_map: RegionMap) -> int | None:

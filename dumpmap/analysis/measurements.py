@@ -6,7 +6,6 @@ system back it with memory?), and the limit of a runtime's own heap. A figure is
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -25,7 +24,7 @@ from dumpmap.model.counted import is_contradicted, private_commit, virtual_size
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import rounded_share
 from dumpmap.model.types import TYPES, RegionType
-from dumpmap.model.values import value_class
+from dumpmap.model.values import cached_property, value_class
 
 _TYPES = tuple(RegionType)
 _NOT_USED = (RegionType.FREE, RegionType.PAGE_TABLE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from dumpmap.classify.labels import Labels
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.region_map import Completeness
@@ -12,7 +14,7 @@ from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState, MemType
 
-_PRIVATE, _COMMIT = int(MemType.MEM_PRIVATE), int(MemState.MEM_COMMIT)
+_PRIVATE, _COMMIT = np.uint32(MemType.MEM_PRIVATE), np.uint32(MemState.MEM_COMMIT)
 _HEAP = int(RegionType.HEAP)
 
 _MONO = re.compile(r"mono(?:sgen)?(?:-[\w.-]+)?\.dll", re.IGNORECASE)

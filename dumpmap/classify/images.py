@@ -161,7 +161,9 @@ def label_files(space: AllocationSpace, labels: Labels) -> None:
     if column is None or not column.values:
         return
     codes = column.codes[space.first]
-    mapped = (space.kinds == MemType.MEM_MAPPED) & (codes >= 0)
+    mapped = (space.kinds == _MEM_MAPPED) & (codes >= 0)
+    if not np.count_nonzero(mapped):
+        return
     is_path = np.array([not text.startswith(("[", "/dev/", "/memfd:", "/SYSV")) for text in column.values], np.bool_)
     wanted = mapped & is_path[np.maximum(codes, 0)]
     files = np.array([labels.texts.code(text) for text in column.values], np.int32)

@@ -122,7 +122,7 @@ def label_linux_names(snapshot: Snapshot, space: AllocationSpace, labels: Labels
     known = np.zeros(len(column.values) + 1, np.bool_)  # the last is for -1, no name
     known[list(wanted)] = True
     codes = column.codes[space.first]
-    for index in np.flatnonzero(known[codes]).tolist():
+    for index in known[codes].nonzero()[0].tolist():
         labels.claim(index, wanted[int(codes[index])])
 
 

@@ -47,8 +47,11 @@ class Cover:
             if start >= end or end > USER_SPACE_LIMIT:
                 continue
             reach = end
-            if position < count:  # the last one that begins before may reach into it
-                position = max(position, bisect_right(taken, part, position) - 1)
+            if position == count:  # nothing reaches as far
+                fresh.append((start, end, allocation, state, kind))
+                continue
+            # The last one that begins before may reach into it.
+            position = max(position, bisect_right(taken, part, position) - 1)
             while start < end:
                 while position < count and taken[position][1] <= start:
                     position += 1

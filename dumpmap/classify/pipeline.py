@@ -167,7 +167,7 @@ def _user_space(snapshot: Snapshot) -> Regions | None:
         return None
     limit = LINUX_USER_SPACE_END if snapshot.process.os.family == "linux" else USER_SPACE_LIMIT
     if len(regions) and int(regions.base[-1]) + int(regions.size[-1]) > limit:
-        return regions.take(regions.base + regions.size <= np.uint64(limit))
+        return regions.take(slice(np.count_nonzero(regions.base + regions.size <= np.uint64(limit))))
     return regions
 
 
@@ -187,7 +187,7 @@ def _survey(snapshot: Snapshot, memory: Memory, space: AllocationSpace | None, o
         memory,
         pointer_size=snapshot.process.pointer_size,
         threads=[(thread.id, thread.teb or 0) for thread in snapshot.threads],
-        modules=[(module.base, module.size, module.name) for module in snapshot.modules],
+        modules=[(module.base, module.size, module.path) for module in snapshot.modules],
         space=NoSpace() if space is None else space,
         os_build=snapshot.process.os.build,
         family=snapshot.process.os.family,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.snapshot import Process, Snapshot, file_key
+from dumpmap.model.values import changed
 
 _WOW64_MODULES = frozenset(f"wow64{part}.dll" for part in ("", "win", "cpu", "base", "con"))
 """The 64-bit side of WoW64; a dump can list only some of its modules."""
@@ -20,8 +19,8 @@ def describe_process(snapshot: Snapshot, structures: ProcessStructures) -> Proce
     wow64 = process.wow64
     if process.architecture == "unknown" and snapshot.architecture_inferred:
         # The width of the addresses is known. `notes_of` says that the rest is inferred.
-        process = replace(process, architecture="x64" if process.pointer_size == 8 else "x86")
-        snapshot = replace(snapshot, process=process)
+        process = changed(process, architecture="x64" if process.pointer_size == 8 else "x86")
+        snapshot = changed(snapshot, process=process)
     if process.os.family == "windows" and wow64 is None:
         wow64 = _is_wow64(snapshot, structures)
     architecture, pointer_size = process.architecture, process.pointer_size
@@ -34,7 +33,7 @@ def describe_process(snapshot: Snapshot, structures: ProcessStructures) -> Proce
     found = (wow64, architecture, path, command_line)
     if found == (process.wow64, process.architecture, process.path, process.command_line):
         return process
-    return replace(
+    return changed(
         process,
         wow64=wow64,
         architecture=architecture,

@@ -163,6 +163,7 @@ def _allocations(
             inferred=labels.inferred,
             working_set={},
         )
+    committed = committed_of(regions)
     starts = np.flatnonzero(pieces.first) if len(pieces.base) != len(regions) else None
     firsts = first if starts is None else starts[first]
     uniform = (np.minimum.reduceat(regions.protect, first) == np.maximum.reduceat(regions.protect, first)) & (
@@ -173,8 +174,8 @@ def _allocations(
     return AllocationColumns(
         base=space.bases,
         size=(space.ends - space.bases).view(np.int64),
-        committed=np.add.reduceat(committed_of(regions), first),
-        private=np.add.reduceat(private_of(regions), first),
+        committed=np.add.reduceat(committed, first),
+        private=np.add.reduceat(private_of(regions, committed), first),
         blocks=np.add.reduceat(pieces.blocks, firsts),
         protect=protect,
         state=state,

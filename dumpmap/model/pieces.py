@@ -15,24 +15,29 @@ import numpy.typing as npt
 from dumpmap.model.snapshot import I32, I64, U32, U64, Regions
 from dumpmap.model.winnt import PAGE_WRITABLE, MemState, MemType
 
-# Plain numbers: comparing an array with one takes a third of the time that an enum member takes.
-_COMMIT, _WRITABLE = int(MemState.MEM_COMMIT), int(PAGE_WRITABLE)
-_PRIVATE, _IMAGE = int(MemType.MEM_PRIVATE), int(MemType.MEM_IMAGE)
+# Of the columns' own type: comparing an array with a member of an enum takes four times as long.
+_COMMIT, _WRITABLE = np.uint32(MemState.MEM_COMMIT), np.uint32(PAGE_WRITABLE)
+_PRIVATE, _IMAGE = np.uint32(MemType.MEM_PRIVATE), np.uint32(MemType.MEM_IMAGE)
 
 _Number = TypeVar("_Number", bound=np.generic)
 
 
 def committed_of(regions: Regions) -> I64:
     """Returns the committed bytes of every region, as VMMap measures them."""
-    sizes = np.where(regions.state == _COMMIT, regions.size, np.uint64(0)).view(np.int64)
+    sizes = regions.size.view(np.int64) * (regions.state == _COMMIT)
     return _override(sizes, regions, "committed")
 
 
-def private_of(regions: Regions) -> I64:
-    """Returns VMMap's Private of every region: all committed private memory, and the writable pages of images."""
-    writable = (regions.protect & np.uint32(_WRITABLE)) != 0
+def private_of(regions: Regions, committed: I64) -> I64:
+    """Returns VMMap's Private of every region: all committed private memory, and the writable pages of images.
+
+    Args:
+        regions: the regions.
+        committed: their `committed_of`.
+    """
+    writable = (regions.protect & _WRITABLE) != 0
     private = (regions.type == _PRIVATE) | ((regions.type == _IMAGE) & writable)
-    return _override(committed_of(regions) * private, regions, "private")
+    return _override(committed * private, regions, "private")
 
 
 def _override(values: I64, regions: Regions, name: str) -> I64:
@@ -74,7 +79,13 @@ class Pieces:
     @property
     def private(self) -> I64:
         """Committed bytes that no other process can see."""
-        return self._shares(private_of(self.regions), every=False)
+        return self.committed_and_private()[1]
+
+    def committed_and_private(self) -> tuple[I64, I64]:
+        """Both at once, which takes little longer than one."""
+        committed = committed_of(self.regions)
+        private = private_of(self.regions, committed)
+        return self._shares(committed, every=True), self._shares(private, every=False)
 
     @property
     def blocks(self) -> I64:

@@ -11,6 +11,7 @@ time to make.
 from __future__ import annotations
 
 import datetime as dt
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import lru_cache
@@ -221,7 +222,7 @@ class Regions:
     def __len__(self) -> int:
         return len(self.base)
 
-    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Regions:
+    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> Regions:
         """Returns the regions that `index` selects, in its order."""
         return Regions(
             base=self.base[index],
@@ -389,14 +390,15 @@ def make_regions(
         texts: optional columns of `TEXT_COLUMNS`, None for unknown.
     """
     columns = list(zip(*rows, strict=True)) or [()] * 7
+    # NumPy takes over an `array`. It would look at each number of a tuple to find a common type.
     return Regions(
-        base=np.array(columns[0], np.uint64),
-        allocation_base=np.array(columns[1], np.uint64),
-        allocation_protect=np.array(columns[2], np.uint32),
-        size=np.array(columns[3], np.uint64),
-        state=np.array(columns[4], np.uint32),
-        protect=np.array(columns[5], np.uint32),
-        type=np.array(columns[6], np.uint32),
+        base=np.asarray(array("Q", columns[0])),
+        allocation_base=np.asarray(array("Q", columns[1])),
+        allocation_protect=np.asarray(array("I", columns[2])),
+        size=np.asarray(array("Q", columns[3])),
+        state=np.asarray(array("I", columns[4])),
+        protect=np.asarray(array("I", columns[5])),
+        type=np.asarray(array("I", columns[6])),
         numbers={name: np.array(values, np.int64) for name, values in (numbers or {}).items()},
         texts={name: text_column(values) for name, values in (texts or {}).items()},
     )
@@ -406,4 +408,4 @@ def text_column(values: Sequence[str | None]) -> TextColumn:
     """Packs texts into a `TextColumn`."""
     table: dict[str, int] = {}
     codes = [-1 if value is None else table.setdefault(value, len(table)) for value in values]
-    return TextColumn(np.array(codes, np.int32), tuple(table))
+    return TextColumn(np.asarray(array("i", codes)), tuple(table))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from dumpmap.model.snapshot import I32, I64, U32, U64, WORKING_SET_COLUMNS, Regions
+from dumpmap.model.values import cached_property
 from dumpmap.model.winnt import MemState, MemType
 
 Index = npt.NDArray[np.intp]

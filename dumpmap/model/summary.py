@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dumpmap.model.columns import SUMMARY_COLUMNS
 from dumpmap.model.snapshot import I64
 from dumpmap.model.space import working_sets
-from dumpmap.model.types import TYPES, RegionType
+from dumpmap.model.types import TYPES, RegionType, TypeInfo
 
 if TYPE_CHECKING:
     from dumpmap.model.region_map import RegionMap
@@ -43,7 +43,9 @@ def summarize(region_map: RegionMap) -> tuple[SummaryLine, ...]:
     """Returns `Total`, then every type in VMMap's order. Only partial maps have `Unknown`."""
     types = TYPES if region_map.partial else TYPES[:-1]  # Unknown is the last
     sums = _sums(region_map)
-    lines = [_type_line(region_map, info.type, sums) for info in types]
+    unknown = [None] * len(TYPES)
+    figures = list(zip(*[sums.get(name, unknown) for name in SUMMARY_COLUMNS], strict=True))
+    lines = [_type_line(region_map, info, figures[info.type]) for info in types]
     total = _total_line(lines)
     return _with_stated(region_map, total, lines) if region_map.partial and region_map.heaps else (total, *lines)
 
@@ -79,15 +81,16 @@ def _sums(region_map: RegionMap) -> dict[str, list[int]]:
     pieces, count = region_map.pieces, len(TYPES)
 
     def by_type(values: I64, types: npt.NDArray[np.uint8] = pieces.type) -> list[int]:
-        if values.sum() < 1 << 53:  # every sum is exact as a float, and this is faster
-            sums: list[int] = np.bincount(types, values, count).astype(np.int64).tolist()
-            return sums
+        sums: list[float] = np.bincount(types, values, count).tolist()
+        if max(sums) < 1 << 53:  # every sum is exact as a float, and this is faster
+            return list(map(int, sums))
         return [int(values[types == number].sum()) for number in range(count)]
 
+    committed, private = pieces.committed_and_private()
     sums = {
         "size": by_type(pieces.size),
-        "committed": by_type(pieces.committed),
-        "private": by_type(pieces.private),
+        "committed": by_type(committed),
+        "private": by_type(private),
         "blocks": by_type(pieces.blocks),
     }
     for name, values in working_sets(region_map.space).items():
@@ -99,20 +102,20 @@ def _sums(region_map: RegionMap) -> dict[str, list[int]]:
     return sums
 
 
-def _type_line(region_map: RegionMap, region_type: RegionType, sums: Mapping[str, list[int]]) -> SummaryLine:
-    name = TYPES[region_type].name
-    if region_type in region_map.unknown_types:
+def _type_line(region_map: RegionMap, info: TypeInfo, sums: tuple[int | None, ...]) -> SummaryLine:
+    name = info.name
+    if info.type in region_map.unknown_types:
         return SummaryLine(name)
     if name in (_FREE, _UNUSABLE):
         return _gaps_line(region_map, name)
     if name == _PAGE_TABLE:
         return _page_table_line(region_map)
-    figures = [None if values is None else values[region_type] for values in map(sums.get, SUMMARY_COLUMNS)]
+    figures = list(sums)
     if region_map.partial:
         figures[_BLOCKS] = None
         if name in (_IMAGE, _UNKNOWN):
             figures[_PRIVATE] = None  # it depends on page protections, which only a list of regions has
-    if not sums["blocks"][region_type]:
+    if not sums[_BLOCKS]:
         figures[_LARGEST] = None
     return SummaryLine(name, *figures)
 
@@ -147,10 +150,12 @@ def _total_line(lines: list[SummaryLine]) -> SummaryLine:
     page_tables = next((figures_of(line) for line in lines if line.name == _PAGE_TABLE), None)
     sums: list[int | None] = []
     for index, column in enumerate(zip(*rows, strict=True)):
-        known = [value for value in column if value is not None]
-        # The page tables alone are not a total: an input can state their size and no working set at all.
+        if column.count(None) == len(column):
+            # The page tables alone are not a total: an input can state their size and no working set at all.
+            sums.append(None)
+            continue
         extra = (page_tables[index] or 0) if page_tables is not None else 0
-        sums.append(sum(known) + extra if known else None)
+        sums.append(sum(filter(None, column)) + extra)
     # A sum that lacks a type is not a total either: a partial map has images, but not their private bytes.
     if any(line.committed and line.private is None for line in lines):
         sums[SUMMARY_COLUMNS.index("private")] = None

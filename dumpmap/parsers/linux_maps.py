@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import product
 from typing import NamedTuple
 
 from dumpmap.model.winnt import MemState, MemType, PageProtect, RegionRow
 
-_LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-])([ps]) [0-9a-f]+ \S+ (\d+)\s*(.*)")
-_fullmatch = _LINE.fullmatch
+_LINE = r"([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-])([ps]) [0-9a-f]+ \S+ \d+ *(.*)"
+_fullmatch = re.compile(_LINE).fullmatch
+_findall = re.compile(f"^{_LINE}$", re.MULTILINE).findall
 _END = 1 << 64
+
+_OTHER_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+"""What else ends a line for Python, and is in no such text of a real process."""
 
 _SHAREABLE_FILES = ("/dev/zero", "/memfd:", "/SYSV", "/dev/shm/", "/dev/ashmem")  # noqa: S108 - names, not files
 """Names that the kernel gives to shared memory without a file on a disk."""
@@ -33,20 +36,16 @@ class Mapping(NamedTuple):
 
     start: int
     end: int
-    readable: bool
-    writable: bool
-    executable: bool
+    access: str
+    """As the line has it: `r-x`."""
     shared: bool
-    inode: int
     path: str
     """A file's path, a name in brackets such as `[heap]`, or empty."""
 
-
-_ACCESSES = {
-    read + write + execute: (read == "r", write == "w", execute == "x")
-    for read, write, execute in product("r-", "w-", "x-")
-}
-"""What each text of an access means."""
+    @property
+    def executable(self) -> bool:
+        """Whether code in it can run."""
+        return self.access[2] == "x"
 
 
 def is_file(path: str) -> bool:
@@ -59,12 +58,9 @@ def parse_line(line: str) -> Mapping | None:
     match = _fullmatch(line.strip())
     if match is None:
         return None
-    start, end, access, share, inode, path = match.groups()
+    start, end, access, share, path = match.groups()
     first, last = int(start, 16), int(end, 16)
-    if not first < last <= _END:
-        return None
-    readable, writable, executable = _ACCESSES[access]
-    return Mapping(first, last, readable, writable, executable, share == "s", int(inode), path)
+    return Mapping(first, last, access, share == "s", path.strip()) if first < last <= _END else None
 
 
 def parse_maps(text: str) -> tuple[list[Mapping], int]:
@@ -73,6 +69,16 @@ def parse_maps(text: str) -> tuple[list[Mapping], int]:
     Returns:
         the mappings, and the number of other lines, such as the last one of a text that is cut off.
     """
+    found = _findall(text)
+    lines = text.count("\n") + (not text.endswith("\n"))
+    if len(found) == lines and not any(other in text for other in _OTHER_BREAKS):
+        # Every line is a mapping, nearly always, and one search is faster.
+        parsed = [
+            Mapping(int(start, 16), int(end, 16), access, share == "s", path.strip())
+            for start, end, access, share, path in found
+        ]
+        mappings = [mapping for mapping in parsed if mapping.start < mapping.end <= _END]
+        return mappings, len(parsed) - len(mappings)
     mappings, bad = [], 0
     for line in text.splitlines():
         mapping = parse_line(line)
@@ -86,16 +92,16 @@ def parse_maps(text: str) -> tuple[list[Mapping], int]:
 _NO_ACCESS = int(PageProtect.PAGE_NOACCESS)
 
 _PROTECTIONS = {
-    (False, False, False): _NO_ACCESS,
-    (True, False, False): int(PageProtect.PAGE_READONLY),
-    (False, True, False): int(PageProtect.PAGE_READWRITE),
-    (True, True, False): int(PageProtect.PAGE_READWRITE),
-    (False, False, True): int(PageProtect.PAGE_EXECUTE),
-    (True, False, True): int(PageProtect.PAGE_EXECUTE_READ),
-    (False, True, True): int(PageProtect.PAGE_EXECUTE_READWRITE),
-    (True, True, True): int(PageProtect.PAGE_EXECUTE_READWRITE),
+    "---": _NO_ACCESS,
+    "r--": int(PageProtect.PAGE_READONLY),
+    "-w-": int(PageProtect.PAGE_READWRITE),
+    "rw-": int(PageProtect.PAGE_READWRITE),
+    "--x": int(PageProtect.PAGE_EXECUTE),
+    "r-x": int(PageProtect.PAGE_EXECUTE_READ),
+    "-wx": int(PageProtect.PAGE_EXECUTE_READWRITE),
+    "rwx": int(PageProtect.PAGE_EXECUTE_READWRITE),
 }
-"""The Windows protection that allows the same accesses, by readable, writable, and executable."""
+"""The Windows protection that allows the same accesses."""
 
 # Plain numbers: a process has thousands of mappings, and a member of an enum costs more than all the rest.
 _COMMIT, _RESERVE = int(MemState.MEM_COMMIT), int(MemState.MEM_RESERVE)
@@ -110,24 +116,29 @@ def rows(mappings: Iterable[Mapping], image_paths: Iterable[str] = ()) -> tuple[
         image_paths: files that are modules, in addition to those that are mapped executable.
     """
     mappings = list(mappings)
-    files = {path for path in {mapping.path for mapping in mappings} if is_file(path)}
-    images = {mapping.path for mapping in mappings if mapping.executable and mapping.path in files}
+    images = {mapping.path for mapping in mappings if mapping.access[2] == "x"}
     images.update(image_paths)
+    # The type of a private mapping of each file, and its name.
+    of_paths = {
+        path: (
+            (_IMAGE if path in images else _MAPPED) if is_file(path) else _PRIVATE,
+            path.removesuffix(_DELETED) or None,
+        )
+        for path in {mapping.path for mapping in mappings}
+    }
     result: list[RegionRow] = []
     names: list[str | None] = []
     allocation, allocation_protect = 0, _NO_ACCESS
     last_path, last_end = "", -1
-    for mapping in mappings:
-        start, end, readable, writable, executable, shared, _, path = mapping
-        protect = _PROTECTIONS[readable, writable, executable]
+    for start, end, access, shared, path in mappings:
+        protect = _PROTECTIONS[access]
         if not path or path != last_path or start != last_end:
             allocation, allocation_protect = start, protect
         state = _COMMIT
         if protect == _NO_ACCESS and not path:
             state, protect = _RESERVE, 0
-        of_file = path in files
-        kind = _IMAGE if of_file and not shared and path in images else _MAPPED if shared or of_file else _PRIVATE
-        result.append((start, allocation, allocation_protect, end - start, state, protect, kind))
-        names.append(path.removesuffix(_DELETED) or None)
+        kind, name = of_paths[path]
+        result.append((start, allocation, allocation_protect, end - start, state, protect, _MAPPED if shared else kind))
+        names.append(name)
         last_path, last_end = path, end
     return result, names

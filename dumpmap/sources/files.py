@@ -181,7 +181,10 @@ def open_file(path: str | os.PathLike[str], name: str | None = None) -> LocalSou
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_size <= SMALL:
             with file:
-                source = BufferSource(name, file.readall())
+                data = file.read(status.st_size + 1)
+                if len(data) != status.st_size:  # it grows, or is a file of /proc, which states no size
+                    data += file.readall()
+                source = BufferSource(name, data)
             source.status = status
             return source
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 
@@ -141,14 +140,15 @@ def find_pebs(
     Returns:
         At most one PEB of each width, the 32-bit one first.
     """
-    votes: dict[int, Counter[int]] = {4: Counter(), 8: Counter()}
+    votes: dict[int, dict[int, int]] = {4: {}, 8: {}}
     for teb in tebs:
-        votes[teb.pointer_size][teb.peb] += 1
+        counts = votes[teb.pointer_size]
+        counts[teb.peb] = counts.get(teb.peb, 0) + 1
     for address, pointer_size in addresses:
-        votes[pointer_size][address] += 0
+        votes[pointer_size].setdefault(address, 0)
     pebs = []
     for pointer_size, counts in votes.items():
-        for address, _ in counts.most_common(16):
+        for address in sorted(counts, key=lambda address: -counts[address])[:16]:
             peb = attempt(memory, partial(read_peb, memory, address, pointer_size, read_parameters=read_parameters))
             if peb is not None:
                 pebs.append(peb)

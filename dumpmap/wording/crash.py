@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dumpmap.analysis.crash import Crash, Target, find_crash
@@ -36,8 +37,7 @@ def crash_line(region_map: RegionMap) -> str | None:
 
     `Access violation reading 0x0 at UnityPlayer.dll+0x7021fd in thread 9184 (GameThread)`
     """
-    lines = crash_lines(region_map)
-    return lines[0] if lines else None
+    return next(_lines(region_map), None)
 
 
 def crash_lines(region_map: RegionMap) -> list[str]:
@@ -46,21 +46,26 @@ def crash_lines(region_map: RegionMap) -> list[str]:
     What lies at the accessed address goes first, then the meaning of the code and the name of the thread, then the
     thread. The list is empty if the input has no exception.
     """
+    return list(dict.fromkeys(_lines(region_map)))
+
+
+def _lines(region_map: RegionMap) -> Iterator[str]:
     crash = find_crash(region_map)
     if crash is None:
-        return []
+        return
     exception, target = region_map.snapshot.exception, _target_text(crash)
     what, where = _what(crash, exception), _where(crash)
     thread = _thread(crash, region_map.snapshot.writer)
+    yield _line(what + where + thread + (f"; {target}" if target else ""))
+    yield _line(what + where + thread)
     code = _what(crash, exception, meaning=False)
-    texts = [
-        what + where + thread + (f"; {target}" if target else ""),
-        what + where + thread,
-        code + where + thread.partition(" (")[0],
-        code + where,
-        code,
-    ]
-    return list(dict.fromkeys(printable(sentence(text)) for text in texts))
+    yield _line(code + where + thread.partition(" (")[0])
+    yield _line(code + where)
+    yield _line(code)
+
+
+def _line(text: str) -> str:
+    return printable(sentence(text))
 
 
 def _what(crash: Crash, exception: ExceptionRecord | None, *, meaning: bool = True) -> str:

@@ -427,7 +427,7 @@ def test_smaps_text() -> None:
 
 
 def mapping(start: int, end: int) -> Mapping:
-    return Mapping(start, end, True, True, False, False, 0, "")
+    return Mapping(start, end, "rw-", False, "")
 
 
 def test_a_mapping_that_moved_while_the_list_was_read_is_listed_once() -> None:

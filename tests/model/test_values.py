@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dumpmap.model.values import changed, value_class
+from dumpmap.model.values import cached_property, changed, value_class
 
 
 @value_class(frozen=True, slots=True)
@@ -86,3 +86,24 @@ def test_values_copy_pickle_and_change() -> None:
     assert not hasattr(one, "__dict__")
     with pytest.raises(TypeError):
         changed(one, nothing=1)
+
+
+class Squared:
+    """Computes on demand."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.computed = 0
+
+    @cached_property
+    def square(self) -> int:
+        """The square."""
+        self.computed += 1
+        return self.number**2
+
+
+def test_a_cached_property_is_computed_once_for_each_object() -> None:
+    two, three = Squared(2), Squared(3)
+    assert (two.square, three.square, two.square, three.square) == (4, 9, 4, 9)
+    assert (two.computed, three.computed) == (1, 1)
+    assert Squared.square.__doc__ == "The square."

@@ -188,6 +188,32 @@ def test_lines_that_are_no_mappings_are_counted() -> None:
     assert snapshot.regions is not None
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \t\n", "\n\n"])
+def test_the_lines_of_maps_can_end_in_many_ways(end: str) -> None:
+    snapshot = read(linux(MAPS.replace("\n", end)))
+    assert stream(snapshot, "LinuxMaps").status == "read"
+    assert snapshot.regions is not None
+    assert snapshot.regions.base.tolist() == read(linux()).regions.base.tolist()  # type: ignore[union-attr]
+    assert snapshot.regions.texts["file"].values[-1] == "[stack]"
+    assert "/usr/share/data file.bin" in snapshot.regions.texts["file"].values
+
+
+@pytest.mark.parametrize("mark", ["\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_a_name_in_maps_ends_at_whatever_ends_a_line(mark: str) -> None:
+    snapshot = read(linux(f"00400000-00401000 r-xp 00000000 08:01 1 /bin/x{mark}y\n"))
+    assert stream(snapshot, "LinuxMaps").status == "1 line is not in the format of /proc/PID/maps"
+    assert snapshot.regions is not None
+    assert snapshot.regions.texts["file"].values == ("/bin/x",)
+
+
+@pytest.mark.parametrize("line", ["00402000-00401000", "00401000-00401000", "00401000-10000000000000001"])
+def test_mappings_that_cannot_be_are_counted(line: str) -> None:
+    snapshot = read(linux(f"{MAPS}{line} r-xp 00000000 08:01 1 /bin/x\n"))
+    assert stream(snapshot, "LinuxMaps").status == "1 line is not in the format of /proc/PID/maps"
+    assert snapshot.regions is not None
+    assert len(snapshot.regions) == MAPS.count("\n")
+
+
 def test_maps_text_that_is_cut_off() -> None:
     builder = linux()
     data = builder.build()

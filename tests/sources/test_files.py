@@ -36,6 +36,20 @@ def test_a_small_file_is_read_at_once(tmp_path: Path) -> None:
     assert bytes(open_file(large).view(sources.SMALL - 2, 3)) == b"yyy"
 
 
+def test_a_small_file_that_grows_meanwhile_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.dmp"
+    path.write_bytes(b"0123456789")
+    real = os.fstat
+
+    def earlier(handle: int) -> os.stat_result:
+        return os.stat_result([*real(handle)[:6], 4, *real(handle)[7:]])
+
+    monkeypatch.setattr("dumpmap.sources.files.os.fstat", earlier)
+    source = open_file(path)
+    assert source.size == 10
+    assert bytes(source.view(0, 10)) == b"0123456789"
+
+
 def test_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()

@@ -14,7 +14,7 @@ from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemState, MemType, PageProtect
 
-_EXECUTABLE_WRITABLE = int(PageProtect.PAGE_EXECUTE_READWRITE | PageProtect.PAGE_EXECUTE_WRITECOPY)
+_EXECUTABLE_WRITABLE = np.uint32(PageProtect.PAGE_EXECUTE_READWRITE | PageProtect.PAGE_EXECUTE_WRITECOPY)
 
 
 def many_threads(e: Evidence) -> Found | None:
@@ -103,7 +103,7 @@ def executable_writable_memory(e: Evidence) -> Found | None:
     if e.m.map.partial:  # only a list of regions has protections
         return None
     blocks, regions = e.m.map.pieces, e.m.map.space.regions
-    found = np.flatnonzero(blocks.protect & _EXECUTABLE_WRITABLE)
+    (found,) = (blocks.protect & _EXECUTABLE_WRITABLE).nonzero()
     if len(found) == 0:
         return None
     region = blocks.region[found]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,7 @@ import numpy as np
 
 from dumpmap.model.memory import ExcerptMemory, Memory
 from dumpmap.model.snapshot import Module, Process, Regions, Snapshot, Source, Stream, Thread, make_regions
+from dumpmap.model.values import changed
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.memory import DumpMemory
 from dumpmap.parsers.minidump.regions import checked_regions
@@ -48,7 +48,7 @@ def snapshot_of(draft: Draft, source: Source, data: ByteSource) -> Snapshot:
     return Snapshot(
         source=source,
         process=_process(draft),
-        system=replace(draft.system, allocation_granularity=_LINUX_PAGE) if linux else draft.system,
+        system=changed(draft.system, allocation_granularity=_LINUX_PAGE) if linux else draft.system,
         counters=draft.counters,
         regions=regions,
         regions_complete=_regions_complete(source.streams, data.size),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ MAX_STRINGS = 32 << 20
 
 _FIRST_READ = 300
 """Bytes of a string that the first read covers: a path of 148 letters."""
+
+_unpack_length = Struct("<I").unpack_from
 
 _Decoder = Callable[[memoryview, str, bool], tuple[str, int]]
 """A decoder of `codecs`. A direct call costs a quarter of `str(data, encoding)`, and a dump has many names."""
@@ -111,20 +114,23 @@ class DumpFile:
 
     def _counted_text(self, rva: int, decode: _Decoder, unit: int) -> str | None:
         key = rva, unit
-        if key not in self._texts:
-            self._texts[key] = self._decode(rva, decode, unit)
-        return self._texts[key]
-
-    def _decode(self, rva: int, decode: _Decoder, unit: int) -> str | None:
+        if key in self._texts:
+            return self._texts[key]
         # Most strings are short: one read gets the length and the text.
-        taken = min(_FIRST_READ, self.size - rva)
-        if taken < 4:
+        taken = self.size - rva
+        if taken > _FIRST_READ:
+            taken = _FIRST_READ
+        elif taken < 4:
+            self._texts[key] = None
             return None
         data = self.view(rva, taken)
-        length = int.from_bytes(data[:4], "little")
+        (length,) = _unpack_length(data)
         if length > taken - 4 or length > self._room_for_texts:
             length = min(length, MAX_STRING, self.size - rva - 4, self._room_for_texts)
             data = self.view(rva, 4 + length)
         self._room_for_texts -= length
         text = decode(data[4 : 4 + length - length % unit], "replace", True)[0]
-        return text.partition("\0")[0] if "\0" in text else text
+        if "\0" in text:
+            text = text.partition("\0")[0]
+        self._texts[key] = text
+        return text

@@ -24,20 +24,18 @@ def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
         the clean regions, and one warning for each kind of fault.
     """
     warnings = []
-    with np.errstate(over="ignore"):
-        ends = regions.base + regions.size
-    impossible = (regions.size == 0) | (ends < regions.base)
-    if impossible.any():
+    impossible = regions.base + regions.size <= regions.base
+    if np.count_nonzero(impossible):
         first = int(regions.base[impossible.argmax()])
         warnings.append(f"{int(impossible.sum())} regions have no size or an impossible one, the first at 0x{first:x}")
         regions = regions.take(~impossible)
-    if len(regions) < 2:
+    if not np.count_nonzero(regions.base[1:] < (regions.base + regions.size)[:-1]):  # nearly always
         return _with_own_bases(regions, warnings), warnings
-    if (regions.base[1:] < regions.base[:-1]).any():
+    if np.count_nonzero(regions.base[1:] < regions.base[:-1]):
         warnings.append("the regions are not sorted by address")
         regions = regions.take(np.argsort(regions.base, kind="stable"))
     ends = regions.base + regions.size
-    if (regions.base[1:] < ends[:-1]).any():
+    if np.count_nonzero(regions.base[1:] < ends[:-1]):
         keep = np.ones(len(regions), np.bool_)
         # This walk must be exact: a region that is dropped no longer overlaps the next one.
         reach = 0
@@ -61,7 +59,7 @@ def _with_own_bases(regions: Regions, warnings: list[str]) -> Regions:
     No map can show such a base, and a snapshot cannot hold it: the map of a snapshot would differ from the dump's.
     """
     wrong = (regions.allocation_base > regions.base) & (regions.state != _FREE)
-    if not wrong.any():
+    if not np.count_nonzero(wrong):
         return regions
     warnings.append(f"{int(wrong.sum())} regions start before their allocation; their allocation bases are corrected")
     starts = np.ones(len(regions), np.bool_)

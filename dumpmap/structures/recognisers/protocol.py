@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
@@ -15,7 +14,7 @@ from dumpmap.model.kinds import KindInfo
 from dumpmap.model.memory import Memory, unrecorded
 from dumpmap.model.process import Peb, PeImage, Teb
 from dumpmap.model.recognised import Found, LabelledRange
-from dumpmap.model.values import value_class
+from dumpmap.model.values import cached_property, value_class
 from dumpmap.structures.layouts.pe import IMAGE_SCN_MEM_WRITE
 from dumpmap.structures.pe import find_export, read_image
 from dumpmap.structures.space import Space

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from dumpmap.model.limits import MAPS
+from dumpmap.model.values import changed
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.file import NotReadError
 from dumpmap.parsers.minidump.stream import KnownStream, StreamData
@@ -30,8 +30,8 @@ _COUNTERS = {
 }
 """Lines of /proc/PID/status with a number of kB, and the counter that each gives."""
 
-_STATUS = re.compile(rf"^(Name|Pid|{'|'.join(_COUNTERS)}):(.*)$", re.MULTILINE)
-"""The lines of /proc/PID/status that are read, of about fifty."""
+_STATUS = re.compile(rf"\n(Name|Pid|{'|'.join(_COUNTERS)}):(.*)")
+"""The lines of /proc/PID/status that are read, of about fifty, each behind the end of another."""
 
 
 def read_linux_maps(data: StreamData, draft: Draft) -> None:
@@ -58,7 +58,7 @@ def read_linux_maps(data: StreamData, draft: Draft) -> None:
 def read_linux_status(data: StreamData, draft: Draft) -> None:
     """Reads /proc/PID/status: name, process ID, and counters of the process."""
     kb: dict[str, int] = {}
-    for key, value in _STATUS.findall(_text(data, MAX_STATUS)):
+    for key, value in _STATUS.findall("\n" + _text(data, MAX_STATUS)):
         value = value.strip()
         if key == "Name":
             draft.process_name = value
@@ -66,7 +66,7 @@ def read_linux_status(data: StreamData, draft: Draft) -> None:
             draft.pid = int(value)
         elif key in _COUNTERS and value.endswith(" kB") and value[:-3].strip().isdigit():
             kb[key] = int(value[:-3]) * 1024
-    draft.counters = replace(draft.counters, **{figure: kb.get(key) for key, figure in _COUNTERS.items()})
+    draft.counters = changed(draft.counters, **{figure: kb.get(key) for key, figure in _COUNTERS.items()})
 
 
 def read_linux_command_line(data: StreamData, draft: Draft) -> None:

@@ -15,6 +15,7 @@ from dumpmap.parsers.minidump.stream import KnownStream, StreamData
 _MEMORY64_LIST_HEADER = records.Reader(layout.MEMORY64_LIST_HEADER)
 _MEMORY_INFO_LIST_HEADER = records.Reader(layout.MEMORY_INFO_LIST_HEADER)
 _FILE_HEADER_SIZE = layout.HEADER.sizeof()
+_HIGH = np.uint64(1 << 63)
 
 MEMORY_INFO_LIST_NUMBER = 16
 
@@ -87,20 +88,21 @@ def add_memory(data: StreamData, draft: Draft, starts: U64, sizes: U64, offsets:
     if len(starts) == 0:
         return
     file_size = data.file.size
-    # The usual case, where nothing has to be cut. No sum can overflow once both parts are known to be small.
-    cut = (sizes > file_size) | (offsets < _FILE_HEADER_SIZE) | (offsets > file_size) | (starts >= 1 << 63)
-    if not np.count_nonzero(cut | (offsets + sizes > file_size)):
+    # The usual case, where nothing has to be cut. An offset below the header's end wraps, and is too large, too.
+    least, most = np.uint64(_FILE_HEADER_SIZE), np.uint64(file_size)
+    misplaced = offsets - least > most - least
+    if not np.count_nonzero(misplaced | (sizes > most - offsets) | (starts >= _HIGH)):
         draft.memory.append((starts, sizes, offsets))
         return
     # Writers of full dumps give a thread's stack the RVA 0: its bytes are in Memory64List, not in the file's header.
-    placed = offsets >= np.uint64(_FILE_HEADER_SIZE)
+    placed = offsets >= least
     starts, sizes, offsets = starts[placed], sizes[placed], offsets[placed]
     with np.errstate(over="ignore"):
         ends = starts + sizes
     wrong = (ends < starts) & (ends != 0)
     # A range that ends exactly at 2**64 would have an end of 0; its last byte is given up.
     sizes = np.where((ends == 0) & (sizes > 0), sizes - np.uint64(1), sizes)
-    left = np.where(offsets < np.uint64(file_size), np.uint64(file_size) - offsets, np.uint64(0))
+    left = np.where(offsets < most, most - offsets, np.uint64(0))
     kept = np.minimum(sizes, left)
     kept[wrong] = 0
     draft.memory.append((starts, kept, offsets))

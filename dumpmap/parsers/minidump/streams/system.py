@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dumpmap.model.snapshot import Counters, OperatingSystem
 from dumpmap.model.times import from_unix
+from dumpmap.model.values import changed
 from dumpmap.model.winnt import PRODUCT_TYPES
 from dumpmap.parsers.minidump import layout, records
 from dumpmap.parsers.minidump.draft import Draft
@@ -40,7 +39,7 @@ def read_system_info(data: StreamData, draft: Draft) -> None:
         service_pack=(data.file.text(info.CSDVersionRva) or None),
         product_type=PRODUCT_TYPES.get(info.ProductType) if family == "windows" else None,
     )
-    draft.system = replace(draft.system, processors=info.NumberOfProcessors or None)
+    draft.system = changed(draft.system, processors=info.NumberOfProcessors or None)
     if architecture == "unknown":
         data.note(f"unknown processor architecture {info.ProcessorArchitecture}")
 
@@ -63,7 +62,7 @@ def read_system_memory_info(data: StreamData, draft: Draft) -> None:
     if page < 512 or page & (page - 1):
         raise NotReadError("malformed", f"page size is {page}")
     has_perf = bool(info.Flags & layout.SYSTEM_MEMORY_INFO_HAS_BASIC_PERF)
-    draft.system = replace(
+    draft.system = changed(
         draft.system,
         page_size=page,
         allocation_granularity=basic.AllocationGranularity or draft.system.allocation_granularity,
