@@ -100,11 +100,15 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn("pid", "count", "process ID"),
     TriageColumn("architecture", "text", "architecture of the process's own code: `x86`, `x64`, `arm`, `arm64`"),
     TriageColumn("wow64", "flag", "whether it is a 32-bit process on 64-bit Windows"),
-    TriageColumn("os", "text", "`windows`, `linux`, `macos`, or `other`, and the version"),
+    TriageColumn("os", "text", "family of the system, such as `windows`, `linux`, or `ios`, and the version"),
     TriageColumn("os_build", "count", "build number of the operating system"),
     TriageColumn("captured_at", "time", "when the dump was written, UTC"),
     TriageColumn("exception_code", "text", "code of the exception that the dump was written for, in hex"),
-    TriageColumn("exception", "text", "name of that exception, signal (Linux), or Mach exception (macOS), or its code"),
+    TriageColumn(
+        "exception",
+        "text",
+        "name of that exception, signal (Linux, Android), or Mach exception (macOS, iOS), or its code",
+    ),
     TriageColumn("crash_type", "text", "type of the crash in the words of the writer, such as `Assert`"),
     TriageColumn(
         "oom_size",

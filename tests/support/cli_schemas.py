@@ -66,7 +66,11 @@ PROCESS = record(
     pointer_size={"enum": [4, 8]},
     wow64=maybe(FLAG),
     os=record(
-        family={"enum": ["windows", "linux", "macos", "other"]},
+        family={
+            "enum": [
+                *("windows", "linux", "android", "macos", "ios", "solaris", "ps3", "nacl", "fuchsia", "unix", "other"),
+            ]
+        },
         version=maybe(TEXT),
         build=maybe(BYTES),
         service_pack=maybe(TEXT),
