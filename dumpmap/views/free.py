@@ -30,12 +30,12 @@ HISTOGRAM_COLUMNS = (
     Column("min_bytes", "size", "From"),
     Column("max_bytes", "size", "Below"),
     Column("count", "count", "Blocks"),
-    Column("bytes", "size", "Free"),
+    Column("bytes", "size", "Free", left=True),
 )
 
 FREE_BLOCK_COLUMNS = (
     Column("address", "address"),
-    Column("size", "size"),
+    Column("size", "size", left=True),
     Column("before", "text", "Allocation before"),
     Column("after", "text", "Allocation after"),
 )
