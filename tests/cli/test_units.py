@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 from support.cli_inputs import FIXTURES
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import dumpmap.api
@@ -78,3 +79,19 @@ def test_no_figure_has_another_unit(
     text = LIMITS.sub("", written(command, dump, "--units", units, rules=str(rules)))
     found = re.findall(rf"(?<![\w.])[\d.,]+ (?:{OTHERS[units]})\b(?:/h)?", text)
     assert found == []
+
+
+@pytest.mark.parametrize("units", ["bytes", "kb", "mb"])
+@pytest.mark.parametrize("command", ["summary", "diagnose", "free"])
+def test_a_limit_with_a_name_keeps_it(command: str, units: str) -> None:
+    text = written(f"{command} FILE", "fragment-x86.dmp.gz", "--units", units, rules="")
+    assert re.search(r"\b(of|has) 2 GB\b", text)
+
+
+def test_the_option_says_what_it_does_not_reach() -> None:
+    commands = get_command(whole_app()).commands.values()  # type: ignore[attr-defined]
+    texts = [option.help for command in commands for option in command.params if option.name == "units"]
+    assert len(texts) > 8
+    for text in texts:
+        for words in ("Limits with a name, such as 2 GB, keep it", "JSON and CSV contain bytes", "HTML pages"):
+            assert words in text
