@@ -156,8 +156,10 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn(
         "top_owner",
         "text",
-        "owner with the most committed private memory, all its instances together; see [owners.md](owners.md)",
+        "owner with the most private memory, all its instances together: by address space where the verdict is "
+        "`out-of-address-space` or `address-space-low`, else by committed memory; see [owners.md](owners.md)",
     ),
+    TriageColumn("top_owner_size", "size", "private address space of that owner, reserved memory included"),
     TriageColumn("top_owner_committed", "size", "committed private memory of that owner"),
     TriageColumn("owned_share", "share", "share of Private Data's committed bytes that an owner claims"),
     TriageColumn("threads", "count", "number of threads"),
@@ -210,5 +212,5 @@ FINDING = "finding"
 GROUPABLE = (*NAMES, FINDING)
 """What rows can be grouped by."""
 
-ROW_VERSION = 9
+ROW_VERSION = 10
 """Raised whenever a value of an existing column changes its meaning: the cache then ignores older rows."""

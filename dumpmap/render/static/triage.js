@@ -231,7 +231,7 @@ function factList(row) {
   add("Private", size("private"));
   add("Largest free block", size("largest_free"));
   add("Fragmentation", dumps.number(row, "fragmentation") === null ? "" : percentText(dumps.number(row, "fragmentation")));
-  add("Top owner", [dumps.text(row, "top_owner"), size("top_owner_committed")].filter(Boolean).join(", "), true);
+  add("Top owner", [dumps.text(row, "top_owner"), size("top_owner_size"), size("top_owner_committed") && `${size("top_owner_committed")} committed`].filter(Boolean).join(", "), true);
   add("System commit", dumps.number(row, "commit_limit") === null ? "" : `${size("commit_total")} of ${size("commit_limit")}`);
   add("Threads", count("threads"));
   add("Heaps", count("heaps"));
