@@ -19,7 +19,7 @@ let shown = filters.rows();
 const grid = new Grid(byId("grid-dumps"), dumps, {
   label: "Dumps",
   onSelect: openDump,
-  leaving: ["committed", "version", "exception", "top_owner", "captured_at", "largest_free"],
+  leaving: ["committed", "version", "captured_at", "top_owner", "exception", "largest_free"],
   onLeave: nameLeftOut,
 });
 exportButtons(grid, "dumps");
