@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from support.cli_inputs import FIXTURES
@@ -95,3 +96,20 @@ def test_the_option_says_what_it_does_not_reach() -> None:
     for text in texts:
         for words in ("Limits with a name, such as 2 GB, keep it", "JSON and CSV contain bytes", "HTML pages"):
             assert words in text
+
+
+@pytest.mark.parametrize("command", ["diff leak-x64-before.dmp.gz FILE", "triage FILE", "timeline FILE FILE"])
+def test_pages_keep_automatic_units(command: str, tmp_path: Path) -> None:
+    pages: list[str] = []
+    for units in ([], ["--units", "bytes"]):
+        page = tmp_path / f"{len(pages)}.html"
+        written(command, "leak-x64-after.dmp.gz", "-o", str(page), *units, rules="")
+        # Rows say how long reading took.
+        pages.append(re.sub(r"<script.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL))
+    assert pages[0] == pages[1]
+
+
+def test_browse_and_report_have_no_unit_to_choose() -> None:
+    commands = get_command(whole_app()).commands  # type: ignore[attr-defined]
+    for name in ("browse", "report"):
+        assert all(option.name != "units" for option in commands[name].params)
