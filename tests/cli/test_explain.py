@@ -9,7 +9,8 @@ from dataclasses import fields
 import jsonschema
 import pytest
 from support.cli import run
-from support.cli_schemas import TEXT, TYPES, record, rows
+from support.cli_schemas import TYPES
+from support.json_schemas import EXPLAIN
 from support.scenes import FIXTURES
 from typer.testing import CliRunner
 
@@ -34,22 +35,6 @@ from dumpmap.views.stacks import STACK_COLUMNS
 from dumpmap.views.table import Column
 from dumpmap.wording.topics import find_topics, similar_names, topics
 from dumpmap.wording.verdicts import verdict
-
-SCHEMA = record(
-    schema={"const": "dumpmap.explain/1"},
-    topics=rows(
-        record(
-            name=TEXT,
-            sort={"enum": ["finding", "verdict", "type", "kind", "owner", "evidence", "term", "code", "column"]},
-            title=TEXT,
-            sections=rows(
-                record(
-                    heading=TEXT, text=TEXT, rows=rows({"type": "object", "additionalProperties": {"type": "string"}})
-                )
-            ),
-        )
-    ),
-)
 
 
 def explained(*arguments: str) -> str:
@@ -231,7 +216,7 @@ def test_shells_complete_owners() -> None:
 
 def test_without_a_name_all_are_listed() -> None:
     document = json.loads(explained("--format", "json"))
-    jsonschema.validate(document, SCHEMA)
+    jsonschema.validate(document, EXPLAIN)
     names = {topic["name"] for topic in document["topics"]}
     assert {*TYPES, "out-of-commit", "largest-free-block-small", "TEB", "memory-info"} <= names
     text = explained("--all")
