@@ -50,12 +50,12 @@ def _noted(pages: Mapping[str, str]) -> dict[str, str]:
 
 def json_documents() -> str:
     """Writes the table of the JSON documents of the commands."""
-    return str(_sibling("pages.json_documents").documents(_sibling("support.cli_schemas").SCHEMAS))
+    return str(_sibling("pages.json_documents").documents(_sibling("support.json_schemas").SCHEMAS))
 
 
 def json_schema() -> str:
     """Writes the JSON Schemas that the tests hold the commands to."""
-    return str(_sibling("pages.json_documents").schema(_sibling("support.cli_schemas").SCHEMAS))
+    return str(_sibling("pages.json_documents").schema(_sibling("support.json_schemas").SCHEMAS))
 
 
 # ---------------------------------------------------------------- formats

@@ -11,6 +11,7 @@ from dumpmap.model.protection import protection_text
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import ExceptionRecord, file_name
 from dumpmap.model.stacks import Stack
+from dumpmap.model.systems import kernel_of
 from dumpmap.model.types import RegionType
 from dumpmap.model.values import changed, value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY, MemState, PageProtect
@@ -137,7 +138,7 @@ def find_crash(region_map: RegionMap) -> Crash | None:
     if exception is None:
         return None
     family, code = region_map.process.os.family, exception.code & 0xFFFFFFFF
-    if family == "macos" and code == 0 and exception.parameters[:1] == (ntstatus.EXC_CRASH,):
+    if kernel_of(family) == "macos" and code == 0 and exception.parameters[:1] == (ntstatus.EXC_CRASH,):
         code = ntstatus.EXC_CRASH  # Crashpad: an abort() has no exception of its own
     access, address = _access(region_map, exception, family, code)
     instruction = _instruction(region_map, exception, family, code, access)
@@ -168,7 +169,7 @@ def _access(
     if family == "windows" and code in _WITH_TARGET and len(exception.parameters) > 1:
         how, where = exception.parameters[:2]
         return _ACCESSES.get(how), narrow(region_map, where)
-    if code in _FAULT_ADDRESS.get(family, ()) and exception.address is not None:
+    if code in _FAULT_ADDRESS.get(kernel_of(family), ()) and exception.address is not None:
         return None, narrow(region_map, exception.address)
     return None, None
 
@@ -178,7 +179,7 @@ def _instruction(
 ) -> int | None:
     """The address of the instruction: the exception's own, otherwise the one of its context."""
     address = exception.address
-    elsewhere = family == "linux" or code in _FAULT_ADDRESS.get(family, ())
+    elsewhere = kernel_of(family) == "linux" or code in _FAULT_ADDRESS.get(kernel_of(family), ())
     if elsewhere or address is None or (address == 0 and access != "execute"):
         address = exception.instruction_pointer
     return None if address is None else narrow(region_map, address)

@@ -116,7 +116,7 @@ def label_activation_contexts(memory: Memory, space: AllocationSpace, labels: La
 def label_linux_names(snapshot: Snapshot, space: AllocationSpace, labels: Labels) -> None:
     """Labels what Linux names in brackets: the program break, the main stack, and the kernel's own pages."""
     column = space.regions.texts.get("file")
-    if column is None or snapshot.process.os.family != "linux":
+    if column is None or snapshot.process.os.kernel != "linux":
         return
     wanted = {code: _LINUX_NAMES[text] for code, text in enumerate(column.values) if text in _LINUX_NAMES}
     known = np.zeros(len(column.values) + 1, np.bool_)  # the last is for -1, no name

@@ -165,7 +165,7 @@ def _user_space(snapshot: Snapshot) -> Regions | None:
     regions = snapshot.regions
     if regions is None:
         return None
-    limit = LINUX_USER_SPACE_END if snapshot.process.os.family == "linux" else USER_SPACE_LIMIT
+    limit = LINUX_USER_SPACE_END if snapshot.process.os.kernel == "linux" else USER_SPACE_LIMIT
     if len(regions) and int(regions.base[-1]) + int(regions.size[-1]) > limit:
         return regions.take(slice(np.count_nonzero(regions.base + regions.size <= np.uint64(limit))))
     return regions
@@ -173,7 +173,7 @@ def _user_space(snapshot: Snapshot) -> Regions | None:
 
 def _outside(snapshot: Snapshot, regions: Regions | None) -> tuple[str, ...]:
     """Warns of regions that no address space can have."""
-    if regions is None or snapshot.process.os.family == "linux":
+    if regions is None or snapshot.process.os.kernel == "linux":
         return ()
     outside = len(snapshot.regions or ()) - len(regions)
     if not outside:

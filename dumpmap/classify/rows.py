@@ -122,7 +122,7 @@ def _evidence_codes(snapshot: Snapshot, labels: Labels, count: int, *, recorded:
         basis = "recorded"
     elif snapshot.regions is None:
         basis = "memory-list"
-    elif snapshot.process.os.family == "linux":
+    elif snapshot.process.os.kernel == "linux":
         basis = "linux-maps"
     else:
         basis = "memory-info"

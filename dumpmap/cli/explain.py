@@ -29,15 +29,19 @@ NameArgument = Annotated[
         metavar="NAME",
         help="Finding, verdict, type, kind, owner, word of evidence, term, code of an exception or error, or "
         "column, such as largest-free-block-small, V8, 'Private Data', 'at least', 0xC0000017, or process_commit. "
-        "Case, spaces, hyphens, and underscores do not matter. Without a name, all names are listed.",
+        "Case, spaces, hyphens, and underscores do not matter. Without a name, the groups of names are listed.",
         show_default=False,
         autocompletion=_names,
     ),
 ]
 
 
+AllOption = Annotated[bool, typer.Option("--all", help="List every name. JSON and CSV always have all.")]
+
+
 def command(
     name: NameArgument = None,
+    all: AllOption = False,
     format: FormatOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -52,12 +56,22 @@ def command(
     dumpmap explain V8
     dumpmap explain UNREAL_ASSERT
     dumpmap explain process_commit
+    dumpmap explain --all
     ```
     """
-    from dumpmap.views.explain import every_topic, explain_document, explain_view, topic_list, topic_table
+    from dumpmap.views.explain import (
+        every_topic,
+        explain_document,
+        explain_view,
+        topic_index,
+        topic_list,
+        topic_table,
+    )
     from dumpmap.wording.topics import find_topics, similar_names
 
     target = Target(chosen_format(format, output), output=output, force=force)
+    if all and name is not None:
+        raise typer.BadParameter("--all lists every name. Leave it out to explain one")
     known = every_topic()
     found = known if name is None else find_topics(name, known)
     if not found:
@@ -67,6 +81,6 @@ def command(
     shown = Shown(
         document=lambda: explain_document(found),
         table=lambda: topic_table(found),
-        view=lambda: topic_list(found) if name is None else explain_view(found),
+        view=lambda: explain_view(found) if name is not None else topic_list(found) if all else topic_index(found),
     )
     show(shown, target)

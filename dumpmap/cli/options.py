@@ -43,8 +43,8 @@ UnitsOption = Annotated[
     typer.Option(
         "--units",
         callback=_asked_unit,
-        help="Unit of all sizes in tables, text, and Markdown; from 1 TB up, KB and MB become TB. JSON and CSV contain "
-        "bytes.",
+        help="Unit of sizes in tables, text, and Markdown; from 1 TB up, KB and MB become TB. Limits with a name, such "
+        "as 2 GB, keep it. JSON and CSV contain bytes; HTML pages choose units themselves.",
     ),
 ]
 ImagePathOption = Annotated[

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from dumpmap.model.systems import kernel_of
 from dumpmap.model.values import value_class
 
 MemoryLimit = Literal["commit", "address-space", "stack", "memory"]
@@ -255,7 +256,7 @@ LINUX_SIGNALS: tuple[Code, ...] = (
     Code(31, "SIGSYS", "bad system call"),
     Code(0xFFFFFFFF, "DUMP_REQUESTED", "a requested dump, not a crash"),
 )
-"""Signals: the exception codes in a dump of a Linux process (Breakpad's MD_EXCEPTION_CODE_LIN_*)."""
+"""Signals: the exception codes in a dump of a Linux or Android process (Breakpad's MD_EXCEPTION_CODE_LIN_*)."""
 
 EXC_CRASH = 10
 
@@ -276,13 +277,13 @@ MACH_EXCEPTIONS: tuple[Code, ...] = (
     Code(0x43507378, "SIMULATED", "a requested dump, not a crash (Crashpad's 'CPsx')"),
     Code(0x43506E78, "NS_EXCEPTION", "an uncaught Objective-C exception (Crashpad's 'CPnx')"),
 )
-"""Mach exception types: the exception codes in a dump of a macOS process (mach/exception_types.h)."""
+"""Mach exception types: the exception codes in a dump of a macOS or iOS process (mach/exception_types.h)."""
 
 _EXCEPTIONS = {code.value: code for code in (*SOFTWARE_EXCEPTIONS, *NTSTATUS)}
 _STATUS = {code.value: code for code in NTSTATUS}
 _ERRORS = {code.value: code for code in WIN32_ERRORS}
 _HRESULTS = {code.value: code for code in HRESULTS}
-_BY_FAMILY = {
+_BY_KERNEL = {
     "windows": _EXCEPTIONS,
     "linux": {code.value: code for code in LINUX_SIGNALS},
     "macos": {code.value: code for code in MACH_EXCEPTIONS},
@@ -294,21 +295,24 @@ def exception_code(value: int, family: str = "windows") -> Code | None:
 
     Args:
         value: the recorded code. Bits above 32 are a sign extension and are ignored.
-        family: the operating system. The codes are signals for Linux and Mach exception types for macOS.
+        family: the operating system. The codes are signals for Linux and Android, and Mach exception types for
+            macOS and iOS.
     """
     number = value & 0xFFFFFFFF
     if family == "windows" and number in UNREAL_ENSURES:
         return replace(UNREAL_ENSURE, value=number)
-    return _BY_FAMILY.get(family, {}).get(number)
+    return _BY_KERNEL.get(kernel_of(family), {}).get(number)
 
 
 def exception_text(value: int, family: str = "windows") -> str:
     """Writes an exception code, with its name if known: `0xc0000017 STATUS_NO_MEMORY`, `signal 11 (SIGSEGV)`."""
     code, number = exception_code(value, family), value & 0xFFFFFFFF
-    kind = _KINDS.get(family)
+    kind = _KINDS.get(kernel_of(family))
     # Larger numbers are no signals and no Mach exceptions: the writers of dumps added them.
     if kind is None or number > _LARGEST_SIGNAL:
-        written = str(number) if family == "other" else f"0x{number:x}"
+        # Where dumpmap knows no codes, small numbers are likely signals too, which people know in decimal.
+        decimal = kind is None and family != "windows" and number <= _LARGEST_SIGNAL
+        written = str(number) if decimal else f"0x{number:x}"
         return written if code is None else f"{written} {code.name}"
     return f"{kind} {number}" + ("" if code is None else f" ({code.name})")
 

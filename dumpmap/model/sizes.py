@@ -95,14 +95,21 @@ def _order(values: Sequence[float]) -> list[int]:
 
 
 def _size(value: int, rounding: Rounding, decimals: int) -> tuple[str, float]:
-    """Writes a size; three digits before the point take one decimal less. Returns also the number of bytes it shows."""
+    """Writes a size; three digits before the point take one decimal less. Returns also the number of bytes it shows.
+
+    In a unit that a person asked for, sizes have the digits of the tables: one decimal in MB, and none in KB, where a
+    part counts as one.
+    """
     asked = _Asked.unit if _Asked.now else None
     if asked is not None and asked[0] == 1:
         return f"{value:,} {'byte' if value == 1 else 'bytes'}", value
     fixed = asked if value < OWN_UNIT else None
+    if fixed == _UNITS["kb"] and decimals == 1 and rounding == "nearest":
+        rounding = "up"
     for step, name in _STEPS if fixed is None else (fixed,):
         if value >= step or fixed is not None:
-            factor = 10 ** (decimals if value < 100 * step else decimals - 1)
+            fewer = step == 1 << 10 if fixed is not None else value >= 100 * step
+            factor = 10 ** (decimals - 1 if fewer else decimals)
             count, rest = divmod(value * factor, step)
             # A tie goes to the even digit, as Python writes a float.
             count += rest > 0 if rounding == "up" else rounding == "nearest" and 2 * rest + count % 2 > step

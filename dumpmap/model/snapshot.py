@@ -25,6 +25,7 @@ from dumpmap.model.heaps import RecordedHeap as RecordedHeap
 from dumpmap.model.heaps import RecordedRange as RecordedRange
 from dumpmap.model.memory import ExcerptMemory, Memory
 from dumpmap.model.pointers import PointerSearch
+from dumpmap.model.systems import Family, kernel_of
 from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ProductType
 
@@ -36,7 +37,6 @@ U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 
-Family = Literal["windows", "linux", "macos", "other"]
 SourceKind = Literal["minidump", "live", "vmmap"]
 Container = Literal["gzip", "zstd", "zip"]
 Absence = Literal["absent", "unreadable", "malformed"]
@@ -112,6 +112,11 @@ class OperatingSystem:
     service_pack: str | None = None
     product_type: ProductType | None = None
     """What the system was sold as on Windows: a client and a server release can share a build."""
+
+    @property
+    def kernel(self) -> str:
+        """The family whose kernel it runs: `linux` for Android, `macos` for iOS."""
+        return kernel_of(self.family)
 
 
 @value_class(frozen=True, slots=True)

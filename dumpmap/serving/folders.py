@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +12,8 @@ from dumpmap.errors import InputError
 from dumpmap.model.values import value_class
 from dumpmap.sources.files import MEMBER_MARK, reason_of
 from dumpmap.triage.local_files import found_job, sorted_names
+
+_NOTHING = "no such file or folder. `open` without a path lists every input"
 
 MOST_ENTRIES = 20_000
 """Most files and folders that a listing looks at; a larger folder is refused."""
@@ -77,6 +80,9 @@ class Folders:
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self.roots: list[str] = []
+        self._started: list[str] = []
+        with contextlib.suppress(OSError):  # a folder that is gone is no place for a name
+            self._started.append(str(Path.cwd()))
         for folder in folders:
             root = os.path.realpath(folder)
             if not Path(root).is_dir():
@@ -84,9 +90,10 @@ class Folders:
             self.roots.append(root)
 
     def find(self, text: str) -> Place:
-        """Returns the place of a path that a client wrote: below a served folder, or absolute.
+        """Returns the place of a path that a client wrote.
 
-        Symbolic links are resolved first, so that none leads out.
+        It can be below a served folder, begin with that folder's own name, be what the person who started the server
+        would write, or be absolute. Symbolic links are resolved first, so that none leads out.
 
         Raises:
             InputError: the path is outside the served folders, or nothing is there.
@@ -97,7 +104,7 @@ class Folders:
         if found is not None:
             return found
         inside = any(self._is_inside(os.path.realpath(path)) for path in self._candidates(outer))
-        raise InputError("no such file or folder" if inside else "is outside the folders of this server", source=text)
+        raise InputError(_NOTHING if inside else "is outside the folders of this server", source=text)
 
     def find_file(self, text: str) -> Place:
         """Returns the place of a regular file; see `find`.
@@ -157,12 +164,13 @@ class Folders:
         return None
 
     def _candidates(self, text: str) -> Sequence[str]:
-        """Returns what a text can name. A text with a zero byte names nothing."""
+        """Returns what a text can name, the likeliest first. A text with a zero byte names nothing."""
         if "\0" in text or "://" in text:
             return ()
         if Path(text).is_absolute():
             return (text,)
-        return [str(Path(root, text)) for root in self.roots]
+        named = (str(Path(root).parent) for root in self.roots if Path(text).parts[:1] == (Path(root).name,))
+        return [str(Path(folder, text)) for folder in (*self.roots, *named, *self._started)]
 
     def _is_inside(self, real: str) -> bool:
         return any(Path(real).is_relative_to(root) for root in self.roots)

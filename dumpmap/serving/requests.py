@@ -9,7 +9,13 @@ from msgspec import Meta
 
 from dumpmap.serving.bounds import MOST_ROWS, USUAL_ROWS
 
-_Path = Annotated[str, Meta(description="An input, as `open` lists it: a minidump, a JSON snapshot, or a VMMap file.")]
+_Path = Annotated[
+    str,
+    Meta(
+        description="An input by its name below the served folder, as `open` lists it, such as `crash.dmp` or "
+        "`logs/crash.dmp`: a minidump, a JSON snapshot, or a VMMap file."
+    ),
+]
 _Search = Annotated[
     Literal["structure", "full"],
     Meta(
@@ -34,7 +40,13 @@ class _Paged(Request, kw_only=True, forbid_unknown_fields=True, frozen=True):
 class OpenRequest(_Paged, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """Arguments of `open`."""
 
-    path: Annotated[str, Meta(description="An input, or a folder to list. Empty: list everything that is served.")] = ""
+    path: Annotated[
+        str,
+        Meta(
+            description="An input, or a folder to list, by its name below the served folder. Empty: list everything "
+            "that is served."
+        ),
+    ] = ""
 
 
 class SummaryRequest(Request, kw_only=True, forbid_unknown_fields=True, frozen=True):

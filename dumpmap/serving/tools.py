@@ -27,8 +27,8 @@ Document = dict[str, Any]
 TRIAGE_COLUMNS = (
     *("path", "status", "error", "process", "version", "architecture", "captured_at", "verdict", "severity"),
     *("sentence", "findings", "exception_line", "completeness", "lower_bound", "committed", "largest_free"),
-    *("largest_free_at_most", "process_commit", "process_commit_source", "top_owner", "top_owner_committed"),
-    "warning",
+    *("largest_free_at_most", "process_commit", "process_commit_source", "top_owner", "top_owner_size"),
+    *("top_owner_committed", "warning"),
 )
 """The columns of a row of `triage`; the command line has all."""
 

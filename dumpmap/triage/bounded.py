@@ -24,7 +24,7 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 LOWER_BOUNDS = frozenset(
-    ("total_size", "committed", "private", "largest_free", "regions", "top_owner_committed")
+    ("total_size", "committed", "private", "largest_free", "regions", "top_owner_size", "top_owner_committed")
 ) | frozenset(name for region_type, _, name in TYPE_COLUMNS if region_type != RegionType.PAGE_TABLE)
 """Columns whose figure is a lower bound where the row's `lower_bound` is true. Page tables have a counter."""
 
@@ -32,7 +32,9 @@ _AT_MOST = {"largest_free": ("largest_free_at_most", 0), "free_size": ("free_at_
 """Columns that another one bounds from above, and how much more they count: the first 64 KB, as VMMap does."""
 
 _MAPPED = ("ok", "partial")
-_MAY_BE_ABSENT = frozenset(("oom_size", "fragmentation", "top_owner_committed", "owned_share", "bytes_read"))
+_MAY_BE_ABSENT = frozenset(
+    ("oom_size", "fragmentation", "top_owner_size", "top_owner_committed", "owned_share", "bytes_read")
+)
 """Figures that are blank where there is nothing to measure: no failed allocation, free block, owner, or network."""
 
 _SHARES = ("fragmentation", "owned_share")

@@ -100,11 +100,15 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn("pid", "count", "process ID"),
     TriageColumn("architecture", "text", "architecture of the process's own code: `x86`, `x64`, `arm`, `arm64`"),
     TriageColumn("wow64", "flag", "whether it is a 32-bit process on 64-bit Windows"),
-    TriageColumn("os", "text", "`windows`, `linux`, `macos`, or `other`, and the version"),
+    TriageColumn("os", "text", "family of the system, such as `windows`, `linux`, or `ios`, and the version"),
     TriageColumn("os_build", "count", "build number of the operating system"),
     TriageColumn("captured_at", "time", "when the dump was written, UTC"),
     TriageColumn("exception_code", "text", "code of the exception that the dump was written for, in hex"),
-    TriageColumn("exception", "text", "name of that exception, signal (Linux), or Mach exception (macOS), or its code"),
+    TriageColumn(
+        "exception",
+        "text",
+        "name of that exception, signal (Linux, Android), or Mach exception (macOS, iOS), or its code",
+    ),
     TriageColumn("crash_type", "text", "type of the crash in the words of the writer, such as `Assert`"),
     TriageColumn(
         "oom_size",
@@ -152,8 +156,10 @@ COLUMNS: tuple[TriageColumn, ...] = (
     TriageColumn(
         "top_owner",
         "text",
-        "owner with the most committed private memory, all its instances together; see [owners.md](owners.md)",
+        "owner with the most private memory, all its instances together: by address space where the verdict is "
+        "`out-of-address-space` or `address-space-low`, else by committed memory; see [owners.md](owners.md)",
     ),
+    TriageColumn("top_owner_size", "size", "private address space of that owner, reserved memory included"),
     TriageColumn("top_owner_committed", "size", "committed private memory of that owner"),
     TriageColumn("owned_share", "share", "share of Private Data's committed bytes that an owner claims"),
     TriageColumn("threads", "count", "number of threads"),
@@ -206,5 +212,5 @@ FINDING = "finding"
 GROUPABLE = (*NAMES, FINDING)
 """What rows can be grouped by."""
 
-ROW_VERSION = 9
+ROW_VERSION = 10
 """Raised whenever a value of an existing column changes its meaning: the cache then ignores older rows."""

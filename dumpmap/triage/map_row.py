@@ -25,6 +25,10 @@ _TYPE_COLUMNS = tuple(
 """Each type once, with its figures and their columns."""
 
 
+_SPACE_VERDICTS = ("out-of-address-space", "address-space-low")
+"""Where address space is what the process ran out of, an owner counts by all of it, reserved memory included."""
+
+
 def row_of_map(region_map: RegionMap, path: str, size: int | None) -> TriageRow:
     """Fills a row.
 
@@ -136,8 +140,10 @@ def _fill_owners(row: TriageRow, region_map: RegionMap) -> None:
     totals = owner_totals(region_map)
     if totals is not None:
         row["owned_share"] = totals.owned_share
-        if totals.top is not None:
-            row["top_owner"], row["top_owner_committed"] = totals.top
+        top = totals.top("address space" if row["verdict"] in _SPACE_VERDICTS else "commit")
+        if top is not None:
+            row["top_owner"] = top
+            row["top_owner_size"], row["top_owner_committed"] = totals.size[top], totals.committed.get(top, 0)
 
 
 def _fill_counters(row: TriageRow, region_map: RegionMap) -> None:

@@ -239,7 +239,7 @@ def _gap_facts(region_map: RegionMap, location: Location, units: Units) -> Itera
     if location.address < ALLOCATION_GRANULARITY and region_map.process.os.family == "windows":
         yield Fact("Note", "free, but Windows reserves the first 64 KB")
     yield Fact("Range", f"{address_text(start, width)} to {address_text(end, width)}")
-    yield Fact("Size", unit_text(location.block_size, units))
+    yield Fact("Size", unit_text(location.block_size, units, left=True))
     after = int(np.searchsorted(region_map.allocation_columns.base, np.uint64(start)))
     yield Fact("Before", _neighbour(region_map, after - 1, units) or "the start of the address space")
     yield Fact("After", _neighbour(region_map, after, units) or "the end of the address space")

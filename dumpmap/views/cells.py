@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, overload
 
 from dumpmap.model.values import value_class
-from dumpmap.views.table import Column, Table, plain_value
+from dumpmap.views.table import Column, LeftOver, Table, plain_value
 
 PIECE = 1 << 13
 """Rows of a piece."""
@@ -111,6 +111,7 @@ class TableTexts:
         self._columns = columns
         self._script = script
         self._written = [_Written(script.cell, column) for column in columns]
+        self._left = [_Written(script.cell, column) for column in columns]
 
     def of(self, index: int, cells: Sequence[Any]) -> list[str]:
         """Returns the texts of some cells of one column."""
@@ -121,6 +122,9 @@ class TableTexts:
         types = set(map(type, cells))
         if script.address is not None and column.holds == "address" and types == {int}:
             return list(map(script.address, cells))
+        if types == {int, LeftOver}:
+            written, left = self._written[index], self._left[index]
+            return [left[value] if type(value) is LeftOver else written[value] for value in cells]
         # Values of one type only: 1, 1.0, and True are the same key.
         if len(types - {type(None)}) <= 1 and types <= {int, str, bool, type(None)}:
             return list(map(self._written[index].__getitem__, cells))

@@ -35,6 +35,7 @@ def check_document(results: Results, errors: Mapping[str, str]) -> dict[str, Any
             "schema": CHECK_SCHEMA,
             "input": name,
             "ok": passed(of_one),
+            "error": None,
             "failed": sum(not result.ok for result in of_one),
             "results": [result.to_dict() for result in of_one],
         }

@@ -12,9 +12,10 @@ from dumpmap.analysis.lower_bounds import lower_bounds
 from dumpmap.analysis.owner_parts import OwnerChange, merged_parts
 from dumpmap.analysis.part_sums import FIGURES
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
 from dumpmap.views.summary import finding_statements
-from dumpmap.views.table import Column, Content, Table
+from dumpmap.views.table import Column, Content, LeftOver, Table
 from dumpmap.wording.diff import DiagnosedDiff, change_counts_text, figure_lines, headline, shows_less, verdict_line
 from dumpmap.wording.owners import part_text
 from dumpmap.wording.text import more_text
@@ -140,7 +141,8 @@ def _type_table(difference: MapDiff) -> Table:
         row: list[Any] = [f"{change.type}, at least" if total and change.least else change.type]
         for name in _TYPE_FIGURES:
             figure = change.figures[name]
-            row += [figure.b, figure.delta or None]
+            free = name == "size" and change.type == RegionType.FREE.label
+            row += [LeftOver(int(figure.b)) if free and figure.b is not None else figure.b, figure.delta or None]
         rows.append(row)
     return Table(tuple(type_columns()), rows)
 

@@ -13,6 +13,9 @@ from dumpmap.wording.topics import Topic, topics
 
 _COLUMNS = (Column("sort"), Column("name"), Column("title", prose=True), Column("text", prose=True))
 
+_SHOWN_NAMES = 3
+"""Names of a group in the index."""
+
 _HEADINGS = {
     "finding": "Findings",
     "verdict": "Verdicts",
@@ -47,6 +50,19 @@ def explain_view(topics: Sequence[Topic]) -> Iterator[Block]:
             if section.columns:
                 columns = tuple(Column(name.replace(" ", "_"), "text", name, prose=True) for name in section.columns)
                 yield Table(columns, section.rows)
+
+
+def topic_index(topics: Iterable[Topic]) -> Iterator[Block]:
+    """The groups of topics, one line each, with the names that a reader meets first."""
+    rows = []
+    for sort, members in groupby(topics, key=lambda topic: topic.sort):
+        names = list(dict.fromkeys(topic.name for topic in members))
+        rows.append((_HEADINGS[sort], len(names), ", ".join(names[:_SHOWN_NAMES])))
+    yield Table(
+        (Column("group"), Column("count", "count", "Names"), Column("names", prose=True, heading="Such as")), rows
+    )
+    yield Blank()
+    yield Lines(["dumpmap explain NAME   shows the page of one of them.", "dumpmap explain --all  lists every name."])
 
 
 def topic_list(topics: Iterable[Topic]) -> Iterator[Block]:

@@ -30,12 +30,12 @@ HISTOGRAM_COLUMNS = (
     Column("min_bytes", "size", "From"),
     Column("max_bytes", "size", "Below"),
     Column("count", "count", "Blocks"),
-    Column("bytes", "size", "Free"),
+    Column("bytes", "size", "Free", left=True),
 )
 
 FREE_BLOCK_COLUMNS = (
     Column("address", "address"),
-    Column("size", "size"),
+    Column("size", "size", left=True),
     Column("before", "text", "Allocation before"),
     Column("after", "text", "Allocation after"),
 )
@@ -52,12 +52,20 @@ _MANY_SIZES = 16
 """A histogram with more rows than this omits the empty ones."""
 
 
+_OF_A_LIST = (
+    *("address_space_limit", "complete", "free", "free_blocks", "largest_free_block", "fragmentation"),
+    *("tiny_block_size", "tiny_blocks", "unusable", "crash_reporter_reserve"),
+    *("histogram", "largest_blocks", "unusable_causes"),
+)
+"""What only an input with a list of regions shows: null in other documents, where nothing may be missing."""
+
+
 def free_document(region_map: RegionMap, fits: Sequence[Fit], count: int) -> dict[str, Any]:
     """Returns `dumpmap.free/1`."""
     bounds = measurements_of(region_map).bounds
     return {
         **head("dumpmap.free/1", region_map),
-        **(free_report(region_map, count) or {"free": None, "largest_free_block": None}),
+        **(free_report(region_map, count) or dict.fromkeys(_OF_A_LIST)),
         "free_at_most": None if bounds is None or bounds.free is None else bounds.free.to_dict(),
         "largest_free_block_at_most": None if bounds is None or bounds.largest is None else bounds.largest.to_dict(),
         "fits": [answer.to_dict() for answer in fits],

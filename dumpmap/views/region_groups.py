@@ -17,7 +17,7 @@ from dumpmap.views.documents import head
 from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows, states_of
 from dumpmap.views.frames import coded_frame
 from dumpmap.views.regions import owner_hint
-from dumpmap.views.table import Column, Table, to_records
+from dumpmap.views.table import Column, Table, left_over, to_records
 from dumpmap.wording.text import more_text
 
 if TYPE_CHECKING:
@@ -151,10 +151,13 @@ def _kinds(region_map: RegionMap, found: pd.DataFrame) -> pd.Series[str]:
 def group_table(groups: RegionGroups) -> Table:
     """Returns one row per group."""
     columns = (*(column for name in groups.keys for column in _KEYS if column.name == name), *SUMS)
-    cells = (
-        groups.frame[column.name].astype(object).where(groups.frame[column.name].notna(), None) for column in columns
-    )
-    return Table(columns, list(zip(*cells, strict=True)), groups.region_map.address_width)
+    cells = {
+        column.name: groups.frame[column.name].astype(object).where(groups.frame[column.name].notna(), None).tolist()
+        for column in columns
+    }
+    if "type" in cells:
+        cells["total_size"] = left_over(cells["type"], cells["total_size"])
+    return Table(columns, list(zip(*cells.values(), strict=True)), groups.region_map.address_width)
 
 
 def group_document(groups: RegionGroups) -> dict[str, Any]:

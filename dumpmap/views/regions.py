@@ -20,7 +20,7 @@ from dumpmap.views.columns import has_working_set, table_column
 from dumpmap.views.documents import head
 from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows, unknown_owners
 from dumpmap.views.frames import coded_frame
-from dumpmap.views.table import Table
+from dumpmap.views.table import Table, left_over
 from dumpmap.views.texts import Texts
 from dumpmap.wording.text import count_words, more_text
 
@@ -198,9 +198,13 @@ def region_table(
     named = (ALLOCATION, *REGION_COLUMNS) if of_blocks else REGION_COLUMNS
     columns = tuple(table_column(column, shown=column.name not in hidden) for column in named)
     cells = [texts.get(column.name) or frame[column.name] for column in named]
+    names = [column.name for column in named]
+    kind, size = names.index("type"), names.index("size")
 
     def piece(start: int, stop: int) -> Piece:
-        return [_cells(column, slice(start, stop)) for column in cells]
+        made = [_cells(column, slice(start, stop)) for column in cells]
+        made[size] = left_over(made[kind], made[size])
+        return made
 
     return Table(columns, ColumnRows(len(frame), piece), region_map.address_width)
 

@@ -35,7 +35,7 @@ from dumpmap.views.counters import AT_LEAST, counter_rows
 from dumpmap.views.documents import finding_document, head, moment_text
 from dumpmap.views.exception import exception_document
 from dumpmap.views.strip import space_strip
-from dumpmap.views.table import Column, Table
+from dumpmap.views.table import Column, LeftOver, Table
 from dumpmap.views.takers import taker_blocks, taker_document
 from dumpmap.wording.crash import crash_line, crash_lines
 from dumpmap.wording.processes import process_name
@@ -47,6 +47,7 @@ from dumpmap.wording.verdicts import verdict_lead
 
 if TYPE_CHECKING:
     from dumpmap.model.stated_heaps import StatedSurplus
+    from dumpmap.model.summary import SummaryLine
     from dumpmap.wording.findings import Finding
 
 _VERDICT_STYLE: Mapping[VerdictName, Style] = {
@@ -104,7 +105,7 @@ def summary_table(region_map: RegionMap) -> Table:
     """Returns VMMap's type table. `lower_bound` says whether a row's figures are at least what it shows."""
     shown = has_working_set(region_map) or bool(region_map.snapshot.recorded_summary)
     columns = [REGION_COLUMN["type"], *(REGION_COLUMN.get(name, LARGEST) for name in SUMMARY_COLUMNS)]
-    rows = [(line.name, *line.values().values(), is_lower_bound(region_map, line)) for line in region_map.summary_lines]
+    rows = [(line.name, *_figures(line), is_lower_bound(region_map, line)) for line in region_map.summary_lines]
     return Table(
         (
             *(
@@ -119,6 +120,13 @@ def summary_table(region_map: RegionMap) -> Table:
         rows,
         region_map.address_width,
     )
+
+
+def _figures(line: SummaryLine) -> Iterator[int | None]:
+    """Yields the figures of a row. Free space is what is left."""
+    free = line.name == RegionType.FREE.label
+    for name, value in line.values().items():
+        yield LeftOver(value) if value is not None and free and name in ("size", "largest") else value
 
 
 def _marked_table(region_map: RegionMap) -> Table:

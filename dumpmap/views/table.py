@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
 from dumpmap.wording.text import (
     Units,
     address_text,
+    cell_size,
     has_own_unit,
     hex_text,
     percent_text,
     printable,
     short_size,
     size_most,
-    size_text,
-    terabytes,
     unit_name,
 )
 
@@ -32,6 +32,10 @@ class LowerBound(int):
 
 class UpperBound(int):
     """A size of which only an upper bound is known: people read `<=` in front of it."""
+
+
+class LeftOver(int):
+    """How much is left of something, such as free space, in a column of sizes in use: it is rounded down."""
 
 
 @value_class(frozen=True, slots=True)
@@ -90,6 +94,12 @@ class Table:
     title: str | None = None
 
 
+def left_over(types: Sequence[str], sizes: Sequence[Any]) -> list[Any]:
+    """Marks the sizes of free space, given the type of each row."""
+    free = RegionType.FREE.label
+    return [LeftOver(size) if name == free else size for name, size in zip(types, sizes, strict=True)]
+
+
 def shown_columns(table: Table) -> Table:
     """Returns a table without the columns that only CSV and JSON have."""
     kept = [index for index, column in enumerate(table.columns) if column.shown]
@@ -102,11 +112,12 @@ def cell_text(value: Any, column: Column, units: Units, address_width: int) -> s
     if value is None:
         return ""
     if column.holds == "size":
-        size, own = int(value), has_own_unit(int(value), units)
+        size = int(value)
         if isinstance(value, UpperBound):
-            return f"<= {size_most(size) if own or units is Units.auto else size_text(size, units)}"
+            own = has_own_unit(size, units) or units is Units.auto
+            return f"<= {size_most(size) if own else cell_size(size, units)}"
         least = ">= " if isinstance(value, LowerBound) else ""
-        return least + (terabytes(size, left=column.left) if own else size_text(size, units, left=column.left))
+        return least + cell_size(size, units, left=column.left or isinstance(value, LeftOver))
     if column.holds == "short":
         return short_size(int(value))
     if column.holds == "address":

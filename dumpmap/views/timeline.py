@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from dumpmap.analysis.part_sums import PartKey
 from dumpmap.analysis.timeline import Series, TimeUnit
+from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Blank, Block, Heading, Lines, Paragraph, Remark
-from dumpmap.views.table import Column, LowerBound, Table
+from dumpmap.views.table import Column, LeftOver, LowerBound, Table
 from dumpmap.wording.text import more_text
 from dumpmap.wording.timeline import NamedGrowth, NamedSeries, headline, rate_text, statements
 
@@ -174,6 +175,8 @@ def series_table(growth: NamedGrowth, series: Sequence[NamedSeries]) -> Table:
 def _ends(series: Series) -> tuple[float | None, float | None]:
     """Returns the first and the last known value; lower bounds of both if no input knows all of the memory."""
     if series.first is not None:
+        if series.type == RegionType.FREE.label and series.last is not None:
+            return LeftOver(int(series.first)), LeftOver(int(series.last))
         return series.first, series.last
     known = [LowerBound(value) for value in series.lower_bounds if value is not None]
     return (known[0], known[-1]) if known else (None, None)

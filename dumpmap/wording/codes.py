@@ -28,8 +28,8 @@ _TABLES: tuple[tuple[str, Iterable[Code]], ...] = (
     ("exception code that a program or its runtime raises on Windows", ntstatus.SOFTWARE_EXCEPTIONS),
     ("error of Windows, as GetLastError returns it", ntstatus.WIN32_ERRORS),
     ("HRESULT of a .NET exception", ntstatus.HRESULTS),
-    ("signal of Linux", ntstatus.LINUX_SIGNALS),
-    ("Mach exception of macOS", ntstatus.MACH_EXCEPTIONS),
+    ("signal of Linux and Android", ntstatus.LINUX_SIGNALS),
+    ("Mach exception of macOS and iOS", ntstatus.MACH_EXCEPTIONS),
 )
 
 

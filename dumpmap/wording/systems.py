@@ -59,7 +59,18 @@ _SERVERS = {
 "Windows Server release information", and "Operating System Version"."""
 
 
-_FAMILIES = {"windows": "Windows", "linux": "Linux", "macos": "macOS"}
+_FAMILIES = {
+    "windows": "Windows",
+    "linux": "Linux",
+    "android": "Android",
+    "macos": "macOS",
+    "ios": "iOS",
+    "solaris": "Solaris",
+    "ps3": "PlayStation 3",
+    "nacl": "Native Client",
+    "fuchsia": "Fuchsia",
+    "unix": "Unix",
+}
 
 
 def release_name(system: OperatingSystem) -> str | None:

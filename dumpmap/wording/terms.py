@@ -21,11 +21,35 @@ TERMS: dict[str, str] = {
     "nothing.",
     "axis": "One of the three limits that a process can meet: address space, commit, and the limit of a runtime's own "
     "heap.",
+    "address space": "The addresses that the process can use: 2, 3, or 4 GB in 32 bits, 128 TB in 64 bits. It runs out "
+    "when no free block is large enough for a request.",
+    "commit": "The promise of Windows to back memory with RAM or a page file. The system and a job object limit it, "
+    "and each limit can be reached alone.",
     "out": "State of an axis: its limit was reached.",
     "low": "State of an axis: its limit is near, or less commit is left than the failed allocation requested.",
     "ok": "State of an axis: it has room.",
     "unknown": "State of an axis: the input does not show it. As a type, memory of a partial map that nothing "
     "explains.",
+    "critical": "Severity of a finding: a limit was reached, or is so near that ordinary requests fail.",
+    "warning": "Severity of a finding: a limit is near, or something will soon cost memory.",
+    "info": "Severity of a finding: worth knowing; nothing ran out by it.",
+    "signal": "A finding that the verdict rests on, with its strength: `recorded`, `measured`, or `inferred`.",
+    "finding": "Something that dumpmap noticed, with the numbers that led to it. Each has a severity and a page.",
+    "fragmented": "How much of the free address space lies outside the largest free block: 1 - largest block / free. "
+    "At 100 % no large request fits, however much is free in total.",
+    "largest block": "The largest free block of the address space; see `largest free block`.",
+    "in use": "Address space that is taken. Beside a partial map, by the counter VirtualSize.",
+    "available": "Free address space that the writer of the dump recorded; the map itself does not show it.",
+    "system": "In a verdict: the commit charge of the whole system and its commit limit.",
+    "process": "In a verdict: the private committed memory of this process.",
+    "job": "In a verdict: the commit that the processes of the job object share, and the limit of the job.",
+    "by the writer of the dump": "The figure is not dumpmap's: the program that wrote the dump recorded it.",
+    "by the counters": "The figure is a counter of Windows's in the dump, not a sum over the map.",
+    "less left than was requested": "The commit that was left when the dump was written was smaller than the request "
+    "that failed.",
+    "garbage included": "The used bytes of a runtime's heap include garbage that a collection frees.",
+    "over its limit": "A runtime's heap holds more than its own limit allows, garbage included.",
+    "use not recorded": "The input shows the limit of a runtime's heap and not how much of it was used.",
     "heap limit": "The limit of a runtime's own heap, such as V8's or the -Xmx of Java. It can be reached while "
     "address space and commit have room.",
     "commit charge": "Memory that Windows has promised to back with RAM or a page file: private committed memory of "

@@ -12,6 +12,7 @@ __all__ = [
     "Units",
     "address_text",
     "address_words",
+    "cell_size",
     "count_words",
     "duration_words",
     "exact_size",
@@ -30,7 +31,6 @@ __all__ = [
     "size_text",
     "size_words",
     "sizes_apart",
-    "terabytes",
     "unit_name",
     "unit_text",
 ]
@@ -121,17 +121,14 @@ def has_own_unit(value: int, units: Units) -> bool:
     return abs(value) >= OWN_UNIT and units in (Units.kb, Units.mb)
 
 
-def terabytes(value: int, *, left: bool = False) -> str:
-    """Writes a size for a table in TB; what is left of something is rounded down."""
-    tenths = 10 * value // OWN_UNIT if left else round(10 * value / OWN_UNIT)
-    return f"{tenths / 10:,.1f} TB"
+def unit_text(value: int, units: Units, *, left: bool = False) -> str:
+    """Writes a size with its unit; what is left of something is rounded down."""
+    return f"{cell_size(value, units, left=left)} {'' if has_own_unit(value, units) else unit_name(units)}".rstrip()
 
 
-def unit_text(value: int, units: Units) -> str:
-    """Writes a size with its unit."""
-    if has_own_unit(value, units):
-        return terabytes(value)
-    return f"{size_text(value, units)} {unit_name(units)}".rstrip()
+def cell_size(value: int, units: Units, *, left: bool = False) -> str:
+    """Writes a size for a table whose heading has the unit; a size with its own unit is written as in sentences."""
+    return size_text(value, Units.auto if has_own_unit(value, units) else units, left=left)
 
 
 def kb_text(value: int) -> str:

@@ -135,14 +135,17 @@ def test_committed_private_memory_is_summed_up_by_owner() -> None:
     totals = owner_totals(replace(region_map, structures=structures))
     assert totals is not None
     assert totals.committed == {"Engine": 192 * KB, "Thread stacks": 16 * KB}
-    assert (totals.owned, totals.owned_share, totals.top) == (128 * KB, 0.25, ("Engine", 192 * KB))
+    assert totals.size == {"Engine": 2 * MB, "Thread stacks": MB}
+    assert (totals.owned, totals.owned_share, totals.top("commit")) == (128 * KB, 0.25, "Engine")
 
 
 def test_the_first_name_of_equal_owners_is_the_top() -> None:
-    assert OwnerTotals({"b": 5, "a": 5, "c": 4}, 0, 0).top == ("a", 5)
-    assert OwnerTotals({}, 0, 0).top is None
-    assert OwnerTotals({}, 0, 0).owned_share is None
-    assert OwnerTotals({}, 1, 4).owned_share == 0.25
+    totals = OwnerTotals({"b": 5, "a": 5, "c": 9}, {"b": 5, "a": 5, "c": 4}, 0, 0)
+    assert (totals.top("commit"), totals.top("address space")) == ("a", "c")
+    assert OwnerTotals({}, {}, 0, 0).top("address space") is None
+    assert OwnerTotals({}, {}, 0, 0).top("commit") is None
+    assert OwnerTotals({}, {}, 0, 0).owned_share is None
+    assert OwnerTotals({}, {}, 1, 4).owned_share == 0.25
 
 
 @pytest.mark.parametrize("name", ["fragment-x86.dmp.gz", "leak-x64-before.dmp.gz", "layout-x86-plain.dmp"])
@@ -153,7 +156,7 @@ def test_sums_by_owner_are_those_of_the_owners(name: str) -> None:
         assert totals is None
         return
     assert totals is not None
-    by_allocation, owned = _by_block(region_map)
-    assert (totals.committed, totals.owned) == (by_allocation, owned)
+    assert (totals.size, totals.committed, totals.owned) == _by_block(region_map)
     owners = find_owners(region_map, PRIVATE_TYPES)
+    assert sum(totals.size.values()) == sum(owner.size for owner in owners.owners)
     assert sum(totals.committed.values()) == sum(owner.committed for owner in owners.owners)

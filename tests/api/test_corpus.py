@@ -97,7 +97,7 @@ def test_every_map_adds_up(corpus: Path) -> None:
 def test_every_map_knows_its_system_and_modules(corpus: Path) -> None:
     for name, m in maps(corpus):
         assert m.process.architecture in ("x86", "x64", "arm", "arm64"), name
-        assert m.process.os.family in ("windows", "linux", "macos"), name
+        assert m.process.os.family in ("windows", "linux", "macos", "ios"), name
         assert m.snapshot.modules, name
         assert m.line(RegionType.IMAGE).size, name
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import fields
 
 import jsonschema
 import pytest
 from support.cli import run
-from support.cli_schemas import TEXT, TYPES, record, rows
+from support.cli_schemas import TYPES
+from support.json_schemas import EXPLAIN
 from support.scenes import FIXTURES
 from typer.testing import CliRunner
 
@@ -33,22 +35,6 @@ from dumpmap.views.stacks import STACK_COLUMNS
 from dumpmap.views.table import Column
 from dumpmap.wording.topics import find_topics, similar_names, topics
 from dumpmap.wording.verdicts import verdict
-
-SCHEMA = record(
-    schema={"const": "dumpmap.explain/1"},
-    topics=rows(
-        record(
-            name=TEXT,
-            sort={"enum": ["finding", "verdict", "type", "kind", "owner", "evidence", "term", "code", "column"]},
-            title=TEXT,
-            sections=rows(
-                record(
-                    heading=TEXT, text=TEXT, rows=rows({"type": "object", "additionalProperties": {"type": "string"}})
-                )
-            ),
-        )
-    ),
-)
 
 
 def explained(*arguments: str) -> str:
@@ -230,12 +216,35 @@ def test_shells_complete_owners() -> None:
 
 def test_without_a_name_all_are_listed() -> None:
     document = json.loads(explained("--format", "json"))
-    jsonschema.validate(document, SCHEMA)
+    jsonschema.validate(document, EXPLAIN)
     names = {topic["name"] for topic in document["topics"]}
     assert {*TYPES, "out-of-commit", "largest-free-block-small", "TEB", "memory-info"} <= names
-    text = explained()
+    text = explained("--all")
     assert "Findings\n" in text
     assert "  out-of-commit\n" in text
+
+
+def test_without_a_name_people_see_the_groups() -> None:
+    text = explained()
+    assert len(text.splitlines()) <= 24
+    counts = Counter(sort for sort, _ in {(topic.sort, topic.name) for topic in every_topic()})
+    for heading, sort in (("Findings", "finding"), ("Verdicts", "verdict"), ("Exception codes and errors", "code")):
+        (line,) = [line for line in text.splitlines() if line.startswith(heading)]
+        assert line.split()[len(heading.split())] == str(counts[sort])
+    assert "dumpmap explain NAME" in text
+    assert "dumpmap explain --all" in text
+    # Programs get everything, with and without --all.
+    everything = json.loads(explained("--format", "json"))
+    assert everything == json.loads(explained("--all", "--format", "json"))
+    assert len(everything["topics"]) == len(every_topic())
+    assert explained("--format", "csv") == explained("--all", "--format", "csv")
+    assert len(explained("--format", "csv").splitlines()) > len(every_topic())
+
+
+def test_a_name_and_all_names_exclude_each_other() -> None:
+    ran = run("explain", "stack", "--all")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--all lists every name" in ran.err
 
 
 def test_an_unknown_name_is_wrong_usage_with_a_suggestion() -> None:

@@ -45,13 +45,28 @@ def test_one_input_without_a_time() -> None:
         (0xFFFFFFFF, "linux", "0xffffffff DUMP_REQUESTED"),
         (1, "macos", "Mach exception 1 (EXC_BAD_ACCESS)"),
         (0x43507378, "macos", "0x43507378 SIMULATED"),
+        (11, "android", "signal 11 (SIGSEGV)"),
+        (1, "ios", "Mach exception 1 (EXC_BAD_ACCESS)"),
         (5, "other", "5"),
+        (11, "solaris", "11"),
+        (0x108, "fuchsia", "0x108"),
     ],
 )
 def test_an_exception_says_what_kind_of_number_it_is(value: int, family: str, text: str) -> None:
     assert exception_text(value, family) == text
 
 
-@pytest.mark.parametrize(("family", "name"), [("macos", "macOS"), ("linux", "Linux"), ("windows", "Windows")])
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("macos", "macOS"),
+        ("ios", "iOS"),
+        ("linux", "Linux"),
+        ("android", "Android"),
+        ("ps3", "PlayStation 3"),
+        ("nacl", "Native Client"),
+        ("windows", "Windows"),
+    ],
+)
 def test_systems_have_their_makers_spelling(family: str, name: str) -> None:
     assert system_text(OperatingSystem(family=family, version="1.2")) == f"{name} 1.2"  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import io
 import json
 import pickle
 import string
+import typing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from support.dumps import snapshot_json
 from dumpmap.errors import SnapshotError
 from dumpmap.model import snapshot as model
 from dumpmap.model.memory import ExcerptMemory
+from dumpmap.model.systems import Family
 from dumpmap.model.writer import Annotation, HeapLimitRecord, WriterRecord
 from dumpmap.parsers.snapshot_json import regions as snapshot_regions
 from dumpmap.parsers.snapshot_json.columns import REQUIRED_COLUMNS
@@ -302,7 +304,7 @@ sources = st.builds(
 )
 systems_of_operation = st.builds(
     model.OperatingSystem,
-    family=st.sampled_from(["windows", "linux", "macos", "other"]),
+    family=st.sampled_from(typing.get_args(Family)),
     version=maybe(texts),
     build=maybe(counts),
     service_pack=maybe(texts),

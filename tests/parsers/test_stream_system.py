@@ -20,14 +20,27 @@ def test_architecture_and_pointer_size(arch: str, name: str, pointer_size: int) 
 
 
 @pytest.mark.parametrize(
-    ("platform", "family"), [(2, "windows"), (0x8101, "macos"), (0x8102, "macos"), (0x8201, "linux"), (0x8203, "linux")]
+    ("platform", "family"),
+    [
+        (2, "windows"),
+        (0x8000, "unix"),
+        (0x8101, "macos"),
+        (0x8102, "ios"),
+        (0x8201, "linux"),
+        (0x8202, "solaris"),
+        (0x8203, "android"),
+        (0x8204, "ps3"),
+        (0x8205, "nacl"),
+        (0x8206, "fuchsia"),
+    ],
 )
 def test_the_family_of_the_system(platform: int, family: str) -> None:
     assert read(MinidumpBuilder().system_info(platform_id=platform)).process.os.family == family
 
 
-def test_an_unknown_system_is_other() -> None:
-    assert read(MinidumpBuilder().system_info(platform_id=0x8205)).process.os.family == "other"
+@pytest.mark.parametrize("platform", [0, 1, 3, 0x8001, 0x8103, 0x8207])
+def test_an_unknown_system_is_other(platform: int) -> None:
+    assert read(MinidumpBuilder().system_info(platform_id=platform)).process.os.family == "other"
 
 
 def test_breakpads_own_number_of_arm64() -> None:

@@ -19,6 +19,8 @@ from dumpmap.model.snapshot import Process, Snapshot, Source, System, make_regio
 
 pytest.importorskip("textual")
 
+from textual import events
+
 from dumpmap.render.browse.app import BrowseApp, help_lines
 from dumpmap.views.browse.keys import COMMANDS
 from dumpmap.views.browse.levels import Level, Row
@@ -164,6 +166,43 @@ def test_search_reads_text_and_addresses() -> None:
     app, lines = drive(recorded(FRAGMENT), "slash", *"ntdll+2000", "enter")
     assert app.navigator.address == 0x7BC02000
     assert "Address: 0x7bc02000" in "\n".join(lines)
+
+
+def at_once(region_map: RegionMap, *keys: str) -> tuple[BrowseApp, list[str]]:
+    """Sends keys as a terminal does that delivers all of them in one read; returns the app and the screen's lines."""
+    names = {"/": "slash", "&": "ampersand", ">": "greater_than_sign", "+": "plus"}
+
+    async def send(app: BrowseApp, pilot: Any) -> None:
+        del pilot
+        for key in keys:
+            app.post_message(events.Key(names.get(key, key), key if len(key) == 1 else None))
+        handled = asyncio.Event()
+        app.call_later(handled.set)
+        await handled.wait()
+
+    return drive(region_map, then=send)
+
+
+def test_keys_in_the_same_instant_as_the_search_are_its_text() -> None:
+    app, lines = at_once(recorded(FRAGMENT), "/", *"ntdll", "enter")
+    assert "ntdll.dll" in app.navigator.level.row(app.navigator.level.cursor).label
+    assert lines[-1].startswith("'ntdll': match 1 of 1")
+    # What comes behind the text acts on what it found.
+    app, _ = at_once(recorded(FRAGMENT), "/", *"ntdll+2000", "enter", "backspace")
+    assert app.navigator.address is None
+    assert len(app.navigator.path) > 1
+    app, lines = at_once(recorded(FRAGMENT), "&", *">16mb", "enter", "down", "enter")
+    assert lines[0].startswith("Types > Free")
+    assert "[filter: >16mb]" in lines[0]
+
+
+def test_keys_in_the_same_instant_as_escape_are_commands_again() -> None:
+    app, _ = at_once(recorded(FRAGMENT), "/", "q", "escape", "f")
+    row = app.navigator.row
+    assert row is not None
+    assert row.base == 0x16D0000
+    _, lines = at_once(recorded(FRAGMENT), "down", "/", "n", "escape", "&", *">16mb", "enter")
+    assert "[filter: >16mb]" in lines[0]
 
 
 def test_escape_leaves_the_search_and_letters_are_keys_again() -> None:

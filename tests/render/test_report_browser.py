@@ -699,6 +699,43 @@ def test_pointing_at_the_picture_tells_what_is_there(open_report: OpenReport) ->
     assert inspector(page)["Address range (end exclusive)"].startswith(f"0x{low:08x}")
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "said", "wrong"),
+    [
+        ("here", "0x2000", "“here” is not an address. Enter hex digits, such as 0x00000000 and 0x", (True, False)),
+        ("", "0x2000", "A blank field is not an address.", (True, False)),
+        ("here", "there", "“here” and “there” are not addresses.", (True, True)),
+        (
+            "0x30000000",
+            "0x20000000",
+            "The range is empty: it begins at 0x30000000 and ends at 0x20000000.",
+            (False, True),
+        ),
+        ("0x20000000", "0x20000000", "The range is empty", (False, True)),
+        ("0x90000000", "0xa0000000", "The map has nothing there: it reaches from 0x00000000 to 0x", (True, False)),
+        ("<b>", "0x2000", "“<b>” is not an address.", (True, False)),
+    ],
+)
+def test_a_range_that_cannot_be_shown_is_explained(
+    open_report: OpenReport, low: str, high: str, said: str, wrong: tuple[bool, bool]
+) -> None:
+    page = open_report(recorded("fragment-x86.dmp.gz"))
+    assert page.is_hidden("#range-problem")
+    page.fill("#range-from", low)
+    page.fill("#range-to", high)
+    page.press("#range-to", "Enter")
+    assert page.inner_text("#range-problem").startswith(said)
+    assert page.get_attribute("#range-problem", "role") == "alert"
+    marked = tuple(page.get_attribute(field, "aria-invalid") == "true" for field in ("#range-from", "#range-to"))
+    assert marked == wrong
+    assert page.is_disabled("#zoom-all")  # nothing moved
+    page.fill("#range-from", "0x10000000")
+    page.fill("#range-to", "0x20000000")
+    page.press("#range-to", "Enter")
+    assert page.is_hidden("#range-problem")
+    assert page.input_value("#range-to") == "0x20000000"
+
+
 def test_the_picture_is_zoomed(open_report: OpenReport) -> None:
     region_map = recorded("fragment-x86.dmp.gz")
     page = open_report(region_map)
@@ -721,6 +758,8 @@ def test_the_picture_is_zoomed(open_report: OpenReport) -> None:
     page.press("#range-from", "Enter")
     assert page.get_attribute("#range-from", "aria-invalid") == "true"
     page.click("#zoom-in")
+    assert page.get_attribute("#range-from", "aria-invalid") == "false"
+    assert page.is_hidden("#range-problem")
     page.click("#zoom-all")
     # By dragging over the second line.
     page.locator("#space").scroll_into_view_if_needed()

@@ -104,7 +104,7 @@ def test_words_filter(open_rows: OpenRows) -> None:
 
 
 def test_sorting(open_rows: OpenRows) -> None:
-    page = open_rows()
+    page = open_rows(width=1920)
     head = page.locator("#grid-dumps [role=columnheader] button")
     head.filter(has_text="Process commit").click()
     known = sorted((row["process_commit"] for row in ROWS if row["process_commit"] is not None), reverse=True)
@@ -253,6 +253,7 @@ def test_the_file_is_in_view_and_what_gives_way_is_named(open_rows: OpenRows, wi
     heads = [text.strip() for text in page.locator("#grid-dumps [role=columnheader]:visible").all_inner_texts()]
     assert {"Severity", "Verdict", "Process", "Process commit", "Worst finding", "File"} <= set(heads)
     if width == 1440:
+        assert "Exception" in heads
         assert page.locator("#grid-dumps .grid").evaluate("grid => grid.scrollWidth <= grid.clientWidth")
     left_out = page.inner_text("#left-out").split(": ")[-1].split(". ")[0].split(", ")
     for title in ("Version", "Captured (UTC)", "Committed", "Largest free", "Top owner", "Exception"):

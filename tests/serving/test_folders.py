@@ -50,6 +50,40 @@ def test_what_is_inside_is_found(text: str, served: Folders, tree: Path) -> None
     assert served.find_file(place.title) == place
 
 
+@pytest.mark.parametrize("text", ["served/a.dmp", "served/deep/b.dmp", "served/./a.dmp", "served/z.zip::in.dmp"])
+def test_a_name_can_begin_with_the_served_folder(text: str, served: Folders, tree: Path) -> None:
+    place = served.find_file(text)
+    assert place.title == text.removeprefix("served/").removeprefix("./")
+    assert served.find_file(place.title) == place
+
+
+def test_a_name_can_be_written_as_where_the_server_was_started(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started_in(folder: Path) -> Folders:
+        monkeypatch.chdir(folder)
+        return Folders([tree / "served"])
+
+    served = started_in(tree.parent)
+    assert served.find_file(f"{tree.name}/served/a.dmp").name == "a.dmp"
+    # The name below the served folder comes first.
+    served = started_in(tree / "served" / "deep")
+    assert served.find_file("a.dmp").name == "a.dmp"
+    assert served.find_file("b.dmp").name == "deep/b.dmp"
+    served = started_in(tree / "secret")
+    for text in ("s.dmp", "../secret/s.dmp", f"../../{tree.name}/secret/s.dmp"):
+        with pytest.raises(InputError, match=OUTSIDE if "/" in text else "no such file"):
+            served.find(text)
+
+
+@pytest.mark.parametrize("text", ["served/../secret/s.dmp", "served/out.dmp", "served/outside/s.dmp"])
+def test_the_name_of_the_served_folder_leads_nowhere_else(text: str, served: Folders) -> None:
+    with pytest.raises(InputError, match="no such file") as refused:
+        served.find(text)
+    # The same line if nothing is there at all.
+    with pytest.raises(InputError) as missing:
+        served.find("served/nothing")
+    assert str(refused.value).removeprefix(text) == str(missing.value).removeprefix("served/nothing")
+
+
 @pytest.mark.parametrize(
     "text",
     [

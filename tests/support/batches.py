@@ -85,6 +85,7 @@ def _row(index: int, chance: random.Random) -> dict[str, Any]:
         "process_commit": None if chance.random() < 0.03 else committed,
         "process_commit_source": "private-usage",
         "top_owner": chance.choice(OWNERS),
+        "top_owner_size": committed,
         "top_owner_committed": chance.randrange(committed),
         "owned_share": round(chance.random(), 4),
         "threads": chance.randrange(3, 200),

@@ -66,7 +66,11 @@ PROCESS = record(
     pointer_size={"enum": [4, 8]},
     wow64=maybe(FLAG),
     os=record(
-        family={"enum": ["windows", "linux", "macos", "other"]},
+        family={
+            "enum": [
+                *("windows", "linux", "android", "macos", "ios", "solaris", "ps3", "nacl", "fuchsia", "unix", "other"),
+            ]
+        },
         version=maybe(TEXT),
         build=maybe(BYTES),
         service_pack=maybe(TEXT),
@@ -466,16 +470,3 @@ INFO = record(
     writer=maybe(WRITER),
     advice=rows(record(missing=TEXT, adds=TEXT, how=TEXT)),
 )
-
-SCHEMAS: dict[str, tuple[list[str], Schema]] = {
-    "summary": (["summary"], SUMMARY),
-    "regions": (["regions"], REGIONS),
-    "regions by block": (["regions", "--blocks"], REGIONS_BY_BLOCK),
-    "region groups": (["regions", "--group-by", "owner,state,size"], REGION_GROUPS),
-    "address": (["address"], ADDRESS),
-    "owners": (["owners"], OWNERS),
-    "stacks": (["stacks"], STACKS),
-    "modules": (["modules"], MODULES),
-    "info": (["info"], INFO),
-}
-"""A command line without its file, and the schema of what it writes as JSON."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.scenes import FIXTURES
+from support.scenes import FIXTURES, MB, Scene
 from support.triage import partial_dump, small_dump, starved_dump
 from synth.minidump import MinidumpBuilder
 from synth.writers import unreal_xml
@@ -17,6 +18,7 @@ import dumpmap
 from dumpmap.analysis.free import free_space
 from dumpmap.analysis.owners import find_owners
 from dumpmap.api import map_snapshot
+from dumpmap.model.recognised import Found, LabelledRange
 from dumpmap.model.types import PRIVATE_TYPES, TYPES, RegionType
 from dumpmap.parsers.opening import open_snapshot
 from dumpmap.triage.analyse import analyse
@@ -312,14 +314,21 @@ def test_owners_are_those_of_the_whole_map(path: Path) -> None:
     region_map = dumpmap.open(path)
     row = row_of_map(region_map, path.name, None)
     if region_map.partial:
-        assert (row["top_owner"], row["top_owner_committed"], row["owned_share"]) == (None, None, None)
+        names = ("top_owner", "top_owner_size", "top_owner_committed", "owned_share")
+        assert [row[name] for name in names] == [None] * 4
         return
     owners = find_owners(region_map, PRIVATE_TYPES)
+    size: Counter[str] = Counter()
     committed: Counter[str] = Counter()
     for owner in owners.owners:
         if owner.owner != owner.module:
-            committed[owner.owner.removesuffix(f" {owner.instance}")] += owner.committed
-    assert committed[row["top_owner"]] == row["top_owner_committed"] == max(committed.values())
+            family = owner.owner.removesuffix(f" {owner.instance}")
+            size[family] += owner.size
+            committed[family] += owner.committed
+    ran_out = size if row["verdict"] in ("out-of-address-space", "address-space-low") else committed
+    assert ran_out[row["top_owner"]] == max(ran_out.values())
+    assert row["top_owner_size"] == size[row["top_owner"]]
+    assert row["top_owner_committed"] == committed[row["top_owner"]]
     assert row["owned_share"] == owners.owned_share
 
 
@@ -328,3 +337,28 @@ def test_dumps_are_grouped_by_who_took_most() -> None:
     rows = [row_of_map(dumpmap.open(path), path.name, None) for path in paths]
     groups = group_rows(rows, ["top_owner"])
     assert [(group.values, group.count) for group in groups] == [(("V8",), 2), (("Java heap",), 1)]
+
+
+def test_the_top_owner_is_the_one_with_most_of_what_ran_out() -> None:
+    """The same process, reserve-heavy by one owner and commit-heavy by another, before and after its space ran out."""
+    scene = Scene(32)
+    scene.allocate(1800 * MB, base=0x400000, commit=MB)
+    scene.allocate(64 * MB, base=0x71000000)
+    parts = [
+        LabelledRange(0x400000, 1800 * MB, "block", "proof", owner="Reserver"),
+        LabelledRange(0x71000000, 64 * MB, "block", "proof", owner="Committer"),
+    ]
+    made = scene.map()
+    found = (Found(ranges=tuple(parts)),)
+    row = row_of_map(replace(made, structures=replace(made.structures, found=found)), "a.dmp", None)
+    assert row["verdict"] in ("out-of-address-space", "address-space-low")
+    figures = ("top_owner", "top_owner_size", "top_owner_committed")
+    assert [row[name] for name in figures] == ["Reserver", 1800 * MB, MB]
+
+    wide = Scene(64)
+    wide.allocate(1800 * MB, base=0x400000, commit=MB)
+    wide.allocate(64 * MB, base=0x71000000)
+    made = wide.map()
+    row = row_of_map(replace(made, structures=replace(made.structures, found=found)), "b.dmp", None)
+    assert row["verdict"] not in ("out-of-address-space", "address-space-low")
+    assert [row[name] for name in figures] == ["Committer", 64 * MB, 64 * MB]

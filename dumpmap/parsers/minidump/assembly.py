@@ -44,7 +44,7 @@ def snapshot_of(draft: Draft, source: Source, data: ByteSource) -> Snapshot:
         draft.warnings.append("the dump has no SystemInfo stream: architecture and system are unknown")
     memory = _memory(data, draft)
     captured = _captured(memory, draft) if regions is None else ()
-    linux = draft.os.family == "linux"
+    linux = draft.os.kernel == "linux"
     return Snapshot(
         source=source,
         process=_process(draft),

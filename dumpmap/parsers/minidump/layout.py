@@ -16,7 +16,7 @@ from typing import Any
 import construct as c
 import numpy as np
 
-from dumpmap.model.snapshot import Family
+from dumpmap.model.systems import Family
 
 MINIDUMP_SIGNATURE = b"MDMP"
 MINIDUMP_VERSION = 0xA793
@@ -381,8 +381,20 @@ ARCHITECTURES = {
 
 PROCESSOR_ARCHITECTURE_IA32_ON_WIN64 = 10
 
-PLATFORMS: dict[int, Family] = {2: "windows", 0x8101: "macos", 0x8102: "macos", 0x8201: "linux", 0x8203: "linux"}
-"""SYSTEM_INFO.PlatformId (VER_PLATFORM_WIN32_NT, and Breakpad's numbers for other systems) to the system's family."""
+PLATFORMS: dict[int, Family] = {
+    2: "windows",
+    0x8000: "unix",
+    0x8101: "macos",
+    0x8102: "ios",
+    0x8201: "linux",
+    0x8202: "solaris",
+    0x8203: "android",
+    0x8204: "ps3",
+    0x8205: "nacl",
+    0x8206: "fuchsia",
+}
+"""SYSTEM_INFO.PlatformId to the system's family: VER_PLATFORM_WIN32_NT, and Breakpad's MD_OS_* for other systems
+(google_breakpad/common/minidump_format.h)."""
 
 CONTEXT_POINTERS = {
     # architecture: (least size of the context, offset of the stack pointer, of the instruction pointer, width)

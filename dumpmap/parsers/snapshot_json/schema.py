@@ -19,6 +19,7 @@ from msgspec import Meta, Raw, Struct
 
 from dumpmap.model import snapshot as model
 from dumpmap.model.pointers import PointerOwner, PointerSearch
+from dumpmap.model.systems import Family
 from dumpmap.model.winnt import ProductType
 from dumpmap.model.writer import Annotation, HeapLimitRecord, WriterRecord
 from dumpmap.parsers.snapshot_json.columns import REQUIRED_COLUMNS, Address, Count, Number, Size, Time
@@ -60,7 +61,7 @@ class SourceEntry(Entry, kw_only=True, frozen=True):
 class OperatingSystemEntry(Entry, kw_only=True, frozen=True):
     """The system that the process ran on."""
 
-    family: Literal["windows", "linux", "macos", "other"] = "windows"
+    family: Family = "windows"
     version: str | None = None
     build: Count | None = None
     service_pack: str | None = None

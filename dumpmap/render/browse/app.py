@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -28,6 +30,8 @@ from dumpmap.wording.findings import find
 from dumpmap.wording.text import printable
 
 _WIDE, _TALL, _NARROW = 120, 40, 72
+_PATIENCE = 1.0
+"""Seconds for the entry to take in what was typed; it takes milliseconds."""
 
 _STYLES = """
 Screen { layout: vertical; background: ansi_default; color: ansi_default; }
@@ -89,9 +93,15 @@ class BrowseApp(App[None]):
     CSS = _STYLES
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(",".join(command.keys), f"run('{command.name}')", command.help, show=False)
-        for command in COMMANDS
-        if command.keys
+        *(
+            # With priority the app itself runs a command before it looks at the next key. A pane would run it when its
+            # own turn comes, and keys typed in the same instant would not find the entry that `/` opens.
+            Binding(",".join(command.keys), f"run('{command.name}')", command.help, show=False, priority=True)
+            for command in COMMANDS
+            if command.keys
+        ),
+        Binding("enter", "submit", "Search or filter", show=False, priority=True),
+        Binding("escape", "close_entry", "Close the entry", show=False, priority=True),
     ]
 
     def __init__(
@@ -250,6 +260,14 @@ class BrowseApp(App[None]):
             "copy": self._copy,
         }
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Says who gets a key: the commands, or what is open above them."""
+        if len(self.screen_stack) > 1:
+            return action not in ("run", "submit", "close_entry")
+        if action in ("submit", "close_entry"):
+            return self._in_entry()
+        return super().check_action(action, parameters) and not (action == "run" and self._in_entry())
+
     def action_run(self, name: str) -> None:
         """Runs a command."""
         self._message = ""
@@ -266,6 +284,9 @@ class BrowseApp(App[None]):
         elif name in self._commands:
             self._message = self._commands[name]() or ""
             self.show_selection()
+
+    def _in_entry(self) -> bool:
+        return self.focused is not None and self.focused.id == "entry"
 
     def _in_side(self) -> bool:
         return self.focused is not None and self.focused.id == "side"
@@ -296,7 +317,7 @@ class BrowseApp(App[None]):
         tree, place = found
         level = dict(self._side)[tree]
         self._side_cursor = line
-        self.query_one("#rows").focus()
+        self.screen.set_focus(self.query_one("#rows"))
         return self.navigator.show(tree, int(level.order[place]))
 
     def _copy(self) -> str:
@@ -316,30 +337,36 @@ class BrowseApp(App[None]):
         entry.placeholder = "address, module+0x12, or text" if what == "search" else ">16MB reserved TEXT"
         self.query_one("#foot").display = False
         entry.add_class("-open")
-        entry.focus()
+        self.screen.set_focus(entry)  # at once: `entry.focus()` waits for its turn, and the next key does not
 
-    def on_key(self, event: object) -> None:
-        """Closes the entry."""
-        if getattr(event, "key", "") == "escape":
-            self._close_entry()
-
-    def _close_entry(self) -> None:
-        self.query_one("#entry", Input).remove_class("-open")
+    async def _close_entry(self) -> str:
+        """Closes the entry and returns its text, with every letter that was typed before."""
+        entry = self.query_one("#entry", Input)
+        typed = asyncio.Event()
+        entry.call_later(typed.set)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(typed.wait(), _PATIENCE)
+        entry.remove_class("-open")
         self.query_one("#foot").display = True
-        self.query_one("#rows").focus()
+        self.screen.set_focus(self.query_one("#rows"))
+        return entry.value
 
-    @on(Input.Submitted, "#entry")
-    def _entered(self, event: Input.Submitted) -> None:
+    async def action_close_entry(self) -> None:
+        """Closes the entry without a search."""
+        await self._close_entry()
+
+    async def action_submit(self) -> None:
+        """Searches or filters by the text of the entry."""
+        text = await self._close_entry()
         try:
             if self._asked == "search":
-                self._message = self.navigator.search(event.value)
+                self._message = self.navigator.search(text)
             else:
-                self._message = self.navigator.set_filter(event.value)
+                self._message = self.navigator.set_filter(text)
                 self._fill_side()
                 self._side_cursor = 1
         except ValueError as error:
             self._message = str(error)
-        self._close_entry()
         self.show_selection()
 
     @on(LinePane.Clicked)

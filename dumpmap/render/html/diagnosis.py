@@ -124,10 +124,10 @@ def _commit_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:
             f"{least}{short_size(axis['system_total'])} of {short_size(axis['system_limit'])}, {share}{source}",
         )
     if axis.get("process_private") is not None:
-        yield "this process", short_size(axis["process_private"])
+        yield "process", short_size(axis["process_private"])
     if axis.get("job_limit") is not None:
         usage = UNKNOWN if axis.get("job_usage") is None else short_size(axis["job_usage"])
-        yield "its job", f"{usage} of {short_size(axis['job_limit'])}"
+        yield "job", f"{usage} of {short_size(axis['job_limit'])}"
 
 
 def _heap_limit_figures(axis: dict[str, Any]) -> Iterable[tuple[str, str]]:

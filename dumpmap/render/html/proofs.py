@@ -10,7 +10,7 @@ from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import BY_NAME, TYPES, RegionType
 from dumpmap.model.values import value_class
 from dumpmap.wording.findings import Finding
-from dumpmap.wording.text import address_text, short_size
+from dumpmap.wording.text import address_text, short_size, size_left
 
 ProofKind = Literal["address", "type", "words", "stacks", "heaps", "modules", "input"]
 """What a link shows: the row at an address, the rows of a type or with a text, or another table."""
@@ -100,7 +100,7 @@ def _places(values: Mapping[str, Any], region_map: RegionMap) -> Iterator[Proof]
     block = values.get("largest_free_block")
     if block:
         place = address_text(int(block["address"], 16), region_map.address_width)
-        yield Proof(f"Largest free block, {short_size(block['size'])} at {place}", "address", place)
+        yield Proof(f"Largest free block, {size_left(block['size'])} at {place}", "address", place)
     found = (item for value in values.values() if isinstance(value, list) for item in value if isinstance(item, dict))
     for item in itertools.islice((item for item in found if "address" in item), _MOST_PLACES):
         address = int(item["address"], 16)

@@ -29,6 +29,7 @@ class SpaceMap {
     byId("range-from").value = addressText(this.runs.addressAt(from));
     byId("range-to").value = addressText(this.runs.addressAt(to));
     byId("zoom-all").disabled = from === 0 && to === this.runs.length;
+    this.sayProblem("", [false, false]);
     this.explain();
   }
 
@@ -95,12 +96,29 @@ class SpaceMap {
 
   onRange(event) {
     event.preventDefault();
-    const [from, to] = ["range-from", "range-to"].map((id) => {
-      const address = parseAddress(byId(id).value);
-      byId(id).setAttribute("aria-invalid", String(address === null));
-      return address;
-    });
-    if (from !== null && to !== null && from < to) this.show(this.runs.placeOf(from), this.runs.placeOf(to));
+    const texts = ["range-from", "range-to"].map((id) => byId(id).value.trim());
+    const [from, to] = texts.map(parseAddress);
+    const first = this.runs.addressAt(0);
+    const end = this.runs.addressAt(this.runs.length);
+    const wrong = [from === null || from >= end, to === null || to <= first || (from !== null && to <= from)];
+    const unread = texts.filter((text) => parseAddress(text) === null).map((text) => (text === "" ? "A blank field" : `“${text}”`));
+    let problem = "";
+    if (unread.length > 0) {
+      problem = `${unread.join(" and ")} ${unread.length === 1 ? "is not an address" : "are not addresses"}. Enter hex digits, such as ${addressText(first)} and ${addressText(end)}.`;
+    } else if (from >= to) {
+      problem = `The range is empty: it begins at ${addressText(from)} and ends at ${addressText(to)}. Enter a lower address under From than under to.`;
+    } else if (wrong[0] || wrong[1]) {
+      problem = `The map has nothing there: it reaches from ${addressText(first)} to ${addressText(end)}.`;
+    }
+    this.sayProblem(problem, wrong);
+    if (problem === "") this.show(this.runs.placeOf(from), this.runs.placeOf(to));
+  }
+
+  /** Says what is wrong with the range that was entered; nothing clears it. */
+  sayProblem(text, wrong) {
+    ["range-from", "range-to"].forEach((id, index) => byId(id).setAttribute("aria-invalid", String(wrong[index])));
+    byId("range-problem").textContent = text;
+    byId("range-problem").hidden = text === "";
   }
 
   /** The place under the pointer, null beside the lines; during a drag the nearest place. */

@@ -19,7 +19,7 @@ let shown = filters.rows();
 const grid = new Grid(byId("grid-dumps"), dumps, {
   label: "Dumps",
   onSelect: openDump,
-  leaving: ["committed", "version", "exception", "top_owner", "captured_at", "largest_free"],
+  leaving: ["committed", "version", "captured_at", "top_owner", "exception", "largest_free"],
   onLeave: nameLeftOut,
 });
 exportButtons(grid, "dumps");
@@ -231,7 +231,7 @@ function factList(row) {
   add("Private", size("private"));
   add("Largest free block", size("largest_free"));
   add("Fragmentation", dumps.number(row, "fragmentation") === null ? "" : percentText(dumps.number(row, "fragmentation")));
-  add("Top owner", [dumps.text(row, "top_owner"), size("top_owner_committed")].filter(Boolean).join(", "), true);
+  add("Top owner", [dumps.text(row, "top_owner"), size("top_owner_size"), size("top_owner_committed") && `${size("top_owner_committed")} committed`].filter(Boolean).join(", "), true);
   add("System commit", dumps.number(row, "commit_limit") === null ? "" : `${size("commit_total")} of ${size("commit_limit")}`);
   add("Threads", count("threads"));
   add("Heaps", count("heaps"));

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.types import TYPES
+from dumpmap.model.types import TYPES, RegionType
 from dumpmap.views.address import location_view
 from dumpmap.views.blocks import Blank, Block, Fact, Facts, Paragraph, Statement, Statements
 from dumpmap.views.browse.levels import Row
 from dumpmap.views.browse.navigation import Navigator
 from dumpmap.wording.findings import Finding
-from dumpmap.wording.text import Units, address_text, percent_words, size_words
+from dumpmap.wording.text import Units, address_text, percent_words, size_left, size_words
 
 BYTES = 256
 """Captured bytes that are shown of an address."""
@@ -60,10 +60,11 @@ def _sums(navigator: Navigator, row: Row) -> Iterator[Fact]:
     if row.type is not None:
         yield Fact("Type", f"{row.type.label}. {TYPES[row.type].meaning}")
     share = f" ({percent_words(row.size / navigator.map.end)} of the address space)" if navigator.map.end else ""
-    yield Fact("Size", size_words(row.size) + share)
+    yield Fact("Size", row.size_text + share)
     yield Fact("Committed", size_words(row.committed))
     yield Fact("Ranges", f"{row.count:,}")
-    yield Fact("Largest", f"{size_words(int(size[largest]))} at {address_text(int(base[largest]), width)}")
+    words = size_left if row.type is RegionType.FREE else size_words
+    yield Fact("Largest", f"{words(int(size[largest]))} at {address_text(int(base[largest]), width)}")
     yield Fact("Lowest", address_text(row.base, width))
 
 

@@ -17,7 +17,7 @@ from dumpmap.model.values import value_class
 from dumpmap.views.browse.items import GAP, Flags, Index, Items, is_gap
 from dumpmap.views.filters import file_name
 from dumpmap.wording.owners import group_text, state_text
-from dumpmap.wording.text import count_words, size_words
+from dumpmap.wording.text import count_words, size_left, size_words
 
 LevelKind = Literal["types", "owners", "groups", "allocations", "regions", "stacks", "changes", "changed"]
 
@@ -56,7 +56,9 @@ class Row:
     @property
     def size_text(self) -> str:
         """The size, for people."""
-        return delta_text(self.size) if self.signed else size_words(self.size)
+        if self.signed:
+            return delta_text(self.size)
+        return size_left(self.size) if self.type is RegionType.FREE else size_words(self.size)
 
     @property
     def committed_text(self) -> str:
