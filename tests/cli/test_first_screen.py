@@ -89,7 +89,8 @@ def test_a_size_from_1_tb_up_has_its_unit() -> None:
     row = next(line for line in screen("managed/managed-10-workstation") if line.startswith("Free"))
     document = json.loads("\n".join(screen("managed/managed-10-workstation", "-f", "json", width=None)))
     free = next(line for line in document["types"] if line["type"] == "Free")
-    total, largest = (f"{free[name] / (1 << 40):.1f}" for name in ("size", "largest"))
+    total, largest = (str(free[name] >> 40) for name in ("size", "largest"))  # rounded down: what is left over
+    assert len(total) == len(largest) == 3  # as many digits as a size in a sentence
     assert row.split() == ["Free", total, "TB", str(free["blocks"]), largest, "TB"]
     exact = screen("managed/managed-10-workstation", "--units", "bytes", width=None)
     assert re.search(r"\d{3},\d{3},\d{3},\d{3},\d{3}", next(line for line in exact if line.startswith("Free")))

@@ -341,7 +341,7 @@ def test_a_small_file_on_a_failing_disk(
     dump: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Failing(io.FileIO):
-        def readall(self) -> bytes:
+        def read(self, size: int | None = -1) -> bytes:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(files, "open", lambda path, *_, **__: Failing(path), raising=False)
