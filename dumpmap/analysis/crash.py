@@ -6,10 +6,11 @@ from bisect import bisect_right
 from typing import Literal
 
 from dumpmap.model import ntstatus
+from dumpmap.model.file_names import file_name
 from dumpmap.model.heaps import UNKNOWN_HEAP, Heap
 from dumpmap.model.protection import protection_text
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.snapshot import ExceptionRecord, file_name
+from dumpmap.model.snapshot import ExceptionRecord
 from dumpmap.model.stacks import Stack
 from dumpmap.model.systems import kernel_of
 from dumpmap.model.types import RegionType

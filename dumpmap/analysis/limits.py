@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from dumpmap.analysis.writer_memory import space_total
+from dumpmap.model.file_names import file_key
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import size_words
-from dumpmap.model.snapshot import file_key
 from dumpmap.model.values import value_class
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 

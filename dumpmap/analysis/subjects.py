@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from dumpmap.model.file_names import file_name
 from dumpmap.model.heaps import Heap
 from dumpmap.model.managed_heaps import ManagedHeap
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.snapshot import TextColumn, file_name
+from dumpmap.model.snapshot import TextColumn
 from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
 from dumpmap.model.winnt import PAGE_SIZE

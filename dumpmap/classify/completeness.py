@@ -7,9 +7,10 @@ import re
 import numpy as np
 
 from dumpmap.classify.labels import Labels
+from dumpmap.model.file_names import file_key
 from dumpmap.model.process import ProcessStructures
 from dumpmap.model.region_map import Completeness
-from dumpmap.model.snapshot import Snapshot, file_key
+from dumpmap.model.snapshot import Snapshot
 from dumpmap.model.space import AllocationSpace
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import MemState, MemType

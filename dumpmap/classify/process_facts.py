@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dumpmap.model.file_names import file_key
 from dumpmap.model.process import ProcessStructures
-from dumpmap.model.snapshot import Process, Snapshot, file_key
+from dumpmap.model.snapshot import Process, Snapshot
 from dumpmap.model.values import changed
 
 _WOW64_MODULES = frozenset(f"wow64{part}.dll" for part in ("", "win", "cpu", "base", "con"))

@@ -14,13 +14,13 @@ import datetime as dt
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from dumpmap.model.file_names import file_name
 from dumpmap.model.heaps import RecordedHeap as RecordedHeap
 from dumpmap.model.heaps import RecordedRange as RecordedRange
 from dumpmap.model.memory import ExcerptMemory, Memory
@@ -242,18 +242,6 @@ class Regions:
         )
 
 
-@lru_cache(maxsize=4096)  # called again and again, and processes load the same modules
-def file_name(path: str) -> str:
-    """Returns the file name of a path, whichever system wrote the path."""
-    return path.replace("\\", "/").rpartition("/")[2]
-
-
-@lru_cache(maxsize=4096)
-def file_key(path: str) -> str:
-    """Returns the file name of a path in lower case: Windows has one file for all spellings."""
-    return file_name(path).lower()
-
-
 class Module(msgspec.Struct, frozen=True):
     """A loaded module."""
 
@@ -396,17 +384,12 @@ def make_regions(
     """
     columns = list(zip(*rows, strict=True)) or [()] * 7
     # NumPy takes over an `array`. It would look at each number of a tuple to find a common type.
-    return Regions(
-        base=np.asarray(array("Q", columns[0])),
-        allocation_base=np.asarray(array("Q", columns[1])),
-        allocation_protect=np.asarray(array("I", columns[2])),
-        size=np.asarray(array("Q", columns[3])),
-        state=np.asarray(array("I", columns[4])),
-        protect=np.asarray(array("I", columns[5])),
-        type=np.asarray(array("I", columns[6])),
-        numbers={name: np.array(values, np.int64) for name, values in (numbers or {}).items()},
-        texts={name: text_column(values) for name, values in (texts or {}).items()},
+    base, allocation_base, allocation_protect, size, state, protect, kind = (
+        np.asarray(array(code, column)) for code, column in zip("QQIQIII", columns, strict=True)
     )
+    counted = {name: np.array(values, np.int64) for name, values in (numbers or {}).items()}
+    named = {name: text_column(values) for name, values in (texts or {}).items()}
+    return Regions(base, allocation_base, allocation_protect, size, state, protect, kind, counted, named)
 
 
 def text_column(values: Sequence[str | None]) -> TextColumn:

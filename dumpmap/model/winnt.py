@@ -106,3 +106,13 @@ class MinidumpType(IntFlag):
     MiniDumpWithIptTrace = 0x400000
     MiniDumpScanInaccessiblePartialPages = 0x800000
     MiniDumpFilterWriteCombinedMemory = 0x1000000
+
+
+class VmCounterFlags(IntFlag):
+    """MINIDUMP_PROCESS_VM_COUNTERS_2.Flags: which groups of fields are filled in."""
+
+    MINIDUMP_PROCESS_VM_COUNTERS = 0x1
+    MINIDUMP_PROCESS_VM_COUNTERS_VIRTUALSIZE = 0x2
+    MINIDUMP_PROCESS_VM_COUNTERS_EX = 0x4
+    MINIDUMP_PROCESS_VM_COUNTERS_EX2 = 0x8
+    MINIDUMP_PROCESS_VM_COUNTERS_JOB = 0x10

@@ -8,8 +8,9 @@ from dumpmap.analysis.exception_names import exception_name
 from dumpmap.analysis.lower_bounds import shows_part
 from dumpmap.analysis.owner_totals import owner_totals
 from dumpmap.analysis.process_commit import process_commit
+from dumpmap.model.file_names import file_key
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.snapshot import Module, Snapshot, file_key
+from dumpmap.model.snapshot import Module, Snapshot
 from dumpmap.model.types import RegionType
 from dumpmap.triage.columns import TYPE_COLUMNS, TriageRow
 from dumpmap.triage.diagnosis import diagnosis_columns

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dumpmap.analysis.ownership import OwnerName, ownership_of
+from dumpmap.model.file_names import file_name
 from dumpmap.model.protection import RESERVED, parse_protection, protection_text
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.sizes import parse_size
@@ -115,11 +116,6 @@ def owner_details(region_map: RegionMap, frame: pd.DataFrame) -> Texts:
     place = np.minimum(np.searchsorted(bases, wanted), len(bases) - 1)
     codes = np.where(bases[place] == wanted, details.codes[place], len(details.values))
     return Texts(codes, [*details.values, ""])
-
-
-def file_name(details: str) -> str:
-    """Returns the last part of a path; other texts are returned unchanged."""
-    return details.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _patterns(texts: tuple[str, ...]) -> list[re.Pattern[str]]:

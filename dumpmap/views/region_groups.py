@@ -10,11 +10,12 @@ import numpy as np
 
 from dumpmap.analysis.ownership import ownership_of
 from dumpmap.analysis.part_kinds import rest_text
+from dumpmap.model.file_names import file_name
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.types import RegionType
 from dumpmap.views.blocks import Block, Paragraph
 from dumpmap.views.documents import head
-from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows, states_of
+from dumpmap.views.filters import Filter, owner_details, sort_rows, states_of
 from dumpmap.views.frames import coded_frame
 from dumpmap.views.regions import owner_hint
 from dumpmap.views.table import Column, Table, left_over, to_records

@@ -10,6 +10,7 @@ import numpy as np
 
 from dumpmap.analysis.owners import find_owners
 from dumpmap.model.columns import ALLOCATION, REGION_COLUMNS
+from dumpmap.model.file_names import file_name
 from dumpmap.model.region_map import RegionMap
 from dumpmap.model.snapshot import WORKING_SET_COLUMNS
 from dumpmap.model.types import RegionType
@@ -18,7 +19,7 @@ from dumpmap.views.blocks import Block, Paragraph
 from dumpmap.views.cells import ColumnRows, Piece, Records
 from dumpmap.views.columns import has_working_set, table_column
 from dumpmap.views.documents import head
-from dumpmap.views.filters import Filter, file_name, owner_details, sort_rows, unknown_owners
+from dumpmap.views.filters import Filter, owner_details, sort_rows, unknown_owners
 from dumpmap.views.frames import coded_frame
 from dumpmap.views.table import Table, left_over
 from dumpmap.views.texts import Texts

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace as replace_members
 
-from dumpmap.model.snapshot import Regions, Snapshot, TextColumn, file_name
+from dumpmap.model.file_names import file_name
+from dumpmap.model.snapshot import Regions, Snapshot, TextColumn
 from dumpmap.writers.snapshot_file import save_snapshot
 
 if TYPE_CHECKING:

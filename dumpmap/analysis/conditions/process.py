@@ -7,9 +7,10 @@ import numpy as np
 from dumpmap.analysis.conditions import MAX_ITEMS, Condition, Evidence, Found
 from dumpmap.analysis.limits import NARROW
 from dumpmap.analysis.measurements import Measurements
+from dumpmap.model.file_names import file_key
 from dumpmap.model.region_map import MappedCopy
 from dumpmap.model.sizes import rounded_share
-from dumpmap.model.snapshot import Module, file_key
+from dumpmap.model.snapshot import Module
 from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
 from dumpmap.model.winnt import MemState, MemType, PageProtect

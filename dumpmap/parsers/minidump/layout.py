@@ -10,7 +10,6 @@ google_breakpad/common/minidump_format.h and crashpad/minidump/minidump_extensio
 
 from __future__ import annotations
 
-from enum import IntFlag
 from typing import Any
 
 import construct as c
@@ -290,16 +289,6 @@ PROCESS_VM_COUNTERS_2 = c.Struct(
     "JobPrivateCommitLimit" / c.Int64ul,
     "JobTotalCommitLimit" / c.Int64ul,
 )
-
-
-class VmCounterFlags(IntFlag):
-    """MINIDUMP_PROCESS_VM_COUNTERS_2.Flags: which groups of fields are filled in."""
-
-    MINIDUMP_PROCESS_VM_COUNTERS = 0x1
-    MINIDUMP_PROCESS_VM_COUNTERS_VIRTUALSIZE = 0x2
-    MINIDUMP_PROCESS_VM_COUNTERS_EX = 0x4
-    MINIDUMP_PROCESS_VM_COUNTERS_EX2 = 0x8
-    MINIDUMP_PROCESS_VM_COUNTERS_JOB = 0x10
 
 
 CODEVIEW_RSDS = c.Struct("Signature" / c.Bytes(4), "Guid" / c.Bytes(16), "Age" / c.Int32ul)

@@ -393,9 +393,8 @@ def address_fields(kind: type[Entry]) -> frozenset[str]:
 
 def json_schema() -> dict[str, Any]:
     """Returns the JSON Schema of the format."""
-    definitions = msgspec.json.schema(SnapshotDocument)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"{FORMAT} version {VERSION}",
-        **definitions,
+        **msgspec.json.schema(SnapshotDocument),
     }

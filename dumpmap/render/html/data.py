@@ -9,8 +9,8 @@ import numpy as np
 from dumpmap.analysis.heaps import heap_range_rows
 from dumpmap.classify.vocabulary import EVIDENCE
 from dumpmap.model.columns import REGION_COLUMNS
+from dumpmap.model.file_names import file_name
 from dumpmap.model.region_map import RegionMap
-from dumpmap.model.snapshot import file_name
 from dumpmap.model.types import TYPES
 from dumpmap.render.html.owners import color_numbers
 from dumpmap.render.html.packing import (

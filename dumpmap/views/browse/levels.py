@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 
 from dumpmap.analysis.ownership import NOBODY
+from dumpmap.model.file_names import file_name
 from dumpmap.model.protection import protection_text
 from dumpmap.model.snapshot import I32, I64, U64
 from dumpmap.model.types import RegionType
 from dumpmap.model.values import value_class
 from dumpmap.views.browse.items import GAP, Flags, Index, Items, is_gap
-from dumpmap.views.filters import file_name
 from dumpmap.wording.owners import group_text, state_text
 from dumpmap.wording.text import count_words, size_left, size_words
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dumpmap.model.snapshot import Counters, OperatingSystem
 from dumpmap.model.times import from_unix
 from dumpmap.model.values import changed
-from dumpmap.model.winnt import PRODUCT_TYPES
+from dumpmap.model.winnt import PRODUCT_TYPES, VmCounterFlags
 from dumpmap.parsers.minidump import layout, records
 from dumpmap.parsers.minidump.draft import Draft
 from dumpmap.parsers.minidump.file import NotReadError
@@ -80,7 +80,7 @@ def read_system_memory_info(data: StreamData, draft: Draft) -> None:
 def read_process_vm_counters(data: StreamData, draft: Draft) -> None:
     """Reads MINIDUMP_PROCESS_VM_COUNTERS_1 or _2."""
     revision = int.from_bytes(data.file.data(data.offset, 2), "little")
-    groups = layout.VmCounterFlags
+    groups = VmCounterFlags
     if revision == 1:
         record = data.record(_PROCESS_VM_COUNTERS_1)
         flags = groups.MINIDUMP_PROCESS_VM_COUNTERS | groups.MINIDUMP_PROCESS_VM_COUNTERS_EX
