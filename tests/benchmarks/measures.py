@@ -21,6 +21,9 @@ _PEER_LIST = (
     "assert parser.Parse(pathlib.Path(sys.argv[1]))\n"
     "list(parser.Memory().items())"
 )
+_SYSTEMS = {"windows": "Windows", "linux": "Linux and Android", "macos": "macOS and iOS"}
+"""Systems by kernel."""
+
 _OUR_SUMMARY = "import sys, dumpmap; dumpmap.open(sys.argv[1]).summary_lines"
 
 _READ = """
@@ -115,6 +118,8 @@ def small_dumps(folder: Path) -> Iterable[Figure]:
     from minidump.minidumpfile import MinidumpFile
 
     import dumpmap
+    from dumpmap.model.counts import count_words
+    from dumpmap.model.systems import kernel_of
     from dumpmap.triage import preload  # noqa: F401 - workers have made all imports, too
     from dumpmap.triage.analyse import analyse
     from dumpmap.triage.jobs import local_job
@@ -134,7 +139,8 @@ def small_dumps(folder: Path) -> Iterable[Figure]:
             m = dumpmap.open(path)
         except dumpmap.DumpmapError:
             continue
-        kind = f"{m.process.os.family.title()}, {'without' if m.partial else 'with'} a list of regions"
+        family = _SYSTEMS.get(kernel_of(m.process.os.family), "other")
+        kind = f"{family}, {'without' if m.partial else 'with'} a list of regions"
         try:
             parse(path)
         except Exception:  # whatever it raises, there is nothing to compare
@@ -152,7 +158,7 @@ def small_dumps(folder: Path) -> Iterable[Figure]:
         if not files:
             continue
         theirs, summary, row = (sum(values) / len(files) * 1e3 for values in zip(*files, strict=True))
-        what = f"{kind} ({len(files)} files)"
+        what = f"{kind} ({count_words(len(files), 'file')})"
         yield Figure("Small dumps: to the summary", what, summary, "ms", "minidump", theirs, note=note)
         yield Figure("Small dumps: to the row of a batch", what, row, "ms", "minidump", theirs, note=note)
 
