@@ -159,8 +159,9 @@ TABLE_NAMES = [name for name in NAMES if not name.startswith("managed-10")]
 @cache
 def without_variables(name: str) -> ProcessStructures:
     """The process as it would be read if its collector did not list its variables."""
+    snapshot = opened(name).snapshot  # not below: other tests share the map
     with mock.patch("dumpmap.structures.recognisers.dotnet._by_variables", return_value="left out"):
-        return map_snapshot(opened(name).snapshot).structures
+        return map_snapshot(snapshot).structures
 
 
 @pytest.mark.parametrize("name", TABLE_NAMES)
