@@ -28,7 +28,7 @@ def check_output(path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Checks before a capture that its result can be written.
 
     Raises:
-        OutputError: the file exists, its directory does not, or its compression is not available.
+        OutputError: the file exists, its directory does not or cannot be searched, or its compression is missing.
         ValueError: the name ends in none of `SUFFIXES`.
     """
     target = os.fspath(path)
@@ -38,10 +38,14 @@ def check_output(path: str | os.PathLike[str], *, force: bool = False) -> None:
     if suffix == ".json.zst" and find_spec("zstandard") is None:
         raise OutputError(".json.zst needs the Python package zstandard; install it or use .json.gz", source=target)
     place = Path(target)
-    if place.is_dir():
-        raise OutputError("is a directory", source=target)
-    if not place.parent.is_dir():
-        raise OutputError("the directory does not exist", source=target)
+    try:
+        if place.is_dir():
+            raise OutputError("is a directory", source=target)
+        if not place.parent.is_dir():
+            raise OutputError("the directory does not exist", source=target)
+    except OSError as error:  # a directory that may not be searched
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write the file: {reason[:1].lower() + reason[1:]}", source=target) from error
     if not force and os.path.lexists(place):
         raise OutputError("already exists; use --force to overwrite it", source=target)
 

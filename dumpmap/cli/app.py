@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
@@ -15,9 +16,10 @@ import typer
 from dumpmap._version import __version__
 from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.cli.help import Command, Group
-from dumpmap.errors import DumpmapError, InputError
+from dumpmap.errors import DumpmapError, InputError, OutputError
 from dumpmap.model.sizes import ask_for_unit
 from dumpmap.writers.csv_cells import keep_raw
+from dumpmap.writers.inputs import forget_inputs
 
 app = typer.Typer(
     name="dumpmap",
@@ -65,6 +67,8 @@ class Color(StrEnum):
 
 
 _DEBUG = "DUMPMAP_DEBUG"
+
+_UNWRITTEN = (errno.ENOSPC, errno.EIO, errno.EFBIG)
 
 _BUG = 70
 """EX_SOFTWARE of sysexits.h, which differs from the exit code of a gate."""
@@ -145,6 +149,7 @@ def run(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     VERBOSITY.begin()
     ask_for_unit(None)
+    forget_inputs()
     try:
         _add(_wanted(given))
         result = app(args=given, prog_name="dumpmap", standalone_mode=False)
@@ -167,6 +172,8 @@ def run(arguments: list[str] | None = None) -> int:
         say(f"{source}not enough memory to read this input")
         return InputError.exit_code
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITTEN:
+            return _unwritten(error)  # help, a version, or a script for a shell, which the library writes
         # Typer raises click's exceptions or its own copies; both have this method.
         return _wrong_usage(error) if hasattr(error, "format_message") else _bug(error, given)
     return result if isinstance(result, int) else 0
@@ -178,6 +185,15 @@ def _unheard() -> int:
 
     silence()
     return 0
+
+
+def _unwritten(error: OSError) -> int:
+    """Reports that standard output takes no more."""
+    from dumpmap.writers.output import silence
+
+    silence()
+    say(f"standard output: cannot be written: {error.strerror}")
+    return OutputError.exit_code
 
 
 def _trace() -> bool:

@@ -22,6 +22,7 @@ from dumpmap.cli.options import (
 )
 from dumpmap.wording.text import Units, printable
 from dumpmap.writers.formats import Format, PageFormat
+from dumpmap.writers.inputs import keep_input
 
 if TYPE_CHECKING:
     from dumpmap.analysis.rules import RuleSet
@@ -97,6 +98,7 @@ def load(source: str, *, image_path: Path | None = None, snapshot: int | None = 
     from dumpmap.api import open_map
 
     VERBOSITY.source = source
+    keep_input(source.partition("::")[0])
     region_map = open_map(source, image_path=image_path, snapshot=snapshot, **options)
     warn(region_map, source)
     return region_map
@@ -111,6 +113,7 @@ def load_rules(path: str | Path) -> RuleSet:
     from dumpmap.analysis.rules import RulesError
     from dumpmap.analysis.rules_file import parse_rules
 
+    keep_input(path)
     try:
         text = Path(path).read_text("utf-8")
     except OSError as error:

@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -16,7 +17,7 @@ from dumpmap.model.plausible import guarded
 from dumpmap.model.snapshot import Container, Snapshot
 from dumpmap.parsers.minidump.reader import read_minidump
 from dumpmap.parsers.recognition import HEAD, InputFormat, describe_foreign, input_format, is_input
-from dumpmap.sources.archive import unpack
+from dumpmap.sources.archive import PACKED, unpack
 from dumpmap.sources.files import MEMBER_MARK, BufferSource, ByteSource, open_file, reason_of
 from dumpmap.sources.salvage import CHUNK
 from dumpmap.sources.spool import collect
@@ -83,7 +84,28 @@ def _from_file(file: BinaryIO, name: str, snapshot: int | None) -> Snapshot:
         except OSError as error:
             raise InputError(f"cannot be read: {reason_of(error)}", source=str(name)) from error
 
-    return read_source(collect(chunks(), str(name)), snapshot=snapshot)
+    return read_source(collect(_looked_at(chunks(), str(name)), str(name)), snapshot=snapshot)
+
+
+def _looked_at(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Passes on the content of a stream if it begins like an input, and no more of a text than is read of one.
+
+    A stream can be endless, and what is not packed shows by its first bytes whether keeping it makes sense.
+    """
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= HEAD:
+            break
+    found = None if head.startswith(PACKED) else input_format(head[:HEAD])
+    if head and found is None and not head.startswith(PACKED):
+        raise FormatError(describe_foreign(head[:HEAD], len(head)), source=name)
+    total, most = 0, None if found in (None, InputFormat.MINIDUMP) else TEXT.value
+    for chunk in chain((head,), chunks):
+        total += len(chunk)
+        if most is not None and total > most:
+            raise FormatError(f"is a text of more than {most:,} bytes; {TEXT.hint}", source=name)
+        yield chunk
 
 
 def read_source(

@@ -9,7 +9,7 @@ from typing import IO, cast
 
 from dumpmap.errors import FormatError, InputError
 from dumpmap.model.limits import DECOMPRESSED, RATIO
-from dumpmap.sources.files import BufferSource
+from dumpmap.sources.files import BufferSource, reason_of
 from dumpmap.sources.salvage import DamageError
 
 IN_MEMORY = 32 << 20
@@ -85,7 +85,8 @@ def collect(
             for chunk in chunks:
                 total += len(chunk)
                 if total > limit:
-                    raise FormatError(f"unpacks to more than {limit:,} bytes; {bound.hint}", source=name)
+                    what = "has" if packed is None else "unpacks to"
+                    raise FormatError(f"{what} more than {limit:,} bytes; {bound.hint}", source=name)
                 content.write(chunk)
         except DamageError as damage:
             if total == 0:
@@ -94,7 +95,8 @@ def collect(
                 warnings.append(f"{damage}; dumpmap unpacked the {total:,} bytes before that")
         return content.source(name)
     except OSError as error:
-        raise InputError(f"cannot be unpacked to a temporary file: {error.strerror or error}", source=name) from error
+        what = "kept in" if packed is None else "unpacked to"
+        raise InputError(f"cannot be {what} a temporary file: {reason_of(error)}", source=name) from error
     finally:
         # The mapping or the copy outlives the file.
         with contextlib.suppress(OSError):

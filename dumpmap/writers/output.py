@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 from dumpmap.errors import OutputError
+from dumpmap.writers.inputs import is_input
 
 _STDOUT = "standard output"
+
+_EXISTS = "already exists. Use --force to overwrite it"
 
 STANDARD_OUTPUT = "-"
 """The output name for standard output; as an input name it means standard input."""
@@ -38,7 +41,8 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False, binary: b
         binary: whether the output is binary, which a terminal cannot show.
 
     Raises:
-        OutputError: the file exists and `force` is not set, it is a folder, or a terminal would get binary data.
+        OutputError: the file exists and `force` is not set, it is a folder or an input, its folder cannot be searched,
+            or a terminal would get binary data.
     """
     target = Path(path)
     if is_standard_output(path):
@@ -47,13 +51,19 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False, binary: b
                 "is a terminal, which cannot show this binary format. Name a file or use a pipe", source=_STDOUT
             )
         return
-    if target.is_dir():
-        raise OutputError("is a folder", source=str(path))
-    if not target.parent.is_dir():
-        raise OutputError("cannot be written: its folder does not exist", source=str(path))
-    # A device such as /dev/stdout is written to, not overwritten.
-    if target.is_file() and not force:
-        raise OutputError("already exists. Use --force to overwrite it", source=str(path))
+    try:
+        if target.is_dir():
+            raise OutputError("is a folder", source=str(path))
+        if not target.parent.is_dir():
+            raise OutputError("cannot be written: its folder does not exist", source=str(path))
+        # A device such as /dev/stdout is written to, not overwritten.
+        if target.is_file():
+            if is_input(target):
+                raise OutputError("is an input of this command. Choose another output", source=str(path))
+            if not force:
+                raise OutputError(_EXISTS, source=str(path))
+    except OSError as error:  # a folder that may not be searched
+        raise OutputError(f"cannot be written: {(error.strerror or str(error)).lower()}", source=str(path)) from error
 
 
 @contextlib.contextmanager
@@ -99,12 +109,14 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
                 stream.flush()
                 with _beside(target) as temporary:
                     _name(stream, temporary)
-                    _publish(temporary, target)
+                    _publish(temporary, target, force=force)
                 return
         with _beside(target) as temporary:
             with _private(temporary) as stream:
                 yield stream
-            _publish(temporary, target)
+            _publish(temporary, target, force=force)
+    except FileExistsError:
+        raise OutputError(_EXISTS, source=str(path)) from None
     except OSError as error:
         name = _STDOUT if is_standard_output(path) else str(path)
         raise OutputError(f"cannot be written: {error.strerror or error}", source=name) from error
@@ -157,9 +169,22 @@ def _private(path: Path) -> BinaryIO:
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
-def _publish(temporary: Path, target: Path) -> None:
+def _publish(temporary: Path, target: Path, *, force: bool) -> None:
+    """Gives a file its name: unless it is forced to, not one that another program has taken meanwhile."""
     temporary.chmod(_mode(target))
-    temporary.replace(target)
+    if force:
+        temporary.replace(target)
+    elif os.name == "nt":
+        temporary.rename(target)  # fails if the name is taken
+    else:
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            temporary.replace(target)
+        else:
+            temporary.unlink()
 
 
 def _mode(target: Path) -> int:

@@ -325,3 +325,34 @@ def test_padding_behind_a_gzip_member_is_ignored() -> None:
 def test_a_limit_that_is_no_number(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUMPMAP_MAX_DECOMPRESSED", value)
     survives(gzip.compress(synthetic()))
+
+
+class Endless(io.RawIOBase):
+    """A stream that goes on for ever, and how much of it was read."""
+
+    def __init__(self, unit: bytes) -> None:
+        self.unit, self.given = unit, 0
+
+    def read(self, size: int = -1) -> bytes:
+        assert size > 0, "nobody reads it whole"
+        self.given += size
+        return (self.unit * (size // len(self.unit) + 1))[:size]
+
+
+@pytest.mark.parametrize(
+    ("unit", "problem", "most"),
+    [
+        (b"\0", "begins with zeros only", 4 << 20),
+        (b"words ", "not a minidump: a text file", 4 << 20),
+        (b"\x7fELF", "an ELF file", 4 << 20),
+        (b'{"a": 1, ', "is a text of more than 1,048,576 bytes; set \\$DUMPMAP_MAX_TEXT", 8 << 20),
+    ],
+)
+def test_a_stream_that_does_not_end_is_read_no_further_than_its_kind_shows(
+    unit: bytes, problem: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUMPMAP_MAX_TEXT", str(1 << 20))
+    stream = Endless(unit)
+    with pytest.raises(FormatError, match=problem):
+        dumpmap.open(stream)  # type: ignore[arg-type]
+    assert stream.given <= most
