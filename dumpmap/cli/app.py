@@ -100,7 +100,8 @@ def _main(
         bool,
         typer.Option(
             "--raw",
-            help="Write texts into CSV as they are. Default: an apostrophe before what a spreadsheet would run.",
+            help="Write texts into CSV as they are. Default: an apostrophe before what a spreadsheet would run, one "
+            "line a cell, and no control characters.",
         ),
     ] = False,
     debug: Annotated[
