@@ -58,7 +58,8 @@ def default_path() -> Path:
     elif sys.platform == "darwin":
         folder = home / "Library" / "Caches" / "dumpmap"
     else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "dumpmap"
+        named = Path(os.environ.get("XDG_CACHE_HOME", ""))  # the specification says to ignore a relative path
+        folder = (named if named.is_absolute() else home / ".cache") / "dumpmap"
     return folder / "triage.sqlite"
 
 

@@ -638,6 +638,9 @@ def test_where_the_default_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "platform", "linux")
     assert default_path() == tmp_path / "dumpmap" / "triage.sqlite"
+    for ignored in ("relative", ""):  # as the XDG Base Directory Specification says
+        monkeypatch.setenv("XDG_CACHE_HOME", ignored)
+        assert default_path() == Path.home() / ".cache" / "dumpmap" / "triage.sqlite"
     monkeypatch.setenv("DUMPMAP_CACHE", "/x/y.sqlite")
     assert default_path() == Path("/x/y.sqlite")
 
