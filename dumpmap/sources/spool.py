@@ -7,7 +7,7 @@ import mmap
 from collections.abc import Iterator
 from typing import IO, cast
 
-from dumpmap.errors import FormatError, InputError
+from dumpmap.errors import FormatError, InputError, reason_of
 from dumpmap.model.limits import DECOMPRESSED, RATIO
 from dumpmap.sources.files import BufferSource
 from dumpmap.sources.salvage import DamageError
@@ -94,7 +94,7 @@ def collect(
                 warnings.append(f"{damage}; dumpmap unpacked the {total:,} bytes before that")
         return content.source(name)
     except OSError as error:
-        raise InputError(f"cannot be unpacked to a temporary file: {error.strerror or error}", source=name) from error
+        raise InputError(f"cannot be unpacked to a temporary file: {reason_of(error)}", source=name) from error
     finally:
         # The mapping or the copy outlives the file.
         with contextlib.suppress(OSError):

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
-from dumpmap.errors import OutputError
+from dumpmap.errors import OutputError, reason_of
 
 _STDOUT = "standard output"
 
@@ -107,7 +107,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
             _publish(temporary, target)
     except OSError as error:
         name = _STDOUT if is_standard_output(path) else str(path)
-        raise OutputError(f"cannot be written: {error.strerror or error}", source=name) from error
+        raise OutputError(f"cannot be written: {reason_of(error)}", source=name) from error
 
 
 @contextlib.contextmanager
@@ -199,7 +199,7 @@ def standard_output() -> Iterator[TextIO]:
         raise
     except OSError as error:
         silence()
-        raise OutputError(f"cannot be written: {error.strerror or error}", source=_STDOUT) from error
+        raise OutputError(f"cannot be written: {reason_of(error)}", source=_STDOUT) from error
 
 
 @contextlib.contextmanager
