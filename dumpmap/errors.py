@@ -5,6 +5,8 @@ Only the standard library is used here: the live capture runs this module on a b
 
 from __future__ import annotations
 
+import errno
+
 
 class DumpmapError(Exception):
     """A problem outside the program: a bad input, a process, an output. Never a programming error.
@@ -57,3 +59,11 @@ class OutputError(DumpmapError):
     """The result could not be written."""
 
     exit_code = 4
+
+
+def reason_of(error: Exception) -> str:
+    """Returns in a few words why the system could not do something."""
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return "symbolic link loop"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return reason[:1].lower() + reason[1:]

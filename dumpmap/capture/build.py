@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
-from dumpmap.errors import DumpmapError, OutputError
+from dumpmap.errors import DumpmapError, OutputError, reason_of
 
 PYTHON_FLOOR = (3, 11)
 """The oldest Python that the sources are written for."""
@@ -125,7 +125,7 @@ def write(path: Path) -> None:
         path.write_bytes(build())
         path.chmod(path.stat().st_mode | 0o111)
     except OSError as error:
-        raise OutputError(f"cannot write the file: {error.strerror or error}", source=str(path)) from error
+        raise OutputError(f"cannot write the file: {reason_of(error)}", source=str(path)) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

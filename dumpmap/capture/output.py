@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from dumpmap.errors import OutputError
+from dumpmap.errors import OutputError, reason_of
 
 SUFFIXES = (".json", ".json.gz", ".json.zst")
 """Suffixes of snapshot files; the last part names the compression."""
@@ -109,9 +109,8 @@ def write_document(document: dict[str, Any], path: str | os.PathLike[str], force
         check_output(target, force=force)
         _write_file(document, Path(target), split_name(target)[1], force)
     except OSError as error:
-        reason = error.strerror or str(error)
         name = "standard output" if target == STANDARD_OUTPUT else target
-        raise OutputError(f"cannot write the file: {reason[:1].lower() + reason[1:]}", source=name) from error
+        raise OutputError(f"cannot write the file: {reason_of(error)}", source=name) from error
 
 
 def _write_file(document: dict[str, Any], path: Path, suffix: str, force: bool) -> None:

@@ -16,7 +16,7 @@ import typer
 from dumpmap._version import __version__
 from dumpmap.cli.common import VERBOSITY, say
 from dumpmap.cli.help import Command, Group
-from dumpmap.errors import DumpmapError, InputError, OutputError
+from dumpmap.errors import DumpmapError, InputError, OutputError, reason_of
 from dumpmap.model.sizes import ask_for_unit
 from dumpmap.writers.csv_cells import keep_raw
 from dumpmap.writers.inputs import forget_inputs
@@ -193,7 +193,7 @@ def _unwritten(error: OSError) -> int:
     from dumpmap.writers.output import silence
 
     silence()
-    say(f"standard output: cannot be written: {error.strerror}")
+    say(f"standard output: cannot be written: {reason_of(error)}")
     return OutputError.exit_code
 
 

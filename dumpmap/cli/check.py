@@ -133,7 +133,7 @@ def _write_draft(files: list[str], init: str, rules: Path | None, *, force: bool
 
 def _add_step_summary(results: Mapping[str, list[RuleResult]], errors: Mapping[str, str]) -> None:
     """Adds the table of results to the page of a GitHub job, if this is one."""
-    from dumpmap.errors import OutputError
+    from dumpmap.errors import OutputError, reason_of
     from dumpmap.render.markdown import to_markdown
     from dumpmap.views.blocks import Heading, Lines
     from dumpmap.views.check import check_table
@@ -147,7 +147,7 @@ def _add_step_summary(results: Mapping[str, list[RuleResult]], errors: Mapping[s
         with Path(path).open("a", encoding="utf-8") as summary:
             summary.write(text)
     except OSError as error:
-        raise OutputError(error.strerror or "cannot be written", source=path) from None
+        raise OutputError(reason_of(error), source=path) from None
 
 
 def _baseline_of(baseline: str | None, rules: RuleSet, *, allow_missing: bool) -> RegionMap | None:

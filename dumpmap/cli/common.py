@@ -112,12 +112,13 @@ def load_rules(path: str | Path) -> RuleSet:
     """
     from dumpmap.analysis.rules import RulesError
     from dumpmap.analysis.rules_file import parse_rules
+    from dumpmap.errors import reason_of
 
     keep_input(path)
     try:
         text = Path(path).read_text("utf-8")
     except OSError as error:
-        raise RulesError(error.strerror or "cannot be read", source=str(path)) from None
+        raise RulesError(reason_of(error), source=str(path)) from None
     except UnicodeDecodeError:
         raise RulesError("not UTF-8 text", source=str(path)) from None
     return parse_rules(text, name=str(path))

@@ -27,7 +27,7 @@ from dumpmap.triage.progress import BatchState, Progress, RememberedProgress
 from dumpmap.triage.result import TriageResult
 from dumpmap.triage.watch import watch
 from dumpmap.views.triage import summary_line, undecided_line
-from dumpmap.wording.text import part_words
+from dumpmap.wording.text import part_words, rate_words
 from dumpmap.writers.formats import TriageFormat
 from dumpmap.writers.output import STANDARD_OUTPUT, check_target, is_standard_output
 from dumpmap.writers.records import print_json_line
@@ -162,13 +162,20 @@ def _write(result: TriageResult, settings: TriageSettings) -> None:
     )
 
 
+def _pace(result: TriageResult) -> list[str]:
+    """Returns how long a run took and its rate, as one text; nothing for rows of an earlier run."""
+    if not result.seconds:
+        return []
+    rate = rate_words(result.state.done, result.seconds)
+    return [", ".join(filter(None, [f"{result.seconds:.1f} s", rate]))]
+
+
 def _report(result: TriageResult, settings: TriageSettings) -> None:
     """Reports on standard error what became of the files."""
     if VERBOSITY.level >= 0:
         for note in result.notes:
             say(note)
-        rate = f"; {result.seconds:.1f} s, {result.state.done / result.seconds:,.0f} files/s" if result.seconds else ""
-        say(f"{summary_line(result.state)}{rate}")
+        say("; ".join([summary_line(result.state), *_pace(result)]))
         if settings.selection.filters:
             say(f"{result.count(settings.selection):,} of them selected")
             if undecided := result.count_undecided(settings.selection):

@@ -11,14 +11,14 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from dumpmap.errors import DumpmapError, FormatError, InputError
+from dumpmap.errors import DumpmapError, FormatError, InputError, reason_of
 from dumpmap.model.limits import TEXT
 from dumpmap.model.plausible import guarded
 from dumpmap.model.snapshot import Container, Snapshot
 from dumpmap.parsers.minidump.reader import read_minidump
 from dumpmap.parsers.recognition import HEAD, InputFormat, describe_foreign, input_format, is_input
 from dumpmap.sources.archive import PACKED, unpack
-from dumpmap.sources.files import MEMBER_MARK, BufferSource, ByteSource, open_file, reason_of
+from dumpmap.sources.files import MEMBER_MARK, BufferSource, ByteSource, open_file
 from dumpmap.sources.salvage import CHUNK
 from dumpmap.sources.spool import collect
 

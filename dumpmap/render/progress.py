@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from dumpmap.triage.progress import BatchState
-from dumpmap.wording.text import printable
+from dumpmap.wording.text import count_words, printable, rate_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,11 +93,12 @@ class LineProgress:
 
 def progress_line(state: BatchState, seconds: float) -> str:
     """Returns how far a batch is after some seconds, in one line."""
-    rate = state.done / seconds
-    total = f"{state.found:,}" if state.listed else f"at least {state.found:,}"
-    text = f"progress: {state.done:,} of {total} files, {rate:,.0f} files/s"
-    if state.listed and rate:
-        text += f", {(state.found - state.done) / rate:,.0f} s left"
+    total = count_words(state.found, "file")
+    text = f"progress: {state.done:,} of {'' if state.listed else 'at least '}{total}"
+    if rate := rate_words(state.done, seconds):
+        text += f", {rate}"
+    if state.listed and state.done:
+        text += f", {(state.found - state.done) * seconds / state.done:,.0f} s left"
     if state.critical:
         text += f", {state.critical:,} critical"
     if state.errors:

@@ -8,9 +8,9 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from dumpmap.errors import InputError
+from dumpmap.errors import InputError, reason_of
 from dumpmap.model.values import value_class
-from dumpmap.sources.files import MEMBER_MARK, reason_of
+from dumpmap.sources.files import MEMBER_MARK
 from dumpmap.triage.local_files import found_job, sorted_names
 
 _NOTHING = "no such file or folder. `open` without a path lists every input"

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Sequence
 from typing import Protocol
 
-from dumpmap.errors import InputError
+from dumpmap.errors import InputError, reason_of
 
 MEMBER_MARK = "::"
 """Separates the path of an archive from the name of a file in it."""
@@ -196,11 +196,3 @@ def open_file(path: str | os.PathLike[str], name: str | None = None) -> LocalSou
             raise
     except (OSError, ValueError) as error:
         raise InputError(reason_of(error), source=name) from error
-
-
-def reason_of(error: Exception) -> str:
-    """Returns in a few words why the system could not do something."""
-    if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        return "symbolic link loop"
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return reason[:1].lower() + reason[1:]

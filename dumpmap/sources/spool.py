@@ -7,9 +7,9 @@ import mmap
 from collections.abc import Iterator
 from typing import IO, cast
 
-from dumpmap.errors import FormatError, InputError
+from dumpmap.errors import FormatError, InputError, reason_of
 from dumpmap.model.limits import DECOMPRESSED, RATIO
-from dumpmap.sources.files import BufferSource, reason_of
+from dumpmap.sources.files import BufferSource
 from dumpmap.sources.salvage import DamageError
 
 IN_MEMORY = 32 << 20

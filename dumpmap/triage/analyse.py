@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from dumpmap.errors import DumpmapError, FormatError
+from dumpmap.errors import DumpmapError, FormatError, reason_of
 from dumpmap.model.pointers import OwnerSearch
 from dumpmap.model.region_map import RegionMap
 from dumpmap.parsers.opening import read_source
 from dumpmap.parsers.recognition import begins_like_input
-from dumpmap.sources.files import ByteSource, open_file, reason_of
+from dumpmap.sources.files import ByteSource, open_file
 from dumpmap.sources.remote import remote_source
 from dumpmap.triage.columns import TriageRow
 from dumpmap.triage.jobs import Job

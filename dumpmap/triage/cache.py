@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dumpmap._version import __version__
-from dumpmap.errors import OutputError
+from dumpmap.errors import OutputError, reason_of
 from dumpmap.model.pointers import OwnerSearch
 from dumpmap.triage.columns import NAMES, ROW_VERSION
 from dumpmap.triage.jobs import Job
@@ -116,7 +116,9 @@ class Cache:
                 self._database.close()  # its locks would make the next one wait
                 raise
         except (OSError, sqlite3.Error) as error:
-            raise OutputError(f"cannot use this file as the result cache: {error}", source=str(path)) from error
+            raise OutputError(
+                f"cannot use this file as the result cache: {reason_of(error)}", source=str(path)
+            ) from error
 
     def _prepare(self) -> None:
         database = self._database

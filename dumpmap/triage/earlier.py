@@ -18,9 +18,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from dumpmap.analysis.rules import SEVERITIES, VERDICT_NAMES
-from dumpmap.errors import FormatError, InputError
+from dumpmap.errors import FormatError, InputError, reason_of
 from dumpmap.model.formulas import from_cell
-from dumpmap.sources.files import reason_of
 from dumpmap.triage.columns import COLUMNS, NAMES, STATUSES, TriageColumn, TriageContent, TriageRow
 from dumpmap.triage.jobs import Job
 from dumpmap.triage.outcome import outcome_of

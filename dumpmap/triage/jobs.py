@@ -11,7 +11,8 @@ import stat
 import msgspec
 from msgspec.structs import replace
 
-from dumpmap.sources.files import MEMBER_MARK, reason_of
+from dumpmap.errors import reason_of
+from dumpmap.sources.files import MEMBER_MARK
 from dumpmap.sources.remote_errors import shown_url
 from dumpmap.triage.columns import RowStatus
 

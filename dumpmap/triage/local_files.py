@@ -15,8 +15,9 @@ from itertools import chain, islice
 
 from msgspec.structs import replace
 
+from dumpmap.errors import reason_of
 from dumpmap.parsers.recognition import first_look
-from dumpmap.sources.files import MEMBER_MARK, reason_of
+from dumpmap.sources.files import MEMBER_MARK
 from dumpmap.triage.jobs import (
     GLOB_MARKS,
     NO_MATCH,

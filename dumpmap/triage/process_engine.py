@@ -18,10 +18,11 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
+from dumpmap.errors import reason_of
 from dumpmap.triage.engines import EngineError
 from dumpmap.triage.jobs import Job
 from dumpmap.triage.outcome import Outcome, failure
-from dumpmap.triage.processes import exit_text, process_context, undisturbed
+from dumpmap.triage.processes import exit_text, process_context, startable, undisturbed
 from dumpmap.triage.worker import EXIT_MEMORY, Diary, Setup, start, work
 from dumpmap.wording.text import size_words
 
@@ -96,13 +97,17 @@ class ProcessEngine:
         setup: what every worker needs.
         jobs: the number of workers.
         time_limit: seconds for one file; None for no limit.
+
+    Raises:
+        EngineError: the system refuses what workers need to start.
     """
 
     def __init__(self, setup: Setup, jobs: int, time_limit: float | None) -> None:
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             raise EngineError(f"a worker process that imports the calling script has started a batch; {_GUARD}")
         self._context = process_context()
-        self._diary = Diary(self._context)
+        with startable(jobs):
+            self._diary = Diary(self._context)
         self._setup = setup
         self._jobs = jobs
         self._time_limit = time_limit
@@ -178,14 +183,14 @@ class ProcessEngine:
 
     def _start(self) -> None:
         """Starts the workers; tries again if that fails, because the fork server of before may have been killed."""
-        cause: BaseException | None = None
+        cause: Exception | None = None
         for _ in range(ATTEMPTS):
             self._started = True
             try:
                 with undisturbed():
                     _ = self._pool.active  # starts it
             except (BrokenProcessPool, OSError, EOFError) as error:
-                cause = error.__cause__ or error
+                cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
                 self._stop_pool()
                 self._pool = self._new_pool()
             else:
@@ -194,7 +199,7 @@ class ProcessEngine:
         self._started = False
         if self._context.get_start_method() == "forkserver" and isinstance(cause, (ConnectionError, EOFError)):
             raise EngineError("cannot start worker processes: the process that forks them was ended, twice")
-        raise EngineError(f"cannot start worker processes: {cause or 'no reason given'}")
+        raise EngineError(f"cannot start worker processes: {(cause and reason_of(cause)) or 'no reason given'}")
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         """See `Engine.wait`."""

@@ -13,10 +13,16 @@ from collections.abc import Iterator
 from multiprocessing.context import BaseContext
 from typing import Any
 
+from dumpmap.errors import reason_of
+from dumpmap.triage.engines import EngineError
+
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """Names of the signals that ask a program to end; Windows lacks some of them."""
 
 _LONGEST_TEMPORARY_FOLDER = 107 - len("/pymp-12345678/listener-12345678")
+
+_FILES = 16
+"""Open files that a start needs, beside two for each worker: pipes and sockets to the helpers and to the pool."""
 
 
 def process_context() -> BaseContext:
@@ -35,6 +41,25 @@ def _can_listen() -> bool:
         return len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_TEMPORARY_FOLDER
     except FileNotFoundError:  # no folder can be written, as in a container with a read-only root
         return False
+
+
+@contextlib.contextmanager
+def startable(workers: int) -> Iterator[None]:
+    """Tells what the system refuses of what workers need to start.
+
+    Room for their open files is looked for before anything starts: a fork server whose request for a worker arrives
+    without its files ends with a traceback.
+
+    Raises:
+        EngineError: the system refuses something.
+    """
+    try:
+        with contextlib.ExitStack() as opened:
+            for _ in range(_FILES + 2 * workers):
+                opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        yield
+    except OSError as error:
+        raise EngineError(f"cannot start worker processes: {reason_of(error)}") from error
 
 
 @contextlib.contextmanager
@@ -62,6 +87,9 @@ def start_helpers() -> None:
     If the program is killed, the resource tracker removes the pool's semaphores, as it should, and would warn about a
     leak, which means nothing to a user. The fork server spends a second on imports, and Ctrl-C would print a traceback
     of it. The helpers belong to the whole program, so a library must not call this.
+
+    Raises:
+        EngineError: the system refuses to start them.
     """
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         return
@@ -71,11 +99,12 @@ def start_helpers() -> None:
     option = "ignore:resource_tracker:UserWarning"
     sys.warnoptions.append(option)
     try:
-        with _blocked(signal.SIGINT, signal.SIGHUP):
-            resource_tracker.ensure_running()  # unblocks SIGINT again
-        if process_context().get_start_method() == "forkserver":
+        with startable(1):
             with _blocked(signal.SIGINT, signal.SIGHUP):
-                forkserver.ensure_running()
+                resource_tracker.ensure_running()  # unblocks SIGINT again
+            if process_context().get_start_method() == "forkserver":
+                with _blocked(signal.SIGINT, signal.SIGHUP):
+                    forkserver.ensure_running()
     finally:
         sys.warnoptions.remove(option)
 

@@ -25,6 +25,7 @@ __all__ = [
     "percent_text",
     "percent_words",
     "printable",
+    "rate_words",
     "short_size",
     "size_left",
     "size_most",
@@ -60,6 +61,16 @@ def duration_words(seconds: int) -> str:
             rest = seconds % size // part
             return f"{seconds // size:,} {unit}" + (f" {rest} {smaller}" if rest else "")
     return f"{seconds} s"
+
+
+_FEWEST = 5
+"""Files that a rate needs: fewer say more about the start than about the pace."""
+
+
+def rate_words(files: int, seconds: float) -> str:
+    """Returns how many files were done per second; empty if they are too few, or the time too short, to say."""
+    rate = round(files / seconds) if files >= _FEWEST and seconds >= 1 else 0
+    return f"{count_words(rate, 'file')}/s" if rate else ""
 
 
 def list_words(items: list[str], limit: int = 5) -> str:

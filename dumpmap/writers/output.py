@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
-from dumpmap.errors import OutputError
+from dumpmap.errors import OutputError, reason_of
 from dumpmap.writers.inputs import is_input
 
 _STDOUT = "standard output"
@@ -63,7 +63,7 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False, binary: b
             if not force:
                 raise OutputError(_EXISTS, source=str(path))
     except OSError as error:  # a folder that may not be searched
-        raise OutputError(f"cannot be written: {(error.strerror or str(error)).lower()}", source=str(path)) from error
+        raise OutputError(f"cannot be written: {reason_of(error)}", source=str(path)) from error
 
 
 @contextlib.contextmanager
@@ -119,7 +119,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False, binary: bool
         raise OutputError(_EXISTS, source=str(path)) from None
     except OSError as error:
         name = _STDOUT if is_standard_output(path) else str(path)
-        raise OutputError(f"cannot be written: {error.strerror or error}", source=name) from error
+        raise OutputError(f"cannot be written: {reason_of(error)}", source=name) from error
 
 
 @contextlib.contextmanager
@@ -224,7 +224,7 @@ def standard_output() -> Iterator[TextIO]:
         raise
     except OSError as error:
         silence()
-        raise OutputError(f"cannot be written: {error.strerror or error}", source=_STDOUT) from error
+        raise OutputError(f"cannot be written: {reason_of(error)}", source=_STDOUT) from error
 
 
 @contextlib.contextmanager

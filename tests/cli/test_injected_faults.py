@@ -101,7 +101,7 @@ def test_a_disk_that_fills_up_keeps_the_old_file(
         target.write_bytes(b"old")
         with no_file_above(most):
             code = app.run(arguments(name, dump, target))
-        assert (code, capsys.readouterr().err) == (4, f"dumpmap: {target}: cannot be written: File too large\n"), most
+        assert (code, capsys.readouterr().err) == (4, f"dumpmap: {target}: cannot be written: file too large\n"), most
         assert target.read_bytes() == b"old"
         assert names(folder) == [name]
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
@@ -111,7 +111,7 @@ def test_a_disk_that_fills_up_keeps_the_old_file(
 def test_a_device_that_is_full(name: str, dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = app.run(arguments(name, dump, "/dev/full"))
     said = capsys.readouterr().err
-    assert (code, said) == (4, "dumpmap: /dev/full: cannot be written: No space left on device\n")
+    assert (code, said) == (4, "dumpmap: /dev/full: cannot be written: no space left on device\n")
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.json"])
@@ -119,7 +119,7 @@ def test_a_triage_on_a_full_device(name: str, dump: Path, capsys: pytest.Capture
     code = app.run(arguments(name, dump, "/dev/full"))
     said = capsys.readouterr().err
     assert code == 4
-    assert said.splitlines()[-1] == "dumpmap: /dev/full: cannot be written: No space left on device"
+    assert said.splitlines()[-1] == "dumpmap: /dev/full: cannot be written: no space left on device"
     assert "Traceback" not in said
 
 
@@ -136,7 +136,7 @@ def test_standard_output_on_a_full_device(command: list[str], dump: Path) -> Non
             text=True,
             check=False,
         )
-    expected = "dumpmap: standard output: cannot be written: No space left on device\n"
+    expected = "dumpmap: standard output: cannot be written: no space left on device\n"
     assert (done.returncode, done.stderr) == (4, expected)
 
 
@@ -146,7 +146,7 @@ def test_no_room_for_what_waits_for_standard_output(
     monkeypatch.setattr("dumpmap.writers.output._IN_MEMORY", 10)
     with no_file_above(100):
         code = app.run(["-q", "report", str(dump), "-o", "-"])
-    assert (code, capsys.readouterr().err) == (4, "dumpmap: standard output: cannot be written: File too large\n")
+    assert (code, capsys.readouterr().err) == (4, "dumpmap: standard output: cannot be written: file too large\n")
 
 
 @pytest.mark.parametrize("call", ["chmod", "replace"])
@@ -162,7 +162,7 @@ def test_a_file_that_cannot_get_its_name(
     target.write_bytes(b"old")
     monkeypatch.setattr(Path, call, failing)
     code = app.run(arguments("plain.json", dump, target))
-    assert (code, capsys.readouterr().err) == (4, f"dumpmap: {target}: cannot be written: Input/output error\n")
+    assert (code, capsys.readouterr().err) == (4, f"dumpmap: {target}: cannot be written: input/output error\n")
     assert (target.read_bytes(), names(folder)) == (b"old", ["plain.json"])
 
 

@@ -248,7 +248,7 @@ def test_an_output_that_cannot_be_written(folder: Path, format: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 4
-    assert done.stderr == "dumpmap: standard output: cannot be written: No space left on device\n"
+    assert done.stderr == "dumpmap: standard output: cannot be written: no space left on device\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")

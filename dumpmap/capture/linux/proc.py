@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from dumpmap.capture.facts import ProcessExitedError
-from dumpmap.errors import CaptureError
+from dumpmap.errors import CaptureError, reason_of
 
 assert sys.platform == "linux"  # noqa: S101 - tells the type checker as well
 
@@ -38,7 +38,7 @@ class ProcDirectory:
         except FileNotFoundError:
             raise ProcessExitedError("no such process", source=self.label) from None
         except OSError as error:
-            raise CaptureError(reason(error), source=self.label) from None
+            raise CaptureError(reason_of(error), source=self.label) from None
 
     def close(self) -> None:
         """Closes the directory."""
@@ -64,7 +64,7 @@ class ProcDirectory:
                 source=self.label,
             ) from None
         except OSError as error:
-            raise CaptureError(f"cannot read /proc/{self.pid}/{name}: {reason(error)}", source=self.label) from None
+            raise CaptureError(f"cannot read /proc/{self.pid}/{name}: {reason_of(error)}", source=self.label) from None
 
     def text(self, name: str) -> str:
         """Reads one file as text; see `read`."""
@@ -143,9 +143,3 @@ def sizes(text: str) -> dict[str, int]:
 def decode(data: bytes) -> str:
     """Decodes a text of /proc. File names are bytes; JSON cannot carry those that are not UTF-8."""
     return data.decode("utf-8", "replace")
-
-
-def reason(error: OSError) -> str:
-    """Returns the reason of an error, as the rest of a sentence."""
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]

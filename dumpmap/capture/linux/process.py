@@ -16,9 +16,9 @@ from typing import Any
 
 from dumpmap.capture.facts import CaptureOptions, LiveFacts, ProcessExitedError
 from dumpmap.capture.linux import machine, smaps
-from dumpmap.capture.linux.proc import PROC, ProcDirectory, reason, sizes
+from dumpmap.capture.linux.proc import PROC, ProcDirectory, sizes
 from dumpmap.capture.regions import NOTHING_RESIDENT, RegionTable, WorkingSet
-from dumpmap.errors import CaptureError
+from dumpmap.errors import CaptureError, reason_of
 from dumpmap.model.winnt import MemState, PageProtect, RegionRow
 from dumpmap.parsers import linux_maps
 
@@ -108,7 +108,7 @@ class LinuxProcess:
         except ProcessLookupError:
             raise self._exited() from None
         except OSError as error:
-            raise CaptureError(f"cannot freeze the process: {reason(error)}", source=self.label) from None
+            raise CaptureError(f"cannot freeze the process: {reason_of(error)}", source=self.label) from None
         try:
             deadline = time.monotonic() + FREEZE_TIMEOUT
             while not self._has_stopped():
