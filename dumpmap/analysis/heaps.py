@@ -54,9 +54,9 @@ class HeapRow:
         id: position in the PEB's list plus 1, as VMMap shows it, or the id that a heap stream gives.
         address: the heap's handle.
         bits: 32 or 64.
-        kind: `NT heap`, `Segment heap`, ...
+        kind: such as `NT heap` or `Segment heap`.
         name: the name that a heap stream gives it.
-        heap_class: who created it: `process`, `private`, ...
+        heap_class: who created it, such as `process` or `private`.
         is_default: whether it is the process heap.
         flags: creation flags.
         flag_names: their names; unknown bits as one hex number.
@@ -131,7 +131,7 @@ class HeapRangeRow:
         heap_address: the heap's handle.
         address: its start.
         size: its size: the heap's own figure, else the allocation's.
-        role: `segment`, `large block`, `front end`, ...
+        role: such as `segment`, `large block`, or `front end`.
         allocation: base of the allocation that holds it; None if the map has none there.
         committed: committed bytes in it.
         uncommitted_ranges: reserved runs in it.

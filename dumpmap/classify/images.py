@@ -74,7 +74,7 @@ def label_images(
         have = part_words(twice, len(snapshot.modules), "module", "has", "have")
         warnings.append(f"{have} the address of another module")
     if without and sum(len(one.image.sections) for one in known) + PE_SECTIONS > MAX_ALL_SECTIONS:
-        notes.append(f"the modules have more than {MAX_ALL_SECTIONS} sections; those of {without} are not shown")
+        notes.append(f"the modules have more than {MAX_ALL_SECTIONS:,} sections; those of {without:,} are not shown")
     if outside and snapshot.process.os.family == "windows":
         lie = part_words(outside, len(snapshot.modules), "module", "is", "are")
         warnings.append(f"{lie} in no allocation of the map")

@@ -178,7 +178,7 @@ def _outside(snapshot: Snapshot, regions: Regions | None) -> tuple[str, ...]:
     outside = len(snapshot.regions or ()) - len(regions)
     if not outside:
         return ()
-    regions_lie = "1 region lies" if outside == 1 else f"{outside} regions lie"
+    regions_lie = "1 region lies" if outside == 1 else f"{outside:,} regions lie"
     return (f"{regions_lie} beyond the user part of any address space, skipped",)
 
 

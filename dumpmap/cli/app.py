@@ -217,15 +217,35 @@ def _bug(error: Exception, arguments: list[str]) -> int:
     return _BUG
 
 
+_LIBRARY_WORDS = (
+    (r"is not a valid (?:int|integer)(?: range)?$", "is not a whole number"),
+    (r"\S+ is not in the range x>=(\S+)$", r"it must be at least \1"),
+    (r"\S+ is not in the range x<=(\S+)$", r"it must be at most \1"),
+    (r"is not in the range (\S+?)<=x<=(\S+)$", r"is not from \1 to \2"),
+    (r"^Got unexpected extra argument\S* \((\S+)\)$", r"unexpected argument \1"),
+    (r"^Got unexpected extra argument\S* \((.+)\)$", r"unexpected arguments \1"),
+)
+"""What the library under Typer says of wrong values, and plain words for it."""
+
+
+def _in_words(message: str) -> str:
+    """Says what the library under Typer says as dumpmap says it. dumpmap's own sentences stay as they are."""
+    own = message.removeprefix("Invalid value: ")
+    if own != message:
+        return own
+    for said, plain in _LIBRARY_WORDS:
+        message = re.sub(said, plain, message)
+    return message[:1].lower() + message[1:]
+
+
 def _wrong_usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
     else:
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "dumpmap"
-        message = " ".join(error.format_message().split()).removeprefix("Invalid value: ").rstrip(".")
-        message = re.sub(r"\S+ is not in the range x>=(\d+)$", r"it must be at least \1", message)
-        if message.startswith(("No such option: -q", "No such option: -v")):
+        message = _in_words(" ".join(error.format_message().split()).rstrip("."))
+        if message.startswith(("no such option: -q", "no such option: -v")):
             message += ". Put -q and -v before the command"
         end = "" if message.endswith("?") else "."
         say(f"{message}{end} Run {where} --help for help")

@@ -22,6 +22,8 @@ _LONGEST_NAME = 26
 
 _AT_LEAST = re.compile(r"\bx>=(?=\d)")
 
+_FROM_TO = re.compile(r"\b(\d+)<=x<=(?=\d)")
+
 _VALUE = re.compile(r"(?<= )[<A-Z].*")
 
 
@@ -126,5 +128,5 @@ def _heading(name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Leaves out the marks of code, which only the documents show, and says a bound in words."""
-    return _AT_LEAST.sub("at least ", text.replace("`", ""))
+    """Leaves out the marks of code, which only the documents show, and says bounds in words."""
+    return _FROM_TO.sub(r"\1 to ", _AT_LEAST.sub("at least ", text.replace("`", "")))

@@ -54,6 +54,12 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
 """The first bytes of files that people take for minidumps, and what they are."""
 
 
+_SUFFIXES = {magic[:2]: suffix for magic, suffix in zip(PACKED, (".gz", ".zst", ".zip"), strict=True)}
+
+_JSON_LIST = re.compile(r"""\s*\[\s*(?:[\[{"]|(?:-?\d+(?:\.\d+)?|true|false|null)\s*,)""")
+"""Not a line of a log or the name of a section in brackets."""
+
+
 class InputFormat(Enum):
     """The formats that dumpmap reads."""
 
@@ -135,9 +141,11 @@ def _text_head(head: bytes) -> str | None:
 
 
 def describe_foreign(head: bytes, size: int) -> str:
-    """Describes in one line a file that dumpmap does not read, by its first bytes."""
+    """Describes in one line a file that dumpmap does not read, by its first bytes, unpacked once if it was packed."""
     if size == 0:
         return "empty file"
+    if head.startswith(PACKED):
+        return f"it holds another archive ({_SUFFIXES[head[:2]]}); unpack it first"
     for magic, meaning in _FOREIGN:
         if head.startswith(magic):
             return f"not a minidump: {meaning}"
@@ -150,5 +158,7 @@ def describe_foreign(head: bytes, size: int) -> str:
     if head.count(0) == len(head):
         return "not a minidump: begins with zeros only, which an incomplete download or copy can cause"
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n\x1b" for byte in head[:512]):
+        if _JSON_LIST.match(head.decode("utf-8", "replace")):
+            return "neither a minidump nor a snapshot: text that begins like a list in JSON"
         return "not a minidump: a text file"
     return f"not a format that dumpmap reads (begins with {head[:8].hex(' ')})"

@@ -129,7 +129,7 @@ def _choose(
             one for one in members if one.name.rsplit("/", 1)[-1].lower() == wanted.lower()
         ]
         if len(named) != 1:
-            count = "does not contain" if not named else f"contains {len(named)} files"
+            count = "does not contain" if not named else f"contains {len(named):,} files"
             raise InputError(f"the zip archive {count} {wanted!r}; it contains {_listed(members)}", source=source.name)
         return named[0]
     if len(members) == 1:
@@ -145,7 +145,7 @@ def _choose(
     if len(inputs) > 1:
         example = f"ARCHIVE{MEMBER_MARK}{_shown(inputs[0].name)}"
         raise FormatError(
-            f"{text} with {len(inputs)} dumps or snapshots; name one, such as {example}: {_listed(inputs)}",
+            f"{text} with {len(inputs):,} dumps or snapshots; name one, such as {example}: {_listed(inputs)}",
             source=source.name,
         )
     notes.append(f"{text}: dumpmap opened {inputs[0].name!r}, the only dump or snapshot in it")

@@ -258,7 +258,7 @@ class _Counter:
             return f"the block at {position:#x} does not fit"
         if previous not in (_NONE, before):
             return f"the block at {position:#x} states another size for the block before it"
-        return None if self._known.room(1) else f"more than {MAX_BLOCKS} blocks"
+        return None if self._known.room(1) else f"more than {MAX_BLOCKS:,} blocks"
 
     def _result(self) -> BlockStatistics:
         unit = self._unit

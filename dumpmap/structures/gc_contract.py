@@ -179,4 +179,4 @@ class _Globals:
                     free_chains=tuple(chain for chain in chains if chain),
                 )
             )
-        return heaps or f"none of its {count} heaps is in the dump"
+        return heaps or f"none of its {count:,} heaps is in the dump"

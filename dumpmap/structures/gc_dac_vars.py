@@ -174,7 +174,7 @@ def roots_of(memory: Memory, found: DacVars) -> GcRoots | str:
             if roots is not None:
                 heaps.append(roots)
         if not heaps:
-            return f"none of its {count} heaps is in the dump"
+            return f"none of its {count:,} heaps is in the dump"
     chains = reader.free_lists(values.get("global_regions_to_decommit", 0), kinds)
     chains += reader.free_lists(values.get("global_free_huge_regions", 0), 1)
     old = "total_generation_count" not in values

@@ -263,4 +263,4 @@ def walk_heaps(
 
 
 def _count(number: int, noun: str) -> str:
-    return f"1 {noun} is" if number == 1 else f"{number} {noun}s are"
+    return f"1 {noun} is" if number == 1 else f"{number:,} {noun}s are"

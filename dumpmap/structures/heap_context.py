@@ -24,7 +24,7 @@ def left_out(label: str, what: str, bases: list[int], reason: str) -> str:
     """Words one warning for all parts of a heap that are skipped for the same reason."""
     if len(bases) == 1:
         return f"{label}: {what} {bases[0]:#x} is skipped ({reason})"
-    return f"{label}: {len(bases)} {what}s are skipped ({reason}; first: {bases[0]:#x})"
+    return f"{label}: {len(bases):,} {what}s are skipped ({reason}; first: {bases[0]:#x})"
 
 
 @value_class(frozen=False, slots=True)

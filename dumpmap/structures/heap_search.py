@@ -66,12 +66,12 @@ class HeapSearch:
         missing = 0
         if peb.heaps is None and peb.number_of_heaps > min(MAX_HEAPS, peb.maximum_number_of_heaps):
             self._warnings.append(
-                f"PEB {peb.address:#x}: it claims {peb.number_of_heaps} heaps, but its list has room for "
-                f"{peb.maximum_number_of_heaps}; the list is ignored"
+                f"PEB {peb.address:#x}: it claims {peb.number_of_heaps:,} heaps, but its list has room for "
+                f"{peb.maximum_number_of_heaps:,}; the list is ignored"
             )
         elif peb.heaps is None:
             self.notes.append(
-                f"PEB {peb.address:#x}: its heap list is not in the dump (NumberOfHeaps: {peb.number_of_heaps})"
+                f"PEB {peb.address:#x}: its heap list is not in the dump (NumberOfHeaps: {peb.number_of_heaps:,})"
             )
         for index, address in enumerate(peb.heaps or ()):
             if not is_page(address, size):

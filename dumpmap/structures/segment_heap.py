@@ -326,7 +326,7 @@ class _TreeWalk:
                 self._note(f"reaches {node:#x} twice")
                 continue
             if len(self._seen) >= MAX_TREE_NODES or self._context.budget.left <= 0:
-                self._note(f"does not end within {len(self._seen)} nodes")
+                self._note(f"does not end within {len(self._seen):,} nodes")
                 return
             self._seen.add(node)
             self._context.budget.left -= 1

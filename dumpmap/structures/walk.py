@@ -85,7 +85,7 @@ def _follow(
             return node
         if len(seen) >= limit:
             if direction == 0:
-                walk.problems.append(f"does not end within {limit} entries")
+                walk.problems.append(f"does not end within {limit:,} entries")
             return node
         found = visit(node)
         if isinstance(found, str):

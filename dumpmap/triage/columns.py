@@ -9,6 +9,7 @@ To add a column, add it to `COLUMNS` here and fill it in `map_row.row_of_map`.
 
 from __future__ import annotations
 
+import difflib
 from functools import cache
 from typing import Any, Literal, get_args
 
@@ -211,6 +212,14 @@ FINDING = "finding"
 
 GROUPABLE = (*NAMES, FINDING)
 """What rows can be grouped by."""
+
+
+def column_hint(name: str) -> str:
+    """Returns what to say of a name that no column has: what it is spelled like, and where all are."""
+    near = difflib.get_close_matches(name.lower(), GROUPABLE)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"{meant}dumpmap explain --all lists the columns"
+
 
 ROW_VERSION = 10
 """Raised whenever a value of an existing column changes its meaning: the cache then ignores older rows."""

@@ -12,7 +12,7 @@ from typing import Any
 from dumpmap.model.sizes import parse_size
 from dumpmap.model.values import value_class
 from dumpmap.triage.bounded import COMPARE, Comparison, bounds_of
-from dumpmap.triage.columns import BY_NAME, FINDING, NAMES, TriageColumn, TriageRow, known_values
+from dumpmap.triage.columns import BY_NAME, FINDING, TriageColumn, TriageRow, column_hint, known_values
 
 Test = Callable[[Any], bool]
 """Returns whether a value passes."""
@@ -54,7 +54,7 @@ def known_column(name: str) -> TriageColumn:
     """
     column = BY_NAME.get("findings" if name == FINDING else name)
     if column is None:
-        raise ValueError(f"there is no column {name!r}; the columns are {', '.join(NAMES)}")
+        raise ValueError(f"there is no column {name!r}; {column_hint(name)}")
     return column
 
 

@@ -133,7 +133,7 @@ def _csv_records(path: Path) -> Numbered:
             if not cells:
                 continue
             if len(cells) != len(names):
-                raise FormatError(f"{len(cells)} cells for {len(names)} columns", place=place)
+                raise FormatError(f"{len(cells):,} cells for {len(names):,} columns", place=place)
             yield place, dict(zip(names, map(from_cell, cells), strict=True))
 
 

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from dumpmap.model.values import value_class
-from dumpmap.triage.columns import FINDING, GROUPABLE, TriageRow
+from dumpmap.triage.columns import FINDING, GROUPABLE, TriageRow, column_hint
 from dumpmap.triage.selection import Selection, sort_key
 
 
@@ -119,7 +119,7 @@ def check_groupable(columns: Sequence[str]) -> None:
     """
     for name in columns:
         if name not in GROUPABLE:
-            raise ValueError(f"cannot group by {name!r}; the columns are {', '.join(GROUPABLE)}")
+            raise ValueError(f"cannot group by {name!r}; {column_hint(name)}")
 
 
 def _group_values(row: TriageRow, name: str) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from dumpmap.analysis.free import Fit, FreeSpace, free_space
 from dumpmap.analysis.free_blocks import Neighbour, free_report, histogram, largest_blocks, unusable_causes
 from dumpmap.analysis.measurements import measurements_of
 from dumpmap.model.region_map import RegionMap
+from dumpmap.model.sizes import OWN_UNIT
 from dumpmap.model.types import RegionType
 from dumpmap.model.winnt import ALLOCATION_GRANULARITY
 from dumpmap.views.blocks import Blank, Block, Heading, Lines
@@ -216,11 +217,15 @@ def _small_lines(space: FreeSpace, least: str) -> list[str]:
 
 
 def _vmmap_difference(region_map: RegionMap, space: FreeSpace) -> list[str]:
-    """Returns why the summary, which counts as VMMap does, has another figure; nothing if both look the same."""
+    """Returns why the summary, which counts as VMMap does, has other figures; nothing if all look the same.
+
+    The summary shows a size below 1 TB to the kilobyte.
+    """
     line = region_map.line(RegionType.FREE)
     counted = line.size or 0
+    same_size = counted == space.total or (counted >= OWN_UNIT and size_left(counted) == size_left(space.total))
     same_largest = line.largest == (space.largest and space.largest.size)
-    if size_left(counted) == size_left(space.total) and same_largest:
+    if same_size and same_largest and line.blocks == space.count:
         return []
     reasons = []
     if space.limit.windows and region_map.free_blocks and region_map.free_blocks[0].address < ALLOCATION_GRANULARITY:
@@ -231,4 +236,5 @@ def _vmmap_difference(region_map: RegionMap, space: FreeSpace) -> list[str]:
         reasons.append(f"{short_size(space.reserve[1])} that the crash reporter reserved for itself")
     if not reasons:
         return []
-    return [f"The summary counts {size_left(counted)} as free, as VMMap does. It includes {list_words(reasons)}."]
+    free = f"{size_left(counted)} in {_blocks(line.blocks or 0)}"
+    return [f"The summary counts {free} as free, as VMMap does. It includes {list_words(reasons)}."]

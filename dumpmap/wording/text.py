@@ -90,6 +90,11 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def whole_sentence(text: str) -> str:
+    """Makes the first letter a capital, and ends a text that has no end with a full stop."""
+    return sentence(text) + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 # ---------------------------------------------------------------- in tables
 
 MISSING = ""

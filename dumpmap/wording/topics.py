@@ -13,7 +13,7 @@ from dumpmap.wording.findings import EXPLANATIONS
 from dumpmap.wording.owner_pages import OWNER_PAGES, OwnerPage
 from dumpmap.wording.pages import Section, finding_line, finding_sections
 from dumpmap.wording.terms import TERMS
-from dumpmap.wording.text import sentence
+from dumpmap.wording.text import whole_sentence
 from dumpmap.wording.verdicts import VERDICTS
 
 
@@ -51,7 +51,7 @@ def topics() -> Iterator[Topic]:
         yield _owner(page)
     for kind in KINDS:
         inside = "kind of memory" if kind.type is None else f"kind of memory of type {kind.type.label}"
-        source = Section("Where the name comes from", sentence(kind.source))
+        source = Section("Where the name comes from", whole_sentence(kind.source))
         yield short_topic(kind.name, "kind", inside, kind.meaning, source)
     for word in EVIDENCE:
         yield short_topic(word.name, "evidence", "word of evidence", word.meaning)
@@ -61,7 +61,7 @@ def topics() -> Iterator[Topic]:
 
 def short_topic(name: str, sort: str, about: str, meaning: str, *more: Section) -> Topic:
     """Makes a topic whose page is what it means."""
-    return Topic(name, sort, name, about, (Section("What it means", sentence(meaning)), *more))
+    return Topic(name, sort, name, about, (Section("What it means", whole_sentence(meaning)), *more))
 
 
 def _owner(page: OwnerPage) -> Topic:

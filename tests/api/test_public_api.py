@@ -8,11 +8,14 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import zstandard
 from support.hostile import synthetic
 from support.recorded import DUMPS, PLAIN, region_map
 
@@ -270,6 +273,14 @@ def test_errors_are_one_family() -> None:
         (b"PAGEDU64" + bytes(100), dumpmap.FormatError, "a 64-bit Windows kernel memory dump"),
         (b"MZ" + bytes(100), dumpmap.FormatError, "a Windows program"),
         (b"hello\n", dumpmap.FormatError, "a text file"),
+        (b"[info] started\n", dumpmap.FormatError, "not a minidump: a text file"),
+        (b"[2026-11-27 14:00] started\n", dumpmap.FormatError, "not a minidump: a text file"),
+        (
+            b' [\n {"format": 1}]',
+            dumpmap.FormatError,
+            "neither a minidump nor a snapshot: text that begins like a list",
+        ),
+        (b"[1, 2]", dumpmap.FormatError, "neither a minidump nor a snapshot: text that begins like a list in JSON"),
         (b"hello, \tyou\r\n\x1b[0m", dumpmap.FormatError, "a text file"),
         (b"hello\x1f", dumpmap.FormatError, "not a format that dumpmap reads"),
         (b"hello\x00", dumpmap.FormatError, "not a format that dumpmap reads"),
@@ -285,6 +296,22 @@ def test_what_a_bad_file_raises(tmp_path: Path, content: bytes, kind: type[Excep
     assert isinstance(caught.value, dumpmap.DumpmapError)
     assert caught.value.source == str(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def _zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("inner", content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("inner", "suffix"), [(gzip.compress, "gz"), (zstandard.compress, "zst"), (_zipped, "zip")])
+@pytest.mark.parametrize("outer", [gzip.compress, zstandard.compress, _zipped])
+def test_an_archive_in_an_archive_says_so(
+    inner: Callable[[bytes], bytes], suffix: str, outer: Callable[[bytes], bytes]
+) -> None:
+    with pytest.raises(dumpmap.FormatError, match=rf": it holds another archive \(\.{suffix}\); unpack it first$"):
+        dumpmap.open(outer(inner(b"MDMP" + bytes(100))))
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_two_results_do_not_share_standard_output(options: list[str], tmp_path: 
 
 def test_a_wrong_choice_is_said_in_plain_words() -> None:
     said = run("summary", X64, "--format", "xml").err
-    assert said.startswith("dumpmap: Invalid value for '--format' / '-f': 'xml' is not one of 'table', ")
+    assert said.startswith("dumpmap: invalid value for '--format' / '-f': 'xml' is not one of 'table', ")
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import fields
 
@@ -202,6 +203,12 @@ def test_every_recorded_owner_has_a_page_that_comes_first(name: str) -> None:
     found = find_topics(name, every_topic())
     assert found, name
     assert found[0].sort == "owner"
+
+
+def test_every_text_ends_with_one_full_stop() -> None:
+    texts = [(topic.name, section.text) for topic in every_topic() for section in topic.sections]
+    assert len(texts) > 800
+    assert [each for each in texts if not re.fullmatch(r".*[^.]\.", each[1], re.DOTALL)] == []
 
 
 def test_a_row_of_two_kinds_is_explained_by_both() -> None:

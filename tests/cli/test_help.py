@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from dumpmap.cli.app import COMMANDS, GROUPS, whole_app
 
+X86 = str(FIXTURES / "layout-x86.dmp.gz")
+
 
 def words(text: str) -> set[str]:
     """The words of a help text, or of its source."""
@@ -147,3 +149,29 @@ def test_columns_of_a_repeated_grouping_add_up() -> None:
         listed = CliRunner().invoke(whole_app(), ["-q", command, path, "--group-by", ",".join(names)])
         assert both.exit_code == 0
         assert both.stdout == listed.stdout
+
+
+def test_a_range_is_in_words() -> None:
+    text = " ".join(run("address", "--help").out.split())
+    assert "[default: 32; 0 to 4096]" in text
+    assert "<=" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["address", X86, "0", "--bytes", "abc"], "invalid value for '--bytes': 'abc' is not a whole number. "),
+        (["address", X86, "0", "--bytes", "-1"], "invalid value for '--bytes': -1 is not from 0 to 4096. "),
+        (["regions", X86, "--limit", "-1"], "invalid value for '--limit' / '-n': it must be at least 0. "),
+        (["modules", X86, "more"], "unexpected argument more. "),
+        (["modules", X86, "more", "again"], "unexpected arguments more again. "),
+        (["modules"], "missing argument 'FILE'. "),
+        (["modules", X86, "--nothing"], "no such option: --nothing. "),
+        (["nothing"], "no such command 'nothing'. "),
+        (["-q", "modules", "-q", X86], "no such option: -q. Put -q and -v before the command. "),
+    ],
+)
+def test_wrong_usage_is_in_the_words_of_dumpmap(arguments: list[str], said: str) -> None:
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"dumpmap: {said}Run dumpmap ")

@@ -305,7 +305,7 @@ def test_one_header_for_all_modules_is_read_within_a_budget(tmp_path: Path) -> N
     path = tmp_path / "p.dmp"
     shared_header(path, 500)
     m = dumpmap.open(path)
-    assert any("more than 100000 sections; those of 403 are not shown" in one for one in m.notes)
+    assert any("more than 100,000 sections; those of 403 are not shown" in one for one in m.notes)
     assert sum(len(image.sections) for image in m.structures.images.values()) == 97 * 1024
     assert len(m.structures.images) == 500
 

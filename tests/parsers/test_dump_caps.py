@@ -13,7 +13,7 @@ def test_streams(made: int, said: bool) -> None:
         builder.raw_stream(0x20000 + index, b"x")
     snapshot = read(builder)
     assert len(snapshot.source.streams) == min(made, 4096)
-    text = f"directory: claims {made} streams; only the first 4096 are read"
+    text = f"directory: claims {made:,} streams; only the first 4,096 are read"
     assert (text in snapshot.warnings) is said
 
 

@@ -272,7 +272,7 @@ def test_a_header_size_that_cannot_be(header_size: int) -> None:
     snapshot = read(builder)
     assert snapshot.regions is None
     found = stream(snapshot, "MemoryInfoList")
-    assert (found.status, found.absence) == (f"SizeOfHeader is {header_size}", "malformed")
+    assert (found.status, found.absence) == (f"SizeOfHeader is {header_size:,}", "malformed")
 
 
 @pytest.mark.parametrize("count", [3, 1 << 33, (1 << 64) - 1])

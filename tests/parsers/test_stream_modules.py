@@ -129,7 +129,7 @@ def test_larger_headers_and_entries_of_unloaded_modules(header_size: int, entry_
 def test_a_header_size_that_cannot_be(header_size: int) -> None:
     builder = tiny().unloaded_module(0x6000_0000, 0x2000, "a.dll")
     snapshot = read(builder.patch(UNLOADED_MODULE_LIST, 0, struct.pack("<I", header_size)))
-    assert stream(snapshot, "UnloadedModuleList").status == f"SizeOfHeader is {header_size}"
+    assert stream(snapshot, "UnloadedModuleList").status == f"SizeOfHeader is {header_size:,}"
 
 
 def test_the_same_module_twice_is_shown_once() -> None:

@@ -147,7 +147,7 @@ def test_commit_is_unknown_where_the_flag_does_not_say_it_is_there(flags: int) -
 @pytest.mark.parametrize("page_size", [0, 3, 100, 0xFFFFFFFF])
 def test_a_page_size_that_cannot_be_is_refused(page_size: int) -> None:
     snapshot = read(tiny().system_memory_info(page_size=page_size))
-    assert stream(snapshot, "SystemMemoryInfo").status == f"page size is {page_size}"
+    assert stream(snapshot, "SystemMemoryInfo").status == f"page size is {page_size:,}"
     assert snapshot.system.page_size == 0x1000
     assert snapshot.system.commit_limit is None
 

@@ -409,7 +409,7 @@ def test_huge_annotations_are_bounded() -> None:
     assert snapshot.writer is not None
     assert len(snapshot.writer.annotations) == 4096
     assert max(len(one.value or "") for one in snapshot.writer.annotations) == 8192
-    assert "more than 4096 annotations" in stream(snapshot, "CrashpadInfo").status
+    assert "more than 4,096 annotations" in stream(snapshot, "CrashpadInfo").status
 
 
 @settings(max_examples=60, deadline=None)

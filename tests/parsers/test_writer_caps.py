@@ -78,7 +78,7 @@ def test_annotations_of_crashpad(made: int, said: bool) -> None:
     snapshot = read(tiny().crashpad_info(*simple))
     assert snapshot.writer is not None
     assert len(snapshot.writer.annotations) == min(made, 4096)
-    assert ("claims 4,097 entries; dumpmap reads the first 4096" in stream(snapshot, "CrashpadInfo").status) is said
+    assert ("claims 4,097 entries; dumpmap reads the first 4,096" in stream(snapshot, "CrashpadInfo").status) is said
 
 
 @pytest.mark.parametrize(("size", "kept"), [(0, 0), (63, 63), (64, 64), (65, 64)])
@@ -124,7 +124,7 @@ def test_modules_with_annotations(made: int, last: str | None) -> None:
     assert snapshot.writer is not None
     known = {annotation.name: annotation.value for annotation in snapshot.writer.annotations}
     assert known == {"first": "1"} | ({"last": last} if last else {})
-    assert ("claims 4,097 entries; dumpmap reads the first 4096" in stream(snapshot, "CrashpadInfo").status) is (
+    assert ("claims 4,097 entries; dumpmap reads the first 4,096" in stream(snapshot, "CrashpadInfo").status) is (
         last is None
     )
 

@@ -197,7 +197,7 @@ def test_a_heap_list_with_more_heaps_than_room_is_not_read() -> None:
     found = survey_process(process)
     (heap,) = found.heaps  # the default heap, by the PEB itself
     assert allocations(heap, space_of(process)) == expected(truth)
-    assert any("claims 70000 heaps, but its list has room for 16" in warning for warning in found.warnings)
+    assert any("claims 70,000 heaps, but its list has room for 16" in warning for warning in found.warnings)
     assert not any("70000" in line for line in found.notes)
 
 
@@ -358,7 +358,7 @@ def test_an_endless_segment_list_ends_in_bounded_time() -> None:
     found = find_heaps(memory, pebs, AnySpace(), 19045)
     assert time.process_time() - started < 20 or IS_TRACED
     assert memory.reads < 250_000
-    assert any("does not end within 100000 entries" in warning for warning in found.warnings)
+    assert any("does not end within 100,000 entries" in warning for warning in found.warnings)
 
 
 def test_all_heaps_share_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:

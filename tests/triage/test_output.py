@@ -15,8 +15,9 @@ from support.triage import partial_dump, small_dump, starved_dump
 from dumpmap.errors import OutputError
 from dumpmap.render.triage import write_result, write_rows
 from dumpmap.triage import Options, Result, Row, group_rows, run
-from dumpmap.triage.columns import GROUPABLE, NAMES
+from dumpmap.triage.columns import FINDING, GROUPABLE, NAMES
 from dumpmap.triage.rows import empty_row
+from dumpmap.views.explain import every_topic
 from dumpmap.views.triage import GROUP_FIGURES, row_records, summary_line
 from dumpmap.writers.formats import TriageFormat
 from dumpmap.writers.records import write_json_lines
@@ -196,8 +197,16 @@ def test_an_unknown_format_is_wrong_use(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_grouped_by(result: Result) -> None:
-    with pytest.raises(ValueError, match=r"cannot group by 'nonsense'; the columns are path, .*, finding$"):
+    with pytest.raises(ValueError, match=r"^cannot group by 'nonsense'; dumpmap explain --all lists the columns$"):
         result.groups(["nonsense"])
+    with pytest.raises(ValueError, match=r"'findin'; did you mean finding or findings\? dumpmap explain --all lists"):
+        result.groups(["findin"])
+
+
+@pytest.mark.parametrize("name", GROUPABLE)
+def test_explain_lists_every_column_of_a_row(name: str) -> None:
+    listed = {topic.name for topic in every_topic() if topic.sort == "column"}
+    assert name in listed | {FINDING}
 
 
 @pytest.mark.parametrize("name", GROUPABLE)

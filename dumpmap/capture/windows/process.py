@@ -295,7 +295,7 @@ class WindowsProcess:
             return None
         unknown = sum(value is None for value in result)
         if unknown:
-            warnings.append(f"the working set of {unknown} regions is unknown: more than 1 TiB is committed")
+            warnings.append(f"the working set of {unknown:,} regions is unknown: more than 1 TiB is committed")
         return result
 
     def _system(self, max_address: int) -> dict[str, Any]:

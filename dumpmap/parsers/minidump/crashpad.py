@@ -58,7 +58,7 @@ def read_annotations(data: StreamData, draft: Draft, simple: Any, modules: Any) 
     except NotReadError as error:
         data.note(f"annotations of modules: {error.reason}")
     if len(draft.noted) > MOST_ANNOTATIONS:
-        data.note(f"has more than {MOST_ANNOTATIONS} annotations; the others are not read")
+        data.note(f"has more than {MOST_ANNOTATIONS:,} annotations; the others are not read")
     del draft.noted[MOST_ANNOTATIONS:]
     for annotation in draft.noted:
         if annotation.name in _FOR_THE_MAP and annotation.value is not None:
@@ -137,7 +137,7 @@ def soft_errors(data: StreamData) -> list[str]:
         NotReadError: the stream is not JSON.
     """
     if data.size > _LONGEST_JSON:
-        raise NotReadError("malformed", f"has {data.size} bytes of JSON; dumpmap reads up to {_LONGEST_JSON}")
+        raise NotReadError("malformed", f"has {data.size:,} bytes of JSON; dumpmap reads up to {_LONGEST_JSON:,}")
     if data.offset + data.size > data.file.size:
         raise NotReadError("unreadable", "the file ends inside the JSON text")
     try:
@@ -148,7 +148,7 @@ def soft_errors(data: StreamData) -> list[str]:
         value = [{name: item} for name, item in value.items()]
     entries = value if isinstance(value, list) else [value]
     if len(entries) > _MOST_ERRORS:
-        data.note(f"has {len(entries)} entries; {_MOST_ERRORS} are read")
+        data.note(f"has {len(entries):,} entries; {_MOST_ERRORS:,} are read")
     try:
         texts = [
             item if isinstance(item, str) else msgspec.json.encode(item).decode() for item in entries[:_MOST_ERRORS]

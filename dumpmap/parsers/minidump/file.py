@@ -77,7 +77,7 @@ class DumpFile:
             NotReadError: the record does not fit.
         """
         if limit < reader.size:
-            raise NotReadError("malformed", f"has {limit} bytes, needs at least {reader.size}")
+            raise NotReadError("malformed", f"has {limit:,} bytes, needs at least {reader.size:,}")
         return reader.parse(self.data(rva, reader.size))
 
     def array(
@@ -90,7 +90,7 @@ class DumpFile:
         """
         stride = stride or dtype.itemsize
         if stride < dtype.itemsize:
-            raise NotReadError("malformed", f"has entries of {stride} bytes, needs at least {dtype.itemsize}")
+            raise NotReadError("malformed", f"has entries of {stride:,} bytes, needs at least {dtype.itemsize:,}")
         room = max(0, min(limit, self.size) - rva)
         # The last entry can be without the fields that a newer writer appended to the others.
         fits = 0 if room < dtype.itemsize else (room - dtype.itemsize) // stride + 1

@@ -75,7 +75,7 @@ def read_minidump(
 def _read_directory(file: DumpFile, name: str, header: Any, draft: Draft) -> list[Stream]:
     count = header.NumberOfStreams
     if count > MAX_STREAMS:
-        draft.warnings.append(f"directory: claims {count} streams; only the first {MAX_STREAMS} are read")
+        draft.warnings.append(f"directory: claims {count:,} streams; only the first {MAX_STREAMS:,} are read")
         count = MAX_STREAMS
     place = f"directory at 0x{header.StreamDirectoryRva:x}"
     try:
@@ -86,7 +86,7 @@ def _read_directory(file: DumpFile, name: str, header: Any, draft: Draft) -> lis
         reason = "has no streams" if count == 0 else "is cut off before the stream directory"
         raise FormatError(f"minidump {reason}", source=name, place=place)
     if len(entries) < count:
-        draft.warnings.append(f"{place}: claims {count_words(count, 'entry', 'entries')}, {len(entries)} fit")
+        draft.warnings.append(f"{place}: claims {count_words(count, 'entry', 'entries')}, {len(entries):,} fit")
     streams = []
     for number, size, rva in entries.tolist():
         if number:  # 0 is UnusedStream: a slot that the writer did not need

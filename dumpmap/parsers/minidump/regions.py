@@ -27,7 +27,9 @@ def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
     impossible = regions.base + regions.size <= regions.base
     if np.count_nonzero(impossible):
         first = int(regions.base[impossible.argmax()])
-        warnings.append(f"{int(impossible.sum())} regions have no size or an impossible one, the first at 0x{first:x}")
+        warnings.append(
+            f"{int(impossible.sum()):,} regions have no size or an impossible one, the first at 0x{first:x}"
+        )
         regions = regions.take(~impossible)
     if not np.count_nonzero(regions.base[1:] < (regions.base + regions.size)[:-1]):  # nearly always
         return _with_own_bases(regions, warnings), warnings
@@ -47,7 +49,7 @@ def checked_regions(regions: Regions) -> tuple[Regions, list[str]]:
                 reach = int(ends[index])
         first = int(regions.base[(~keep).argmax()])
         warnings.append(
-            f"{int((~keep).sum())} regions overlap one before them and are left out, the first at 0x{first:x}"
+            f"{int((~keep).sum()):,} regions overlap one before them and are left out, the first at 0x{first:x}"
         )
         regions = regions.take(keep)
     return _with_own_bases(regions, warnings), warnings
@@ -61,7 +63,7 @@ def _with_own_bases(regions: Regions, warnings: list[str]) -> Regions:
     wrong = (regions.allocation_base > regions.base) & (regions.state != _FREE)
     if not np.count_nonzero(wrong):
         return regions
-    warnings.append(f"{int(wrong.sum())} regions start before their allocation; their allocation bases are corrected")
+    warnings.append(f"{int(wrong.sum()):,} regions start before their allocation; their allocation bases are corrected")
     starts = np.ones(len(regions), np.bool_)
     starts[1:] = (
         (regions.allocation_base[1:] != regions.allocation_base[:-1])

@@ -80,10 +80,10 @@ class StreamData:
         wanted = min(count, bound)
         entries = self.file.array(dtype, rva, wanted, limit=self.end if limit is None else limit, stride=stride)
         if len(entries) < wanted:
-            self.note(f"claims {count_words(count, 'entry', 'entries')}, {len(entries)} fit")
+            self.note(f"claims {count_words(count, 'entry', 'entries')}, {len(entries):,} fit")
         elif wanted < count:
             how = "" if isinstance(most, int) else f"; {most.hint}"
-            self.note(f"claims {count_words(count, 'entry', 'entries')}; dumpmap reads the first {bound}{how}")
+            self.note(f"claims {count_words(count, 'entry', 'entries')}; dumpmap reads the first {bound:,}{how}")
         return entries
 
     def counted(self, dtype: np.dtype[Any], most: Limit) -> npt.NDArray[Any]:
@@ -125,7 +125,7 @@ class StreamData:
             NotReadError: the header cannot have that size.
         """
         if not least <= stated <= self.size:
-            raise NotReadError("malformed", f"SizeOfHeader is {stated}")
+            raise NotReadError("malformed", f"SizeOfHeader is {stated:,}")
 
 
 StreamReader = Callable[[StreamData, Draft], None]

@@ -84,7 +84,7 @@ def load_mmp(data: Buffer, *, name: str, path: str | None = None, snapshot_index
             )
         raise FormatError("an XML file, but not VMMap's: it has no Region element", source=name)
     if snapshot_index is not None and snapshot_index > count:
-        holds = "one snapshot" if count == 1 else f"{count} snapshots"
+        holds = "one snapshot" if count == 1 else f"{count:,} snapshots"
         raise FormatError(f"the file holds {holds}; there is no number {snapshot_index}", source=name)
     if damage is not None:
         remarks.add(f"the file is cut off or damaged; the rows after that place are missing ({damage})")

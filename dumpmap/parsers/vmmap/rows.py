@@ -98,7 +98,7 @@ class Remarks:
         """Returns the warnings."""
         yield from self._plain
         for fault, (count, place) in self._faults.items():
-            yield f"1 row: {fault} ({place})" if count == 1 else f"{count} rows: {fault} (the first: {place})"
+            yield f"1 row: {fault} ({place})" if count == 1 else f"{count:,} rows: {fault} (the first: {place})"
 
 
 def bound_figures(row: FileRow, remarks: Remarks) -> None:

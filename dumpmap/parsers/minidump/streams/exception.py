@@ -18,7 +18,7 @@ def read_exception(data: StreamData, draft: Draft) -> None:
     record = data.record(_EXCEPTION_STREAM)
     count = record.NumberParameters
     if count > _MOST_PARAMETERS:
-        data.note(f"claims {count} parameters, {_MOST_PARAMETERS} fit")
+        data.note(f"claims {count:,} parameters, {_MOST_PARAMETERS} fit")
         count = _MOST_PARAMETERS
     context = record.ThreadContext
     stack, instruction = read_context(data.file, draft.architecture, context.Rva, context.DataSize)

@@ -32,16 +32,16 @@ def read_function_table(data: StreamData, draft: Draft) -> None:
     """Reads MINIDUMP_FUNCTION_TABLE_STREAM: a descriptor, the native one, and the entries, table by table."""
     size = min(data.size, max(0, data.file.size - data.offset))
     if size < _HEADER.size:
-        raise NotReadError("malformed", f"has {size} bytes")
+        raise NotReadError("malformed", f"has {size:,} bytes")
     header, descriptor, native, entry, count, pad = _HEADER.unpack(data.start(_HEADER.size))
     data.check_header_size(header, _HEADER.size)
     if descriptor < _DESCRIPTOR.size:
-        raise NotReadError("malformed", f"SizeOfDescriptor is {descriptor}")
+        raise NotReadError("malformed", f"SizeOfDescriptor is {descriptor:,}")
     position = header + pad
     impossible = 0
     for number in range(min(count, MAX_TABLES)):
         if position + descriptor + native > size:
-            data.note(f"claims {count_words(count, 'entry', 'entries')}, {number} fit")
+            data.note(f"claims {count_words(count, 'entry', 'entries')}, {number:,} fit")
             count = number
             break
         place = data.offset + position
@@ -53,9 +53,9 @@ def read_function_table(data: StreamData, draft: Draft) -> None:
             impossible += 1
         position += descriptor + native + entries * entry + padding
     if count > MAX_TABLES:
-        data.note(f"claims {count_words(count, 'entry', 'entries')}; {MAX_TABLES} are read")
+        data.note(f"claims {count_words(count, 'entry', 'entries')}; {MAX_TABLES:,} are read")
     if impossible:
-        data.note(f"{impossible} tables cover no addresses")
+        data.note(f"{impossible:,} tables cover no addresses")
 
 
 def _callback(data: StreamData, place: int, size: int, known: tuple[int, int, int]) -> int | None:

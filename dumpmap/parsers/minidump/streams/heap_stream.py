@@ -71,7 +71,7 @@ def read_heap_stream(data: StreamData, draft: Draft) -> None:
         )
     orphans = sum(map(len, by_heap.values()))
     if orphans:
-        data.note(f"{orphans} ranges belong to no heap of the stream")
+        data.note(f"{orphans:,} ranges belong to no heap of the stream")
 
 
 def _ranges_by_heap(data: StreamData, entries: npt.NDArray[Any]) -> dict[int, list[RecordedRange]]:
@@ -85,7 +85,7 @@ def _ranges_by_heap(data: StreamData, entries: npt.NDArray[Any]) -> dict[int, li
         part = RecordedRange(base, size, known, _RANGE_KINDS.get(kind, f"kind {kind}"))
         by_heap.setdefault(heap_id, []).append(part)
     if impossible:
-        data.note(f"{impossible} ranges have no size or an impossible one")
+        data.note(f"{impossible:,} ranges have no size or an impossible one")
     return by_heap
 
 

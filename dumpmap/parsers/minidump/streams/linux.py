@@ -51,7 +51,7 @@ def read_linux_maps(data: StreamData, draft: Draft) -> None:
         raise NotReadError("malformed" if bad else "absent", "has no line of /proc/PID/maps")
     draft.linux_maps = mappings
     if bad:
-        lines = "1 line is" if bad == 1 else f"{bad} lines are"
+        lines = "1 line is" if bad == 1 else f"{bad:,} lines are"
         data.note(f"{lines} not in the format of /proc/PID/maps")
 
 

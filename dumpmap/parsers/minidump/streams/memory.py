@@ -109,10 +109,10 @@ def add_memory(data: StreamData, draft: Draft, starts: U64, sizes: U64, offsets:
     missing = int(((kept < sizes) & ~wrong).sum())
     if missing:
         lost = int((sizes - kept)[~wrong].sum(dtype=np.float64))
-        text = f"{missing} of {len(starts)} memory ranges reach beyond the end of the file"
+        text = f"{missing:,} of {len(starts):,} memory ranges reach beyond the end of the file"
         data.note(f"{text}: {lost:,} of their bytes are missing")
     if wrong.any():
-        data.note(f"{int(wrong.sum())} memory ranges lie outside the address space")
+        data.note(f"{int(wrong.sum()):,} memory ranges lie outside the address space")
 
 
 STREAMS = (

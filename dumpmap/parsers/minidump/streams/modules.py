@@ -53,7 +53,7 @@ def read_module_list(data: StreamData, draft: Draft) -> None:
         add(Module(base, size, file.text(name_rva) or "", timestamp, checksum, version, debug_id, debug_file))
     if impossible:
         draft.impossible_modules += impossible
-        data.note(f"{impossible} modules lie outside the address space")
+        data.note(f"{impossible:,} modules lie outside the address space")
 
 
 def _codeview(file: DumpFile, rva: int, size: int) -> tuple[str | None, str | None]:

@@ -111,7 +111,7 @@ class _Reader:
         while position < len(data):
             self._left -= 1
             if self._left < 0:
-                raise _DamagedError(f"more than {MAX_FIELDS} fields")
+                raise _DamagedError(f"more than {MAX_FIELDS:,} fields")
             key, position = _varint(data, position)
             number, wire = key >> 3, key & 7
             if wire == _VARINT:
@@ -120,7 +120,8 @@ class _Reader:
             elif wire == _BYTES:
                 size, position = _varint(data, position)
                 if size > len(data) - position:
-                    raise _DamagedError(f"field {number} claims {size} bytes, but only {len(data) - position} are left")
+                    left = len(data) - position
+                    raise _DamagedError(f"field {number} claims {size:,} bytes, but only {left:,} are left")
                 yield number, data[position : position + size]
                 position += size
             elif wire in (_FIXED64, _FIXED32):

@@ -60,7 +60,7 @@ def read_system_memory_info(data: StreamData, draft: Draft) -> None:
     basic, perf = info.BasicInfo, info.BasicPerfInfo
     page = basic.PageSize
     if page < 512 or page & (page - 1):
-        raise NotReadError("malformed", f"page size is {page}")
+        raise NotReadError("malformed", f"page size is {page:,}")
     has_perf = bool(info.Flags & layout.SYSTEM_MEMORY_INFO_HAS_BASIC_PERF)
     draft.system = changed(
         draft.system,
