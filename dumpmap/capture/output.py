@@ -44,8 +44,7 @@ def check_output(path: str | os.PathLike[str], *, force: bool = False) -> None:
         if not place.parent.is_dir():
             raise OutputError("the directory does not exist", source=target)
     except OSError as error:  # a directory that may not be searched
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot write the file: {reason[:1].lower() + reason[1:]}", source=target) from error
+        raise OutputError(f"cannot write the file: {reason_of(error)}", source=target) from error
     if not force and os.path.lexists(place):
         raise OutputError("already exists; use --force to overwrite it", source=target)
 
