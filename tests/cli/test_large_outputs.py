@@ -84,7 +84,8 @@ def test_csv_reads_back() -> None:
     read = list(csv.DictReader(io.StringIO("".join(csv_parts(table)), newline="")))
     assert [row["address"] for row in read] == [hex(0x10000 * row) for row in range(40)]
     assert [row["private"] for row in read[:6]] == ["", "1", "2", "3", "4", ""]
-    assert [row["details"] for row in read[:7]] == [*NAMES[:3], "'=1+1", *NAMES[4:7]]
+    assert [row["details"] for row in read[:7]] == [*NAMES[:3], "'=1+1", *NAMES[4:6], "line break"]
+    assert NAMES[6] == "line\nbreak"
     assert [row["inferred"] for row in read[:2]] == ["true", "false"]
 
 
