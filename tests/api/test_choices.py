@@ -28,9 +28,9 @@ CALLS: dict[str, tuple[Callable[[Path], object], str]] = {
     "engine": (lambda path: triage.Options(engine=_("typo")), "the engines are processes, serial, dask"),
     "search": (lambda path: triage.Options(owners=_("typo")), "owners must be one of structure, full, not 'typo'"),
     "severity": (lambda path: triage.select(severity=_("typo")), SEVERITIES),
-    "sort": (lambda path: triage.select(sort="typo"), "severity"),
-    "where": (lambda path: triage.select("typo>1"), "severity"),
-    "group": (lambda path: triage.group_rows([], ["typo"]), "severity"),
+    "sort": (lambda path: triage.select(sort="typo"), "explain --all lists the columns"),
+    "where": (lambda path: triage.select("typo>1"), "explain --all lists the columns"),
+    "group": (lambda path: triage.group_rows([], ["typo"]), "explain --all lists the columns"),
     "fail_on": (lambda path: triage.exit_code(triage.State(), fail_on=_("typo")), SEVERITIES),
     "format": (lambda path: _written(path, "typo"), "format must be one of table, "),
     "units": (
