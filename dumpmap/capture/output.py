@@ -120,7 +120,7 @@ def _write_file(document: dict[str, Any], path: Path, suffix: str, force: bool) 
         if force:
             temporary.replace(path)
         else:
-            _publish(temporary, path)
+            publish(temporary, path)
     except FileExistsError:
         _remove(temporary)
         raise OutputError("already exists; use --force to overwrite it", source=os.fspath(path)) from None
@@ -129,7 +129,7 @@ def _write_file(document: dict[str, Any], path: Path, suffix: str, force: bool) 
         raise
 
 
-def _publish(temporary: Path, path: Path) -> None:
+def publish(temporary: Path, path: Path) -> None:
     """Gives a file its name, unless a file of that name appeared meanwhile."""
     if os.name == "nt":
         temporary.rename(path)  # fails on Windows if the name is taken

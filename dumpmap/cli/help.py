@@ -48,16 +48,14 @@ class _Help:
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the arguments, and then the options."""
-        arguments = [
-            (typer.style(_name(parameter), bold=True), _plain(record[1]))
-            for parameter, record in self._records(ctx)
-            if isinstance(parameter, TyperArgument)
-        ]
-        options = [
-            (_option(record[0]), _plain(record[1]))
-            for parameter, record in self._records(ctx)
-            if not isinstance(parameter, TyperArgument)
-        ]
+        arguments, options = [], []
+        parameters: list[Any] = self.get_params(ctx)  # type: ignore[attr-defined]
+        for parameter in parameters:
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, TyperArgument):
+                arguments.append((typer.style(_name(parameter), bold=True), _plain(record[1])))
+            elif record is not None:
+                options.append((_option(record[0]), _plain(record[1])))
         _write_section("Arguments", arguments, formatter)
         _write_section("Options", options, formatter)
 
@@ -66,12 +64,6 @@ class _Help:
         del ctx
         arguments = [parameter for parameter in self.params if isinstance(parameter, TyperArgument)]
         return ["[OPTIONS]", *(_name(argument) for argument in arguments)]
-
-    def _records(self, ctx: Any) -> list[tuple[Any, tuple[str, str]]]:
-        """Returns each visible parameter with its name and its sentence."""
-        parameters: list[Any] = self.get_params(ctx)  # type: ignore[attr-defined]
-        records = [(parameter, parameter.get_help_record(ctx)) for parameter in parameters]
-        return [(parameter, record) for parameter, record in records if record is not None]
 
 
 class Command(_Help, TyperCommand):

@@ -174,17 +174,10 @@ def _publish(temporary: Path, target: Path, *, force: bool) -> None:
     temporary.chmod(_mode(target))
     if force:
         temporary.replace(target)
-    elif os.name == "nt":
-        temporary.rename(target)  # fails if the name is taken
     else:
-        try:
-            os.link(temporary, target)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            temporary.replace(target)
-        else:
-            temporary.unlink()
+        from dumpmap.capture.output import publish
+
+        publish(temporary, target)
 
 
 def _mode(target: Path) -> int:

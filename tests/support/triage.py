@@ -25,6 +25,15 @@ from synth.process import ProcessBuilder
 MB = 1 << 20
 
 
+def folder_of_dumps(parent: Path, count: int) -> Path:
+    """A new folder of small dumps, `good-0.dmp` and so on."""
+    folder = parent / "dumps"
+    folder.mkdir()
+    for index in range(count):
+        (folder / f"good-{index}.dmp").write_bytes(small_dump(pid=index + 1))
+    return folder
+
+
 def small_dump(*, name: str = "app.exe", pid: int = 77, exception: int | None = None) -> bytes:
     """A dump with a memory list and one module; some hundred bytes."""
     dump = MinidumpBuilder("x64").system_info(build=19045).misc_info(5, pid=pid)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.triage import small_dump
+from support.triage import folder_of_dumps
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kills processes of the fork server")
 
@@ -47,11 +47,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    dumps = tmp_path / "dumps"
-    dumps.mkdir()
-    for index in range(3):
-        (dumps / f"good-{index}.dmp").write_bytes(small_dump(pid=index + 1))
-    return dumps
+    return folder_of_dumps(tmp_path, 3)
 
 
 def triaged(folder: Path, target: str, most: int) -> subprocess.CompletedProcess[str]:

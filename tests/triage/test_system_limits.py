@@ -7,18 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.triage import small_dump
+from support.triage import folder_of_dumps, small_dump
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses the shell's ulimit and the fork server")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    dumps = tmp_path / "dumps"
-    dumps.mkdir()
-    for index in range(3):
-        (dumps / f"good-{index}.dmp").write_bytes(small_dump(pid=index + 1))
-    return dumps
+    return folder_of_dumps(tmp_path, 3)
 
 
 def triaged(folder: Path, limit: str, *options: str) -> subprocess.CompletedProcess[str]:
